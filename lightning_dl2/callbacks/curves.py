@@ -1,0 +1,63 @@
+"""figures/curves.png: what metrics.csv holds, as a picture."""
+
+from pathlib import Path
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from lightning_dl2.callbacks.metrics_csv import read_rows
+
+
+def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | None = None) -> None:
+    """Draws each metric that both splits have, training and validation in one panel.
+
+    Args:
+        metrics_file: a metrics.csv.
+        out: the PNG to write.
+        baselines: metric name to a level that is drawn as a dotted line, such as {"accuracy": 0.1}.
+    """
+    from matplotlib.figure import Figure  # without pyplot: no window system, no global state
+
+    rows = read_rows(metrics_file)
+    names = [key.removeprefix("val/") for key in (rows[0] if rows else {}) if key.startswith("val/")]
+    if not names:
+        return
+    figure = Figure(figsize=(5 * len(names), 3.5), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        for split, style in (
+            ("train", {"color": "#56B4E9", "linewidth": 1}),
+            ("val", {"color": "#D55E00", "marker": "o"}),
+        ):
+            points = [(int(row["step"]), float(row[key])) for row in rows if row.get(key := f"{split}/{name}")]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=split, markersize=3, **style)
+        if baselines and name in baselines:
+            axes.axhline(baselines[name], color="#000000", linestyle=":", label="majority baseline")
+        if name == "loss":
+            axes.set_yscale("log")
+        axes.set(xlabel="optimiser step", ylabel=f"{name} (nats)" if name == "loss" else name)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    out.parent.mkdir(exist_ok=True)
+    figure.savefig(out, dpi=150)
+
+
+class Curves(Callback):
+    """Draws the learning curves when training ends, and shows them in W&B.
+
+    Args:
+        metrics_file: the run's metrics.csv.
+        figures: the directory for curves.png.
+    """
+
+    def __init__(self, metrics_file: Path, figures: Path) -> None:
+        self.metrics_file, self.figures = metrics_file, figures
+
+    @rank_zero_only
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        out = self.figures / "curves.png"
+        draw_curves(self.metrics_file, out, {"accuracy": pl_module.hparams["spec"]["majority_baseline"]})
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger) and out.exists():
+                logger.log_image("curves", [str(out)])

@@ -1,0 +1,58 @@
+"""Reasons to stop early: the task is solved, or nothing improves any more."""
+
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.trainer.states import TrainerFn
+
+
+class StopWhenSolved(Callback):
+    """Stops after so many validations in a row at or above a threshold.
+
+    Args:
+        monitor: a logged metric of the validation, larger is better.
+        threshold: solved at or above this.
+        times: validations in a row; `solved_at` is the step of the first of them.
+    """
+
+    def __init__(self, monitor: str, *, threshold: float, times: int) -> None:
+        self.monitor, self.threshold, self.times = monitor, threshold, times
+        self.in_a_row, self.first_step = 0, 0
+
+    @property
+    def solved_at(self) -> int | None:
+        """Step of the first of the validations in a row, once there are enough of them."""
+        return self.first_step if self.in_a_row >= self.times else None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.solved_at is not None:  # the process ended between the last step and the result
+            trainer.should_stop = True
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        if trainer.callback_metrics[self.monitor] < self.threshold:
+            self.in_a_row = 0
+            return
+        if self.in_a_row == 0:
+            self.first_step = trainer.global_step
+        self.in_a_row += 1
+        trainer.should_stop |= self.in_a_row >= self.times
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"in_a_row": self.in_a_row, "first_step": self.first_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.in_a_row, self.first_step = state_dict["in_a_row"], state_dict["first_step"]
+
+
+class StopWhenStalled(EarlyStopping):
+    """Lightning's EarlyStopping on validations, which also stays stopped after a resume."""
+
+    @property
+    def stalled(self) -> bool:
+        return self.wait_count >= self.patience
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop |= self.stalled

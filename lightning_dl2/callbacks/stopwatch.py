@@ -1,0 +1,40 @@
+"""Seconds of training over all processes' lives, without validation."""
+
+import time
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+
+class Stopwatch(Callback):
+    """Counts the seconds between the first batch's start and the last one's end, less those of validation."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._since: float | None = None
+
+    def _start(self, *args: Any) -> None:
+        self._since = time.perf_counter()
+
+    def _stop(self, *args: Any) -> None:
+        self.seconds += time.perf_counter() - self._since if self._since else 0.0
+        self._since = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._start()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._start()
+
+    def state_dict(self) -> dict[str, Any]:
+        running = time.perf_counter() - self._since if self._since else 0.0
+        return {"seconds": self.seconds + running}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds = state_dict["seconds"]

@@ -1,0 +1,63 @@
+"""What every command shares: one line and exit code 2 for wrong input, results on stdout, the rest on stderr."""
+
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class UserError(ValueError):
+    """The user's input is wrong. The message is one line: the key, its value, and what is allowed."""
+
+
+def nearest(name: str, allowed: list[str]) -> str:
+    """Says which of the `allowed` names was probably meant, and lists them all."""
+    close = get_close_matches(name, allowed, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{hint}allowed: {', '.join(allowed)}"
+
+
+def settings(argv: list[str], **required: str) -> dict[str, str]:
+    """Parses the `key=value` words of a command that composes no configuration.
+
+    Args:
+        argv: the words after the command.
+        required: the keys there are, with their defaults; a default of "" makes the key a must.
+
+    Raises:
+        UserError: for a word without `=`, an unknown key or one that is missing.
+    """
+    values = dict(required)
+    for word in argv:
+        key, equals, value = word.partition("=")
+        if not equals or key not in values:
+            raise UserError(f"{word}: {nearest(key, [f'{k}=...' for k in values])}")
+        values[key] = value
+    missing = [key for key, value in values.items() if not value]
+    if missing:
+        raise UserError(f"{missing[0]}=...: is missing")
+    return values
+
+
+def command(function: Callable[[list[str]], int], argv: list[str] | None) -> int:
+    """Runs a command and turns a UserError into one line on stderr.
+
+    Returns:
+        The exit code: 2 for a UserError, else what `function` returned.
+    """
+    try:
+        return function(sys.argv[1:] if argv is None else argv)
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """A console that never breaks a line of a file or a pipe in the middle."""
+    from rich.console import Console
+
+    found = Console(stderr=stderr)
+    return found if found.is_terminal else Console(stderr=stderr, width=200)

@@ -1,0 +1,148 @@
+"""The sequence tasks as a LightningDataModule.
+
+Shapes: B sequences a process, T tokens.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from lightning_dl2.data.curriculum import Curriculum
+from lightning_dl2.data.generators import SEQUENCE_TASKS, draw_batch
+from lightning_dl2.data.position import batches_done, rank_and_world
+
+EVALUATION_SEED = 20201  # the validation and test sets are the same for every seed of a run
+
+Batch = tuple[Tensor, Tensor]
+
+
+class SequenceDataModule(LightningDataModule):
+    """Draws sequences as it goes; nothing is stored but the fixed validation and test sets.
+
+    Training batch k is a function of (seed, k, the curriculum's length). All ranks draw the same global batch and
+    each keeps its own rows, so that n processes with batch B see what one process with batch n*B sees.
+
+    Args:
+        name: one of SEQUENCE_TASKS.
+        sequence_length: size of the task as the literature counts it (see data/generators.py).
+        batch_size: B.
+        seed: decides the training sequences.
+        batches_per_epoch: an epoch of generated data is a number of batches.
+        validation_size: sequences in the validation set; likewise `test_size`.
+        evaluation_batch_size: sequences in a validation or test batch; does not change the metrics.
+        curriculum: arguments of Curriculum, with `enabled`; None or not enabled: every batch has full length.
+
+    Raises:
+        ValueError: `sequence_length` is too small for the task.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sequence_length: int,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        batches_per_epoch: int = 1000,
+        validation_size: int = 4096,
+        test_size: int = 4096,
+        evaluation_batch_size: int = 512,
+        curriculum: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.task = SEQUENCE_TASKS[name]
+        self.task.check(sequence_length)
+        self.length, self.batch_size, self.seed = sequence_length, batch_size, seed
+        self.batches_per_epoch, self.evaluation_batch_size = batches_per_epoch, evaluation_batch_size
+        self.sizes = {"val": validation_size, "test": test_size}
+        self.sets: dict[str, Batch] = {}
+        self.curriculum: Curriculum | None = None
+        if curriculum and curriculum["enabled"]:
+            rule = {key: value for key, value in curriculum.items() if key != "enabled"}
+            self.curriculum = Curriculum(sequence_length, **rule)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What a model must know of the data; plain values, saved in every checkpoint."""
+        return {
+            "vocabulary_size": self.task.vocabulary_size(self.length),
+            "num_classes": self.task.num_classes(self.length),
+            "sequence_length": self.task.num_tokens(self.length),
+            "majority_baseline": self.task.majority_baseline(self.length),
+        }
+
+    def setup(self, stage: str | None = None) -> None:
+        for split in {"fit": ("val",), "validate": ("val",), "test": ("test",)}.get(stage, ("val", "test")):
+            if split not in self.sets:
+                tokens, labels = draw_batch(
+                    self.task, self.length, self.sizes[split], seed=EVALUATION_SEED, split=split, step=0
+                )
+                self.sets[split] = tokens.to(torch.int32), labels
+
+    def train_batch(self, step: int) -> Batch:
+        """Training batch number `step` of this rank: tokens int64 [B, T] and labels int64 [B]."""
+        length, size = self.length, self.batch_size
+        if self.curriculum:
+            length = self.curriculum.length
+            size = self.curriculum.batch_size(size, self.task.num_tokens(length))
+        rank, world = rank_and_world(self)
+        tokens, labels = draw_batch(self.task, length, size * world, seed=self.seed, split="train", step=step)
+        return tokens[rank::world], labels[rank::world]
+
+    def train_dataloader(self) -> "TrainBatches":
+        return TrainBatches(self)
+
+    def val_dataloader(self) -> "FixedBatches":
+        return self._fixed("val")
+
+    def test_dataloader(self) -> "FixedBatches":
+        return self._fixed("test")
+
+    def _fixed(self, split: str) -> "FixedBatches":
+        rank, world = rank_and_world(self)
+        tokens, labels = self.sets[split]
+        return FixedBatches(tokens[rank::world], labels[rank::world], self.evaluation_batch_size)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"curriculum": self.curriculum.state_dict()} if self.curriculum else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if self.curriculum:
+            self.curriculum.load_state_dict(state_dict["curriculum"])
+
+
+class TrainBatches:
+    """Batches from where training stands, without end; an epoch is cut off by the length.
+
+    Draws a batch when it is asked for, never ahead: the curriculum may change between two of them.
+    """
+
+    def __init__(self, datamodule: SequenceDataModule) -> None:
+        self.datamodule = datamodule
+        trainer = datamodule.trainer
+        self.overfit_batches = int(trainer.overfit_batches) if trainer else 0
+
+    def __len__(self) -> int:
+        return self.overfit_batches or self.datamodule.batches_per_epoch
+
+    def __iter__(self) -> Iterator[Batch]:
+        for step in count(batches_done(self.datamodule)):
+            yield self.datamodule.train_batch(step % self.overfit_batches if self.overfit_batches else step)
+
+
+class FixedBatches:
+    """A fixed set in order, in slices of `batch_size`; the last one may be smaller."""
+
+    def __init__(self, tokens: Tensor, labels: Tensor, batch_size: int) -> None:
+        self.tokens, self.labels, self.batch_size = tokens, labels, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.labels) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for tokens, labels in zip(self.tokens.split(self.batch_size), self.labels.split(self.batch_size), strict=True):
+            yield tokens.long(), labels

@@ -1,0 +1,50 @@
+"""Gives every sequence to one of the splits, so that none is both trained on and tested on.
+
+The split follows from a hash of the tokens and of nothing else: the held-out sequences are the same for every
+seed. The hash is therefore part of the tasks' definition; with another one, results cannot be compared.
+
+Shapes: B sequences, T tokens.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+SPLITS = ("train", "val", "test")
+SHARES = {"train": 14 / 16, "val": 1 / 16, "test": 1 / 16}
+
+Samples = tuple[np.ndarray, np.ndarray]  # tokens [B, T] and labels [B]
+
+
+def draw_from_split(draw: Callable[[int], Samples], n: int, split: str) -> Samples:
+    """Calls `draw`, which takes the number of samples, until `n` of the split are found; drops the others."""
+    parts, missing = [], n
+    while missing > 0:
+        # A little more than needed on average: one call mostly suffices. At most 8192 rows, to spare memory.
+        tokens, labels = draw(min(int(1.1 * missing / SHARES[split]) + 16, 8192))
+        kept = np.flatnonzero(in_split(tokens, split))[:missing]
+        parts.append((tokens[kept], labels[kept]))
+        missing -= len(kept)
+    tokens, labels = zip(*parts, strict=True)
+    return np.concatenate(tokens), np.concatenate(labels)
+
+
+def in_split(tokens: np.ndarray, split: str) -> np.ndarray:
+    """Whether each sequence belongs to the split: int64 [B, T] -> bool [B]."""
+    hashes = _mix(np.ascontiguousarray(tokens).view(np.uint64) @ _multipliers(tokens.shape[1]))
+    sixteenth = hashes >> np.uint64(60)
+    return sixteenth > 1 if split == "train" else sixteenth == ("val", "test").index(split)
+
+
+@lru_cache
+def _multipliers(num_tokens: int) -> np.ndarray:
+    """Odd and as good as random, from each position alone: [T]."""
+    return _mix(np.arange(1, num_tokens + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1)
+
+
+def _mix(x: np.ndarray) -> np.ndarray:
+    """Every bit of x reaches every bit of the result: finalizer of SplitMix64 (Steele, Lea & Flood, 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

@@ -1,0 +1,94 @@
+"""What only this machine can tell to be impossible: devices, optimiser classes, logins. Checked before a run begins."""
+
+import importlib.util
+import os
+from typing import Any
+
+from lightning_dl2.cli import UserError
+from lightning_dl2.schema import Config
+
+
+def check(config: Config) -> None:
+    """Raises UserError, one line, for what the schema cannot know to be wrong."""
+    check_devices(config)
+    _check_optimizer(config)
+    if config.logger.name == "tensorboard" and not importlib.util.find_spec("tensorboard"):
+        raise UserError("logger=tensorboard: is not installed; pip install tensorboard, or logger=csv")
+    if config.logger.name == "wandb":
+        _check_wandb()
+
+
+def uses_gpu(config: Config) -> bool:
+    """Whether the run will be on a GPU."""
+    import torch
+
+    return config.trainer.accelerator == "gpu" or (config.trainer.accelerator == "auto" and torch.cuda.is_available())
+
+
+def check_devices(config: Config) -> None:
+    """Raises UserError if the Trainer's devices or precision are not to be had here."""
+    import torch
+
+    trainer, there = config.trainer, torch.cuda.device_count()
+    if trainer.accelerator == "gpu" and not there:
+        raise UserError("trainer.accelerator=gpu: this machine has no GPU that torch can use; allowed: cpu, auto")
+    gpu = uses_gpu(config)
+    there = there if gpu else os.cpu_count() or 1
+    if trainer.devices != "auto" and trainer.devices > there:
+        kind = "GPU" if gpu else "CPU core"
+        raise UserError(f"trainer.devices={trainer.devices}: this machine has {there} {kind}(s); allowed: 1 to {there}")
+    if trainer.precision == "16-mixed" and not gpu:
+        raise UserError("trainer.precision=16-mixed: needs a GPU; allowed on a CPU: 32, bf16-mixed, 64")
+
+
+def _check_optimizer(config: Config) -> None:
+    import torch
+
+    from lightning_dl2.tasks.optimization import build_optimizer
+
+    try:
+        build_optimizer([torch.nn.Parameter(torch.zeros(1, 1))], config.optimizer.model_dump())
+    except (TypeError, ValueError) as error:
+        raise UserError(f"optimizer.name={config.optimizer.name}: {error}") from error
+
+
+def _check_wandb() -> None:
+    """Online without a login, W&B would wait at a prompt or fail in the middle."""
+    import wandb
+
+    if os.environ.get("WANDB_MODE", "online") in ("offline", "disabled", "dryrun"):
+        return
+    if not (os.environ.get("WANDB_API_KEY") or wandb.setup().settings.api_key or _netrc_knows_wandb()):
+        raise UserError("logger=wandb: not logged in; run `wandb login`, or set WANDB_API_KEY or WANDB_MODE=offline")
+
+
+def _netrc_knows_wandb() -> bool:
+    from requests.utils import get_netrc_auth
+
+    return get_netrc_auth(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")) is not None
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    import platform
+
+    import pytorch_lightning
+    import torch
+
+    from lightning_dl2 import __version__
+
+    return {
+        "lightning_dl2": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "pytorch_lightning": pytorch_lightning.__version__,
+    }
+
+
+def device_name(module: Any) -> str:
+    """What the module ran on, in words."""
+    import torch
+
+    if module.device.type == "cuda":
+        return torch.cuda.get_device_name(module.device)
+    return f"cpu, {torch.get_num_threads()} thread(s)"

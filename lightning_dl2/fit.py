@@ -1,0 +1,81 @@
+"""One training run, from the checkpoint it goes on from to its result.
+
+The data's way: configuration -> data module -> its spec -> task -> Trainer -> checkpoints -> test -> result.json
+"""
+
+import logging
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from lightning_dl2 import environment
+from lightning_dl2.callbacks import Interrupted
+from lightning_dl2.data import build_data
+from lightning_dl2.run import Run
+from lightning_dl2.schema import Config
+from lightning_dl2.tasks import Task, build_task
+from lightning_dl2.trainer import Watch, build_trainer, build_watch
+
+log = logging.getLogger(__name__)
+
+
+def fit(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Trains, tests the best checkpoint, and writes result.json.
+
+    Returns:
+        The result, and the objects `run`, `task`, `datamodule`, `trainer`.
+
+    Raises:
+        Interrupted: a signal or the time limit stopped it; the result says so.
+    """
+    if config.trainer.num_threads:
+        torch.set_num_threads(config.trainer.num_threads)
+    pl.seed_everything(config.seed, verbose=False)
+    data = build_data(config.data, config.seed)
+    task = build_task(config.task, config.optimizer, data.spec)
+    start = run.resume_from()
+    last_step = torch.load(start, weights_only=True, map_location="cpu")["global_step"] if start else 0
+    watch = build_watch(config, run)
+    trainer = build_trainer(config, run, watch, last_step)
+    log.info("%s from step %d", run.path, last_step)
+    objects = {"run": run, "task": task, "datamodule": data, "trainer": trainer}
+    try:
+        with watch.preemption.listening():
+            trainer.fit(task, data, ckpt_path=start, weights_only=True)
+        if watch.checkpoints.best:
+            trainer.strategy.barrier()
+            task.load_state_dict(torch.load(run.best, weights_only=True, map_location=task.device)["state_dict"])
+        (metrics,) = trainer.test(task, data, verbose=False)
+    except BaseException as error:
+        status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
+        if trainer.is_global_zero:
+            _write_result(config, run, task, trainer, watch, status=status, metrics=dict(watch.checkpoints.best))
+        log.log(logging.ERROR if status == "failed" else logging.INFO, status, exc_info=error)
+        raise
+    metrics = dict(sorted((watch.checkpoints.best | metrics).items()))
+    return _write_result(config, run, task, trainer, watch, status="completed", metrics=metrics), objects
+
+
+def _write_result(
+    config: Config, run: Run, task: Task, trainer: pl.Trainer, watch: Watch, *, status: str, metrics: dict[str, float]
+) -> dict[str, Any]:
+    seconds, steps = watch.stopwatch.state_dict()["seconds"], trainer.global_step
+    values = {
+        "status": status,
+        "stopped_by": watch.stopped_by if status == "completed" else None,
+        "solved_at": watch.solved.solved_at if watch.solved else None,
+        "best_step": watch.checkpoints.best_step,
+        "metrics": metrics,
+        "steps": steps,
+        "epochs": trainer.current_epoch,
+        "seconds": round(seconds, 3),
+        "steps_per_second": round(steps / seconds, 3) if seconds else 0.0,
+        "parameters": sum(p.numel() for p in task.parameters()),
+        "versions": environment.versions(),
+        "device": environment.device_name(task),
+        "world_size": trainer.world_size,
+    }
+    if not trainer.is_global_zero:
+        return values
+    return run.write_result(config, **values)

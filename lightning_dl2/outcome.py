@@ -1,0 +1,66 @@
+"""How a run ends, as the shell sees it: the table, the last line, the exit code."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rich.table import Table
+
+from lightning_dl2.cli import UserError, console
+from lightning_dl2.run import Run, is_rank_zero
+from lightning_dl2.schema import Config
+
+ROWS = (
+    "solved_at",
+    "best_step",
+    "steps",
+    "epochs",
+    "seconds",
+    "steps_per_second",
+    "parameters",
+    "world_size",
+    "device",
+)
+
+
+def run_and_report(train: Callable[..., Any], config: Config, words: list[str]) -> int:
+    """Calls `train`, prints the result and the run directory, and returns the exit code."""
+    run = Run.of(config)
+    try:
+        result, _ = train(config, words)
+    except UserError:
+        raise
+    except KeyboardInterrupt:
+        return _say(run, "stopped at once; the same command goes on from the last checkpoint", 130)
+    except Exception as error:
+        from lightning_dl2.callbacks import Interrupted
+
+        if isinstance(error, Interrupted):
+            return _say(run, f"stopped by {error}; the same command goes on", error.exit_code)
+        return _say(run, f"error: {type(error).__name__}: {error} (traceback in {run.log_file})", 1)
+    if is_rank_zero():
+        title = f"{result['experiment']}/{result['variant']} seed {result['seed']}: {result['status']}"
+        print_table(title, result["metrics"] | {key.replace("_", " "): result[key] for key in ROWS})
+        print(run.path)
+    return 0
+
+
+def _say(run: Run, text: str, code: int) -> int:
+    if is_rank_zero():
+        print(" ".join(text.split()), file=sys.stderr)
+        print(run.path)
+    return code
+
+
+def print_table(title: str, values: dict[str, Any]) -> None:
+    """A table of names and values on stdout; None is left out."""
+    table = Table(title=title, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, value in values.items():
+        if value is not None:
+            text = (
+                f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+            )
+            table.add_row(name, text)
+    console().print(table)

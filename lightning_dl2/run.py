@@ -1,0 +1,187 @@
+"""The run directory: names, configuration, checkpoints, result, W&B id.
+
+    runs/<experiment>/<variant>-<hash of the choices that differ from the experiment's defaults>/seed=<n>/
+
+The path is a pure function of the configuration, never of the clock, so that the same command finds its run again.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import re
+import secrets
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightning_dl2.cli import UserError
+from lightning_dl2.config import Config, choices, config_hash, digest, validate
+from lightning_dl2.files import is_whole, write_text
+
+log = logging.getLogger(__name__)
+
+
+def is_rank_zero() -> bool:
+    """Known from the launcher's environment, before torch is imported or processes have met."""
+    return all(os.environ.get(key, "0") == "0" for key in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
+def variant(config: Config) -> str:
+    """`default-<hash>`, or the choices that differ, as far as a directory's name holds them, with their hash."""
+    differing = choices(config)
+    words = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in differing.items())
+    return f"{re.sub(r'[^A-Za-z0-9=.,_-]+', '_', words)[:80] or 'default'}-{digest(differing)}"
+
+
+class Run:
+    """One run directory.
+
+    Args:
+        path: the directory; need not exist.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config_file = self.path / "config.yaml"
+        self.result_file = self.path / "result.json"
+        self.metrics_file = self.path / "metrics.csv"
+        self.log_file = self.path / "train.log"
+        self.checkpoints = self.path / "checkpoints"
+        self.last = self.checkpoints / "last.ckpt"
+        self.best = self.checkpoints / "best.ckpt"
+
+    @classmethod
+    def of(cls, config: Config) -> "Run":
+        """The directory that belongs to `config`."""
+        return cls(Path(config.root) / config.experiment / variant(config) / f"seed={config.seed}")
+
+    @classmethod
+    def existing(cls, path: str) -> "Run":
+        """A directory that holds a run.
+
+        Raises:
+            UserError: it does not.
+        """
+        run = cls(path)
+        if not run.config_file.is_file():
+            raise UserError(f"run={path}: holds no run (no config.yaml); allowed: a directory that train printed")
+        return run
+
+    def config(self) -> Config:
+        """The resolved configuration of the run.
+
+        Raises:
+            UserError: config.yaml is damaged or of another version.
+        """
+        try:
+            values = yaml.safe_load(self.config_file.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{self.config_file}: is not YAML: {str(error).splitlines()[0]}") from error
+        if not isinstance(values, dict):
+            raise UserError(f"{self.config_file}: is empty or damaged")
+        return validate(values)
+
+    def result(self) -> dict[str, Any] | None:
+        """What result.json holds; None where there is none yet or it cannot be read."""
+        try:
+            return json.loads(self.result_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def finished(self, config: Config) -> dict[str, Any] | None:
+        """The result, if nothing is left to do for `config`: solved, or trained as long as it asks for."""
+        result = self.result()
+        if config.resume != "auto" or result is None or result.get("status") != "completed":
+            return None
+        trainer = config.trainer
+        enough = 0 < trainer.max_steps <= result["steps"] or 0 < trainer.max_epochs <= result["epochs"]
+        return result if enough or result["stopped_by"] in ("solved", "early_stopping") else None
+
+    @contextmanager
+    def held(self, config: Config, words: list[str]) -> Iterator[None]:
+        """Prepares the directory and holds it, so that no second process trains in it.
+
+        Raises:
+            UserError: another process holds it, it cannot be written, or `resume=never` meets a run.
+        """
+        if not is_rank_zero():
+            yield
+            return
+        if config.resume == "never" and self.config_file.exists():
+            raise UserError(f"resume=never: {self.path} holds a run; allowed: auto, restart, or another root or seed")
+        if config.resume == "restart" and self.config_file.exists():
+            with self._lock():
+                self.path.rename(self._aside())
+        with self._lock():
+            self.checkpoints.mkdir(exist_ok=True)
+            write_text(self.config_file, yaml.safe_dump(config.model_dump(), sort_keys=False))
+            write_text(self.path / "overrides.txt", "".join(f"{word}\n" for word in words))
+            self.result_file.unlink(missing_ok=True)
+            yield
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = open(self.path / ".lock", "a+")
+        except OSError as error:
+            raise UserError(f"root: {self.path} cannot be written: {error.strerror}") from error
+        with file:
+            try:
+                # The kernel frees the lock with the process, however it ends: no stale lock is left.
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                raise UserError(f"{self.path}: is held by {file.read().strip() or 'another process'}") from error
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            yield
+
+    def _aside(self) -> Path:
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.old-{number}")).exists():
+            number += 1
+        return aside
+
+    def resume_from(self) -> Path | None:
+        """The newest checkpoint that is whole: last.ckpt, else best.ckpt, else None (train from the start)."""
+        for path in (self.last, self.best):
+            if is_whole(path):
+                return path
+            if path.exists():
+                print(f"warning: {path} is damaged; going on from an older state", file=sys.stderr)
+        return None
+
+    def checkpoint(self, name: str) -> Path:
+        """The checkpoint called `best`, `last`, or by its file name.
+
+        Raises:
+            UserError: there is none, or it is damaged.
+        """
+        path = {"best": self.best, "last": self.last}.get(name, Path(name))
+        if not path.is_file():
+            raise UserError(f"checkpoint={name}: there is no file {path}; allowed: best, last or a file's name")
+        if not is_whole(path):
+            raise UserError(f"checkpoint={name}: {path} is damaged: it differs from the digest beside it")
+        return path
+
+    def wandb_id(self) -> str:
+        """The id of the run in W&B: chosen once, kept for every later process."""
+        file = self.path / "wandb_id"
+        if not file.exists():
+            write_text(file, secrets.token_hex(4))
+        return file.read_text().strip()
+
+    def write_result(self, config: Config, **values: Any) -> dict[str, Any]:
+        """Writes result.json atomically and returns what it holds."""
+        named = {"experiment": config.experiment, "variant": variant(config), "seed": config.seed}
+        result = named | values | {"config_hash": config_hash(config)}
+        write_text(self.result_file, json.dumps(result, indent=2) + "\n")
+        return result

@@ -1,0 +1,189 @@
+"""The configuration's types and limits. Imports neither torch nor Hydra, so that a mistake is told at once.
+
+Units and consequences of each value stand in the YAML files under conf/.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Scalar = bool | int | float | str | None | list[float]
+
+MINIMUM_LENGTH = {"decimal_palindrome": 2, "binary_palindrome": 1, "baum_sweet": 2, "random_combinations": 2}
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors, and nothing is converted silently."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class Curriculum(Strict):
+    enabled: bool
+    start: Positive
+    growth: Annotated[float, Field(gt=1)]
+    threshold: Annotated[float, Field(gt=0, le=1)]
+    smoothing: Fraction
+    tokens_per_batch: Positive | None
+    minimum_batch_size: Positive
+
+
+class SequenceData(Strict):
+    name: Literal["decimal_palindrome", "binary_palindrome", "baum_sweet", "random_combinations"]
+    sequence_length: Positive
+    batch_size: Positive
+    batches_per_epoch: Positive
+    validation_size: Positive
+    test_size: Positive
+    evaluation_batch_size: Positive
+    curriculum: Curriculum
+
+    @model_validator(mode="after")
+    def lengths_are_possible(self) -> "SequenceData":
+        least = MINIMUM_LENGTH[self.name]
+        if self.sequence_length < least:
+            raise ValueError(f"sequence_length={self.sequence_length}: {self.name} allowed: {least} or more")
+        if self.curriculum.enabled and not least <= self.curriculum.start <= self.sequence_length:
+            raise ValueError(
+                f"curriculum.start={self.curriculum.start}: allowed: {least} to data.sequence_length={self.sequence_length}"
+            )
+        return self
+
+
+class SequenceClassifier(Strict):
+    name: Literal["sequence_classifier"]
+    cell: Literal["rnn", "lstm", "bilstm", "gru", "peephole"]
+    hidden_size: Positive
+    num_layers: Positive
+    bidirectional: bool
+    dropout: Fraction
+    encoding: Literal["one_hot", "embedding", "scalar"]
+    embedding_size: Positive
+    bias: bool
+    output_bias: bool
+    reset_after: bool
+    peephole: Literal["gers", "assignment"]
+    initialization: Literal["torch", "kaiming", "xavier", "orthogonal"]
+    forget_bias: float | Literal["chrono"] | None
+
+    @model_validator(mode="after")
+    def forget_bias_needs_a_bias(self) -> "SequenceClassifier":
+        if self.forget_bias is not None and not self.bias:
+            raise ValueError(f"forget_bias={self.forget_bias}: needs task.bias=true; allowed without: null")
+        return self
+
+
+class Schedule(Strict):
+    name: Literal["constant", "linear", "cosine", "exponential", "plateau"]
+    warmup_steps: Natural
+    total_steps: Positive | None
+    final_factor: Annotated[float, Field(ge=0, le=1)]
+    decay: Annotated[float, Field(gt=0, le=1)]
+    decay_every: Positive
+    patience: Natural
+
+    @model_validator(mode="after")
+    def total_steps_where_needed(self) -> "Schedule":
+        if self.name in ("linear", "cosine"):
+            if self.total_steps is None:
+                raise ValueError(f"total_steps=null: schedule {self.name} needs a number of steps")
+            if self.total_steps <= self.warmup_steps:
+                raise ValueError(f"warmup_steps={self.warmup_steps}: allowed: less than total_steps={self.total_steps}")
+        return self
+
+
+class Optimizer(Strict):
+    name: str
+    learning_rate: Rate
+    weight_decay: Annotated[float, Field(ge=0)]
+    arguments: dict[str, Scalar]
+    schedule: Schedule
+
+
+class Trainer(Strict):
+    accelerator: Literal["cpu", "gpu", "auto"]
+    devices: Positive | Literal["auto"]
+    num_nodes: Positive
+    strategy: Literal["auto", "ddp"]
+    precision: Literal[32, 64, "bf16-mixed", "16-mixed"]
+    max_steps: Annotated[int, Field(ge=-1)]
+    max_epochs: Annotated[int, Field(ge=-1)]
+    max_time: Annotated[str, Field(pattern=r"^\d+:\d\d:\d\d:\d\d$")] | None
+    val_check_interval: Positive
+    check_val_every_n_epoch: Positive | None
+    log_every_n_steps: Positive
+    gradient_clip_val: Rate | None
+    accumulate_grad_batches: Positive
+    limit_train_batches: Positive | None
+    limit_val_batches: Positive | None
+    limit_test_batches: Positive | None
+    overfit_batches: Natural
+    num_threads: Positive | None
+    deterministic: bool
+    profiler: Literal["simple", "advanced"] | None
+
+    @model_validator(mode="after")
+    def training_has_an_end(self) -> "Trainer":
+        if self.max_steps == 0 or self.max_epochs == 0:
+            key = "max_steps" if self.max_steps == 0 else "max_epochs"
+            raise ValueError(f"{key}=0: nothing would be trained; allowed: 1 or more, or -1 for no limit")
+        if self.max_steps < 0 and self.max_epochs < 0:
+            raise ValueError("max_steps=-1: max_epochs is -1 too; one of the two must end the training")
+        return self
+
+
+class Logger(Strict):
+    name: Literal["csv", "wandb", "tensorboard"]
+    project: Annotated[str, Field(min_length=1)]
+    entity: str | None
+    group: str | None
+    tags: list[str]
+
+
+class Checkpoint(Strict):
+    every_n_steps: Positive
+    monitor: Literal["val/loss", "val/accuracy"]
+    mode: Literal["min", "max"]
+
+
+class Solved(Strict):
+    enabled: bool
+    monitor: Literal["val/loss", "val/accuracy"]
+    threshold: float
+    times: Positive
+
+
+class EarlyStopping(Strict):
+    enabled: bool
+    monitor: Literal["val/loss", "val/accuracy"]
+    mode: Literal["min", "max"]
+    patience: Positive
+    min_delta: Annotated[float, Field(ge=0)]
+
+
+class Callbacks(Strict):
+    checkpoint: Checkpoint
+    solved: Solved
+    early_stopping: EarlyStopping
+    progress_bar: bool
+    curves: bool
+
+
+class Config(Strict):
+    """One run, fully resolved: plain values only."""
+
+    experiment: str
+    debug: Literal["none", "fast", "overfit", "profile"]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    root: Annotated[str, Field(min_length=1)]
+    resume: Literal["auto", "never", "restart"]
+    data: SequenceData
+    task: SequenceClassifier
+    optimizer: Optimizer
+    trainer: Trainer
+    logger: Logger
+    callbacks: Callbacks

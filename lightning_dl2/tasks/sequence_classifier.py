@@ -1,0 +1,65 @@
+"""The palindrome experiment: a recurrent net reads a sequence and names its class.
+
+Shapes: B sequences, T tokens, C classes.
+"""
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from lightning_dl2.nets import RecurrentClassifier
+from lightning_dl2.tasks.task import Task
+
+
+class SequenceClassifier(Task):
+    """Cross entropy over the classes after the last token.
+
+    Args:
+        spec: `datamodule.spec`: vocabulary_size, num_classes, sequence_length, majority_baseline.
+        optimizer: name, learning_rate, weight_decay, arguments, schedule; None: Adam at 1e-3.
+        net: arguments of RecurrentClassifier: cell, hidden_size, num_layers, ...
+
+    Raises:
+        ValueError: the net cannot be built from these arguments.
+    """
+
+    def __init__(self, spec: dict[str, Any], optimizer: dict[str, Any] | None = None, **net: Any) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.spec = spec
+        if net.get("cell") == "bilstm":
+            net |= {"cell": "lstm", "bidirectional": True}
+        self.net = RecurrentClassifier(
+            spec["vocabulary_size"], spec["num_classes"], sequence_length=spec["sequence_length"], **net
+        )
+        self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
+        self.val_accuracy = MulticlassAccuracy(spec["num_classes"], average="micro")
+        self.test_accuracy = MulticlassAccuracy(spec["num_classes"], average="micro")
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens [B, T] to logits [B, C]."""
+        return self.net(tokens)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        tokens, labels = batch
+        logits = self(tokens)
+        return {"loss": F.cross_entropy(logits, labels), "accuracy": (logits.argmax(-1) == labels).float().mean()}
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self._evaluate(batch, "val", self.val_loss, self.val_accuracy)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self._evaluate(batch, "test", self.test_loss, self.test_accuracy)
+        self.log("test/majority_baseline", self.spec["majority_baseline"], batch_size=1)
+
+    def _evaluate(
+        self, batch: tuple[Tensor, Tensor], split: str, loss: MeanMetric, accuracy: MulticlassAccuracy
+    ) -> None:
+        tokens, labels = batch
+        logits = self(tokens)
+        loss.update(F.cross_entropy(logits, labels), weight=len(labels))
+        accuracy.update(logits, labels)
+        self.log_dict({f"{split}/loss": loss, f"{split}/accuracy": accuracy}, batch_size=len(labels))

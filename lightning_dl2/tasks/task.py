@@ -1,0 +1,81 @@
+"""What every task shares: optimiser, schedule, clipping, and the logging of training steps."""
+
+import math
+import sys
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from lightning_dl2.tasks.optimization import DEFAULTS, build_optimizer, build_schedule
+
+
+class NonFiniteError(RuntimeError):
+    """A loss or gradient is NaN or infinite; raised before the update that would have spread it."""
+
+
+class Task(LightningModule):
+    """Base of the experiments' LightningModules.
+
+    A subclass calls `save_hyperparameters()` with plain values only, so that its checkpoints load with
+    `weights_only=True`, and returns `{"loss": ..., name: ...}` from `training_step`; each of these is logged as
+    `train/<name>` every `log_every_n_steps` steps.
+    """
+
+    gradient_norm: Tensor | None = None
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        config = DEFAULTS | (self.hparams["optimizer"] or {})
+        optimizer = build_optimizer(self.parameters(), config)
+        scheduler = build_schedule(optimizer, config["schedule"])
+        if isinstance(scheduler, ReduceLROnPlateau):
+            # Stepped in on_validation_epoch_end: Lightning would skip it in a resumed epoch. Never stepped by
+            # Lightning, but saved and loaded by it.
+            rule = {"scheduler": scheduler, "monitor": "val/loss", "interval": "epoch", "frequency": sys.maxsize}
+        else:
+            rule = {"scheduler": scheduler, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": rule}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips by the norm, which is logged and must be finite: one computation serves all three.
+
+        Raises:
+            NonFiniteError: names the first parameter with a bad gradient.
+        """
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        self.gradient_norm = get_total_norm(gradients, foreach=True)
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # fp16 skips such steps itself
+        if not scaled and not math.isfinite(self.gradient_norm.item()):
+            bad = [name for name, p in self.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+            raise NonFiniteError(
+                f"step {self.global_step + 1}: gradient norm {self.gradient_norm.item()}"
+                f" (first in {bad[0] if bad else 'the sum'}); no update was made"
+            )
+        if gradient_clip_val is not None:
+            clip_grads_with_norm_(self.parameters(), gradient_clip_val, self.gradient_norm, foreach=True)
+
+    def on_train_batch_end(self, outputs: dict[str, Tensor], batch: Any, batch_idx: int) -> None:
+        if self.global_step % self.trainer.log_every_n_steps:
+            return
+        values = {f"train/{name}": value for name, value in outputs.items()}
+        values["train/learning_rate"] = self.optimizers().param_groups[0]["lr"]
+        if self.gradient_norm is not None:
+            values["train/gradient_norm"] = self.gradient_norm
+        self.log_dict({**values, "step": float(self.global_step)}, batch_size=1)
+
+    def on_validation_epoch_end(self) -> None:
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            return
+        self.log("step", float(self.global_step))
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(self.trainer.callback_metrics["val/loss"])

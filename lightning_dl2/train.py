@@ -1,0 +1,69 @@
+"""Train: start a run, go on with it, or do nothing if it is finished.
+
+    python -m lightning_dl2.train [experiment=palindrome] [key=value ...]
+    python -m lightning_dl2.train --cfg job [key=value ...]     print the configuration and exit
+    python -m lightning_dl2.train --help
+
+Every value under conf/ is a key. The last line of standard output is the run directory.
+"""
+
+import sys
+from typing import Any
+
+from lightning_dl2.cli import UserError, command
+from lightning_dl2.config import Config, choices, compose
+from lightning_dl2.run import Run, is_rank_zero
+
+
+def train(config: Config, words: list[str] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Trains `config` in its run directory, from where it stands.
+
+    Args:
+        config: of `compose`.
+        words: what was typed, for overrides.txt; None: the choices that differ from the experiment's defaults.
+
+    Returns:
+        The content of result.json, and the objects: `run`, and after training `task`, `datamodule`, `trainer`.
+
+    Raises:
+        UserError: the configuration is impossible on this machine, or the run directory cannot be used.
+        Interrupted: a signal or the time limit stopped it; the state is saved.
+    """
+    run = Run.of(config)
+    if finished := run.finished(config):
+        return finished, {"run": run}
+    from lightning_dl2 import environment
+    from lightning_dl2.fit import fit
+    from lightning_dl2.log import logging_to
+
+    environment.check(config)
+    if words is None:
+        words = [f"experiment={config.experiment}", *(f"{key}={value}" for key, value in choices(config).items())]
+    with run.held(config, words), logging_to(run.log_file if is_rank_zero() else None):
+        return fit(config, run)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return command(_main, argv)
+
+
+def _main(words: list[str]) -> int:
+    if "--help" in words or "-h" in words:
+        from lightning_dl2.usage import print_help
+
+        return print_help(__doc__)
+    if words[:1] == ["--cfg"]:
+        import yaml
+
+        if words[1:2] != ["job"]:
+            raise UserError(f"--cfg {' '.join(words[1:2])}: allowed: job")
+        print(yaml.safe_dump(compose(*words[2:]).model_dump(), sort_keys=False), end="")
+        return 0
+    from lightning_dl2.outcome import run_and_report
+
+    return run_and_report(train, compose(*words), words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""From a configuration to Lightning's Trainer, with its loggers and callbacks."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.plugins.environments import SLURMEnvironment
+
+from lightning_dl2.callbacks import (
+    Curves,
+    ExactResume,
+    KeepCheckpoints,
+    LengthCurriculum,
+    MetricsCSV,
+    Preemption,
+    ProgressBar,
+    Stopwatch,
+    StopWhenSolved,
+    StopWhenStalled,
+    VerifiedCheckpointIO,
+)
+from lightning_dl2.run import Run, variant
+from lightning_dl2.schema import Config
+
+
+@dataclass
+class Watch:
+    """The callbacks that know how a run went."""
+
+    checkpoints: KeepCheckpoints
+    preemption: Preemption
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    solved: StopWhenSolved | None = None
+    stalled: StopWhenStalled | None = None
+
+    @property
+    def stopped_by(self) -> str:
+        """solved, early_stopping, or limit (max_steps or max_epochs)."""
+        if self.solved and self.solved.solved_at is not None:
+            return "solved"
+        return "early_stopping" if self.stalled and self.stalled.stalled else "limit"
+
+
+def build_watch(config: Config, run: Run) -> Watch:
+    """The callbacks of `config` whose state ends up in the result."""
+    rules = config.callbacks
+    checkpoints = KeepCheckpoints(run.checkpoints, **rules.checkpoint.model_dump())
+    watch = Watch(checkpoints, Preemption(checkpoints, config.trainer.max_time))
+    if rules.solved.enabled:
+        watch.solved = StopWhenSolved(**rules.solved.model_dump(exclude={"enabled"}))
+    if rules.early_stopping.enabled:
+        watch.stalled = StopWhenStalled(
+            **rules.early_stopping.model_dump(exclude={"enabled"}), check_on_train_epoch_end=False
+        )
+    return watch
+
+
+def build_loggers(config: Config, run: Run, last_step: int) -> list[Logger]:
+    """metrics.csv always; W&B or TensorBoard beside it on request."""
+    loggers: list[Logger] = [MetricsCSV(run.metrics_file, last_step)]
+    if config.logger.name == "tensorboard":
+        loggers.append(TensorBoardLogger(run.path, name=None, version="tensorboard"))
+    if config.logger.name == "wandb":
+        loggers.append(
+            WandbLogger(
+                project=config.logger.project,
+                entity=config.logger.entity,
+                group=config.logger.group or f"{config.experiment}/{variant(config)}",
+                tags=config.logger.tags,
+                name=f"{config.experiment}/{variant(config)}/seed={config.seed}",
+                id=run.wandb_id(),
+                save_dir=run.path,
+                resume="allow",
+                config=config.model_dump(),
+            )
+        )
+    return loggers
+
+
+def build_trainer(config: Config, run: Run, watch: Watch, last_step: int) -> pl.Trainer:
+    """A Trainer that trains `config` in `run`.
+
+    Args:
+        last_step: the step it goes on from; 0 for a new run.
+    """
+    # A checkpoint is saved, or training interrupted, before a step draws random numbers: ExactResume comes last.
+    callbacks: list[pl.Callback] = [watch.stopwatch, ProgressBar(config.callbacks.progress_bar)]
+    if config.data.curriculum.enabled:
+        callbacks.append(LengthCurriculum())
+    callbacks += [callback for callback in (watch.solved, watch.stalled) if callback]
+    if config.callbacks.curves:
+        callbacks.append(Curves(run.metrics_file, run.path / "figures"))
+    callbacks += [watch.checkpoints, watch.preemption, ExactResume(config.seed)]
+    return pl.Trainer(
+        **_trainer_arguments(config, run.path),
+        logger=build_loggers(config, run, last_step),
+        callbacks=callbacks,
+        plugins=_plugins(),
+        max_steps=config.trainer.max_steps,
+        max_epochs=config.trainer.max_epochs,
+        val_check_interval=config.trainer.val_check_interval,
+        check_val_every_n_epoch=config.trainer.check_val_every_n_epoch,
+        log_every_n_steps=config.trainer.log_every_n_steps,
+        gradient_clip_val=config.trainer.gradient_clip_val,
+        accumulate_grad_batches=config.trainer.accumulate_grad_batches,
+        limit_train_batches=config.trainer.limit_train_batches,
+        overfit_batches=config.trainer.overfit_batches,
+        num_sanity_val_steps=0,  # would log metrics of no step
+    )
+
+
+def build_evaluator(config: Config, run: Run) -> pl.Trainer:
+    """A Trainer that only evaluates: one process, no logger."""
+    arguments = _trainer_arguments(config, run.path) | {
+        "devices": 1,
+        "num_nodes": 1,
+        "strategy": "auto",
+        "profiler": None,
+    }
+    return pl.Trainer(**arguments, logger=False, plugins=_plugins(), enable_checkpointing=False)
+
+
+def _trainer_arguments(config: Config, path: Path) -> dict[str, Any]:
+    trainer = config.trainer
+    return {
+        "accelerator": trainer.accelerator,
+        "devices": trainer.devices,
+        "num_nodes": trainer.num_nodes,
+        "strategy": trainer.strategy,
+        "precision": trainer.precision,
+        "deterministic": trainer.deterministic,
+        "profiler": trainer.profiler,
+        "limit_val_batches": trainer.limit_val_batches,
+        "limit_test_batches": trainer.limit_test_batches,
+        "default_root_dir": path,
+        "use_distributed_sampler": False,  # the data modules share out the batches themselves
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+
+
+def _plugins() -> list[Any]:
+    plugins: list[Any] = [VerifiedCheckpointIO()]
+    if "SLURM_NTASKS" in os.environ and SLURMEnvironment.detect():
+        plugins.append(SLURMEnvironment(auto_requeue=False))  # its signal handler saves in the middle of a step
+    return plugins

@@ -1,0 +1,22 @@
+"""--help: the choices of each group and every key with its comment, read from conf/."""
+
+from lightning_dl2.config import conf_dir
+
+GROUPS = ("experiment", "data", "task", "optimizer", "trainer", "logger", "callbacks", "debug")
+
+
+def print_help(doc: str) -> int:
+    """Prints a command's docstring and what can be set; returns the exit code."""
+    print(doc.strip(), "\n\nGroups, chosen by group=name:\n")
+    for group in GROUPS:
+        root = conf_dir() / group
+        names = sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
+        print(f"  {group:<11} {' | '.join(names)}")
+    print("\nKeys, with their defaults:\n")
+    for name in ("train", "data/decimal_palindrome", "task/sequence_classifier", "optimizer/adam", "trainer/cpu",
+                 "logger/csv", "callbacks/default"):  # fmt: skip
+        group = name.partition("/")[0]
+        print(f"# {group if '/' in name else 'top level'}")
+        text = (conf_dir() / f"{name}.yaml").read_text().splitlines()
+        print("\n".join(line for line in text if line and not line.startswith(("#", "defaults:", "  - "))), "\n")
+    return 0

@@ -1,0 +1,97 @@
+"""A resumed run is the run that never stopped, to the last bit: weights, optimiser, counters, metrics."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import torch
+
+from lightning_dl2 import train
+from lightning_dl2.callbacks import exact_resume
+from lightning_dl2.data import SequenceDataModule
+from lightning_dl2.run import Run
+from lightning_dl2.schema import Config
+from tests.comparison import checkpoint_differences, metrics_differences
+
+VARIANTS = {
+    "plain": (),
+    "accumulation": ("trainer.accumulate_grad_batches=3", "trainer.max_steps=9"),
+    "plateau": ("optimizer.schedule.name=plateau", "optimizer.schedule.patience=0", "optimizer.schedule.decay=0.5"),
+    "cosine": (
+        "optimizer.schedule.name=cosine",
+        "optimizer.schedule.total_steps=30",
+        "optimizer.schedule.warmup_steps=3",
+    ),
+    "curriculum": ("data.curriculum.enabled=true", "data.curriculum.start=2", "data.curriculum.threshold=0.01"),
+    "epoch_validation": ("trainer.check_val_every_n_epoch=1", "trainer.val_check_interval=3"),
+    "early_stopping": ("callbacks.early_stopping.enabled=true", "callbacks.early_stopping.patience=3"),
+    "bidirectional_peephole": ("task.cell=peephole", "task.bidirectional=true"),
+}
+
+
+def trained_in_parts(tiny: Callable[..., Config], stops: tuple[int, ...], *words: str) -> Run:
+    for steps in stops:
+        _, objects = train(tiny(*words, f"trainer.max_steps={steps}"))
+    return objects["run"]
+
+
+@pytest.mark.parametrize("words", VARIANTS.values(), ids=VARIANTS.keys())
+def test_resume_equals_uninterrupted(tiny, tmp_path, words):
+    config = tiny(f"root={tmp_path}/whole", *words)
+    total = config.trainer.max_steps
+    _, objects = train(config)
+    whole = objects["run"]
+    epoch_end, middle = (7, 16) if total > 16 else (3, 5)
+    parts = trained_in_parts(tiny, (epoch_end, middle, total), f"root={tmp_path}/parts", *words)
+    assert checkpoint_differences(whole, parts) == []
+    assert metrics_differences(whole, parts) == []
+
+
+def test_every_step_is_a_good_place_to_stop(tiny, tmp_path):
+    """Stops after each single step: before, on and after validations and epoch ends."""
+    _, objects = train(tiny(f"root={tmp_path}/whole", "trainer.max_steps=16"))
+    parts = trained_in_parts(tiny, tuple(range(1, 17)), f"root={tmp_path}/parts")
+    assert checkpoint_differences(objects["run"], parts) == []
+    assert metrics_differences(objects["run"], parts) == []
+
+
+def test_last_of_a_killed_process_goes_on(tiny, tmp_path, monkeypatch):
+    """An exception in step 10 leaves last.ckpt of step 8; nothing of steps 9 and 10 is repeated or lost."""
+    _, objects = train(tiny(f"root={tmp_path}/whole"))
+    broken = tiny(f"root={tmp_path}/broken")
+    draw = SequenceDataModule.train_batch
+
+    def dies_at_10(self, step):
+        if step == 10:
+            raise RuntimeError("killed")
+        return draw(self, step)
+
+    monkeypatch.setattr(SequenceDataModule, "train_batch", dies_at_10)
+    with pytest.raises(RuntimeError, match="killed"):
+        train(broken)
+    monkeypatch.undo()
+    assert Run.of(broken).result()["status"] == "failed"
+    _, resumed = train(broken)
+    assert checkpoint_differences(objects["run"], resumed["run"]) == []
+    assert metrics_differences(objects["run"], resumed["run"]) == []
+
+
+@pytest.mark.parametrize("broken", ["data", "dropout"])
+def test_comparison_can_fail(tiny, tmp_path, monkeypatch, broken):
+    """The negative control: a resume that forgets where it stands, in data or in random numbers, is noticed."""
+    _, objects = train(tiny(f"root={tmp_path}/whole"))
+    trained_in_parts(tiny, (10,), f"root={tmp_path}/parts")
+    if broken == "data":
+        monkeypatch.setattr("lightning_dl2.data.sequences.batches_done", lambda datamodule: 0)
+    else:
+        monkeypatch.setattr(exact_resume, "step_seed", lambda *numbers: 1)
+    parts = trained_in_parts(tiny, (24,), f"root={tmp_path}/parts")
+    assert any("state_dict" in place for place in checkpoint_differences(objects["run"], parts))
+
+
+def test_step_seeds_differ():
+    seeds = {exact_resume.step_seed(seed, step, rank) for seed in range(3) for step in range(50) for rank in range(2)}
+    assert len(seeds) == 300 and all(0 <= seed < 2**63 for seed in seeds)
+    first = [torch.Generator().manual_seed(exact_resume.step_seed(0, step, 0)) for step in range(20)]
+    draws = [torch.rand((), generator=generator).item() for generator in first]
+    assert all(a != b for a, b in pairwise(draws))

@@ -1,0 +1,42 @@
+"""Two runs compared to the last bit."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from lightning_dl2.callbacks.metrics_csv import read_rows
+from lightning_dl2.run import Run
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every plain value and tensor of a checkpoint, with its place."""
+    if isinstance(value, dict):
+        for key in sorted(value, key=str):
+            yield from leaves(value[key], f"{path}/{key}")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{path}/{index}")
+    else:
+        yield path, value
+
+
+def checkpoint_differences(one: Run, other: Run) -> list[str]:
+    """Places where the two last.ckpt differ by any bit; the seconds that training took are left out."""
+    sides = [dict(leaves(torch.load(run.last, weights_only=True))) for run in (one, other)]
+    differing = []
+    for path in sorted(sides[0].keys() | sides[1].keys()):
+        if path.startswith("/callbacks/Stopwatch"):
+            continue
+        left, right = sides[0].get(path), sides[1].get(path)
+        same = torch.equal(left, right) if isinstance(left, torch.Tensor) else left == right
+        if not same:
+            differing.append(f"{path}: {left} != {right}")
+    return differing
+
+
+def metrics_differences(one: Run, other: Run) -> list[tuple[dict[str, str], dict[str, str]]]:
+    """Rows of the two metrics.csv that differ; columns may stand in another order."""
+    left, right = read_rows(one.metrics_file), read_rows(other.metrics_file)
+    assert len(left) == len(right), f"{len(left)} rows, {len(right)} rows"
+    return [(a, b) for a, b in zip(left, right, strict=True) if a != b]
