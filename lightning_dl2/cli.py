@@ -1,5 +1,7 @@
 """What every command shares: one line and exit code 2 for wrong input, results on stdout, the rest on stderr."""
 
+import os
+import signal
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -33,12 +35,14 @@ def settings(argv: list[str], **required: str) -> dict[str, str]:
     values = dict(required)
     for word in argv:
         key, equals, value = word.partition("=")
-        if not equals or key not in values:
-            raise UserError(f"{word}: {nearest(key, [f'{k}=...' for k in values])}")
+        if key not in values:
+            raise UserError(f"{word}: there is no key {key}; {nearest(key, list(values))}")
+        if not equals:
+            raise UserError(f"{word}: is not of the form {key}=VALUE")
         values[key] = value
     missing = [key for key, value in values.items() if not value]
     if missing:
-        raise UserError(f"{missing[0]}=...: is missing")
+        raise UserError(f"{missing[0]}=VALUE: is missing")
     return values
 
 
@@ -49,10 +53,15 @@ def command(function: Callable[[list[str]], int], argv: list[str] | None) -> int
         The exit code: 2 for a UserError, else what `function` returned.
     """
     try:
-        return function(sys.argv[1:] if argv is None else argv)
+        code = function(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
 
 
 def console(*, stderr: bool = False) -> "Console":

@@ -4,6 +4,7 @@ The data's way: words -> Hydra composes conf/ -> plain values -> schema.Config, 
 """
 
 import json
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, InterpolationResolutionError, OmegaConfBaseException
 from pydantic import ValidationError
 
 from lightning_dl2.cli import UserError, nearest
@@ -33,6 +35,15 @@ NOT_IDENTITY = (
     "trainer.max_time",
     "trainer.profiler",
 )
+
+# Where pydantic's own words would not help, by its type of error.
+ALLOWED = {
+    "string_pattern_mismatch": "DD:HH:MM:SS",
+    "string_too_short": "a word",
+    "model_type": "a group of keys",
+    "int_from_float": "an integer",
+    "int_type": "an integer",
+}
 
 
 def conf_dir() -> Path:
@@ -55,8 +66,7 @@ def compose(*overrides: str) -> Config:
         UserError: one line that names the key, its value and what is allowed.
     """
     for word in overrides:
-        if "=" not in word and not word.startswith("~"):
-            raise UserError(f"{word}: is not of the form key=value")
+        _check_word(word)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
@@ -99,14 +109,30 @@ def identity(config: Config) -> dict[str, Any]:
     def decides(key: str) -> bool:
         return not any(key == name or key.startswith(f"{name}.") for name in NOT_IDENTITY)
 
-    return {key: value for key, value in flatten(config.model_dump()).items() if decides(key)}
+    return {key: value for key, value in flatten(config.model_dump()).items() if decides(key) and value != {}}
 
 
 def choices(config: Config) -> dict[str, Any]:
-    """The part of `identity` that differs from the experiment's defaults."""
-    defaults = identity(compose(f"experiment={config.experiment}"))
+    """The part of `identity` that differs from the experiment's defaults; a debug preset counts as one choice."""
+    defaults = identity(compose(f"experiment={config.experiment}", f"debug={config.debug}")) | {"debug": "none"}
     mine = identity(config)
     return {key: mine.get(key) for key in sorted(mine | defaults) if mine.get(key) != defaults.get(key)}
+
+
+def typed(value: Any) -> str:
+    """A plain value as it is typed on the command line."""
+    if not isinstance(value, str):
+        return json.dumps(value, separators=(",", ":"))
+    return value if re.fullmatch(r"[\w./-]+", value, re.ASCII) else f"'{value}'"
+
+
+def as_typed(config: Config) -> list[str]:
+    """What to type for `config`, but for where it stands, how long it trains and what it says."""
+    typed_choices = {key: typed(value) for key, value in choices(config).items()}
+    new = {key for key in typed_choices if key.startswith("optimizer.arguments.")}
+    return [f"experiment={config.experiment}", f"seed={config.seed}"] + [
+        f"{'+' * (key in new)}{key}={value}" for key, value in typed_choices.items()
+    ]
 
 
 def digest(values: dict[str, Any]) -> str:
@@ -117,6 +143,25 @@ def digest(values: dict[str, Any]) -> str:
 def config_hash(config: Config) -> str:
     """Equal for two configurations exactly when they train the same run, seed included."""
     return digest(identity(config) | {"seed": config.seed})
+
+
+def _check_word(word: str) -> None:
+    """What Hydra's grammar allows, but one run does not; and what it does not allow, in our words."""
+    key, equals, value = word.partition("=")
+    if not re.fullmatch(r"\+{0,2}~?[A-Za-z_][\w./@-]*", key) or (not equals and key[0] != "~"):
+        raise UserError(f"{word}: is not of the form key=value")
+    try:
+        parsed = OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        quoted = f"{key}='{value}'"
+        raise UserError(f'{word}: cannot be read; allowed: the value in quotes, as in "{quoted}"') from error
+    key = parsed.key_or_group
+    if key.partition(".")[0] == "hydra":
+        raise UserError(f"{word}: Hydra's own keys have no effect here; {_nearest_key(key)}")
+    if parsed.is_sweep_override():
+        raise UserError(f"{word}: allowed: one value; a command trains one run")
+    if (conf_dir() / key).is_dir() and (not isinstance(parsed.value(), str) or word[0] in "+~"):
+        raise UserError(f"{word}: is a group, chosen by {key}=NAME; allowed: {', '.join(_options(key))}")
 
 
 def _hydra_message(error: Exception, overrides: tuple[str, ...]) -> str:
@@ -131,6 +176,10 @@ def _hydra_message(error: Exception, overrides: tuple[str, ...]) -> str:
     if isinstance(error, ConfigCompositionException) and isinstance(cause, (ConfigKeyError, AttributeError)):
         key = getattr(cause, "full_key", None) or str(error).split("'")[1]
         return _unknown_key(key, overrides)
+    if found := re.search(r"Either remove \+ prefix: '(.*)'", str(error)):
+        return f"+{found[1]}: the key exists; write {found[1]}"
+    if isinstance(error, InterpolationResolutionError):
+        return f"{error.full_key}: {str(error).splitlines()[0]}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2]) or type(error).__name__
 
@@ -141,6 +190,9 @@ def _options(group: str) -> list[str]:
 
 
 def _unknown_key(key: str, overrides: tuple[str, ...]) -> str:
+    if key.startswith("optimizer.arguments."):
+        typed = next((word for word in overrides if word.partition("=")[0] == key), f"{key}=VALUE")
+        return f"{key}: is not set yet; write +{typed}"
     typed = next((word for word in overrides if word.lstrip("+~").partition("=")[0] == key), key)
     return f"{typed}: there is no key {key}; {_nearest_key(key)}"
 
@@ -148,8 +200,9 @@ def _unknown_key(key: str, overrides: tuple[str, ...]) -> str:
 def _nearest_key(key: str) -> str:
     """Names the keys that stand where `key` was looked for."""
     parent, _, name = key.rpartition(".")
-    known = [full[len(parent) + bool(parent) :].split(".")[0] for full in _known_keys() if full.startswith(parent)]
-    return nearest(name, sorted(set(filter(None, known))) or sorted(Config.model_fields))
+    prefix = parent and f"{parent}."
+    known = {full.removeprefix(prefix).split(".")[0] for full in _known_keys() if full.startswith(prefix)}
+    return nearest(name, sorted(known) or sorted(Config.model_fields))
 
 
 def _known_keys() -> list[str]:
@@ -168,9 +221,12 @@ def _pydantic_message(error: ValidationError, values: dict[str, Any]) -> str:
         here = here.get(part)
     name = ".".join(key)
     if first["type"] == "extra_forbidden":
-        return f"{name}={here}: there is no key {name}; {_nearest_key(name)}"
+        return f"{name}={json.dumps(here, ensure_ascii=False)}: there is no key {name}; {_nearest_key(name)}"
     if first["type"] == "value_error":  # written in schema.py: begins with the key and the value
         return f"{name}.{first['ctx']['error']}"
+    if first["type"] == "missing":
+        return f"{name}: is missing"
     same_key = [e for e in error.errors() if [str(p) for p in e["loc"]][: len(key)] == key]
-    says = " or ".join(dict.fromkeys(e["msg"].removeprefix("Input should be ") for e in same_key))
-    return f"{name}={json.dumps(here)}: allowed: {says}"
+    says = (ALLOWED.get(e["type"], e["msg"].removeprefix("Input should be ")) for e in same_key)
+    says = " or ".join(dict.fromkeys(says))
+    return f"{name}={json.dumps(here, ensure_ascii=False)}: allowed: {says}"

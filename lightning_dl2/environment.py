@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from lightning_dl2.cli import UserError
+from lightning_dl2.config import typed
 from lightning_dl2.schema import Config
 
 
@@ -42,14 +43,20 @@ def check_devices(config: Config) -> None:
 
 
 def _check_optimizer(config: Config) -> None:
+    """Some classes object to an argument only when they are built, or to a gradient only when they step."""
     import torch
 
     from lightning_dl2.tasks.optimization import build_optimizer
 
+    name, arguments = config.optimizer.name, config.optimizer.arguments
+    parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in ((2, 2), (2,))]
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
     try:
-        build_optimizer([torch.nn.Parameter(torch.zeros(1, 1))], config.optimizer.model_dump())
-    except (TypeError, ValueError) as error:
-        raise UserError(f"optimizer.name={config.optimizer.name}: {error}") from error
+        build_optimizer(parameters, config.optimizer.model_dump()).step(lambda: torch.zeros(()))
+    except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        told = f", optimizer.arguments={typed(arguments)}" if arguments else ""
+        raise UserError(f"optimizer.name={name}{told}: {str(error).removeprefix(f'{name}: ')}") from error
 
 
 def _check_wandb() -> None:

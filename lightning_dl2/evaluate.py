@@ -4,8 +4,9 @@ python -m lightning_dl2.evaluate run=DIR [checkpoint=best|last|FILE]
 """
 
 import sys
+from pickle import UnpicklingError
 
-from lightning_dl2.cli import command, settings
+from lightning_dl2.cli import UserError, command, settings
 from lightning_dl2.run import Run
 
 
@@ -23,17 +24,22 @@ def evaluate(run: str | Run, checkpoint: str = "best") -> dict[str, float]:
         UserError: no run, or no such checkpoint.
     """
     run = run if isinstance(run, Run) else Run.existing(run)
-    path, config = run.checkpoint(checkpoint), run.config()
+    config, path = run.config(), run.checkpoint(checkpoint)
 
-    from lightning_dl2 import environment
+    import torch
+
     from lightning_dl2.data import build_data
     from lightning_dl2.log import logging_to
     from lightning_dl2.tasks import TASKS
     from lightning_dl2.trainer import build_evaluator
 
-    environment.check_devices(config)
+    if config.trainer.num_threads:
+        torch.set_num_threads(config.trainer.num_threads)
     with logging_to(None):
-        task = TASKS[config.task.name].load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        try:
+            task = TASKS[config.task.name].load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        except (KeyError, RuntimeError, TypeError, UnpicklingError) as error:
+            raise UserError(f"checkpoint={checkpoint}: {path} is no {config.task.name} of this version") from error
         data = build_data(config.data, config.seed)
         (metrics,) = build_evaluator(config, run).test(task, data, verbose=False)
     return dict(sorted(metrics.items()))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from zipfile import is_zipfile
 
 
 @contextmanager
@@ -49,7 +50,12 @@ def file_digest(path: Path) -> str:
 
 
 def is_whole(path: Path) -> bool:
-    """False for a file that is absent, empty, or differs from the digest beside it. No digest means unverified."""
-    if not path.is_file() or path.stat().st_size == 0:
+    """False for a checkpoint that is absent or differs from the digest beside it.
+
+    Without a digest it is at least to end as torch.save ends it: a file cut short is no zip archive.
+    """
+    if not path.is_file():
         return False
-    return not sidecar(path).is_file() or sidecar(path).read_text().strip() == file_digest(path)
+    if not sidecar(path).is_file():
+        return is_zipfile(path)
+    return sidecar(path).read_text().strip() == file_digest(path)

@@ -61,6 +61,7 @@ def _write_result(
     config: Config, run: Run, task: Task, trainer: pl.Trainer, watch: Watch, *, status: str, metrics: dict[str, float]
 ) -> dict[str, Any]:
     seconds, steps = watch.stopwatch.state_dict()["seconds"], trainer.global_step
+    batches = trainer.fit_loop.epoch_loop.batch_progress.total.processed
     values = {
         "status": status,
         "stopped_by": watch.stopped_by if status == "completed" else None,
@@ -68,7 +69,7 @@ def _write_result(
         "best_step": watch.checkpoints.best_step,
         "metrics": metrics,
         "steps": steps,
-        "epochs": trainer.current_epoch,
+        "epochs": int(batches // trainer.num_training_batches),  # whole ones; Lightning counts a begun one, too
         "seconds": round(seconds, 3),
         "steps_per_second": round(steps / seconds, 3) if seconds else 0.0,
         "parameters": sum(p.numel() for p in task.parameters()),

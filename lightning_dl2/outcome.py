@@ -49,12 +49,15 @@ def _say(run: Run, text: str, code: int) -> int:
     if is_rank_zero():
         print(" ".join(text.split()), file=sys.stderr)
         print(run.path)
-    return code
+        return code
+    # Lightning kills all processes at once when one that it started ends with another code.
+    return code if code == 1 else 0
 
 
 def print_table(title: str, values: dict[str, Any]) -> None:
-    """A table of names and values on stdout; None is left out."""
-    table = Table(title=title, show_header=False)
+    """A title and a table of names and values on stdout; None is left out."""
+    print(title)
+    table = Table(show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for name, value in values.items():

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from lightning_dl2.cli import UserError
-from lightning_dl2.config import Config, choices, config_hash, digest, validate
+from lightning_dl2.config import Config, choices, config_hash, digest, identity, typed, validate
 from lightning_dl2.files import is_whole, write_text
 
 log = logging.getLogger(__name__)
@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 
 def is_rank_zero() -> bool:
     """Known from the launcher's environment, before torch is imported or processes have met."""
-    return all(os.environ.get(key, "0") == "0" for key in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return all(os.environ.get(key, "0") == "0" for key in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
 def variant(config: Config) -> str:
     """`default-<hash>`, or the choices that differ, as far as a directory's name holds them, with their hash."""
     differing = choices(config)
-    words = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in differing.items())
+    words = ",".join(f"{key.rpartition('.')[2]}={typed(value)}" for key, value in differing.items())
     return f"{re.sub(r'[^A-Za-z0-9=.,_-]+', '_', words)[:80] or 'default'}-{digest(differing)}"
 
 
@@ -99,6 +99,8 @@ class Run:
         result = self.result()
         if config.resume != "auto" or result is None or result.get("status") != "completed":
             return None
+        if result["config_hash"] != config_hash(config):
+            return None
         trainer = config.trainer
         enough = 0 < trainer.max_steps <= result["steps"] or 0 < trainer.max_epochs <= result["epochs"]
         return result if enough or result["stopped_by"] in ("solved", "early_stopping") else None
@@ -108,13 +110,16 @@ class Run:
         """Prepares the directory and holds it, so that no second process trains in it.
 
         Raises:
-            UserError: another process holds it, it cannot be written, or `resume=never` meets a run.
+            UserError: another process holds it, it cannot be written, it holds another configuration's run (as after
+                a change of conf/), or `resume=never` meets a run.
         """
         if not is_rank_zero():
             yield
             return
         if config.resume == "never" and self.config_file.exists():
             raise UserError(f"resume=never: {self.path} holds a run; allowed: auto, restart, or another root or seed")
+        if config.resume == "auto" and self.config_file.exists():
+            self._check_same(config)
         if config.resume == "restart" and self.config_file.exists():
             with self._lock():
                 self.path.rename(self._aside())
@@ -124,6 +129,14 @@ class Run:
             write_text(self.path / "overrides.txt", "".join(f"{word}\n" for word in words))
             self.result_file.unlink(missing_ok=True)
             yield
+
+    def _check_same(self, config: Config) -> None:
+        old, new = identity(self.config()), identity(config)
+        changed = [key for key in old | new if old.get(key) != new.get(key)]
+        if changed:
+            key = changed[0]
+            was, now = (f"{key}={typed(values.get(key))}" for values in (old, new))
+            raise UserError(f"{now}: {self.path} was begun with {was}; allowed: resume=restart, or another root")
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -138,7 +151,8 @@ class Run:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 file.seek(0)
-                raise UserError(f"{self.path}: is held by {file.read().strip() or 'another process'}") from error
+                holder = file.read().strip() or "another process"
+                raise UserError(f"{self.path}: is held by {holder}; allowed: wait, or another seed") from error
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
@@ -155,7 +169,8 @@ class Run:
         for path in (self.last, self.best):
             if is_whole(path):
                 return path
-            if path.exists():
+            if path.exists() and is_rank_zero():
+                log.warning("%s is damaged; going on from an older state", path)
                 print(f"warning: {path} is damaged; going on from an older state", file=sys.stderr)
         return None
 
@@ -169,7 +184,7 @@ class Run:
         if not path.is_file():
             raise UserError(f"checkpoint={name}: there is no file {path}; allowed: best, last or a file's name")
         if not is_whole(path):
-            raise UserError(f"checkpoint={name}: {path} is damaged: it differs from the digest beside it")
+            raise UserError(f"checkpoint={name}: {path} is damaged; allowed: best, last or a whole file's name")
         return path
 
     def wandb_id(self) -> str:

@@ -28,6 +28,7 @@ class Curriculum(Strict):
     growth: Annotated[float, Field(gt=1)]
     threshold: Annotated[float, Field(gt=0, le=1)]
     smoothing: Fraction
+    shortest: Annotated[float, Field(gt=0, le=1)]
     tokens_per_batch: Positive | None
     minimum_batch_size: Positive
 
@@ -49,7 +50,8 @@ class SequenceData(Strict):
             raise ValueError(f"sequence_length={self.sequence_length}: {self.name} allowed: {least} or more")
         if self.curriculum.enabled and not least <= self.curriculum.start <= self.sequence_length:
             raise ValueError(
-                f"curriculum.start={self.curriculum.start}: allowed: {least} to data.sequence_length={self.sequence_length}"
+                f"curriculum.start={self.curriculum.start}:"
+                f" allowed: {least} to data.sequence_length={self.sequence_length}"
             )
         return self
 
@@ -69,6 +71,7 @@ class SequenceClassifier(Strict):
     peephole: Literal["gers", "assignment"]
     initialization: Literal["torch", "kaiming", "xavier", "orthogonal"]
     forget_bias: float | Literal["chrono"] | None
+    label_smoothing: Fraction
 
     @model_validator(mode="after")
     def forget_bias_needs_a_bias(self) -> "SequenceClassifier":
@@ -102,6 +105,14 @@ class Optimizer(Strict):
     weight_decay: Annotated[float, Field(ge=0)]
     arguments: dict[str, Scalar]
     schedule: Schedule
+
+    @model_validator(mode="after")
+    def arguments_have_no_second_name(self) -> "Optimizer":
+        for key, name in (("lr", "learning_rate"), ("weight_decay", "weight_decay")):
+            if key in self.arguments:
+                value = self.arguments[key]
+                raise ValueError(f"arguments.{key}={value}: allowed: optimizer.{name}={value}")
+        return self
 
 
 class Trainer(Strict):
@@ -144,10 +155,20 @@ class Logger(Strict):
     tags: list[str]
 
 
-class Checkpoint(Strict):
-    every_n_steps: Positive
+class Monitored(Strict):
     monitor: Literal["val/loss", "val/accuracy"]
     mode: Literal["min", "max"]
+
+    @model_validator(mode="after")
+    def mode_fits_the_metric(self) -> "Monitored":
+        fits = "min" if self.monitor == "val/loss" else "max"
+        if self.mode != fits:
+            raise ValueError(f"mode={self.mode}: allowed with monitor={self.monitor}: {fits}")
+        return self
+
+
+class Checkpoint(Monitored):
+    every_n_steps: Positive
 
 
 class Solved(Strict):
@@ -157,10 +178,8 @@ class Solved(Strict):
     times: Positive
 
 
-class EarlyStopping(Strict):
+class EarlyStopping(Monitored):
     enabled: bool
-    monitor: Literal["val/loss", "val/accuracy"]
-    mode: Literal["min", "max"]
     patience: Positive
     min_delta: Annotated[float, Field(ge=0)]
 

@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from lightning_dl2.cli import UserError, command
-from lightning_dl2.config import Config, choices, compose
+from lightning_dl2.config import Config, as_typed, compose
 from lightning_dl2.run import Run, is_rank_zero
 
 
@@ -20,7 +20,7 @@ def train(config: Config, words: list[str] | None = None) -> tuple[dict[str, Any
 
     Args:
         config: of `compose`.
-        words: what was typed, for overrides.txt; None: the choices that differ from the experiment's defaults.
+        words: what was typed, for overrides.txt; None: what could be typed for `config`.
 
     Returns:
         The content of result.json, and the objects: `run`, and after training `task`, `datamodule`, `trainer`.
@@ -37,9 +37,7 @@ def train(config: Config, words: list[str] | None = None) -> tuple[dict[str, Any
     from lightning_dl2.log import logging_to
 
     environment.check(config)
-    if words is None:
-        words = [f"experiment={config.experiment}", *(f"{key}={value}" for key, value in choices(config).items())]
-    with run.held(config, words), logging_to(run.log_file if is_rank_zero() else None):
+    with run.held(config, words or as_typed(config)), logging_to(run.log_file if is_rank_zero() else None):
         return fit(config, run)
 
 
@@ -53,12 +51,14 @@ def _main(words: list[str]) -> int:
         from lightning_dl2.usage import print_help
 
         return print_help(__doc__)
-    if words[:1] == ["--cfg"]:
+    if "--cfg" in words:
         import yaml
 
-        if words[1:2] != ["job"]:
-            raise UserError(f"--cfg {' '.join(words[1:2])}: allowed: job")
-        print(yaml.safe_dump(compose(*words[2:]).model_dump(), sort_keys=False), end="")
+        flag = words.index("--cfg")
+        if words[flag + 1 : flag + 2] != ["job"]:
+            raise UserError(f"{' '.join(words[flag : flag + 2])}: allowed: --cfg job")
+        config = compose(*words[:flag], *words[flag + 2 :])
+        print(yaml.safe_dump(config.model_dump(), sort_keys=False), end="")
         return 0
     from lightning_dl2.outcome import run_and_report
 

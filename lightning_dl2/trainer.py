@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 
 from lightning_dl2.callbacks import (
+    Agreement,
     Curves,
     ExactResume,
     KeepCheckpoints,
@@ -22,6 +24,8 @@ from lightning_dl2.callbacks import (
     StopWhenStalled,
     VerifiedCheckpointIO,
 )
+from lightning_dl2.config import config_hash
+from lightning_dl2.environment import uses_gpu
 from lightning_dl2.run import Run, variant
 from lightning_dl2.schema import Config
 
@@ -86,15 +90,17 @@ def build_trainer(config: Config, run: Run, watch: Watch, last_step: int) -> pl.
     Args:
         last_step: the step it goes on from; 0 for a new run.
     """
-    # A checkpoint is saved, or training interrupted, before a step draws random numbers: ExactResume comes last.
-    callbacks: list[pl.Callback] = [watch.stopwatch, ProgressBar(config.callbacks.progress_bar)]
+    # A checkpoint is saved, or training interrupted, before a step draws random numbers: ExactResume comes last
+    # (but for the checkpoints, which Lightning moves to the end; to save draws nothing).
+    agreement = Agreement(config=config_hash(config), step=last_step)
+    callbacks: list[pl.Callback] = [agreement, watch.stopwatch, ProgressBar(config.callbacks.progress_bar)]
     if config.data.curriculum.enabled:
         callbacks.append(LengthCurriculum())
     callbacks += [callback for callback in (watch.solved, watch.stalled) if callback]
     if config.callbacks.curves:
         callbacks.append(Curves(run.metrics_file, run.path / "figures"))
     callbacks += [watch.checkpoints, watch.preemption, ExactResume(config.seed)]
-    return pl.Trainer(
+    trainer = pl.Trainer(
         **_trainer_arguments(config, run.path),
         logger=build_loggers(config, run, last_step),
         callbacks=callbacks,
@@ -110,11 +116,15 @@ def build_trainer(config: Config, run: Run, watch: Watch, last_step: int) -> pl.
         overfit_batches=config.trainer.overfit_batches,
         num_sanity_val_steps=0,  # would log metrics of no step
     )
+    # Lightning's own handler of SIGTERM would end the process in the middle of a step, with exit code 0.
+    trainer._signal_connector.register_signal_handlers = lambda: None
+    return trainer
 
 
 def build_evaluator(config: Config, run: Run) -> pl.Trainer:
-    """A Trainer that only evaluates: one process, no logger."""
+    """A Trainer that only evaluates: one process, no logger, on a CPU where the run's GPU is not to be had."""
     arguments = _trainer_arguments(config, run.path) | {
+        "accelerator": "gpu" if uses_gpu(config) and torch.cuda.is_available() else "cpu",
         "devices": 1,
         "num_nodes": 1,
         "strategy": "auto",

@@ -1,5 +1,6 @@
 """What any experiment can add to a Trainer."""
 
+from lightning_dl2.callbacks.agreement import Agreement
 from lightning_dl2.callbacks.checkpoint_io import VerifiedCheckpointIO
 from lightning_dl2.callbacks.curves import Curves
 from lightning_dl2.callbacks.exact_resume import ExactResume
@@ -12,6 +13,7 @@ from lightning_dl2.callbacks.stopping import StopWhenSolved, StopWhenStalled
 from lightning_dl2.callbacks.stopwatch import Stopwatch
 
 __all__ = [
+    "Agreement",
     "Curves",
     "ExactResume",
     "Interrupted",

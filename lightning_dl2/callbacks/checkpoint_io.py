@@ -13,6 +13,7 @@ class VerifiedCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             torch.save(checkpoint, temporary)
             digest = file_digest(temporary)
@@ -25,3 +26,7 @@ class VerifiedCheckpointIO(TorchCheckpointIO):
         if not is_whole(path):
             raise OSError(f"{path} is damaged: it differs from the digest beside it")
         return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+
+    def remove_checkpoint(self, path: Any) -> None:
+        sidecar(Path(path)).unlink(missing_ok=True)
+        super().remove_checkpoint(path)

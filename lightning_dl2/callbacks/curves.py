@@ -8,6 +8,12 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_dl2.callbacks.metrics_csv import read_rows
 
+WORDS = {"train": "training", "val": "validation"}
+STYLES = {  # colours that nobody confuses, and different lines for a print in grey
+    "train": {"color": "#56B4E9", "linewidth": 1},
+    "val": {"color": "#D55E00", "linewidth": 1.5, "marker": "o", "markersize": 3},
+}
+
 
 def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | None = None) -> None:
     """Draws each metric that both splits have, training and validation in one panel.
@@ -23,22 +29,20 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
     names = [key.removeprefix("val/") for key in (rows[0] if rows else {}) if key.startswith("val/")]
     if not names:
         return
-    figure = Figure(figsize=(5 * len(names), 3.5), layout="constrained")
+    figure = Figure(figsize=(4.5 * len(names), 3.5), layout="constrained")
+    lines = {}
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        for split, style in (
-            ("train", {"color": "#56B4E9", "linewidth": 1}),
-            ("val", {"color": "#D55E00", "marker": "o"}),
-        ):
+        for split, style in STYLES.items():
             points = [(int(row["step"]), float(row[key])) for row in rows if row.get(key := f"{split}/{name}")]
             if points:
-                axes.plot(*zip(*points, strict=True), label=split, markersize=3, **style)
+                (lines[WORDS[split]],) = axes.plot(*zip(*points, strict=True), **style)
         if baselines and name in baselines:
-            axes.axhline(baselines[name], color="#000000", linestyle=":", label="majority baseline")
-        if name == "loss":
-            axes.set_yscale("log")
+            lines["majority baseline"] = axes.axhline(baselines[name], color="black", linestyle=":", linewidth=1)
+        if name == "loss" and axes.dataLim.ymin * 10 < axes.dataLim.ymax:
+            axes.set_yscale("log")  # within a decade, its labels would be unreadable
         axes.set(xlabel="optimiser step", ylabel=f"{name} (nats)" if name == "loss" else name)
         axes.grid(alpha=0.3)
-        axes.legend()
+    figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=3, frameon=False)
     out.parent.mkdir(exist_ok=True)
     figure.savefig(out, dpi=150)
 

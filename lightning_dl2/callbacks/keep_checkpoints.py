@@ -44,7 +44,7 @@ class KeepCheckpoints(Checkpoint):
             self._save(trainer, "last.ckpt")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn != TrainerFn.FITTING:
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
         metrics = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
         sign = 1 if self.mode == "max" else -1

@@ -2,17 +2,20 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lightning_dl2.callbacks.keep_checkpoints import KeepCheckpoints
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+TIME_IS_UP = 1  # below every signal listened to: the greatest that any rank has received is what all obey
 REQUEUE = 75  # EX_TEMPFAIL: whoever started this may start it again
 
 
@@ -55,22 +58,37 @@ class Preemption(Callback):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Listens to the signals within the block. Installed before `fit`, it takes the place of Lightning's own."""
-        before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        """Listens to the signals within the block, also before training starts; gives them back after it."""
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        self._listen()
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if _in_main_thread():
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    def _listen(self) -> None:
+        if _in_main_thread():  # Python gives signals to no other
+            for number in SIGNALS:
+                signal.signal(number, self._handle)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._listen()  # in place of Lightning's handler, which would exit at the batch's end with nothing saved
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        late = time.monotonic() > self.deadline
-        stop = self.received is not None or late
+        if batch_idx % trainer.accumulate_grad_batches:
+            return  # gradients that are half accumulated are in no checkpoint
+        asked = self.received or (TIME_IS_UP if time.monotonic() > self.deadline else 0)
         if trainer.world_size > 1:
-            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
-        if not stop:
+            asked = trainer.strategy.reduce(torch.tensor(asked, device=pl_module.device), reduce_op="max").item()
+        if not asked:
             return
         self.checkpoints.save_last(trainer)
-        requeue = self.received in (None, signal.SIGUSR1)
-        reason = self.received.name if self.received else "the time limit" if late else "another rank"
-        raise Interrupted(f"{reason} at step {trainer.global_step}", REQUEUE if requeue else 128 + self.received)
+        reason = "the time limit" if asked == TIME_IS_UP else signal.Signals(asked).name
+        requeue = asked in (TIME_IS_UP, signal.SIGUSR1)
+        raise Interrupted(f"{reason} at step {trainer.global_step}", REQUEUE if requeue else 128 + asked)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -1,6 +1,7 @@
 """How far training is: a bar on a terminal, a line now and then elsewhere. On stderr, redrawn by time, not by step."""
 
 import logging
+import math
 import time
 from typing import Any
 
@@ -33,7 +34,7 @@ class ProgressBar(Callback):
         self._next = time.monotonic() + self.interval
         if not (self.draws and trainer.is_global_zero):
             return
-        steps = trainer.max_steps if trainer.max_steps > 0 else trainer.max_epochs * int(trainer.num_training_batches)
+        steps = trainer.estimated_stepping_batches
         self.bar = Progress(
             TextColumn("training"),
             BarColumn(),
@@ -45,7 +46,7 @@ class ProgressBar(Callback):
             auto_refresh=False,  # no thread beside the training
             transient=True,
         )
-        self.bar.add_task("", total=steps, completed=trainer.global_step)
+        self.bar.add_task("", total=steps if math.isfinite(steps) else None, completed=trainer.global_step)
         self.bar.start()
 
     def on_train_batch_end(
@@ -54,6 +55,7 @@ class ProgressBar(Callback):
         if time.monotonic() < self._next or not trainer.is_global_zero:
             return
         self._next = time.monotonic() + self.interval
+        outputs = {**outputs, "loss": outputs["loss"] * trainer.accumulate_grad_batches}  # Lightning has divided it
         text = " ".join(f"{name} {float(value):.4g}" for name, value in outputs.items()) + self._validation
         if self.bar:
             self.bar.update(self.bar.task_ids[0], completed=trainer.global_step, description=text, refresh=True)
@@ -61,7 +63,7 @@ class ProgressBar(Callback):
             self._line(f"step {trainer.global_step} {text}")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn != TrainerFn.FITTING or not trainer.is_global_zero:
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or not trainer.is_global_zero:
             return
         values = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
         self._validation = "".join(f" {key} {value:.4g}" for key, value in values.items())

@@ -30,7 +30,7 @@ class StopWhenSolved(Callback):
             trainer.should_stop = True
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn != TrainerFn.FITTING:
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
         if trainer.callback_metrics[self.monitor] < self.threshold:
             self.in_a_row = 0

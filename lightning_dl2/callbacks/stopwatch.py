@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.trainer.states import TrainerFn
 
 
 class Stopwatch(Callback):
@@ -13,11 +14,11 @@ class Stopwatch(Callback):
         self.seconds = 0.0
         self._since: float | None = None
 
-    def _start(self, *args: Any) -> None:
+    def _start(self) -> None:
         self._since = time.perf_counter()
 
-    def _stop(self, *args: Any) -> None:
-        self.seconds += time.perf_counter() - self._since if self._since else 0.0
+    def _stop(self) -> None:
+        self.seconds += time.perf_counter() - self._since
         self._since = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -27,10 +28,12 @@ class Stopwatch(Callback):
         self._stop()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._stop()
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self._stop()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._start()
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self._start()
 
     def state_dict(self) -> dict[str, Any]:
         running = time.perf_counter() - self._since if self._since else 0.0

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 
 class Curriculum:
     """Grows the length by a factor whenever the moving training accuracy passes a threshold.
@@ -14,6 +16,8 @@ class Curriculum:
         growth: the next length is this many times the last, rounded down, and at least one more.
         threshold: moving accuracy at which the length grows.
         smoothing: weight of the past in the moving accuracy, in [0, 1).
+        shortest: each batch's length is drawn between this share of the current length (but not below `start`) and
+            all of it; 1: all of it.
         tokens_per_batch: the batch shrinks with growing length to about so many tokens; None: it does not.
         minimum_batch_size: but never below this.
     """
@@ -26,12 +30,22 @@ class Curriculum:
         growth: float,
         threshold: float,
         smoothing: float,
+        shortest: float = 1.0,
         tokens_per_batch: int | None,
         minimum_batch_size: int,
     ) -> None:
         self.target, self.growth, self.threshold, self.smoothing = target, growth, threshold, smoothing
+        self.shortest = shortest
         self.tokens_per_batch, self.minimum_batch_size = tokens_per_batch, minimum_batch_size
-        self.length, self.accuracy = min(start, target), 0.0
+        self.minimum = min(start, target)
+        self.length, self.accuracy = self.minimum, 0.0
+
+    def draw_length(self, *numbers: int) -> int:
+        """The length of one batch, a function of the current length and of `numbers`, such as (seed, step)."""
+        shortest = min(self.length, max(self.minimum, round(self.shortest * self.length)))
+        if shortest == self.length:
+            return self.length
+        return int(np.random.default_rng(numbers).integers(shortest, self.length, endpoint=True))
 
     def batch_size(self, full: int, num_tokens: int) -> int:
         """Sequences in a batch of sequences of `num_tokens` tokens; `full` for short ones."""

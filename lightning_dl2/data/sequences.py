@@ -4,7 +4,6 @@ Shapes: B sequences a process, T tokens.
 """
 
 from collections.abc import Iterator
-from itertools import count
 from typing import Any
 
 import torch
@@ -33,7 +32,7 @@ class SequenceDataModule(LightningDataModule):
         seed: decides the training sequences.
         batches_per_epoch: an epoch of generated data is a number of batches.
         validation_size: sequences in the validation set; likewise `test_size`.
-        evaluation_batch_size: sequences in a validation or test batch; does not change the metrics.
+        evaluation_batch_size: most sequences in a validation or test batch; does not change the metrics.
         curriculum: arguments of Curriculum, with `enabled`; None or not enabled: every batch has full length.
 
     Raises:
@@ -87,7 +86,7 @@ class SequenceDataModule(LightningDataModule):
         """Training batch number `step` of this rank: tokens int64 [B, T] and labels int64 [B]."""
         length, size = self.length, self.batch_size
         if self.curriculum:
-            length = self.curriculum.length
+            length = self.curriculum.draw_length(self.seed, step)
             size = self.curriculum.batch_size(size, self.task.num_tokens(length))
         rank, world = rank_and_world(self)
         tokens, labels = draw_batch(self.task, length, size * world, seed=self.seed, split="train", step=step)
@@ -105,7 +104,12 @@ class SequenceDataModule(LightningDataModule):
     def _fixed(self, split: str) -> "FixedBatches":
         rank, world = rank_and_world(self)
         tokens, labels = self.sets[split]
-        return FixedBatches(tokens[rank::world], labels[rank::world], self.evaluation_batch_size)
+        size = len(labels)
+        if size < world:
+            raise ValueError(f"the {split} set has {size} sequences for {world} processes; each needs one")
+        # As many batches on every rank: the processes meet in each of them.
+        num_batches = min(-(-size // (self.evaluation_batch_size * world)), size // world)
+        return FixedBatches(tokens[rank::world], labels[rank::world], num_batches)
 
     def state_dict(self) -> dict[str, Any]:
         return {"curriculum": self.curriculum.state_dict()} if self.curriculum else {}
@@ -116,7 +120,7 @@ class SequenceDataModule(LightningDataModule):
 
 
 class TrainBatches:
-    """Batches from where training stands, without end; an epoch is cut off by the length.
+    """An epoch's number of batches, from where training stands; Lightning cuts a resumed epoch off at its end.
 
     Draws a batch when it is asked for, never ahead: the curriculum may change between two of them.
     """
@@ -130,19 +134,20 @@ class TrainBatches:
         return self.overfit_batches or self.datamodule.batches_per_epoch
 
     def __iter__(self) -> Iterator[Batch]:
-        for step in count(batches_done(self.datamodule)):
+        done = batches_done(self.datamodule)
+        for step in range(done, done + len(self)):
             yield self.datamodule.train_batch(step % self.overfit_batches if self.overfit_batches else step)
 
 
 class FixedBatches:
-    """A fixed set in order, in slices of `batch_size`; the last one may be smaller."""
+    """A fixed set in order, in batches whose sizes differ by one at most."""
 
-    def __init__(self, tokens: Tensor, labels: Tensor, batch_size: int) -> None:
-        self.tokens, self.labels, self.batch_size = tokens, labels, batch_size
+    def __init__(self, tokens: Tensor, labels: Tensor, num_batches: int) -> None:
+        self.tokens, self.labels = tokens.tensor_split(num_batches), labels.tensor_split(num_batches)
 
     def __len__(self) -> int:
-        return -(-len(self.labels) // self.batch_size)
+        return len(self.labels)
 
     def __iter__(self) -> Iterator[Batch]:
-        for tokens, labels in zip(self.tokens.split(self.batch_size), self.labels.split(self.batch_size), strict=True):
+        for tokens, labels in zip(self.tokens, self.labels, strict=True):
             yield tokens.long(), labels

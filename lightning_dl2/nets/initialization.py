@@ -84,9 +84,7 @@ def initialize_forget_bias(
         raise ValueError(f"sequence_length is {sequence_length}; forget_bias='chrono' needs a number >= 1")
     biases = [(name, bias) for name, bias in core.named_parameters() if name.startswith("bias")]
     if not biases:
-        raise ValueError(
-            f"forget_bias is {forget_bias!r} but bias is False; set bias=True or forget_bias=None"
-        )
+        raise ValueError(f"forget_bias is {forget_bias!r} but bias is False; set bias=True or forget_bias=None")
 
     for name, bias in biases:
         gates = dict(zip(cell.gates, bias.split(hidden_size), strict=True))

@@ -13,8 +13,42 @@ DEFAULTS: dict[str, Any] = {
     "learning_rate": 1e-3,
     "weight_decay": 0.0,
     "arguments": {},
-    "schedule": {"name": "constant", "warmup_steps": 0},
+    "schedule": {
+        "name": "constant",
+        "warmup_steps": 0,
+        "total_steps": None,
+        "final_factor": 0.0,
+        "decay": 0.96,
+        "decay_every": 5000,
+        "patience": 5,
+    },
 }
+SCHEDULES = ("constant", "linear", "cosine", "exponential", "plateau")
+
+
+def complete(config: dict[str, Any]) -> dict[str, Any]:
+    """`config` with the DEFAULTS of what it leaves out.
+
+    Raises:
+        ValueError: an unknown key or schedule, or numbers of steps that are impossible for it.
+    """
+    schedule = _merge(DEFAULTS["schedule"], config.get("schedule", {}))
+    if schedule["name"] not in SCHEDULES:
+        raise ValueError(f"schedule is {schedule['name']!r}; it must be one of {', '.join(SCHEDULES)}")
+    if schedule["name"] in ("linear", "cosine") and not (schedule["total_steps"] or 0) > schedule["warmup_steps"]:
+        raise ValueError(
+            f"schedule {schedule['name']} has total_steps={schedule['total_steps']}; it must be more than"
+            f" warmup_steps={schedule['warmup_steps']}"
+        )
+    if schedule["name"] == "plateau" and schedule["warmup_steps"]:
+        raise ValueError(f"schedule plateau has no warm-up; warmup_steps is {schedule['warmup_steps']}, it must be 0")
+    return _merge(DEFAULTS, {**config, "schedule": schedule})
+
+
+def _merge(defaults: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    if unknown := values.keys() - defaults.keys():
+        raise ValueError(f"unknown {', '.join(sorted(unknown))}; allowed: {', '.join(defaults)}")
+    return defaults | values
 
 
 def optimizer_class(name: str) -> type[Optimizer]:
@@ -40,13 +74,17 @@ def build_optimizer(parameters: Any, config: dict[str, Any]) -> Optimizer:
         ValueError: the class does not exist or does not take these arguments.
     """
     cls = optimizer_class(config["name"])
+    taken = inspect.signature(cls).parameters.keys()
+    allowed = taken - {"params", "lr", "weight_decay"}
+    unknown = config["arguments"].keys() - allowed
     arguments = {"lr": config["learning_rate"], **config["arguments"]}
-    if config["weight_decay"]:
-        arguments["weight_decay"] = config["weight_decay"]
-    allowed = set(inspect.signature(cls).parameters) - {"params"}
-    if unknown := set(arguments) - allowed:
+    if "weight_decay" in taken:
+        arguments["weight_decay"] = config["weight_decay"]  # 0, too: AdamW's own default is another
+    elif config["weight_decay"]:
+        unknown = {*unknown, "weight_decay"}
+    if unknown:
         raise ValueError(
-            f"{config['name']} takes no {', '.join(sorted(unknown))}; allowed: {', '.join(sorted(allowed))}"
+            f"{config['name']} takes no {', '.join(sorted(unknown))}; allowed arguments: {', '.join(sorted(allowed))}"
         )
     return cls(parameters, **arguments)
 
@@ -56,7 +94,7 @@ def factor(step: int, schedule: dict[str, Any]) -> float:
     warmup, name = schedule["warmup_steps"], schedule["name"]
     if step < warmup:
         return (step + 1) / warmup
-    if name in ("constant", "plateau"):
+    if name == "constant":
         return 1.0
     if name == "exponential":
         return schedule["decay"] ** ((step - warmup) // schedule["decay_every"])

@@ -20,16 +20,25 @@ class SequenceClassifier(Task):
     Args:
         spec: `datamodule.spec`: vocabulary_size, num_classes, sequence_length, majority_baseline.
         optimizer: name, learning_rate, weight_decay, arguments, schedule; None: Adam at 1e-3.
+        label_smoothing: share of the target spread over all classes, in training alone; keeps a margin on rare
+            sequences.
         net: arguments of RecurrentClassifier: cell, hidden_size, num_layers, ...
 
     Raises:
         ValueError: the net cannot be built from these arguments.
     """
 
-    def __init__(self, spec: dict[str, Any], optimizer: dict[str, Any] | None = None, **net: Any) -> None:
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        optimizer: dict[str, Any] | None = None,
+        *,
+        label_smoothing: float = 0.0,
+        **net: Any,
+    ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.spec = spec
+        self.spec, self.label_smoothing = spec, label_smoothing
         if net.get("cell") == "bilstm":
             net |= {"cell": "lstm", "bidirectional": True}
         self.net = RecurrentClassifier(
@@ -46,14 +55,15 @@ class SequenceClassifier(Task):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         tokens, labels = batch
         logits = self(tokens)
-        return {"loss": F.cross_entropy(logits, labels), "accuracy": (logits.argmax(-1) == labels).float().mean()}
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        return {"loss": loss, "accuracy": (logits.argmax(-1) == labels).float().mean()}
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._evaluate(batch, "val", self.val_loss, self.val_accuracy)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._evaluate(batch, "test", self.test_loss, self.test_accuracy)
-        self.log("test/majority_baseline", self.spec["majority_baseline"], batch_size=1)
+        self.log("test/majority_baseline", self.spec["majority_baseline"], batch_size=1, sync_dist=True)
 
     def _evaluate(
         self, batch: tuple[Tensor, Tensor], split: str, loss: MeanMetric, accuracy: MulticlassAccuracy

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from lightning_dl2.tasks.optimization import DEFAULTS, build_optimizer, build_schedule
+from lightning_dl2.tasks.optimization import build_optimizer, build_schedule, complete
 
 
 class NonFiniteError(RuntimeError):
@@ -26,10 +26,10 @@ class Task(LightningModule):
     `train/<name>` every `log_every_n_steps` steps.
     """
 
-    gradient_norm: Tensor | None = None
+    update: dict[str, Any] | None = None  # what is to be logged of the last update
 
     def configure_optimizers(self) -> dict[str, Any]:
-        config = DEFAULTS | (self.hparams["optimizer"] or {})
+        config = complete(self.hparams["optimizer"] or {})
         optimizer = build_optimizer(self.parameters(), config)
         scheduler = build_schedule(optimizer, config["schedule"])
         if isinstance(scheduler, ReduceLROnPlateau):
@@ -52,30 +52,31 @@ class Task(LightningModule):
             NonFiniteError: names the first parameter with a bad gradient.
         """
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
-        self.gradient_norm = get_total_norm(gradients, foreach=True)
+        norm = get_total_norm(gradients, foreach=True)
         scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # fp16 skips such steps itself
-        if not scaled and not math.isfinite(self.gradient_norm.item()):
+        if not scaled and not math.isfinite(norm.item()):
             bad = [name for name, p in self.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
             raise NonFiniteError(
-                f"step {self.global_step + 1}: gradient norm {self.gradient_norm.item()}"
+                f"step {self.global_step + 1}: gradient norm {norm.item()}"
                 f" (first in {bad[0] if bad else 'the sum'}); no update was made"
             )
-        if gradient_clip_val is not None:
-            clip_grads_with_norm_(self.parameters(), gradient_clip_val, self.gradient_norm, foreach=True)
+        if gradient_clip_val:
+            clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm, foreach=True)
+        # Kept until the step is logged, when the schedule has moved on to the next one.
+        self.update = {"train/learning_rate": optimizer.param_groups[0]["lr"], "train/gradient_norm": norm}
 
     def on_train_batch_end(self, outputs: dict[str, Tensor], batch: Any, batch_idx: int) -> None:
-        if self.global_step % self.trainer.log_every_n_steps:
+        if self.update is None or self.global_step % self.trainer.log_every_n_steps:
             return
-        values = {f"train/{name}": value for name, value in outputs.items()}
-        values["train/learning_rate"] = self.optimizers().param_groups[0]["lr"]
-        if self.gradient_norm is not None:
-            values["train/gradient_norm"] = self.gradient_norm
+        values = {f"train/{name}": value for name, value in outputs.items()} | self.update
+        values["train/loss"] = outputs["loss"] * self.trainer.accumulate_grad_batches  # Lightning has divided it
         self.log_dict({**values, "step": float(self.global_step)}, batch_size=1)
+        self.update = None
 
     def on_validation_epoch_end(self) -> None:
-        if self.trainer.state.fn != TrainerFn.FITTING:
+        if self.trainer.state.fn != TrainerFn.FITTING or self.trainer.sanity_checking:
             return
-        self.log("step", float(self.global_step))
+        self.log("step", float(self.global_step), sync_dist=True)
         scheduler = self.lr_schedulers()
         if isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step(self.trainer.callback_metrics["val/loss"])

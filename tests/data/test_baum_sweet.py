@@ -20,9 +20,7 @@ def draw(length, n):
 
 
 # The course's own figures seem to be estimates or cut off: exactly, they are 0.8226, 0.6710 and 0.5041.
-@pytest.mark.parametrize(
-    ("length", "course", "tolerance"), [(4, 0.822, 1e-3), (5, 0.674, 4e-3), (6, 0.504, 1e-3)]
-)
+@pytest.mark.parametrize(("length", "course", "tolerance"), [(4, 0.822, 1e-3), (5, 0.674, 4e-3), (6, 0.504, 1e-3)])
 def test_probability_of_one_by_brute_force(length, course, tolerance):
     ones = sum(map(term, range(10, 10**length + 1)))
     zeros = (10**length - 9 - ones) * Fraction("0.016724")

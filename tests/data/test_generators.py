@@ -219,9 +219,7 @@ def test_held_out_sequences_do_not_depend_on_seed_or_step():
 
 def test_without_holdout_splits_share_all_sequences():
     drawn = [
-        sequences_of(
-            draw_batch("random_combinations", 5, 4000, seed=0, split=split, step=0, holdout=False)[0]
-        )
+        sequences_of(draw_batch("random_combinations", 5, 4000, seed=0, split=split, step=0, holdout=False)[0])
         for split in SPLITS
     ]
     assert all(len(sequences) == 120 for sequences in drawn)

@@ -49,9 +49,7 @@ def test_gers_peepholes_see_the_old_c_in_i_and_f_and_the_new_c_in_o():
 
 
 def test_assignment_peepholes_see_c_and_never_h():
-    w = weights(
-        weight_ih=[[0.1], [0.2], [0.3], [0.4]], weight_ch=[[0.5], [0.6], [0.7]], bias_ih=[0.8, 0.9, 1.0, 1.1]
-    )
+    w = weights(weight_ih=[[0.1], [0.2], [0.3], [0.4]], weight_ch=[[0.5], [0.6], [0.7]], bias_ih=[0.8, 0.9, 1.0, 1.1])
     x, c = 0.5, 0.3
     i, f = sigmoid(0.1 * x + 0.5 * c + 0.8), sigmoid(0.2 * x + 0.6 * c + 0.9)
     g, o = sigmoid(0.3 * x + 1.0), sigmoid(0.4 * x + 0.7 * c + 1.1)

@@ -66,7 +66,5 @@ def test_it_learns_a_batch_by_heart(cell):
 
 
 def test_an_unknown_encoding_is_refused():
-    with pytest.raises(
-        ValueError, match="encoding is 'onehot'; it must be one of one_hot, embedding, scalar"
-    ):
+    with pytest.raises(ValueError, match="encoding is 'onehot'; it must be one of one_hot, embedding, scalar"):
         build(encoding="onehot")

@@ -1,0 +1,227 @@
+"""Reproduces the palindrome experiment's table: runs what is missing, goes on with what was stopped, prints the rest.
+
+    python scripts/reproduce_palindrome.py [STUDY ...] [jobs=1] [threads=1] [root=runs] [only=WORD] [seeds=0]
+
+STUDY is course (the course's own settings), good (settings that solve the same tasks at once), long (palindromes of up
+to 10,001 digits), cells (every cell at one length) or none for all of them. `jobs` runs train at the same time, with
+`threads` each; `only` keeps the rows whose name contains the word; `seeds` other than 0 limits the number of seeds.
+"Solved at" is the step of the first of two validations in a row at or above the experiment's threshold.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from rich.progress import Progress  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from lightning_dl2 import compose  # noqa: E402
+from lightning_dl2.cli import UserError, command, console, nearest, settings  # noqa: E402
+from lightning_dl2.run import Run  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a setting, trained with several seeds."""
+
+    study: str
+    name: str
+    words: tuple[str, ...]
+    seeds: int
+    public: str  # what others report for it, or the goal
+
+
+def course_rows() -> list[Row]:
+    rows = []
+    reported = {
+        ("binary_palindrome", 10, "lstm"): "0.984 0.998 1.000",
+        ("binary_palindrome", 10, "peephole"): "0.974 0.898 0.988",
+        ("binary_palindrome", 20, "lstm"): "0.671 0.752 1.000",
+        ("binary_palindrome", 20, "peephole"): "0.780 0.868 0.918",
+        ("random_combinations", 5, "lstm"): "25 batches",
+        ("random_combinations", 10, "lstm"): "125 batches",
+        ("random_combinations", 15, "lstm"): "545 batches",
+        ("random_combinations", 5, "bilstm"): "18 batches",
+        ("random_combinations", 10, "bilstm"): "81 batches",
+        ("random_combinations", 15, "bilstm"): "298 batches",
+        ("baum_sweet", 4, "lstm"): "588-690 steps",
+        ("baum_sweet", 5, "lstm"): "729-846 steps",
+        ("baum_sweet", 6, "lstm"): "950-1092 steps",
+        ("baum_sweet", 4, "gru"): "1283-1417 steps",
+        ("baum_sweet", 5, "gru"): "1453-1645 steps",
+        ("baum_sweet", 6, "gru"): "1619-1982 steps",
+        ("palindrome", 51, "rnn"): "1.0",
+        ("palindrome", 101, "rnn"): "0.325",
+        ("palindrome", 151, "rnn"): "0.104",
+        ("palindrome", 51, "lstm"): "1.0",
+        ("palindrome", 101, "lstm"): "0.774",
+        ("palindrome", 151, "lstm"): "0.328",
+    }
+    lengths = {"random_combinations": (5, 10, 15), "baum_sweet": (4, 5, 6), "binary_palindrome": (10, 20), "palindrome": (51, 101, 151)}  # fmt: skip
+    for task, sizes in lengths.items():
+        for size in sizes:
+            for cell in ("lstm", "bilstm", "gru", "peephole", "rnn"):
+                form = {"gru": ("task.bias=false",), "peephole": ("task.peephole=assignment",)}.get(cell, ())
+                words = (f"experiment=course/{task}", f"data.sequence_length={size}", f"task.cell={cell}", *form)
+                public = reported.get((task, size, cell), "")
+                rows.append(Row("course", f"{task} {size} {cell}", words, 3, public))
+    return rows
+
+
+def good_rows() -> list[Row]:
+    grows = {"enabled": "true", "start": 5, "growth": 2, "smoothing": 0.8, "shortest": 0.5, "tokens_per_batch": 16000}
+    binary_100 = (
+        "experiment=palindrome_binary",
+        "data.sequence_length=100",
+        "data.evaluation_batch_size=128",
+        *(f"data.curriculum.{key}={value}" for key, value in grows.items()),
+    )
+    rows = [
+        Row("good", "binary_palindrome 20 lstm", ("experiment=palindrome_binary",), 10, "goal 300 steps"),
+        Row("good", "binary_palindrome 100 lstm", binary_100, 4, "goal: solved"),
+    ]
+    for size, goal, others in ((5, 10, 25), (10, 25, 125), (15, 50, 545)):
+        for cell in ("lstm", "bilstm"):
+            words = ("experiment=random_combinations", f"data.sequence_length={size}", f"task.cell={cell}")
+            rows.append(Row("good", f"random_combinations {size} {cell}", words, 10, f"goal {goal}, others {others}"))
+    for size, goal in ((4, 588), (5, 729), (6, 950)):
+        words = ("experiment=baum_sweet", f"data.sequence_length={size}")
+        rows.append(Row("good", f"baum_sweet {size} lstm", words, 10, f"goal {goal} steps"))
+    return rows
+
+
+def long_rows() -> list[Row]:
+    public = {101: "0.774", 151: "0.328"}
+    rows = []
+    for size in (101, 151, 301, 1001, 5001, 10001):
+        words = ("experiment=palindrome_long", f"data.sequence_length={size}")
+        if size > 2000:
+            words += ("data.validation_size=512", "data.test_size=512", "data.evaluation_batch_size=16")
+        rows.append(Row("long", f"palindrome {size} lstm", words, 4, public.get(size, "none reported")))
+    return rows
+
+
+def cell_rows() -> list[Row]:
+    rows = []
+    cells = {
+        "rnn": ("task.cell=rnn",),
+        "gru": ("task.cell=gru",),
+        "gru, reset before": ("task.cell=gru", "task.reset_after=false"),
+        "peephole gers": ("task.cell=peephole",),
+        "peephole assignment": ("task.cell=peephole", "task.peephole=assignment"),
+        "bilstm": ("task.cell=bilstm",),
+    }
+    for size in (101, 301, 1001):
+        for name, words in cells.items():
+            setting = ("experiment=palindrome_long", f"data.sequence_length={size}", *words)
+            rows.append(Row("cells", f"palindrome {size} {name}", setting, 2, ""))
+    return rows
+
+
+STUDIES = {"course": course_rows, "good": good_rows, "long": long_rows, "cells": cell_rows}
+
+
+def train_all(rows: list[Row], root: str, jobs: int, threads: int) -> None:
+    """Runs one process a job; a finished run costs its start only, and is skipped here altogether."""
+
+    def train(words: list[str]) -> tuple[list[str], int, str]:
+        line = [sys.executable, "-m", "lightning_dl2.train", *words]
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
+        return words, done.returncode, done.stderr.strip().rpartition("\n")[2]
+
+    lines = [
+        [*row.words, f"seed={seed}", f"root={root}", f"trainer.num_threads={threads}", "callbacks.progress_bar=false"]
+        for row in rows
+        for seed in range(row.seeds)
+    ]
+    missing = [words for words in lines if not Run.of(compose(*words)).finished(compose(*words))]
+    with ThreadPoolExecutor(jobs) as pool, Progress(console=console(stderr=True)) as progress:
+        bar = progress.add_task(f"{len(missing)} of {len(lines)} runs to do", total=len(missing))
+        for future in as_completed([pool.submit(train, words) for words in missing]):
+            words, code, last = future.result()
+            if code:
+                progress.console.print(f"exit {code}: {' '.join(words)}: {last}")
+            progress.advance(bar)
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Mean and standard deviation over seeds."""
+    if not values:
+        return "-"
+    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{deviation}"
+
+
+def summary(row: Row, root: str, threads: int) -> list[str]:
+    """The cells of one line of the table, from the results there are."""
+    results = []
+    for seed in range(row.seeds):
+        config = compose(*row.words, f"seed={seed}", f"root={root}", f"trainer.num_threads={threads}")
+        result = Run.of(config).result()
+        if result and result["status"] == "completed":
+            results.append(result)
+    solved = sorted(result["solved_at"] for result in results if result["solved_at"] is not None)
+    baseline = f"{results[0]['metrics']['test/majority_baseline']:.3f}" if results else "-"
+    return [
+        row.study,
+        row.name,
+        baseline,
+        spread([result["metrics"]["test/accuracy"] for result in results], 4),
+        f"{len(solved)}/{len(results)}" if results else "-",
+        f"{statistics.median(solved):.0f} ({solved[0]}-{solved[-1]})" if solved else "-",
+        spread([result["seconds"] for result in results], 1),
+        row.public,
+    ]
+
+
+HEADER = (
+    "study",
+    "task, size, cell",
+    "majority",
+    "test accuracy",
+    "solved",
+    "solved at",
+    "training s",
+    "others / goal",
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    return command(_main, argv)
+
+
+def _main(words: list[str]) -> int:
+    values = settings([w for w in words if "=" in w], jobs="1", threads="1", root="runs", only="all", seeds="0")
+    studies = [word for word in words if "=" not in word] or list(STUDIES)
+    for study in studies:
+        if study not in STUDIES:
+            raise UserError(f"{study}: {nearest(study, list(STUDIES))}")
+    rows = [row for study in studies for row in STUDIES[study]() if values["only"] in ("all", *_parts(row.name))]
+    if int(values["seeds"]):
+        rows = [Row(r.study, r.name, r.words, min(r.seeds, int(values["seeds"])), r.public) for r in rows]
+    threads = int(values["threads"])
+    train_all(rows, values["root"], int(values["jobs"]), threads)
+    table = Table(*HEADER)
+    lines = [summary(row, values["root"], threads) for row in rows]
+    for line in lines:
+        table.add_row(*line)
+    console(stderr=True).print(table)
+    print("\n".join(f"| {' | '.join(cells)} |" for cells in (HEADER, ("---",) * len(HEADER), *lines)))
+    return 0
+
+
+def _parts(name: str) -> list[str]:
+    words = name.split()
+    return [" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""The length grows as training goes, every rank's accuracy counts, and a resumed run goes on from the same state."""
+
+import torch
+from pytorch_lightning import Callback
+
+from lightning_dl2.callbacks import ExactResume, KeepCheckpoints, LengthCurriculum
+from tests.small import CURRICULUM, small_data, small_task, small_trainer
+
+RULE = CURRICULUM | {"threshold": 0.4, "smoothing": 0.5}  # every second perfect batch passes it
+
+
+class Perfect(Callback):
+    """Says that every batch was right, but for those of some steps; notes the length of each batch."""
+
+    def __init__(self, wrong=()):
+        self.wrong, self.lengths, self.logged = wrong, [], []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        outputs["accuracy"] = torch.tensor(0.0 if trainer.global_step in self.wrong else 1.0)
+        self.lengths.append(batch[0].shape[1] + 1)
+
+    def on_train_batch_start(self, trainer, *_):
+        self.logged.append(trainer.callback_metrics.get("train/sequence_length"))
+
+
+def fit(max_steps, *callbacks, resume=None):
+    data, perfect = small_data(length=9, curriculum=RULE), Perfect(wrong=(3,))
+    trainer = small_trainer(
+        max_steps=max_steps,
+        log_every_n_steps=1,
+        callbacks=[perfect, LengthCurriculum(), *callbacks, ExactResume(0)],
+    )
+    trainer.fit(small_task(data), data, ckpt_path=resume, weights_only=True)
+    return perfect, data.curriculum
+
+
+def test_the_length_grows_at_the_threshold_and_is_logged():
+    perfect, curriculum = fit(9)
+    assert perfect.lengths == [2, 3, 4, 4, 6, 9, 9, 9, 9]
+    assert perfect.logged[1:] == perfect.lengths[:-1]
+    assert curriculum.length == 9
+
+
+def test_the_state_is_exact_after_a_resume(tmp_path):
+    whole, end = fit(9)
+    for stop in range(1, 9):
+        keep = KeepCheckpoints(tmp_path / str(stop), every_n_steps=100, monitor="val/accuracy", mode="max")
+        keep.directory.mkdir()
+        first, _ = fit(stop, keep)
+        second, curriculum = fit(9, resume=keep.directory / "last.ckpt")
+        assert first.lengths + second.lengths == whole.lengths
+        assert curriculum.state_dict() == end.state_dict()
+
+
+def test_the_accuracy_is_averaged_over_the_ranks():
+    data, callback = small_data(length=9, curriculum=RULE | {"smoothing": 0.0}), LengthCurriculum()
+
+    class Strategy:
+        def reduce(self, value, reduce_op):
+            assert reduce_op == "mean"
+            return value / 4  # the three other ranks had everything wrong
+
+    class Trainer:
+        datamodule, strategy = data, Strategy()
+
+    outputs = {"accuracy": torch.tensor(1.0)}
+    callback.on_train_batch_end(Trainer, None, outputs, None, 0)
+    assert (data.curriculum.length, data.curriculum.accuracy) == (2, 0.25)
+    assert outputs["sequence_length"] == 2

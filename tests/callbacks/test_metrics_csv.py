@@ -1,0 +1,81 @@
+"""metrics.csv grows by rows and by columns, and a resumed run finds it as it was at its checkpoint."""
+
+import pytest
+
+from lightning_dl2.callbacks import MetricsCSV
+from lightning_dl2.callbacks.metrics_csv import read_rows
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "metrics.csv"
+
+
+def log(path, *rows, last_step=0):
+    logger = MetricsCSV(path, last_step)
+    for step, metrics in rows:
+        logger.log_metrics(metrics, step)
+        logger.save()
+    return logger
+
+
+def steps(path):
+    return [int(row["step"]) for row in read_rows(path)]
+
+
+def test_rows_are_appended_and_columns_added(path):
+    log(path, (1, {"a": 0.5}), (2, {"a": 1.5, "epoch": 0}), (2, {"b": 2, "step": 2.0}), (3, {"a": 0.1}))
+    assert path.read_text() == "step,a,b\n1,0.5,\n2,1.5,\n2,,2.0\n3,0.1,\n"
+
+
+def test_the_file_is_only_appended_to_where_no_column_is_new(path):
+    logger = log(path, (1, {"a": 0.5}))
+    inode = path.stat().st_ino
+    logger.log_metrics({"a": 1.0}, 2)
+    logger.save()
+    logger.save()
+    assert path.stat().st_ino == inode and steps(path) == [1, 2]
+
+
+def test_values_are_exact(path):
+    values = [0.1, 1 / 3, 1e-300, float("inf")]
+    log(path, *((step, {"a": value}) for step, value in enumerate(values)))
+    assert [float(row["a"]) for row in read_rows(path)] == values
+
+
+def test_a_resumed_run_drops_the_rows_that_it_will_log_again(path):
+    log(path, (10, {"a": 1}), (20, {"a": 2}), (30, {"a": 3}))
+    MetricsCSV(path, last_step=20)
+    assert steps(path) == [10, 20]
+    log(path, (30, {"a": 4, "b": 5}), last_step=20)
+    assert path.read_text() == "step,a,b\n10,1.0,\n20,2.0,\n30,4.0,5.0\n"
+    MetricsCSV(path, last_step=0)
+    assert steps(path) == []
+
+
+def test_a_resumed_run_drops_the_test_at_what_was_the_end(path):
+    log(path, (10, {"train/a": 1}), (10, {"test/a": 2}))
+    MetricsCSV(path, last_step=10)
+    assert [row["train/a"] for row in read_rows(path)] == ["1.0"]
+
+
+@pytest.mark.parametrize("cut", range(1, 9))
+def test_a_row_cut_short_is_dropped(path, cut):
+    log(path, (10, {"a": 1}), (20, {"a": 2}))
+    whole = path.read_text()
+    path.write_text(whole[:-cut])
+    assert steps(path) == ([10] if cut < 8 else [])
+    log(path, (20, {"a": 2}), last_step=10)
+    assert path.read_text() == (whole if cut < 8 else "step,a\n20,2.0\n")
+
+
+@pytest.mark.parametrize("content", ["", "ste", "step,a", "step,a\n"])
+def test_a_file_without_rows_is_begun_anew(path, content):
+    path.write_text(content)
+    log(path, (1, {"a": 1}))
+    assert path.read_text() == "step,a\n1,1.0\n"
+
+
+def test_nothing_is_written_before_there_is_something_to_write(path):
+    log(path)
+    assert not path.exists() and read_rows(path) == []

@@ -1,0 +1,163 @@
+"""A signal at any moment of training: the batch is finished, the state saved, and the exit code says why."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+import torch
+
+from lightning_dl2 import compose, train
+from lightning_dl2.callbacks import Interrupted, KeepCheckpoints, Preemption
+from lightning_dl2.callbacks.preemption import SIGNALS, seconds
+from lightning_dl2.data import SequenceDataModule
+from lightning_dl2.run import Run
+from lightning_dl2.tasks import SequenceClassifier
+from tests.comparison import checkpoint_differences, metrics_differences
+from tests.conftest import TINY
+from tests.small import small_data, small_task, small_trainer
+
+CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGUSR1: 75}
+
+
+def signalled(monkeypatch, owner, method, number, step=10):
+    """Sends this process `number` within `owner.method` of batch `step`."""
+    original = getattr(owner, method)
+
+    def sends(self, *args):
+        if self.trainer.global_step == step:
+            os.kill(os.getpid(), number)
+        return original(self, *args)
+
+    monkeypatch.setattr(owner, method, sends)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing interrupts."""
+    return train(compose(*TINY, f"root={tmp_path_factory.mktemp('whole')}", "trainer.max_steps=14"))[1]["run"]
+
+
+@pytest.mark.parametrize(
+    ("number", "owner", "method", "step"),
+    [
+        (signal.SIGTERM, SequenceClassifier, "training_step", 11),  # the step is finished
+        (signal.SIGTERM, SequenceClassifier, "validation_step", 10),
+        (signal.SIGTERM, SequenceDataModule, "train_batch", 10),
+        (signal.SIGTERM, SequenceClassifier, "configure_optimizers", 0),
+        (signal.SIGINT, SequenceClassifier, "training_step", 11),
+        (signal.SIGUSR1, SequenceClassifier, "training_step", 11),
+    ],
+)
+def test_a_signal_saves_and_stops_and_the_run_goes_on_as_if_nothing_had_been(
+    tiny, monkeypatch, whole, number, owner, method, step
+):
+    handlers = [signal.getsignal(known) for known in SIGNALS]
+    signalled(monkeypatch, owner, method, number, step and 10)
+    config = tiny("trainer.max_steps=14")
+    with pytest.raises(Interrupted, match=f"{number.name} at step {step}$") as stopped:
+        train(config)
+    assert stopped.value.exit_code == CODES[number]
+    assert [signal.getsignal(known) for known in SIGNALS] == handlers
+    monkeypatch.undo()
+    run = Run.of(config)
+    assert run.result()["status"] == "interrupted"
+    assert run.last.exists() == (step > 0)
+    train(config)
+    assert checkpoint_differences(whole, run) == []
+    assert metrics_differences(whole, run) == []
+
+
+def test_half_accumulated_gradients_are_not_lost(tiny, tmp_path, monkeypatch):
+    """Asked in the second of three batches, it stops after the third."""
+    words = "trainer.accumulate_grad_batches=3", "trainer.max_steps=5", "data.batches_per_epoch=30"
+    original, count = SequenceClassifier.training_step, 0
+
+    def sends(self, *args):
+        nonlocal count
+        count += 1
+        if count == 8:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *args)
+
+    config = tiny(f"root={tmp_path}/parts", *words)
+    monkeypatch.setattr(SequenceClassifier, "training_step", sends)
+    with pytest.raises(Interrupted, match="SIGTERM at step 3"):
+        train(config)
+    monkeypatch.undo()
+    assert count == 9
+    train(config)
+    _, whole = train(tiny(f"root={tmp_path}/whole", *words))
+    assert checkpoint_differences(whole["run"], Run.of(config)) == []
+
+
+def keeper(path):
+    return KeepCheckpoints(path, every_n_steps=100, monitor="val/accuracy", mode="max")
+
+
+def test_lightnings_plain_trainer_needs_the_callback_alone(tmp_path, monkeypatch):
+    keep, data = keeper(tmp_path), small_data()
+    signalled(monkeypatch, SequenceClassifier, "training_step", signal.SIGTERM, step=3)
+    handlers = [signal.getsignal(known) for known in SIGNALS]
+    with pytest.raises(Interrupted, match="SIGTERM at step 4"):
+        small_trainer(callbacks=[keep, Preemption(keep, None)]).fit(small_task(data), data)
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 4
+    assert [signal.getsignal(known) for known in SIGNALS] == handlers
+
+
+def test_the_time_limit_asks_for_a_requeue(tmp_path, monkeypatch):
+    keep, data = keeper(tmp_path), small_data()
+    preemption = Preemption(keep, "0:00:01:00")
+    keep.on_validation_end = lambda *args: setattr(preemption, "deadline", 0.0)  # time flies
+    trainer = small_trainer(callbacks=[keep, preemption], max_steps=20)
+    with pytest.raises(Interrupted, match="the time limit at step 7") as stopped:
+        trainer.fit(small_task(data), data)
+    assert stopped.value.exit_code == 75
+    assert (tmp_path / "last.ckpt").exists()
+
+
+def test_durations():
+    assert seconds("0:00:01:30") == 90
+    assert seconds("2:03:04:05") == ((2 * 24 + 3) * 60 + 4) * 60 + 5
+
+
+def test_listening_gives_the_signals_back():
+    handlers = [signal.getsignal(known) for known in SIGNALS]
+    preemption = Preemption(None, None)
+    with pytest.raises(RuntimeError, match="inside"), preemption.listening():
+        assert all(signal.getsignal(known) == preemption._handle for known in SIGNALS)
+        raise RuntimeError("inside")
+    assert [signal.getsignal(known) for known in SIGNALS] == handlers
+
+
+def test_trains_in_a_thread_where_there_are_no_signals(tmp_path):
+    keep, data, steps = keeper(tmp_path), small_data(), []
+    preemption = Preemption(keep, None)
+
+    def run():
+        with preemption.listening():
+            trainer = small_trainer(callbacks=[keep, preemption])
+            trainer.fit(small_task(data), data)
+            steps.append(trainer.global_step)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert steps == [6]
+
+
+def test_the_second_interrupt_stops_now():
+    """In a process of its own, which does not get to its last line."""
+    code = """if True:
+        import os, signal
+        from lightning_dl2.callbacks import Preemption
+        with Preemption(None, None).listening():
+            os.kill(os.getpid(), signal.SIGINT)
+            print("still here", flush=True)
+            os.kill(os.getpid(), signal.SIGINT)
+            print("never here", flush=True)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (-signal.SIGINT, "still here\n")

@@ -1,0 +1,102 @@
+"""A bar on a terminal, lines elsewhere, on stderr, and seldom."""
+
+import io
+import logging
+
+import pytest
+from rich.console import Console
+
+from lightning_dl2.callbacks import ProgressBar, progress
+from tests.small import small_data, small_task, small_trainer
+
+
+def fit(bar, **options):
+    data = small_data()
+    trainer = small_trainer(callbacks=[bar], val_check_interval=4, check_val_every_n_epoch=None, **options)
+    trainer.fit(small_task(data), data)
+    return trainer
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """What a terminal would show, and the bars that were begun."""
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=150)
+    monkeypatch.setattr(progress, "console", lambda stderr: console if stderr else None)
+    return screen
+
+
+def test_a_bar_on_a_terminal(terminal):
+    bar = ProgressBar(True)
+    bar.interval = 0.0
+    fit(bar, num_sanity_val_steps=1)
+    shown = terminal.getvalue()
+    assert all(f"{step}/6" in shown for step in range(1, 7))
+    assert shown.index("val/accuracy") > shown.index("4/6")  # the sanity check is no validation
+    assert "loss 2." in shown and "accuracy 0." in shown
+    assert bar.bar is None
+
+
+def test_a_bar_knows_how_many_steps_there_will_be(terminal):
+    """3 epochs of 7 batches, two to a step, the last one alone: 12 steps."""
+    bar = ProgressBar(True)
+    bar.interval = 0.0
+    trainer = fit(bar, max_steps=-1, max_epochs=3, accumulate_grad_batches=2)
+    assert trainer.global_step == 12 and "12/12" in terminal.getvalue()
+
+
+def test_accumulation_does_not_make_the_loss_shown_smaller(terminal):
+    bar = ProgressBar(True)
+    bar.interval = 0.0
+    fit(bar, accumulate_grad_batches=4)
+    assert "loss 2." in terminal.getvalue() and "loss 0." not in terminal.getvalue()
+
+
+def test_the_bar_is_redrawn_by_time(terminal, monkeypatch):
+    bar = ProgressBar(True)
+    bar.interval = 1e6
+    fit(bar)
+    assert "0/6" in terminal.getvalue() and "1/6" not in terminal.getvalue()
+
+
+def test_the_bar_is_closed_when_training_fails(terminal):
+    bar = ProgressBar(True)
+    data = small_data()
+    data.train_batch = lambda step: (_ for _ in ()).throw(RuntimeError("broken"))
+    with pytest.raises(RuntimeError, match="broken"):
+        small_trainer(callbacks=[bar]).fit(small_task(small_data()), data)
+    assert bar.bar is None
+    assert terminal.getvalue().endswith("\x1b[?25h\r\x1b[1A\x1b[2K")  # the cursor is back
+
+
+def test_lines_where_there_is_no_terminal(capsys, caplog):
+    caplog.set_level(logging.INFO, "lightning_dl2")
+    bar = ProgressBar(True)
+    bar.interval = 0.0
+    fit(bar)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.split(" loss")[0] for line in err.splitlines() if line.startswith("step")] == [
+        f"step {step}" for step in range(1, 7)
+    ]
+    assert "val/accuracy" in caplog.text
+
+
+def test_a_line_every_fifteen_seconds_by_default(capsys, monkeypatch):
+    now = iter(range(0, 10_000, 4))  # each step takes 4 s
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    fit(ProgressBar(True), max_steps=12)
+    steps = [int(line.split()[1]) for line in capsys.readouterr().err.splitlines() if line.startswith("step")]
+    assert 2 <= len(steps) <= 4
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_disabled_shows_nothing_and_keeps_the_log(on_terminal, capsys, caplog, request):
+    screen = request.getfixturevalue("terminal") if on_terminal else None
+    caplog.set_level(logging.INFO, "lightning_dl2")
+    bar = ProgressBar(False)
+    bar.interval = 0.0
+    fit(bar)
+    out, err = capsys.readouterr()
+    assert out == "" and "step" not in err and not (screen and screen.getvalue())
+    assert "step 3 loss" in caplog.text and "step 4 val/loss" in caplog.text

@@ -1,0 +1,157 @@
+"""What every task shares: what is logged and when, clipping, bad numbers, schedules on their steps."""
+
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import Callback
+from pytorch_lightning.loggers.logger import DummyLogger
+from torch.nn import functional as F
+
+from lightning_dl2.tasks.task import NonFiniteError
+from tests.small import small_data, small_task, small_trainer
+
+
+class Rows(DummyLogger):
+    """Keeps what Lightning logs, as (step, metrics)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[tuple[int, dict[str, float]]] = []
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self.rows.append((int(step), metrics))
+
+    def values(self, name: str) -> dict[int, float]:
+        """Step to value; fails if a step was logged twice."""
+        found = [(step, metrics[name]) for step, metrics in self.rows if name in metrics]
+        assert len(dict(found)) == len(found), f"{name} logged twice: {found}"
+        return dict(found)
+
+
+class Updates(Callback):
+    """Notes the parameters before, and the gradients within, each update, as lists by step."""
+
+    def __init__(self) -> None:
+        self.norms: list[float] = []
+
+    def on_before_zero_grad(self, trainer, pl_module, optimizer) -> None:
+        gradients = [p.grad.norm() for p in pl_module.parameters() if p.grad is not None]
+        if gradients:
+            self.norms.append(torch.stack(gradients).norm().item())
+
+
+def fit(optimizer: dict[str, Any] | None = None, data=None, **options: Any):
+    data = data or small_data()
+    task, rows = small_task(data, optimizer=optimizer), Rows()
+    small_trainer(logger=rows, **{"log_every_n_steps": 1} | options).fit(task, data)
+    return task, rows
+
+
+def test_logged_steps_are_optimiser_steps_counted_from_one():
+    _, rows = fit(max_steps=20, log_every_n_steps=3, val_check_interval=5, check_val_every_n_epoch=None)
+    assert list(rows.values("train/loss")) == [3, 6, 9, 12, 15, 18]
+    assert list(rows.values("val/loss")) == [5, 10, 15, 20]
+    train = {key for _, metrics in rows.rows for key in metrics if key.startswith("train/")}
+    assert train == {"train/loss", "train/accuracy", "train/learning_rate", "train/gradient_norm"}
+
+
+def test_the_logged_loss_is_that_of_the_step():
+    """The first step's loss is the untrained net's on batch 0."""
+    data = small_data()
+    tokens, labels = data.train_batch(0)
+    expected = F.cross_entropy(small_task(data)(tokens), labels).item()
+    _, rows = fit(data=data, max_steps=1)
+    assert rows.values("train/loss")[1] == pytest.approx(expected, rel=1e-6)
+
+
+def test_accumulation_logs_each_step_once_and_not_a_part_of_the_loss():
+    task, rows = fit(max_steps=7, accumulate_grad_batches=3)
+    assert list(rows.values("train/loss")) == [1, 2, 3, 4, 5, 6, 7]  # 7 batches an epoch: the third step is of one
+    assert all(2.0 < loss < 2.7 for loss in rows.values("train/loss").values())
+    _, every_third = fit(max_steps=7, accumulate_grad_batches=3, log_every_n_steps=3)
+    assert every_third.values("train/loss") == {step: rows.values("train/loss")[step] for step in (3, 6)}
+    assert task.global_step == 7
+
+
+def test_accumulated_batches_are_one_large_batch():
+    def first_step(**options):
+        task, rows = fit({"name": "SGD", "learning_rate": 1.0}, max_steps=1, **options)
+        return task.state_dict(), rows.values("train/gradient_norm")[1]
+
+    data = small_data(batch_size=8)
+    batches = [data.train_batch(step) for step in range(2)]
+    large = small_data(batch_size=16)
+    large.train_batch = lambda step: tuple(torch.cat(parts) for parts in zip(*batches, strict=True))
+    (one, norm), (two, same_norm) = first_step(data=large), first_step(data=data, accumulate_grad_batches=2)
+    assert norm == pytest.approx(same_norm, rel=1e-5)
+    torch.testing.assert_close(one, two)
+
+
+def test_clipping_cuts_to_the_limit_and_logs_what_was():
+    _, unclipped = fit({"name": "SGD"}, max_steps=1)
+    norm = unclipped.values("train/gradient_norm")[1]
+    for limit, expected in ((norm / 4, norm / 4), (norm * 4, norm)):
+        updates = Updates()
+        _, rows = fit({"name": "SGD"}, max_steps=2, gradient_clip_val=limit, callbacks=[updates])
+        assert rows.values("train/gradient_norm")[1] == norm
+        assert updates.norms[0] == pytest.approx(expected, rel=1e-4)
+    for none in (None, 0):  # both mean no clipping in Lightning
+        updates = Updates()
+        fit({"name": "SGD"}, max_steps=2, gradient_clip_val=none, callbacks=[updates])
+        assert updates.norms[0] == pytest.approx(norm, rel=1e-6)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_bad_gradient_stops_before_the_update(bad):
+    """The weights are those of the last good step, and the message names the culprit."""
+    data = small_data()
+    good, _ = fit(data=data, max_steps=3)
+    task = small_task(data)
+    weight = task.net.recurrent.core.weight_hh_l0
+    weight.register_hook(lambda gradient: gradient * bad if task.global_step == 3 else gradient)
+    with pytest.raises(NonFiniteError, match=r"step 4: gradient norm (nan|inf) \(first in net\.\S+weight_hh\S*\)"):
+        small_trainer().fit(task, data)
+    assert task.global_step == 3
+    assert all(torch.equal(a, b) for a, b in zip(good.parameters(), task.parameters(), strict=True))
+
+
+def test_the_learning_rate_logged_is_the_one_that_the_step_used():
+    schedule = {"name": "linear", "warmup_steps": 2, "total_steps": 6}
+    _, rows = fit({"name": "SGD", "learning_rate": 8.0, "schedule": schedule}, max_steps=8)
+    assert rows.values("train/learning_rate") == {1: 4, 2: 8, 3: 8, 4: 6, 5: 4, 6: 2, 7: 0, 8: 0}
+
+
+def test_schedules_count_optimiser_steps_under_accumulation():
+    schedule = {"name": "exponential", "decay": 0.5, "decay_every": 1}
+    _, rows = fit({"name": "SGD", "learning_rate": 8.0, "schedule": schedule}, max_steps=4, accumulate_grad_batches=2)
+    assert rows.values("train/learning_rate") == {1: 8, 2: 4, 3: 2, 4: 1}
+
+
+@pytest.mark.parametrize("sanity", [0, 2])
+def test_plateau_steps_on_validations_exactly(sanity):
+    """A learning rate of 1e-6 improves next to nothing: the first validation is the best, each later one a cut."""
+    schedule = {"name": "plateau", "patience": 0, "decay": 0.5}
+    task, rows = fit(
+        {"name": "SGD", "learning_rate": 1e-6, "schedule": schedule},
+        max_steps=18,
+        val_check_interval=4,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=sanity,
+    )
+    rates = {step: rate / 1e-6 for step, rate in rows.values("train/learning_rate").items()}
+    expected = {step: 0.5 ** max(0, (step - 1) // 4 - 1) for step in range(1, 19)}
+    assert rates == pytest.approx(expected)
+    small_trainer().validate(task, small_data(), verbose=False)
+    assert task.trainer.state.fn == "validate"  # outside fit: no scheduler to step, and it is not asked for
+
+
+def test_mixed_precision_trains():
+    data = small_data(batch_size=16)
+    task = small_task(data, hidden_size=32, optimizer={"learning_rate": 0.02})
+    trainer = small_trainer(
+        precision="bf16-mixed", overfit_batches=1, max_steps=120, limit_val_batches=0, gradient_clip_val=1.0
+    )
+    trainer.fit(task, data)
+    assert trainer.callback_metrics["train/loss"].item() < 0.1
+    assert all(p.dtype == torch.float32 for p in task.parameters())

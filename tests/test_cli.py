@@ -1,0 +1,55 @@
+"""One line and exit code 2 for what the user did wrong; a pipe that closes early is no error."""
+
+import subprocess
+import sys
+
+import pytest
+
+from lightning_dl2.cli import UserError, command, nearest, settings
+
+
+def test_user_error_is_one_line(capsys):
+    def wrong(words):
+        raise UserError(f"{words[0]}:\n  is   wrong")
+
+    assert command(wrong, ["a=1"]) == 2
+    assert capsys.readouterr() == ("", "error: a=1: is wrong\n")
+
+
+def test_other_errors_are_not_swallowed():
+    with pytest.raises(ZeroDivisionError):
+        command(lambda words: 1 // 0, [])
+
+
+def test_code_is_passed_on():
+    assert command(lambda words: len(words), ["a", "b", "c"]) == 3
+
+
+def test_nearest_comes_first():
+    assert nearest("lst", ["gru", "lstm"]) == "did you mean lstm? allowed: gru, lstm"
+    assert nearest("xyz", ["gru", "lstm"]) == "allowed: gru, lstm"
+
+
+def test_settings():
+    assert settings(["run=a=b"], run="", checkpoint="best") == {"run": "a=b", "checkpoint": "best"}
+    for words, says in {
+        (): "run=VALUE: is missing",
+        ("run=",): "run=VALUE: is missing",
+        ("rum=a",): "did you mean run\\?",
+        ("run",): "form run=VALUE",
+    }.items():
+        with pytest.raises(UserError, match=says):
+            settings(list(words), run="")
+
+
+def test_the_last_of_two_values_counts():
+    """As in `script.sh "$@"`."""
+    assert settings(["run=a", "run=b"], run="") == {"run": "b"}
+
+
+def test_closed_pipe_is_quiet():
+    code = "import sys; from lightning_dl2.cli import command; sys.exit(command(lambda w: print('x' * 10**6) or 0, []))"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141

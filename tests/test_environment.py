@@ -1,0 +1,102 @@
+"""What only this machine can tell to be impossible, told before a run begins."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from lightning_dl2 import environment
+from lightning_dl2.cli import UserError
+
+NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+
+WRONG = {
+    "optimizer.name=Foo": ["optimizer.name=Foo: is no", "AdamW"],
+    "optimizer.name=Optimizer": ["optimizer.name=Optimizer: is no"],
+    "optimizer.name=adam": ["optimizer.name=adam", "Adam,"],
+    "+optimizer.arguments.momentum=0.9": ["optimizer.name=Adam", '{"momentum":0.9}', "takes no momentum", "betas"],
+    "+optimizer.arguments.betas=3": ["optimizer.name=Adam", '{"betas":3}'],
+    "+optimizer.arguments.betas=[0.9,2.0]": ["optimizer.name=Adam", '{"betas":[0.9,2.0]}', "2.0"],
+    "optimizer.name=Muon": ["optimizer.name=Muon", "2D"],
+    "optimizer.name=SparseAdam": ["optimizer.name=SparseAdam", "dense"],
+    "trainer.devices=1000": ["trainer.devices=1000", "allowed: 1 to"],
+}
+
+
+@pytest.mark.parametrize("word", WRONG)
+def test_impossible(tiny, word):
+    with pytest.raises(UserError) as error:
+        environment.check(tiny(word))
+    for part in WRONG[word]:
+        assert part in str(error.value)
+
+
+@NO_GPU
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("trainer.accelerator=gpu", "trainer.accelerator=gpu: .* allowed: cpu, auto"),
+        ("trainer.precision=16-mixed", "trainer.precision=16-mixed: .* 32, bf16-mixed, 64"),
+    ],
+)
+def test_impossible_without_a_gpu(tiny, word, says):
+    with pytest.raises(UserError, match=says):
+        environment.check(tiny(word))
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["optimizer=sgd", "optimizer=rmsprop", "optimizer=adamw", "optimizer.name=LBFGS", "+optimizer.arguments.eps=1e-6",
+     "trainer.accelerator=auto", "trainer.precision=bf16-mixed", "trainer.devices=auto"],
+)  # fmt: skip
+def test_possible(tiny, word):
+    environment.check(tiny(word))
+
+
+def test_more_gpus_than_there_are(tiny, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    environment.check_devices(tiny("trainer.accelerator=gpu", "trainer.devices=2", "trainer.precision=16-mixed"))
+    with pytest.raises(UserError, match=r"trainer.devices=4: this machine has 2 GPU\(s\); allowed: 1 to 2"):
+        environment.check_devices(tiny("trainer.accelerator=gpu", "trainer.devices=4"))
+
+
+def test_wandb_without_a_login_is_told_at_once(tmp_path):
+    """Even where a prompt could be shown; in a home that knows no login. Nothing is created."""
+    import pty
+
+    controller, terminal = pty.openpty()
+    env = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_") and key != "NETRC"}
+    done = subprocess.run(
+        [sys.executable, "-m", "lightning_dl2.train", "logger=wandb", f"root={tmp_path}/runs"],
+        env=env | {"HOME": str(tmp_path / "home"), "PYTHONPATH": os.getcwd()},
+        cwd=tmp_path,
+        stdin=terminal,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    os.close(controller), os.close(terminal)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "error: logger=wandb: not logged in; run `wandb login`, or set WANDB_API_KEY or WANDB_MODE=offline"
+    ]
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "wandb").exists()
+
+
+def test_wandb_with_a_login(tiny, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    environment.check(tiny("logger=wandb"))
+    monkeypatch.delenv("WANDB_API_KEY")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    environment.check(tiny("logger=wandb"))
+
+
+def test_versions_and_device():
+    assert environment.versions()["torch"] == torch.__version__
+    assert environment.device_name(OnCPU()).startswith("cpu, ")
+
+
+class OnCPU:
+    device = torch.device("cpu")

@@ -1,0 +1,155 @@
+"""Evaluate needs the run directory alone, and repeats the training's figure to the last bit."""
+
+import shutil
+
+import pytest
+import torch
+
+from lightning_dl2 import compose, evaluate, train
+from lightning_dl2.cli import UserError
+from lightning_dl2.evaluate import main
+from lightning_dl2.files import sidecar
+from lightning_dl2.run import Run
+from tests.comparison import leaves
+from tests.conftest import TINY
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Run:
+    """One run whose best and last checkpoints differ."""
+    rule = ("callbacks.checkpoint.monitor=val/accuracy", "callbacks.checkpoint.mode=max")
+    root = tmp_path_factory.mktemp("trained")
+    _, objects = train(compose(*TINY, *rule, f"root={root}", "optimizer.learning_rate=0.03"))
+    return objects["run"]
+
+
+@pytest.fixture
+def run(trained, tmp_path, monkeypatch) -> Run:
+    """A copy of it in another place, seen from yet another."""
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    return Run(shutil.copytree(trained.path, tmp_path / "moved [1]" / "run"))
+
+
+def figures(run: Run) -> dict[str, float]:
+    return {key: value for key, value in run.result()["metrics"].items() if key.startswith("test/")}
+
+
+def test_repeats_the_figure(run):
+    assert evaluate(str(run.path)) == figures(run)
+    assert evaluate(run, str(run.best)) == figures(run)
+    assert not [*run.path.parent.parent.glob("cwd/*")]
+
+
+def test_last_is_another_checkpoint(run):
+    assert evaluate(run, "last") == evaluate(run, str(run.last)) != figures(run)
+
+
+def test_changes_nothing_in_the_run(run):
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+    evaluate(run)
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+
+
+def test_command(run, capsys):
+    assert main([f"run={run.path}"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == str(run.path) and f"{run.path} (best)" in out and err == ""
+    assert f"{figures(run)['test/loss']:,.4f}" in out
+
+
+def test_threads_are_those_of_the_training(run):
+    torch.set_num_threads(2)
+    try:
+        evaluate(run)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_run_of_a_larger_machine(run):
+    """Trained on eight GPUs with float16; evaluated wherever there is one process."""
+    text = run.config_file.read_text()
+    for old, new in (("accelerator: cpu", "accelerator: gpu"), ("devices: 1", "devices: 8")):
+        assert old in text
+        text = text.replace(old, new)
+    run.config_file.write_text(text)
+    assert evaluate(run)["test/loss"] == pytest.approx(figures(run)["test/loss"], rel=1e-3)
+
+
+def break_checkpoint(run):
+    run.best.write_bytes(run.best.read_bytes()[:-1])
+
+
+def remove_checkpoint(run):
+    run.best.unlink()
+
+
+def cut_unverified_checkpoint(run):
+    sidecar(run.best).unlink()
+    run.best.write_bytes(run.best.read_bytes()[:1000])
+
+
+def empty_checkpoint(run):
+    sidecar(run.best).unlink()
+    torch.save({"state_dict": {}}, run.best)
+
+
+def break_config(run):
+    run.config_file.write_text("a: [")
+
+
+def unknown_key(run):
+    run.config_file.write_text(run.config_file.read_text() + "depth: 3\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (break_checkpoint, "checkpoint=best: {run.best} is damaged"),
+        (remove_checkpoint, "checkpoint=best: there is no file {run.best}"),
+        (cut_unverified_checkpoint, "checkpoint=best: {run.best} is damaged"),
+        (empty_checkpoint, "checkpoint=best: {run.best} is no sequence_classifier"),
+        (break_config, "{run.config_file}: is not YAML"),
+        (unknown_key, "depth=3: there is no key depth"),
+    ],
+)
+def test_damage_is_told(run, damage, says, capsys):
+    damage(run)
+    assert main([f"run={run.path}"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: " + says.format(run=run)) and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "run=VALUE: is missing"),
+        (["run=/nowhere"], "run=/nowhere: holds no run"),
+        (["rum=/nowhere"], "rum=/nowhere: there is no key rum; did you mean run?"),
+    ],
+)
+def test_wrong_words(words, says, capsys):
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith(f"error: {says}")
+
+
+def test_checkpoints_are_plain(trained):
+    for path in (trained.best, trained.last):
+        state = torch.load(path, weights_only=True)  # raises for anything that could run code
+        plain = (bool, int, float, str, type(None))
+        assert all(isinstance(value, plain) for _, value in leaves(state["hyper_parameters"]))
+
+
+def test_best_is_the_first_with_the_best_value(trained):
+    rows = [line.split(",") for line in trained.metrics_file.read_text().splitlines()]
+    step, accuracy = rows[0].index("step"), rows[0].index("val/accuracy")
+    values = {int(row[step]): float(row[accuracy]) for row in rows[1:] if row[accuracy]}
+    result = trained.result()
+    assert result["best_step"] == max(values, key=values.get)
+    assert result["metrics"]["val/accuracy"] == max(values.values())
+
+
+def test_no_run_in_the_library(tmp_path):
+    with pytest.raises(UserError, match="holds no run"):
+        evaluate(str(tmp_path))

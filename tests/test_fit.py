@@ -1,0 +1,63 @@
+"""One training run: what is tested, and what the result says."""
+
+import torch
+
+from lightning_dl2 import train
+from lightning_dl2.callbacks.metrics_csv import read_rows
+from lightning_dl2.run import variant
+
+
+def test_result_says_what_happened(tiny):
+    config = tiny("seed=5")
+    result, objects = train(config)
+    assert (result["experiment"], result["variant"], result["seed"]) == ("palindrome", variant(config), 5)
+    assert (result["status"], result["stopped_by"], result["solved_at"]) == ("completed", "limit", None)
+    assert (result["steps"], result["epochs"]) == (24, 3)
+    assert result["parameters"] == sum(p.numel() for p in objects["task"].parameters())
+    assert result["steps_per_second"] > 0 and result["seconds"] > 0
+    assert result == objects["run"].result()
+    assert set(result["metrics"]) == {
+        "test/accuracy", "test/loss", "test/majority_baseline", "val/accuracy", "val/loss",
+    }  # fmt: skip
+
+
+def test_a_begun_epoch_is_not_done(tiny):
+    """24 steps are three epochs of 7 batches and a part of the fourth; asked for four, it goes on."""
+    epochs = [train(tiny(*words))[0]["epochs"] for words in ((), ("trainer.max_steps=-1", "trainer.max_epochs=4"))]
+    assert epochs == [3, 4]
+
+
+def test_the_best_weights_are_tested(tiny):
+    result, objects = train(tiny("optimizer.learning_rate=0.03"))
+    best = torch.load(objects["run"].best, weights_only=True)
+    assert best["global_step"] == result["best_step"] < 24
+    for name, value in objects["task"].state_dict().items():
+        assert torch.equal(value, best["state_dict"][name]), name
+
+
+def test_every_metric_is_in_the_csv(tiny):
+    result, objects = train(tiny())
+    rows = read_rows(objects["run"].metrics_file)
+    assert [int(row["step"]) for row in rows if row.get("val/loss")] == [5, 10, 15, 20]
+    assert [int(row["step"]) for row in rows if row.get("train/loss")] == list(range(2, 25, 2))
+    (test,) = [row for row in rows if row.get("test/loss")]
+    assert {key: float(test[key]) for key in test if key.startswith("test/")} == {
+        key: value for key, value in result["metrics"].items() if key.startswith("test/")
+    }
+
+
+def test_same_seed_same_result_and_another_another(tiny, tmp_path):
+    results = [train(tiny(f"seed={seed}", f"root={tmp_path}/{n}"))[0] for n, seed in enumerate((1, 1, 2))]
+    assert results[0]["metrics"] == results[1]["metrics"] != results[2]["metrics"]
+    assert results[0]["config_hash"] == results[1]["config_hash"] != results[2]["config_hash"]
+
+
+def test_log_tells_the_course(tiny):
+    _, objects = train(tiny())
+    text = objects["run"].log_file.read_text()
+    assert "from step 0" in text and "step 20 val/loss" in text
+
+
+def test_curves_are_drawn(tiny):
+    _, objects = train(tiny("callbacks.curves=true"))
+    assert (objects["run"].path / "figures" / "curves.png").read_bytes().startswith(b"\x89PNG")

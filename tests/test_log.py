@@ -1,0 +1,27 @@
+"""train.log holds what the package, Lightning and Python's warnings say, and nothing of it reaches the terminal."""
+
+import logging
+import warnings
+
+from lightning_dl2.log import logging_to
+
+
+def test_everything_goes_to_the_file(tmp_path, capfd):
+    lightning = logging.getLogger("pytorch_lightning")
+    before = lightning.handlers[:], lightning.propagate, logging.getLogger().level
+    with logging_to(tmp_path / "log"):
+        logging.getLogger("lightning_dl2.fit").info("ours")
+        logging.getLogger("pytorch_lightning.utilities.rank_zero").info("theirs")
+        warnings.warn("beware", stacklevel=1)
+    logging.getLogger("lightning_dl2.fit").info("later")
+    text = (tmp_path / "log").read_text()
+    assert all(word in text for word in ("ours", "theirs", "beware")) and "later" not in text
+    assert capfd.readouterr() == ("", "")
+    assert (lightning.handlers, lightning.propagate, logging.getLogger().level) == before
+
+
+def test_appends(tmp_path):
+    for word in ("one", "two"):
+        with logging_to(tmp_path / "log"):
+            logging.getLogger("lightning_dl2").info(word)
+    assert len((tmp_path / "log").read_text().splitlines()) == 2

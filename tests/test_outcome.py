@@ -1,0 +1,50 @@
+"""How a run ends, as the shell sees it."""
+
+import pytest
+
+from lightning_dl2.callbacks import Interrupted
+from lightning_dl2.cli import UserError
+from lightning_dl2.outcome import print_table, run_and_report
+from lightning_dl2.run import Run
+
+
+def raising(error: BaseException):
+    def train(config, words):
+        raise error
+
+    return train
+
+
+ENDINGS = [
+    (Interrupted("SIGTERM at step 3", 143), 143, "stopped by SIGTERM at step 3; the same command goes on"),
+    (Interrupted("the time limit at step 3", 75), 75, "stopped by the time limit at step 3; the same command goes on"),
+    (KeyboardInterrupt(), 130, "stopped at once; the same command goes on from the last checkpoint"),
+    (ValueError("a\nb"), 1, "error: ValueError: a b (traceback in {log})"),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "says"), ENDINGS)
+def test_endings(tiny, capsys, error, code, says):
+    run = Run.of(tiny())
+    assert run_and_report(raising(error), tiny(), []) == code
+    assert capsys.readouterr() == (f"{run.path}\n", says.format(log=run.log_file) + "\n")
+
+
+def test_user_errors_are_left_to_the_command(tiny):
+    with pytest.raises(UserError):
+        run_and_report(raising(UserError("a=1: no")), tiny(), [])
+
+
+def test_other_ranks_are_silent(tiny, capsys, monkeypatch):
+    """And end with 0 when all were stopped together: Lightning kills the first rank when another ends otherwise."""
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert run_and_report(raising(Interrupted("another rank", 75)), tiny(), []) == 0
+    assert run_and_report(raising(ValueError()), tiny(), []) == 1
+    assert capsys.readouterr() == ("", "")
+
+
+def test_table(capsys):
+    print_table("a [red]title[/red] " + "x" * 100, {"loss": 0.12345, "steps": 12345, "none": None, "device": "cpu"})
+    out = capsys.readouterr().out
+    assert out.splitlines()[0] == "a [red]title[/red] " + "x" * 100
+    assert "0.1235" in out and "12,345" in out and "none" not in out and "cpu" in out

@@ -1,0 +1,237 @@
+"""The run directory: a pure function of the configuration, held by one process, never mixed with another run."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from lightning_dl2.cli import UserError
+from lightning_dl2.config import compose, config_hash
+from lightning_dl2.files import file_digest, sidecar
+from lightning_dl2.run import Run, is_rank_zero, variant
+
+
+def claimed(config):
+    """The run of `config`, as if training had begun."""
+    run = Run.of(config)
+    with run.held(config, []):
+        pass
+    return run
+
+
+def whole(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"checkpoint")
+    sidecar(path).write_text(file_digest(path))
+    return path
+
+
+def test_path_is_a_function_of_the_configuration(tmp_path):
+    default = Run.of(compose())
+    assert str(default.path) == "runs/palindrome/default-44136fa3/seed=0"
+    assert Run.of(compose("seed=7", f"root={tmp_path}")).path == tmp_path / "palindrome/default-44136fa3/seed=7"
+    assert Run.of(compose("trainer.max_steps=9", "logger=wandb", "resume=never")).path == default.path
+    assert Run.of(compose("task.cell=lstm")).path == default.path  # typed, but no choice
+
+
+def test_name_says_what_differs():
+    name = variant(compose("task.hidden_size=64", "task.forget_bias=null", "data.curriculum.enabled=true"))
+    assert name.startswith("enabled=true,forget_bias=null,hidden_size=64-")
+    assert variant(compose("debug=fast")).startswith("debug=fast-")
+    assert variant(compose("+optimizer.arguments.betas=[0.9,0.98]")).startswith("betas=_0.9,0.98_-")
+
+
+def test_runs_that_differ_never_share_a_directory():
+    """Names are cut and cleaned, so it is the hash that keeps them apart."""
+    words = [
+        (),
+        ("experiment=baum_sweet",),
+        ("data=baum_sweet",),
+        ("debug=fast",),
+        ("debug=overfit",),
+        ("debug=profile",),
+        ("callbacks.solved.enabled=false",),
+        ("callbacks.early_stopping.enabled=true",),
+        ("callbacks.solved.threshold=0.5",),
+        ("data.curriculum.threshold=0.5",),
+        ("+optimizer.arguments.betas=[0.9,0.98]",),
+        ("+optimizer.arguments.betas=[0.9,0.99]",),
+        ("trainer.overfit_batches=1",),
+        ("trainer.num_threads=1",),
+        ("seed=1",),
+    ]
+    configs = [compose(*each) for each in words]
+    assert len({Run.of(config).path for config in configs}) == len({config_hash(config) for config in configs})
+    assert len({Run.of(config).path for config in configs}) == len(words)
+
+
+def test_held_writes_what_was_asked_for(tiny):
+    config = tiny()
+    run = Run.of(config)
+    with run.held(config, ["seed=0", "task.cell=gru"]):
+        assert run.config() == config
+        assert (run.path / "overrides.txt").read_text() == "seed=0\ntask.cell=gru\n"
+        assert run.checkpoints.is_dir()
+
+
+def test_second_process_is_told_who_holds_it(tiny, tmp_path):
+    config = tiny()
+    code = f"""
+import sys
+from lightning_dl2 import compose
+from lightning_dl2.run import Run
+from tests.conftest import TINY
+config = compose(*TINY, "root={tmp_path}/runs")
+with Run.of(config).held(config, []):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        for resume in ("auto", "restart"):
+            with pytest.raises(UserError, match=f"is held by process {other.pid} on "):
+                claimed(tiny(f"resume={resume}"))
+        other.kill()
+    assert claimed(config).path.is_dir()  # the lock dies with its holder, however it ends
+
+
+def test_never_and_restart(tiny):
+    run = claimed(tiny())
+    (run.path / "mark").touch()
+    with pytest.raises(UserError, match="resume=never: .* holds a run; allowed: auto, restart"):
+        claimed(tiny("resume=never"))
+    assert (run.path / "mark").exists()
+    for number in (1, 2):
+        claimed(tiny("resume=restart"))
+        assert not (run.path / "mark").exists()
+        assert (run.path.with_name(f"seed=0.old-{number}") / "config.yaml").exists()
+    assert (run.path.with_name("seed=0.old-1") / "mark").exists()
+    claimed(tiny("resume=never", "seed=1"))
+
+
+def test_run_of_another_conf_is_not_mixed(tiny):
+    """conf/ has changed since the run began: same path, other values."""
+    run = claimed(tiny())
+    values = run.config().model_dump()
+    values["optimizer"]["learning_rate"] = 0.5
+    run.config_file.write_text(yaml.safe_dump(values))
+    with pytest.raises(UserError, match="optimizer.learning_rate=.*: .* was begun with optimizer.learning_rate=0.5"):
+        claimed(tiny())
+    claimed(tiny("resume=restart"))
+
+
+def test_root_that_cannot_be_written(tiny, tmp_path):
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(UserError, match=r"root: .*file/palindrome.* cannot be written"):
+        claimed(tiny(f"root={tmp_path}/file"))
+    assert (tmp_path / "file").read_text() == "a file"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: [", "is not YAML"),
+        ("", "is empty"),
+        ("\xff", "is not YAML"),
+        ("seed: 0\n", "is missing"),
+    ],
+)
+def test_broken_config_is_told(tiny, text, says):
+    run = claimed(tiny())
+    run.config_file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match=says):
+        run.config()
+
+
+def test_existing(tmp_path):
+    with pytest.raises(UserError, match=f"run={tmp_path}: holds no run"):
+        Run.existing(str(tmp_path))
+
+
+RESULT = {"status": "completed", "steps": 24, "epochs": 4, "stopped_by": "limit"}
+
+
+@pytest.mark.parametrize(
+    ("words", "result", "is_done"),
+    [
+        ((), {}, True),
+        (("trainer.max_steps=10",), {}, True),
+        (("trainer.max_steps=25",), {}, False),
+        (("trainer.max_steps=25",), {"stopped_by": "solved"}, True),
+        (("trainer.max_steps=25",), {"stopped_by": "early_stopping"}, True),
+        (("trainer.max_steps=-1", "trainer.max_epochs=4"), {}, True),
+        (("trainer.max_steps=-1", "trainer.max_epochs=5"), {}, False),
+        ((), {"status": "interrupted"}, False),
+        ((), {"status": "failed"}, False),
+        (("resume=restart",), {}, False),
+        (("resume=never",), {}, False),
+    ],
+)
+def test_finished(tiny, words, result, is_done):
+    claimed(tiny()).write_result(tiny(), **RESULT | result)
+    config = tiny(*words)
+    assert (Run.of(config).finished(config) is not None) == is_done
+
+
+def test_result_of_another_configuration_does_not_count(tiny):
+    run = claimed(tiny())
+    run.write_result(tiny("task.cell=gru"), **RESULT)
+    assert run.finished(tiny()) is None
+
+
+def test_damaged_result_does_not_count(tiny):
+    run = claimed(tiny())
+    run.result_file.write_text('{"status": "compl')
+    assert run.result() is None and run.finished(tiny()) is None
+
+
+def test_resume_from_the_newest_whole_one(tmp_path, capsys):
+    run = Run(tmp_path)
+    assert run.resume_from() is None
+    whole(run.best)
+    assert run.resume_from() == run.best and capsys.readouterr().err == ""
+    whole(run.last)
+    assert run.resume_from() == run.last
+    run.last.write_bytes(b"damage")
+    assert run.resume_from() == run.best
+    assert capsys.readouterr().err == f"warning: {run.last} is damaged; going on from an older state\n"
+    run.best.write_bytes(b"")
+    assert run.resume_from() is None
+
+
+def test_checkpoint_by_name(tmp_path):
+    run = Run(tmp_path)
+    with pytest.raises(UserError, match="checkpoint=best: there is no file .*best.ckpt; allowed: best, last or a file"):
+        run.checkpoint("best")
+    path = whole(run.best)
+    assert run.checkpoint("best") == run.checkpoint(str(path)) == path
+    path.write_bytes(b"damage")
+    with pytest.raises(UserError, match="checkpoint=best: .* is damaged"):
+        run.checkpoint("best")
+
+
+def test_wandb_id_is_chosen_once(tmp_path):
+    first = Run(tmp_path).wandb_id()
+    assert Run(tmp_path).wandb_id() == first and len(first) == 8
+
+
+def test_rank_zero_is_known_from_the_launcher(monkeypatch):
+    for key in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(key, raising=False)
+    assert is_rank_zero()
+    for key in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"):
+        monkeypatch.setenv(key, "0")
+        assert is_rank_zero()
+        monkeypatch.setenv(key, "1")
+        assert not is_rank_zero()
+        monkeypatch.delenv(key)
+
+
+def test_other_ranks_write_nothing(tiny, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert not claimed(tiny()).path.exists()
+    assert os.environ["LOCAL_RANK"] == "1"

@@ -1,0 +1,307 @@
+"""The same command is start, resume, requeue and no-op, in one directory, to the last bit."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_dl2 import compose, train
+from lightning_dl2.callbacks.metrics_csv import read_rows
+from lightning_dl2.files import sidecar
+from lightning_dl2.run import Run
+from lightning_dl2.train import main
+from tests.comparison import checkpoint_differences, leaves, metrics_differences
+from tests.conftest import TINY
+from tests.test_config import EXPERIMENTS
+
+KEYS = (
+    "experiment variant seed status metrics steps epochs seconds steps_per_second parameters config_hash versions"
+    " device world_size stopped_by solved_at best_step"
+).split()
+LONG = [*(word for word in TINY if not word.startswith("trainer.max_steps=")), "trainer.max_steps=600"]
+
+# Processes are forked from one that has torch loaded already: real processes and signals, without seconds of import.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["lightning_dl2.fit", "lightning_dl2.train"])
+
+
+def differences(one: Run, other: Run) -> list:
+    return checkpoint_differences(one, other) + metrics_differences(one, other)
+
+
+def _call(words: list[str], out: Path) -> None:
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(out / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    sys.exit(main(words))
+
+
+class Command:
+    """`python -m lightning_dl2.train words...` in a process of its own."""
+
+    def __init__(self, words: list[str], out: Path) -> None:
+        self.out, self.run = out, Run.of(compose(*words))
+        self.process = PROCESSES.Process(target=_call, args=(words, out))
+        self.process.start()
+
+    def reached(self, step: int) -> "Command":
+        """Waits until metrics.csv has a row of this step or a later one."""
+        deadline = time.monotonic() + 60
+        while not any(int(row["step"]) >= step for row in read_rows(self.run.metrics_file)):
+            assert self.process.is_alive() and time.monotonic() < deadline, (self.out / "stderr").read_text()
+            time.sleep(0.01)
+        return self
+
+    def ended(self, by: signal.Signals | None = None) -> int:
+        """Its exit code, after sending a signal."""
+        if by:
+            os.kill(self.process.pid, by)
+        self.process.join(60)
+        return self.process.exitcode
+
+    def told(self) -> tuple[list[str], list[str]]:
+        """Lines of stdout and stderr."""
+        return tuple((self.out / name).read_text().splitlines() for name in ("stdout", "stderr"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Run:
+    """The run that nothing stopped."""
+    return train(compose(*LONG, f"root={tmp_path_factory.mktemp('whole')}"))[1]["run"]
+
+
+def test_stopped_by_every_signal_and_still_equal(whole, tmp_path):
+    words = [*LONG, f"root={tmp_path}/runs"]
+    step = 0
+    for number, code, status in (
+        (signal.SIGTERM, 143, "interrupted"),
+        (signal.SIGKILL, -9, None),
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGUSR1, 75, "interrupted"),
+    ):
+        command = Command(words, tmp_path).reached(step + 20)
+        assert command.ended(number) == code
+        run = command.run
+        if status:
+            result = run.result()
+            assert result["status"] == status and result["steps"] >= step + 20
+            stdout, stderr = command.told()
+            assert stdout == [str(run.path)]
+            assert stderr == [f"stopped by {number.name} at step {result['steps']}; the same command goes on"]
+        else:
+            assert run.result() is None
+        step = torch.load(run.last, weights_only=True)["global_step"]
+        assert step < 600
+    command = Command(words, tmp_path)
+    assert command.ended() == 0
+    assert command.told()[0][-1] == str(run.path)
+    assert differences(whole, run) == []
+    assert run.result()["metrics"] == whole.result()["metrics"]
+    assert len(list((tmp_path / "runs").rglob("config.yaml"))) == 1
+
+
+def test_the_command_itself(tmp_path):
+    """A real `python -m`: what is said, where, and that a second time nothing is done."""
+    words = [*TINY, f"root={tmp_path}/runs", "seed=3"]
+    command = [sys.executable, "-m", "lightning_dl2.train", *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""
+    run = Run.of(compose(*words))
+    assert done.stdout.splitlines()[-1] == str(run.path)
+    assert "test/accuracy" in done.stdout and "completed" in done.stdout
+    result = json.loads(run.result_file.read_text())
+    assert set(result) == set(KEYS)
+    assert (result["status"], result["steps"], result["seed"], result["world_size"]) == ("completed", 24, 3, 1)
+    assert (run.path / "overrides.txt").read_text().splitlines() == words
+    assert {path.name for path in run.path.iterdir()} == {
+        ".lock", "checkpoints", "config.yaml", "metrics.csv", "overrides.txt", "result.json", "train.log",
+    }  # fmt: skip
+
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+    assert subprocess.run(command, capture_output=True, text=True).stdout == done.stdout
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+
+
+def test_two_processes_on_the_cpu(tmp_path):
+    """DDP: one directory, one voice; stopped together, and taken up together."""
+    words = ["trainer=ddp_cpu", f"root={tmp_path}/runs", *LONG[:-1], "trainer.max_steps=3000"]
+    command = [sys.executable, "-m", "lightning_dl2.train"]
+    process = subprocess.Popen([*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run = Run.of(compose(*words))
+    while not any(int(row["step"]) >= 10 for row in read_rows(run.metrics_file)):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGUSR1)
+    stdout, stderr = process.communicate(timeout=60)
+    steps = run.result()["steps"]
+    assert (process.returncode, stdout.splitlines()) == (75, [str(run.path)])
+    assert f"stopped by SIGUSR1 at step {steps}" in stderr
+
+    words[-1] = f"trainer.max_steps={steps + 5}"
+    done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    result = run.result()
+    assert (result["world_size"], result["steps"], result["status"]) == (2, steps + 5, "completed")
+    assert done.stdout.splitlines().count(str(run.path)) == 1 and done.stdout.splitlines()[-1] == str(run.path)
+    assert len(list((tmp_path / "runs").rglob("config.yaml"))) == 1
+    assert [row["step"] for row in read_rows(run.metrics_file)] == sorted(
+        (row["step"] for row in read_rows(run.metrics_file)), key=int
+    )
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_trains(experiment, tmp_path):
+    config = compose(
+        f"experiment={experiment}", "debug=fast", f"root={tmp_path}", "callbacks.progress_bar=false",
+        "data.validation_size=64", "data.test_size=64",
+    )  # fmt: skip
+    result, objects = train(config)
+    assert (result["status"], result["experiment"], result["steps"]) == ("completed", experiment, 4)
+    assert objects["run"].path.parent.parent == tmp_path / experiment
+    assert "debug=fast" in objects["run"].path.parent.name
+    assert Run.of(compose(f"experiment={experiment}", f"root={tmp_path}")).path != objects["run"].path
+
+
+def test_wrong_input_creates_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words in (
+        ["data.batch_size=0"],
+        ["trainer.devices=1000"],
+        ["optimizer.name=Foo"],
+        ["seed=1,2"],
+        ["experiment=nothing"],
+    ):
+        assert main(words) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.startswith(f"error: {words[-1].partition('=')[0]}") and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_larger_max_steps_extends(tiny, tmp_path):
+    for steps in (10, 17, 24):
+        _, parts = train(tiny(f"trainer.max_steps={steps}", f"root={tmp_path}/parts"))
+    _, once = train(tiny(f"root={tmp_path}/once"))
+    assert differences(once["run"], parts["run"]) == []
+
+
+def test_time_limit_asks_for_a_requeue(tiny, tmp_path, capsys):
+    words = [*TINY, f"root={tmp_path}/limited"]
+    assert main([*words, "trainer.max_time='00:00:00:00'"]) == 75
+    assert "the time limit at step 0" in capsys.readouterr().err
+    assert main(words) == 0
+    _, once = train(tiny(f"root={tmp_path}/once"))
+    assert differences(once["run"], Run.of(compose(*words))) == []
+
+
+def test_restart_moves_aside(tiny):
+    _, first = train(tiny())
+    run = first["run"]
+    mark = run.path / "mark"
+    mark.touch()
+    result, _ = train(tiny("resume=restart"))
+    aside = Run(run.path.with_name("seed=0.old-1"))
+    assert (aside.path / "mark").exists() and not mark.exists()
+    assert differences(aside, run) == [] and result["status"] == "completed"
+
+
+def test_solved_is_the_end(tiny):
+    words = ("callbacks.solved.threshold=0.0", "callbacks.solved.times=2")
+    result, _ = train(tiny(*words))
+    assert (result["stopped_by"], result["solved_at"], result["steps"]) == ("solved", 5, 10)
+    again, objects = train(tiny(*words, "trainer.max_steps=48"))
+    assert again == result and "trainer" not in objects
+
+
+def test_damaged_last_falls_back_to_best(tiny, tmp_path, capsys):
+    _, once = train(tiny(f"root={tmp_path}/once"))
+    _, objects = train(tiny("trainer.max_steps=12"))
+    run = objects["run"]
+    content = bytearray(run.last.read_bytes())
+    content[len(content) // 2] ^= 1
+    run.last.write_bytes(content)
+    train(tiny())
+    assert capsys.readouterr().err.count(f"warning: {run.last} is damaged") == 1
+    assert differences(once["run"], run) == []
+
+
+def test_failure_is_told_and_harms_nothing(tiny, tmp_path, capsys, monkeypatch):
+    words = [*TINY, f"root={tmp_path}/runs"]
+    step = "lightning_dl2.tasks.SequenceClassifier.training_step"
+    from lightning_dl2.tasks import SequenceClassifier
+
+    good = SequenceClassifier.training_step
+
+    def bad_at_10(self, batch, batch_idx):
+        outputs = good(self, batch, batch_idx)
+        return outputs | {"loss": outputs["loss"] * (float("nan") if self.global_step == 10 else 1)}
+
+    monkeypatch.setattr(step, bad_at_10)
+    assert main(words) == 1
+    run = Run.of(compose(*words))
+    out, err = capsys.readouterr()
+    assert out == f"{run.path}\n"
+    assert err.startswith("error: NonFiniteError: step 11") and err.count("\n") == 1 and "train.log" in err
+    assert "Traceback" in run.log_file.read_text()
+    assert run.result()["status"] == "failed" and run.result()["steps"] == 10
+    state = torch.load(run.last, weights_only=True)
+    assert state["global_step"] == 8 and sidecar(run.last).exists()
+    assert all(value.isfinite().all() for _, value in leaves(state) if isinstance(value, torch.Tensor))
+    monkeypatch.undo()
+    assert main(words) == 0
+    _, once = train(tiny(f"root={tmp_path}/once"))
+    assert differences(once["run"], run) == []
+
+
+def test_overfit_learns_its_batch(tmp_path):
+    config = compose("debug=overfit", f"root={tmp_path}", "callbacks.progress_bar=false", "callbacks.curves=false",
+                     "data.sequence_length=6", "data.batch_size=16", "data.validation_size=16", "data.test_size=16",
+                     "task.hidden_size=32", "optimizer.learning_rate=0.01")  # fmt: skip
+    _, objects = train(config)
+    losses = [float(row["train/loss"]) for row in read_rows(objects["run"].metrics_file) if row.get("train/loss")]
+    assert losses[-1] < 0.02 < losses[0]
+
+
+def test_profile_leaves_a_table(tiny):
+    _, objects = train(tiny("debug=profile", "trainer.max_steps=10"))
+    assert "run_training_batch" in objects["run"].log_file.read_text()
+
+
+def test_overrides_can_be_typed_again(tiny, tmp_path):
+    """Without words, overrides.txt says how to come to the same run."""
+    config = tiny("task.forget_bias=null", "+optimizer.arguments.betas=[0.9,0.98]")
+    _, objects = train(config)
+    words = (objects["run"].path / "overrides.txt").read_text().splitlines()
+    assert Run.of(compose(*words, f"root={config.root}")).path == objects["run"].path
+
+
+def test_tensorboard(tiny):
+    _, objects = train(tiny("logger=tensorboard"))
+    assert list((objects["run"].path / "tensorboard").glob("events.out.*"))
+
+
+def test_wandb_offline(tiny, tmp_path, monkeypatch):
+    """No account and no network; a resumed process goes on in the same W&B run, in the run directory alone."""
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    ids = []
+    for steps in (10, 24):
+        config = tiny("logger=wandb", f"trainer.max_steps={steps}")
+        _, objects = train(config)
+        logger = objects["trainer"].loggers[1]
+        ids.append((logger.experiment.id, logger.version, (objects["run"].path / "wandb_id").read_text()))
+        assert dict(logger.experiment.config)["task"]["hidden_size"] == 8
+        assert logger.experiment.group == f"palindrome/{objects['run'].path.parent.name}"
+        logger.experiment.finish()
+    assert len({each for triple in ids for each in triple}) == 1
+    assert len(list((objects["run"].path / "wandb").glob(f"offline-run-*-{ids[0][0]}"))) == 2
+    assert list((tmp_path / "cwd").iterdir()) == []
+    _, without = train(tiny(f"root={tmp_path}/csv"))
+    assert differences(without["run"], objects["run"]) == []

@@ -1,0 +1,63 @@
+"""What of a configuration reaches Lightning's Trainer."""
+
+import pytest
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from lightning_dl2.callbacks import Curves, ExactResume, KeepCheckpoints, LengthCurriculum, MetricsCSV, StopWhenSolved
+from lightning_dl2.run import Run
+from lightning_dl2.trainer import build_evaluator, build_loggers, build_trainer, build_watch
+
+
+def trainer_of(config):
+    run = Run.of(config)
+    run.path.mkdir(parents=True, exist_ok=True)
+    return build_trainer(config, run, build_watch(config, run), 0)
+
+
+@pytest.mark.parametrize(
+    ("word", "attribute", "value"),
+    [
+        ("trainer.max_steps=7", "max_steps", 7),
+        ("trainer.max_epochs=7", "max_epochs", 7),
+        ("trainer.val_check_interval=3", "val_check_interval", 3),
+        ("trainer.log_every_n_steps=3", "log_every_n_steps", 3),
+        ("trainer.gradient_clip_val=0.5", "gradient_clip_val", 0.5),
+        ("trainer.accumulate_grad_batches=2", "accumulate_grad_batches", 2),
+        ("trainer.limit_train_batches=2", "limit_train_batches", 2),
+        ("trainer.limit_val_batches=2", "limit_val_batches", 2),
+        ("trainer.limit_test_batches=2", "limit_test_batches", 2),
+        ("trainer.overfit_batches=1", "overfit_batches", 1),
+        ("trainer.precision=64", "precision", "64-true"),
+    ],
+)
+def test_keys_arrive(tiny, word, attribute, value):
+    assert getattr(trainer_of(tiny(word)), attribute) == value
+
+
+def test_callbacks_are_those_asked_for(tiny):
+    def kinds(*words):
+        return [type(callback) for callback in trainer_of(tiny(*words)).callbacks]
+
+    assert StopWhenSolved in kinds() and StopWhenSolved not in kinds("callbacks.solved.enabled=false")
+    assert Curves not in kinds() and Curves in kinds("callbacks.curves=true")
+    assert LengthCurriculum not in kinds()
+    assert LengthCurriculum in kinds("data.curriculum.enabled=true", "data.curriculum.start=2")
+
+
+def test_exact_resume_comes_last(tiny):
+    """Whatever a callback does before a step, the step draws from its own seed."""
+    *_, before, saves = trainer_of(tiny("callbacks.curves=true")).callbacks
+    assert isinstance(before, ExactResume) and isinstance(saves, KeepCheckpoints)  # which draws nothing
+
+
+def test_loggers(tiny, tmp_path):
+    run = Run(tmp_path)
+    assert [type(each) for each in build_loggers(tiny(), run, 0)] == [MetricsCSV]
+    both = build_loggers(tiny("logger=tensorboard"), run, 0)
+    assert [type(each) for each in both] == [MetricsCSV, TensorBoardLogger]
+    assert not (tmp_path / "wandb_id").exists()
+
+
+def test_evaluator_is_one_silent_process(tiny, tmp_path):
+    trainer = build_evaluator(tiny("trainer=ddp_cpu", "trainer.num_nodes=2", "logger=tensorboard"), Run(tmp_path))
+    assert (trainer.world_size, trainer.loggers, trainer.checkpoint_callback) == (1, [], None)

@@ -1,0 +1,52 @@
+"""--help and --cfg answer at once, and say what is true."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from lightning_dl2.config import compose, flatten
+from lightning_dl2.train import main
+
+
+def test_help_names_every_key_of_the_default(capsys):
+    assert main(["--help"]) == 0
+    words = set(capsys.readouterr().out.replace("{", " ").replace(":", " ").split())
+    missing = {key for key in flatten(compose().model_dump()) if key.rpartition(".")[2] not in words}
+    assert missing <= {"experiment", "debug"}
+
+
+def test_cfg_prints_what_compose_gives(capsys):
+    assert main(["experiment=palindrome", "--cfg", "job", "task.cell=gru"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == compose("task.cell=gru").model_dump()
+
+
+@pytest.mark.parametrize("words", [["--cfg"], ["--cfg", "hydra"], ["--cfg", "job", "seed=a"]])
+def test_cfg_wrong(words, capsys):
+    assert main(words) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_no_torch_before_it_is_needed(tmp_path):
+    """Torch takes seconds to load: not for help, the configuration, a mistake, or the result of a finished run."""
+    code = f"""
+import json, sys
+from pathlib import Path
+from lightning_dl2 import compose, evaluate, train as _
+from lightning_dl2.train import main
+from lightning_dl2.run import Run
+assert main(["--help"]) == 0
+assert main(["--cfg", "job"]) == 0
+assert main(["data.batch_size=0"]) == 2
+config = compose("root={tmp_path}")
+run = Run.of(config)
+run.path.mkdir(parents=True)
+rows = "solved_at best_step epochs seconds steps_per_second parameters world_size device stopped_by".split()
+run.write_result(config, status="completed", steps=9999, metrics={{}}, **dict.fromkeys(rows, 1))
+assert main(["root={tmp_path}"]) == 0
+assert "torch" not in sys.modules and "wandb" not in sys.modules, "imported"
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].endswith("seed=0")
