@@ -223,7 +223,7 @@ def _pydantic_message(error: ValidationError, values: dict[str, Any]) -> str:
     if first["type"] == "extra_forbidden":
         return f"{name}={json.dumps(here, ensure_ascii=False)}: there is no key {name}; {_nearest_key(name)}"
     if first["type"] == "value_error":  # written in schema.py: begins with the key and the value
-        return f"{name}.{first['ctx']['error']}"
+        return f"{name}.{first['ctx']['error']}".lstrip(".")
     if first["type"] == "missing":
         return f"{name}: is missing"
     same_key = [e for e in error.errors() if [str(p) for p in e["loc"]][: len(key)] == key]

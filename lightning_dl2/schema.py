@@ -31,6 +31,8 @@ class Curriculum(Strict):
     shortest: Annotated[float, Field(gt=0, le=1)]
     tokens_per_batch: Positive | None
     minimum_batch_size: Positive
+    full_rate_length: Positive | None
+    final_steps: Positive | None
 
 
 class SequenceData(Strict):
@@ -206,3 +208,14 @@ class Config(Strict):
     trainer: Trainer
     logger: Logger
     callbacks: Callbacks
+
+    @model_validator(mode="after")
+    def one_rule_for_the_learning_rate(self) -> "Config":
+        rule = self.data.curriculum
+        lowers = rule.enabled and (rule.full_rate_length is not None or rule.final_steps is not None)
+        if lowers and self.optimizer.schedule.name == "plateau":
+            raise ValueError(
+                "optimizer.schedule.name=plateau: the curriculum sets the learning rate too; allowed: another schedule,"
+                " or data.curriculum.full_rate_length=null and data.curriculum.final_steps=null"
+            )
+        return self

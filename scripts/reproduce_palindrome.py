@@ -64,7 +64,12 @@ def course_rows() -> list[Row]:
         ("palindrome", 101, "lstm"): "0.774",
         ("palindrome", 151, "lstm"): "0.328",
     }
-    lengths = {"random_combinations": (5, 10, 15), "baum_sweet": (4, 5, 6), "binary_palindrome": (10, 20), "palindrome": (51, 101, 151)}  # fmt: skip
+    lengths = {
+        "random_combinations": (5, 10, 15),
+        "baum_sweet": (4, 5, 6),
+        "binary_palindrome": (10, 20),
+        "palindrome": (51, 101, 151),
+    }
     for task, sizes in lengths.items():
         for size in sizes:
             for cell in ("lstm", "bilstm", "gru", "peephole", "rnn"):

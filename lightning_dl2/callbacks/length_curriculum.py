@@ -1,4 +1,4 @@
-"""Tells the data module's curriculum how well the last batch went."""
+"""Tells the data module's curriculum how well the last batch went, and the optimiser what follows for its rate."""
 
 from typing import Any
 
@@ -6,7 +6,19 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 
 class LengthCurriculum(Callback):
-    """Feeds the training accuracy, averaged over the ranks, to `datamodule.curriculum`, and logs the length."""
+    """Feeds the training accuracy, averaged over the ranks, to `datamodule.curriculum`, and logs the length.
+
+    Where the curriculum asks for it, the schedule's learning rate is lowered for the step that follows.
+    """
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        factor = trainer.datamodule.curriculum.rate_factor()
+        if factor == 1.0:
+            return
+        # From the schedule's own rate, not from the group's: that one may be lowered already, in a checkpoint say.
+        scheduler = pl_module.lr_schedulers()
+        for group, rate in zip(trainer.optimizers[0].param_groups, scheduler.get_last_lr(), strict=True):
+            group["lr"] = rate * factor
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -1,5 +1,6 @@
 """A curriculum over sequence length: short sequences first, longer ones as they are learnt."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 class Curriculum:
     """Grows the length by a factor whenever the moving training accuracy passes a threshold.
 
-    The whole state is (length, accuracy), so a resumed run goes on exactly.
+    The whole state is (length, accuracy, steps at the full length), so a resumed run goes on exactly.
 
     Args:
         target: the length to reach, counted as the task's sequence_length.
@@ -20,6 +21,10 @@ class Curriculum:
             all of it; 1: all of it.
         tokens_per_batch: the batch shrinks with growing length to about so many tokens; None: it does not.
         minimum_batch_size: but never below this.
+        full_rate_length: beyond this length the learning rate falls with the square root of the length; None: it
+            does not.
+        final_steps: in so many steps at the full length the learning rate falls to a hundredth, as a cosine; None: it
+            does not.
     """
 
     def __init__(
@@ -33,12 +38,15 @@ class Curriculum:
         shortest: float = 1.0,
         tokens_per_batch: int | None,
         minimum_batch_size: int,
+        full_rate_length: int | None = None,
+        final_steps: int | None = None,
     ) -> None:
         self.target, self.growth, self.threshold, self.smoothing = target, growth, threshold, smoothing
         self.shortest = shortest
         self.tokens_per_batch, self.minimum_batch_size = tokens_per_batch, minimum_batch_size
+        self.full_rate_length, self.final_steps = full_rate_length, final_steps
         self.minimum = min(start, target)
-        self.length, self.accuracy = self.minimum, 0.0
+        self.length, self.accuracy, self.steps_at_target = self.minimum, 0.0, 0
 
     def draw_length(self, *numbers: int) -> int:
         """The length of one batch, a function of the current length and of `numbers`, such as (seed, step)."""
@@ -53,15 +61,27 @@ class Curriculum:
             return full
         return min(full, max(self.minimum_batch_size, self.tokens_per_batch // num_tokens))
 
+    def rate_factor(self) -> float:
+        """What the learning rate of the next step is multiplied by."""
+        factor = 1.0
+        if self.full_rate_length is not None:
+            factor *= min(1.0, self.full_rate_length / self.length) ** 0.5
+        if self.final_steps is not None:
+            progress = min(1.0, self.steps_at_target / self.final_steps)
+            factor *= 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
+        return factor
+
     def update(self, accuracy: float) -> None:
         """Takes in the accuracy of one training batch, averaged over all ranks."""
+        self.steps_at_target += self.length == self.target
         self.accuracy = self.smoothing * self.accuracy + (1 - self.smoothing) * accuracy
         if self.accuracy >= self.threshold and self.length < self.target:
             self.length = min(self.target, max(self.length + 1, int(self.length * self.growth)))
             self.accuracy = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"length": self.length, "accuracy": self.accuracy}
+        return {"length": self.length, "accuracy": self.accuracy, "steps_at_target": self.steps_at_target}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.length, self.accuracy = state["length"], state["accuracy"]
+        self.steps_at_target = state["steps_at_target"]
