@@ -43,10 +43,10 @@ def fit(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         with watch.preemption.listening():
             trainer.fit(task, data, ckpt_path=start, weights_only=True)
-        if watch.checkpoints.best:
-            trainer.strategy.barrier()
-            task.load_state_dict(torch.load(run.best, weights_only=True, map_location=task.device)["state_dict"])
-        (metrics,) = trainer.test(task, data, verbose=False)
+            if watch.checkpoints.best:
+                trainer.strategy.barrier()
+                task.load_state_dict(torch.load(run.best, weights_only=True, map_location=task.device)["state_dict"])
+            (metrics,) = trainer.test(task, data, verbose=False)  # training is saved: a signal now is not obeyed
     except BaseException as error:
         status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
         if trainer.is_global_zero:

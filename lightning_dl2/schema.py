@@ -93,6 +93,8 @@ class Schedule(Strict):
 
     @model_validator(mode="after")
     def total_steps_where_needed(self) -> "Schedule":
+        if self.name == "plateau" and self.warmup_steps:
+            raise ValueError(f"warmup_steps={self.warmup_steps}: schedule plateau has no warm-up; allowed: 0")
         if self.name in ("linear", "cosine"):
             if self.total_steps is None:
                 raise ValueError(f"total_steps=null: schedule {self.name} needs a number of steps")
@@ -175,7 +177,7 @@ class Checkpoint(Monitored):
 
 class Solved(Strict):
     enabled: bool
-    monitor: Literal["val/loss", "val/accuracy"]
+    monitor: Literal["val/accuracy"]
     threshold: float
     times: Positive
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lightning_dl2.cli import console
 
@@ -36,11 +36,9 @@ class ProgressBar(Callback):
             return
         steps = trainer.estimated_stepping_batches
         self.bar = Progress(
-            TextColumn("training"),
-            BarColumn(),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True),
             TextColumn("{task.description}"),
             console=self.console,
             auto_refresh=False,  # no thread beside the training
@@ -56,7 +54,7 @@ class ProgressBar(Callback):
             return
         self._next = time.monotonic() + self.interval
         outputs = {**outputs, "loss": outputs["loss"] * trainer.accumulate_grad_batches}  # Lightning has divided it
-        text = " ".join(f"{name} {float(value):.4g}" for name, value in outputs.items()) + self._validation
+        text = " ".join(f"{name} {float(value):.3g}" for name, value in outputs.items()) + self._validation
         if self.bar:
             self.bar.update(self.bar.task_ids[0], completed=trainer.global_step, description=text, refresh=True)
         else:
@@ -66,7 +64,7 @@ class ProgressBar(Callback):
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or not trainer.is_global_zero:
             return
         values = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
-        self._validation = "".join(f" {key} {value:.4g}" for key, value in values.items())
+        self._validation = "".join(f" {key} {value:.3g}" for key, value in values.items())
         log.info("step %d%s", trainer.global_step, self._validation)
 
     def _line(self, text: str) -> None:

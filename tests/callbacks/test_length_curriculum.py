@@ -67,3 +67,23 @@ def test_the_accuracy_is_averaged_over_the_ranks():
     callback.on_train_batch_end(Trainer, None, outputs, None, 0)
     assert (data.curriculum.length, data.curriculum.accuracy) == (2, 0.25)
     assert outputs["sequence_length"] == 2
+
+
+def test_the_rate_follows_from_the_schedule_alone():
+    """Lowering it twice for one step, as after a resume, is lowering it once."""
+    data = small_data(length=9, curriculum=RULE | {"full_rate_length": 1})
+    data.curriculum.length = 4
+    trainer = small_trainer(max_steps=1, callbacks=[LengthCurriculum()])
+    rates = []
+
+    class Rates(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            for callback in trainer.callbacks:
+                if isinstance(callback, LengthCurriculum):
+                    callback.on_train_batch_start(trainer, pl_module, batch, batch_idx)
+            rates.append((pl_module.lr_schedulers().get_last_lr()[0], trainer.optimizers[0].param_groups[0]["lr"]))
+
+    trainer.callbacks.append(Rates())
+    trainer.fit(small_task(data), data)
+    (full, lowered), *_ = rates
+    assert lowered == full / 2

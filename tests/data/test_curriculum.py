@@ -66,3 +66,23 @@ def test_the_state_is_all_there_is_to_know():
         before = lengths(first, accuracies[:stop])
         second.load_state_dict(first.state_dict())
         assert before + lengths(second, accuracies[stop:]) == whole
+
+
+def test_the_rate_falls_with_the_root_of_the_length_and_at_the_end():
+    curriculum = build(target=20, smoothing=0.0, full_rate_length=5, final_steps=10)
+    factors = {}
+    for _ in range(30):
+        curriculum.update(1.0)
+        factors.setdefault(curriculum.length, curriculum.rate_factor())
+    assert factors[4] == 1.0
+    assert factors[20] == pytest.approx((5 / 20) ** 0.5)
+    assert curriculum.rate_factor() == pytest.approx(0.5 * 0.01)
+    curriculum.steps_at_target = 5
+    assert curriculum.rate_factor() == pytest.approx(0.5 * (0.01 + 0.99 * 0.5))
+
+
+def test_without_a_rule_the_rate_stays():
+    curriculum = build(target=3, smoothing=0.0)
+    for _ in range(5):
+        curriculum.update(1.0)
+    assert (curriculum.length, curriculum.rate_factor()) == (3, 1.0)
