@@ -1,0 +1,50 @@
+"""The wheel holds all that a run needs, conf/ included, and trains outside the clone."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_wheel_trains_outside_the_clone(tmp_path):
+    source = tmp_path / "source"  # setuptools builds in the source tree
+    source.mkdir()
+    for name in ("lightning_dl2", "conf"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, source]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+
+    shipped = {path.relative_to(ROOT / "conf") for path in (ROOT / "conf").rglob("*.yaml")}
+    site = tmp_path / "site" / "lightning_dl2"
+    assert {path.relative_to(site / "conf") for path in (site / "conf").rglob("*.yaml")} == shipped
+    assert {path.relative_to(site) for path in site.rglob("*.py")} == {
+        path.relative_to(ROOT / "lightning_dl2") for path in (ROOT / "lightning_dl2").rglob("*.py")
+    }
+
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "lightning_dl2.train", "debug=fast", "data.test_size=32", "data.validation_size=32"],
+        cwd=empty,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (empty / done.stdout.splitlines()[-1] / "result.json").is_file()
+    (site / "train.py").unlink()  # it was this one that ran, not the clone's
+    again = subprocess.run(
+        [sys.executable, "-m", "lightning_dl2.train", "--help"],
+        cwd=empty,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+    )
+    assert again.returncode != 0

@@ -1,0 +1,42 @@
+"""What the README says can be typed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from lightning_dl2 import compose
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^    python -m lightning_dl2\.train (.*)$", README, re.MULTILINE)
+PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_there_is_something_to_test():
+    assert len(COMMANDS) >= 5 and len(PYTHON) == 2
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_compose(line):
+    compose(*(word for word in shlex.split(line, comments=True) if not word.startswith("--") and word != "job"))
+
+
+def test_the_first_block_installs_and_trains_the_second_tests():
+    first, second, *_ = re.findall(r"^```bash\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    for block in (first, second):
+        assert block.count("\n") == 1
+        assert block.startswith("python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt && .venv/bin/")
+    assert first.rstrip().endswith("-m lightning_dl2.train") and "-m pytest" in second
+
+
+@pytest.mark.parametrize("code", PYTHON)
+def test_python_runs(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:scripts|tests|conf|lightning_dl2)/[\w./]*)`", README))))
+def test_files_exist(path):
+    assert (ROOT / path).exists()
