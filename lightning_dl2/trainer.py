@@ -26,7 +26,7 @@ from lightning_dl2.callbacks import (
 )
 from lightning_dl2.config import config_hash
 from lightning_dl2.environment import uses_gpu
-from lightning_dl2.run import Run, variant
+from lightning_dl2.run import Run, is_rank_zero, variant
 from lightning_dl2.schema import Config
 
 
@@ -75,7 +75,7 @@ def build_loggers(config: Config, run: Run, last_step: int) -> list[Logger]:
                 group=config.logger.group or f"{config.experiment}/{variant(config)}",
                 tags=config.logger.tags,
                 name=f"{config.experiment}/{variant(config)}/seed={config.seed}",
-                id=run.wandb_id(),
+                id=run.wandb_id() if is_rank_zero() else None,  # the others do not log
                 save_dir=run.path,
                 resume="allow",
                 config=config.model_dump(),
@@ -90,6 +90,8 @@ def build_trainer(config: Config, run: Run, watch: Watch, last_step: int) -> pl.
     Args:
         last_step: the step it goes on from; 0 for a new run.
     """
+    # With deterministic algorithms torch would fill new memory before each use; nothing here reads it unwritten.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     # A checkpoint is saved, or training interrupted, before a step draws random numbers: ExactResume comes last
     # (but for the checkpoints, which Lightning moves to the end; to save draws nothing).
     agreement = Agreement(config=config_hash(config), step=last_step)

@@ -51,6 +51,7 @@ class BareNet(torch.nn.Module):
 
 def bare_loop(data: SequenceDataModule, hidden_size: int, steps: int) -> float:
     """Seconds a step of plain PyTorch: the same batches, model, loss, clipping and optimiser."""
+    torch.use_deterministic_algorithms(False)  # the Trainer's choice, not the peer's
     net = BareNet(hidden_size)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
 
