@@ -116,7 +116,7 @@ def long_rows() -> list[Row]:
 def cell_rows() -> list[Row]:
     rows = []
     cells = {
-        "rnn": ("task.cell=rnn",),
+        "rnn": ("task.cell=rnn", "optimizer.learning_rate=1e-3"),
         "gru": ("task.cell=gru",),
         "gru, reset before": ("task.cell=gru", "task.reset_after=false"),
         "peephole gers": ("task.cell=peephole",),
