@@ -133,6 +133,12 @@ def cell_rows() -> list[Row]:
 STUDIES = {"course": course_rows, "good": good_rows, "long": long_rows, "cells": cell_rows}
 
 
+def commands(row: Row, root: str, threads: int) -> list[list[str]]:
+    """What to type for each seed of a row."""
+    fixed = [f"root={root}", f"trainer.num_threads={threads}", "callbacks.progress_bar=false"]
+    return [[*row.words, f"seed={seed}", *fixed] for seed in range(row.seeds)]
+
+
 def train_all(rows: list[Row], root: str, jobs: int, threads: int) -> None:
     """Runs one process a job; a finished run costs its start only, and is skipped here altogether."""
 
@@ -142,12 +148,9 @@ def train_all(rows: list[Row], root: str, jobs: int, threads: int) -> None:
         done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
         return words, done.returncode, done.stderr.strip().rpartition("\n")[2]
 
-    lines = [
-        [*row.words, f"seed={seed}", f"root={root}", f"trainer.num_threads={threads}", "callbacks.progress_bar=false"]
-        for row in rows
-        for seed in range(row.seeds)
-    ]
-    missing = [words for words in lines if not Run.of(compose(*words)).finished(compose(*words))]
+    lines = [words for row in rows for words in commands(row, root, threads)]
+    configs = [compose(*words) for words in lines]
+    missing = [words for words, config in zip(lines, configs, strict=True) if not Run.of(config).finished(config)]
     with ThreadPoolExecutor(jobs) as pool, Progress(console=console(stderr=True)) as progress:
         bar = progress.add_task(f"{len(missing)} of {len(lines)} runs to do", total=len(missing))
         for future in as_completed([pool.submit(train, words) for words in missing]):
@@ -168,9 +171,8 @@ def spread(values: list[float], digits: int) -> str:
 def summary(row: Row, root: str, threads: int) -> list[str]:
     """The cells of one line of the table, from the results there are."""
     results = []
-    for seed in range(row.seeds):
-        config = compose(*row.words, f"seed={seed}", f"root={root}", f"trainer.num_threads={threads}")
-        result = Run.of(config).result()
+    for words in commands(row, root, threads):
+        result = Run.of(compose(*words)).result()
         if result and result["status"] == "completed":
             results.append(result)
     solved = sorted(result["solved_at"] for result in results if result["solved_at"] is not None)
@@ -209,7 +211,12 @@ def _main(words: list[str]) -> int:
     for study in studies:
         if study not in STUDIES:
             raise UserError(f"{study}: {nearest(study, list(STUDIES))}")
-    rows = [row for study in studies for row in STUDIES[study]() if values["only"] in ("all", *_parts(row.name))]
+    rows = [
+        row
+        for study in studies
+        for row in STUDIES[study]()
+        if values["only"] == "all" or f" {values['only']} " in f" {row.name} "
+    ]
     if int(values["seeds"]):
         rows = [Row(r.study, r.name, r.words, min(r.seeds, int(values["seeds"])), r.public) for r in rows]
     threads = int(values["threads"])
@@ -221,11 +228,6 @@ def _main(words: list[str]) -> int:
     console(stderr=True).print(table)
     print("\n".join(f"| {' | '.join(cells)} |" for cells in (HEADER, ("---",) * len(HEADER), *lines)))
     return 0
-
-
-def _parts(name: str) -> list[str]:
-    words = name.split()
-    return [" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)]
 
 
 if __name__ == "__main__":
