@@ -4,6 +4,7 @@ Shapes: B batch, T steps, D input_size, H hidden_size, L num_layers, N direction
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from lightning_dl2.nets.initialization import initialize_forget_bias, initialize
 from lightning_dl2.nets.kernels import KERNELS
 
 FUSED = {cells.RNN: nn.RNN, cells.LSTM: nn.LSTM, cells.GRU: nn.GRU}
+FUSED_CALL = {cells.RNN: torch.rnn_tanh, cells.LSTM: torch.lstm, cells.GRU: torch.gru}
 
 State = Tensor | tuple[Tensor, Tensor]
 Trace = list[list[dict[str, list[Tensor]]]]
@@ -35,6 +37,8 @@ class Recurrent(nn.Module):
         forget_bias: None, a number or `chrono`: the forget gate's total bias, in the GRU the update gate's.
             The plain RNN has no such gate and ignores it.
         sequence_length: the longest length expected; read by `chrono` alone.
+        weight_dropout: probability, on the matrices from the state, one mask a call and in training only
+            (DropConnect as in AWD-LSTM: Merity, Keskar & Socher 2018).
 
     Raises:
         ValueError: an unknown name, a size below 1, a dropout outside of [0, 1), or a forget bias
@@ -56,20 +60,23 @@ class Recurrent(nn.Module):
         initialization: str = "torch",
         forget_bias: float | str | None = None,
         sequence_length: int | None = None,
+        weight_dropout: float = 0.0,
     ):
         super().__init__()
         sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
         for name, size in sizes.items():
             if size < 1:
                 raise ValueError(f"{name} is {size}; it must be at least 1")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is {dropout}; it must be in [0, 1)")
+        for name, probability in (("dropout", dropout), ("weight_dropout", weight_dropout)):
+            if not 0 <= probability < 1:
+                raise ValueError(f"{name} is {probability}; it must be in [0, 1)")
         self.cell = cells.find_cell(cell, reset_after=reset_after, peephole=peephole)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.num_directions = 2 if bidirectional else 1
         self.dropout = dropout
+        self.weight_dropout = weight_dropout
 
         if self.cell in FUSED:
             self.core = FUSED[self.cell](
@@ -104,13 +111,20 @@ class Recurrent(nn.Module):
 
         Returns:
             outputs [B, T, H*N] and the final state, like `state`. Under autocast `kernels` computes in and
-            returns the parameters' dtype; torch.nn does what it does.
+            returns the parameters' dtype; torch.nn does what it does, but for the LSTM on CPUs without bfloat16,
+            where it does nothing: that one is computed in float32.
 
         Raises:
             ValueError: `x` or `state` has another shape.
         """
         if self.cell in FUSED:
             self._check(x, state)
+            if self.cell is cells.LSTM and _half_lstm_is_missing(x):
+                with torch.autocast("cpu", enabled=False):
+                    state = None if state is None else tuple(part.float() for part in state)
+                    return self.forward(x.float(), state)
+            if self.training and self.weight_dropout:
+                return self._fused_with_dropped_weights(x, state)
             return self.core(x, state)
         kernel = KERNELS[self.cell]
         outputs, state = self._sweep(lambda layer, direction, *args: kernel(*args), x, state)
@@ -150,6 +164,25 @@ class Recurrent(nn.Module):
         parameters = dict(self.core.named_parameters())
         return {name.removesuffix(suffix): p for name, p in parameters.items() if name.endswith(suffix)}
 
+    def _fused_with_dropped_weights(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """What torch.nn's module does in its forward, with other weights than its own."""
+        core = self.core
+        if state is None:
+            zeros = x.new_zeros(self.num_layers * self.num_directions, x.shape[0], self.hidden_size)
+            state = zeros if len(self.cell.state) == 1 else (zeros, zeros)
+        weights = list(self._dropped(dict(core.named_parameters())).values())
+        outputs, *state = FUSED_CALL[self.cell](
+            x, state, weights, core.bias, core.num_layers, core.dropout, True, core.bidirectional, True
+        )
+        return outputs, tuple(state) if len(state) > 1 else state[0]
+
+    def _dropped(self, weights: cells.Weights) -> cells.Weights:
+        """`weights` with some entries of the matrices from the state at zero."""
+        if not (self.training and self.weight_dropout):
+            return weights
+        from_state = ("weight_hh", "weight_ch")
+        return {n: F.dropout(w, self.weight_dropout) if n.startswith(from_state) else w for n, w in weights.items()}
+
     def _sweep(self, run: Callable, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Take x through all layers and directions, each of them by `run`, which sees time-major sequences.
 
@@ -172,7 +205,7 @@ class Recurrent(nn.Module):
                 for direction in range(self.num_directions):
                     start = [part[len(final)] for part in initial]
                     ordered = x.flip(0) if direction else x
-                    hs, end = run(layer, direction, self.weights(layer, direction), ordered, *start)
+                    hs, end = run(layer, direction, self._dropped(self.weights(layer, direction)), ordered, *start)
                     outputs.append(hs.flip(0) if direction else hs)
                     final.append(end)
                 x = torch.cat(outputs, dim=2) if len(outputs) > 1 else outputs[0]
@@ -188,6 +221,21 @@ class Recurrent(nn.Module):
         shapes = [list(part.shape) for part in ([state] if isinstance(state, Tensor) else state)]
         if shapes != [shape] * len(self.cell.state):
             raise ValueError(f"state is {shapes}; it must be {' and '.join(self.cell.state)}, each {shape}")
+
+
+def _half_lstm_is_missing(x: Tensor) -> bool:
+    """Whether torch would ask oneDNN for a bfloat16 LSTM that it does not have for this CPU."""
+    return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not _bfloat16_lstm_works()
+
+
+@cache
+def _bfloat16_lstm_works() -> bool:
+    try:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            nn.LSTM(1, 1)(torch.zeros(1, 1, 1))
+    except RuntimeError:
+        return False
+    return True
 
 
 def _suffix(layer: int, direction: int) -> str:

@@ -1,0 +1,133 @@
+"""`generate`: prompts in, texts out."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from operator import index
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_dl2.decoding.beams import search
+from lightning_dl2.decoding.prompts import read, select
+from lightning_dl2.decoding.sampling import sample
+from lightning_dl2.decoding.settings import Decoding, Generated
+from lightning_dl2.decoding.stops import Stops
+
+
+def generate(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    decoding: Decoding,
+    *,
+    start_token: int,
+    stop: Sequence[Sequence[int]] = (),
+    on_token: Callable[[int, int], None] | None = None,
+    device: torch.device | str | None = None,
+) -> list[list[Generated]]:
+    """Continue each of the prompts, all at once; in evaluation mode and without gradients.
+
+    A result depends on the prompt and the settings alone, up to the rounding of the model's sums: not on the
+    other prompts. Where a prompt is given more than once, its texts differ, as num_return_sequences' do.
+
+    Args:
+        model: see the package's docstring. It must not write to the logits and states that it has returned.
+        start_token: what is read in place of an empty prompt.
+        stop: sequences of tokens that end a text, where they occur in what was generated; the longest one is cut
+            off, if there are several at that place.
+        on_token: called with (row, token) for each token as soon as it is certain, that is, cannot be part of a
+            stop string; row = the prompt's index * num_return_sequences + the result's. Beam search knows its
+            tokens at the end only.
+        device: where the model is; None: where its first parameter is.
+
+    Returns:
+        for each prompt its num_return_sequences results. Beam search gives the best first, and fewer where fewer
+        texts exist.
+
+    Raises:
+        ValueError: a token outside of the vocabulary, an empty stop string, or a model whose logits are NaN.
+    """
+    prompts = [[index(token) for token in prompt] for prompt in prompts]
+    if device is None:
+        first = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
+        device = "cpu" if first is None else first.device
+    device = torch.device(device)
+    n = decoding.num_return_sequences
+
+    with _evaluating(model):
+        vocabulary_size = model(torch.zeros(1, 1, dtype=torch.int64, device=device), None)[0].shape[-1]
+        _check(prompts, start_token, stop, vocabulary_size)
+        if not prompts:
+            return []
+        stops = Stops(stop)
+        logits, state = read(model, [prompt or [start_token] for prompt in prompts], device)
+        if logits.isnan().any():
+            raise ValueError("the model's logits are NaN; it may have diverged in training")
+        seen = None
+        if decoding.repetition_penalty != 1:
+            seen = torch.zeros(logits.shape, dtype=torch.bool)
+            for row, prompt in enumerate(prompts):
+                seen[row, prompt] = True
+            seen = seen.to(device)
+        step = _stepper(model)
+
+        if decoding.num_beams > 1:
+            results = search(step, logits, state, prompts, decoding, stops, seen)
+            if on_token is not None:
+                for p, best in enumerate(results):
+                    for r, result in enumerate(best):
+                        for token in result.tokens:
+                            on_token(p * n + r, token)
+            return results
+
+        met: Counter[tuple[int, ...]] = Counter()
+        numbers = []
+        for prompt in map(tuple, prompts):
+            numbers += range(met[prompt], met[prompt] + n)
+            met[prompt] += n
+        rows = torch.arange(len(prompts), device=device).repeat_interleave(n)
+        logits, state = logits[rows], select(state, rows)
+        seen = None if seen is None else seen[rows]
+        repeated = [prompt for prompt in prompts for _ in range(n)]
+        flat = sample(step, logits, state, repeated, numbers, decoding, stops, seen, on_token)
+        return [flat[start : start + n] for start in range(0, len(flat), n)]
+
+
+def _check(prompts: Sequence[Sequence[int]], start_token: int, stop: Sequence[Sequence[int]], size: int) -> None:
+    named = {f"prompts[{i}]": prompt for i, prompt in enumerate(prompts)}
+    named["start_token"] = [start_token]
+    for i, string in enumerate(stop):
+        if not len(string):
+            raise ValueError(f"stop[{i}] is empty; it must have a token at least")
+        named[f"stop[{i}]"] = string
+    for name, tokens in named.items():
+        wrong = next((token for token in tokens if not 0 <= token < size), None)
+        if wrong is not None:
+            raise ValueError(f"{name} has the token {wrong}; tokens must be from 0 to {size - 1}")
+
+
+def _stepper(model: Any) -> Callable:
+    if hasattr(model, "stepper"):
+        return model.stepper()
+
+    def step(tokens: Tensor, state: object) -> tuple[Tensor, object]:
+        logits, state = model(tokens.unsqueeze(1), state)
+        return logits[:, 0], state
+
+    return step
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """In evaluation and inference mode; afterwards each module is in the mode that it was in."""
+    modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
+    modes = [module.training for module in modules]
+    try:
+        if modules:
+            model.eval()
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode

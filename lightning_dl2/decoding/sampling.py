@@ -1,0 +1,158 @@
+"""Greedy search and sampling: one token after the other, all rows at once.
+
+Shapes: B rows, V vocabulary.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+
+import torch
+from torch import Tensor
+
+from lightning_dl2.decoding.settings import Decoding, Generated
+from lightning_dl2.decoding.stops import Stops
+from lightning_dl2.decoding.warping import at_least_single, penalize, reshape
+
+# So many steps' logits are held before their log-probabilities are taken: rarely, but in little memory.
+HELD_STEPS = 64
+
+
+def sample(
+    step: Callable,
+    logits: Tensor,
+    state: object,
+    prompts: Sequence[list[int]],
+    numbers: Sequence[int],
+    decoding: Decoding,
+    stops: Stops,
+    seen: Tensor | None,
+    on_token: Callable[[int, int], None] | None,
+) -> list[Generated]:
+    """Continue B texts by drawn or most probable tokens.
+
+    Args:
+        step: tokens [B], state -> logits [B, V], state.
+        logits: [B, V], after the prompts, and so the state.
+        numbers: tells rows of one prompt apart in the draws.
+        seen: [B, V], what the repetition penalty falls on; updated in place.
+    """
+    num_rows, num_steps = len(prompts), decoding.max_new_tokens
+    if not decoding.greedy:
+        uniform = draw_uniform(prompts, numbers, decoding).to(logits.device)
+        uniform = uniform.unsqueeze(2).unbind(1)
+    watching = bool(stops) or on_token is not None
+    stream = _Stream(num_rows, stops, on_token)
+    chosen: list[Tensor] = []
+    held: list[Tensor] = []
+    log_p: list[Tensor] = []
+
+    for i in range(num_steps):
+        held.append(logits)
+        penalized = penalize(logits, decoding, seen)
+        if decoding.greedy:
+            tokens = penalized.argmax(1)
+        else:
+            tokens = pick(reshape(penalized, decoding), uniform[i])
+        chosen.append(tokens)
+        if seen is not None:
+            seen.scatter_(1, tokens.unsqueeze(1), True)
+        if len(held) == HELD_STEPS:
+            log_p.append(_log_probabilities(held, chosen[-HELD_STEPS:]))
+            held.clear()
+        # nothing is read from the device but what has to be
+        if watching and stream.push(tokens.tolist()):
+            break
+        if i + 1 < num_steps:
+            logits, state = step(tokens, state)
+    if held:
+        log_p.append(_log_probabilities(held, chosen[-len(held) :]))
+    stream.flush()
+
+    all_tokens = torch.stack(chosen, 1).tolist() if chosen else [[]] * num_rows
+    all_log_p = torch.cat(log_p).T.tolist() if log_p else [[]] * num_rows
+    results = []
+    for row, prompt in enumerate(prompts):
+        length, stop_length = stream.ends.get(row, (len(chosen), 0))
+        kept = length - stop_length
+        results.append(
+            Generated(
+                prompt=list(prompt),
+                tokens=all_tokens[row][:kept],
+                log_probabilities=all_log_p[row][:kept],
+                score=math.fsum(all_log_p[row][:length]),
+                stopped_by="stop" if stop_length else "length",
+                seed=decoding.seed,
+            )
+        )
+    return results
+
+
+def pick(logits: Tensor, uniform: Tensor) -> Tensor:
+    """One token of each row by the inverse of its distribution function.
+
+    Args:
+        logits: [B, V], not necessarily normalised; -inf is never picked.
+        uniform: [B, 1] in [0, 1), float64.
+
+    Returns:
+        tokens [B].
+    """
+    cumulated = logits.softmax(1, dtype=torch.float64).cumsum(1)
+    # The first token that exceeds uniform * total has raised the sum, so it has a probability above 0. There is
+    # always one: torch draws multiples of 2**-53 below 1, and with these the product rounds to below the total.
+    return torch.searchsorted(cumulated, uniform * cumulated[:, -1:], right=True).squeeze(1)
+
+
+def draw_uniform(prompts: Sequence[list[int]], numbers: Sequence[int], decoding: Decoding) -> Tensor:
+    """All of the draws, [B, max_new_tokens] in [0, 1), each row's from a generator of its own.
+
+    They depend on the seed, the prompt and the row's number among its equals, so on no other row, and are drawn
+    on the CPU, so on no device.
+    """
+    draws = torch.empty(len(prompts), decoding.max_new_tokens, dtype=torch.float64)
+    generator = torch.Generator()
+    for row, prompt, number in zip(draws, prompts, numbers, strict=True):
+        # hashed, as torch reads but 32 bits of a seed, and neighbouring seeds should have nothing in common
+        digest = blake2b(repr((decoding.seed, number, *prompt)).encode(), digest_size=8).digest()
+        torch.rand(row.shape, generator=generator.manual_seed(int.from_bytes(digest)), out=row)
+    return draws
+
+
+class _Stream:
+    """The texts on the host: hands on tokens as soon as they cannot be part of a stop string, and finds ends."""
+
+    def __init__(self, num_rows: int, stops: Stops, on_token: Callable[[int, int], None] | None):
+        self.stops, self.on_token = stops, on_token
+        self.running = {row: [] for row in range(num_rows)}
+        self.num_sent = [0] * num_rows
+        self.ends: dict[int, tuple[int, int]] = {}  # row -> length, and of it the stop string's
+
+    def push(self, tokens: list[int]) -> bool:
+        """Take one more token of each row, and say whether all texts have ended."""
+        for row, text in list(self.running.items()):
+            text.append(tokens[row])
+            stop_length = self.stops.completed(text)
+            if stop_length:
+                self.ends[row] = len(text), stop_length
+                del self.running[row]
+            if self.on_token is not None:
+                self._send(row, text, len(text) - (stop_length or self.stops.begun(text)))
+        return not self.running
+
+    def flush(self) -> None:
+        """No more tokens will come: hand on what was held back."""
+        if self.on_token is not None:
+            for row, text in self.running.items():
+                self._send(row, text, len(text))
+
+    def _send(self, row: int, text: list[int], until: int) -> None:
+        for token in text[self.num_sent[row] : until]:
+            self.on_token(row, token)
+        self.num_sent[row] = max(until, self.num_sent[row])
+
+
+def _log_probabilities(logits: list[Tensor], tokens: list[Tensor]) -> Tensor:
+    """n steps' logits [B, V] and tokens [B] -> [n, B]."""
+    log_p = at_least_single(torch.stack(logits)).log_softmax(2)
+    return log_p.gather(2, torch.stack(tokens).unsqueeze(2)).squeeze(2)

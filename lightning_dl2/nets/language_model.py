@@ -1,0 +1,136 @@
+"""A recurrent net that reads tokens and, at each of them, predicts the next.
+
+Shapes: B batch, T steps, V vocabulary_size, E embedding_size, L num_layers, H hidden_size, P projection_size.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_dl2.nets.initialization import initialize_linear
+from lightning_dl2.nets.recurrent import Recurrent, State
+from lightning_dl2.nets.stepper import Step, build_step
+
+
+class LanguageModel(nn.Module):
+    """Tokens [B, T] -> logits [B, T, V]: embed, recur, and one linear layer at each step.
+
+    Dropout stands where AWD-LSTM has it (Merity, Keskar & Socher 2018): on the embedded input, between layers, on
+    the output, and on the recurrent matrices.
+
+    Args:
+        embedding_size: E; H if None.
+        projection_size: P, a linear layer between the last hidden state and the output; None: there is none.
+        tie_weights: the output layer is the embedding's matrix (Press & Wolf 2017); needs E equal to P, or to H
+            without a projection.
+        layer_norm: normalises the outputs of each layer (Ba, Kiros & Hinton 2016); the recurrence itself is left as
+            the fused kernels compute it.
+        input_dropout: probability, on the embedded tokens; likewise `dropout` between layers and `output_dropout`.
+        locked_dropout: one mask for all steps of a window (Gal & Ghahramani 2016) instead of one a step.
+        recurrent: `cell` and whatever else `Recurrent` takes.
+
+    Raises:
+        ValueError: sizes that do not fit for tied weights, a probability outside of [0, 1), a bidirectional net (it
+            would see what it is to predict), or what `Recurrent` raises.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        *,
+        hidden_size: int,
+        num_layers: int = 1,
+        embedding_size: int | None = None,
+        projection_size: int | None = None,
+        tie_weights: bool = False,
+        layer_norm: bool = False,
+        input_dropout: float = 0.0,
+        dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        locked_dropout: bool = False,
+        initialization: str = "torch",
+        **recurrent,
+    ):
+        super().__init__()
+        for name, p in (("input_dropout", input_dropout), ("dropout", dropout), ("output_dropout", output_dropout)):
+            if not 0 <= p < 1:
+                raise ValueError(f"{name} is {p}; it must be in [0, 1)")
+        if recurrent.get("bidirectional"):
+            raise ValueError("bidirectional is True; a language model reads forwards only")
+        embedding_size = hidden_size if embedding_size is None else embedding_size
+        features = hidden_size if projection_size is None else projection_size
+        if tie_weights and features != embedding_size:
+            raise ValueError(f"tie_weights: embedding_size is {embedding_size}; it must be {features}, as the output")
+        self.input_dropout, self.dropout, self.output_dropout = input_dropout, dropout, output_dropout
+        self.locked_dropout = locked_dropout
+
+        self.embedding = nn.Embedding(vocabulary_size, embedding_size)
+        options = {"hidden_size": hidden_size, "initialization": initialization, **recurrent}
+        # One fused stack, unless something that it does not compute stands between its layers.
+        apart = num_layers > 1 and (layer_norm or (locked_dropout and dropout > 0))
+        if apart:
+            sizes = [embedding_size] + [hidden_size] * (num_layers - 1)
+            self.blocks = nn.ModuleList(Recurrent(input_size=size, **options) for size in sizes)
+        else:
+            self.blocks = nn.ModuleList(
+                [Recurrent(input_size=embedding_size, num_layers=num_layers, dropout=dropout, **options)]
+            )
+        norms = (nn.LayerNorm(hidden_size) if layer_norm else nn.Identity() for _ in self.blocks)
+        self.norms = nn.ModuleList(norms)
+        self.projection = nn.Identity()
+        if projection_size is not None:
+            self.projection = nn.Linear(hidden_size, projection_size)
+            initialize_linear(self.projection, initialization)
+        self.output = nn.Linear(features, vocabulary_size)
+        initialize_linear(self.output, initialization)
+        if tie_weights:
+            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)  # as an output layer, unit variance is too much
+            self.output.weight = self.embedding.weight
+
+    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Tokens [B, T], int64, read from `state` on -> logits [B, T, V] and the state after the last token.
+
+        Args:
+            state: h [L, B, H], for the lstm and the peephole the tuple (h, c); zeros if None.
+        """
+        x = self._drop(self.embedding(tokens), self.input_dropout)
+        final = []
+        for index, (block, norm, start) in enumerate(zip(self.blocks, self.norms, self.split(state), strict=True)):
+            if index:
+                x = self._drop(x, self.dropout)
+            x, end = block(x, start)
+            x = norm(x)
+            final.append(end)
+        x = self.projection(self._drop(x, self.output_dropout))
+        return self.output(x), self.join(final)
+
+    def stepper(self) -> Step:
+        """The fast path for one token at a time: step(tokens [B], state | None) -> logits [B, V], state.
+
+        Holds a copy of the weights as they are now, multiplied out where that saves work; no dropout, no gradient.
+        """
+        return build_step(copy.deepcopy(self))
+
+    def split(self, state: State | None) -> list[State | None]:
+        """The state, block by block."""
+        if state is None:
+            return [None] * len(self.blocks)
+        sizes = [block.num_layers for block in self.blocks]
+        if isinstance(state, Tensor):
+            return list(state.split(sizes))
+        return list(zip(*(part.split(sizes) for part in state), strict=True))
+
+    def join(self, states: list[State]) -> State:
+        """The opposite of `split`."""
+        if isinstance(states[0], Tensor):
+            return torch.cat(states)
+        return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+
+    def _drop(self, x: Tensor, p: float) -> Tensor:
+        if not (self.training and p):
+            return x
+        if not self.locked_dropout:
+            return F.dropout(x, p)
+        return x * F.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), p)
