@@ -18,8 +18,12 @@ _HOME = {
     "train": "train",
     "evaluate": "evaluate",
     "UserError": "cli",
+    "generate": "generate",
     "SequenceClassifier": "tasks",
+    "TextGenerator": "tasks",
     "SequenceDataModule": "data",
+    "TextDataModule": "data",
+    "LanguageModel": "nets",
     "Recurrent": "nets",
     "RecurrentClassifier": "nets",
 }
@@ -33,7 +37,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _Package(ModuleType):
-    """Keeps the functions `train` and `evaluate` in sight, although modules of these names are imported too."""
+    """Keeps `train`, `evaluate` and `generate`, the functions, in sight when modules of these names are imported."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOME and isinstance(value, ModuleType)):

@@ -5,6 +5,7 @@ The data's way: words -> Hydra composes conf/ -> plain values -> schema.Config, 
 
 import json
 import re
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ NOT_IDENTITY = (
     "logger",
     "callbacks.progress_bar",
     "callbacks.curves",
+    "callbacks.samples",
     "callbacks.checkpoint.every_n_steps",
+    "data.cache_dir",
     "trainer.max_steps",
     "trainer.max_epochs",
     "trainer.max_time",
@@ -41,6 +44,7 @@ ALLOWED = {
     "string_pattern_mismatch": "DD:HH:MM:SS",
     "string_too_short": "a word",
     "model_type": "a group of keys",
+    "model_attributes_type": "a group of keys",
     "int_from_float": "an integer",
     "int_type": "an integer",
 }
@@ -157,7 +161,7 @@ def _check_word(word: str) -> None:
         raise UserError(f'{word}: cannot be read; allowed: the value in quotes, as in "{quoted}"') from error
     key = parsed.key_or_group
     if key.partition(".")[0] == "hydra":
-        raise UserError(f"{word}: Hydra's own keys have no effect here; {_nearest_key(key)}")
+        raise UserError(f"{word}: Hydra's own keys have no effect here; allowed: {', '.join(Config.model_fields)}")
     if parsed.is_sweep_override():
         raise UserError(f"{word}: allowed: one value; a command trains one run")
     if (conf_dir() / key).is_dir() and (not isinstance(parsed.value(), str) or word[0] in "+~"):
@@ -194,39 +198,49 @@ def _unknown_key(key: str, overrides: tuple[str, ...]) -> str:
         typed = next((word for word in overrides if word.partition("=")[0] == key), f"{key}=VALUE")
         return f"{key}: is not set yet; write +{typed}"
     typed = next((word for word in overrides if word.lstrip("+~").partition("=")[0] == key), key)
-    return f"{typed}: there is no key {key}; {_nearest_key(key)}"
+    groups = [word for word in overrides if (conf_dir() / word.partition("=")[0]).is_dir()]
+    return f"{typed}: there is no key {key}; {_nearest_key(key, flatten(compose(*groups).model_dump()))}"
 
 
-def _nearest_key(key: str) -> str:
+def _nearest_key(key: str, known_keys: Iterable[str]) -> str:
     """Names the keys that stand where `key` was looked for."""
     parent, _, name = key.rpartition(".")
     prefix = parent and f"{parent}."
-    known = {full.removeprefix(prefix).split(".")[0] for full in _known_keys() if full.startswith(prefix)}
+    known = {full.removeprefix(prefix).split(".")[0] for full in known_keys if full.startswith(prefix)}
     return nearest(name, sorted(known) or sorted(Config.model_fields))
 
 
-def _known_keys() -> list[str]:
-    return list(flatten(compose().model_dump()))
+def _path(error: Any, values: dict[str, Any]) -> list[str]:
+    """Where pydantic found an error, without the name that chose among several groups of keys, such as data's."""
+    path = [str(part) for part in error["loc"] if "[" not in str(part)]
+    group = values.get(path[0]) if path else None
+    if len(path) > 1 and isinstance(group, dict) and path[1] not in group and path[1] == group.get("name"):
+        del path[1]
+    return path
 
 
 def _pydantic_message(error: ValidationError, values: dict[str, Any]) -> str:
     first = error.errors()[0]
-    path = [str(part) for part in first["loc"] if "[" not in str(part)]
     # A choice of types adds the type's name to the path of the key: keep what leads to a value.
     key, here = [], values
-    for part in path:
+    for part in _path(first, values):
         if not isinstance(here, dict) or (part not in here and first["type"] != "missing"):
             break
         key.append(part)
         here = here.get(part)
     name = ".".join(key)
+    if first["type"] == "union_tag_invalid":
+        return f"{name}.name={json.dumps(here['name'], ensure_ascii=False)}: allowed: {first['ctx']['expected_tags']}"
+    if first["type"] == "union_tag_not_found":
+        return f"{name}.name: is missing"
     if first["type"] == "extra_forbidden":
-        return f"{name}={json.dumps(here, ensure_ascii=False)}: there is no key {name}; {_nearest_key(name)}"
+        known = [known for known in flatten(values) if known != name and not known.startswith(f"{name}.")]
+        return f"{name}={json.dumps(here, ensure_ascii=False)}: there is no key {name}; {_nearest_key(name, known)}"
     if first["type"] == "value_error":  # written in schema.py: begins with the key and the value
         return f"{name}.{first['ctx']['error']}".lstrip(".")
     if first["type"] == "missing":
         return f"{name}: is missing"
-    same_key = [e for e in error.errors() if [str(p) for p in e["loc"]][: len(key)] == key]
+    same_key = [e for e in error.errors() if _path(e, values)[: len(key)] == key]
     says = (ALLOWED.get(e["type"], e["msg"].removeprefix("Input should be ")) for e in same_key)
     says = " or ".join(dict.fromkeys(says))
     return f"{name}={json.dumps(here, ensure_ascii=False)}: allowed: {says}"

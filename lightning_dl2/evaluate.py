@@ -4,9 +4,8 @@ python -m lightning_dl2.evaluate run=DIR [checkpoint=best|last|FILE]
 """
 
 import sys
-from pickle import UnpicklingError
 
-from lightning_dl2.cli import UserError, command, settings
+from lightning_dl2.cli import command, settings
 from lightning_dl2.run import Run
 
 
@@ -30,17 +29,15 @@ def evaluate(run: str | Run, checkpoint: str = "best") -> dict[str, float]:
 
     from lightning_dl2.data import build_data
     from lightning_dl2.log import logging_to
-    from lightning_dl2.tasks import TASKS
+    from lightning_dl2.tasks import load_task
     from lightning_dl2.trainer import build_evaluator
 
     if config.trainer.num_threads:
         torch.set_num_threads(config.trainer.num_threads)
     with logging_to(None):
-        try:
-            task = TASKS[config.task.name].load_from_checkpoint(path, map_location="cpu", weights_only=True)
-        except (KeyError, RuntimeError, TypeError, UnpicklingError) as error:
-            raise UserError(f"checkpoint={checkpoint}: {path} is no {config.task.name} of this version") from error
+        task = load_task(config.task.name, path, checkpoint)
         data = build_data(config.data, config.seed)
+        run.check_same_data(task.spec, data.spec)
         (metrics,) = build_evaluator(config, run).test(task, data, verbose=False)
     return dict(sorted(metrics.items()))
 

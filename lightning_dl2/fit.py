@@ -1,6 +1,6 @@
 """One training run, from the checkpoint it goes on from to its result.
 
-The data's way: configuration -> data module -> its spec -> task -> Trainer -> checkpoints -> test -> result.json
+The data's way: data module -> its spec -> task -> Trainer -> checkpoints -> test -> result.json
 """
 
 import logging
@@ -11,7 +11,7 @@ import torch
 
 from lightning_dl2 import environment
 from lightning_dl2.callbacks import Interrupted
-from lightning_dl2.data import build_data
+from lightning_dl2.data import DataModule
 from lightning_dl2.run import Run
 from lightning_dl2.schema import Config
 from lightning_dl2.tasks import Task, build_task
@@ -20,22 +20,29 @@ from lightning_dl2.trainer import Watch, build_trainer, build_watch
 log = logging.getLogger(__name__)
 
 
-def fit(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
+def fit(config: Config, run: Run, data: DataModule) -> tuple[dict[str, Any], dict[str, Any]]:
     """Trains, tests the best checkpoint, and writes result.json.
+
+    Args:
+        data: of `build_data`.
 
     Returns:
         The result, and the objects `run`, `task`, `datamodule`, `trainer`.
 
     Raises:
+        UserError: the data are not those that the run was begun with.
         Interrupted: a signal or the time limit stopped it; the result says so.
     """
     if config.trainer.num_threads:
         torch.set_num_threads(config.trainer.num_threads)
     pl.seed_everything(config.seed, verbose=False)
-    data = build_data(config.data, config.seed)
     task = build_task(config.task, config.optimizer, data.spec)
     start = run.resume_from()
-    last_step = torch.load(start, weights_only=True, map_location="cpu")["global_step"] if start else 0
+    last_step = 0
+    if start:
+        checkpoint = torch.load(start, weights_only=True, map_location="cpu")
+        run.check_same_data(checkpoint["hyper_parameters"]["spec"], data.spec)
+        last_step = checkpoint["global_step"]
     watch = build_watch(config, run)
     trainer = build_trainer(config, run, watch, last_step)
     log.info("%s from step %d", run.path, last_step)

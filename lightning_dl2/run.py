@@ -174,6 +174,18 @@ class Run:
                 print(f"warning: {path} is damaged; going on from an older state", file=sys.stderr)
         return None
 
+    def check_same_data(self, then: dict[str, Any], now: dict[str, Any]) -> None:
+        """Compares the `spec` of a checkpoint's data with that of the data at hand.
+
+        Raises:
+            UserError: they differ, as when a text file has been edited.
+        """
+        if changed := [key for key in now if then.get(key) != now[key]]:
+            raise UserError(
+                f"data: {changed[0]} is not what it was when {self.path} was begun; allowed: the same data,"
+                " resume=restart, or another root"
+            )
+
     def checkpoint(self, name: str) -> Path:
         """The checkpoint called `best`, `last`, or by its file name.
 

@@ -3,7 +3,7 @@
 Units and consequences of each value stand in the YAML files under conf/.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,6 +13,16 @@ Rate = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Scalar = bool | int | float | str | None | list[float]
 
+TEXTS = (
+    "python_docs",
+    "tiny_shakespeare",
+    "grimms_fairy_tales",
+    "democracy_in_america",
+    "darwin_dutch",
+    "anna_karenina_dutch",
+    "calculus_made_easy",
+    "text",  # any file, by its path
+)
 MINIMUM_LENGTH = {"decimal_palindrome": 2, "binary_palindrome": 1, "baum_sweet": 2, "random_combinations": 2}
 
 
@@ -58,6 +68,40 @@ class SequenceData(Strict):
         return self
 
 
+class TextData(Strict):
+    name: Literal[TEXTS]
+    path: str | None
+    tokens: Literal["characters", "bytes"]
+    encoding: Annotated[str, Field(min_length=1)]
+    sequence_length: Positive
+    batch_size: Positive
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    test_fraction: Fraction
+    evaluation_batch_size: Positive
+    evaluation_warmup: Natural
+    cold_window: Positive
+    cache_dir: str | None
+
+    @model_validator(mode="after")
+    def something_is_left_to_train_on(self) -> "TextData":
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction}: with test_fraction={self.test_fraction} nothing is"
+                " left to train on; allowed: a sum below 1"
+            )
+        return self
+
+
+# The name tells which keys there are.
+Data = Annotated[SequenceData | TextData, Field(discriminator="name")]
+
+
+def _forget_bias_needs_a_bias(task: Any) -> Any:
+    if task.forget_bias is not None and not task.bias:
+        raise ValueError(f"forget_bias={task.forget_bias}: needs task.bias=true; allowed without: null")
+    return task
+
+
 class SequenceClassifier(Strict):
     name: Literal["sequence_classifier"]
     cell: Literal["rnn", "lstm", "bilstm", "gru", "peephole"]
@@ -77,9 +121,46 @@ class SequenceClassifier(Strict):
 
     @model_validator(mode="after")
     def forget_bias_needs_a_bias(self) -> "SequenceClassifier":
-        if self.forget_bias is not None and not self.bias:
-            raise ValueError(f"forget_bias={self.forget_bias}: needs task.bias=true; allowed without: null")
+        return _forget_bias_needs_a_bias(self)
+
+
+class TextGenerator(Strict):
+    name: Literal["text_generator"]
+    cell: Literal["rnn", "lstm", "gru", "peephole"]
+    hidden_size: Positive
+    num_layers: Positive
+    embedding_size: Positive | None
+    projection_size: Positive | None
+    tie_weights: bool
+    layer_norm: bool
+    input_dropout: Fraction
+    dropout: Fraction
+    output_dropout: Fraction
+    locked_dropout: bool
+    weight_dropout: Fraction
+    reset_probability: Fraction
+    bias: bool
+    reset_after: bool
+    peephole: Literal["gers", "assignment"]
+    initialization: Literal["torch", "kaiming", "xavier", "orthogonal"]
+    forget_bias: float | Literal["chrono"] | None
+
+    @model_validator(mode="after")
+    def forget_bias_needs_a_bias(self) -> "TextGenerator":
+        return _forget_bias_needs_a_bias(self)
+
+    @model_validator(mode="after")
+    def tied_sizes_are_equal(self) -> "TextGenerator":
+        features = self.projection_size or self.hidden_size
+        if self.tie_weights and (self.embedding_size or self.hidden_size) != features:
+            raise ValueError(
+                f"embedding_size={self.embedding_size or 'null'}: with tie_weights=true allowed: {features}, the size"
+                " of what the output layer reads"
+            )
         return self
+
+
+Task = Annotated[SequenceClassifier | TextGenerator, Field(discriminator="name")]
 
 
 class Schedule(Strict):
@@ -160,12 +241,12 @@ class Logger(Strict):
 
 
 class Monitored(Strict):
-    monitor: Literal["val/loss", "val/accuracy"]
+    monitor: Literal["val/loss", "val/loss_cold", "val/accuracy"]
     mode: Literal["min", "max"]
 
     @model_validator(mode="after")
     def mode_fits_the_metric(self) -> "Monitored":
-        fits = "min" if self.monitor == "val/loss" else "max"
+        fits = "max" if self.monitor == "val/accuracy" else "min"
         if self.mode != fits:
             raise ValueError(f"mode={self.mode}: allowed with monitor={self.monitor}: {fits}")
         return self
@@ -188,10 +269,27 @@ class EarlyStopping(Monitored):
     min_delta: Annotated[float, Field(ge=0)]
 
 
+class WeightAveraging(Strict):
+    enabled: bool
+    decay: Annotated[float, Field(gt=0, lt=1)]
+    start_step: Natural
+
+
+class Samples(Strict):
+    enabled: bool
+    prompts: list[str]
+    length: Positive
+    temperatures: list[Rate]
+    num_greedy: Natural
+    greedy_length: Positive
+
+
 class Callbacks(Strict):
     checkpoint: Checkpoint
     solved: Solved
     early_stopping: EarlyStopping
+    weight_averaging: WeightAveraging
+    samples: Samples
     progress_bar: bool
     curves: bool
 
@@ -204,15 +302,31 @@ class Config(Strict):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     root: Annotated[str, Field(min_length=1)]
     resume: Literal["auto", "never", "restart"]
-    data: SequenceData
-    task: SequenceClassifier
+    data: Data
+    task: Task
     optimizer: Optimizer
     trainer: Trainer
     logger: Logger
     callbacks: Callbacks
 
     @model_validator(mode="after")
+    def task_fits_the_data(self) -> "Config":
+        text = isinstance(self.data, TextData)
+        if text != isinstance(self.task, TextGenerator):
+            fits = "text_generator" if text else "sequence_classifier"
+            raise ValueError(f"task={self.task.name}: allowed with data={self.data.name}: task={fits}")
+        if not text:
+            rules = self.callbacks.checkpoint, self.callbacks.early_stopping
+            if any(rule.monitor == "val/loss_cold" for rule in rules):
+                raise ValueError("callbacks: monitor=val/loss_cold: is of text alone; allowed: val/loss, val/accuracy")
+            if self.callbacks.samples.enabled:
+                raise ValueError("callbacks.samples.enabled=true: only a text_generator writes; allowed: false")
+        return self
+
+    @model_validator(mode="after")
     def one_rule_for_the_learning_rate(self) -> "Config":
+        if isinstance(self.data, TextData):
+            return self
         rule = self.data.curriculum
         lowers = rule.enabled and (rule.full_rate_length is not None or rule.final_steps is not None)
         if lowers and self.optimizer.schedule.name == "plateau":

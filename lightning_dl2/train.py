@@ -33,12 +33,14 @@ def train(config: Config, words: list[str] | None = None) -> tuple[dict[str, Any
     if finished := run.finished(config):
         return finished, {"run": run}
     from lightning_dl2 import environment
+    from lightning_dl2.data import build_data
     from lightning_dl2.fit import fit
     from lightning_dl2.log import logging_to
 
     environment.check(config)
+    data = build_data(config.data, config.seed)  # before the directory: a file that is no text creates none
     with run.held(config, words or as_typed(config)), logging_to(run.log_file if is_rank_zero() else None):
-        return fit(config, run)
+        return fit(config, run, data)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -19,10 +19,12 @@ from lightning_dl2.callbacks import (
     MetricsCSV,
     Preemption,
     ProgressBar,
+    Samples,
     Stopwatch,
     StopWhenSolved,
     StopWhenStalled,
     VerifiedCheckpointIO,
+    WeightAveraging,
 )
 from lightning_dl2.config import config_hash
 from lightning_dl2.environment import uses_gpu
@@ -96,11 +98,17 @@ def build_trainer(config: Config, run: Run, watch: Watch, last_step: int) -> pl.
     # (but for the checkpoints, which Lightning moves to the end; to save draws nothing).
     agreement = Agreement(config=config_hash(config), step=last_step)
     callbacks: list[pl.Callback] = [agreement, watch.stopwatch, ProgressBar(config.callbacks.progress_bar)]
-    if config.data.curriculum.enabled:
+    curriculum = getattr(config.data, "curriculum", None)
+    if curriculum and curriculum.enabled:
         callbacks.append(LengthCurriculum())
+    averaging, samples = config.callbacks.weight_averaging, config.callbacks.samples
+    if averaging.enabled:
+        callbacks.append(WeightAveraging(averaging.decay, averaging.start_step))
     callbacks += [callback for callback in (watch.solved, watch.stalled) if callback]
     if config.callbacks.curves:
         callbacks.append(Curves(run.metrics_file, run.path / "figures"))
+    if samples.enabled:
+        callbacks.append(Samples(run.path / "samples", **samples.model_dump(exclude={"enabled"})))
     callbacks += [watch.checkpoints, watch.preemption, ExactResume(config.seed)]
     trainer = pl.Trainer(
         **_trainer_arguments(config, run.path),

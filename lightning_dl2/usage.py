@@ -3,6 +3,17 @@
 from lightning_dl2.config import conf_dir
 
 GROUPS = ("experiment", "data", "task", "optimizer", "trainer", "logger", "callbacks", "debug")
+FILES = (  # that have every key
+    "train",
+    "data/decimal_palindrome",
+    "data/python_docs",
+    "task/sequence_classifier",
+    "task/text_generator",
+    "optimizer/adam",
+    "trainer/cpu",
+    "logger/csv",
+    "callbacks/default",
+)
 
 
 def print_help(doc: str) -> int:
@@ -13,10 +24,9 @@ def print_help(doc: str) -> int:
         names = sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
         print(f"  {group:<11} {' | '.join(names)}")
     print("\nKeys, with their defaults:\n")
-    for name in ("train", "data/decimal_palindrome", "task/sequence_classifier", "optimizer/adam", "trainer/cpu",
-                 "logger/csv", "callbacks/default"):  # fmt: skip
-        group = name.partition("/")[0]
-        print(f"# {group if '/' in name else 'top level'}")
+    for name in FILES:
+        group, _, option = name.partition("/")
+        print("# top level" if not option else f"# {group}, with {group}={option}")
         text = (conf_dir() / f"{name}.yaml").read_text().splitlines()
         print("\n".join(line for line in text if line and not line.startswith(("#", "defaults:", "  - "))), "\n")
     return 0

@@ -1,17 +1,24 @@
-"""Benchmarks as ratios in one run: what the Trainer adds to a bare loop, what a cell costs beside torch.nn.LSTM.
+"""Benchmarks as ratios in one run: ours beside what one would write with PyTorch alone.
 
-    python scripts/benchmark.py [trainer] [cells] [repeats=7] [threads=1]
+    python scripts/benchmark.py [trainer] [cells] [text] [generate] [repeats=7] [threads=1]
 
-Both sides do the same work in the same process, in turns; the table shows the median of each and their ratio. On a
-busy machine the seconds move, the ratio hardly does.
+    trainer   a training step of the Trainer against a bare loop: palindromes, three sizes
+    cells     forward and backward of our cells against torch.nn.LSTM
+    text      the same as trainer for experiment=text: characters a second
+    generate  characters a second of lightning_dl2.decoding against a loop that calls torch.nn.LSTM for each character
+
+Without a kind, all of them. Both sides do the same work in the same process, in turns; the table shows the median of
+each and their ratio. On a busy machine the seconds move, the ratio hardly does.
 """
 
 import os
+import resource
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,45 +30,84 @@ import torch.nn.functional as F  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
-from lightning_dl2.cli import console, settings  # noqa: E402
-from lightning_dl2.data import SequenceDataModule, build_data  # noqa: E402
+from lightning_dl2.cli import UserError, command, console, nearest, settings  # noqa: E402
+from lightning_dl2.data import DataModule, build_data  # noqa: E402
+from lightning_dl2.decoding import Decoding, generate  # noqa: E402
 from lightning_dl2.log import logging_to  # noqa: E402
-from lightning_dl2.nets import Recurrent  # noqa: E402
+from lightning_dl2.nets import LanguageModel, Recurrent  # noqa: E402
 from lightning_dl2.run import Run  # noqa: E402
+from lightning_dl2.schema import Config  # noqa: E402
 from lightning_dl2.tasks import build_task  # noqa: E402
 from lightning_dl2.trainer import build_trainer, build_watch  # noqa: E402
 
 SIZES = ((128, 20, 128), (256, 81, 256), (64, 128, 512))
 STEPS = {20: 300, 81: 8, 128: 8}  # steps a measurement, by T
+COURSE = ["data.batch_size=64", "data.sequence_length=30", "task.num_layers=2", "task.hidden_size=128"]
+COURSE += ["task.embedding_size=null", "task.output_dropout=0"]
+TEXT_SIZES = ([], COURSE)  # the experiment's own, whatever it is, and the course's
+TEXT_STEPS = 50  # one of them logs, as by default; one writes a checkpoint, four times as often as by default
+GENERATOR_SIZES = ((1, 256), (2, 128), (2, 512))  # layers, H
+GENERATED = {1: 1000, 64: 100}  # characters of each stream, by the number of streams
+VOCABULARY_SIZE = 100  # python_docs has about as many characters
 
 
 class BareNet(torch.nn.Module):
-    """The peer: the model as anybody would write it without a framework."""
+    """The peer: the model as anybody would write it without a framework, with its optimiser."""
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
         self.embedding = torch.nn.Embedding(10, 128)
         self.lstm = torch.nn.LSTM(128, hidden_size, batch_first=True)
         self.output = torch.nn.Linear(hidden_size, 10)
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=1e-3)
+        self.schedule = None
 
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+    def loss(self, tokens: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         _, (h, _) = self.lstm(self.embedding(tokens))
-        return self.output(h[-1])
+        return F.cross_entropy(self.output(h[-1]), labels)
 
 
-def bare_loop(data: SequenceDataModule, hidden_size: int, steps: int) -> float:
+class BareTextNet(torch.nn.Module):
+    """The peer that predicts the next character, and carries its state from window to window."""
+
+    def __init__(self, config: Config, vocabulary_size: int) -> None:
+        super().__init__()
+        task, optimizer = config.task, config.optimizer
+        embedding_size = task.embedding_size or task.hidden_size
+        self.embedding = torch.nn.Embedding(vocabulary_size, embedding_size)
+        self.lstm = torch.nn.LSTM(embedding_size, task.hidden_size, task.num_layers, batch_first=True)
+        self.dropout = torch.nn.Dropout(task.output_dropout)
+        self.output = torch.nn.Linear(task.hidden_size, vocabulary_size)
+        self.state = None
+        self.optimizer = torch.optim.AdamW(
+            self.parameters(), lr=optimizer.learning_rate, weight_decay=optimizer.weight_decay
+        )
+        # Without the warm-up, which costs no time.
+        steps = optimizer.schedule.total_steps
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=steps)
+
+    def loss(self, tokens: torch.Tensor, targets: torch.Tensor, fresh: bool, cold: bool) -> torch.Tensor:
+        outputs, (h, c) = self.lstm(self.embedding(tokens), None if fresh else self.state)
+        self.state = h.detach(), c.detach()
+        return F.cross_entropy(self.output(self.dropout(outputs)).flatten(0, 1), targets.flatten())
+
+
+Bare = BareNet | BareTextNet
+
+
+def bare_loop(data: DataModule, build: Callable[[], Bare], steps: int) -> float:
     """Seconds a step of plain PyTorch: the same batches, model, loss, clipping and optimiser."""
     torch.use_deterministic_algorithms(False)  # the Trainer's choice, not the peer's
-    net = BareNet(hidden_size)
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    net = build()
 
     def step(k: int) -> None:
-        tokens, labels = data.train_batch(k)
-        loss = F.cross_entropy(net(tokens), labels)
-        optimizer.zero_grad()
+        loss = net.loss(*data.train_batch(k))
+        net.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
+        net.optimizer.step()
+        if net.schedule is not None:
+            net.schedule.step()
 
     step(0)
     start = time.perf_counter()
@@ -70,9 +116,8 @@ def bare_loop(data: SequenceDataModule, hidden_size: int, steps: int) -> float:
     return (time.perf_counter() - start) / steps
 
 
-def num_parameters(hidden_size: int) -> int:
-    """Of the peer: a ratio means something only between the same models."""
-    return sum(p.numel() for p in BareNet(hidden_size).parameters())
+def num_parameters(net: torch.nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
 
 
 class Clock(pl.Callback):
@@ -84,7 +129,7 @@ class Clock(pl.Callback):
         self.end = time.perf_counter()
 
 
-def trainer_loop(words: list[str], steps: int) -> float:
+def trainer_loop(words: list[str], build: Callable[[], Bare], steps: int) -> float:
     """Seconds a step of our Trainer with everything that a run has: logging, checkpoints, callbacks."""
     with tempfile.TemporaryDirectory() as root:
         config = compose(*words, f"trainer.max_steps={steps + 1}", f"root={root}")
@@ -92,7 +137,7 @@ def trainer_loop(words: list[str], steps: int) -> float:
         with run.held(config, []), logging_to(run.log_file):
             data = build_data(config.data, config.seed)
             task = build_task(config.task, config.optimizer, data.spec)
-            assert sum(p.numel() for p in task.parameters()) == num_parameters(config.task.hidden_size)
+            assert num_parameters(task) == num_parameters(build())  # else the ratio would mean nothing
             trainer = build_trainer(config, run, build_watch(config, run), 0)
             clock = Clock()
             trainer.callbacks.append(clock)
@@ -111,6 +156,13 @@ def alternate(one: Callable[[], float], other: Callable[[], float], repeats: int
     )
 
 
+def against_bare(words: list[str], build: Callable[[], Bare], steps: int, repeats: int) -> tuple[float, float, float]:
+    """Seconds a step of the Trainer and of the bare loop, and their ratio; no validation, no figures."""
+    words = [*words, "callbacks.curves=false", "trainer.val_check_interval=100000"]
+    data = build_data(compose(*words).data, 0)
+    return alternate(lambda: trainer_loop(words, build, steps), lambda: bare_loop(data, build, steps), repeats)
+
+
 def benchmark_trainer(repeats: int) -> Table:
     table = Table("(B, T, H)", "Trainer ms/step", "bare loop ms/step", "ratio", title="Trainer against a bare loop")
     for batch, length, hidden in SIZES:
@@ -118,16 +170,65 @@ def benchmark_trainer(repeats: int) -> Table:
             f"data.batch_size={batch}",
             f"data.sequence_length={length + 1}",
             f"task.hidden_size={hidden}",
-            "callbacks.curves=false",
             "data.validation_size=8",
-            "trainer.val_check_interval=100000",
         ]
-        data = build_data(compose(*words).data, 0)
-        steps = STEPS[length]
-        ours, bare, ratio = alternate(
-            lambda w=words, s=steps: trainer_loop(w, s), lambda d=data, h=hidden, s=steps: bare_loop(d, h, s), repeats
-        )
+        ours, bare, ratio = against_bare(words, partial(BareNet, hidden), STEPS[length], repeats)
         table.add_row(str((batch, length, hidden)), f"{ours * 1e3:.2f}", f"{bare * 1e3:.2f}", f"{ratio:.3f}")
+    return table
+
+
+def benchmark_text(repeats: int) -> Table:
+    title = "Training on text, characters/s: the Trainer against a bare loop"
+    table = Table("(B, T, E, layers, H)", "Trainer", "bare loop", "ratio", title=title)
+    with tempfile.TemporaryDirectory() as cache:  # its own, so that no user's cache is written to
+        for size in TEXT_SIZES:
+            words = ["experiment=text", f"data.cache_dir={cache}", "callbacks.samples.enabled=false", *size]
+            words.append(f"callbacks.checkpoint.every_n_steps={TEXT_STEPS}")
+            config = compose(*words)
+            data, task = config.data, config.task
+            build = partial(BareTextNet, config, build_data(data, 0).spec["vocabulary_size"])
+            ours, bare, ratio = against_bare(words, build, TEXT_STEPS, repeats)
+            embedding_size, count = task.embedding_size or task.hidden_size, data.batch_size * data.sequence_length
+            shape = (data.batch_size, data.sequence_length, embedding_size, task.num_layers, task.hidden_size)
+            table.add_row(str(shape), f"{count / ours:.0f}", f"{count / bare:.0f}", f"{1 / ratio:.3f}")
+    return table
+
+
+def generate_naively(net: LanguageModel, streams: int, length: int) -> list[list[int]]:
+    """Text as a first program would write it: the whole model once a character, with the same weights."""
+    lstm, chosen, state = net.blocks[0].core, [], None
+    with torch.inference_mode():
+        tokens = torch.zeros(streams, 1, dtype=torch.int64)
+        for _ in range(length):
+            outputs, state = lstm(net.embedding(tokens), state)
+            tokens = torch.multinomial(net.output(outputs[:, 0]).softmax(1), 1)
+            chosen.append(tokens)
+        return torch.cat(chosen, 1).tolist()
+
+
+def generate_ours(net: LanguageModel, streams: int, length: int) -> None:
+    """From the prompt to lists of tokens, log-probabilities included, which the naive loop does not compute."""
+    generate(net, [[]] * streams, Decoding(max_new_tokens=length, temperature=1), start_token=0)
+
+
+def seconds(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def benchmark_generate(repeats: int) -> Table:
+    title = "Generating, characters/s of all streams: ours against a loop over torch.nn.LSTM"
+    table = Table("(layers, H)", "streams", "ours", "naive loop", "ratio", title=title)
+    for num_layers, hidden in GENERATOR_SIZES:
+        net = LanguageModel(VOCABULARY_SIZE, cell="lstm", num_layers=num_layers, hidden_size=hidden).eval()
+        assert isinstance(net.blocks[0].core, torch.nn.LSTM) and len(net.blocks) == 1
+        for streams, length in GENERATED.items():
+            ours = partial(seconds, partial(generate_ours, net, streams, length))
+            naive = partial(seconds, partial(generate_naively, net, streams, length))
+            a, b, ratio = alternate(ours, naive, repeats)
+            row = (f"{streams * length / a:.0f}", f"{streams * length / b:.0f}", f"{1 / ratio:.2f}")
+            table.add_row(str((num_layers, hidden)), str(streams), *row)
     return table
 
 
@@ -158,14 +259,29 @@ def benchmark_cells(repeats: int) -> Table:
     return table
 
 
-def main() -> None:
-    kinds = [word for word in sys.argv[1:] if "=" not in word] or ["trainer", "cells"]
-    values = settings([word for word in sys.argv[1:] if "=" in word], repeats="7", threads="1")
+KINDS = {"trainer": benchmark_trainer, "cells": benchmark_cells, "text": benchmark_text, "generate": benchmark_generate}
+
+
+def run(argv: list[str]) -> int:
+    chosen = [word for word in argv if "=" not in word]
+    for word in chosen:
+        if word not in KINDS:
+            raise UserError(f"{word}: is no benchmark; {nearest(word, list(KINDS))}")
+    values = settings([word for word in argv if "=" in word], repeats="7", threads="1")
+    for key, value in values.items():
+        if not (value.isascii() and value.isdigit() and int(value)):
+            raise UserError(f"{key}={value}: allowed: a whole number of at least 1")
     torch.set_num_threads(int(values["threads"]))
-    for kind in kinds:
-        table = {"trainer": benchmark_trainer, "cells": benchmark_cells}[kind](int(values["repeats"]))
-        console().print(table)
+    for kind in chosen or KINDS:
+        console().print(KINDS[kind](int(values["repeats"])))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
+        console().print(f"Peak memory of this process so far, with both sides and all imports: {peak:.0f} MB")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    return command(run, argv)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

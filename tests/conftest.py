@@ -33,6 +33,49 @@ TINY = (
 )
 
 
+# 4000 characters: epochs of 7 batches.
+TINY_TEXT = (
+    "experiment=text",
+    "data=text",
+    "data.sequence_length=16",
+    "data.batch_size=32",
+    "data.evaluation_batch_size=4",
+    "data.evaluation_warmup=16",
+    "data.cold_window=32",
+    "task.hidden_size=8",
+    "task.num_layers=2",
+    "task.dropout=0.3",
+    "optimizer.schedule.name=constant",
+    "optimizer.schedule.warmup_steps=0",
+    "callbacks.samples.enabled=false",
+    *(word for word in TINY if word.startswith(("trainer.", "callbacks."))),
+)
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory) -> Path:
+    """A text of 4000 characters, with what texts have: lines, accents, one emoji."""
+    words = ("the", "cat", "sat", "on", "a", "m\u00e2t", "and", "sl\u00e9pt", "\U0001f642", "until", "noon.\n")
+    number, text = 1, ""
+    while len(text) < 4000:
+        number = number * 48271 % 2147483647
+        text += words[number % len(words)] + " "
+    path = tmp_path_factory.mktemp("book") / "book.txt"
+    path.write_text(text[:4000], encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def tiny_text(tmp_path: Path, book: Path) -> Callable[..., Config]:
+    """Like `tiny`, of experiment=text."""
+
+    def composed(*overrides: str) -> Config:
+        roots = () if any(word.startswith("root=") for word in overrides) else (f"root={tmp_path / 'runs'}",)
+        return compose(*TINY_TEXT, f"data.path={book}", f"data.cache_dir={book.parent}", *roots, *overrides)
+
+    return composed
+
+
 @pytest.fixture
 def tiny(tmp_path: Path) -> Callable[..., Config]:
     """`tiny("seed=1", ...)`: a configuration of a run under tmp_path that trains in well under a second."""

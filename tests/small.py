@@ -1,11 +1,12 @@
 """The parts by themselves, small: data, task and Trainer, without a configuration or a run directory."""
 
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from lightning_dl2 import SequenceClassifier, SequenceDataModule
+from lightning_dl2 import SequenceClassifier, SequenceDataModule, TextDataModule, TextGenerator
 
 
 def small_data(name: str = "decimal_palindrome", length: int = 6, batch_size: int = 8, **options: Any):
@@ -16,6 +17,19 @@ def small_data(name: str = "decimal_palindrome", length: int = 6, batch_size: in
 def small_task(data: SequenceDataModule, seed: int = 0, **options: Any) -> SequenceClassifier:
     pl.seed_everything(seed, verbose=False)
     return SequenceClassifier(spec=data.spec, **{"cell": "gru", "hidden_size": 8} | options)
+
+
+def small_text(path: Path, text: str | None = None, **options: Any) -> TextDataModule:
+    """The text in `path`, or `text` written there first; its tokens beside it."""
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    sizes = {"sequence_length": 8, "batch_size": 4, "evaluation_batch_size": 3, "cold_window": 16}
+    return TextDataModule("text", str(path), cache_dir=str(path.parent), **sizes | {"evaluation_warmup": 16} | options)
+
+
+def small_writer(data: TextDataModule, seed: int = 0, **options: Any) -> TextGenerator:
+    pl.seed_everything(seed, verbose=False)
+    return TextGenerator(spec=data.spec, **{"cell": "lstm", "hidden_size": 8} | options)
 
 
 def small_trainer(**options: Any) -> pl.Trainer:

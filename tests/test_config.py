@@ -4,6 +4,7 @@ import pytest
 
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import choices, compose, conf_dir, config_hash, flatten, identity, validate
+from lightning_dl2.schema import Samples
 
 EXPERIMENTS = sorted(
     str(path.relative_to(conf_dir() / "experiment").with_suffix(""))
@@ -36,6 +37,18 @@ WRONG = {
     "~data.batch_size": ["data.batch_size", "is missing"],
     "data.sequence_length=1": ["data.sequence_length=1", "2 or more"],
     "data.curriculum=3": ["data.curriculum=3", "a group of keys"],
+    "data.name=palindrome": ['data.name="palindrome"', "'decimal_palindrome'", "'python_docs'"],
+    "data=python_docs": ["task=sequence_classifier", "data=python_docs: task=text_generator"],
+    "task=text_generator": ["task=text_generator", "data=decimal_palindrome: task=sequence_classifier"],
+    "callbacks.samples.enabled=true": ["callbacks.samples.enabled=true", "text_generator"],
+    "callbacks.checkpoint.monitor=val/loss_cold": ["monitor=val/loss_cold", "val/loss, val/accuracy"],
+    "experiment=text data.curriculum=1": ["data.curriculum=1", "there is no key data.curriculum", "sequence_length"],
+    "experiment=text data.batch_siz=1": ["data.batch_siz=1", "did you mean batch_size", "evaluation_warmup"],
+    "experiment=text data.validation_fraction=1": ["data.validation_fraction=1", "less than 1"],
+    "experiment=text data.test_fraction=0.95": ["data.validation_fraction=0.1", "test_fraction=0.95", "below 1"],
+    "experiment=text task.cell=bilstm": ['task.cell="bilstm"', "'lstm'"],
+    "experiment=text task.tie_weights=true task.projection_size=9": ["task.embedding_size=64", "9"],
+    "experiment=text callbacks.weight_averaging.decay=1": ["weight_averaging.decay=1", "less than 1"],
     "task.hidden_size=-1": ["task.hidden_size=-1", "greater than or equal to 1"],
     "task.cell=lst": ['task.cell="lst"', "'lstm'", "'gru'"],
     "task.forget_bias=abc": ['task.forget_bias="abc"', "number", "'chrono'"],
@@ -119,6 +132,7 @@ def test_every_other_key_makes_another_run():
     """Changes each leaf in turn; what is not on the short list above must change the hash."""
     config = compose()
     same = {"root", "resume", "callbacks.progress_bar", "callbacks.curves", "callbacks.checkpoint.every_n_steps"}
+    same |= {f"callbacks.samples.{key}" for key in Samples.model_fields}
     same |= {f"trainer.{key}" for key in ("max_steps", "max_epochs", "max_time", "profiler")}
     values = flatten(config.model_dump())
     assert set(values) - set(identity(config)) - {"optimizer.arguments"} == same | {"seed"} | {

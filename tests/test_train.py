@@ -16,6 +16,7 @@ from lightning_dl2 import compose, train
 from lightning_dl2.callbacks.metrics_csv import read_rows
 from lightning_dl2.files import sidecar
 from lightning_dl2.run import Run
+from lightning_dl2.schema import TextData
 from lightning_dl2.train import main
 from tests.comparison import checkpoint_differences, leaves, metrics_differences
 from tests.conftest import TINY
@@ -156,11 +157,13 @@ def test_two_processes_on_the_cpu(tmp_path):
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_experiment_trains(experiment, tmp_path):
-    config = compose(
-        f"experiment={experiment}", "debug=fast", f"root={tmp_path}", "callbacks.progress_bar=false",
-        "data.validation_size=64", "data.test_size=64",
-    )  # fmt: skip
+def test_every_experiment_trains(experiment, tmp_path, book):
+    words = [f"experiment={experiment}", "debug=fast", f"root={tmp_path}", "callbacks.progress_bar=false"]
+    if isinstance(compose(*words).data, TextData):  # offline, and short: windows of the experiment in streams that fit
+        words += [f"data.path={book}", f"data.cache_dir={tmp_path}", "data.batch_size=4", "task.hidden_size=32"]
+    else:
+        words += ["data.validation_size=64", "data.test_size=64"]
+    config = compose(*words)
     result, objects = train(config)
     assert (result["status"], result["experiment"], result["steps"]) == ("completed", experiment, 4)
     assert objects["run"].path.parent.parent == tmp_path / experiment

@@ -15,8 +15,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning import Callback
 
-from lightning_dl2.callbacks import Interrupted, KeepCheckpoints, LengthCurriculum, Preemption
-from tests.small import CURRICULUM, small_data, small_task, small_trainer
+from lightning_dl2.callbacks import ExactResume, Interrupted, KeepCheckpoints, LengthCurriculum, Preemption
+from tests.small import CURRICULUM, small_data, small_task, small_text, small_trainer, small_writer
 
 SIZE = 17  # in batches of 4: 9 sequences and 8, neither equal nor even
 RULE = CURRICULUM | {"threshold": 0.05, "smoothing": 0.9}
@@ -55,17 +55,35 @@ def interrupted(directory: Path, **options) -> dict:
     return {"message": "not interrupted"}
 
 
+def write(book: Path, batch_size: int, directory: Path | None = None, **options) -> dict:
+    """A text generator trained on a text, in one go or with a stop in between."""
+    stops, start = ((5, STEPS), None) if directory else ((STEPS,), None)
+    for steps in stops:
+        data = small_text(book, batch_size=batch_size, evaluation_batch_size=5)
+        task = small_writer(data, optimizer={"name": "SGD", "learning_rate": 0.5})
+        trainer = small_trainer(max_steps=steps, callbacks=[ExactResume(0)], **options)
+        trainer.fit(task, data, ckpt_path=start, weights_only=True)
+        if directory:
+            start = directory / f"{steps}.ckpt"
+            trainer.save_checkpoint(start)
+    (metrics,) = trainer.test(task, data, verbose=False)
+    weights = {name: value.tolist() for name, value in task.state_dict().items()}
+    return {"metrics": metrics, "weights": weights, "state": [part.tolist() for part in task.state]}
+
+
 if __name__ == "__main__":
     out, two = Path(sys.argv[1]), {"devices": 2, "strategy": "ddp", "use_distributed_sampler": False}
     trainer, found = fit(8, **two)
     found["interrupted"] = interrupted(out, **two)
+    found["text"] = write(Path(sys.argv[2]), 2, **two)
+    found["resumed_text"] = write(Path(sys.argv[2]), 2, out, **two)
     (out / f"{trainer.global_rank}.json").write_text(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
+def ranks(tmp_path_factory, book):
     out = tmp_path_factory.mktemp("ranks")
-    command = [sys.executable, "-m", "tests.test_two_processes", str(out)]
+    command = [sys.executable, "-m", "tests.test_two_processes", str(out), str(book)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads((out / f"{rank}.json").read_text()) for rank in (0, 1)], out
@@ -73,6 +91,8 @@ def ranks(tmp_path_factory):
 
 def test_all_ranks_agree(ranks):
     (first, second), _ = ranks
+    for found in (first, second):  # each carries the state of its own streams
+        assert found["text"].pop("state") == found["resumed_text"].pop("state")
     assert first == second
 
 
@@ -82,6 +102,18 @@ def test_two_ranks_are_one_process_with_the_doubled_batch(ranks):
     assert found["curriculum"]["length"] > RULE["start"]
     for name, value in one["weights"].items():
         torch.testing.assert_close(torch.tensor(found["weights"][name]), torch.tensor(value), msg=name)
+
+
+def test_two_ranks_write_as_one_process_with_the_doubled_batch(ranks, book):
+    ((found, _), _), one = ranks, write(book, 4)
+    for name, value in one["weights"].items():
+        torch.testing.assert_close(torch.tensor(found["text"]["weights"][name]), torch.tensor(value), msg=name)
+    assert found["text"]["metrics"] == pytest.approx(one["metrics"], rel=1e-3)
+
+
+def test_a_resumed_text_equals_the_uninterrupted_on_two_ranks(ranks):
+    (found, _), _ = ranks
+    assert found["resumed_text"] == found["text"]
 
 
 def test_metrics_are_those_of_every_sequence_once(ranks):

@@ -9,8 +9,10 @@ from lightning_dl2.callbacks.length_curriculum import LengthCurriculum
 from lightning_dl2.callbacks.metrics_csv import MetricsCSV
 from lightning_dl2.callbacks.preemption import Interrupted, Preemption
 from lightning_dl2.callbacks.progress import ProgressBar
+from lightning_dl2.callbacks.samples import Samples
 from lightning_dl2.callbacks.stopping import StopWhenSolved, StopWhenStalled
 from lightning_dl2.callbacks.stopwatch import Stopwatch
+from lightning_dl2.callbacks.weight_averaging import WeightAveraging
 
 __all__ = [
     "Agreement",
@@ -22,8 +24,10 @@ __all__ = [
     "MetricsCSV",
     "Preemption",
     "ProgressBar",
+    "Samples",
     "StopWhenSolved",
     "StopWhenStalled",
     "Stopwatch",
     "VerifiedCheckpointIO",
+    "WeightAveraging",
 ]

@@ -8,6 +8,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_dl2.callbacks.metrics_csv import read_rows
 
+FUNCTIONS_OF_LOSS = ("bpc", "perplexity")  # a panel each would show the same curve again
 WORDS = {"train": "training", "val": "validation"}
 STYLES = {  # colours that nobody confuses, and different lines for a print in grey
     "train": {"color": "#56B4E9", "linewidth": 1},
@@ -27,6 +28,7 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
 
     rows = read_rows(metrics_file)
     names = [key.removeprefix("val/") for key in (rows[0] if rows else {}) if key.startswith("val/")]
+    names = [name for name in names if name not in FUNCTIONS_OF_LOSS]
     if not names:
         return
     figure = Figure(figsize=(4.5 * len(names), 3.5), layout="constrained")
@@ -40,7 +42,7 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
             lines["majority baseline"] = axes.axhline(baselines[name], color="black", linestyle=":", linewidth=1)
         if name == "loss" and axes.dataLim.ymin * 10 < axes.dataLim.ymax:
             axes.set_yscale("log")  # within a decade, its labels would be unreadable
-        axes.set(xlabel="optimiser step", ylabel=f"{name} (nats)" if name == "loss" else name)
+        axes.set(xlabel="optimiser step", ylabel=f"{name} (nats)" if name.startswith("loss") else name)
         axes.grid(alpha=0.3)
     figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=3, frameon=False)
     out.parent.mkdir(exist_ok=True)

@@ -67,6 +67,12 @@ class ProgressBar(Callback):
         self._validation = "".join(f" {key} {value:.3g}" for key, value in values.items())
         log.info("step %d%s", trainer.global_step, self._validation)
 
+    def say(self, text: str) -> None:
+        """A line above the bar, and in the log."""
+        log.info(text)
+        if self.draws or self.prints:
+            self.console.print(text, highlight=False, markup=False)
+
     def _line(self, text: str) -> None:
         log.info(text)
         if self.prints:

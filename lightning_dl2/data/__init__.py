@@ -1,13 +1,19 @@
 """LightningDataModules. They know nothing of the models."""
 
-from pytorch_lightning import LightningDataModule
-
+from lightning_dl2 import schema
 from lightning_dl2.data.sequences import SequenceDataModule
-from lightning_dl2.schema import SequenceData
+from lightning_dl2.data.text import TextDataModule
 
-__all__ = ["SequenceDataModule", "build_data"]
+DataModule = SequenceDataModule | TextDataModule
+
+__all__ = ["DataModule", "SequenceDataModule", "TextDataModule", "build_data"]
 
 
-def build_data(config: SequenceData, seed: int) -> LightningDataModule:
-    """The data module that `config` names."""
-    return SequenceDataModule(**config.model_dump(), seed=seed)
+def build_data(config: schema.SequenceData | schema.TextData, seed: int) -> DataModule:
+    """The data module that `config` names.
+
+    Raises:
+        UserError: a text cannot be had, is no text, or is too short for these windows.
+    """
+    cls = TextDataModule if isinstance(config, schema.TextData) else SequenceDataModule
+    return cls(**config.model_dump(), seed=seed)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightning_dl2.data.curriculum import Curriculum
 from lightning_dl2.data.generators import SEQUENCE_TASKS, draw_batch
-from lightning_dl2.data.position import batches_done, rank_and_world
+from lightning_dl2.data.position import TrainBatches, rank_and_world
 
 EVALUATION_SEED = 20201  # the validation and test sets are the same for every seed of a run
 
@@ -74,6 +74,10 @@ class SequenceDataModule(LightningDataModule):
             "majority_baseline": self.task.majority_baseline(self.length),
         }
 
+    def baselines(self) -> dict[str, float]:
+        """What must be beaten on the test set."""
+        return {"majority_baseline": self.spec["majority_baseline"]}
+
     def setup(self, stage: str | None = None) -> None:
         for split in {"fit": ("val",), "validate": ("val",), "test": ("test",)}.get(stage, ("val", "test")):
             if split not in self.sets:
@@ -92,7 +96,7 @@ class SequenceDataModule(LightningDataModule):
         tokens, labels = draw_batch(self.task, length, size * world, seed=self.seed, split="train", step=step)
         return tokens[rank::world], labels[rank::world]
 
-    def train_dataloader(self) -> "TrainBatches":
+    def train_dataloader(self) -> TrainBatches:
         return TrainBatches(self)
 
     def val_dataloader(self) -> "FixedBatches":
@@ -117,26 +121,6 @@ class SequenceDataModule(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if self.curriculum:
             self.curriculum.load_state_dict(state_dict["curriculum"])
-
-
-class TrainBatches:
-    """An epoch's number of batches, from where training stands; Lightning cuts a resumed epoch off at its end.
-
-    Draws a batch when it is asked for, never ahead: the curriculum may change between two of them.
-    """
-
-    def __init__(self, datamodule: SequenceDataModule) -> None:
-        self.datamodule = datamodule
-        trainer = datamodule.trainer
-        self.overfit_batches = int(trainer.overfit_batches) if trainer else 0
-
-    def __len__(self) -> int:
-        return self.overfit_batches or self.datamodule.batches_per_epoch
-
-    def __iter__(self) -> Iterator[Batch]:
-        done = batches_done(self.datamodule)
-        for step in range(done, done + len(self)):
-            yield self.datamodule.train_batch(step % self.overfit_batches if self.overfit_batches else step)
 
 
 class FixedBatches:

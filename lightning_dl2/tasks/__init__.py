@@ -1,18 +1,38 @@
 """LightningModules: forward, loss, metrics, optimiser. They know nothing of the data modules."""
 
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
-from lightning_dl2.schema import Optimizer
-from lightning_dl2.schema import SequenceClassifier as SequenceClassifierConfig
+from lightning_dl2 import schema
+from lightning_dl2.cli import UserError
 from lightning_dl2.tasks.sequence_classifier import SequenceClassifier
 from lightning_dl2.tasks.task import Task
+from lightning_dl2.tasks.text_generator import TextGenerator
 
-TASKS: dict[str, type[Task]] = {"sequence_classifier": SequenceClassifier}
+TASKS: dict[str, type[Task]] = {"sequence_classifier": SequenceClassifier, "text_generator": TextGenerator}
 
-__all__ = ["TASKS", "SequenceClassifier", "Task", "build_task"]
+__all__ = ["TASKS", "SequenceClassifier", "Task", "TextGenerator", "build_task", "load_task"]
 
 
-def build_task(config: SequenceClassifierConfig, optimizer: Optimizer, spec: dict[str, Any]) -> Task:
+def build_task(config: schema.Task, optimizer: schema.Optimizer, spec: dict[str, Any]) -> Task:
     """The task that `config` names, for data of this `spec`."""
     arguments = config.model_dump(exclude={"name"})
     return TASKS[config.name](spec=spec, optimizer=optimizer.model_dump(), **arguments)
+
+
+def load_task(name: str, path: Path, checkpoint: str) -> Task:
+    """The task of a checkpoint, on the CPU; the file is all it needs.
+
+    Args:
+        name: one of TASKS.
+        path: the file.
+        checkpoint: what the user calls it.
+
+    Raises:
+        UserError: the file is no checkpoint of such a task.
+    """
+    try:
+        return TASKS[name].load_from_checkpoint(path, map_location="cpu", weights_only=True)
+    except (KeyError, RuntimeError, TypeError, UnpicklingError) as error:
+        raise UserError(f"checkpoint={checkpoint}: {path} is no {name} of this version") from error

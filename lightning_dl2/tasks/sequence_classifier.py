@@ -63,7 +63,6 @@ class SequenceClassifier(Task):
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._evaluate(batch, "test", self.test_loss, self.test_accuracy)
-        self.log("test/majority_baseline", self.spec["majority_baseline"], batch_size=1, sync_dist=True)
 
     def _evaluate(
         self, batch: tuple[Tensor, Tensor], split: str, loss: MeanMetric, accuracy: MulticlassAccuracy

@@ -80,3 +80,8 @@ class Task(LightningModule):
         scheduler = self.lr_schedulers()
         if isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step(self.trainer.callback_metrics["val/loss"])
+
+    def on_test_epoch_end(self) -> None:
+        """Logs what the data module's baselines reach, beside what the net does."""
+        baselines = getattr(self.trainer.datamodule, "baselines", dict)()
+        self.log_dict({f"test/{name}": value for name, value in baselines.items()}, sync_dist=True)

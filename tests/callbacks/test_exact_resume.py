@@ -45,6 +45,34 @@ def trained_in_parts(tiny: Callable[..., Config], stops: tuple[int, ...], *words
     return objects["run"]
 
 
+TEXT_VARIANTS = {
+    "plain": (),
+    "gru": ("task.cell=gru", "trainer.accumulate_grad_batches=3", "trainer.max_steps=9"),
+    "averaged": (
+        "callbacks.weight_averaging.enabled=true",
+        "callbacks.weight_averaging.decay=0.9",
+        "callbacks.weight_averaging.start_step=4",
+    ),
+    "regularised": (
+        "task.locked_dropout=true",
+        "task.weight_dropout=0.2",
+        "task.layer_norm=true",
+        "task.reset_probability=0.2",
+        "task.tie_weights=true",
+    ),
+    "peephole_bytes": ("task.cell=peephole", "task.weight_dropout=0.2", "data.tokens=bytes"),
+    "plateau": VARIANTS["plateau"],
+}
+
+
+@pytest.mark.parametrize("words", TEXT_VARIANTS.values(), ids=TEXT_VARIANTS.keys())
+def test_resumed_text_equals_uninterrupted(tiny_text, tmp_path, words):
+    """The carried state, too."""
+    test_resume_equals_uninterrupted(tiny_text, tmp_path, words)
+    checkpoint = torch.load(next((tmp_path / "parts").rglob("last.ckpt")), weights_only=True)
+    assert all(part.abs().sum() > 0 for part in checkpoint["carried_state"])
+
+
 @pytest.mark.parametrize("words", VARIANTS.values(), ids=VARIANTS.keys())
 def test_resume_equals_uninterrupted(tiny, tmp_path, words):
     config = tiny(f"root={tmp_path}/whole", *words)
@@ -92,10 +120,23 @@ def test_comparison_can_fail(tiny, tmp_path, monkeypatch, broken):
     _, objects = train(tiny(f"root={tmp_path}/whole"))
     trained_in_parts(tiny, (10,), f"root={tmp_path}/parts")
     if broken == "data":
-        monkeypatch.setattr("lightning_dl2.data.sequences.batches_done", lambda datamodule: 0)
+        monkeypatch.setattr("lightning_dl2.data.position.batches_done", lambda datamodule: 0)
     else:
         monkeypatch.setattr(exact_resume, "step_seed", lambda *numbers: 1)
     parts = trained_in_parts(tiny, (24,), f"root={tmp_path}/parts")
+    assert any("state_dict" in place for place in checkpoint_differences(objects["run"], parts))
+
+
+@pytest.mark.parametrize("forgotten", ["state", "average"])
+def test_comparison_of_text_can_fail(tiny_text, tmp_path, monkeypatch, forgotten):
+    words = ("callbacks.weight_averaging.enabled=true",)
+    _, objects = train(tiny_text(f"root={tmp_path}/whole", *words))
+    trained_in_parts(tiny_text, (10,), f"root={tmp_path}/parts", *words)
+    if forgotten == "state":
+        monkeypatch.setattr("lightning_dl2.tasks.TextGenerator.on_load_checkpoint", lambda self, checkpoint: None)
+    else:
+        monkeypatch.setattr("lightning_dl2.callbacks.WeightAveraging.on_load_checkpoint", lambda *args: None)
+    parts = trained_in_parts(tiny_text, (24,), f"root={tmp_path}/parts", *words)
     assert any("state_dict" in place for place in checkpoint_differences(objects["run"], parts))
 
 

@@ -1,0 +1,36 @@
+"""The moving average of the weights: validations, checkpoints' `state_dict` and samples are of the average."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import WeightAveraging as LightningWeightAveraging
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+
+class WeightAveraging(LightningWeightAveraging):
+    """Lightning's callback as an exponential moving average that a resumed run goes on with exactly.
+
+    Args:
+        decay: weight of the past in the average, a step.
+        start_step: the first optimiser step, counted from 0, that is averaged.
+    """
+
+    def __init__(self, decay: float, start_step: int) -> None:
+        super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))
+        self.start_step = start_step
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        return step_idx is not None and step_idx >= self.start_step
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lightning's would put the average in the weights' place, and a run that is extended would go on from it."""
+
+    @contextmanager
+    def average_in_place(self, pl_module: LightningModule) -> Iterator[None]:
+        """Within the block the module has the averaged weights."""
+        self._swap_models(pl_module)
+        try:
+            yield
+        finally:
+            self._swap_models(pl_module)

@@ -1,0 +1,282 @@
+"""Generate: let the text generator of a run write, from its directory alone.
+
+    python -m lightning_dl2.generate run=DIR prompt="Sleeping beauty is" length=200 temperature=0.8 num_samples=3
+
+    run=DIR  checkpoint=best|last|FILE
+    prompt=TEXT              what to go on from; may be empty. prompts=FILE: one a line; prompts=-: from standard input
+    unknown=error            characters the net has never seen: error | skip | nearest (by Unicode normalisation)
+    length=200               characters to write at most    stop=TEXT  ends before it (a JSON list: several)
+    num_samples=1 seed=0     the same seed writes the same text
+    do_sample=true           false: the likeliest character each time
+    temperature=1.0          divides the logits; 0 is greedy. inverse_temperature=B multiplies them instead
+    top_k=0 top_p=1.0 min_p=0.0 typical_p=1.0 repetition_penalty=1.0
+    num_beams=1 length_penalty=1.0   beam search; num_samples of the beams are returned, best first
+    out=FILE                 writes there instead; format=text|jsonl (text, log-probabilities, seed, settings)
+    device=auto              auto | cpu | cuda
+
+The first sample appears on standard output as it is written, the others follow.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lightning_dl2.cli import UserError, command, nearest
+from lightning_dl2.files import write_text
+from lightning_dl2.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lightning_dl2.decoding import Generated
+
+# The command's words for what Decoding calls otherwise.
+WORDS = {"length": "max_new_tokens", "num_samples": "num_return_sequences"}
+
+
+class Settings(BaseModel):
+    """The command's keys, with their defaults; words are converted to these types."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    run: str
+    checkpoint: str = "best"
+    prompt: str | None = None
+    prompts: str | None = None
+    unknown: Literal["error", "skip", "nearest"] = "error"
+    stop: str | None = None
+    out: str | None = None
+    format: Literal["text", "jsonl"] | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    length: int = Field(200, ge=0)
+    num_samples: int = 1
+    seed: int = Field(0, ge=0)
+    do_sample: bool | None = None
+    temperature: float = 1.0
+    inverse_temperature: float | None = None
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    typical_p: float = 1.0
+    repetition_penalty: float = 1.0
+    num_beams: int = 1
+    length_penalty: float = 1.0
+
+    def decoding(self) -> dict[str, Any]:
+        """The arguments of Decoding."""
+        names = [name for name in type(self).model_fields if name in DECODING]
+        values = {WORDS.get(name, name): getattr(self, name) for name in names}
+        if self.do_sample is None:
+            values["do_sample"] = self.num_beams == 1
+        return values
+
+
+RULE = "-" * 80
+DECODING = (
+    "length num_samples seed do_sample temperature inverse_temperature top_k top_p min_p typical_p repetition_penalty"
+    " num_beams length_penalty"
+).split()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return command(_main, argv)
+
+
+def _main(words: list[str]) -> int:
+    if "--help" in words or "-h" in words:
+        print(__doc__.strip())
+        return 0
+    settings = parse(words)
+    prompts = _read_prompts(settings)
+    streams = settings.out is None and settings.format != "jsonl"
+    begun: list[str] = []
+
+    def on_text(text: str) -> None:
+        if not begun:  # only now is it known that there is something to print
+            begun.append(prompts[0])
+            print(prompts[0], end="")
+        print(text, end="", flush=True)
+
+    results, vocabulary = generate(
+        settings.run,
+        prompts,
+        checkpoint=settings.checkpoint,
+        unknown=settings.unknown,
+        stop=_stops(settings.stop),
+        device=settings.device,
+        on_text=on_text if streams else None,
+        **settings.decoding(),
+    )
+    rows = [(prompt, sample) for prompt, samples in zip(prompts, results, strict=True) for sample in samples]
+    jsonl = settings.format == "jsonl" or (settings.format is None and (settings.out or "").endswith(".jsonl"))
+    if jsonl:
+        text = "".join(_json_line(prompt, sample, vocabulary, settings) for prompt, sample in rows)
+    else:
+        text = f"\n{RULE}\n".join(prompt + vocabulary.decode(sample.tokens) for prompt, sample in rows) + "\n"
+    if settings.out:
+        _write(Path(settings.out), text)
+    else:
+        # Of the streamed text, the first sample is on the screen already.
+        first = prompts[0] + vocabulary.decode(rows[0][1].tokens)
+        print(text[len(first) :] if streams else text, end="")
+    return 0
+
+
+def parse(words: list[str]) -> Settings:
+    """`key=value` words as Settings.
+
+    Raises:
+        UserError: names the first wrong key.
+    """
+    values: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if key not in Settings.model_fields:
+            raise UserError(f"{word}: there is no key {key}; {nearest(key, list(Settings.model_fields))}")
+        if not equals:
+            raise UserError(f"{word}: is not of the form {key}=VALUE")
+        values[key] = value
+    if not values.get("run"):
+        raise UserError("run=VALUE: is missing; allowed: run=DIR, a directory that train printed")
+    if "prompt" in values and "prompts" in values:
+        raise UserError(f"prompts={values['prompts']}: prompt is given too; allowed: one of the two")
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key, says = first["loc"][0], first["msg"].removeprefix("Input should be ")
+        raise UserError(f"{key}={values[key]}: allowed: {says}") from error
+
+
+def _read_prompts(settings: Settings) -> list[str]:
+    if settings.prompts is None:
+        return [settings.prompt or ""]
+    try:
+        if settings.prompts == "-":
+            lines = sys.stdin.read().splitlines()
+        else:
+            lines = Path(settings.prompts).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"prompts={settings.prompts}: cannot be read: {error}; allowed: a UTF-8 file, or -") from error
+    if not lines:
+        raise UserError(f"prompts={settings.prompts}: is empty; allowed: one prompt a line")
+    return lines
+
+
+def _stops(stop: str | None) -> tuple[str, ...]:
+    if not stop:
+        return ()
+    if not stop.startswith("["):
+        return (stop,)
+    try:
+        found = json.loads(stop)
+    except ValueError:
+        return (stop,)
+    if not all(isinstance(each, str) and each for each in found):
+        raise UserError(f"stop={stop}: allowed: a text, or a JSON list of texts")
+    return tuple(found)
+
+
+def _json_line(prompt: str, sample: "Generated", vocabulary: Any, settings: Settings) -> str:
+    values = {"prompt": prompt, "text": vocabulary.decode(sample.tokens)} | asdict(sample)
+    values["prompt_tokens"] = sample.prompt
+    values["prompt"] = prompt
+    values["settings"] = settings.decoding() | {"run": settings.run, "checkpoint": settings.checkpoint}
+    return json.dumps(values, ensure_ascii=False) + "\n"
+
+
+def _write(out: Path, text: str) -> None:
+    try:
+        write_text(out, text)
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
+
+
+def generate(
+    run: str | Run,
+    prompts: str | list[str],
+    *,
+    checkpoint: str = "best",
+    unknown: str = "error",
+    stop: tuple[str, ...] = (),
+    device: str = "auto",
+    on_text: "Callable[[str], None] | None" = None,
+    **decoding: Any,
+) -> "tuple[list[list[Generated]], Any]":
+    """Lets the text generator of a run go on from `prompts`.
+
+    Args:
+        run: the run directory.
+        prompts: texts to go on from; an empty one is as good as any.
+        checkpoint: best, last, or the name of a file.
+        unknown: what becomes of characters that are not in the vocabulary: error, skip or nearest.
+        stop: strings that end a text and are not a part of it.
+        on_text: called with what the first sample gains, as it is written.
+        decoding: arguments of `lightning_dl2.decoding.Decoding`.
+
+    Returns:
+        For each prompt its samples, and the vocabulary that decodes them: `vocabulary.decode(sample.tokens)`.
+
+    Raises:
+        UserError: no run, none that writes, or a setting or prompt that is impossible.
+    """
+    run = run if isinstance(run, Run) else Run.existing(run)
+    config = run.config()
+    if config.task.name != "text_generator":
+        raise UserError(f"run={run.path}: holds a {config.task.name}; allowed: a run of a text_generator")
+    path = run.checkpoint(checkpoint)
+
+    import torch
+
+    from lightning_dl2.callbacks.samples import start_token
+    from lightning_dl2.data.vocabulary import Vocabulary
+    from lightning_dl2.decoding import Decoding
+    from lightning_dl2.decoding import generate as decode
+    from lightning_dl2.log import logging_to
+    from lightning_dl2.tasks import load_task
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: this machine has no GPU that torch can use; allowed: auto, cpu")
+    if config.trainer.num_threads:
+        torch.set_num_threads(config.trainer.num_threads)
+    with logging_to(None):
+        task = load_task(config.task.name, path, checkpoint)
+    vocabulary = Vocabulary.of(task.spec["vocabulary"])
+    try:
+        settings = Decoding(**decoding)
+        encoded = [vocabulary.encode(text, unknown) for text in ([prompts] if isinstance(prompts, str) else prompts)]
+        stops = [vocabulary.encode(text) for text in stop]
+    except ValueError as error:
+        message = str(error)
+        for ours, theirs in WORDS.items():
+            message = message.replace(theirs, ours)
+        raise UserError(message) from error
+
+    decoder = vocabulary.decoder()
+
+    def on_token(row: int, token: int) -> None:
+        if row == 0:
+            on_text(decoder(token))
+
+    if device != "cpu" and torch.cuda.is_available():
+        task.cuda()
+    results = decode(
+        task.net,
+        encoded,
+        settings,
+        start_token=start_token(vocabulary),
+        stop=stops,
+        on_token=on_token if on_text else None,
+    )
+    if on_text:
+        on_text(decoder.flush())
+    return results, vocabulary
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""The text experiment: a recurrent net reads characters and predicts the next one.
+
+Shapes: B streams of text, T tokens a window, V tokens in the vocabulary.
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.text import Perplexity
+
+from lightning_dl2.nets import LanguageModel
+from lightning_dl2.nets.recurrent import State
+from lightning_dl2.tasks.task import Task
+
+NOT_COUNTED = -100  # a target that is no prediction: torch's ignore_index
+
+
+class TextGenerator(Task):
+    """Cross entropy of the next token, with the state carried from window to window (truncated BPTT).
+
+    A batch is (tokens [B, T], targets [B, T], fresh, cold): `fresh` says that it continues nothing, so that its state
+    is zero; `cold`, that its loss is the one from a zero state. The carried state is a part of the checkpoint.
+
+    Args:
+        spec: `datamodule.spec`; of it, vocabulary_size and sequence_length are read here.
+        optimizer: name, learning_rate, weight_decay, arguments, schedule; None: Adam at 1e-3.
+        reset_probability: share of the streams whose state is dropped before a window, in training: teaches the net
+            to begin from a zero state, which it otherwise sees once an epoch.
+        net: arguments of LanguageModel: cell, hidden_size, num_layers, ...
+
+    Raises:
+        ValueError: the net cannot be built from these arguments.
+    """
+
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        optimizer: dict[str, Any] | None = None,
+        *,
+        reset_probability: float = 0.0,
+        **net: Any,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.spec, self.reset_probability = spec, reset_probability
+        self.net = LanguageModel(spec["vocabulary_size"], sequence_length=spec["sequence_length"], **net)
+        self.state: State | None = None  # after the last training batch, of this rank
+        self.evaluated: State | None = None  # the same in a validation or test
+        num_classes = max(2, spec["vocabulary_size"])  # torchmetrics knows no fewer; a text of one character has one
+        for split in ("val", "test"):
+            metrics = {
+                "loss": MeanMetric(),
+                "bpc": MeanMetric(),
+                "perplexity": Perplexity(ignore_index=NOT_COUNTED),
+                "accuracy": MulticlassAccuracy(num_classes, average="micro", ignore_index=NOT_COUNTED),
+                "loss_cold": MeanMetric(),
+            }
+            for name, metric in metrics.items():
+                setattr(self, f"{split}_{name}", metric)
+
+    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Tokens [B, T] and the state before them to logits [B, T, V] and the state after them."""
+        return self.net(tokens, state)
+
+    def training_step(self, batch: tuple[Tensor, Tensor, bool, bool], batch_idx: int) -> dict[str, Tensor]:
+        tokens, targets, fresh, _ = batch
+        state = None if fresh or self.state is None else self._reset_some(self.state)
+        logits, state = self(tokens, state)
+        self.state = _each(state, Tensor.detach)
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=NOT_COUNTED)
+        accuracy = (logits.argmax(-1) == targets).float().mean()
+        return {"loss": loss, "bpc": loss.detach() / math.log(2), "accuracy": accuracy}
+
+    def _reset_some(self, state: State) -> State:
+        if not self.reset_probability:
+            return state
+        first = state if isinstance(state, Tensor) else state[0]
+        kept = torch.rand(1, first.shape[1], 1, device=first.device) >= self.reset_probability
+        return _each(state, lambda part: part * kept)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor, bool, bool], batch_idx: int) -> None:
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: tuple[Tensor, Tensor, bool, bool], batch_idx: int) -> None:
+        self._evaluate(batch, "test")
+
+    def _evaluate(self, batch: tuple[Tensor, Tensor, bool, bool], split: str) -> None:
+        tokens, targets, fresh, cold = batch
+        logits, state = self(tokens, None if fresh else self.evaluated)
+        if not cold:
+            self.evaluated = state
+        names = ("loss_cold",) if cold else ("loss", "bpc", "perplexity", "accuracy")
+        metrics = {name: getattr(self, f"{split}_{name}") for name in names}
+        count = (targets != NOT_COUNTED).sum()
+        total = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=NOT_COUNTED, reduction="sum")
+        loss = total / count.clamp(min=1)  # without a prediction, zero with weight zero
+        if cold:
+            metrics["loss_cold"].update(loss, weight=count)
+        else:
+            metrics["loss"].update(loss, weight=count)
+            metrics["bpc"].update(loss / math.log(2), weight=count)
+            metrics["perplexity"].update(logits, targets)
+            metrics["accuracy"].update(logits.argmax(-1), targets)
+        self.log_dict({f"{split}/{name}": metric for name, metric in metrics.items()}, batch_size=len(tokens))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the state that every rank carries: {part: [world, L, B, H]}."""
+        super().on_save_checkpoint(checkpoint)
+        if self.state is None:
+            return
+        parts = [self.state] if isinstance(self.state, Tensor) else self.state
+        gathered = (self.all_gather(part) if self.trainer.world_size > 1 else part.unsqueeze(0) for part in parts)
+        checkpoint["carried_state"] = [part.cpu() for part in gathered]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        parts = checkpoint.get("carried_state")
+        if parts is None or self._trainer is None:  # loaded for evaluation, say: nothing is gone on with
+            return
+        if len(parts[0]) != self.trainer.world_size:
+            raise ValueError(
+                f"the checkpoint carries the state of {len(parts[0])} process(es), here are {self.trainer.world_size}"
+            )
+        mine = [part[self.global_rank].to(self.device) for part in parts]
+        self.state = mine[0] if len(mine) == 1 else tuple(mine)
+
+
+def _each(state: State, function: Any) -> State:
+    return function(state) if isinstance(state, Tensor) else tuple(function(part) for part in state)

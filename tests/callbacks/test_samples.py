@@ -1,0 +1,49 @@
+"""Samples come at thirds of the training, hold what was asked for, and leave the training as it is."""
+
+import pytest
+
+from lightning_dl2 import train
+from lightning_dl2.callbacks import Samples
+from lightning_dl2.callbacks.samples import start_token
+from lightning_dl2.data.vocabulary import Vocabulary
+from tests.comparison import checkpoint_differences, metrics_differences
+from tests.small import small_text, small_writer
+
+ON = ("callbacks.samples.enabled=true", "callbacks.samples.length=20", "callbacks.samples.prompts=['the ☃cat ']")
+
+
+def test_files_at_thirds_and_the_end(tiny_text, tmp_path):
+    words = (f"root={tmp_path}/with", "callbacks.weight_averaging.enabled=true", *ON)
+    _, objects = train(tiny_text(*words))
+    files = sorted((objects["run"].path / "samples").iterdir())
+    assert [path.name for path in files] == ["step=000008.txt", "step=000016.txt", "step=000024.txt"]
+    text = files[-1].read_text()
+    assert text.count("--- greedy") == 5 and text.count("--- temperature") == 3
+    assert "after 'the cat '" in text  # what the text does not have is left out
+    _, without = train(tiny_text(f"root={tmp_path}/without", "callbacks.weight_averaging.enabled=true"))
+    assert checkpoint_differences(objects["run"], without["run"]) == []
+    assert metrics_differences(objects["run"], without["run"]) == []
+
+
+def test_a_resumed_run_writes_the_same(tiny_text, tmp_path):
+    _, once = train(tiny_text(f"root={tmp_path}/once", *ON))
+    for steps in (20, 24):
+        _, twice = train(tiny_text(f"root={tmp_path}/twice", f"trainer.max_steps={steps}", *ON))
+    last = "step=000024.txt"
+    assert (once["run"].path / "samples" / last).read_text() == (twice["run"].path / "samples" / last).read_text()
+
+
+@pytest.mark.parametrize("options", [{"prompts": []}, {"num_greedy": 0}, {"prompts": [], "num_greedy": 0}])
+def test_nothing_asked_for(book, tmp_path, options):
+    data = small_text(book)
+    arguments = {"prompts": ["the"], "length": 5, "temperatures": [1.0], "num_greedy": 2, "greedy_length": 4}
+    samples = Samples(tmp_path, **arguments | options)
+    found = samples.samples(small_writer(data).net, data.vocabulary, 3)
+    assert len(found) == len((arguments | options)["prompts"]) + (arguments | options)["num_greedy"]
+    assert all(len(sample.text) in (4, 5) for sample in found)
+
+
+def test_start_token():
+    assert Vocabulary("characters", "ab\n").decode([start_token(Vocabulary("characters", "ab\n"))]) == "\n"
+    assert start_token(Vocabulary("characters", "ab")) == 0
+    assert start_token(Vocabulary("bytes")) == ord("\n")

@@ -1,0 +1,55 @@
+"""The average is what its formula says, and stands in validations and checkpoints; training does not see it."""
+
+import torch
+from pytorch_lightning import Callback
+
+from lightning_dl2.callbacks import WeightAveraging
+from tests.small import small_data, small_task, small_trainer
+
+
+class Recorder(Callback):
+    """The weights after each step, and those that a validation sees."""
+
+    def __init__(self):
+        self.trained, self.validated = [], []
+
+    def on_train_batch_end(self, trainer, module, *_):
+        self.trained.append(module.net.output.weight.detach().clone())
+
+    def on_validation_batch_start(self, trainer, module, *_):
+        self.validated.append(module.net.output.weight.detach().clone())
+
+
+def fit(*callbacks, steps=6, **options):
+    data = small_data(validation_size=8)
+    task, recorder = small_task(data, optimizer={"learning_rate": 0.1}), Recorder()
+    trainer = small_trainer(
+        max_steps=steps, val_check_interval=3, check_val_every_n_epoch=None, callbacks=[recorder, *callbacks]
+    )
+    trainer.fit(task, data, **options)
+    return trainer, task, recorder
+
+
+def test_average_and_where_it_stands(tmp_path):
+    trainer, task, seen = fit(WeightAveraging(decay=0.8, start_step=2))
+    _, _, without = fit()
+    assert all(torch.equal(a, b) for a, b in zip(seen.trained, without.trained, strict=True))
+    average = seen.trained[2]  # the first that is averaged
+    torch.testing.assert_close(seen.validated[0], average)
+    for weights in seen.trained[3:]:
+        average = 0.8 * average + 0.2 * weights
+    torch.testing.assert_close(seen.validated[1], average)
+    assert torch.equal(task.net.output.weight, seen.trained[-1])  # training may go on
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    checkpoint = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    torch.testing.assert_close(checkpoint["state_dict"]["net.output.weight"], average)
+    assert torch.equal(checkpoint["current_model_state"]["net.output.weight"], seen.trained[-1])
+
+
+def test_in_place_for_a_block():
+    averaging = WeightAveraging(decay=0.8, start_step=0)
+    _, task, seen = fit(averaging)
+    before = task.net.output.weight.detach().clone()
+    with averaging.average_in_place(task):
+        torch.testing.assert_close(task.net.output.weight.detach(), seen.validated[-1])
+    assert torch.equal(task.net.output.weight, before)

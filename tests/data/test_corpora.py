@@ -1,0 +1,138 @@
+"""A named text is the file that it should be, or one line says what to do. No test leaves this machine."""
+
+import hashlib
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+
+from lightning_dl2.cli import UserError
+from lightning_dl2.data import corpora
+from lightning_dl2.data.corpora import CORPORA, Corpus, cache_dir, download
+
+CONTENT = "De reis om de wereld: coöperatie\n".encode() * 5000
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments) -> None:
+        pass
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """`served(sha256)`: tiny_shakespeare is CONTENT on a server of this machine; returns its address."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "input.txt").write_bytes(CONTENT)
+    monkeypatch.setenv("no_proxy", "*")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def serve(sha256: str = hashlib.sha256(CONTENT).hexdigest(), file: str = "input.txt") -> str:
+        url = f"http://127.0.0.1:{server.server_address[1]}/{file}"
+        monkeypatch.setitem(CORPORA, "tiny_shakespeare", Corpus(url, sha256))
+        return url
+
+    yield serve
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    def urlopen(url, timeout):
+        raise URLError("Name or service not known")
+
+    monkeypatch.setattr(corpora, "urlopen", urlopen)
+
+
+def test_a_download_is_kept(served, tmp_path, monkeypatch):
+    served()
+    path = download("tiny_shakespeare", tmp_path)
+    assert path == tmp_path / "tiny_shakespeare.txt" and path.read_bytes() == CONTENT
+    monkeypatch.setattr(corpora, "urlopen", None)
+    assert download("tiny_shakespeare", tmp_path) == path
+
+
+def test_a_file_cut_short_is_fetched_again(served, tmp_path):
+    served()
+    (tmp_path / "tiny_shakespeare.txt").write_bytes(CONTENT[:100])
+    assert download("tiny_shakespeare", tmp_path).read_bytes() == CONTENT
+
+
+def test_another_file_than_the_expected_is_refused(served, tmp_path):
+    url = served(sha256="0" * 64)
+    with pytest.raises(UserError) as caught:
+        download("tiny_shakespeare", tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"data.name=tiny_shakespeare: {url} has the SHA-256 ") and "0" * 64 in message
+    assert [path.name for path in tmp_path.iterdir()] == ["served"]
+
+
+def test_an_error_of_the_server(served, tmp_path):
+    url = served(file="nothing.txt")
+    with pytest.raises(UserError) as caught:
+        download("tiny_shakespeare", tmp_path)
+    assert f"{url} cannot be downloaded (HTTP Error 404: File not found)" in str(caught.value)
+
+
+def test_without_network_the_message_says_what_to_do(offline, tmp_path):
+    with pytest.raises(UserError) as caught:
+        download("grimms_fairy_tales", tmp_path)
+    message = str(caught.value)
+    assert "\n" not in message and CORPORA["grimms_fairy_tales"].url in message
+    assert "(<urlopen error Name or service not known>)" in message
+    assert message.endswith(f"put the file there by hand as {tmp_path}/grimms_fairy_tales.txt, or data.path=FILE")
+
+
+def test_a_file_put_there_by_hand_needs_no_network(offline, tmp_path, monkeypatch):
+    monkeypatch.setitem(CORPORA, "darwin_dutch", Corpus("http://nowhere", hashlib.sha256(CONTENT).hexdigest()))
+    (tmp_path / "darwin_dutch.txt").write_bytes(CONTENT)
+    assert download("darwin_dutch", tmp_path).read_bytes() == CONTENT
+
+
+def test_python_docs_need_no_network(offline, tmp_path):
+    path = download("python_docs", tmp_path)
+    text = path.read_text(encoding="utf-8")
+    assert len(text) > 300_000 and 'The "assert" statement' in text
+    assert download("python_docs", tmp_path) == path
+
+
+def test_addresses_cannot_change_their_content():
+    for corpus in filter(None, CORPORA.values()):
+        commit = corpus.url.split("/")[5]
+        assert corpus.url.startswith("https://raw.githubusercontent.com/") and " " not in corpus.url
+        assert len(commit) == 40 and int(commit, 16)
+        assert len(corpus.sha256) == 64 and int(corpus.sha256, 16)
+
+
+def test_the_cache_is_the_given_directory_or_the_users(tmp_path, monkeypatch):
+    assert cache_dir(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
+    assert (tmp_path / "a" / "b").is_dir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_dir(None) == tmp_path / "home" / ".cache" / "lightning_dl2"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_dir(None) == tmp_path / "xdg" / "lightning_dl2"
+
+
+def test_a_home_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()  # nothing can be made under a file, whoever asks
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(corpora, "gettempdir", lambda: str(tmp_path / "temporary"))
+    found = cache_dir(None)
+    assert found.parent == tmp_path / "temporary" and found.is_dir()
+    monkeypatch.setattr(corpora, "gettempdir", lambda: str(tmp_path / "file"))
+    with pytest.raises(UserError, match="data.cache_dir=null: neither .* can be written"):
+        cache_dir(None)
+    with pytest.raises(UserError, match="data.cache_dir=.*file/a: cannot be written; allowed: a directory"):
+        cache_dir(str(tmp_path / "file" / "a"))
+
+
+def test_a_directory_without_permission_is_not_writable(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpora.os, "access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(UserError, match="cannot be written"):
+        cache_dir(str(tmp_path))

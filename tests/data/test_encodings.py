@@ -1,0 +1,89 @@
+"""A file's encoding is found by looking, or one line says that it is not text."""
+
+import os
+
+import numpy as np
+import pytest
+
+from lightning_dl2.cli import UserError
+from lightning_dl2.data import encodings
+from lightning_dl2.data.encodings import detect_encoding, read_characters
+
+DUTCH = "Eén coöperatie 👩‍🚀\nnaïef\n"
+
+
+@pytest.fixture
+def file(tmp_path):
+    def written(content: bytes):
+        path = tmp_path / "book.txt"
+        path.write_bytes(content)
+        return path
+
+    return written
+
+
+def read(path, encoding: str) -> str:
+    return "".join(chr(code) for chunk, _ in read_characters(path, encoding) for code in chunk)
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        (DUTCH.encode(), "utf-8"),
+        (DUTCH.encode("utf-8-sig"), "utf-8-sig"),
+        (DUTCH.encode("utf-16"), "utf-16"),
+        (b"\xfe\xff" + DUTCH.encode("utf-16-be"), "utf-16"),
+        (DUTCH.encode("utf-32"), "utf-32"),
+        (b"\x00\x00\xfe\xff" + DUTCH.encode("utf-32-be"), "utf-32"),
+    ],
+)
+def test_marks_and_utf8(file, content, encoding):
+    path = file(content)
+    assert detect_encoding(path) == encoding
+    assert read(path, encoding) == DUTCH
+
+
+def test_what_is_not_utf8_is_latin1(file):
+    path = file("\\section{Caf\xe9} \xa3 % \x93quoted\x94\f\n".encode("latin-1"))
+    assert detect_encoding(path) == "latin-1"
+    assert read(path, "cp1252").startswith("\\section{Café} £ % “quoted”")
+
+
+def test_utf8_is_checked_to_the_end(file, monkeypatch):
+    monkeypatch.setattr(encodings, "CHUNK", 8)
+    assert detect_encoding(file(b"a" * 21 + "é".encode() + b"b" * 20)) == "utf-8"
+    assert detect_encoding(file("é".encode() * 50 + b"\xe9")) == "latin-1"
+
+
+@pytest.mark.parametrize(
+    "content", [b"text\x00text", os.urandom(4000).replace(b"\x00", b"\x01"), b"\x1b\x01" * 10 + b"a" * 50]
+)
+def test_what_is_not_text(file, content):
+    with pytest.raises(UserError, match="data.path=.*book.txt: is not text .*allowed: a text file, data.encoding=NAME"):
+        detect_encoding(file(content))
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 1000])
+def test_lines_end_alike_wherever_a_chunk_ends(file, monkeypatch, chunk):
+    monkeypatch.setattr(encodings, "CHUNK", chunk)
+    path = file("\ufeffé\r\nb\r\rc\n😀\r".encode())
+    for encoding in ("utf-8", "utf-8-sig"):  # the mark is dropped though one does not look for it
+        assert read(path, encoding) == "é\nb\n\nc\n😀\n"
+
+
+def test_codes_are_code_points(file):
+    (chunk, position), *more = read_characters(file("a😀".encode()), "utf-8")
+    assert chunk.tolist() == [97, 0x1F600] and chunk.dtype == np.uint32
+    assert position == 5 and not more
+
+
+@pytest.mark.parametrize("encoding", ["no-such", "hex", "a\0b"])
+def test_an_encoding_that_does_not_exist(file, encoding):
+    with pytest.raises(UserError, match="^data.encoding=.*: there is no such encoding; allowed: auto, "):
+        read(file(b"abc"), encoding)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-16", "utf-8"])
+def test_an_encoding_that_is_another_one(file, encoding):
+    with pytest.raises(UserError, match=f"^data.encoding={encoding}: .*book.txt is not in it .*; allowed: auto, "):
+        read(file(b"\xe9bc"), encoding)
