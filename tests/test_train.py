@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_dl2 import compose, train
+from lightning_dl2 import compose, evaluate, train
 from lightning_dl2.callbacks.metrics_csv import read_rows
+from lightning_dl2.cli import UserError
 from lightning_dl2.files import sidecar
 from lightning_dl2.run import Run
 from lightning_dl2.schema import TextData
 from lightning_dl2.train import main
 from tests.comparison import checkpoint_differences, leaves, metrics_differences
-from tests.conftest import TINY
+from tests.conftest import TINY, TINY_TEXT
 from tests.test_config import EXPERIMENTS
 
 KEYS = (
@@ -105,6 +106,25 @@ def test_stopped_by_every_signal_and_still_equal(whole, tmp_path):
     assert differences(whole, run) == []
     assert run.result()["metrics"] == whole.result()["metrics"]
     assert len(list((tmp_path / "runs").rglob("config.yaml"))) == 1
+
+
+def test_a_killed_text_still_equals(tmp_path, book):
+    """The carried state, the averaged weights and the samples, too."""
+    words = [*TINY_TEXT, f"data.path={book}", f"data.cache_dir={book.parent}", "trainer.max_steps=240", "trainer.val_check_interval=20",
+             "callbacks.weight_averaging.enabled=true", "callbacks.samples.enabled=true"]  # fmt: skip
+    whole = train(compose(*words, f"root={tmp_path}/whole"))[1]["run"]
+    words += [f"root={tmp_path}/runs"]
+    step = 0
+    for number, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGKILL, -9)):
+        command = Command(words, tmp_path).reached(step + 20)
+        assert command.ended(number) == code
+        step = torch.load(command.run.last, weights_only=True)["global_step"]
+        assert step < 240
+    command = Command(words, tmp_path)
+    assert command.ended() == 0
+    assert differences(whole, command.run) == []
+    written = [sorted((run.path / "samples").iterdir())[-1].read_text() for run in (whole, command.run)]
+    assert written[0] == written[1]
 
 
 def test_the_command_itself(tmp_path):
@@ -275,6 +295,32 @@ def test_profile_leaves_a_table(tiny):
     assert "run_training_batch" in objects["run"].log_file.read_text()
 
 
+def test_other_data_are_refused(tiny_text, tmp_path):
+    """A text that was edited is another text: neither gone on with nor tested on."""
+    text = tmp_path / "text.txt"
+    text.write_text("to be or not to be, that is the question. " * 100)
+    words = (f"data.path={text}", f"data.cache_dir={tmp_path}")
+    _, objects = train(tiny_text(*words, "trainer.max_steps=10"))
+    before = objects["run"].last.read_bytes()
+    text.write_text("to be or not to be, that was the question. " * 100)
+    for call in (lambda: train(tiny_text(*words)), lambda: evaluate(objects["run"])):
+        with pytest.raises(UserError, match="is not what it was"):
+            call()
+    assert objects["run"].last.read_bytes() == before
+
+
+def test_text_that_cannot_be_read_creates_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "image.png").write_bytes(bytes(range(256)) * 20)
+    (tmp_path / "short.txt").write_text("a word")
+    for name in ("nothing.txt", "empty.txt", "image.png", "short.txt", "."):
+        assert main(["experiment=text", "data=text", f"data.path={name}", f"data.cache_dir={tmp_path}/cache"]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.startswith("error: data.") and err.count("\n") == 1 and "allowed" in err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_overrides_can_be_typed_again(tiny, tmp_path):
     """Without words, overrides.txt says how to come to the same run."""
     config = tiny("task.forget_bias=null", "+optimizer.arguments.betas=[0.9,0.98]")
@@ -308,3 +354,13 @@ def test_wandb_offline(tiny, tmp_path, monkeypatch):
     assert list((tmp_path / "cwd").iterdir()) == []
     _, without = train(tiny(f"root={tmp_path}/csv"))
     assert differences(without["run"], objects["run"]) == []
+
+
+def test_samples_in_wandb_offline(tiny_text, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    _, objects = train(tiny_text("logger=wandb", "callbacks.samples.enabled=true"))
+    objects["trainer"].loggers[1].experiment.finish()
+    tables = list(objects["run"].path.glob("wandb/offline-run-*/files/media/table/samples/*.table.json"))
+    assert len(tables) == 3
+    content = json.loads(tables[0].read_text())
+    assert content["columns"] == ["step", "how", "prompt", "text"] and len(content["data"]) == 8

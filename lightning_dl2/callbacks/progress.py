@@ -14,6 +14,14 @@ from lightning_dl2.cli import console
 log = logging.getLogger(__name__)
 
 
+# Not on the bar, which is to fit 80 columns, but in the log and in metrics.csv. The first two follow from the loss.
+REST = ("bpc", "perplexity", "loss_cold")
+
+
+def _joined(values: dict[str, float]) -> str:
+    return "".join(f" {key} {value:.3g}" for key, value in values.items())
+
+
 class ProgressBar(Callback):
     """Steps done and to do, loss, accuracy and the last validation.
 
@@ -54,7 +62,8 @@ class ProgressBar(Callback):
             return
         self._next = time.monotonic() + self.interval
         outputs = {**outputs, "loss": outputs["loss"] * trainer.accumulate_grad_batches}  # Lightning has divided it
-        text = " ".join(f"{name} {float(value):.3g}" for name, value in outputs.items()) + self._validation
+        text = " ".join(f"{name} {float(value):.3g}" for name, value in outputs.items() if name not in REST)
+        text += self._validation
         if self.bar:
             self.bar.update(self.bar.task_ids[0], completed=trainer.global_step, description=text, refresh=True)
         else:
@@ -64,8 +73,10 @@ class ProgressBar(Callback):
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or not trainer.is_global_zero:
             return
         values = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
-        self._validation = "".join(f" {key} {value:.3g}" for key, value in values.items())
-        log.info("step %d%s", trainer.global_step, self._validation)
+        self._validation = _joined(
+            {key: value for key, value in values.items() if key.removeprefix("val/") not in REST}
+        )
+        log.info("step %d%s", trainer.global_step, _joined(values))
 
     def say(self, text: str) -> None:
         """A line above the bar, and in the log."""

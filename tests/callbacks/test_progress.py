@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from lightning_dl2.callbacks import ProgressBar, progress
-from tests.small import small_data, small_task, small_trainer
+from tests.small import small_data, small_task, small_text, small_trainer, small_writer
 
 
 def fit(bar, **options):
@@ -100,3 +100,16 @@ def test_disabled_shows_nothing_and_keeps_the_log(on_terminal, capsys, caplog, r
     out, err = capsys.readouterr()
     assert out == "" and "step" not in err and not (screen and screen.getvalue())
     assert "step 3 loss" in caplog.text and "step 4 val/loss" in caplog.text
+
+
+def test_a_text_fits_beside_the_bar(book, capsys, caplog):
+    """Of a loss in three units one is shown; the log has all."""
+    caplog.set_level(logging.INFO, "lightning_dl2")
+    data, bar = small_text(book), ProgressBar(True)
+    bar.interval = 0.0
+    small_trainer(callbacks=[bar], val_check_interval=3, check_val_every_n_epoch=None).fit(small_writer(data), data)
+    shown = [line for line in capsys.readouterr().err.splitlines() if line.startswith("step 5")]
+    assert [name for name in shown[0].split() if name[0].isalpha()] == [
+        "step", "loss", "accuracy", "val/loss", "val/accuracy",
+    ]  # fmt: skip
+    assert "val/bpc" in caplog.text and "val/loss_cold" in caplog.text
