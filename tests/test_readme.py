@@ -7,20 +7,27 @@ from pathlib import Path
 import pytest
 
 from lightning_dl2 import compose
+from lightning_dl2.generate import parse
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"^    python -m lightning_dl2\.train (.*)$", README, re.MULTILINE)
+WRITES = re.findall(r"^    python -m lightning_dl2\.generate (.*)$", README, re.MULTILINE)
 PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
 def test_there_is_something_to_test():
-    assert len(COMMANDS) >= 5 and len(PYTHON) == 2
+    assert len(COMMANDS) >= 5 and len(WRITES) >= 3 and len(PYTHON) == 3
 
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_compose(line):
     compose(*(word for word in shlex.split(line, comments=True) if not word.startswith("--") and word != "job"))
+
+
+@pytest.mark.parametrize("line", WRITES)
+def test_generate_knows_the_words(line):
+    parse([word for word in shlex.split(line) if word != "--help"] or ["run=x"]).decoding()
 
 
 def test_the_first_block_installs_and_trains_the_second_tests():
@@ -34,6 +41,7 @@ def test_the_first_block_installs_and_trains_the_second_tests():
 @pytest.mark.parametrize("code", PYTHON)
 def test_python_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     exec(compile(code, "README.md", "exec"), {})
 
 

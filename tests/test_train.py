@@ -110,8 +110,9 @@ def test_stopped_by_every_signal_and_still_equal(whole, tmp_path):
 
 def test_a_killed_text_still_equals(tmp_path, book):
     """The carried state, the averaged weights and the samples, too."""
-    words = [*TINY_TEXT, f"data.path={book}", f"data.cache_dir={book.parent}", "trainer.max_steps=240", "trainer.val_check_interval=20",
-             "callbacks.weight_averaging.enabled=true", "callbacks.samples.enabled=true"]  # fmt: skip
+    words = [*TINY_TEXT, f"data.path={book}", f"data.cache_dir={book.parent}", "trainer.max_steps=240"]
+    words += ["trainer.val_check_interval=20"]
+    words += [f"callbacks.{name}.enabled=true" for name in ("weight_averaging", "samples")]
     whole = train(compose(*words, f"root={tmp_path}/whole"))[1]["run"]
     words += [f"root={tmp_path}/runs"]
     step = 0
