@@ -20,13 +20,13 @@ The first sample appears on standard output as it is written, the others follow.
 import json
 import sys
 from dataclasses import asdict
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from lightning_dl2.cli import UserError, command, nearest
+from lightning_dl2.cli import UserError, command
 from lightning_dl2.files import write_text
+from lightning_dl2.request import WORDS, Settings, parse, read_prompts, read_stops
 from lightning_dl2.run import Run
 
 if TYPE_CHECKING:
@@ -34,52 +34,8 @@ if TYPE_CHECKING:
 
     from lightning_dl2.decoding import Generated
 
-# The command's words for what Decoding calls otherwise.
-WORDS = {"length": "max_new_tokens", "num_samples": "num_return_sequences"}
-
-
-class Settings(BaseModel):
-    """The command's keys, with their defaults; words are converted to these types."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    run: str
-    checkpoint: str = "best"
-    prompt: str | None = None
-    prompts: str | None = None
-    unknown: Literal["error", "skip", "nearest"] = "error"
-    stop: str | None = None
-    out: str | None = None
-    format: Literal["text", "jsonl"] | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    length: int = Field(200, ge=0)
-    num_samples: int = 1
-    seed: int = Field(0, ge=0)
-    do_sample: bool | None = None
-    temperature: float = 1.0
-    inverse_temperature: float | None = None
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float = 0.0
-    typical_p: float = 1.0
-    repetition_penalty: float = 1.0
-    num_beams: int = 1
-    length_penalty: float = 1.0
-
-    def decoding(self) -> dict[str, Any]:
-        """The arguments of Decoding."""
-        names = [name for name in type(self).model_fields if name in DECODING]
-        values = {WORDS.get(name, name): getattr(self, name) for name in names}
-        if self.do_sample is None:
-            values["do_sample"] = self.num_beams == 1
-        return values
-
 
 RULE = "-" * 80
-DECODING = (
-    "length num_samples seed do_sample temperature inverse_temperature top_k top_p min_p typical_p repetition_penalty"
-    " num_beams length_penalty"
-).split()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -91,8 +47,10 @@ def _main(words: list[str]) -> int:
     if "--help" in words or "-h" in words:
         print(__doc__.strip())
         return 0
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal of another encoding shows ? for what it cannot show
     settings = parse(words)
-    prompts = _read_prompts(settings)
+    prompts = read_prompts(settings)
     streams = settings.out is None and settings.format != "jsonl"
     begun: list[str] = []
 
@@ -107,7 +65,7 @@ def _main(words: list[str]) -> int:
         prompts,
         checkpoint=settings.checkpoint,
         unknown=settings.unknown,
-        stop=_stops(settings.stop),
+        stop=read_stops(settings.stop),
         device=settings.device,
         on_text=on_text if streams else None,
         **settings.decoding(),
@@ -125,61 +83,6 @@ def _main(words: list[str]) -> int:
         first = prompts[0] + vocabulary.decode(rows[0][1].tokens)
         print(text[len(first) :] if streams else text, end="")
     return 0
-
-
-def parse(words: list[str]) -> Settings:
-    """`key=value` words as Settings.
-
-    Raises:
-        UserError: names the first wrong key.
-    """
-    values: dict[str, str] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if key not in Settings.model_fields:
-            raise UserError(f"{word}: there is no key {key}; {nearest(key, list(Settings.model_fields))}")
-        if not equals:
-            raise UserError(f"{word}: is not of the form {key}=VALUE")
-        values[key] = value
-    if not values.get("run"):
-        raise UserError("run=VALUE: is missing; allowed: run=DIR, a directory that train printed")
-    if "prompt" in values and "prompts" in values:
-        raise UserError(f"prompts={values['prompts']}: prompt is given too; allowed: one of the two")
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key, says = first["loc"][0], first["msg"].removeprefix("Input should be ")
-        raise UserError(f"{key}={values[key]}: allowed: {says}") from error
-
-
-def _read_prompts(settings: Settings) -> list[str]:
-    if settings.prompts is None:
-        return [settings.prompt or ""]
-    try:
-        if settings.prompts == "-":
-            lines = sys.stdin.read().splitlines()
-        else:
-            lines = Path(settings.prompts).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"prompts={settings.prompts}: cannot be read: {error}; allowed: a UTF-8 file, or -") from error
-    if not lines:
-        raise UserError(f"prompts={settings.prompts}: is empty; allowed: one prompt a line")
-    return lines
-
-
-def _stops(stop: str | None) -> tuple[str, ...]:
-    if not stop:
-        return ()
-    if not stop.startswith("["):
-        return (stop,)
-    try:
-        found = json.loads(stop)
-    except ValueError:
-        return (stop,)
-    if not all(isinstance(each, str) and each for each in found):
-        raise UserError(f"stop={stop}: allowed: a text, or a JSON list of texts")
-    return tuple(found)
 
 
 def _json_line(prompt: str, sample: "Generated", vocabulary: Any, settings: Settings) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lightning_dl2 import compose
-from lightning_dl2.generate import parse
+from lightning_dl2.request import parse
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -1,0 +1,61 @@
+"""The groups under conf/callbacks/."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from lightning_dl2.schema.base import Natural, Positive, Rate, Strict
+
+
+class Monitored(Strict):
+    monitor: Literal["val/loss", "val/loss_cold", "val/accuracy"]
+    mode: Literal["min", "max"]
+
+    @model_validator(mode="after")
+    def mode_fits_the_metric(self) -> "Monitored":
+        fits = "max" if self.monitor == "val/accuracy" else "min"
+        if self.mode != fits:
+            raise ValueError(f"mode={self.mode}: allowed with monitor={self.monitor}: {fits}")
+        return self
+
+
+class Checkpoint(Monitored):
+    every_n_steps: Positive
+
+
+class Solved(Strict):
+    enabled: bool
+    monitor: Literal["val/accuracy"]
+    threshold: float
+    times: Positive
+
+
+class EarlyStopping(Monitored):
+    enabled: bool
+    patience: Positive
+    min_delta: Annotated[float, Field(ge=0)]
+
+
+class WeightAveraging(Strict):
+    enabled: bool
+    decay: Annotated[float, Field(gt=0, lt=1)]
+    start_step: Natural
+
+
+class Samples(Strict):
+    enabled: bool
+    prompts: list[str]
+    length: Positive
+    temperatures: list[Rate]
+    num_greedy: Natural
+    greedy_length: Positive
+
+
+class Callbacks(Strict):
+    checkpoint: Checkpoint
+    solved: Solved
+    early_stopping: EarlyStopping
+    weight_averaging: WeightAveraging
+    samples: Samples
+    progress_bar: bool
+    curves: bool

@@ -1,0 +1,47 @@
+"""The groups under conf/trainer/ and conf/logger/."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from lightning_dl2.schema.base import Natural, Positive, Rate, Strict
+
+
+class Trainer(Strict):
+    accelerator: Literal["cpu", "gpu", "auto"]
+    devices: Positive | Literal["auto"]
+    num_nodes: Positive
+    strategy: Literal["auto", "ddp"]
+    precision: Literal[32, 64, "bf16-mixed", "16-mixed"]
+    max_steps: Annotated[int, Field(ge=-1)]
+    max_epochs: Annotated[int, Field(ge=-1)]
+    max_time: Annotated[str, Field(pattern=r"^\d+:\d\d:\d\d:\d\d$")] | None
+    val_check_interval: Positive
+    check_val_every_n_epoch: Positive | None
+    log_every_n_steps: Positive
+    gradient_clip_val: Rate | None
+    accumulate_grad_batches: Positive
+    limit_train_batches: Positive | None
+    limit_val_batches: Positive | None
+    limit_test_batches: Positive | None
+    overfit_batches: Natural
+    num_threads: Positive | None
+    deterministic: bool
+    profiler: Literal["simple", "advanced"] | None
+
+    @model_validator(mode="after")
+    def training_has_an_end(self) -> "Trainer":
+        if self.max_steps == 0 or self.max_epochs == 0:
+            key = "max_steps" if self.max_steps == 0 else "max_epochs"
+            raise ValueError(f"{key}=0: nothing would be trained; allowed: 1 or more, or -1 for no limit")
+        if self.max_steps < 0 and self.max_epochs < 0:
+            raise ValueError("max_steps=-1: max_epochs is -1 too; one of the two must end the training")
+        return self
+
+
+class Logger(Strict):
+    name: Literal["csv", "wandb", "tensorboard"]
+    project: Annotated[str, Field(min_length=1)]
+    entity: str | None
+    group: str | None
+    tags: list[str]
