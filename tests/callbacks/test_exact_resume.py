@@ -59,6 +59,7 @@ TEXT_VARIANTS = {
         "task.layer_norm=true",
         "task.reset_probability=0.2",
         "task.tie_weights=true",
+        "task.embedding_size=null",
     ),
     "peephole_bytes": ("task.cell=peephole", "task.weight_dropout=0.2", "data.tokens=bytes"),
     "plateau": VARIANTS["plateau"],
