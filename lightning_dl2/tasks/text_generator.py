@@ -69,7 +69,10 @@ class TextGenerator(Task):
 
     def training_step(self, batch: tuple[Tensor, Tensor, bool, bool], batch_idx: int) -> dict[str, Tensor]:
         tokens, targets, fresh, _ = batch
-        state = None if fresh or self.state is None else self._reset_some(self.state)
+        state = None
+        if not fresh and self.state is not None:
+            # A checkpoint is loaded before the module goes to its device.
+            state = self._reset_some(_each(self.state, lambda part: part.to(tokens.device)))
         logits, state = self(tokens, state)
         self.state = _each(state, Tensor.detach)
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=NOT_COUNTED)
@@ -125,7 +128,7 @@ class TextGenerator(Task):
             raise ValueError(
                 f"the checkpoint carries the state of {len(parts[0])} process(es), here are {self.trainer.world_size}"
             )
-        mine = [part[self.global_rank].to(self.device) for part in parts]
+        mine = [part[self.global_rank] for part in parts]
         self.state = mine[0] if len(mine) == 1 else tuple(mine)
 
 
