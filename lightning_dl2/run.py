@@ -35,7 +35,9 @@ def is_rank_zero() -> bool:
 def variant(config: Config) -> str:
     """`default-<hash>`, or the choices that differ, as far as a directory's name holds them, with their hash."""
     differing = choices(config)
-    words = ",".join(f"{key.rpartition('.')[2]}={typed(value)}" for key, value in differing.items())
+    # Of a path the last part, lest it leaves no room for the others; the hash knows all of it.
+    shown = {key: Path(value).name if key == "data.path" and value else value for key, value in differing.items()}
+    words = ",".join(f"{key.rpartition('.')[2]}={typed(value)}" for key, value in shown.items())
     return f"{re.sub(r'[^A-Za-z0-9=.,_-]+', '_', words)[:80] or 'default'}-{digest(differing)}"
 
 

@@ -235,3 +235,10 @@ def test_other_ranks_write_nothing(tiny, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert not claimed(tiny()).path.exists()
     assert os.environ["LOCAL_RANK"] == "1"
+
+
+def test_of_a_path_the_name_shows_the_file():
+    words = ("experiment=text", "data.path='/a/long/way/to/the book.txt'", "seed=1")
+    assert variant(compose(*words)).startswith("path=_the_book.txt_-")
+    other = compose(*words, "data.path='/b/the book.txt'")
+    assert variant(other).rpartition("-")[0] == "path=_the_book.txt_" and variant(other) != variant(compose(*words))
