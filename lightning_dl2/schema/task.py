@@ -1,64 +1,55 @@
 """The groups under conf/task/."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from lightning_dl2.schema.base import Fraction, Positive, Strict
 
 
-def _forget_bias_needs_a_bias(task: Any) -> Any:
-    if task.forget_bias is not None and not task.bias:
-        raise ValueError(f"forget_bias={task.forget_bias}: needs task.bias=true; allowed without: null")
-    return task
+class RecurrentTask(Strict):
+    """What every recurrent net has."""
 
-
-class SequenceClassifier(Strict):
-    name: Literal["sequence_classifier"]
-    cell: Literal["rnn", "lstm", "bilstm", "gru", "peephole"]
+    name: str
+    cell: str
     hidden_size: Positive
     num_layers: Positive
-    bidirectional: bool
     dropout: Fraction
-    encoding: Literal["one_hot", "embedding", "scalar"]
-    embedding_size: Positive
     bias: bool
-    output_bias: bool
     reset_after: bool
     peephole: Literal["gers", "assignment"]
     initialization: Literal["torch", "kaiming", "xavier", "orthogonal"]
     forget_bias: float | Literal["chrono"] | None
-    label_smoothing: Fraction
 
     @model_validator(mode="after")
-    def forget_bias_needs_a_bias(self) -> "SequenceClassifier":
-        return _forget_bias_needs_a_bias(self)
+    def forget_bias_needs_a_bias(self) -> "RecurrentTask":
+        if self.forget_bias is not None and not self.bias:
+            raise ValueError(f"forget_bias={self.forget_bias}: needs task.bias=true; allowed without: null")
+        return self
 
 
-class TextGenerator(Strict):
+class SequenceClassifier(RecurrentTask):
+    name: Literal["sequence_classifier"]
+    cell: Literal["rnn", "lstm", "bilstm", "gru", "peephole"]
+    bidirectional: bool
+    encoding: Literal["one_hot", "embedding", "scalar"]
+    embedding_size: Positive
+    output_bias: bool
+    label_smoothing: Fraction
+
+
+class TextGenerator(RecurrentTask):
     name: Literal["text_generator"]
     cell: Literal["rnn", "lstm", "gru", "peephole"]
-    hidden_size: Positive
-    num_layers: Positive
     embedding_size: Positive | None
     projection_size: Positive | None
     tie_weights: bool
     layer_norm: bool
     input_dropout: Fraction
-    dropout: Fraction
     output_dropout: Fraction
     locked_dropout: bool
     weight_dropout: Fraction
     reset_probability: Fraction
-    bias: bool
-    reset_after: bool
-    peephole: Literal["gers", "assignment"]
-    initialization: Literal["torch", "kaiming", "xavier", "orthogonal"]
-    forget_bias: float | Literal["chrono"] | None
-
-    @model_validator(mode="after")
-    def forget_bias_needs_a_bias(self) -> "TextGenerator":
-        return _forget_bias_needs_a_bias(self)
 
     @model_validator(mode="after")
     def tied_sizes_are_equal(self) -> "TextGenerator":
