@@ -1,0 +1,57 @@
+"""What a graph data module gives for a step: graphs, and what is asked about them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_dl2.graphs.graph import Graph
+
+
+@dataclass(eq=False, repr=False)  # not frozen, or Lightning would refuse it with precision=64
+class GraphBatch:
+    """Graphs with targets. Shapes: M nodes or graphs that are asked about.
+
+    Args:
+        graphs: one graph (or many in one), or the sampled blocks of each layer.
+        targets: int64 [M], classes; float32 [M], numbers.
+        ids: int64 [M], which node or graph of the data each target belongs to.
+        index: int64 [M], the rows of the net's output that are asked for; None: all, in order.
+        weight: what this process's mean loss counts for in the mean over the processes: M times their number, over
+            the sum of their M.
+        chunk: evaluate layer by layer, so many nodes at once; None: the graphs as they are.
+    """
+
+    graphs: Graph | list[Graph]
+    targets: Tensor
+    ids: Tensor
+    index: Tensor | None = None
+    weight: float = 1.0
+    chunk: int | None = None
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "GraphBatch":
+        """On `device`; what is evaluated in chunks leaves its graph where it is."""
+
+        def move(value: Any) -> Any:
+            return None if value is None else value.to(device, non_blocking=non_blocking)
+
+        graphs = self.graphs
+        if isinstance(graphs, list):
+            graphs = [move(block) for block in graphs]
+        elif self.chunk is None:
+            graphs = move(graphs)
+        return replace(self, graphs=graphs, targets=move(self.targets), ids=move(self.ids), index=move(self.index))
+
+    def pin_memory(self) -> "GraphBatch":
+        """In memory that a GPU reads without waiting."""
+        graphs = self.graphs
+        if isinstance(graphs, list):
+            graphs = [block.pin_memory() for block in graphs]
+        elif self.chunk is None:
+            graphs = graphs.pin_memory()
+        index = None if self.index is None else self.index.pin_memory()
+        return replace(self, graphs=graphs, targets=self.targets.pin_memory(), ids=self.ids.pin_memory(), index=index)
+
+    def __len__(self) -> int:
+        return len(self.targets)

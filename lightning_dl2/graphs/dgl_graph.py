@@ -1,0 +1,65 @@
+"""Graphs to and from DGL's, without copies of tensors."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from lightning_dl2.graphs.import_dgl import load_dgl, why_no_dgl
+
+if TYPE_CHECKING:
+    from lightning_dl2.graphs.graph import Graph
+
+
+def to_dgl(graph: "Graph", features: bool = False):
+    """A DGLGraph, or a DGL block, of the same edges in the same order, on the same memory.
+
+    Without features it is kept with the graph: it must not be changed. With them it is a new object whose frames hold
+    the same tensors; sparse features are left out, as DGL's frames hold dense ones alone.
+
+    Raises:
+        ValueError: where there is no DGL.
+    """
+    handle = graph.cached("dgl", lambda: _structure(graph))
+    if not features:
+        return handle
+    handle = handle.local_var()
+    for name, x in graph.ndata.items():
+        if isinstance(x, Tensor):
+            handle.srcdata[name] = x
+    for name, x in graph.edata.items():
+        handle.edata[name] = x
+    return handle
+
+
+def _structure(graph: "Graph"):
+    dgl = load_dgl()
+    if dgl is None:
+        raise ValueError(f"no DGLGraph can be made: {why_no_dgl()}")
+    if graph.is_block:
+        return dgl.create_block(
+            (graph.src, graph.dst), num_src_nodes=graph.num_src, num_dst_nodes=graph.num_nodes, device=graph.device
+        )
+    handle = dgl.graph((graph.src, graph.dst), num_nodes=graph.num_nodes, device=graph.device)
+    if graph.batch_size != 1:
+        handle.set_batch_num_nodes(graph.batch_num_nodes)
+        edges = torch.bincount(graph.graph_of_node[graph.dst], minlength=graph.batch_size)
+        handle.set_batch_num_edges(edges)
+    return handle
+
+
+def parts_of(g) -> dict[str, Any]:
+    """The arguments that make a Graph of a homogeneous DGLGraph or of a block with one type of edges."""
+    if len(g.etypes) != 1:
+        raise ValueError(f"the DGLGraph has the edge types {g.etypes}; a Graph holds one type")
+    src, dst = g.edges(order="eid")
+    parts = {
+        "src": src.long(),
+        "dst": dst.long(),
+        "num_nodes": g.num_dst_nodes(),
+        "ndata": dict(g.srcdata),
+        "edata": dict(g.edata),
+    }
+    if g.is_block:
+        return {**parts, "num_src": g.num_src_nodes()}
+    return {**parts, "batch_num_nodes": g.batch_num_nodes()}

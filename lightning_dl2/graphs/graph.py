@@ -1,0 +1,297 @@
+"""A graph, a batch of graphs or a sampled block as tensors, for both engines.
+
+Shapes: N (destination) nodes, S source nodes, E edges, B graphs in a batch. S = N but for a block, a sampled piece of a
+graph, whose first N sources are its destinations, as in DGL's blocks.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from lightning_dl2.graphs import dgl_graph
+from lightning_dl2.graphs.adjacency import edge_matrix, is_symmetric, normalized_values
+from lightning_dl2.graphs.sparse import SparseMatrix, compress, expand
+
+Features: TypeAlias = Tensor | SparseMatrix
+
+
+class Graph:
+    """Edges src -> dst with features on nodes and edges.
+
+    What follows from the structure (compressed rows, degrees, the normalised adjacency, DGL's handle) is made when it
+    is first asked for and shared by the copies that `using` and `replace` make. Tensors are never written to.
+
+    Args:
+        src, dst: int64 [E], the ends of each edge.
+        num_nodes: N.
+        num_src: S; given for a block alone.
+        batch_num_nodes: int64 [B], the nodes of each graph of a batch, which lie one after the other.
+        ndata: features of the source nodes by name, [S, ...].
+        edata: features of the edges by name, [E, ...].
+        full_degrees: for a block, the out-degrees [S] and in-degrees [N] in the graph that it was sampled from.
+        engine: what computes on it, "torch" or "dgl".
+        checked: False skips the checks, for those who have just made the tensors.
+
+    Raises:
+        ValueError: if the pieces do not fit together.
+    """
+
+    def __init__(
+        self,
+        src: Tensor,
+        dst: Tensor,
+        num_nodes: int,
+        *,
+        num_src: int | None = None,
+        batch_num_nodes: Tensor | None = None,
+        ndata: Mapping[str, Features] | None = None,
+        edata: Mapping[str, Tensor] | None = None,
+        full_degrees: tuple[Tensor, Tensor] | None = None,
+        engine: str = "torch",
+        checked: bool = True,
+    ) -> None:
+        self.src, self.dst = src, dst
+        self.num_nodes, self.is_block = int(num_nodes), num_src is not None
+        self.num_src = self.num_nodes if num_src is None else int(num_src)
+        if batch_num_nodes is None:
+            batch_num_nodes = torch.tensor([self.num_nodes], device=src.device)
+        self.batch_num_nodes = batch_num_nodes
+        self.ndata, self.edata = dict(ndata or {}), dict(edata or {})
+        self.full_degrees, self.engine = full_degrees, engine
+        self.has_added_self_loops = False  # one for each destination and no other: see with_self_loops
+        self._cache: dict[str, Any] = {}
+        if checked:
+            self._check()
+
+    def _check(self) -> None:
+        for name, ends, limit in (("src", self.src, self.num_src), ("dst", self.dst, self.num_nodes)):
+            if ends.dtype != torch.int64 or ends.ndim != 1:
+                raise ValueError(f"{name} is {ends.dtype} {list(ends.shape)}; expected int64 [E]")
+            if len(ends) and not 0 <= int(ends.min()) <= int(ends.max()) < limit:
+                raise ValueError(f"{name} holds node {int(ends.min())} to {int(ends.max())} of {limit} nodes")
+        if len(self.src) != len(self.dst):
+            raise ValueError(f"src has {len(self.src)} edges, dst {len(self.dst)}")
+        if self.num_src < self.num_nodes:
+            raise ValueError(f"a block of {self.num_nodes} destinations has {self.num_src} sources; the first are they")
+        if int(self.batch_num_nodes.sum()) != self.num_nodes:
+            raise ValueError(f"batch_num_nodes add up to {int(self.batch_num_nodes.sum())}, not {self.num_nodes} nodes")
+        if self.full_degrees is not None:
+            lengths = tuple(map(len, self.full_degrees))
+            if lengths != (self.num_src, self.num_nodes):
+                raise ValueError(f"full_degrees are {lengths} numbers; expected {(self.num_src, self.num_nodes)}")
+        _check_rows("ndata", self.ndata, self.num_src)
+        _check_rows("edata", self.edata, self.num_edges)
+
+    def __repr__(self) -> str:
+        sources = f", {self.num_src} sources" if self.is_block else ""
+        batch = f", {self.batch_size} graphs" if self.batch_size != 1 else ""
+        data = f"ndata={list(self.ndata)}, edata={list(self.edata)}"
+        return f"Graph({self.num_nodes} nodes{sources}, {self.num_edges} edges{batch}, {data}, {self.engine})"
+
+    @property
+    def num_edges(self) -> int:
+        return len(self.src)
+
+    @property
+    def batch_size(self) -> int:
+        return len(self.batch_num_nodes)
+
+    @property
+    def device(self) -> torch.device:
+        return self.src.device
+
+    # Structure, computed once.
+
+    def cached(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` returns, kept under `name` for this graph and its cheap copies. It may depend on nothing else."""
+        if name not in self._cache:
+            self._cache[name] = make()
+        return self._cache[name]
+
+    def in_csr(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The edges by destination, then source: indptr [N + 1], source [E] and edge number [E]."""
+        return self.cached("in_csr", lambda: _by_row(self.dst, self.src, self.num_nodes, self.num_src))
+
+    def out_csr(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The edges by source, then destination: indptr [S + 1], destination [E] and edge number [E]."""
+        return self.cached("out_csr", lambda: _by_row(self.src, self.dst, self.num_src, self.num_nodes))
+
+    @property
+    def in_degrees(self) -> Tensor:
+        """int64 [N]."""
+        return self.cached("in_degrees", lambda: torch.bincount(self.dst, minlength=self.num_nodes))
+
+    @property
+    def out_degrees(self) -> Tensor:
+        """int64 [S]."""
+        return self.cached("out_degrees", lambda: torch.bincount(self.src, minlength=self.num_src))
+
+    def segments(self) -> Tensor:
+        """int64 [B + 1]: graph b has the nodes from segments[b] to segments[b + 1]."""
+        return self.cached(
+            "segments", lambda: torch.cat([self.batch_num_nodes.new_zeros(1), self.batch_num_nodes.cumsum(0)])
+        )
+
+    @property
+    def graph_of_node(self) -> Tensor:
+        """int64 [N]."""
+        return self.cached("graph_of_node", lambda: expand(self.segments(), self.num_nodes))
+
+    def adjacency(self, dtype: torch.dtype = torch.float32) -> SparseMatrix:
+        """[N, S]: the number of edges from a source (column) to a destination (row)."""
+
+        def make() -> SparseMatrix:
+            return edge_matrix(self, torch.ones(self.num_edges, dtype=dtype, device=self.device))
+
+        return self.cached(f"adjacency {dtype}", make)
+
+    def normalized_adjacency(self, dtype: torch.dtype = torch.float32) -> SparseMatrix:
+        """[N, S]: 1 / sqrt(out-degree of the source * in-degree of the destination), summed over parallel edges.
+
+        As norm="both" of DGL's GraphConv: degrees of 0 count as 1. In a block the degrees are those of the whole graph
+        and each entry is multiplied by how many in-edges its destination has for each one that was drawn: the sum over
+        the drawn neighbours then estimates that over all without bias. Self-loops that `with_self_loops` added to a
+        block were not drawn, and are not multiplied.
+        """
+        return self.cached(f"normalized {dtype}", lambda: edge_matrix(self, normalized_values(self).to(dtype)))
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether there are as many edges i -> j as j -> i for all i and j. False for a block."""
+        return self.cached("is_symmetric", lambda: is_symmetric(self))
+
+    # Other graphs made from this one.
+
+    def with_self_loops(self) -> "Graph":
+        """With exactly one self-loop for each destination, after the other edges; zeros are their features.
+
+        The structure is made once; the result returns itself when asked again. A block's full degrees grow by one: it
+        must have been sampled from a graph without self-loops.
+        """
+        if self.has_added_self_loops:
+            return self
+        looped = self.cached("with_self_loops", self._with_self_loops)
+        # Copies share the structure that was made for the first of them, but not the features.
+        return looped.replace(ndata=self.ndata, edata=self._edata_with_loops()).using(self.engine)
+
+    def _with_self_loops(self) -> "Graph":
+        others, loops = self._others(), torch.arange(self.num_nodes, device=self.device)
+        degrees = None if self.full_degrees is None else tuple(degree + 1 for degree in self.full_degrees)
+        result = Graph(
+            torch.cat([self.src[others], loops]),
+            torch.cat([self.dst[others], loops]),
+            self.num_nodes,
+            num_src=self.num_src if self.is_block else None,
+            batch_num_nodes=self.batch_num_nodes,
+            full_degrees=degrees,
+            checked=False,
+        )
+        result.has_added_self_loops = True
+        return result
+
+    def _others(self) -> Tensor:
+        """The numbers of the edges that are no self-loops."""
+        return self.cached("others", lambda: (self.src != self.dst).nonzero().squeeze(1))
+
+    def _edata_with_loops(self) -> dict[str, Tensor]:
+        others = self._others() if self.edata else None
+        zeros = {name: x.new_zeros(self.num_nodes, *x.shape[1:]) for name, x in self.edata.items()}
+        return {name: torch.cat([x[others], zeros[name]]) for name, x in self.edata.items()}
+
+    def in_block(self, start: int, stop: int) -> tuple["Graph", Tensor, Tensor]:
+        """The block of all in-edges of the destinations from `start` to `stop`, for exact inference in pieces.
+
+        Returns: the block, without features; the node numbers of its sources, int64 [S], of which the first are its
+        destinations; the numbers of its edges, int64 [E].
+        """
+        indptr, sources, edges = self.in_csr()
+        first, last = indptr[[start, stop]].tolist()
+        src, count = sources[first:last], stop - start
+        inside = (src >= start) & (src < stop)
+        others = torch.unique(src[~inside])
+        ids = torch.cat([torch.arange(start, stop, device=self.device), others])
+        out_degrees, in_degrees = self.full_degrees or (self.out_degrees, self.in_degrees)
+        block = Graph(
+            torch.where(inside, src - start, torch.searchsorted(others, src) + count),
+            expand(indptr[start : stop + 1] - first, last - first),
+            count,
+            num_src=len(ids),
+            full_degrees=(out_degrees[ids], in_degrees[start:stop]),
+            engine=self.engine,
+            checked=False,
+        )
+        block.has_added_self_loops = self.has_added_self_loops
+        return block, ids, edges[first:last]
+
+    def using(self, engine: str) -> "Graph":
+        """A copy for another engine, "torch" or "dgl"; shares tensors and caches."""
+        if engine not in ("torch", "dgl"):
+            raise ValueError(f"engine={engine}; a graph takes torch or dgl, and resolve_engine chooses for auto")
+        return self._copy(engine=engine)
+
+    def replace(
+        self, *, ndata: Mapping[str, Features] | None = None, edata: Mapping[str, Tensor] | None = None
+    ) -> "Graph":
+        """A copy with other features; None leaves them as they are. Shares tensors and caches."""
+        changes = {}
+        if ndata is not None:
+            changes["ndata"] = dict(ndata)
+            _check_rows("ndata", ndata, self.num_src)
+        if edata is not None:
+            changes["edata"] = dict(edata)
+            _check_rows("edata", edata, self.num_edges)
+        return self._copy(**changes)
+
+    def _copy(self, **changes: Any) -> "Graph":
+        copy = object.__new__(Graph)
+        copy.__dict__.update(self.__dict__, **changes)
+        return copy
+
+    # Devices, pickling, DGL.
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Graph":
+        """Itself if it is there already."""
+        device = torch.device(device)
+        if device.type == self.device.type and device.index in (None, self.device.index):
+            return self
+        return self._map(lambda x: x.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Graph":
+        return self._map(lambda x: x.pin_memory())
+
+    def _map(self, function: Callable[[Features], Features]) -> "Graph":
+        """A graph with `function` of each tensor and empty caches."""
+        return self._copy(
+            src=function(self.src),
+            dst=function(self.dst),
+            batch_num_nodes=function(self.batch_num_nodes),
+            ndata={name: function(x) for name, x in self.ndata.items()},
+            edata={name: function(x) for name, x in self.edata.items()},
+            full_degrees=None if self.full_degrees is None else tuple(map(function, self.full_degrees)),
+            _cache={},
+        )
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_cache": {}}
+
+    def to_dgl(self, features: bool = False):
+        """The DGLGraph, or DGL's block: see dgl_graph.to_dgl."""
+        return dgl_graph.to_dgl(self, features)
+
+    @classmethod
+    def from_dgl(cls, g) -> "Graph":
+        """Of a homogeneous DGLGraph or block: see dgl_graph.from_dgl."""
+        return cls(**dgl_graph.parts_of(g))
+
+
+def _by_row(rows: Tensor, cols: Tensor, num_rows: int, num_cols: int) -> tuple[Tensor, Tensor, Tensor]:
+    edges = torch.argsort(rows * num_cols + cols, stable=True)
+    return compress(rows, num_rows), cols.index_select(0, edges), edges
+
+
+def _check_rows(kind: str, data: Mapping[str, Features], rows: int) -> None:
+    for name, x in data.items():
+        if x.shape[0] != rows:
+            raise ValueError(f"{kind}[{name!r}] has {x.shape[0]} rows; expected {rows}")

@@ -1,0 +1,106 @@
+"""The one place that imports DGL: whether it is there, and what it needs to start.
+
+DGL 2.1 runs on every torch that this package takes, once three things are settled before its import. None of them
+touches what the package uses of it: graphs, `dgl.ops`, samplers, `dgl.nn`.
+- GraphBolt, its sampling library, is compiled for torch 2.0 to 2.2 alone and stops the import elsewhere.
+- `dgl.data` imports pandas, which DGL does not declare, for three data sets.
+- Without DGLBACKEND it writes a file into the home directory, which may be read-only.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+
+class _Absent(ModuleType):
+    """Stands for a module that is not there: whoever asks for something in it learns so.
+
+    AttributeError, as ImportError breaks torch.compile, which looks through all modules.
+    """
+
+    def __getattr__(self, name: str):
+        raise AttributeError(f"{self.__name__}.{name}: {self.__name__} is not there; this is a placeholder for it")
+
+
+def needs_graphbolt_stub() -> bool:
+    """Whether `import dgl` would fail for want of GraphBolt. Imports nothing."""
+    spec = importlib.util.find_spec("dgl")
+    if spec is None:
+        return False
+    folder = Path(spec.submodule_search_locations[0]) / "graphbolt"
+    if not folder.is_dir():  # DGL before 2.0
+        return False
+    version = torch.__version__.split("+")[0]
+    return not any(folder.glob(f"*graphbolt_pytorch_{version}.*")) or not _found("torchdata.datapipes")
+
+
+def _found(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # its parent is missing
+        return False
+
+
+@contextmanager
+def _pandas_or_placeholder() -> Iterator[None]:
+    """For the import alone: other libraries ask `import pandas` to know whether it is installed."""
+    if _found("pandas"):
+        yield
+        return
+    placeholder = _Absent("pandas")
+    sys.modules["pandas"] = placeholder
+    try:
+        yield
+    finally:
+        if sys.modules.get("pandas") is placeholder:
+            del sys.modules["pandas"]
+
+
+@cache
+def _load() -> tuple[ModuleType | None, str]:
+    """DGL or None, and why not."""
+    if "dgl" not in sys.modules and importlib.util.find_spec("dgl") is None:
+        wheels = "" if sys.version_info < (3, 13) else " (there is no wheel for Python 3.13 or newer)"
+        return None, f"dgl is not installed{wheels}"
+    os.environ.setdefault("DGLBACKEND", "pytorch")
+    if "dgl" not in sys.modules and needs_graphbolt_stub():
+        sys.modules["dgl.graphbolt"] = _Absent("dgl.graphbolt")
+    try:
+        with _pandas_or_placeholder():
+            dgl = importlib.import_module("dgl")
+        # It brings an OpenMP of its own, which knows nothing of torch.set_num_threads.
+        dgl.utils.set_num_threads(torch.get_num_threads())
+        return dgl, ""
+    except (ImportError, OSError, AttributeError, RuntimeError) as error:  # a wheel for another system or torch
+        sys.modules.pop("dgl.graphbolt", None)
+        return None, f"dgl is installed but cannot be loaded ({type(error).__name__}: {str(error).splitlines()[0]})"
+
+
+def load_dgl() -> ModuleType | None:
+    """The dgl module, or None where it is not installed or cannot be loaded."""
+    return _load()[0]
+
+
+def dgl_available() -> bool:
+    return load_dgl() is not None
+
+
+def why_no_dgl() -> str:
+    """One clause for messages; empty where DGL is available."""
+    return _load()[1]
+
+
+@cache
+def dgl_has_cuda() -> bool:
+    """Whether this DGL was compiled for CUDA and sees a GPU. PyPI has wheels for CPU alone."""
+    dgl = load_dgl()
+    # Asking for a graph on a GPU would raise from C++; this only looks.
+    return dgl is not None and bool(dgl._ffi.ndarray.context("cuda", 0).exist)

@@ -1,0 +1,111 @@
+"""The four operations of which the graph convolutions here are made, and `gather`; each with two engines.
+
+The gated convolution has steps of its own, in `gated`.
+
+Shapes: N (destination) nodes, S source nodes, E edges, B graphs in a batch; `...` are feature dimensions.
+
+The engines agree in value and gradient. Operands of two dtypes are computed in the wider one. Sums of float16 and
+bfloat16 are taken in float32, and the result has the operands' dtype again, so that autocast needs no care in a
+convolution. A maximum's gradient goes to the first edge (or node) that has it. They differ in one thing: DGL's maximum
+passes over NaN.
+"""
+
+from functools import reduce as fold
+
+import torch
+from torch import Tensor
+
+from lightning_dl2.graphs import dgl_engine, torch_engine
+from lightning_dl2.graphs.graph import Graph
+
+REDUCES = ("sum", "mean", "max")
+OPS = ("add", "sub", "mul", "dot")
+
+
+def spmm(graph: Graph, x: Tensor | None, e: Tensor | None = None, *, reduce: str = "sum") -> Tensor:
+    """For each destination, the sum, mean or maximum over its in-edges of a message; 0 where there is none.
+
+    The message is x[src], or e where x is None, or x[src] * e.
+
+    Args:
+        x: [S, ...].
+        e: [E, ...]. In a product its feature dimensions and those of x are broadcast from the last one on; [E] scales
+            each edge.
+
+    Returns: [N, ...].
+    """
+    _check_choice("reduce", reduce, REDUCES)
+    if x is None and e is None:
+        raise ValueError("spmm needs x, e or both")
+    _check_rows("x", x, graph.num_src, "source nodes")
+    _check_rows("e", e, graph.num_edges, "edges")
+    if x is not None and e is not None:
+        x, e = _align(x, e)
+    (x, e), dtype = _widen(x, e)
+    return _engine(graph).spmm(graph, x, e, reduce).to(dtype)
+
+
+def sddmm(graph: Graph, op: str, x: Tensor, y: Tensor) -> Tensor:
+    """x[src] op y[dst] for each edge: x [S, ...], y [N, ...] -> [E, ...], with dimensions broadcast as in spmm.
+
+    Args:
+        op: add, sub, mul, or dot, over the last dimension, which becomes 1.
+    """
+    _check_choice("op", op, OPS)
+    _check_rows("x", x, graph.num_src, "source nodes")
+    _check_rows("y", y, graph.num_nodes, "destination nodes")
+    if op == "dot" and min(x.ndim, y.ndim) < 2:
+        raise ValueError(f"dot needs a feature dimension; x is {list(x.shape)}, y {list(y.shape)}")
+    x, y = _align(x, y)
+    (x, y), dtype = _widen(x, y)
+    return _engine(graph).sddmm(graph, op, x, y).to(dtype)
+
+
+def edge_softmax(graph: Graph, scores: Tensor) -> Tensor:
+    """[E, ...] -> [E, ...], positive and adding up to 1 over the in-edges of each destination."""
+    _check_rows("scores", scores, graph.num_edges, "edges")
+    (wide,), dtype = _widen(scores)
+    return _engine(graph).edge_softmax(graph, wide).to(dtype)
+
+
+def segment_readout(graph: Graph, x: Tensor, reduce: str = "sum") -> Tensor:
+    """The sum, mean or maximum over the nodes of each graph: [N, ...] -> [B, ...]; 0 for a graph without nodes."""
+    _check_choice("reduce", reduce, REDUCES)
+    _check_rows("x", x, graph.num_nodes, "nodes")
+    (wide,), dtype = _widen(x)
+    engine = _engine(graph) if graph.num_nodes else torch_engine
+    return engine.segment_readout(graph, wide, reduce).to(dtype)
+
+
+def gather(graph: Graph, x: Tensor) -> Tensor:
+    """x[src], [S, ...] -> [E, ...], with a faster backward pass than indexing has."""
+    _check_rows("x", x, graph.num_src, "source nodes")
+    return torch_engine.gather(graph, x)
+
+
+def _engine(graph: Graph):
+    """DGL has no kernels for graphs without edges; nothing is to be gained there either."""
+    return dgl_engine if graph.engine == "dgl" and graph.num_edges else torch_engine
+
+
+def _align(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Both with as many dimensions: ones are put in after the first, which counts nodes or edges."""
+    ndim = max(x.ndim, y.ndim)
+    return tuple(t if t.ndim == ndim else t.reshape(len(t), *(1,) * (ndim - t.ndim), *t.shape[1:]) for t in (x, y))
+
+
+def _widen(*tensors: Tensor | None) -> tuple[list[Tensor | None], torch.dtype]:
+    """The tensors in the dtype to compute in, and the dtype of the result."""
+    dtype = fold(torch.promote_types, (t.dtype for t in tensors if t is not None))
+    wide = torch.promote_types(dtype, torch.float32)
+    return [None if t is None else t.to(wide) for t in tensors], dtype
+
+
+def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r}; allowed: {', '.join(allowed)}")
+
+
+def _check_rows(name: str, x: Tensor | None, rows: int, what: str) -> None:
+    if x is not None and (x.ndim == 0 or x.shape[0] != rows):
+        raise ValueError(f"{name} is {list(x.shape)}; the graph has {rows} {what}")

@@ -1,0 +1,137 @@
+"""The primitives on torch alone: every sum is a sparse matrix times a dense one, every other step an index_select.
+
+Under torch.use_deterministic_algorithms that gives the same bits on each run, also on CUDA, where `index_add` would
+sort its index each time for it. The backward passes of sums are made of the same two steps: they have second
+derivatives.
+"""
+
+from math import prod
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from lightning_dl2.graphs.graph import Graph
+from lightning_dl2.graphs.sparse import SparseMatrix
+
+
+def spmm(graph: Graph, x: Tensor | None, e: Tensor | None, reduce: str) -> Tensor:
+    if reduce == "max":
+        messages = e if x is None else gather(graph, x) if e is None else gather(graph, x) * e
+        return _Maximum.apply(messages, graph.dst, graph.in_degrees)
+    if e is None:
+        total = times(graph.adjacency(x.dtype), x)
+    else:
+        messages = e if x is None else gather(graph, x) * e
+        total = times(edges_of(graph, "in", messages.dtype), messages)
+    return total if reduce == "sum" else _divide(total, graph.in_degrees)
+
+
+def sddmm(graph: Graph, op: str, x: Tensor, y: Tensor) -> Tensor:
+    x, y = gather(graph, x), select(y, graph, "in")
+    if op == "dot":
+        return (x * y).sum(-1, keepdim=True)
+    return {"add": torch.add, "sub": torch.sub, "mul": torch.mul}[op](x, y)
+
+
+def edge_softmax(graph: Graph, scores: Tensor) -> Tensor:
+    largest = _largest(scores.detach(), graph.dst, graph.num_nodes)  # shifts all scores alike: has no gradient
+    weights = (scores - largest.index_select(0, graph.dst)).exp()
+    edges = edges_of(graph, "in", scores.dtype)
+    return weights / select(times(edges, weights), graph, "in")
+
+
+def segment_readout(graph: Graph, x: Tensor, reduce: str) -> Tensor:
+    if reduce == "max":
+        return _Maximum.apply(x, graph.graph_of_node, graph.batch_num_nodes)
+    total = times(_nodes_of(graph, x.dtype), x)
+    return total if reduce == "sum" else _divide(total, graph.batch_num_nodes)
+
+
+def gather(graph: Graph, x: Tensor) -> Tensor:
+    return select(x, graph, "out")
+
+
+def select(x: Tensor, graph: Graph, direction: str) -> Tensor:
+    """x[src] or x[dst], [M, ...] -> [E, ...], for edges that go "out" of or "in" to the nodes of x."""
+    return _Select.apply(x, graph, direction)
+
+
+def _divide(total: Tensor, counts: Tensor) -> Tensor:
+    return total / rows_like(counts.clamp(min=1).to(total.dtype), total)
+
+
+def edges_of(graph: Graph, direction: str, dtype: torch.dtype) -> SparseMatrix:
+    """[N, E] or [S, E]: 1 where the edge (column) goes into, or out of, the node (row)."""
+    dtype = torch.promote_types(dtype, torch.float32)
+
+    def make() -> SparseMatrix:
+        indptr, _, edges = graph.in_csr() if direction == "in" else graph.out_csr()
+        ones = torch.ones(graph.num_edges, dtype=dtype, device=graph.device)
+        return SparseMatrix(indptr, edges, ones, (len(indptr) - 1, graph.num_edges))
+
+    return graph.cached(f"{direction}-edges {dtype}", make)
+
+
+def _nodes_of(graph: Graph, dtype: torch.dtype) -> SparseMatrix:
+    """[B, N]: 1 where the node (column) is of the graph (row)."""
+
+    def make() -> SparseMatrix:
+        nodes = torch.arange(graph.num_nodes, device=graph.device)
+        ones = torch.ones(graph.num_nodes, dtype=dtype, device=graph.device)
+        return SparseMatrix(graph.segments(), nodes, ones, (graph.batch_size, graph.num_nodes))
+
+    return graph.cached(f"nodes {dtype}", make)
+
+
+def times(matrix: SparseMatrix, x: Tensor) -> Tensor:
+    """[R, C] times [C, ...] -> [R, ...]."""
+    return (matrix @ x.reshape(len(x), prod(x.shape[1:]))).reshape(matrix.shape[0], *x.shape[1:])
+
+
+class _Select(Function):
+    @staticmethod
+    def forward(ctx, x, graph, direction):
+        ctx.graph, ctx.direction = graph, direction
+        return x.index_select(0, graph.dst if direction == "in" else graph.src)
+
+    @staticmethod
+    def backward(ctx, grad):
+        owners = edges_of(ctx.graph, ctx.direction, grad.dtype)  # made here: inference needs none
+        return times(owners, grad).to(grad.dtype), None, None
+
+
+class _Maximum(Function):
+    """The largest of the rows x, [E, ...], that `owner`, int64 [E], puts together -> [M, ...]; 0 where there is none.
+
+    `counts`, int64 [M], says how many there are. The gradient goes to the first row that has it, as in DGL.
+    """
+
+    @staticmethod
+    def forward(ctx, x, owner, counts):
+        largest = _largest(x, owner, len(counts))
+        # Row numbers as floats, for which torch has a faster kernel: float32 counts to 2^24 without gaps.
+        dtype = torch.float32 if len(x) < 2**24 else torch.float64
+        rows = torch.arange(len(x), device=x.device, dtype=dtype)
+        rows = rows_like(rows, x)
+        candidates = torch.where(x == largest.index_select(0, owner), rows, torch.inf)
+        first = candidates.new_full(largest.shape, torch.inf)
+        first = first.scatter_reduce(0, rows_like(owner, x).expand(x.shape), candidates, "amin")
+        ctx.save_for_backward(first.index_select(0, owner) == rows, owner)
+        return largest.masked_fill(rows_like(counts == 0, largest), 0)
+
+    @staticmethod
+    def backward(ctx, grad):
+        chosen, owner = ctx.saved_tensors
+        return grad.index_select(0, owner) * chosen, None, None
+
+
+def _largest(x: Tensor, owner: Tensor, num_owners: int) -> Tensor:
+    """The largest of the rows [E, ...] of each owner -> [M, ...]; -inf where there is none."""
+    least = x.new_full((num_owners, *x.shape[1:]), -torch.inf)
+    return least.scatter_reduce(0, rows_like(owner, x).expand(x.shape), x, "amax")
+
+
+def rows_like(numbers: Tensor, x: Tensor) -> Tensor:
+    """[M] as [M, 1, ...] with as many dimensions as x, [M, ...]."""
+    return numbers.view(-1, *(1,) * (x.ndim - 1))
