@@ -7,8 +7,8 @@ import copy
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from lightning_dl2.nets.dropout import dropout
 from lightning_dl2.nets.initialization import initialize_linear
 from lightning_dl2.nets.recurrent import Recurrent, State
 from lightning_dl2.nets.stepper import Step, build_step
@@ -132,5 +132,5 @@ class LanguageModel(nn.Module):
         if not (self.training and p):
             return x
         if not self.locked_dropout:
-            return F.dropout(x, p)
-        return x * F.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), p)
+            return dropout(x, p)
+        return x * dropout(x.new_ones(x.shape[0], 1, x.shape[2]), p)
