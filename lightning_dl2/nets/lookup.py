@@ -1,0 +1,58 @@
+"""Features that are rows of a table of a few types, as atoms and bonds are before the first layer.
+
+A linear map of them is one of the table, whose rows are then looked up: of 28 rows, say, instead of thousands.
+
+Shapes: T types, R rows, F features.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from lightning_dl2.graphs import SparseMatrix
+from lightning_dl2.graphs.sparse import compress
+
+
+class Lookup:
+    """The rows table[index].
+
+    Args:
+        table: [T, F].
+        index: int64 [R].
+    """
+
+    def __init__(self, table: Tensor, index: Tensor) -> None:
+        self.table, self.index = table, index
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.index), self.table.shape[1]
+
+    def to_dense(self) -> Tensor:
+        """[R, F]."""
+        return _Rows.apply(self.table, self)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """What `function`, which maps each row by itself, makes of the rows -> [R, ...]."""
+        return _Rows.apply(function(self.table), self)
+
+    @cached_property
+    def rows_of_type(self) -> SparseMatrix:
+        """[T, R], a 1 where the row is of the type: sums up gradients."""
+        num_types, ones = len(self.table), torch.ones(len(self.index), device=self.index.device)
+        order = torch.argsort(self.index, stable=True)
+        return SparseMatrix(compress(self.index, num_types), order, ones, (num_types, len(self.index)))
+
+
+class _Rows(Function):
+    @staticmethod
+    def forward(ctx, table, lookup):
+        ctx.lookup = lookup
+        return table.index_select(0, lookup.index)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return (ctx.lookup.rows_of_type @ grad).to(grad.dtype), None

@@ -1,0 +1,63 @@
+"""What comes after the convolutions: one vector for a whole graph from those of its nodes, and the output layer.
+
+Shapes: N nodes of all graphs of the batch, B graphs, F feats.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lightning_dl2.graphs import Graph, segment_readout
+
+READOUTS = ("sum", "mean", "max", "attention")
+OUTPUT_LAYERS = ("none", "linear", "mlp")
+
+
+class Readout(nn.Module):
+    """Features [N, F] -> [B, F]; a graph without nodes gives zeros.
+
+    Args:
+        kind: `sum`, `mean`, `max`, or `attention`, the mean weighted by softmax_v(w . h_v + b) over the nodes v of
+            the graph (after Li et al. 2016; DGL's GlobalAttentionPooling).
+
+    Raises:
+        ValueError: another `kind`.
+    """
+
+    def __init__(self, kind: str, feats: int):
+        super().__init__()
+        if kind not in READOUTS:
+            raise ValueError(f"readout is {kind!r}; it must be one of {', '.join(READOUTS)}")
+        self.kind = kind
+        if kind == "attention":
+            # no bias: the softmax would cancel it
+            self.gate = nn.Linear(feats, 1, bias=False)
+
+    def forward(self, graph: Graph, x: Tensor) -> Tensor:
+        """Features [N, F] -> [B, F]."""
+        if self.kind != "attention":
+            return segment_readout(graph, x, self.kind)
+        score = self.gate(x)
+        highest = segment_readout(graph, score.detach(), "max")
+        weight = torch.exp(score - highest[graph.graph_of_node])
+        total = segment_readout(graph, weight, "sum")
+        return segment_readout(graph, weight * x, "sum") / torch.where(total > 0, total, 1.0)
+
+
+def build_output(output_layer: str, feats: int, num_outputs: int) -> nn.Module:
+    """`none`; `linear`; `mlp`, three linear layers F -> F/2 -> F/4 -> num_outputs (Dwivedi et al. 2020).
+
+    Raises:
+        ValueError: another name, or too few features for `mlp`.
+    """
+    if output_layer not in OUTPUT_LAYERS:
+        raise ValueError(f"output_layer is {output_layer!r}; it must be one of {', '.join(OUTPUT_LAYERS)}")
+    if output_layer == "none":
+        return nn.Identity()
+    if output_layer == "linear":
+        return nn.Linear(feats, num_outputs)
+    if feats < 4:
+        raise ValueError(f"hidden_size is {feats}; output_layer='mlp' halves it twice and needs >= 4")
+    half, quarter = feats // 2, feats // 4
+    return nn.Sequential(
+        nn.Linear(feats, half), nn.ReLU(), nn.Linear(half, quarter), nn.ReLU(), nn.Linear(quarter, num_outputs)
+    )
