@@ -5,6 +5,7 @@ The books are those of the course "Deep Learning" of the University of Amsterdam
 
 import os
 import platform
+from hashlib import sha1
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import gettempdir
@@ -68,20 +69,40 @@ def download(name: str, cache: Path) -> Path:
     if corpus is None:
         return _python_docs(cache)
     path = cache / f"{name}.txt"
-    if path.is_file() and file_digest(path) == corpus.sha256:
-        return path
-    by_hand = f"allowed: put the file there by hand as {path}, or data.path=FILE"
+    download_file(corpus.url, corpus.sha256, path, name, "data.path=FILE")
+    return path
+
+
+def download_file(url: str, expected: str, path: Path, name: str, otherwise: str) -> None:
+    """Fetches `url` as `path` unless it is there and whole.
+
+    Args:
+        url: the file's address.
+        expected: the SHA-256 of its content, or git's name for it, a SHA-1 (40 digits), where that alone is known.
+        path: where it belongs; the directory is there.
+        name: data.name, for messages; so is `otherwise`, what can be done instead.
+
+    Raises:
+        UserError: the file cannot be fetched, or what was fetched is another one.
+    """
+    kind, digest = ("git hash", _git_digest) if len(expected) == 40 else ("SHA-256", file_digest)
+    if path.is_file() and digest(path) == expected:
+        return
+    by_hand = f"allowed: put the file there by hand as {path}, or {otherwise}"
     try:
         with replacing(path) as temporary:
-            _fetch(corpus.url, temporary, name)
-            found = file_digest(temporary)
-            if found != corpus.sha256:
-                raise UserError(
-                    f"data.name={name}: {corpus.url} has the SHA-256 {found} instead of {corpus.sha256}; {by_hand}"
-                )
+            _fetch(url, temporary, name)
+            found = digest(temporary)
+            if found != expected:
+                raise UserError(f"data.name={name}: {url} has the {kind} {found} instead of {expected}; {by_hand}")
     except (OSError, HTTPException) as error:
-        raise UserError(f"data.name={name}: {corpus.url} cannot be downloaded ({error}); {by_hand}") from error
-    return path
+        raise UserError(f"data.name={name}: {url} cannot be downloaded ({error}); {by_hand}") from error
+
+
+def _git_digest(path: Path) -> str:
+    """What `git hash-object` says."""
+    content = path.read_bytes()
+    return sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def _fetch(url: str, path: Path, name: str) -> None:
