@@ -1,44 +1,42 @@
-"""Benchmarks as ratios in one run: ours beside what one would write with PyTorch alone.
+"""Benchmarks as ratios in one run: ours beside what one would write with PyTorch, PyG or DGL alone.
 
-    python scripts/benchmark.py [trainer] [cells] [text] [generate] [repeats=7] [threads=1]
+    python scripts/benchmark.py [trainer] [cells] [text] [generate] [graph] [repeats=7] [threads=1] [data=DIR]
 
     trainer   a training step of the Trainer against a bare loop: palindromes, three sizes
     cells     forward and backward of our cells against torch.nn.LSTM
     text      the same as trainer for experiment=text: characters a second
     generate  characters a second of lightning_dl2.decoding against a loop that calls torch.nn.LSTM for each character
+    graph     training steps of graph networks against the same in PyG, where it is installed, and in plain DGL: a GCN
+              on Cora (DIR/cora; left out without data=) and on a large generated graph, GatedGCN and GIN on batches of
+              molecules (DIR/zinc12k/zinc12k_rebuilt.npz; without data= made-up ones); the Trainer against a bare loop
 
-Without a kind, all of them. Both sides do the same work in the same process, in turns; the table shows the median of
-each and their ratio. On a busy machine the seconds move, the ratio hardly does.
+Without a kind, all of them. All sides do the same work in the same process, in turns; the tables show the median of
+each and of their ratios. On a busy machine the seconds move, the ratio hardly does.
 """
 
 import os
 import resource
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import pytorch_lightning as pl  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
 from lightning_dl2.cli import UserError, command, console, nearest, settings  # noqa: E402
-from lightning_dl2.data import DataModule, build_data  # noqa: E402
+from lightning_dl2.data import build_data  # noqa: E402
 from lightning_dl2.decoding import Decoding, generate  # noqa: E402
-from lightning_dl2.log import logging_to  # noqa: E402
 from lightning_dl2.nets import LanguageModel, Recurrent  # noqa: E402
-from lightning_dl2.run import Run  # noqa: E402
 from lightning_dl2.schema import Config  # noqa: E402
-from lightning_dl2.tasks import build_task  # noqa: E402
-from lightning_dl2.trainer import build_trainer, build_watch  # noqa: E402
+from scripts.benchmark_graph import benchmark_graph  # noqa: E402
+from scripts.benchmark_loops import against_bare, alternate, seconds  # noqa: E402
 
 SIZES = ((128, 20, 128), (256, 81, 256), (64, 128, 512))
 STEPS = {20: 300, 81: 8, 128: 8}  # steps a measurement, by T
@@ -49,6 +47,7 @@ TEXT_STEPS = 50  # one of them logs, as by default; one writes a checkpoint, fou
 GENERATOR_SIZES = ((1, 256), (2, 128), (2, 512))  # layers, H
 GENERATED = {1: 1000, 64: 100}  # characters of each stream, by the number of streams
 VOCABULARY_SIZE = 100  # python_docs has about as many characters
+NO_DATA = "none"
 
 
 class BareNet(torch.nn.Module):
@@ -90,77 +89,6 @@ class BareTextNet(torch.nn.Module):
         outputs, (h, c) = self.lstm(self.embedding(tokens), None if fresh else self.state)
         self.state = h.detach(), c.detach()
         return F.cross_entropy(self.output(self.dropout(outputs)).flatten(0, 1), targets.flatten())
-
-
-Bare = BareNet | BareTextNet
-
-
-def bare_loop(data: DataModule, build: Callable[[], Bare], steps: int) -> float:
-    """Seconds a step of plain PyTorch: the same batches, model, loss, clipping and optimiser."""
-    torch.use_deterministic_algorithms(False)  # the Trainer's choice, not the peer's
-    net = build()
-
-    def step(k: int) -> None:
-        loss = net.loss(*data.train_batch(k))
-        net.optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        net.optimizer.step()
-        if net.schedule is not None:
-            net.schedule.step()
-
-    step(0)
-    start = time.perf_counter()
-    for k in range(1, steps + 1):
-        step(k)
-    return (time.perf_counter() - start) / steps
-
-
-def num_parameters(net: torch.nn.Module) -> int:
-    return sum(p.numel() for p in net.parameters())
-
-
-class Clock(pl.Callback):
-    """Seconds from the end of the first step to the end of the last."""
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: object) -> None:
-        if trainer.global_step == 1:
-            self.start = time.perf_counter()
-        self.end = time.perf_counter()
-
-
-def trainer_loop(words: list[str], build: Callable[[], Bare], steps: int) -> float:
-    """Seconds a step of our Trainer with everything that a run has: logging, checkpoints, callbacks."""
-    with tempfile.TemporaryDirectory() as root:
-        config = compose(*words, f"trainer.max_steps={steps + 1}", f"root={root}")
-        run = Run.of(config)
-        with run.held(config, []), logging_to(run.log_file):
-            data = build_data(config.data, config.seed)
-            task = build_task(config.task, config.optimizer, data.spec)
-            assert num_parameters(task) == num_parameters(build())  # else the ratio would mean nothing
-            trainer = build_trainer(config, run, build_watch(config, run), 0)
-            clock = Clock()
-            trainer.callbacks.append(clock)
-            trainer.fit(task, data)
-    return (clock.end - clock.start) / steps
-
-
-def alternate(one: Callable[[], float], other: Callable[[], float], repeats: int) -> tuple[float, float, float]:
-    """Medians of both and of the ratio of neighbours, after one uncounted turn."""
-    one(), other()
-    pairs = [(one(), other()) for _ in range(repeats)]
-    return (
-        statistics.median(a for a, _ in pairs),
-        statistics.median(b for _, b in pairs),
-        statistics.median(a / b for a, b in pairs),
-    )
-
-
-def against_bare(words: list[str], build: Callable[[], Bare], steps: int, repeats: int) -> tuple[float, float, float]:
-    """Seconds a step of the Trainer and of the bare loop, and their ratio; no validation, no figures."""
-    words = [*words, "callbacks.curves=false", "trainer.val_check_interval=100000"]
-    data = build_data(compose(*words).data, 0)
-    return alternate(lambda: trainer_loop(words, build, steps), lambda: bare_loop(data, build, steps), repeats)
 
 
 def benchmark_trainer(repeats: int) -> Table:
@@ -211,12 +139,6 @@ def generate_ours(net: LanguageModel, streams: int, length: int) -> None:
     generate(net, [[]] * streams, Decoding(max_new_tokens=length, temperature=1), start_token=0)
 
 
-def seconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
 def benchmark_generate(repeats: int) -> Table:
     title = "Generating, characters/s of all streams: ours against a loop over torch.nn.LSTM"
     table = Table("(layers, H)", "streams", "ours", "naive loop", "ratio", title=title)
@@ -226,7 +148,7 @@ def benchmark_generate(repeats: int) -> Table:
         for streams, length in GENERATED.items():
             ours = partial(seconds, partial(generate_ours, net, streams, length))
             naive = partial(seconds, partial(generate_naively, net, streams, length))
-            a, b, ratio = alternate(ours, naive, repeats)
+            (a, b), (ratio,) = alternate((ours, naive), repeats)
             row = (f"{streams * length / a:.0f}", f"{streams * length / b:.0f}", f"{1 / ratio:.2f}")
             table.add_row(str((num_layers, hidden)), str(streams), *row)
     return table
@@ -253,7 +175,7 @@ def benchmark_cells(repeats: int) -> Table:
         for batch, length, hidden in SIZES:
             x = torch.randn(batch, length, hidden, requires_grad=True)
             ours, peer = Recurrent(cell, hidden, hidden, **options), torch.nn.LSTM(hidden, hidden, batch_first=True)
-            a, b, ratio = alternate(lambda n=ours, x=x: cell_step(n, x), lambda n=peer, x=x: cell_step(n, x), repeats)
+            (a, b), (ratio,) = alternate([partial(cell_step, net, x) for net in (ours, peer)], repeats)
             name = " ".join([cell, *(f"{key}={value}" for key, value in options.items())])
             table.add_row(name, str((batch, length, hidden)), f"{a * 1e3:.1f}", f"{b * 1e3:.1f}", f"{ratio:.2f}")
     return table
@@ -263,19 +185,22 @@ KINDS = {"trainer": benchmark_trainer, "cells": benchmark_cells, "text": benchma
 
 
 def run(argv: list[str]) -> int:
-    chosen = [word for word in argv if "=" not in word]
+    chosen, kinds = [word for word in argv if "=" not in word], [*KINDS, "graph"]
     for word in chosen:
-        if word not in KINDS:
-            raise UserError(f"{word}: is no benchmark; {nearest(word, list(KINDS))}")
-    values = settings([word for word in argv if "=" in word], repeats="7", threads="1")
-    for key, value in values.items():
+        if word not in kinds:
+            raise UserError(f"{word}: is no benchmark; {nearest(word, kinds)}")
+    values = settings([word for word in argv if "=" in word], repeats="7", threads="1", data=NO_DATA)
+    for key in ("repeats", "threads"):
+        value = values[key]
         if not (value.isascii() and value.isdigit() and int(value)):
             raise UserError(f"{key}={value}: allowed: a whole number of at least 1")
+    repeats, folder = int(values["repeats"]), None if values["data"] == NO_DATA else Path(values["data"]).expanduser()
     torch.set_num_threads(int(values["threads"]))
-    for kind in chosen or KINDS:
-        console().print(KINDS[kind](int(values["repeats"])))
+    for kind in chosen or kinds:
+        for shown in benchmark_graph(repeats, folder) if kind == "graph" else [KINDS[kind](repeats)]:
+            console().print(shown)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
-        console().print(f"Peak memory of this process so far, with both sides and all imports: {peak:.0f} MB")
+        console().print(f"Peak memory of this process so far, with all sides and all imports: {peak:.0f} MB")
     return 0
 
 

@@ -8,23 +8,19 @@ to 10,001 digits), cells (every cell at one length) or none for all of them. `jo
 "Solved at" is the step of the first of two validations in a row at or above the experiment's threshold.
 """
 
-import os
 import statistics
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from rich.progress import Progress  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
 from lightning_dl2.cli import UserError, command, console, nearest, settings  # noqa: E402
 from lightning_dl2.run import Run  # noqa: E402
+from scripts.study import markdown, spread, train_all  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -139,35 +135,6 @@ def commands(row: Row, root: str, threads: int) -> list[list[str]]:
     return [[*row.words, f"seed={seed}", *fixed] for seed in range(row.seeds)]
 
 
-def train_all(rows: list[Row], root: str, jobs: int, threads: int) -> None:
-    """Runs one process a job; a finished run costs its start only, and is skipped here altogether."""
-
-    def train(words: list[str]) -> tuple[list[str], int, str]:
-        line = [sys.executable, "-m", "lightning_dl2.train", *words]
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-        done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
-        return words, done.returncode, done.stderr.strip().rpartition("\n")[2]
-
-    lines = [words for row in rows for words in commands(row, root, threads)]
-    configs = [compose(*words) for words in lines]
-    missing = [words for words, config in zip(lines, configs, strict=True) if not Run.of(config).finished(config)]
-    with ThreadPoolExecutor(jobs) as pool, Progress(console=console(stderr=True)) as progress:
-        bar = progress.add_task(f"{len(missing)} of {len(lines)} runs to do", total=len(missing))
-        for future in as_completed([pool.submit(train, words) for words in missing]):
-            words, code, last = future.result()
-            if code:
-                progress.console.print(f"exit {code}: {' '.join(words)}: {last}")
-            progress.advance(bar)
-
-
-def spread(values: list[float], digits: int) -> str:
-    """Mean and standard deviation over seeds."""
-    if not values:
-        return "-"
-    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.{digits}f}{deviation}"
-
-
 def summary(row: Row, root: str, threads: int) -> list[str]:
     """The cells of one line of the table, from the results there are."""
     results = []
@@ -220,13 +187,13 @@ def _main(words: list[str]) -> int:
     if int(values["seeds"]):
         rows = [Row(r.study, r.name, r.words, min(r.seeds, int(values["seeds"])), r.public) for r in rows]
     threads = int(values["threads"])
-    train_all(rows, values["root"], int(values["jobs"]), threads)
+    train_all([words for row in rows for words in commands(row, values["root"], threads)], int(values["jobs"]), threads)
     table = Table(*HEADER)
     lines = [summary(row, values["root"], threads) for row in rows]
     for line in lines:
         table.add_row(*line)
     console(stderr=True).print(table)
-    print("\n".join(f"| {' | '.join(cells)} |" for cells in (HEADER, ("---",) * len(HEADER), *lines)))
+    print(markdown(HEADER, lines))
     return 0
 
 
