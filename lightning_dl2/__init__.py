@@ -19,10 +19,16 @@ _HOME = {
     "evaluate": "evaluate",
     "UserError": "cli",
     "generate": "generate",
+    "predict": "predict",
     "SequenceClassifier": "tasks",
     "TextGenerator": "tasks",
+    "GraphNet": "tasks",
     "SequenceDataModule": "data",
     "TextDataModule": "data",
+    "NodeDataModule": "data",
+    "GraphSetDataModule": "data",
+    "Graph": "graphs",
+    "GraphNetwork": "nets",
     "LanguageModel": "nets",
     "Recurrent": "nets",
     "RecurrentClassifier": "nets",
@@ -37,7 +43,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _Package(ModuleType):
-    """Keeps `train`, `evaluate` and `generate`, the functions, in sight when modules of these names are imported."""
+    """Keeps the functions, such as `train`, in sight when modules of these names are imported."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOME and isinstance(value, ModuleType)):

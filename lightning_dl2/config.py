@@ -6,6 +6,7 @@ The data's way: words -> Hydra composes conf/ -> plain values -> schema.Config, 
 import json
 import re
 from collections.abc import Iterable
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ NOT_IDENTITY = (
     "trainer.max_time",
     "trainer.profiler",
 )
+
+# Groups of keys that the user names.
+OPEN = ("optimizer.arguments.", "optimizer.weight_decay_of.")
 
 # Where pydantic's own words would not help, by its type of error.
 ALLOWED = {
@@ -118,9 +122,14 @@ def identity(config: Config) -> dict[str, Any]:
 
 def choices(config: Config) -> dict[str, Any]:
     """The part of `identity` that differs from the experiment's defaults; a debug preset counts as one choice."""
-    defaults = identity(compose(f"experiment={config.experiment}", f"debug={config.debug}")) | {"debug": "none"}
+    defaults = _defaults(config.experiment, config.debug) | {"debug": "none"}
     mine = identity(config)
     return {key: mine.get(key) for key in sorted(mine | defaults) if mine.get(key) != defaults.get(key)}
+
+
+@cache  # Hydra takes a fifth of a second, and conf/ stays as it is
+def _defaults(experiment: str, debug: str) -> dict[str, Any]:
+    return identity(compose(f"experiment={experiment}", f"debug={debug}"))
 
 
 def typed(value: Any) -> str:
@@ -133,7 +142,8 @@ def typed(value: Any) -> str:
 def as_typed(config: Config) -> list[str]:
     """What to type for `config`, but for where it stands, how long it trains and what it says."""
     typed_choices = {key: typed(value) for key, value in choices(config).items()}
-    new = {key for key in typed_choices if key.startswith("optimizer.arguments.")}
+    defaults = _defaults(config.experiment, config.debug)
+    new = {key for key in typed_choices if key.startswith(OPEN) and key not in defaults}
     return [f"experiment={config.experiment}", f"seed={config.seed}"] + [
         f"{'+' * (key in new)}{key}={value}" for key, value in typed_choices.items()
     ]
@@ -194,7 +204,7 @@ def _options(group: str) -> list[str]:
 
 
 def _unknown_key(key: str, overrides: tuple[str, ...]) -> str:
-    if key.startswith("optimizer.arguments."):
+    if key.startswith(OPEN):
         typed = next((word for word in overrides if word.partition("=")[0] == key), f"{key}=VALUE")
         return f"{key}: is not set yet; write +{typed}"
     typed = next((word for word in overrides if word.lstrip("+~").partition("=")[0] == key), key)

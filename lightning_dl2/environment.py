@@ -2,17 +2,19 @@
 
 import importlib.util
 import os
+import sys
 from typing import Any
 
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import typed
-from lightning_dl2.schema import Config
+from lightning_dl2.schema import Config, GraphNet
 
 
 def check(config: Config) -> None:
     """Raises UserError, one line, for what the schema cannot know to be wrong."""
     check_devices(config)
     _check_optimizer(config)
+    _check_engine(config)
     if config.logger.name == "tensorboard" and not importlib.util.find_spec("tensorboard"):
         raise UserError("logger=tensorboard: is not installed; pip install tensorboard, or logger=csv")
     if config.logger.name == "wandb":
@@ -57,6 +59,35 @@ def _check_optimizer(config: Config) -> None:
     except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
         told = f", optimizer.arguments={typed(arguments)}" if arguments else ""
         raise UserError(f"optimizer.name={name}{told}: {str(error).removeprefix(f'{name}: ')}") from error
+
+
+def _check_engine(config: Config) -> None:
+    if not isinstance(config.task, GraphNet):
+        return
+    from lightning_dl2.graphs import resolve_engine
+
+    try:
+        resolve_engine(config.task.engine, "cuda" if uses_gpu(config) else "cpu")
+    except ValueError as error:
+        raise UserError(f"task.{error}") from error
+
+
+def set_num_threads(number: int | None) -> None:
+    """Threads of torch and DGL on the CPU; None: as they decide."""
+    if number is None:
+        return
+    import torch
+
+    torch.set_num_threads(number)
+    if "dgl" in sys.modules:
+        sys.modules["dgl"].utils.set_num_threads(number)
+
+
+def seed(number: int) -> None:
+    """Seeds whatever draws initial weights."""
+    import pytorch_lightning as pl
+
+    pl.seed_everything(number, verbose=False)
 
 
 def _check_wandb() -> None:

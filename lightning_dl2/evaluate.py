@@ -25,15 +25,13 @@ def evaluate(run: str | Run, checkpoint: str = "best") -> dict[str, float]:
     run = run if isinstance(run, Run) else Run.existing(run)
     config, path = run.config(), run.checkpoint(checkpoint)
 
-    import torch
-
+    from lightning_dl2 import environment
     from lightning_dl2.data import build_data
     from lightning_dl2.log import logging_to
     from lightning_dl2.tasks import load_task
     from lightning_dl2.trainer import build_evaluator
 
-    if config.trainer.num_threads:
-        torch.set_num_threads(config.trainer.num_threads)
+    environment.set_num_threads(config.trainer.num_threads)
     with logging_to(None):
         task = load_task(config.task.name, path, checkpoint)
         data = build_data(config.data, config.seed)

@@ -1,6 +1,6 @@
 """One training run, from the checkpoint it goes on from to its result.
 
-The data's way: data module -> its spec -> task -> Trainer -> checkpoints -> test -> result.json
+The data's way: data module and task -> Trainer -> checkpoints -> test -> result.json
 """
 
 import logging
@@ -14,17 +14,18 @@ from lightning_dl2.callbacks import Interrupted
 from lightning_dl2.data import DataModule
 from lightning_dl2.run import Run
 from lightning_dl2.schema import Config
-from lightning_dl2.tasks import Task, build_task
+from lightning_dl2.tasks import Task
 from lightning_dl2.trainer import Watch, build_trainer, build_watch
 
 log = logging.getLogger(__name__)
 
 
-def fit(config: Config, run: Run, data: DataModule) -> tuple[dict[str, Any], dict[str, Any]]:
+def fit(config: Config, run: Run, data: DataModule, task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
     """Trains, tests the best checkpoint, and writes result.json.
 
     Args:
         data: of `build_data`.
+        task: of `build_task`, with the weights to begin from.
 
     Returns:
         The result, and the objects `run`, `task`, `datamodule`, `trainer`.
@@ -33,10 +34,6 @@ def fit(config: Config, run: Run, data: DataModule) -> tuple[dict[str, Any], dic
         UserError: the data are not those that the run was begun with.
         Interrupted: a signal or the time limit stopped it; the result says so.
     """
-    if config.trainer.num_threads:
-        torch.set_num_threads(config.trainer.num_threads)
-    pl.seed_everything(config.seed, verbose=False)
-    task = build_task(config.task, config.optimizer, data.spec)
     start = run.resume_from()
     last_step = 0
     if start:

@@ -36,11 +36,16 @@ def train(config: Config, words: list[str] | None = None) -> tuple[dict[str, Any
     from lightning_dl2.data import build_data
     from lightning_dl2.fit import fit
     from lightning_dl2.log import logging_to
+    from lightning_dl2.tasks import build_task
 
     environment.check(config)
-    data = build_data(config.data, config.seed)  # before the directory: a file that is no text creates none
+    # Before the directory: a file that is no text, or a net that cannot be, creates none.
+    data = build_data(config.data, config.seed)
+    environment.set_num_threads(config.trainer.num_threads)
+    environment.seed(config.seed)
+    task = build_task(config.task, config.optimizer, data.spec)
     with run.held(config, words or as_typed(config)), logging_to(run.log_file if is_rank_zero() else None):
-        return fit(config, run, data)
+        return fit(config, run, data, task)
 
 
 def main(argv: list[str] | None = None) -> int:

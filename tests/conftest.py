@@ -52,6 +52,39 @@ TINY_TEXT = (
 )
 
 
+# Whole-graph steps, an epoch each; with data.fanouts epochs of 6 batches.
+TINY_GRAPH = (
+    "experiment=graph",
+    "data.block_model.num_nodes=90",
+    "data.block_model.num_classes=3",
+    "data.block_model.average_degree=5.0",
+    "data.block_model.num_feats=4",
+    "data.train_per_class=8",
+    "data.validation_size=30",
+    "data.batch_size=4",
+    "task.hidden_size=8",
+    "task.dropout=0.3",
+    *(word for word in TINY if word.startswith(("trainer.", "callbacks."))),
+)
+
+# 48 graphs, of which 27 are trained on: epochs of 7 batches. GIN with batch norm.
+TINY_GRAPHS = (
+    "experiment=mutag",
+    "data=minigc",
+    "data.num_graphs=48",
+    "data.min_nodes=6",
+    "data.max_nodes=9",
+    "data.num_folds=4",
+    "data.validation_fraction=0.25",
+    "data.batch_size=4",
+    "data.evaluation_batch_size=5",
+    "task.hidden_size=8",
+    "task.num_layers=2",
+    "task.dropout=0.3",
+    *(word for word in TINY if word.startswith(("trainer.", "callbacks."))),
+)
+
+
 @pytest.fixture(scope="session")
 def book(tmp_path_factory) -> Path:
     """A text of 4000 characters, with what texts have: lines, accents, one emoji."""
@@ -65,13 +98,20 @@ def book(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture
-def tiny_text(tmp_path: Path, book: Path) -> Callable[..., Config]:
-    """Like `tiny`, of experiment=text."""
+@pytest.fixture(scope="session")
+def molecules(tmp_path_factory) -> Path:
+    """A file in ZINC's form: 10 molecules to train on, 5 to validate and 7 to test on; a regression."""
+    from tests.small import write_molecules  # not above: it imports torch
+
+    return write_molecules(tmp_path_factory.mktemp("molecules") / "zinc.npz")
+
+
+def composer(tmp_path: Path, *words: str) -> Callable[..., Config]:
+    """A function of further words that composes a run under tmp_path."""
 
     def composed(*overrides: str) -> Config:
         roots = () if any(word.startswith("root=") for word in overrides) else (f"root={tmp_path / 'runs'}",)
-        return compose(*TINY_TEXT, f"data.path={book}", f"data.cache_dir={book.parent}", *roots, *overrides)
+        return compose(*words, *roots, *overrides)
 
     return composed
 
@@ -79,9 +119,22 @@ def tiny_text(tmp_path: Path, book: Path) -> Callable[..., Config]:
 @pytest.fixture
 def tiny(tmp_path: Path) -> Callable[..., Config]:
     """`tiny("seed=1", ...)`: a configuration of a run under tmp_path that trains in well under a second."""
+    return composer(tmp_path, *TINY)
 
-    def composed(*overrides: str) -> Config:
-        roots = () if any(word.startswith("root=") for word in overrides) else (f"root={tmp_path / 'runs'}",)
-        return compose(*TINY, *roots, *overrides)
 
-    return composed
+@pytest.fixture
+def tiny_text(tmp_path: Path, book: Path) -> Callable[..., Config]:
+    """Like `tiny`, of experiment=text."""
+    return composer(tmp_path, *TINY_TEXT, f"data.path={book}", f"data.cache_dir={book.parent}")
+
+
+@pytest.fixture
+def tiny_graph(tmp_path: Path) -> Callable[..., Config]:
+    """Like `tiny`, of experiment=graph: the nodes of one graph."""
+    return composer(tmp_path, *TINY_GRAPH)
+
+
+@pytest.fixture
+def tiny_graphs(tmp_path: Path) -> Callable[..., Config]:
+    """Like `tiny`, of many graphs."""
+    return composer(tmp_path, *TINY_GRAPHS)

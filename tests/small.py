@@ -1,12 +1,25 @@
 """The parts by themselves, small: data, task and Trainer, without a configuration or a run directory."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from lightning_dl2 import SequenceClassifier, SequenceDataModule, TextDataModule, TextGenerator
+from lightning_dl2 import (
+    GraphNet,
+    GraphSetDataModule,
+    NodeDataModule,
+    SequenceClassifier,
+    SequenceDataModule,
+    TextDataModule,
+    TextGenerator,
+)
+
+NEEDS_DGL = pytest.mark.skipif(importlib.util.find_spec("dgl") is None, reason="dgl is not installed")
 
 
 def small_data(name: str = "decimal_palindrome", length: int = 6, batch_size: int = 8, **options: Any):
@@ -32,12 +45,79 @@ def small_writer(data: TextDataModule, seed: int = 0, **options: Any) -> TextGen
     return TextGenerator(spec=data.spec, **{"cell": "lstm", "hidden_size": 8} | options)
 
 
+def small_graph(name: str = "sbm", **options: Any) -> NodeDataModule:
+    """One graph: 90 nodes of three classes, 24 of them to train on, 30 to validate and 36 to test on."""
+    sizes = {"split": "random", "train_per_class": 8, "validation_size": 30, "batch_size": 5}
+    return NodeDataModule(name, **{"block_model": BLOCK_MODEL} | sizes | options)
+
+
+def small_graph_set(name: str = "minigc", **options: Any) -> GraphSetDataModule:
+    """Many graphs: 48 of eight classes, 27 of them to train on, 9 to validate and 12 to test on."""
+    sizes = {"num_graphs": 48, "min_nodes": 6, "max_nodes": 9, "num_folds": 4, "validation_fraction": 0.25}
+    return GraphSetDataModule(name, **sizes | {"batch_size": 8, "evaluation_batch_size": 5} | options)
+
+
+def write_molecules(path: Path, sizes: tuple[int, ...] = (10, 5, 7)) -> Path:
+    """A ZINC .npz of chains of atoms with so many molecules in each split, whose number follows from their atoms."""
+    rng, arrays = np.random.default_rng(0), {"atom_names": np.array(["C", "N", "O"])}
+    for split, size in zip(("train", "val", "test"), sizes, strict=True):
+        atoms = rng.integers(1, 6, size)
+        kinds = rng.integers(0, 3, atoms.sum())
+        bonds = np.concatenate([np.arange(count - 1) for count in atoms])
+        values = {
+            "num_nodes": atoms,
+            "num_bonds": atoms - 1,
+            "atom": kinds,
+            "src": bonds,
+            "dst": bonds + 1,
+            "bond": rng.integers(1, 4, len(bonds)),
+            "y": np.array([part.mean() for part in np.split(kinds, atoms.cumsum()[:-1])], np.float32),
+        }
+        arrays |= {
+            f"{split}_{name}": value.astype(np.float32 if name == "y" else np.uint8) for name, value in values.items()
+        }
+    np.savez(path, **arrays)
+    return path
+
+
+def write_graph(directory: Path, edges: list[tuple[int, int]], labels: str, splits: str | None = None) -> Path:
+    """A graph of one's own, nodes.csv and edges.csv: a node for each letter of `labels`, ? for an unknown one.
+
+    Its only feature is its number. `splits` has t, v or e (test) for each node.
+    """
+    names = {"t": "train", "v": "val", "e": "test", "-": ""}
+    nodes = [f"n{number},{'' if label == '?' else label},{number}" for number, label in enumerate(labels)]
+    if splits is not None:
+        nodes = [f"{row},{names[split]}" for row, split in zip(nodes, splits, strict=True)]
+    header = "id,label,x" + ("" if splits is None else ",split")
+    directory.mkdir(exist_ok=True)
+    (directory / "nodes.csv").write_text("\n".join([header, *nodes]) + "\n")
+    (directory / "edges.csv").write_text("src,dst\n" + "".join(f"n{src},n{dst}\n" for src, dst in edges))
+    return directory
+
+
+def small_graph_net(data: NodeDataModule | GraphSetDataModule, seed: int = 0, **options: Any) -> GraphNet:
+    """A GCN for nodes, a GIN for graphs."""
+    pl.seed_everything(seed, verbose=False)
+    net = {"layer": "gcn"} if data.level == "node" else {"layer": "gin", "output_layer": "linear", "input_layer": True}
+    return GraphNet(spec=data.spec, **{"hidden_size": 8} | net | options)
+
+
 def small_trainer(**options: Any) -> pl.Trainer:
     saves = any(isinstance(callback, Checkpoint) for callback in options.get("callbacks", ()))
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": saves}
     small = {"accelerator": "cpu", "logger": False, "num_sanity_val_steps": 0, "max_steps": 6}
     return pl.Trainer(**quiet | small | options)
 
+
+BLOCK_MODEL = {
+    "num_nodes": 90,
+    "num_classes": 3,
+    "average_degree": 5.0,
+    "homophily": 0.8,
+    "num_feats": 4,
+    "signal": 1.0,
+}
 
 CURRICULUM = {
     "enabled": True,

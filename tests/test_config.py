@@ -1,9 +1,12 @@
 """Words become a valid configuration, or one line that says what is wrong."""
 
+import copy
+
 import pytest
+import yaml
 
 from lightning_dl2.cli import UserError
-from lightning_dl2.config import choices, compose, conf_dir, config_hash, flatten, identity, validate
+from lightning_dl2.config import as_typed, choices, compose, conf_dir, config_hash, flatten, identity, validate
 from lightning_dl2.schema import Samples
 
 EXPERIMENTS = sorted(
@@ -49,6 +52,15 @@ WRONG = {
     "experiment=text task.cell=bilstm": ['task.cell="bilstm"', "'lstm'"],
     "experiment=text task.tie_weights=true task.projection_size=9": ["task.embedding_size=64", "9"],
     "experiment=text callbacks.weight_averaging.decay=1": ["weight_averaging.decay=1", "less than 1"],
+    "task=graph_net": ["task=graph_net", "data=decimal_palindrome: task=sequence_classifier"],
+    "data=cora": ["task=sequence_classifier", "data=cora: task=graph_net"],
+    "experiment=graph data=python_docs": ["task=graph_net", "data=python_docs: task=text_generator"],
+    "experiment=graph task=text_generator": ["task=text_generator", "data=sbm: task=graph_net"],
+    "experiment=graph data=minigc": ["task.output_layer=none", "data=minigc", "linear, mlp"],
+    "experiment=graph data.fold=1": ["data.fold=1", "there is no key data.fold", "fanouts"],
+    "experiment=csl data.fold=5": ["data.fold=5", "0 to 4"],
+    "experiment=sbm_large task.num_layers=3": ["data.fanouts=[10, 10]", "task.num_layers=3: a list of 3, or null"],
+    "experiment=graph optimizer.weight_decay_of.layers=1": ["write +optimizer.weight_decay_of.layers=1"],
     "task.hidden_size=-1": ["task.hidden_size=-1", "greater than or equal to 1"],
     "task.cell=lst": ['task.cell="lst"', "'lstm'", "'gru'"],
     "task.forget_bias=abc": ['task.forget_bias="abc"', "number", "'chrono'"],
@@ -88,6 +100,81 @@ def test_wrong_word_is_told(word):
     assert len(str(error.value).splitlines()) == 1
 
 
+# The same of single values, {experiment: {key=value: what the line says}}, without Hydra, which takes its time.
+WRONG_VALUES = {
+    "graph": {
+        "data.name=core": ['data.name="core"', "'cora'", "'karate_club'"],
+        "data.split=own": ['data.split="own"', "'public' or 'random'"],
+        "data.train_per_class=0": ["data.train_per_class=0", "greater than or equal to 1"],
+        "data.fanouts=[]": ["data.fanouts=[]", "one number a layer, or null"],
+        "data.fanouts=[10]": ["data.fanouts=[10]", "task.num_layers=2: a list of 2, or null"],
+        "data.fanouts=[10,0]": ["data.fanouts=[10, 0]", "greater than or equal to 1"],
+        "data.fanouts=10": ["data.fanouts=10", "list"],
+        "data.positional.size=3": ["data.positional.size=3", "kind=none: 0"],
+        "data.positional.size=-1": ["data.positional.size=-1", "greater than or equal to 0"],
+        "data.evaluation_chunk=0": ["data.evaluation_chunk=0", "greater than or equal to 1"],
+        "data.block_model.num_classes=1": ["data.block_model.num_classes=1", "greater than or equal to 2"],
+        "data.block_model.homophily=2": ["data.block_model.homophily=2", "less than or equal to 1"],
+        "task.layer=gnc": ['task.layer="gnc"', "'gcn'", "'mlp'"],
+        "task.output_layer=conv": ['task.output_layer="conv"', "'linear'"],
+        "task.readout=median": ['task.readout="median"', "'mean'"],
+        "task.dropout=1": ["task.dropout=1", "less than 1"],
+        "task.self_loops=maybe": ['task.self_loops="maybe"', "boolean"],
+        "task.alpha=2": ["task.alpha=2", "less than or equal to 1"],
+        "task.lambda_=0": ["task.lambda_=0", "greater than 0"],
+        "task.class_weights=equal": ['task.class_weights="equal"', "'balanced'"],
+        "task.engine=cuda": ['task.engine="cuda"', "'auto', 'dgl' or 'torch'"],
+        "task.cell=lstm": ['task.cell="lstm"', "there is no key task.cell", "layer"],
+        "optimizer.weight_decay_of={layers: -1}": ["optimizer.weight_decay_of.layers=-1", "greater than or equal to 0"],
+        "optimizer.weight_decay_of={layers: much}": ['optimizer.weight_decay_of.layers="much"', "number"],
+        "callbacks.checkpoint.monitor=val/macro_accuracy": ['monitor="val/macro_accuracy"', "'val/accuracy'"],
+    },
+    "cora": {
+        "data.positional={kind: laplacian, size: 2}": ["task.input_layer=false", "data=cora", "data.positional: true"],
+    },
+    "csl": {
+        "data.fold=-1": ["data.fold=-1", "greater than or equal to 0"],
+        "data.num_folds=2": ["data.num_folds=2", "greater than or equal to 3"],
+        "data.validation_fraction=0.0": ["data.validation_fraction=0.0", "greater than 0"],
+        "data.min_nodes=30": ["data.min_nodes=30", "at most max_nodes=20"],
+        "data.positional.size=0": ["data.positional.size=0", "kind=laplacian: 1 or more"],
+        "data.positional.kind=fourier": ['data.positional.kind="fourier"', "'laplacian'"],
+        "data.fanouts=[3]": ["data.fanouts=[3]", "there is no key data.fanouts", "num_folds"],
+        "callbacks.checkpoint={every_n_steps: 1, monitor: val/mean_absolute_error, mode: min}": [
+            "monitor=val/mean_absolute_error",
+            "data=csl",
+            "allowed: val/loss, val/accuracy",
+        ],
+    },
+    "zinc": {
+        "callbacks.checkpoint={every_n_steps: 1, monitor: val/accuracy, mode: max}": [
+            "monitor=val/accuracy",
+            "data=zinc",
+            "allowed: val/loss, val/mean_absolute_error",
+        ],
+        "callbacks.checkpoint.mode=max": ["checkpoint.mode=max", "monitor=val/mean_absolute_error: min"],
+        "callbacks.solved.enabled=true": ["monitor=val/accuracy", "data=zinc", "callbacks.solved.enabled=false"],
+    },
+}
+
+
+@pytest.mark.parametrize("experiment", WRONG_VALUES)
+def test_wrong_value_is_told(experiment):
+    plain = compose(f"experiment={experiment}").model_dump()
+    for word, parts in WRONG_VALUES[experiment].items():
+        key, _, text = word.partition("=")
+        values = copy.deepcopy(plain)
+        *groups, name = key.split(".")
+        group = values
+        for each in groups:
+            group = group[each]
+        group[name] = yaml.safe_load(text)
+        with pytest.raises(UserError) as error:
+            validate(values)
+        assert all(part in str(error.value) for part in parts), (word, str(error.value))
+        assert len(str(error.value).splitlines()) == 1
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_experiment_is_its_own_default(experiment):
     config = compose(f"experiment={experiment}")
@@ -106,6 +193,29 @@ def test_choices_are_what_differs():
     assert choices(compose("debug=fast", "data.batch_size=4")) == {"data.batch_size": 4, "debug": "fast"}
     assert choices(compose("+optimizer.arguments.eps=1e-6")) == {"optimizer.arguments.eps": 1e-6}
     assert choices(compose("optimizer=sgd")) == {"optimizer.name": "SGD"}
+    assert choices(compose("experiment=cora_gcnii", "optimizer.weight_decay_of.layers=1")) == {
+        "optimizer.weight_decay_of.layers": 1
+    }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("experiment=cora_gcnii", "optimizer.weight_decay_of.layers=0.5", "+optimizer.weight_decay_of.output=0.25"),
+        ("experiment=graph", "data.fanouts=[5,5]", "data.positional={kind:random_walk,size:4}", "task.self_loops=true"),
+        ("experiment=csl", "data=minigc", "data.path='/some where/else'", "debug=fast", "seed=3"),
+    ],
+)
+def test_choices_can_be_typed_again(words):
+    """Keys that the user named begin with +, unless the experiment has named them already."""
+    config = compose(*words)
+    assert compose(*as_typed(config)) == config
+
+
+def test_data_bring_their_own_split():
+    """So that another graph in experiment=graph is read as its source meant it."""
+    splits = {name: compose("experiment=graph", f"data={name}").data.split for name in ("sbm", "karate_club", "cora")}
+    assert splits == {"sbm": "random", "karate_club": "public", "cora": "public"}
 
 
 @pytest.mark.parametrize(
@@ -135,7 +245,8 @@ def test_every_other_key_makes_another_run():
     same |= {f"callbacks.samples.{key}" for key in Samples.model_fields}
     same |= {f"trainer.{key}" for key in ("max_steps", "max_epochs", "max_time", "profiler")}
     values = flatten(config.model_dump())
-    assert set(values) - set(identity(config)) - {"optimizer.arguments"} == same | {"seed"} | {
+    nothing = {"optimizer.arguments", "optimizer.weight_decay_of"}  # as long as the user names no keys there
+    assert set(values) - set(identity(config)) - nothing == same | {"seed"} | {
         key for key in values if key.startswith("logger.")
     }
     assert config_hash(compose("seed=1")) != config_hash(config)

@@ -9,6 +9,9 @@ import torch
 
 from lightning_dl2 import environment
 from lightning_dl2.cli import UserError
+from lightning_dl2.graphs import engines
+from lightning_dl2.train import main
+from tests.conftest import TINY_GRAPH
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 
@@ -60,6 +63,28 @@ def test_more_gpus_than_there_are(tiny, monkeypatch):
     environment.check_devices(tiny("trainer.accelerator=gpu", "trainer.devices=2", "trainer.precision=16-mixed"))
     with pytest.raises(UserError, match=r"trainer.devices=4: this machine has 2 GPU\(s\); allowed: 1 to 2"):
         environment.check_devices(tiny("trainer.accelerator=gpu", "trainer.devices=4"))
+
+
+def test_an_engine_that_is_not_to_be_had(tiny_graph, tmp_path, capsys, monkeypatch):
+    """One line with the way out; auto and torch go on. A task without graphs is not asked."""
+    monkeypatch.setattr(engines, "dgl_available", lambda: False)
+    monkeypatch.setattr(engines, "why_no_dgl", lambda: "dgl is not installed")
+    with pytest.raises(UserError, match="^task.engine=dgl: dgl is not installed; allowed: auto, torch$"):
+        environment.check(tiny_graph("task.engine=dgl"))
+    for engine in ("auto", "torch"):
+        environment.check(tiny_graph(f"task.engine={engine}"))
+    assert main([*TINY_GRAPH, "task.engine=dgl", f"root={tmp_path}/runs"]) == 2
+    assert capsys.readouterr() == ("", "error: task.engine=dgl: dgl is not installed; allowed: auto, torch\n")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_engine_without_cuda(tiny_graph, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(engines, "dgl_available", lambda: True)
+    monkeypatch.setattr(engines, "dgl_has_cuda", lambda: False)
+    with pytest.raises(UserError, match="task.engine=dgl: the installed dgl has no support for cuda; allowed: auto"):
+        environment.check(tiny_graph("trainer.accelerator=gpu", "task.engine=dgl"))
+    environment.check(tiny_graph("trainer.accelerator=gpu"))
 
 
 def test_wandb_without_a_login_is_told_at_once(tmp_path):

@@ -1,5 +1,6 @@
 """Evaluate needs the run directory alone, and repeats the training's figure to the last bit."""
 
+import importlib.util
 import shutil
 
 import pytest
@@ -11,7 +12,7 @@ from lightning_dl2.evaluate import main
 from lightning_dl2.files import sidecar
 from lightning_dl2.run import Run
 from tests.comparison import leaves
-from tests.conftest import TINY
+from tests.conftest import TINY, TINY_GRAPH, TINY_GRAPHS
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,22 @@ def test_repeats_the_figure(run):
     assert evaluate(str(run.path)) == figures(run)
     assert evaluate(run, str(run.best)) == figures(run)
     assert not [*run.path.parent.parent.glob("cwd/*")]
+
+
+def test_a_run_on_graphs_repeats_its_figure(tmp_path, monkeypatch):
+    """Sampled nodes evaluated in chunks; graphs with batch norm. Baselines included, seen from elsewhere."""
+    (tmp_path / "cwd").mkdir()
+    sampled = () if importlib.util.find_spec("dgl") is None else ("data.fanouts=[3,3]",)
+    for words in (
+        (*TINY_GRAPH, *sampled, "data.evaluation_chunk=40", "task.layer=sage"),
+        (*TINY_GRAPHS, "task.layer=gatedgcn", "data.positional={kind:laplacian,size:3}"),
+    ):
+        _, objects = train(compose(*words, f"root={tmp_path}/runs", "trainer.max_steps=10"))
+        expected = figures(objects["run"])
+        assert len(expected) == 5
+        monkeypatch.chdir(tmp_path / "cwd")
+        assert evaluate(str(objects["run"].path)) == expected
+        monkeypatch.undo()
 
 
 def test_last_is_another_checkpoint(run):

@@ -1,5 +1,6 @@
 """One training run: what is tested, and what the result says."""
 
+import pytest
 import torch
 
 from lightning_dl2 import train
@@ -44,6 +45,21 @@ def test_every_metric_is_in_the_csv(tiny):
     assert {key: float(test[key]) for key in test if key.startswith("test/")} == {
         key: value for key, value in result["metrics"].items() if key.startswith("test/")
     }
+
+
+def test_result_of_a_regression(tiny_graphs, molecules):
+    """Its metrics and baselines have other names, and the curves know them."""
+    zinc = ("data=zinc", f"data.path={molecules}", "callbacks.checkpoint.monitor=val/mean_absolute_error")
+    result, objects = train(tiny_graphs(*zinc, "callbacks.curves=true", "task.layer=gine", "trainer.max_steps=10"))
+    baselines, metrics = {"median_baseline", "no_graph_baseline"}, {"loss", "mean_absolute_error"}
+    assert set(result["metrics"]) == {f"test/{name}" for name in baselines | metrics} | {
+        f"val/{name}" for name in metrics
+    }
+    assert (result["status"], result["steps"], result["epochs"]) == ("completed", 10, 3)  # of 3 batches of 4 molecules
+    assert {f"test/{key}": value for key, value in objects["datamodule"].baselines().items()} == pytest.approx(
+        {key: value for key, value in result["metrics"].items() if key.endswith("baseline")}
+    )
+    assert (objects["run"].path / "figures" / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_same_seed_same_result_and_another_another(tiny, tmp_path):

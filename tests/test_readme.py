@@ -7,17 +7,19 @@ from pathlib import Path
 import pytest
 
 from lightning_dl2 import compose
+from lightning_dl2.cli import settings
 from lightning_dl2.request import parse
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"^    python -m lightning_dl2\.train (.*)$", README, re.MULTILINE)
 WRITES = re.findall(r"^    python -m lightning_dl2\.generate (.*)$", README, re.MULTILINE)
+PREDICTS = re.findall(r"^    python -m lightning_dl2\.predict (.*)$", README, re.MULTILINE)
 PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
 def test_there_is_something_to_test():
-    assert len(COMMANDS) >= 5 and len(WRITES) >= 3 and len(PYTHON) == 3
+    assert len(COMMANDS) >= 5 and len(WRITES) >= 3 and len(PREDICTS) >= 2 and len(PYTHON) == 4
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -28,6 +30,11 @@ def test_commands_compose(line):
 @pytest.mark.parametrize("line", WRITES)
 def test_generate_knows_the_words(line):
     parse([word for word in shlex.split(line) if word != "--help"] or ["run=x"]).decoding()
+
+
+@pytest.mark.parametrize("line", PREDICTS)
+def test_predict_knows_the_words(line):
+    settings(shlex.split(line), run="", out="", split="test", checkpoint="best")
 
 
 def test_the_first_block_installs_and_trains_the_second_tests():

@@ -1,5 +1,6 @@
 """The same command is start, resume, requeue and no-op, in one directory, to the last bit."""
 
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -7,7 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from functools import reduce
+from operator import getitem
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,12 +19,14 @@ import torch
 from lightning_dl2 import compose, evaluate, train
 from lightning_dl2.callbacks.metrics_csv import read_rows
 from lightning_dl2.cli import UserError
+from lightning_dl2.config import validate
 from lightning_dl2.files import sidecar
 from lightning_dl2.run import Run
-from lightning_dl2.schema import TextData
+from lightning_dl2.schema import Config, SequenceData, TextData
 from lightning_dl2.train import main
 from tests.comparison import checkpoint_differences, leaves, metrics_differences
-from tests.conftest import TINY, TINY_TEXT
+from tests.conftest import TINY, TINY_GRAPH, TINY_TEXT
+from tests.small import write_graph
 from tests.test_config import EXPERIMENTS
 
 KEYS = (
@@ -177,19 +183,51 @@ def test_two_processes_on_the_cpu(tmp_path):
     )
 
 
+# Sets of graphs that are not generated; they are read and not downloaded, or the experiment is skipped.
+GRAPHS = Path(__file__).parents[1].parent / "shared/data/graphs"
+ON_DISK = {"cora": "cora", "mutag": "mutag", "proteins": "proteins", "zinc": "zinc12k/zinc12k_rebuilt.npz"}
+
+
+def small_graphs(config: Config) -> dict[str, Any]:
+    """What makes a graph experiment quick: a small generated graph or the files at hand, and a shallow net."""
+    name = config.data.name
+    if getattr(config.data, "fanouts", None) and importlib.util.find_spec("dgl") is None:
+        pytest.skip("neighbours are sampled with dgl, which is not installed")
+    changes = {"task.hidden_size": 16, "task.num_layers": min(config.task.num_layers, 4)}
+    if name == "sbm":
+        sizes = {"data.train_per_class": 20, "data.validation_size": 64, "data.block_model.num_nodes": 500}
+        return changes | sizes
+    if name in ("csl", "minigc", "pattern", "karate_club"):
+        return changes
+    path = GRAPHS / ON_DISK.get(name, name)
+    if not path.exists():
+        pytest.skip(f"the files of {name} are not at {path}")
+    return changes | {"data.path": str(path)}
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_trains(experiment, tmp_path, book):
-    words = [f"experiment={experiment}", "debug=fast", f"root={tmp_path}", "callbacks.progress_bar=false"]
-    if isinstance(compose(*words).data, TextData):  # offline, and short: windows of the experiment in streams that fit
-        words += [f"data.path={book}", f"data.cache_dir={tmp_path}", "data.batch_size=4", "task.hidden_size=32"]
+    config = compose(f"experiment={experiment}", "debug=fast", f"root={tmp_path}", "callbacks.progress_bar=false")
+    if isinstance(config.data, TextData):  # offline, and short: windows of the experiment in streams that fit
+        changes = {
+            "data.path": str(book),
+            "data.cache_dir": str(tmp_path),
+            "data.batch_size": 4,
+            "task.hidden_size": 32,
+        }
+    elif isinstance(config.data, SequenceData):
+        changes = {"data.validation_size": 64, "data.test_size": 64}
     else:
-        words += ["data.validation_size=64", "data.test_size=64"]
-    config = compose(*words)
+        changes = small_graphs(config)
+    values = config.model_dump()
+    for key, value in changes.items():
+        *groups, name = key.split(".")
+        reduce(getitem, groups, values)[name] = value
+    config = validate(values)
     result, objects = train(config)
     assert (result["status"], result["experiment"], result["steps"]) == ("completed", experiment, 4)
     assert objects["run"].path.parent.parent == tmp_path / experiment
     assert "debug=fast" in objects["run"].path.parent.name
-    assert Run.of(compose(f"experiment={experiment}", f"root={tmp_path}")).path != objects["run"].path
 
 
 def test_wrong_input_creates_nothing(tmp_path, capsys, monkeypatch):
@@ -291,6 +329,14 @@ def test_overfit_learns_its_batch(tmp_path):
     assert losses[-1] < 0.02 < losses[0]
 
 
+def test_overfit_learns_its_graphs(tiny_graphs):
+    config = tiny_graphs("debug=overfit", "data.max_nodes=7", "task.hidden_size=32", "task.dropout=0.0",
+                         "trainer.max_steps=60", "trainer.val_check_interval=60")  # fmt: skip
+    _, objects = train(config)
+    losses = [float(row["train/loss"]) for row in read_rows(objects["run"].metrics_file) if row.get("train/loss")]
+    assert losses[-1] < 0.1 < losses[0]
+
+
 def test_profile_leaves_a_table(tiny):
     _, objects = train(tiny("debug=profile", "trainer.max_steps=10"))
     assert "run_training_batch" in objects["run"].log_file.read_text()
@@ -308,6 +354,43 @@ def test_other_data_are_refused(tiny_text, tmp_path):
         with pytest.raises(UserError, match="is not what it was"):
             call()
     assert objects["run"].last.read_bytes() == before
+
+
+def test_another_graph_is_refused(tiny_graph, tmp_path):
+    """One edge more is another graph: neither gone on with nor tested on."""
+    edges, labels, splits = [(0, 1), (1, 2), (2, 3)], "abab", "ttve"
+    words = ("data=graph_csv", f"data.path={write_graph(tmp_path / 'graph', edges, labels, splits)}")
+    _, objects = train(tiny_graph(*words, "trainer.max_steps=10"))
+    before = objects["run"].last.read_bytes()
+    write_graph(tmp_path / "graph", [*edges, (0, 3)], labels, splits)
+    for call in (lambda: train(tiny_graph(*words)), lambda: evaluate(objects["run"])):
+        with pytest.raises(UserError, match="digest is not what it was"):
+            call()
+    assert objects["run"].last.read_bytes() == before
+
+
+def test_graphs_that_cannot_be_had_create_nothing(tmp_path, capsys, monkeypatch):
+    """Nor does a net that cannot be built of them. One line, and exit code 2."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    one_class = write_graph(tmp_path / "one_class", [(0, 1)], "aaa", "tve")
+    no_split = write_graph(tmp_path / "no_split", [(0, 1)], "abab")
+    for words, says in (
+        (["data=graph_csv"], "data.path=null: data.name=graph_csv needs nodes.csv and edges.csv"),
+        (["data=graph_csv", "data.path=nothing"], "data.path=nothing: there is no such directory"),
+        (["data=graph_csv", f"data.path={one_class}"], "data.name=graph_csv: everything is of one class"),
+        (["data=graph_csv", f"data.path={no_split}"], "data.split=public"),
+        (["data=cora", "data.path=empty"], "data.path=empty"),
+        (["data.train_per_class=30"], "data.train_per_class=30: class 0 has 30 nodes"),
+        (["data.block_model.average_degree=80"], "data.block_model.average_degree=80"),
+        (["task.layer=gcnii"], "task: layer='gcnii' needs input_layer=True"),
+        (["+optimizer.weight_decay_of.layer=1"], "optimizer.weight_decay_of: the net has no part layer"),
+    ):
+        assert main([*TINY_GRAPH, *words]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.startswith(f"error: {says}") and err.count("\n") == 1
+        assert "allowed" in err or "needs" in err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_text_that_cannot_be_read_creates_nothing(tmp_path, capsys, monkeypatch):

@@ -3,6 +3,7 @@
 Run as a program, this file is what the two processes do.
 """
 
+import importlib.util
 import json
 import os
 import signal
@@ -16,7 +17,18 @@ import torch
 from pytorch_lightning import Callback
 
 from lightning_dl2.callbacks import ExactResume, Interrupted, KeepCheckpoints, LengthCurriculum, Preemption
-from tests.small import CURRICULUM, small_data, small_task, small_text, small_trainer, small_writer
+from tests.small import (
+    CURRICULUM,
+    NEEDS_DGL,
+    small_data,
+    small_graph,
+    small_graph_net,
+    small_graph_set,
+    small_task,
+    small_text,
+    small_trainer,
+    small_writer,
+)
 
 SIZE = 17  # in batches of 4: 9 sequences and 8, neither equal nor even
 RULE = CURRICULUM | {"threshold": 0.05, "smoothing": 0.9}
@@ -71,12 +83,47 @@ def write(book: Path, batch_size: int, directory: Path | None = None, **options)
     return {"metrics": metrics, "weights": weights, "state": [part.tolist() for part in task.state]}
 
 
+GRAPHS = {  # to train on: 21 nodes; 28 graphs of eight classes, not all as common; the nodes of 16 graphs
+    "nodes": lambda size: (small_graph(train_per_class=7), {}),
+    "graphs": lambda size: (small_graph_set(num_graphs=50, batch_size=size), {"class_weights": "balanced"}),
+    "pattern": lambda size: (
+        small_graph_set("pattern", num_graphs=23, max_nodes=6, batch_size=size, evaluation_batch_size=2),
+        {"layer": "gatedgcn"},
+    ),
+}
+
+
+def fit_graphs(name: str, batch_size: int, **options) -> dict:
+    data, net = GRAPHS[name](batch_size)
+    task = small_graph_net(data, optimizer={"name": "SGD", "learning_rate": 0.1}, **net)
+    trainer = small_trainer(max_steps=STEPS, gradient_clip_val=0.3, check_val_every_n_epoch=1, **options)
+    trainer.fit(task, data)
+    metrics = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
+    metrics |= trainer.test(task, data, verbose=False)[0]
+    return {"weights": {name: value.tolist() for name, value in task.state_dict().items()}, "metrics": metrics}
+
+
+def fit_sampled(**options) -> tuple[list[list[int]], dict]:
+    """The nodes of each step of two epochs, and what came of it."""
+    data, seen = small_graph(train_per_class=7, batch_size=4, fanouts=[3, 3]), []
+    task = small_graph_net(data, layer="sage")
+    step = task.training_step
+    task.training_step = lambda batch, batch_idx: seen.append(batch.ids.tolist()) or step(batch, batch_idx)
+    trainer = small_trainer(max_steps=-1, max_epochs=2, **options)
+    trainer.fit(task, data)
+    (metrics,) = trainer.test(task, data, verbose=False)
+    return seen, {"weights": {name: value.tolist() for name, value in task.state_dict().items()}, "metrics": metrics}
+
+
 if __name__ == "__main__":
     out, two = Path(sys.argv[1]), {"devices": 2, "strategy": "ddp", "use_distributed_sampler": False}
     trainer, found = fit(8, **two)
     found["interrupted"] = interrupted(out, **two)
     found["text"] = write(Path(sys.argv[2]), 2, **two)
     found["resumed_text"] = write(Path(sys.argv[2]), 2, out, **two)
+    found["graphs"] = {name: fit_graphs(name, 2, **two) for name in GRAPHS}
+    if importlib.util.find_spec("dgl"):
+        found["seen"], found["sampled"] = fit_sampled(**two)
     (out / f"{trainer.global_rank}.json").write_text(json.dumps(found))
 
 
@@ -93,7 +140,7 @@ def test_all_ranks_agree(ranks):
     (first, second), _ = ranks
     for found in (first, second):  # each carries the state of its own streams
         assert found["text"].pop("state") == found["resumed_text"].pop("state")
-    assert first == second
+    assert {**first, "seen": None} == {**second, "seen": None}
 
 
 def test_two_ranks_are_one_process_with_the_doubled_batch(ranks):
@@ -121,6 +168,30 @@ def test_metrics_are_those_of_every_sequence_once(ranks):
     assert set(found["metrics"]) > {"val/loss", "val/accuracy", "test/loss", "test/accuracy"}
     assert found["metrics"] == pytest.approx(one["metrics"], rel=1e-4)
     assert found["metrics"]["test/accuracy"] * SIZE == pytest.approx(round(found["metrics"]["test/accuracy"] * SIZE))
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_two_ranks_learn_graphs_as_one_process_with_the_doubled_batch(ranks, name):
+    """Weights and metrics: each item is counted once, however unevenly the ranks share them out."""
+    ((found, _), _), one = ranks, fit_graphs(name, 4)
+    for key, value in one["weights"].items():
+        torch.testing.assert_close(torch.tensor(found["graphs"][name]["weights"][key]), torch.tensor(value), msg=key)
+    assert found["graphs"][name]["metrics"] == pytest.approx(one["metrics"], rel=1e-4)
+    assert {"val/loss", "test/accuracy", "test/macro_accuracy", "test/no_graph_baseline"} < set(one["metrics"])
+
+
+@NEEDS_DGL
+def test_two_ranks_sample_around_every_node_once_an_epoch(ranks):
+    """11 and 10 nodes in as many steps; the ranks' weights agree (above), and so do their metrics."""
+    (first, second), _ = ranks
+    nodes = small_graph(train_per_class=7).splits["train"].tolist()
+    assert [len(found["seen"]) for found in (first, second)] == [6, 6]
+    for epoch in (slice(0, 3), slice(3, 6)):
+        shares = [sum(found["seen"][epoch], []) for found in (first, second)]
+        assert sorted(shares[0] + shares[1]) == nodes
+    assert first["seen"][:3] != first["seen"][3:]
+    correct = first["sampled"]["metrics"]["test/accuracy"] * (90 - 21 - 30)
+    assert correct == pytest.approx(round(correct), abs=1e-4)
 
 
 def test_one_rank_is_signalled_and_all_stop_together(ranks):

@@ -10,10 +10,12 @@ from lightning_dl2.config import compose, flatten
 from lightning_dl2.train import main
 
 
-def test_help_names_every_key_of_the_default(capsys):
+@pytest.mark.parametrize("experiment", ["palindrome", "text", "graph", "csl"])
+def test_help_names_every_key(experiment, capsys):
     assert main(["--help"]) == 0
     words = set(capsys.readouterr().out.replace("{", " ").replace(":", " ").split())
-    missing = {key for key in flatten(compose().model_dump()) if key.rpartition(".")[2] not in words}
+    values = flatten(compose(f"experiment={experiment}").model_dump())
+    missing = {key for key in values if key.rpartition(".")[2] not in words}
     assert missing <= {"experiment", "debug"}
 
 
@@ -35,8 +37,10 @@ import json, sys
 from pathlib import Path
 from lightning_dl2 import compose, evaluate, train as _
 from lightning_dl2.train import main
+from lightning_dl2.predict import main as predict
 from lightning_dl2.run import Run
-assert main(["--help"]) == 0
+assert main(["--help"]) == predict(["--help"]) == 0
+assert predict(["run=/nowhere", "out=-"]) == main(["experiment=graph", "data.fanouts=[1]"]) == 2
 assert main(["--cfg", "job"]) == 0
 assert main(["data.batch_size=0"]) == 2
 config = compose("root={tmp_path}")

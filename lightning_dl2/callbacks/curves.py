@@ -9,6 +9,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from lightning_dl2.callbacks.metrics_csv import read_rows
 
 FUNCTIONS_OF_LOSS = ("bpc", "perplexity")  # a panel each would show the same curve again
+CROWDED = 150  # points; markers would merge into a band
 WORDS = {"train": "training", "val": "validation"}
 STYLES = {  # colours that nobody confuses, and different lines for a print in grey
     "train": {"color": "#56B4E9", "linewidth": 1},
@@ -29,6 +30,8 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
     rows = read_rows(metrics_file)
     names = [key.removeprefix("val/") for key in (rows[0] if rows else {}) if key.startswith("val/")]
     names = [name for name in names if name not in FUNCTIONS_OF_LOSS]
+    if "mean_absolute_error" in names:  # is the loss, in the unit of the target instead of nats
+        names.remove("loss")
     if not names:
         return
     figure = Figure(figsize=(4.5 * len(names), 3.5), layout="constrained")
@@ -37,9 +40,11 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
         for split, style in STYLES.items():
             points = [(int(row["step"]), float(row[key])) for row in rows if row.get(key := f"{split}/{name}")]
             if points:
-                (lines[WORDS[split]],) = axes.plot(*zip(*points, strict=True), **style)
+                crowded = {"marker": None} if len(points) > CROWDED else {}
+                (lines[WORDS[split]],) = axes.plot(*zip(*points, strict=True), **style | crowded)
         if baselines and name in baselines:
-            lines["majority baseline"] = axes.axhline(baselines[name], color="black", linestyle=":", linewidth=1)
+            kind = "median" if name == "mean_absolute_error" else "majority"
+            lines[f"{kind} baseline"] = axes.axhline(baselines[name], color="black", linestyle=":", linewidth=1)
         if name == "loss" and axes.dataLim.ymin * 10 < axes.dataLim.ymax:
             axes.set_yscale("log")  # within a decade, its labels would be unreadable
         axes.set(xlabel="optimiser step", ylabel=f"{name} (nats)" if name.startswith("loss") else name)
@@ -63,7 +68,10 @@ class Curves(Callback):
     @rank_zero_only
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         out = self.figures / "curves.png"
-        draw_curves(self.metrics_file, out, {"accuracy": pl_module.hparams["spec"]["majority_baseline"]})
+        spec = pl_module.hparams["spec"]
+        names = {"accuracy": "majority_baseline", "mean_absolute_error": "median_baseline"}
+        levels = {metric: spec[baseline] for metric, baseline in names.items() if baseline in spec}
+        draw_curves(self.metrics_file, out, levels)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger) and out.exists():
                 logger.log_image("curves", [str(out)])

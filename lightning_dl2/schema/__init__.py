@@ -10,18 +10,35 @@ from pydantic import Field, model_validator
 
 from lightning_dl2.schema.base import Strict
 from lightning_dl2.schema.callbacks import Callbacks, Samples
-from lightning_dl2.schema.data import MINIMUM_LENGTH, TEXTS, Data, SequenceData, TextData
+from lightning_dl2.schema.data import (
+    GRAPH_SETS,
+    MINIMUM_LENGTH,
+    NODE_SETS,
+    PLANETOID,
+    TEXTS,
+    Data,
+    GraphSetData,
+    NodeData,
+    SequenceData,
+    TextData,
+)
 from lightning_dl2.schema.optimizer import Optimizer, Schedule
-from lightning_dl2.schema.task import SequenceClassifier, Task, TextGenerator
+from lightning_dl2.schema.task import GraphNet, SequenceClassifier, Task, TextGenerator
 from lightning_dl2.schema.trainer import Logger, Trainer
 
 __all__ = [
+    "GRAPH_SETS",
     "MINIMUM_LENGTH",
+    "NODE_SETS",
+    "PLANETOID",
     "TEXTS",
     "Callbacks",
     "Config",
     "Data",
+    "GraphNet",
+    "GraphSetData",
     "Logger",
+    "NodeData",
     "Optimizer",
     "Samples",
     "Schedule",
@@ -32,6 +49,14 @@ __all__ = [
     "TextGenerator",
     "Trainer",
 ]
+
+
+FITTING_TASK = {
+    SequenceData: "sequence_classifier",
+    TextData: "text_generator",
+    NodeData: "graph_net",
+    GraphSetData: "graph_net",
+}
 
 
 class Config(Strict):
@@ -51,21 +76,53 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def task_fits_the_data(self) -> "Config":
-        text = isinstance(self.data, TextData)
-        if text != isinstance(self.task, TextGenerator):
-            fits = "text_generator" if text else "sequence_classifier"
+        fits = FITTING_TASK[type(self.data)]
+        if self.task.name != fits:
             raise ValueError(f"task={self.task.name}: allowed with data={self.data.name}: task={fits}")
-        if not text:
-            rules = self.callbacks.checkpoint, self.callbacks.early_stopping
-            if any(rule.monitor == "val/loss_cold" for rule in rules):
-                raise ValueError("callbacks: monitor=val/loss_cold: is of text alone; allowed: val/loss, val/accuracy")
-            if self.callbacks.samples.enabled:
-                raise ValueError("callbacks.samples.enabled=true: only a text_generator writes; allowed: false")
+        if self.callbacks.samples.enabled and not isinstance(self.task, TextGenerator):
+            raise ValueError("callbacks.samples.enabled=true: only a text_generator writes; allowed: false")
+        return self
+
+    @model_validator(mode="after")
+    def monitored_metrics_are_logged(self) -> "Config":
+        logged = ["val/loss", "val/accuracy"]
+        if isinstance(self.data, TextData):
+            logged.append("val/loss_cold")
+        if isinstance(self.data, GraphSetData) and self.data.target == "regression":
+            logged = ["val/loss", "val/mean_absolute_error"]
+        rules = self.callbacks.checkpoint, self.callbacks.early_stopping, self.callbacks.solved
+        for rule in rules:
+            if getattr(rule, "enabled", True) and rule.monitor not in logged:
+                raise ValueError(
+                    f"callbacks: monitor={rule.monitor}: data={self.data.name} logs no such metric; allowed:"
+                    f" {', '.join(logged)}" + (", or callbacks.solved.enabled=false" if rule is rules[2] else "")
+                )
+        return self
+
+    @model_validator(mode="after")
+    def graph_net_fits_the_graphs(self) -> "Config":
+        if not isinstance(self.task, GraphNet):
+            return self
+        level = self.data.level if isinstance(self.data, GraphSetData) else "node"
+        if level == "graph" and self.task.output_layer == "none":
+            raise ValueError(
+                f"task.output_layer=none: data={self.data.name} has one answer a graph; allowed: linear, mlp"
+            )
+        if self.data.name in PLANETOID and self.data.positional.size and not self.task.input_layer:
+            raise ValueError(
+                f"task.input_layer=false: data={self.data.name} has sparse features; allowed with data.positional: true"
+            )
+        fanouts = self.data.fanouts if isinstance(self.data, NodeData) else None
+        if fanouts and len(fanouts) != self.task.num_layers:
+            raise ValueError(
+                f"data.fanouts={fanouts}: allowed with task.num_layers={self.task.num_layers}: a list of"
+                f" {self.task.num_layers}, or null"
+            )
         return self
 
     @model_validator(mode="after")
     def one_rule_for_the_learning_rate(self) -> "Config":
-        if isinstance(self.data, TextData):
+        if not isinstance(self.data, SequenceData):
             return self
         rule = self.data.curriculum
         lowers = rule.enabled and (rule.full_rate_length is not None or rule.final_steps is not None)

@@ -8,7 +8,7 @@ from lightning_dl2.schema.base import Natural, Positive, Rate, Strict
 
 
 class Monitored(Strict):
-    monitor: Literal["val/loss", "val/loss_cold", "val/accuracy"]
+    monitor: Literal["val/loss", "val/loss_cold", "val/accuracy", "val/mean_absolute_error"]
     mode: Literal["min", "max"]
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lightning_dl2.schema.base import Fraction, Natural, Positive, Strict
+from lightning_dl2.schema.base import Fraction, Natural, Positive, Rate, Strict
 
 TEXTS = (
     "python_docs",
@@ -16,6 +16,9 @@ TEXTS = (
     "calculus_made_easy",
     "text",  # any file, by its path
 )
+PLANETOID = ("cora", "citeseer", "pubmed")
+NODE_SETS = ("karate_club", "sbm", *PLANETOID, "graph_csv")  # one graph; its nodes have labels
+GRAPH_SETS = ("minigc", "csl", "pattern", "mutag", "proteins", "enzymes", "nci1", "tu", "ten_fold", "zinc")
 MINIMUM_LENGTH = {"decimal_palindrome": 2, "binary_palindrome": 1, "baum_sweet": 2, "random_combinations": 2}
 
 
@@ -79,5 +82,82 @@ class TextData(Strict):
         return self
 
 
+class PositionalEncoding(Strict):
+    kind: Literal["none", "laplacian", "random_walk"]
+    size: Natural
+
+    @model_validator(mode="after")
+    def size_fits_the_kind(self) -> "PositionalEncoding":
+        if (self.kind == "none") != (self.size == 0):
+            allowed = "0" if self.kind == "none" else "1 or more"
+            raise ValueError(f"size={self.size}: allowed with kind={self.kind}: {allowed}")
+        return self
+
+
+class BlockModel(Strict):
+    """The stochastic block model that name=sbm draws."""
+
+    num_nodes: Positive
+    num_classes: Annotated[int, Field(ge=2)]
+    average_degree: Rate
+    homophily: Annotated[float, Field(ge=0, le=1)]
+    num_feats: Positive
+    signal: Annotated[float, Field(ge=0)]
+
+
+class NodeData(Strict):
+    name: Literal[NODE_SETS]
+    path: str | None
+    undirected: bool
+    split: Literal["public", "random"]
+    train_per_class: Positive
+    validation_size: Positive
+    test_size: Positive | None
+    normalize_features: bool
+    positional: PositionalEncoding
+    fanouts: list[Positive] | None
+    batch_size: Positive
+    evaluation_chunk: Positive | None
+    block_model: BlockModel
+    cache_dir: str | None
+
+    @model_validator(mode="after")
+    def fanouts_are_those_of_layers(self) -> "NodeData":
+        if self.fanouts == []:
+            raise ValueError("fanouts=[]: allowed: one number a layer, or null for the whole graph at each step")
+        return self
+
+
+class GraphSetData(Strict):
+    name: Literal[GRAPH_SETS]
+    path: str | None
+    num_folds: Annotated[int, Field(ge=3)]
+    fold: Natural
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    positional: PositionalEncoding
+    batch_size: Positive
+    evaluation_batch_size: Positive
+    num_graphs: Positive
+    min_nodes: Positive
+    max_nodes: Positive
+    cache_dir: str | None
+
+    @model_validator(mode="after")
+    def folds_and_sizes_are_possible(self) -> "GraphSetData":
+        if self.fold >= self.num_folds:
+            raise ValueError(f"fold={self.fold}: allowed: 0 to {self.num_folds - 1}")
+        if self.min_nodes > self.max_nodes:
+            raise ValueError(f"min_nodes={self.min_nodes}: allowed: at most max_nodes={self.max_nodes}")
+        return self
+
+    @property
+    def level(self) -> str:
+        return "node" if self.name == "pattern" else "graph"
+
+    @property
+    def target(self) -> str:
+        return "regression" if self.name == "zinc" else "classification"
+
+
 # The name tells which keys there are.
-Data = Annotated[SequenceData | TextData, Field(discriminator="name")]
+Data = Annotated[SequenceData | TextData | NodeData | GraphSetData, Field(discriminator="name")]

@@ -32,6 +32,7 @@ class Optimizer(Strict):
     name: str
     learning_rate: Rate
     weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay_of: dict[str, Annotated[float, Field(ge=0)]]
     arguments: dict[str, Scalar]
     schedule: Schedule
 

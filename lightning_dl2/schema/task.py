@@ -62,4 +62,29 @@ class TextGenerator(RecurrentTask):
         return self
 
 
-Task = Annotated[SequenceClassifier | TextGenerator, Field(discriminator="name")]
+class GraphNet(Strict):
+    name: Literal["graph_net"]
+    layer: Literal["gcn", "sage", "gat", "gatv2", "gin", "gine", "gatedgcn", "gcnii", "mlp"]
+    hidden_size: Positive
+    num_layers: Positive
+    heads: Positive
+    output_heads: Positive
+    activation: Literal["relu", "elu"]
+    input_dropout: Fraction
+    dropout: Fraction
+    attention_dropout: Fraction
+    residual: bool
+    norm: Literal["none", "batch", "layer"]
+    jumping_knowledge: Literal["none", "cat", "max", "sum"]
+    input_layer: bool
+    output_layer: Literal["none", "linear", "mlp"]
+    readout: Literal["mean", "sum", "max", "attention"]
+    self_loops: bool | None
+    edge_features: bool
+    alpha: Annotated[float, Field(ge=0, le=1)]
+    lambda_: Annotated[float, Field(gt=0)]
+    class_weights: Literal["none", "balanced"]
+    engine: Literal["auto", "dgl", "torch"]
+
+
+Task = Annotated[SequenceClassifier | TextGenerator | GraphNet, Field(discriminator="name")]

@@ -6,19 +6,37 @@ from typing import Any
 
 from lightning_dl2 import schema
 from lightning_dl2.cli import UserError
+from lightning_dl2.tasks.graph_net import GraphNet
+from lightning_dl2.tasks.optimization import complete, parameter_groups
 from lightning_dl2.tasks.sequence_classifier import SequenceClassifier
 from lightning_dl2.tasks.task import Task
 from lightning_dl2.tasks.text_generator import TextGenerator
 
-TASKS: dict[str, type[Task]] = {"sequence_classifier": SequenceClassifier, "text_generator": TextGenerator}
+TASKS: dict[str, type[Task]] = {
+    "sequence_classifier": SequenceClassifier,
+    "text_generator": TextGenerator,
+    "graph_net": GraphNet,
+}
 
-__all__ = ["TASKS", "SequenceClassifier", "Task", "TextGenerator", "build_task", "load_task"]
+__all__ = ["TASKS", "GraphNet", "SequenceClassifier", "Task", "TextGenerator", "build_task", "load_task"]
 
 
 def build_task(config: schema.Task, optimizer: schema.Optimizer, spec: dict[str, Any]) -> Task:
-    """The task that `config` names, for data of this `spec`."""
+    """The task that `config` names, for data of this `spec`.
+
+    Raises:
+        UserError: there is no such net, or it has no such part to optimise.
+    """
     arguments = config.model_dump(exclude={"name"})
-    return TASKS[config.name](spec=spec, optimizer=optimizer.model_dump(), **arguments)
+    try:
+        task = TASKS[config.name](spec=spec, optimizer=optimizer.model_dump(), **arguments)
+    except ValueError as error:
+        raise UserError(f"task: {error}") from error
+    try:
+        parameter_groups(task.net, complete(task.hparams["optimizer"]))
+    except ValueError as error:
+        raise UserError(f"optimizer.{error}") from error
+    return task
 
 
 def load_task(name: str, path: Path, checkpoint: str) -> Task:

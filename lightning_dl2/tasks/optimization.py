@@ -12,6 +12,7 @@ DEFAULTS: dict[str, Any] = {
     "name": "Adam",
     "learning_rate": 1e-3,
     "weight_decay": 0.0,
+    "weight_decay_of": {},
     "arguments": {},
     "schedule": {
         "name": "constant",
@@ -67,6 +68,35 @@ def optimizer_class(name: str) -> type[Optimizer]:
     return known[name]
 
 
+def parameter_groups(net: torch.nn.Module, config: dict[str, Any]) -> list[Any]:
+    """The parameters of `net`, in groups where parts of it have a weight decay of their own.
+
+    Args:
+        net: its children are the parts.
+        config: has weight_decay_of, {name of a part: weight decay}.
+
+    Raises:
+        ValueError: a part that the net does not have, or that has no parameters; two that share one.
+    """
+    decays = config["weight_decay_of"]
+    if not decays:
+        return list(net.parameters())
+    parts = {name: list(part.parameters()) for name, part in net.named_children()}
+    parts = {name: parameters for name, parameters in parts.items() if parameters}
+    if unknown := decays.keys() - parts.keys():
+        raise ValueError(
+            f"weight_decay_of: the net has no part {', '.join(sorted(unknown))}; allowed: {', '.join(parts)}"
+        )
+    special = set()
+    for name in decays:
+        if not special.isdisjoint(parts[name]):
+            raise ValueError(f"weight_decay_of: {', '.join(decays)} share parameters; allowed: one of those that do")
+        special.update(parts[name])
+    groups = [{"params": [p for p in net.parameters() if p not in special]}]
+    groups += [{"params": parts[name], "weight_decay": decay} for name, decay in decays.items()]
+    return [group for group in groups if group["params"]]
+
+
 def build_optimizer(parameters: Any, config: dict[str, Any]) -> Optimizer:
     """Builds the optimiser of `config`: name, learning_rate, weight_decay, arguments.
 
@@ -80,7 +110,7 @@ def build_optimizer(parameters: Any, config: dict[str, Any]) -> Optimizer:
     arguments = {"lr": config["learning_rate"], **config["arguments"]}
     if "weight_decay" in taken:
         arguments["weight_decay"] = config["weight_decay"]  # 0, too: AdamW's own default is another
-    elif config["weight_decay"]:
+    elif config["weight_decay"] or config["weight_decay_of"]:
         unknown = {*unknown, "weight_decay"}
     if unknown:
         raise ValueError(

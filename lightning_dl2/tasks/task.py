@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from lightning_dl2.tasks.optimization import build_optimizer, build_schedule, complete
+from lightning_dl2.tasks.optimization import build_optimizer, build_schedule, complete, parameter_groups
 
 
 class NonFiniteError(RuntimeError):
@@ -26,11 +26,12 @@ class Task(LightningModule):
     `train/<name>` every `log_every_n_steps` steps.
     """
 
+    net: torch.nn.Module
     update: dict[str, Any] | None = None  # what is to be logged of the last update
 
     def configure_optimizers(self) -> dict[str, Any]:
         config = complete(self.hparams["optimizer"] or {})
-        optimizer = build_optimizer(self.parameters(), config)
+        optimizer = build_optimizer(parameter_groups(self.net, config), config)
         scheduler = build_schedule(optimizer, config["schedule"])
         if isinstance(scheduler, ReduceLROnPlateau):
             # Stepped in on_validation_epoch_end: Lightning would skip it in a resumed epoch. Never stepped by

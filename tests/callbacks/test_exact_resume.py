@@ -1,17 +1,20 @@
 """A resumed run is the run that never stopped, to the last bit: weights, optimiser, counters, metrics."""
 
+import shutil
 from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 import torch
 
-from lightning_dl2 import train
+from lightning_dl2 import compose, train
 from lightning_dl2.callbacks import exact_resume
-from lightning_dl2.data import SequenceDataModule
+from lightning_dl2.data import NodeDataModule, SequenceDataModule
 from lightning_dl2.run import Run
 from lightning_dl2.schema import Config
 from tests.comparison import checkpoint_differences, metrics_differences
+from tests.conftest import TINY_GRAPH
+from tests.small import NEEDS_DGL
 
 VARIANTS = {
     "plain": (),
@@ -40,8 +43,10 @@ VARIANTS = {
 
 
 def trained_in_parts(tiny: Callable[..., Config], stops: tuple[int, ...], *words: str) -> Run:
+    config = tiny(*words)
     for steps in stops:
-        _, objects = train(tiny(*words, f"trainer.max_steps={steps}"))
+        trainer = config.trainer.model_copy(update={"max_steps": steps})
+        _, objects = train(config.model_copy(update={"trainer": trainer}))
     return objects["run"]
 
 
@@ -72,6 +77,33 @@ def test_resumed_text_equals_uninterrupted(tiny_text, tmp_path, words):
     test_resume_equals_uninterrupted(tiny_text, tmp_path, words)
     checkpoint = torch.load(next((tmp_path / "parts").rglob("last.ckpt")), weights_only=True)
     assert all(part.abs().sum() > 0 for part in checkpoint["carried_state"])
+
+
+GRAPH_VARIANTS = {
+    # the signs of the encoding are drawn anew at each step
+    "whole": ("task.norm=batch", "task.input_layer=true", "data.positional={kind:laplacian,size:2}"),
+    "sampled": (
+        "data.fanouts=[3,3]",
+        "data.evaluation_chunk=40",
+        "task.layer=gatv2",
+        "task.attention_dropout=0.3",
+        "trainer.accumulate_grad_batches=4",
+        "trainer.max_steps=9",
+    ),
+}
+
+
+@NEEDS_DGL
+@pytest.mark.parametrize("words", GRAPH_VARIANTS.values(), ids=GRAPH_VARIANTS.keys())
+def test_resumed_nodes_equal_uninterrupted(tiny_graph, tmp_path, words):
+    """Dropout and batch norm of whole-graph steps; neighbours that are drawn, and steps across an epoch's end."""
+    test_resume_equals_uninterrupted(tiny_graph, tmp_path, words)
+
+
+def test_resumed_graphs_equal_uninterrupted(tiny_graphs, tmp_path):
+    """The running statistics of batch norm on nodes and edges, and the averages of what is learnt."""
+    averaged = ("callbacks.weight_averaging.enabled=true", "callbacks.weight_averaging.decay=0.9")
+    test_resume_equals_uninterrupted(tiny_graphs, tmp_path, ("task.layer=gatedgcn", "task.residual=true", *averaged))
 
 
 @pytest.mark.parametrize("words", VARIANTS.values(), ids=VARIANTS.keys())
@@ -139,6 +171,52 @@ def test_comparison_of_text_can_fail(tiny_text, tmp_path, monkeypatch, forgotten
         monkeypatch.setattr("lightning_dl2.callbacks.WeightAveraging.on_load_checkpoint", lambda *args: None)
     parts = trained_in_parts(tiny_text, (24,), f"root={tmp_path}/parts", *words)
     assert any("state_dict" in place for place in checkpoint_differences(objects["run"], parts))
+
+
+SAMPLED = ("data.fanouts=[3,3]", "task.layer=sage", "trainer.max_steps=16")
+
+
+@pytest.fixture(scope="module")
+def sampled(tmp_path_factory) -> Run:
+    """The run that nothing stopped."""
+    return train(compose(*TINY_GRAPH, *SAMPLED, f"root={tmp_path_factory.mktemp('sampled')}"))[1]["run"]
+
+
+@NEEDS_DGL
+def test_sampled_steps_are_good_places_to_stop_and_to_be_killed_at(sampled, tiny_graph, tmp_path, monkeypatch):
+    """Stops around the ends of epochs of 6; then an exception in step 14, after last.ckpt of step 12."""
+    parts = trained_in_parts(tiny_graph, (5, 6, 7, 12), f"root={tmp_path}/parts", *SAMPLED)
+    draw = NodeDataModule.train_batch
+
+    def dies_at_14(self, step):
+        if step == 14:
+            raise RuntimeError("killed")
+        return draw(self, step)
+
+    monkeypatch.setattr(NodeDataModule, "train_batch", dies_at_14)
+    with pytest.raises(RuntimeError, match="killed"):
+        train(tiny_graph(f"root={tmp_path}/parts", *SAMPLED))
+    monkeypatch.undo()
+    assert parts.result()["status"] == "failed"
+    trained_in_parts(tiny_graph, (16,), f"root={tmp_path}/parts", *SAMPLED)
+    assert checkpoint_differences(sampled, parts) == []
+    assert metrics_differences(sampled, parts) == []
+
+
+@NEEDS_DGL
+def test_comparison_of_graphs_can_fail(sampled, tiny_graph, tmp_path, monkeypatch):
+    """A resume that forgets where it stands, what is dropped, or which neighbours are drawn, is noticed."""
+    trained_in_parts(tiny_graph, (10,), f"root={tmp_path}/begun", *SAMPLED)
+    for broken, value in (
+        ("lightning_dl2.data.position.batches_done", lambda datamodule: 0),
+        ("lightning_dl2.callbacks.exact_resume.step_seed", lambda *numbers: 1),
+        ("dgl.seed", lambda number: None),
+    ):
+        shutil.copytree(tmp_path / "begun", tmp_path / broken)
+        monkeypatch.setattr(broken, value)
+        parts = trained_in_parts(tiny_graph, (16,), f"root={tmp_path}/{broken}", *SAMPLED)
+        monkeypatch.undo()
+        assert any("state_dict" in place for place in checkpoint_differences(sampled, parts)), broken
 
 
 def test_step_seeds_differ():

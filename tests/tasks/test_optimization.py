@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from lightning_dl2.tasks.optimization import DEFAULTS, build_optimizer, build_schedule, complete, factor
+from lightning_dl2.tasks.optimization import (
+    DEFAULTS,
+    build_optimizer,
+    build_schedule,
+    complete,
+    factor,
+    parameter_groups,
+)
 
 
 def optimizer(**config):
@@ -40,6 +47,7 @@ def test_arguments_go_to_the_class():
         ({"arguments": {"momentum": 0.9}}, "Adam takes no momentum; allowed arguments: .*betas"),
         ({"arguments": {"lr": 1.0}}, "Adam takes no lr"),
         ({"name": "Rprop", "weight_decay": 0.1}, "Rprop takes no weight_decay"),
+        ({"name": "Rprop", "weight_decay_of": {"layers": 0.1}}, "Rprop takes no weight_decay"),
         ({"lr": 0.1}, "unknown lr; allowed: name, learning_rate"),
         ({"schedule": {"name": "cosin"}}, "schedule is 'cosin'; it must be one of constant, linear, cosine"),
         ({"schedule": {"name": "cosine"}}, "cosine has total_steps=None; it must be more than warmup_steps=0"),
@@ -86,3 +94,70 @@ def test_the_schedule_multiplies_the_rate():
         built.step()
         schedule.step()
     assert rates == [8, 6, 4, 2, 0, 0]
+
+
+class Net(torch.nn.Module):
+    """Three parts with parameters, one of them bare, and one without."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(2, 3), torch.nn.Linear(3, 4)
+        self.scale, self.nothing = torch.nn.Parameter(torch.ones(1)), torch.nn.ReLU()
+
+
+def groups(**decays):
+    net, config = Net(), complete({"name": "AdamW", "weight_decay": 0.25, "weight_decay_of": decays})
+    names = {parameter: name for name, parameter in net.named_parameters()}
+    built = build_optimizer(parameter_groups(net, config), config)
+    return {group["weight_decay"]: [names[parameter] for parameter in group["params"]] for group in built.param_groups}
+
+
+def test_parts_have_their_own_weight_decay():
+    """Every parameter in one group; what is not named has the decay of all."""
+    first, second = ["first.weight", "first.bias"], ["second.weight", "second.bias"]
+    assert groups() == {0.25: ["scale", *first, *second]}
+    assert groups(second=0.5) == {0.25: ["scale", *first], 0.5: second}
+    assert groups(second=0.5, first=0.0) == {0.25: ["scale"], 0.5: second, 0.0: first}
+
+
+def test_a_part_has_the_decay_it_is_told_in_the_update():
+    """Without a gradient SGD moves a weight by the decay alone."""
+    net = Net()
+    config = complete({"name": "SGD", "learning_rate": 1.0, "weight_decay": 0.25, "weight_decay_of": {"second": 0.5}})
+    built = build_optimizer(parameter_groups(net, config), config)
+    before = {name: parameter.clone() for name, parameter in net.named_parameters()}
+    for parameter in net.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    built.step()
+    for name, parameter in net.named_parameters():
+        torch.testing.assert_close(parameter, before[name] * (0.5 if name.startswith("second") else 0.75))
+
+
+def test_all_parts_may_have_their_own():
+    net = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    (group,) = parameter_groups(net, complete({"weight_decay_of": {"0": 0.5}}))
+    assert group["weight_decay"] == 0.5 and len(group["params"]) == 2
+
+
+@pytest.mark.parametrize("part", ["third", "nothing", "scale", "first.weight"])
+def test_an_unknown_part_is_named(part):
+    with pytest.raises(ValueError, match=f"weight_decay_of: the net has no part {part}; allowed: first, second"):
+        groups(**{part: 0.1})
+
+
+def test_parts_that_share_a_parameter_cannot_differ():
+    net = Net()
+    net.second.bias = net.first.bias
+    config = complete({"weight_decay_of": {"first": 0.1}})
+    assert sum(len(group["params"]) for group in parameter_groups(net, config)) == 4
+    with pytest.raises(ValueError, match="weight_decay_of: first, second share parameters; allowed: one"):
+        parameter_groups(net, complete({"weight_decay_of": {"first": 0.1, "second": 0.2}}))
+
+
+def test_the_schedule_multiplies_the_rate_of_every_part():
+    net, config = Net(), complete({"name": "SGD", "learning_rate": 8.0, "weight_decay_of": {"first": 0.1}})
+    built = build_optimizer(parameter_groups(net, config), config)
+    schedule = build_schedule(built, complete({"schedule": {"name": "linear", "total_steps": 4}})["schedule"])
+    built.step()
+    schedule.step()
+    assert [group["lr"] for group in built.param_groups] == [6.0, 6.0]

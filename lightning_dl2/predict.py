@@ -1,0 +1,108 @@
+"""Predict: what a graph run answers for each node or graph, as CSV.
+
+    python -m lightning_dl2.predict run=DIR out=FILE [split=test|train|val|all] [checkpoint=best|last|FILE]
+
+Columns: id, split, target, prediction, and of classes the probability of each. out=- writes to standard output.
+"""
+
+import csv
+import sys
+from io import StringIO
+from os.path import isdir
+from pathlib import Path
+from typing import Any
+
+from lightning_dl2.cli import UserError, command, settings
+from lightning_dl2.files import write_text
+from lightning_dl2.run import Run
+from lightning_dl2.schema import GraphNet
+
+SPLITS = ("train", "val", "test")
+
+
+def predict(run: str | Run, split: str = "test", checkpoint: str = "best") -> list[dict[str, Any]]:
+    """The predictions of a checkpoint of a graph run, a row for each node or graph of a split.
+
+    Args:
+        run: the run directory.
+        split: train, val, test or all.
+        checkpoint: best, last, or the name of a file.
+
+    Returns:
+        Rows of id, split, target, prediction and `p(CLASS)`, in the order of the data.
+
+    Raises:
+        UserError: no run of a graph_net, no such checkpoint or split.
+    """
+    if split not in (*SPLITS, "all"):
+        raise UserError(f"split={split}: allowed: {', '.join(SPLITS)}, all")
+    run = run if isinstance(run, Run) else Run.existing(run)
+    config = run.config()
+    if not isinstance(config.task, GraphNet):
+        raise UserError(f"run={run.path}: is a run of a {config.task.name}; allowed: one of a graph_net")
+    path = run.checkpoint(checkpoint)
+
+    from lightning_dl2 import environment
+    from lightning_dl2.data import build_data
+    from lightning_dl2.data.graphs import FixedGraphBatches
+    from lightning_dl2.log import logging_to
+    from lightning_dl2.tasks import load_task
+    from lightning_dl2.trainer import build_evaluator
+
+    environment.set_num_threads(config.trainer.num_threads)
+    with logging_to(None):
+        task = load_task(config.task.name, path, checkpoint)
+        data = build_data(config.data, config.seed)
+        run.check_same_data(task.spec, data.spec)
+        trainer = build_evaluator(config, run)
+        rows = []
+        for part in SPLITS if split == "all" else (split,):
+            batches = FixedGraphBatches(data.evaluation_batches(part))
+            for batch, (ids, outputs) in zip(batches, trainer.predict(task, batches), strict=True):
+                rows += _rows(data.names(ids), part, batch.targets.tolist(), outputs.tolist(), data.class_names)
+    return rows
+
+
+def _rows(names: list[str], split: str, targets: list, outputs: list, classes: list[str]) -> list[dict[str, Any]]:
+    rows = []
+    for name, target, output in zip(names, targets, outputs, strict=True):
+        row = {"id": name, "split": split, "target": target, "prediction": output}
+        if classes:
+            row |= {"target": classes[target], "prediction": classes[output.index(max(output))]}
+            row |= {f"p({each})": probability for each, probability in zip(classes, output, strict=True)}
+        rows.append(row)
+    return rows
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return command(_main, argv)
+
+
+def _main(words: list[str]) -> int:
+    if "--help" in words or "-h" in words:
+        print(__doc__.strip())
+        return 0
+    values = settings(words, run="", out="", split="test", checkpoint="best")
+    out = Path(values["out"])
+    if values["out"] != "-" and (isdir(out) or not isdir(out.parent)):
+        raise UserError(f"out={out}: cannot be written; allowed: a file in a directory that exists, or -")
+    rows = predict(values["run"], values["split"], values["checkpoint"])
+    text = StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    if values["out"] == "-":
+        print(text.getvalue(), end="")
+        return 0
+    try:
+        write_text(out, text.getvalue())
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
+    print(f"{len(rows)} predictions of {values['run']} ({values['checkpoint']}): {out}", file=sys.stderr)
+    print(out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

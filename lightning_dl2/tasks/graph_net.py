@@ -1,0 +1,118 @@
+"""The graph experiment: a graph neural network answers for each node, or for each graph.
+
+Shapes: M nodes or graphs that are asked about, C classes.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import MeanAbsoluteError, MeanMetric, Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from lightning_dl2.graphs import Graph, GraphBatch
+from lightning_dl2.nets import GraphNetwork
+from lightning_dl2.tasks.task import Task
+
+SIZES = ("in_feats", "node_types", "edge_feats", "edge_types", "positional", "positional_size", "level")
+
+
+class GraphNet(Task):
+    """Cross entropy over the classes, or the mean absolute error of a number.
+
+    Args:
+        spec: `datamodule.spec`: level ("node" or "graph"), target ("classification" or "regression"), num_outputs,
+            class_shares, and the sizes of what is known of nodes and edges.
+        optimizer: name, learning_rate, weight_decay, weight_decay_of, arguments, schedule; None: Adam at 1e-3.
+        class_weights: "none", or "balanced": in training, each class counts the same, however rare it is. The weights
+            have mean 1 over the training set; a batch's loss is divided by its M, so that it does not matter how the
+            set is cut into batches and shared out to processes.
+        net: arguments of GraphNetwork: layer, hidden_size, num_layers, ...
+
+    Raises:
+        ValueError: the net cannot be built from these arguments.
+    """
+
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        optimizer: dict[str, Any] | None = None,
+        *,
+        class_weights: str = "none",
+        **net: Any,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.spec = spec
+        self.classifies = spec["target"] == "classification"
+        sizes = {name: spec[name] for name in SIZES}
+        self.net = GraphNetwork(num_outputs=spec["num_outputs"], **sizes, **net)
+        weights = None
+        if class_weights == "balanced" and self.classifies:
+            shares = torch.tensor(spec["class_shares"])
+            weights = torch.where(shares > 0, 1 / (len(shares) * shares), 0.0)
+        self.register_buffer("class_weights", weights, persistent=False)
+        self.metric_names = tuple(self._metrics())
+        for split in ("val", "test"):
+            for name, metric in self._metrics().items():
+                setattr(self, f"{split}_{name}", metric)
+
+    def _metrics(self) -> dict[str, Metric]:
+        if not self.classifies:
+            return {"loss": MeanMetric(), "mean_absolute_error": MeanAbsoluteError()}
+        classes = self.spec["num_outputs"]
+        return {
+            "loss": MeanMetric(),
+            "accuracy": MulticlassAccuracy(classes, average="micro"),
+            "macro_accuracy": MulticlassAccuracy(classes, average="macro"),  # each class counts the same
+        }
+
+    def forward(self, batch: GraphBatch) -> Tensor:
+        """Logits [M, C], or numbers [M]."""
+        graphs = _widened(batch.graphs) if self.dtype == torch.float64 else batch.graphs
+        outputs = self.net(graphs) if batch.chunk is None else self.net.layerwise(graphs, batch.chunk)
+        if batch.index is not None:
+            outputs = outputs[batch.index]
+        return outputs if self.classifies else outputs.squeeze(-1)
+
+    def training_step(self, batch: GraphBatch, batch_idx: int) -> dict[str, Tensor]:
+        outputs = self(batch)
+        if not self.classifies:
+            error = F.l1_loss(outputs, batch.targets)
+            return {"loss": error * batch.weight, "mean_absolute_error": error.detach()}
+        losses = F.cross_entropy(outputs, batch.targets, weight=self.class_weights, reduction="none")
+        return {"loss": losses.mean() * batch.weight, "accuracy": (outputs.argmax(-1) == batch.targets).float().mean()}
+
+    def validation_step(self, batch: GraphBatch, batch_idx: int) -> None:
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: GraphBatch, batch_idx: int) -> None:
+        self._evaluate(batch, "test")
+
+    def predict_step(self, batch: GraphBatch, batch_idx: int) -> tuple[Tensor, Tensor]:
+        """The ids [M], and probabilities [M, C] or numbers [M]."""
+        outputs = self(batch).double()  # else near logits could become equal probabilities, and name another class
+        return batch.ids, outputs.softmax(-1) if self.classifies else outputs
+
+    def _evaluate(self, batch: GraphBatch, split: str) -> None:
+        outputs, targets = self(batch), batch.targets
+        metrics = {name: getattr(self, f"{split}_{name}") for name in self.metric_names}
+        loss = F.cross_entropy(outputs, targets) if self.classifies else F.l1_loss(outputs, targets)
+        for name, metric in metrics.items():
+            if name == "loss":
+                metric.update(loss, weight=len(batch))
+            else:
+                metric.update(outputs, targets)
+        self.log_dict({f"{split}/{name}": metric for name, metric in metrics.items()}, batch_size=len(batch))
+
+
+def _widened(graphs: Graph | list[Graph]) -> Graph | list[Graph]:
+    """With features in float64, as the weights with precision=64: Lightning converts a batch's own tensors alone."""
+    if isinstance(graphs, list):
+        return [_widened(block) for block in graphs]
+    ndata, edata = (
+        {name: x.to(dtype=torch.float64) if x.dtype.is_floating_point else x for name, x in data.items()}
+        for data in (graphs.ndata, graphs.edata)
+    )
+    return graphs.replace(ndata=ndata, edata=edata)

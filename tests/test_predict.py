@@ -1,0 +1,189 @@
+"""Predict writes a row for each thing that was asked, and repeats the figure of the result; wrong input is one line."""
+
+import csv
+import io
+import shutil
+
+import pytest
+import torch
+
+from lightning_dl2 import compose, evaluate, predict, train
+from lightning_dl2.cli import UserError
+from lightning_dl2.predict import main
+from lightning_dl2.run import Run
+from tests.conftest import TINY, TINY_GRAPH, TINY_GRAPHS
+from tests.small import write_graph
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    """A run on a graph whose best and last checkpoints differ."""
+    root = tmp_path_factory.mktemp("predict")
+    return train(compose(*TINY_GRAPH, f"root={root}", "task.norm=batch", "optimizer.learning_rate=0.1"))[1]["run"]
+
+
+@pytest.fixture
+def says(run, capsys):
+    """says("out=-", ...): exit code, stdout and stderr of the command."""
+
+    def command(*words: str) -> tuple[int, str, str]:
+        code = main([f"run={run.path}", *words])
+        return code, *capsys.readouterr()
+
+    return command
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def accuracy(rows: list[dict[str, str]]) -> float:
+    """As the result has it, a float32."""
+    right = sum(row["target"] == row["prediction"] for row in rows)
+    return (torch.tensor(right, dtype=torch.float32) / len(rows)).item()
+
+
+def test_a_row_for_each_node(says, run, tmp_path):
+    out = tmp_path / "predictions.csv"
+    code, stdout, stderr = says(f"out={out}")
+    assert (code, stdout) == (0, f"{out}\n") and stderr == f"36 predictions of {run.path} (best): {out}\n"
+    rows = read(out.read_text())
+    assert list(rows[0]) == ["id", "split", "target", "prediction", "p(0)", "p(1)", "p(2)"]
+    assert len(rows) == len({row["id"] for row in rows}) == 36 and {row["split"] for row in rows} == {"test"}
+    for row in rows:
+        probabilities = {name: float(row[f"p({name})"]) for name in "012"}
+        assert sum(probabilities.values()) == pytest.approx(1, abs=1e-12)
+        assert row["prediction"] == max(probabilities, key=probabilities.get) and row["target"] in "012"
+    assert accuracy(rows) == run.result()["metrics"]["test/accuracy"]
+    assert sorted(row["id"] for row in rows) != sorted(row["id"] for row in predict(run, "val"))
+    assert says("out=-")[1] == out.read_text() and [*out.parent.iterdir()] == [out]
+
+
+def test_all_splits_and_the_classes_of_the_data(says, run):
+    rows = read(says("split=all", "out=-")[1])
+    counts = [sum(row["split"] == split for row in rows) for split in ("train", "val", "test")]
+    assert counts == [24, 30, 36] and len({row["id"] for row in rows}) == 90
+    assert [row for row in rows if row["split"] == "val"] == read(says("split=val", "out=-")[1])
+    assert accuracy([row for row in rows if row["split"] == "val"]) == run.result()["metrics"]["val/accuracy"]
+
+
+def test_last_is_another_checkpoint(says, run):
+    assert says("out=-", "checkpoint=last")[1] != says("out=-")[1]
+    assert says("out=-", "checkpoint=last")[1] == says("out=-", f"checkpoint={run.last}")[1]
+
+
+def test_graphs(tmp_path):
+    _, objects = train(compose(*TINY_GRAPHS, f"root={tmp_path}", "trainer.max_steps=10"))
+    rows, data = predict(objects["run"]), objects["datamodule"]
+    assert [row["id"] for row in rows] == data.names(data.splits["test"]) and len(rows) == 12
+    assert [row["target"] for row in rows] == [data.class_names[label] for label in data.labels[data.splits["test"]]]
+    assert {"p(cycle)", "p(circular_ladder)"} < set(rows[0])
+    assert accuracy(rows) == objects["run"].result()["metrics"]["test/accuracy"]
+    # A trial run tests a few batches; every graph of the split has its row all the same.
+    text = objects["run"].config_file.read_text()
+    assert "limit_test_batches: null" in text
+    objects["run"].config_file.write_text(text.replace("limit_test_batches: null", "limit_test_batches: 1"))
+    assert predict(objects["run"]) == rows
+
+
+def test_nodes_of_many_graphs(tmp_path):
+    words = ("data=pattern", "data.num_graphs=14", "data.min_nodes=1", "data.max_nodes=3", "trainer.max_steps=5")
+    _, objects = train(compose(*TINY_GRAPHS, *words, f"root={tmp_path}"))
+    rows, data = predict(objects["run"], "test"), objects["datamodule"]
+    assert len(rows) == int(data.set.num_nodes[data.splits["test"]].sum()) and rows[0]["id"] == "12/0"
+    assert accuracy(rows) == objects["run"].result()["metrics"]["test/accuracy"]
+
+
+def test_numbers(tmp_path, molecules):
+    words = ("data=zinc", f"data.path={molecules}", "callbacks.checkpoint.monitor=val/mean_absolute_error")
+    _, objects = train(compose(*TINY_GRAPHS, *words, f"root={tmp_path}", "trainer.max_steps=5", "task.layer=gine"))
+    rows = predict(objects["run"])
+    assert [list(row) for row in rows] == [["id", "split", "target", "prediction"]] * 7
+    error = sum(abs(row["target"] - row["prediction"]) for row in rows) / 7
+    metrics = evaluate(objects["run"])
+    assert metrics.items() <= objects["run"].result()["metrics"].items()
+    assert error == pytest.approx(metrics["test/mean_absolute_error"], rel=1e-6)
+
+
+def test_a_graph_of_ones_own(tmp_path):
+    """Nodes and classes are called what the user calls them; a node without a split is not asked about."""
+    graph = write_graph(tmp_path / "graph", [(number, number + 1) for number in range(9)], "ab?ccabcab", "tt-evvveet")
+    _, objects = train(compose(*TINY_GRAPH, "data=graph_csv", f"data.path={graph}", f"root={tmp_path}/runs"))
+    out = tmp_path / "out.csv"
+    assert main([f"run={objects['run'].path}", f"out={out}", "split=all"]) == 0
+    rows = read(out.read_text())
+    found = {row["id"]: (row["split"], row["target"]) for row in rows}
+    assert found == {
+        "n0": ("train", "a"), "n1": ("train", "b"), "n9": ("train", "b"),
+        "n4": ("val", "c"), "n5": ("val", "a"), "n6": ("val", "b"),
+        "n3": ("test", "c"), "n7": ("test", "c"), "n8": ("test", "a"),
+    }  # fmt: skip
+    assert list(rows[0])[4:] == ["p(a)", "p(b)", "p(c)"] and {row["prediction"] for row in rows} <= set("abc")
+
+
+WRONG = {
+    "split=tests out=-": "split=tests: allowed: train, val, test, all",
+    "split=val": "out=VALUE: is missing",
+    "out=/nowhere/at/all.csv": "out=/nowhere/at/all.csv: cannot be written; allowed: a file in a directory that exists",
+    "out=.": "out=.: cannot be written",
+    f"out={'x' * 300}": f"out={'x' * 300}: cannot be written: File name too long",
+    "out=- checkpoint=nothing": "checkpoint=nothing: there is no file",
+    "out=- splits=val": "splits=val: there is no key splits; did you mean split?",
+    "out": "out: is not of the form out=VALUE",
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_wrong_input_is_one_line(says, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = says(*words.split(" "))
+    assert (code, out) == (2, "") and err.startswith(f"error: {WRONG[words]}") and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_run_and_no_run_on_graphs(tmp_path, capsys):
+    out = tmp_path / "out.csv"
+    (tmp_path / "empty").mkdir()
+    _, objects = train(compose(*TINY, f"root={tmp_path}/runs", "trainer.max_steps=2"))
+    for words, says in (
+        ([], "run=VALUE: is missing"),
+        ([f"run={tmp_path}/empty"], f"run={tmp_path}/empty: holds no run"),
+        (["run=/nowhere"], "run=/nowhere: holds no run"),
+        ([f"run={objects['run'].path}"], f"run={objects['run'].path}: is a run of a sequence_classifier; allowed: one"),
+    ):
+        assert main([*words, f"out={out}"]) == 2
+        stdout, stderr = capsys.readouterr()
+        assert stdout == "" and stderr.startswith(f"error: {says}") and stderr.count("\n") == 1
+    assert not out.exists()
+
+
+def test_damage_is_told(run, tmp_path, capsys):
+    copy = Run(shutil.copytree(run.path, tmp_path / "run"))
+    copy.best.write_bytes(copy.best.read_bytes()[:-1])
+    assert main([f"run={copy.path}", f"out={tmp_path}/out.csv"]) == 2
+    assert capsys.readouterr().err.startswith(f"error: checkpoint=best: {copy.best} is damaged")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_other_data_are_refused(tmp_path):
+    edges = [(0, 1), (1, 2), (2, 3)]
+    graph = write_graph(tmp_path / "graph", edges, "abab", "ttve")
+    words = (*TINY_GRAPH, "data=graph_csv", f"data.path={graph}", f"root={tmp_path}/runs", "trainer.max_steps=5")
+    run = train(compose(*words))[1]["run"]
+    assert len(predict(run, "all")) == 4
+    write_graph(tmp_path / "graph", edges[:2], "abab", "ttve")
+    with pytest.raises(UserError, match="digest is not what it was"):
+        predict(run)
+
+
+def test_changes_nothing_in_the_run(run):
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+    predict(str(run.path))
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help(word, capsys):
+    assert main([word]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("Predict: ") and "run=DIR out=FILE" in out and err == ""
