@@ -1,8 +1,9 @@
 """Predict: what a graph run answers for each node or graph, as CSV.
 
-    python -m lightning_dl2.predict run=DIR out=FILE [split=test|train|val|all] [checkpoint=best|last|FILE]
+    python -m lightning_dl2.predict run=DIR out=FILE [split=test|train|val|rest|all] [checkpoint=best|last|FILE]
 
-Columns: id, split, target, prediction, and of classes the probability of each. out=- writes to standard output.
+Columns: id, split, target, prediction, and of classes the probability of each. The rest are those in no split, such as
+nodes whose class is unknown: their target is empty. out=- writes to standard output.
 """
 
 import csv
@@ -17,7 +18,7 @@ from lightning_dl2.files import write_text
 from lightning_dl2.run import Run
 from lightning_dl2.schema import GraphNet
 
-SPLITS = ("train", "val", "test")
+SPLITS = ("train", "val", "test", "rest")
 
 
 def predict(run: str | Run, split: str = "test", checkpoint: str = "best") -> list[dict[str, Any]]:
@@ -25,7 +26,7 @@ def predict(run: str | Run, split: str = "test", checkpoint: str = "best") -> li
 
     Args:
         run: the run directory.
-        split: train, val, test or all.
+        split: train, val, test, rest (what is in none of them) or all.
         checkpoint: best, last, or the name of a file.
 
     Returns:
@@ -56,7 +57,11 @@ def predict(run: str | Run, split: str = "test", checkpoint: str = "best") -> li
         run.check_same_data(task.spec, data.spec)
         trainer = build_evaluator(config, run)
         rows = []
+        if split == "rest" and not len(data.items(split)):
+            raise UserError("split=rest: every node or graph is in a split; allowed: train, val, test, all")
         for part in SPLITS if split == "all" else (split,):
+            if not len(data.items(part)):
+                continue
             batches = FixedGraphBatches(data.evaluation_batches(part))
             for batch, (ids, outputs) in zip(batches, trainer.predict(task, batches), strict=True):
                 rows += _rows(data.names(ids), part, batch.targets.tolist(), outputs.tolist(), data.class_names)
@@ -68,7 +73,7 @@ def _rows(names: list[str], split: str, targets: list, outputs: list, classes: l
     for name, target, output in zip(names, targets, outputs, strict=True):
         row = {"id": name, "split": split, "target": target, "prediction": output}
         if classes:
-            row |= {"target": classes[target], "prediction": classes[output.index(max(output))]}
+            row |= {"target": classes[target] if target >= 0 else "", "prediction": classes[output.index(max(output))]}
             row |= {f"p({each})": probability for each, probability in zip(classes, output, strict=True)}
         rows.append(row)
     return rows

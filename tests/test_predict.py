@@ -106,7 +106,7 @@ def test_numbers(tmp_path, molecules):
 
 
 def test_a_graph_of_ones_own(tmp_path):
-    """Nodes and classes are called what the user calls them; a node without a split is not asked about."""
+    """Nodes and classes are called what the user calls them; a node without a split is answered for, too."""
     graph = write_graph(tmp_path / "graph", [(number, number + 1) for number in range(9)], "ab?ccabcab", "tt-evvveet")
     _, objects = train(compose(*TINY_GRAPH, "data=graph_csv", f"data.path={graph}", f"root={tmp_path}/runs"))
     out = tmp_path / "out.csv"
@@ -117,12 +117,19 @@ def test_a_graph_of_ones_own(tmp_path):
         "n0": ("train", "a"), "n1": ("train", "b"), "n9": ("train", "b"),
         "n4": ("val", "c"), "n5": ("val", "a"), "n6": ("val", "b"),
         "n3": ("test", "c"), "n7": ("test", "c"), "n8": ("test", "a"),
+        "n2": ("rest", ""),
     }  # fmt: skip
+    assert predict(objects["run"], "rest") == [
+        {**row, **{key: float(value) for key, value in row.items() if key.startswith("p(")}}
+        for row in rows
+        if row["split"] == "rest"
+    ]
     assert list(rows[0])[4:] == ["p(a)", "p(b)", "p(c)"] and {row["prediction"] for row in rows} <= set("abc")
 
 
 WRONG = {
-    "split=tests out=-": "split=tests: allowed: train, val, test, all",
+    "split=tests out=-": "split=tests: allowed: train, val, test, rest, all",
+    "split=rest out=-": "split=rest: every node or graph is in a split; allowed: train, val, test, all",
     "split=val": "out=VALUE: is missing",
     "out=/nowhere/at/all.csv": "out=/nowhere/at/all.csv: cannot be written; allowed: a file in a directory that exists",
     "out=.": "out=.: cannot be written",

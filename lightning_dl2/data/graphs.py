@@ -41,9 +41,10 @@ class GraphDataModule(LightningDataModule):
 
     level: str
     target: str
-    labels: Tensor  # of each item
+    labels: Tensor  # of each item; -1: unknown, and in no split
     splits: dict[str, Tensor]  # numbers of the items
     class_names: list[str]
+    num_items: int
     batch_size: int
     seed: int
     positional: dict[str, Any]
@@ -107,13 +108,22 @@ class GraphDataModule(LightningDataModule):
         """The split in order; this rank's share of it, as many batches as every other rank has."""
         raise NotImplementedError
 
+    def items(self, split: str) -> Tensor:
+        """Numbers of the items of a split; of "rest", of all that are in none."""
+        if split in self.splits:
+            return self.splits[split]
+        left = torch.ones(self.num_items, dtype=torch.bool)
+        for index in self.splits.values():
+            left[index] = False
+        return left.nonzero().squeeze(1)
+
     def names(self, ids: Tensor) -> list[str]:
         """What the data call the items of a batch."""
         raise NotImplementedError
 
     def _num_batches(self, split: str, size: int) -> int:
         _, world = rank_and_world(self)
-        items = len(self.splits[split])
+        items = len(self.items(split))
         if items < world:
             raise UserError(
                 f"trainer.devices: {world} processes share the {items} items of the {split} split;"
@@ -213,7 +223,7 @@ class NodeDataModule(GraphDataModule):
         self.seed, self.chunk = seed, evaluation_chunk
         self.positional = positional or {"kind": "none", "size": 0}
         self.set: NodeSet = load_node_set(name, path, undirected=undirected, block_model=block_model, cache=cache_dir)
-        self.labels, self.class_names = self.set.labels, self.set.class_names
+        self.labels, self.class_names, self.num_items = self.set.labels, self.set.class_names, self.set.num_nodes
         sizes = {"train_per_class": train_per_class, "validation_size": validation_size, "test_size": test_size}
         self.splits = node_splits(self.set, split, seed, **sizes)
         self.graph = self._graph(normalize_features, sampled=fanouts is not None)
@@ -251,8 +261,9 @@ class NodeDataModule(GraphDataModule):
         return super().train_batch(step) if self.sampler else self._share(self.splits["train"], step)
 
     def evaluation_batches(self, split: str) -> list[GraphBatch]:
-        self._num_batches(split, len(self.splits[split]))
-        return [self._share(self.splits[split])]
+        items = self.items(split)
+        self._num_batches(split, len(items))
+        return [self._share(items)]
 
     def transfer_batch_to_device(self, batch: GraphBatch, device: torch.device, dataloader_idx: int) -> GraphBatch:
         """The whole graph moves once, not with each batch."""
@@ -328,7 +339,7 @@ class GraphSetDataModule(GraphDataModule):
         sizes = {"num_graphs": num_graphs, "min_nodes": min_nodes, "max_nodes": max_nodes}
         self.set: GraphSet = load_graph_set(name, path, sizes=sizes, cache=cache_dir)
         self.level, self.target = self.set.level, self.set.target
-        self.labels, self.class_names = self.set.labels, self.set.class_names
+        self.labels, self.class_names, self.num_items = self.set.labels, self.set.class_names, len(self.set.num_nodes)
         self.splits = graph_splits(self.set, num_folds, fold, validation_fraction)
         self.graphs = self._pack()
         self._evaluated: dict[tuple[str, int, int], list[GraphBatch]] = {}
@@ -372,7 +383,7 @@ class GraphSetDataModule(GraphDataModule):
         if key not in self._evaluated:  # a fixed set: collated once
             num_batches = self._num_batches(split, self.evaluation_batch_size)
             with torch.inference_mode(False):  # of the evaluation that asks first: others may want gradients
-                self._evaluated[key] = [self._share(items) for items in self.splits[split].tensor_split(num_batches)]
+                self._evaluated[key] = [self._share(items) for items in self.items(split).tensor_split(num_batches)]
         return self._evaluated[key]
 
     def names(self, ids: Tensor) -> list[str]:
