@@ -4,6 +4,7 @@ python -m lightning_dl2.evaluate run=DIR [checkpoint=best|last|FILE]
 """
 
 import sys
+from typing import Any
 
 from lightning_dl2.cli import command, settings
 from lightning_dl2.run import Run
@@ -23,21 +24,33 @@ def evaluate(run: str | Run, checkpoint: str = "best") -> dict[str, float]:
         UserError: no run, or no such checkpoint.
     """
     run = run if isinstance(run, Run) else Run.existing(run)
+
+    from lightning_dl2.log import logging_to
+
+    with logging_to(None):
+        task, data, trainer = restored(run, checkpoint)
+        (metrics,) = trainer.test(task, data, verbose=False)
+    return dict(sorted(metrics.items()))
+
+
+def restored(run: Run, checkpoint: str) -> tuple[Any, Any, Any]:
+    """The task of a checkpoint, the data module of its run, and a Trainer that evaluates the one on the other.
+
+    Raises:
+        UserError: no such checkpoint, or the data are no longer those that the run was begun with.
+    """
     config, path = run.config(), run.checkpoint(checkpoint)
 
     from lightning_dl2 import environment
     from lightning_dl2.data import build_data
-    from lightning_dl2.log import logging_to
     from lightning_dl2.tasks import load_task
     from lightning_dl2.trainer import build_evaluator
 
     environment.set_num_threads(config.trainer.num_threads)
-    with logging_to(None):
-        task = load_task(config.task.name, path, checkpoint)
-        data = build_data(config.data, config.seed)
-        run.check_same_data(task.spec, data.spec)
-        (metrics,) = build_evaluator(config, run).test(task, data, verbose=False)
-    return dict(sorted(metrics.items()))
+    task = load_task(config.task.name, path, checkpoint)
+    data = build_data(config.data, config.seed)
+    run.check_same_data(task.spec, data.spec)
+    return task, data, build_evaluator(config, run)
 
 
 def main(argv: list[str] | None = None) -> int:

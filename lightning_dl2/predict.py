@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_dl2.cli import UserError, command, settings
+from lightning_dl2.evaluate import restored
 from lightning_dl2.files import write_text
 from lightning_dl2.run import Run
 from lightning_dl2.schema import GraphNet
@@ -41,21 +42,12 @@ def predict(run: str | Run, split: str = "test", checkpoint: str = "best") -> li
     config = run.config()
     if not isinstance(config.task, GraphNet):
         raise UserError(f"run={run.path}: is a run of a {config.task.name}; allowed: one of a graph_net")
-    path = run.checkpoint(checkpoint)
 
-    from lightning_dl2 import environment
-    from lightning_dl2.data import build_data
-    from lightning_dl2.data.graphs import FixedGraphBatches
+    from lightning_dl2.data.graph_module import FixedGraphBatches
     from lightning_dl2.log import logging_to
-    from lightning_dl2.tasks import load_task
-    from lightning_dl2.trainer import build_evaluator
 
-    environment.set_num_threads(config.trainer.num_threads)
     with logging_to(None):
-        task = load_task(config.task.name, path, checkpoint)
-        data = build_data(config.data, config.seed)
-        run.check_same_data(task.spec, data.spec)
-        trainer = build_evaluator(config, run)
+        task, data, trainer = restored(run, checkpoint)
         rows = []
         if split == "rest" and not len(data.items(split)):
             raise UserError("split=rest: every node or graph is in a split; allowed: train, val, test, all")

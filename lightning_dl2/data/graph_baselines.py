@@ -1,4 +1,6 @@
-"""What a graph neural network must beat: always the same answer, and a linear model that sees no edges.
+"""What a graph neural network must beat: always the same number, and a linear model that sees no edges.
+
+Of always the same class there is `baselines.majority_share`.
 
 Shapes: M items (nodes or graphs), F features, C classes.
 """
@@ -9,12 +11,6 @@ from torch import Tensor
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of the L2 penalty; validation chooses
 ITERATIONS = 100  # of L-BFGS; the problem is convex
-
-
-def majority_share(train: Tensor, test: Tensor, num_classes: int) -> float:
-    """The share that training's commonest class has of `test`: the accuracy of always guessing it."""
-    commonest = torch.bincount(train, minlength=num_classes).argmax()
-    return (test == commonest).double().mean().item()
 
 
 def median_error(train: Tensor, test: Tensor) -> float:

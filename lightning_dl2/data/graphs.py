@@ -3,177 +3,20 @@
 Shapes: N nodes, G graphs, B items (nodes or graphs) a process and step, M items that are asked about, F features.
 """
 
-from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from lightning_dl2.cli import UserError
-from lightning_dl2.data.graph_baselines import linear_accuracy, linear_error, majority_share, median_error
+from lightning_dl2.data.graph_module import GraphDataModule
 from lightning_dl2.data.graph_sets import GraphSet, NodeSet
 from lightning_dl2.data.graph_sources import graph_splits, load_graph_set, load_node_set, node_splits
 from lightning_dl2.data.neighbors import NeighborBlocks
-from lightning_dl2.data.position import TrainBatches, rank_and_world
-from lightning_dl2.graphs import (
-    Graph,
-    GraphBatch,
-    PackedGraphs,
-    SparseMatrix,
-    laplacian_encoding,
-    random_walk_encoding,
-)
-
-SPLITS = ("train", "val", "test")
-ENCODINGS = {"laplacian": laplacian_encoding, "random_walk": random_walk_encoding}
-
-
-class GraphDataModule(LightningDataModule):
-    """What both kinds share: the order of the training items, the sharing out among processes, the baselines.
-
-    Training batch k is a function of (seed, k, rank): each epoch permutes the items anew and cuts them into batches
-    whose sizes differ by one at most; all ranks cut the same batch of B times their number, and each keeps its own
-    items. A subclass sets the attributes and has `_batch`, `_features`, `_facts`.
-    """
-
-    level: str
-    target: str
-    labels: Tensor  # of each item; -1: unknown, and in no split
-    splits: dict[str, Tensor]  # numbers of the items
-    class_names: list[str]
-    num_items: int
-    batch_size: int
-    seed: int
-    positional: dict[str, Any]
-
-    @cached_property
-    def spec(self) -> dict[str, Any]:
-        """What a model must know of the data; plain values, saved in every checkpoint."""
-        classifies = self.target == "classification"
-        spec = {
-            "level": self.level,
-            "target": self.target,
-            "num_outputs": len(self.class_names) if classifies else 1,
-            "class_names": list(self.class_names),
-            "positional": self.positional["kind"] if self.positional["size"] else None,
-            "positional_size": self.positional["size"],
-            "sizes": {split: len(index) for split, index in self.splits.items()},
-            **self._facts(),
-        }
-        train, test = self._targets("train"), self._targets("test")
-        if classifies:
-            counts = torch.bincount(train, minlength=len(self.class_names))
-            spec["class_shares"] = (counts / counts.sum()).tolist()
-            spec["majority_baseline"] = majority_share(train, test, len(self.class_names))
-        else:
-            spec["median_baseline"] = median_error(train, test)
-        return spec
-
-    @torch.inference_mode(False)  # of the test that asks: the linear model needs gradients
-    def baselines(self) -> dict[str, float]:
-        """What must be beaten on the test set: always the same answer, and a linear model that sees no edges."""
-        features = {split: self._features(index) for split, index in self.splits.items()}
-        targets = {split: self._targets(split) for split in SPLITS}
-        if self.target == "regression":
-            error = linear_error(features, targets)
-            return {"median_baseline": self.spec["median_baseline"], "no_graph_baseline": error}
-        accuracy = linear_accuracy(features, targets, len(self.class_names))
-        return {"majority_baseline": self.spec["majority_baseline"], "no_graph_baseline": accuracy}
-
-    @property
-    def batches_per_epoch(self) -> int:
-        return self._num_batches("train", self.batch_size)
-
-    def train_batch(self, step: int) -> GraphBatch:
-        """Training batch number `step` of this rank."""
-        epoch, number = divmod(step, self.batches_per_epoch)
-        items = self.splits["train"]
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(items))
-        chosen = np.array_split(order, self.batches_per_epoch)[number]
-        return self._share(items[torch.from_numpy(chosen)], step)
-
-    def train_dataloader(self) -> TrainBatches:
-        return TrainBatches(self)
-
-    def val_dataloader(self) -> "FixedGraphBatches":
-        return FixedGraphBatches(self.evaluation_batches("val"))
-
-    def test_dataloader(self) -> "FixedGraphBatches":
-        return FixedGraphBatches(self.evaluation_batches("test"))
-
-    def evaluation_batches(self, split: str) -> list[GraphBatch]:
-        """The split in order; this rank's share of it, as many batches as every other rank has."""
-        raise NotImplementedError
-
-    def items(self, split: str) -> Tensor:
-        """Numbers of the items of a split; of "rest", of all that are in none."""
-        if split in self.splits:
-            return self.splits[split]
-        left = torch.ones(self.num_items, dtype=torch.bool)
-        for index in self.splits.values():
-            left[index] = False
-        return left.nonzero().squeeze(1)
-
-    def names(self, ids: Tensor) -> list[str]:
-        """What the data call the items of a batch."""
-        raise NotImplementedError
-
-    def _num_batches(self, split: str, size: int) -> int:
-        _, world = rank_and_world(self)
-        items = len(self.items(split))
-        if items < world:
-            raise UserError(
-                f"trainer.devices: {world} processes share the {items} items of the {split} split;"
-                f" allowed: at most {items} processes"
-            )
-        return min(-(-items // (size * world)), items // world)
-
-    def _share(self, items: Tensor, step: int | None = None) -> GraphBatch:
-        """This rank's part of the items of a step of all ranks."""
-        rank, world = rank_and_world(self)
-        mine = items[rank::world]
-        weight = self._count(mine) * world / self._count(items)
-        return self._batch(mine, weight, step)
-
-    def _count(self, items: Tensor) -> int:
-        return len(items)
-
-    def _targets(self, split: str) -> Tensor:
-        return self.labels[self.splits[split]]
-
-    def _batch(self, items: Tensor, weight: float, step: int | None) -> GraphBatch:
-        raise NotImplementedError
-
-    def _features(self, items: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def _facts(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def _encode(self, graphs: Graph | PackedGraphs) -> dict[str, Tensor]:
-        kind, size = self.positional["kind"], self.positional["size"]
-        if not size:
-            return {}
-        try:
-            return {"positional": ENCODINGS[kind](graphs, size)}
-        except ValueError as error:
-            raise UserError(f"data.positional.kind={kind}: {error}; allowed: none, random_walk") from error
-
-
-class FixedGraphBatches:
-    """Batches in order. Not a list, which Lightning would take for one of loaders."""
-
-    def __init__(self, batches: list[GraphBatch]) -> None:
-        self.batches = batches
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[GraphBatch]:
-        return iter(self.batches)
+from lightning_dl2.data.position import rank_and_world
+from lightning_dl2.graphs import Graph, GraphBatch, PackedGraphs, SparseMatrix
 
 
 class NodeDataModule(GraphDataModule):
@@ -272,9 +115,7 @@ class NodeDataModule(GraphDataModule):
         if self._moved is None or self._moved.device != device:
             with torch.inference_mode(False):  # of a validation that comes first: training could not learn on it
                 self._moved = self.graph.to(device)
-        return GraphBatch(
-            self._moved, batch.targets.to(device), batch.ids.to(device), batch.index.to(device), batch.weight
-        )
+        return replace(batch, graphs=self._moved).to(device)
 
     def names(self, ids: Tensor) -> list[str]:
         return [self.set.node_ids[i] if self.set.node_ids else str(i) for i in ids.tolist()]
@@ -286,14 +127,7 @@ class NodeDataModule(GraphDataModule):
         return features.rows(items).to_dense() if isinstance(features, SparseMatrix) else features[items]
 
     def _facts(self) -> dict[str, Any]:
-        features, edges = self.graph.ndata.get("features"), self.graph.edata.get("features")
-        return {
-            "in_feats": features.shape[1] if features is not None else 0,
-            "node_types": 0,
-            "edge_feats": edges.shape[1] if edges is not None else 0,
-            "edge_types": 0,
-            "digest": self.set.digest(),
-        }
+        return {**_widths(self.graph), "node_types": 0, "edge_types": 0}
 
 
 class GraphSetDataModule(GraphDataModule):
@@ -414,14 +248,19 @@ class GraphSetDataModule(GraphDataModule):
         return torch.cat(columns, 1)[items]
 
     def _facts(self) -> dict[str, Any]:
-        features, edges = self.graphs.ndata.get("features"), self.graphs.edata.get("features")
         return {
-            "in_feats": features.shape[1] if features is not None else 0,
+            **_widths(self.graphs),
             "node_types": self.set.num_node_types if self.set.node_types is not None else 0,
-            "edge_feats": edges.shape[1] if edges is not None else 0,
             "edge_types": self.set.num_edge_types if self.set.edge_types is not None else 0,
-            "digest": self.set.digest(),
         }
+
+
+def _widths(data: Graph | PackedGraphs) -> dict[str, int]:
+    features, edges = data.ndata.get("features"), data.edata.get("features")
+    return {
+        "in_feats": features.shape[1] if features is not None else 0,
+        "edge_feats": edges.shape[1] if edges is not None else 0,
+    }
 
 
 def _sums(values: Tensor, counts: Tensor) -> Tensor:

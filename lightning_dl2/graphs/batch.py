@@ -1,5 +1,6 @@
 """What a graph data module gives for a step: graphs, and what is asked about them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,25 +34,20 @@ class GraphBatch:
     def to(self, device: torch.device, non_blocking: bool = False) -> "GraphBatch":
         """On `device`; what is evaluated in chunks leaves its graph where it is."""
 
-        def move(value: Any) -> Any:
-            return None if value is None else value.to(device, non_blocking=non_blocking)
-
-        graphs = self.graphs
-        if isinstance(graphs, list):
-            graphs = [move(block) for block in graphs]
-        elif self.chunk is None:
-            graphs = move(graphs)
-        return replace(self, graphs=graphs, targets=move(self.targets), ids=move(self.ids), index=move(self.index))
+        return self._map(lambda value: value.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "GraphBatch":
         """In memory that a GPU reads without waiting."""
+        return self._map(lambda value: value.pin_memory())
+
+    def _map(self, function: Callable[[Any], Any]) -> "GraphBatch":
         graphs = self.graphs
         if isinstance(graphs, list):
-            graphs = [block.pin_memory() for block in graphs]
+            graphs = [function(block) for block in graphs]
         elif self.chunk is None:
-            graphs = graphs.pin_memory()
-        index = None if self.index is None else self.index.pin_memory()
-        return replace(self, graphs=graphs, targets=self.targets.pin_memory(), ids=self.ids.pin_memory(), index=index)
+            graphs = function(graphs)
+        index = None if self.index is None else function(self.index)
+        return replace(self, graphs=graphs, targets=function(self.targets), ids=function(self.ids), index=index)
 
     def __len__(self) -> int:
         return len(self.targets)
