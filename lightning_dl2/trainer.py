@@ -7,7 +7,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 
 from lightning_dl2.callbacks import (
@@ -16,7 +15,6 @@ from lightning_dl2.callbacks import (
     ExactResume,
     KeepCheckpoints,
     LengthCurriculum,
-    MetricsCSV,
     Preemption,
     ProgressBar,
     Samples,
@@ -28,7 +26,8 @@ from lightning_dl2.callbacks import (
 )
 from lightning_dl2.config import config_hash
 from lightning_dl2.environment import uses_gpu
-from lightning_dl2.run import Run, is_rank_zero, variant
+from lightning_dl2.loggers import build_loggers
+from lightning_dl2.run import Run
 from lightning_dl2.schema import Config
 
 
@@ -62,28 +61,6 @@ def build_watch(config: Config, run: Run) -> Watch:
             **rules.early_stopping.model_dump(exclude={"enabled"}), check_on_train_epoch_end=False
         )
     return watch
-
-
-def build_loggers(config: Config, run: Run, last_step: int) -> list[Logger]:
-    """metrics.csv always; W&B or TensorBoard beside it on request."""
-    loggers: list[Logger] = [MetricsCSV(run.metrics_file, last_step)]
-    if config.logger.name == "tensorboard":
-        loggers.append(TensorBoardLogger(run.path, name=None, version="tensorboard"))
-    if config.logger.name == "wandb":
-        loggers.append(
-            WandbLogger(
-                project=config.logger.project,
-                entity=config.logger.entity,
-                group=config.logger.group or f"{config.experiment}/{variant(config)}",
-                tags=config.logger.tags,
-                name=f"{config.experiment}/{variant(config)}/seed={config.seed}",
-                id=run.wandb_id() if is_rank_zero() else None,  # the others do not log
-                save_dir=run.path,
-                resume="allow",
-                config=config.model_dump(),
-            )
-        )
-    return loggers
 
 
 def build_trainer(config: Config, run: Run, watch: Watch, last_step: int) -> pl.Trainer:

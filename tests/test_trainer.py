@@ -1,11 +1,10 @@
 """What of a configuration reaches Lightning's Trainer."""
 
 import pytest
-from pytorch_lightning.loggers import TensorBoardLogger
 
-from lightning_dl2.callbacks import Curves, ExactResume, KeepCheckpoints, LengthCurriculum, MetricsCSV, StopWhenSolved
+from lightning_dl2.callbacks import Curves, ExactResume, KeepCheckpoints, LengthCurriculum, StopWhenSolved
 from lightning_dl2.run import Run
-from lightning_dl2.trainer import build_evaluator, build_loggers, build_trainer, build_watch
+from lightning_dl2.trainer import build_evaluator, build_trainer, build_watch
 
 
 def trainer_of(config):
@@ -48,14 +47,6 @@ def test_exact_resume_comes_last(tiny):
     """Whatever a callback does before a step, the step draws from its own seed."""
     *_, before, saves = trainer_of(tiny("callbacks.curves=true")).callbacks
     assert isinstance(before, ExactResume) and isinstance(saves, KeepCheckpoints)  # which draws nothing
-
-
-def test_loggers(tiny, tmp_path):
-    run = Run(tmp_path)
-    assert [type(each) for each in build_loggers(tiny(), run, 0)] == [MetricsCSV]
-    both = build_loggers(tiny("logger=tensorboard"), run, 0)
-    assert [type(each) for each in both] == [MetricsCSV, TensorBoardLogger]
-    assert not (tmp_path / "wandb_id").exists()
 
 
 def test_evaluator_is_one_silent_process(tiny, tmp_path):
