@@ -11,8 +11,19 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+REQUEUE = 75  # EX_TEMPFAIL, an exit code: stopped, and whoever started this may start it again
+
+
 class UserError(ValueError):
     """The user's input is wrong. The message is one line: the key, its value, and what is allowed."""
+
+    told = False  # by another process of the same run
+
+
+class ProcessError(RuntimeError):
+    """Another process of the run has failed, or never came."""
+
+    told = False
 
 
 def nearest(name: str, allowed: list[str]) -> str:
@@ -50,15 +61,19 @@ def command(function: Callable[[list[str]], int], argv: list[str] | None) -> int
     """Runs a command and turns a UserError into one line on stderr.
 
     Returns:
-        The exit code: 2 for a UserError, else what `function` returned.
+        The exit code: 2 for a UserError, 1 for a ProcessError, 130 for SIGINT, else what `function` returned.
     """
     try:
         code = function(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
         return code
-    except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    except (UserError, ProcessError) as error:
+        if not error.told:
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2 if isinstance(error, UserError) else 1
+    except KeyboardInterrupt:  # with nothing begun that would have to be saved
+        print("stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE

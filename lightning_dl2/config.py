@@ -1,27 +1,31 @@
-"""From words on the command line to a validated configuration. The one file that knows Hydra.
+"""From words on the command line to a validated configuration. The one file that knows Hydra's composition.
 
 The data's way: words -> Hydra composes conf/ -> plain values -> schema.Config, or one line that says what is wrong.
 """
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, InterpolationResolutionError, OmegaConfBaseException
 from pydantic import ValidationError
 
 from lightning_dl2.cli import UserError, nearest
-from lightning_dl2.schema import Config
+from lightning_dl2.schema import Config, Multirun
+from lightning_dl2.schema.base import Strict
+
+Model = TypeVar("Model", bound=Strict)
 
 # What changes neither the learnt function nor the metrics on the way, and so does not make another run.
 NOT_IDENTITY = (
@@ -34,6 +38,7 @@ NOT_IDENTITY = (
     "callbacks.samples",
     "callbacks.checkpoint.every_n_steps",
     "data.cache_dir",
+    "data.num_workers",
     "trainer.max_steps",
     "trainer.max_epochs",
     "trainer.max_time",
@@ -41,7 +46,7 @@ NOT_IDENTITY = (
 )
 
 # Groups of keys that the user names.
-OPEN = ("optimizer.arguments.", "optimizer.weight_decay_of.")
+OPEN = ("optimizer.arguments.", "optimizer.weight_decay_of.", "launcher.parameters.")
 
 # Where pydantic's own words would not help, by its type of error.
 ALLOWED = {
@@ -74,28 +79,43 @@ def compose(*overrides: str) -> Config:
         UserError: one line that names the key, its value and what is allowed.
     """
     for word in overrides:
+        if word.lstrip("+~").partition("=")[0].partition(".")[0] in Multirun.model_fields:
+            raise UserError(f"{word}: is a key of sweeps; allowed together with -m")
+    plain, choices = _compose("train", overrides, compose)
+    return validate(plain | {"experiment": choices["experiment"], "debug": choices["debug"] or "none"})
+
+
+def compose_multirun(*overrides: str) -> Multirun:
+    """Like `compose`, for the keys that a sweep adds: dry, and those of sweep and launcher."""
+    plain, _ = _compose("multirun", overrides, compose_multirun)
+    return validate(plain, Multirun)
+
+
+def _compose(
+    name: str, overrides: tuple[str, ...], again: Callable[..., Strict]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The plain values of conf/`name`.yaml, and what was chosen of each group; `again` tells which keys there are."""
+    for word in overrides:
         _check_word(word)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
-            composed = hydra_compose("train", overrides=list(overrides), return_hydra_config=True)
+            composed = hydra_compose(name, overrides=list(overrides), return_hydra_config=True)
             choices = composed.hydra.runtime.choices
             values = {key: composed[key] for key in composed if key != "hydra"}
-            plain = OmegaConf.to_container(OmegaConf.create(values), resolve=True)
+            return OmegaConf.to_container(OmegaConf.create(values), resolve=True), choices
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_hydra_message(error, overrides)) from error
-    plain |= {"experiment": choices["experiment"], "debug": choices["debug"] or "none"}
-    return validate(plain)
+        raise UserError(_hydra_message(error, overrides, again)) from error
 
 
-def validate(values: dict[str, Any]) -> Config:
+def validate(values: dict[str, Any], schema: type[Model] = Config) -> Model:
     """Checks plain values (of a composition or of a run's config.yaml) against the schema.
 
     Raises:
         UserError: names the first wrong key.
     """
     try:
-        return Config.model_validate(values)
+        return schema.model_validate(values)
     except ValidationError as error:
         raise UserError(_pydantic_message(error, values)) from error
 
@@ -159,8 +179,12 @@ def config_hash(config: Config) -> str:
     return digest(identity(config) | {"seed": config.seed})
 
 
-def _check_word(word: str) -> None:
-    """What Hydra's grammar allows, but one run does not; and what it does not allow, in our words."""
+def parse(word: str) -> Override:
+    """Reads a word by Hydra's grammar.
+
+    Raises:
+        UserError: it is not of that form, or the key is one of Hydra's own.
+    """
     key, equals, value = word.partition("=")
     if not re.fullmatch(r"\+{0,2}~?[A-Za-z_][\w./@-]*", key) or (not equals and key[0] != "~"):
         raise UserError(f"{word}: is not of the form key=value")
@@ -169,27 +193,33 @@ def _check_word(word: str) -> None:
     except HydraException as error:
         quoted = f"{key}='{value}'"
         raise UserError(f'{word}: cannot be read; allowed: the value in quotes, as in "{quoted}"') from error
-    key = parsed.key_or_group
-    if key.partition(".")[0] == "hydra":
+    if parsed.key_or_group.partition(".")[0] == "hydra":
         raise UserError(f"{word}: Hydra's own keys have no effect here; allowed: {', '.join(Config.model_fields)}")
+    return parsed
+
+
+def _check_word(word: str) -> None:
+    """What Hydra's grammar allows, but one run does not; and what it does not allow, in our words."""
+    parsed = parse(word)
+    key = parsed.key_or_group
     if parsed.is_sweep_override():
-        raise UserError(f"{word}: allowed: one value; a command trains one run")
+        raise UserError(f"{word}: allowed: one value; a command trains one run, and with -m many")
     if (conf_dir() / key).is_dir() and (not isinstance(parsed.value(), str) or word[0] in "+~"):
-        raise UserError(f"{word}: is a group, chosen by {key}=NAME; allowed: {', '.join(_options(key))}")
+        raise UserError(f"{word}: is a group, chosen by {key}=NAME; allowed: {', '.join(options(key))}")
 
 
-def _hydra_message(error: Exception, overrides: tuple[str, ...]) -> str:
+def _hydra_message(error: Exception, overrides: tuple[str, ...], again: Callable[..., Strict]) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         for word in overrides:  # experiment=course/x splits at its last slash: the group is what was typed
             key, _, value = word.partition("=")
             if f"{group}/{name}" == f"{key}/{value}":
                 group, name = key, value
-        return f"{group}={name}: {nearest(name, _options(group))}"
+        return f"{group}={name}: {nearest(name, options(group))}"
     cause = error.__cause__
     if isinstance(error, ConfigCompositionException) and isinstance(cause, (ConfigKeyError, AttributeError)):
         key = getattr(cause, "full_key", None) or str(error).split("'")[1]
-        return _unknown_key(key, overrides)
+        return _unknown_key(key, overrides, again)
     if found := re.search(r"Either remove \+ prefix: '(.*)'", str(error)):
         return f"+{found[1]}: the key exists; write {found[1]}"
     if isinstance(error, InterpolationResolutionError):
@@ -198,35 +228,41 @@ def _hydra_message(error: Exception, overrides: tuple[str, ...]) -> str:
     return " ".join(lines[:2]) or type(error).__name__
 
 
-def _options(group: str) -> list[str]:
+def options(group: str) -> list[str]:
+    """What can be chosen of a group."""
     root = conf_dir() / group
     return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
 
 
-def _unknown_key(key: str, overrides: tuple[str, ...]) -> str:
+def _unknown_key(key: str, overrides: tuple[str, ...], again: Callable[..., Strict]) -> str:
     if key.startswith(OPEN):
         typed = next((word for word in overrides if word.partition("=")[0] == key), f"{key}=VALUE")
         return f"{key}: is not set yet; write +{typed}"
     typed = next((word for word in overrides if word.lstrip("+~").partition("=")[0] == key), key)
     groups = [word for word in overrides if (conf_dir() / word.partition("=")[0]).is_dir()]
-    return f"{typed}: there is no key {key}; {_nearest_key(key, flatten(compose(*groups).model_dump()))}"
+    return f"{typed}: there is no key {key}; {_nearest_key(key, flatten(again(*groups).model_dump()))}"
 
 
-def _nearest_key(key: str, known_keys: Iterable[str]) -> str:
+def _nearest_key(key: str, known_keys: Collection[str]) -> str:
     """Names the keys that stand where `key` was looked for."""
     parent, _, name = key.rpartition(".")
     prefix = parent and f"{parent}."
     known = {full.removeprefix(prefix).split(".")[0] for full in known_keys if full.startswith(prefix)}
-    return nearest(name, sorted(known) or sorted(Config.model_fields))
+    return nearest(name, sorted(known or {full.partition(".")[0] for full in known_keys}))
 
 
 def _path(error: Any, values: dict[str, Any]) -> list[str]:
     """Where pydantic found an error, without the name that chose among several groups of keys, such as data's."""
     path = [str(part) for part in error["loc"] if "[" not in str(part)]
     group = values.get(path[0]) if path else None
-    if len(path) > 1 and isinstance(group, dict) and path[1] not in group and path[1] == group.get("name"):
+    if len(path) > 1 and isinstance(group, dict) and path[1] not in group and path[1] in _tags(group):
         del path[1]
     return path
+
+
+def _tags(group: dict[str, Any]) -> tuple[Any, Any]:
+    """What chooses the type of a group: data.name, sweep.method."""
+    return group.get("name"), group.get("method")
 
 
 def _pydantic_message(error: ValidationError, values: dict[str, Any]) -> str:
@@ -240,7 +276,9 @@ def _pydantic_message(error: ValidationError, values: dict[str, Any]) -> str:
         here = here.get(part)
     name = ".".join(key)
     if first["type"] == "union_tag_invalid":
-        return f"{name}.name={json.dumps(here['name'], ensure_ascii=False)}: allowed: {first['ctx']['expected_tags']}"
+        told = first["ctx"]
+        name = f"{name}.{told['discriminator']}".replace("'", "")
+        return f"{name}={json.dumps(told['tag'], ensure_ascii=False)}: allowed: {told['expected_tags']}"
     if first["type"] == "union_tag_not_found":
         return f"{name}.name: is missing"
     if first["type"] == "extra_forbidden":

@@ -18,7 +18,9 @@ def check(config: Config) -> None:
     if config.logger.name == "tensorboard" and not importlib.util.find_spec("tensorboard"):
         raise UserError("logger=tensorboard: is not installed; pip install tensorboard, or logger=csv")
     if config.logger.name == "wandb":
-        _check_wandb()
+        from lightning_dl2.tracking import check_login
+
+        check_login()
 
 
 def uses_gpu(config: Config) -> bool:
@@ -88,22 +90,6 @@ def seed(number: int) -> None:
     import pytorch_lightning as pl
 
     pl.seed_everything(number, verbose=False)
-
-
-def _check_wandb() -> None:
-    """Online without a login, W&B would wait at a prompt or fail in the middle."""
-    import wandb
-
-    if os.environ.get("WANDB_MODE", "online") in ("offline", "disabled", "dryrun"):
-        return
-    if not (os.environ.get("WANDB_API_KEY") or wandb.setup().settings.api_key or _netrc_knows_wandb()):
-        raise UserError("logger=wandb: not logged in; run `wandb login`, or set WANDB_API_KEY or WANDB_MODE=offline")
-
-
-def _netrc_knows_wandb() -> bool:
-    from requests.utils import get_netrc_auth
-
-    return get_netrc_auth(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")) is not None
 
 
 def versions() -> dict[str, str]:

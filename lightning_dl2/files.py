@@ -1,32 +1,84 @@
 """Files that are whole or not there: written beside their place, flushed to the disk, moved into it."""
 
+import csv
+import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
-from zipfile import is_zipfile
+from zipfile import ZipFile
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+
+
+class WriteError(OSError):
+    """A disk does not take a file. The message says which, why, and how many bytes there are."""
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def writing(path: Path, size: int | None = None) -> Iterator[None]:
+    """Names the file in what a disk answers within the block: by itself, a failed write does not.
+
+    Args:
+        path: what is written.
+        size: its bytes, where they are known.
+
+    Raises:
+        WriteError: the disk is full, over its quota, read-only or broken.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        told = [f"{size:,} bytes are needed"] if size else []
+        if error.errno == errno.ENOSPC:
+            disk = os.statvfs(path.parent)
+            told.append(f"{disk.f_bavail * disk.f_frsize:,} bytes are free")
+        raise WriteError(f"{path} cannot be written: {', '.join([os.strerror(error.errno), *told])}") from error
+
+
+@contextmanager
+def replacing(path: Path, size: int | None = None) -> Iterator[Path]:
     """Yields a temporary path in the same directory, which takes the place of `path` if the block succeeds.
 
     The old file stays whole until the new one is on the disk, whenever the process is killed.
+
+    Args:
+        path: the file.
+        size: its bytes, where they are known.
+
+    Raises:
+        WriteError: the disk does not take it.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Not the process's number, which another machine may have given, too.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with writing(path, size):
+        try:
+            yield temporary
+            flush(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Returns when the file or directory is on the disk."""
+    file = os.open(path, os.O_RDONLY)
     try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.fsync(file)
     finally:
-        temporary.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        os.close(file)
+
+
+def remove_temporaries(directory: Path) -> None:
+    """Removes what killed processes have left half-written; for who alone writes below `directory`."""
+    for path in directory.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -50,12 +102,48 @@ def file_digest(path: Path) -> str:
 
 
 def is_whole(path: Path) -> bool:
-    """False for a checkpoint that is absent or differs from the digest beside it.
-
-    Without a digest it is at least to end as torch.save ends it: a file cut short is no zip archive.
-    """
+    """False for a checkpoint that is absent or differs from the digest beside it; without one, from its own sums."""
     if not path.is_file():
         return False
-    if not sidecar(path).is_file():
-        return is_zipfile(path)
-    return sidecar(path).read_text().strip() == file_digest(path)
+    if sidecar(path).is_file():
+        return sidecar(path).read_text().strip() == file_digest(path)
+    try:
+        with ZipFile(path) as archive:
+            return archive.testzip() is None
+    except Exception:  # there is no end to what zipfile makes of a damaged file
+        return False
+
+
+def write_verified(path: Path, content: bytes | memoryview, previous: Path | None = None) -> None:
+    """Writes a checkpoint atomically, with its digest beside it.
+
+    Whenever the process is killed, `path` or `previous` is whole, and neither is taken for damaged: a digest is
+    removed before its file changes, and a file without one counts as unverified.
+
+    Args:
+        path: the file.
+        content: what torch.save has made.
+        previous: where what stood at `path` is kept; None: nowhere.
+
+    Raises:
+        WriteError: the disk does not take it; what stood at `path` stands there still.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, len(content)) as temporary:
+        temporary.write_bytes(content)
+        flush(temporary)  # before anything is moved
+        if previous and path.exists():
+            sidecar(previous).unlink(missing_ok=True)
+            os.replace(path, previous)
+            if sidecar(path).exists():
+                os.replace(sidecar(path), sidecar(previous))
+        sidecar(path).unlink(missing_ok=True)
+    write_text(sidecar(path), f"{sha256(content).hexdigest()}\n")
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file that grows, such as metrics.csv; not a last one that was cut short. No file: no rows."""
+    if not path.exists():
+        return []
+    text = path.read_text()
+    return list(csv.DictReader(StringIO(text[: text.rfind("\n") + 1])))

@@ -1,31 +1,59 @@
-"""One training run, from the checkpoint it goes on from to its result.
+"""One training run, from its configuration to its result.
 
-The data's way: data module and task -> Trainer -> checkpoints -> test -> result.json
+The data's way: data module and task -> run directory -> Trainer -> checkpoints -> test -> result.json
 """
 
 import logging
+from contextlib import ExitStack
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 
-from lightning_dl2 import environment
+from lightning_dl2 import environment, loggers
 from lightning_dl2.callbacks import Interrupted
-from lightning_dl2.data import DataModule
+from lightning_dl2.callbacks.preemption import requeue
+from lightning_dl2.config import digest
+from lightning_dl2.data import DataModule, build_data
+from lightning_dl2.files import WriteError
+from lightning_dl2.group import Group
+from lightning_dl2.log import logging_to
 from lightning_dl2.run import Run
 from lightning_dl2.schema import Config
-from lightning_dl2.tasks import Task
+from lightning_dl2.tasks import Task, build_task
 from lightning_dl2.trainer import Watch, build_trainer, build_watch
 
 log = logging.getLogger(__name__)
 
 
-def fit(config: Config, run: Run, data: DataModule, task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
+def take_part(config: Config, run: Run, words: list[str], group: Group) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What each of the processes of a run does. Arguments and results are those of `train`.
+
+    Args:
+        group: the processes that train together.
+    """
+    with group.agreeing():  # before the directory: a file that is no text, or a net that cannot be, creates none
+        data = build_data(config.data, config.seed)
+        environment.set_num_threads(config.trainer.num_threads)
+        environment.seed(config.seed)
+        task = build_task(config.task, config.optimizer, data.spec)
+    group.agree({"data": digest(data.spec)})
+    with ExitStack() as stack:
+        with group.agreeing():  # nobody looks into the directory before rank 0 has prepared it
+            stack.enter_context(run.held(config, words))
+        with group.agreeing():
+            run.check_seen()
+        stack.enter_context(logging_to(run.log_file if group.rank == 0 else None))
+        stack.enter_context(group.failing_together())
+        return fit(config, run, data, task, group)
+
+
+def fit(config: Config, run: Run, data: DataModule, task: Task, group: Group) -> tuple[dict[str, Any], dict[str, Any]]:
     """Trains, tests the best checkpoint, and writes result.json.
 
     Args:
         data: of `build_data`.
         task: of `build_task`, with the weights to begin from.
+        group: the processes that train together.
 
     Returns:
         The result, and the objects `run`, `task`, `datamodule`, `trainer`.
@@ -33,13 +61,17 @@ def fit(config: Config, run: Run, data: DataModule, task: Task) -> tuple[dict[st
     Raises:
         UserError: the data are not those that the run was begun with.
         Interrupted: a signal or the time limit stopped it; the result says so.
+        NonFiniteError: a loss or gradient is NaN or infinite; the result says where.
+        WriteError: the disk is full, say; the last checkpoint is whole.
     """
-    start = run.resume_from()
-    last_step = 0
-    if start:
-        checkpoint = torch.load(start, weights_only=True, map_location="cpu")
-        run.check_same_data(checkpoint["hyper_parameters"]["spec"], data.spec)
-        last_step = checkpoint["global_step"]
+    with group.agreeing():
+        start = run.resume_from()
+        last_step = 0
+        if start:
+            checkpoint = run.load(start)
+            run.check_same_data(checkpoint["hyper_parameters"]["spec"], data.spec)
+            last_step = checkpoint["global_step"]
+    group.agree({"step": last_step})
     watch = build_watch(config, run)
     trainer = build_trainer(config, run, watch, last_step)
     log.info("%s from step %d", run.path, last_step)
@@ -49,25 +81,44 @@ def fit(config: Config, run: Run, data: DataModule, task: Task) -> tuple[dict[st
             trainer.fit(task, data, ckpt_path=start, weights_only=True)
             if watch.checkpoints.best:
                 trainer.strategy.barrier()
-                task.load_state_dict(torch.load(run.best, weights_only=True, map_location=task.device)["state_dict"])
-            (metrics,) = trainer.test(task, data, verbose=False)  # training is saved: a signal now is not obeyed
+                task.load_state_dict(run.load(run.best)["state_dict"])
+            (metrics,) = trainer.test(task, data, verbose=False)
     except BaseException as error:
         status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
         if trainer.is_global_zero:
-            _write_result(config, run, task, trainer, watch, status=status, metrics=dict(watch.checkpoints.best))
+            told = f"{type(error).__name__}: {error}" if status == "failed" else None
+            best, result = dict(watch.checkpoints.best), {}
+            try:
+                result = _write_result(config, run, task, trainer, watch, status=status, metrics=best, error=told)
+            except WriteError as unwritten:  # a full disk, say, which `error` tells already
+                log.error("%s", unwritten)
+            loggers.finish(trainer.loggers, result, error)
         log.log(logging.ERROR if status == "failed" else logging.INFO, status, exc_info=error)
+        if isinstance(error, Interrupted) and trainer.is_global_zero:
+            requeue(error)  # last of all: SLURM ends the job for it
         raise
     metrics = dict(sorted((watch.checkpoints.best | metrics).items()))
-    return _write_result(config, run, task, trainer, watch, status="completed", metrics=metrics), objects
+    result = _write_result(config, run, task, trainer, watch, status="completed", metrics=metrics)
+    loggers.finish(trainer.loggers, result)
+    return result, objects
 
 
 def _write_result(
-    config: Config, run: Run, task: Task, trainer: pl.Trainer, watch: Watch, *, status: str, metrics: dict[str, float]
+    config: Config,
+    run: Run,
+    task: Task,
+    trainer: pl.Trainer,
+    watch: Watch,
+    *,
+    status: str,
+    metrics: dict[str, float],
+    error: str | None = None,
 ) -> dict[str, Any]:
     seconds, steps = watch.stopwatch.state_dict()["seconds"], trainer.global_step
     batches = trainer.fit_loop.epoch_loop.batch_progress.total.processed
     values = {
         "status": status,
+        "error": error,
         "stopped_by": watch.stopped_by if status == "completed" else None,
         "solved_at": watch.solved.solved_at if watch.solved else None,
         "best_step": watch.checkpoints.best_step,

@@ -1,11 +1,27 @@
 """train.log: what this package, Lightning and torch say while a run lasts, warnings included."""
 
 import logging
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lightning_dl2.files import DISK_ERRORS
+
 LIGHTNING = ("pytorch_lightning", "lightning_fabric")
+
+
+class LogFile(logging.FileHandler):
+    """A disk that is full leaves it short: that stops the training where it writes what it needs, with one line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exception()
+        if not (isinstance(error, OSError) and error.errno in DISK_ERRORS):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
 
 
 @contextmanager
@@ -14,7 +30,7 @@ def logging_to(path: Path | None) -> Iterator[None]:
 
     Lightning's loggers print on stderr by themselves; within the block they write here alone.
     """
-    handler = logging.FileHandler(path) if path else logging.NullHandler()
+    handler = LogFile(path) if path else logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root, level = logging.getLogger(), logging.getLogger().level
     kept = {name: (logging.getLogger(name).handlers[:], logging.getLogger(name).propagate) for name in LIGHTNING}

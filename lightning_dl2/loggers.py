@@ -1,10 +1,13 @@
 """Where metrics go: metrics.csv always, Weights & Biases or TensorBoard beside it on request."""
 
-from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+from typing import Any
+
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from lightning_dl2.callbacks import MetricsCSV
-from lightning_dl2.run import Run, is_rank_zero, variant
+from lightning_dl2.run import Run
 from lightning_dl2.schema import Config
+from lightning_dl2.tracking import Wandb
 
 
 def build_loggers(config: Config, run: Run, last_step: int) -> list[Logger]:
@@ -13,17 +16,12 @@ def build_loggers(config: Config, run: Run, last_step: int) -> list[Logger]:
     if config.logger.name == "tensorboard":
         loggers.append(TensorBoardLogger(run.path, name=None, version="tensorboard"))
     if config.logger.name == "wandb":
-        loggers.append(
-            WandbLogger(
-                project=config.logger.project,
-                entity=config.logger.entity,
-                group=config.logger.group or f"{config.experiment}/{variant(config)}",
-                tags=config.logger.tags,
-                name=f"{config.experiment}/{variant(config)}/seed={config.seed}",
-                id=run.wandb_id() if is_rank_zero() else None,  # the others do not log
-                save_dir=run.path,
-                resume="allow",
-                config=config.model_dump(),
-            )
-        )
+        loggers.append(Wandb(config, run))
     return loggers
+
+
+def finish(loggers: list[Logger], result: dict[str, Any], error: BaseException | None = None) -> None:
+    """Tells W&B how the run ended: with this result.json, and this error, if any. The others need not know."""
+    for logger in loggers:
+        if isinstance(logger, Wandb):
+            logger.finish(result, error)

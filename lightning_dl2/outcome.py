@@ -6,8 +6,10 @@ from typing import Any
 
 from rich.table import Table
 
-from lightning_dl2.cli import UserError, console
-from lightning_dl2.run import Run, is_rank_zero
+from lightning_dl2.cli import ProcessError, UserError, console
+from lightning_dl2.files import WriteError
+from lightning_dl2.processes import is_rank_zero
+from lightning_dl2.run import Run
 from lightning_dl2.schema import Config
 
 ROWS = (
@@ -37,7 +39,10 @@ def run_and_report(train: Callable[..., Any], config: Config, words: list[str]) 
 
         if isinstance(error, Interrupted):
             return _say(run, f"stopped by {error}; the same command goes on", error.exit_code)
-        return _say(run, f"error: {type(error).__name__}: {error} (traceback in {run.log_file})", 1)
+        if isinstance(error, WriteError):  # all there is to know
+            return _say(run, f"error: {error}; the same command goes on from the last checkpoint", 1)
+        what = str(error) if isinstance(error, ProcessError) else f"{type(error).__name__}: {error}"
+        return _say(run, f"error: {what} (traceback in {run.log_file})", 1)
     if is_rank_zero():
         title = f"{result['experiment']}/{result['variant']} seed {result['seed']}: {result['status']}"
         print_table(title, result["metrics"] | {key.replace("_", " "): result[key] for key in ROWS})
@@ -50,8 +55,7 @@ def _say(run: Run, text: str, code: int) -> int:
         print(" ".join(text.split()), file=sys.stderr)
         print(run.path)
         return code
-    # Lightning kills all processes at once when one that it started ends with another code.
-    return code if code == 1 else 0
+    return code if code == 1 else 0  # they have ended as was agreed: one exit code is enough
 
 
 def print_table(title: str, values: dict[str, Any]) -> None:

@@ -5,14 +5,13 @@
 The path is a pure function of the configuration, never of the clock, so that the same command finds its run again.
 """
 
-import fcntl
 import json
 import logging
 import os
 import re
 import secrets
-import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,16 +19,15 @@ from typing import Any
 
 import yaml
 
+from lightning_dl2 import lock
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import Config, choices, config_hash, digest, identity, typed, validate
-from lightning_dl2.files import is_whole, write_text
+from lightning_dl2.files import is_whole, remove_temporaries, write_text
+from lightning_dl2.processes import is_rank_zero
 
 log = logging.getLogger(__name__)
 
-
-def is_rank_zero() -> bool:
-    """Known from the launcher's environment, before torch is imported or processes have met."""
-    return all(os.environ.get(key, "0") == "0" for key in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+SEEN_LATEST = 60.0  # seconds; NFS keeps what it knows of a directory that long
 
 
 def variant(config: Config) -> str:
@@ -56,6 +54,7 @@ class Run:
         self.log_file = self.path / "train.log"
         self.checkpoints = self.path / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"
+        self.previous = self.checkpoints / "previous.ckpt"
         self.best = self.checkpoints / "best.ckpt"
 
     @classmethod
@@ -92,16 +91,17 @@ class Run:
     def result(self) -> dict[str, Any] | None:
         """What result.json holds; None where there is none yet or it cannot be read."""
         try:
-            return json.loads(self.result_file.read_text())
+            result = json.loads(self.result_file.read_text())
         except (FileNotFoundError, ValueError):
             return None
+        return result if isinstance(result, dict) else None
 
     def finished(self, config: Config) -> dict[str, Any] | None:
         """The result, if nothing is left to do for `config`: solved, or trained as long as it asks for."""
         result = self.result()
         if config.resume != "auto" or result is None or result.get("status") != "completed":
             return None
-        if result["config_hash"] != config_hash(config):
+        if result.get("config_hash") != config_hash(config):
             return None
         trainer = config.trainer
         enough = 0 < trainer.max_steps <= result["steps"] or 0 < trainer.max_epochs <= result["epochs"]
@@ -123,14 +123,30 @@ class Run:
         if config.resume == "auto" and self.config_file.exists():
             self._check_same(config)
         if config.resume == "restart" and self.config_file.exists():
-            with self._lock():
+            with lock.held(self.path):
                 self.path.rename(self._aside())
-        with self._lock():
+        with lock.held(self.path):
+            remove_temporaries(self.path)
             self.checkpoints.mkdir(exist_ok=True)
             write_text(self.config_file, yaml.safe_dump(config.model_dump(), sort_keys=False))
             write_text(self.path / "overrides.txt", "".join(f"{word}\n" for word in words))
             self.result_file.unlink(missing_ok=True)
             yield
+
+    def check_seen(self) -> None:
+        """Waits until this process sees what rank 0 has prepared; a network's disk may show it late.
+
+        Raises:
+            UserError: it does not, as where each machine has a disk of its own.
+        """
+        end = time.monotonic() + SEEN_LATEST
+        while not self.config_file.exists():
+            if time.monotonic() > end:
+                raise UserError(
+                    f"root: {self.path} is not there, but rank 0 has made it;"
+                    " allowed: a directory that all machines share"
+                )
+            time.sleep(0.1)
 
     def _check_same(self, config: Config) -> None:
         old, new = identity(self.config()), identity(config)
@@ -140,26 +156,6 @@ class Run:
             was, now = (f"{key}={typed(values.get(key))}" for values in (old, new))
             raise UserError(f"{now}: {self.path} was begun with {was}; allowed: resume=restart, or another root")
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = open(self.path / ".lock", "a+")
-        except OSError as error:
-            raise UserError(f"root: {self.path} cannot be written: {error.strerror}") from error
-        with file:
-            try:
-                # The kernel frees the lock with the process, however it ends: no stale lock is left.
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise UserError(f"{self.path}: is held by {holder}; allowed: wait, or another seed") from error
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
-            yield
-
     def _aside(self) -> Path:
         number = 1
         while (aside := self.path.with_name(f"{self.path.name}.old-{number}")).exists():
@@ -167,14 +163,46 @@ class Run:
         return aside
 
     def resume_from(self) -> Path | None:
-        """The newest checkpoint that is whole: last.ckpt, else best.ckpt, else None (train from the start)."""
-        for path in (self.last, self.best):
-            if is_whole(path):
-                return path
-            if path.exists() and is_rank_zero():
-                log.warning("%s is damaged; going on from an older state", path)
-                print(f"warning: {path} is damaged; going on from an older state", file=sys.stderr)
-        return None
+        """The newest checkpoint that is whole; None: train from the start. One line says what was damaged.
+
+        Where `last.ckpt` is not whole, the steps that the others hold decide, and no clock.
+
+        Raises:
+            UserError: a whole one cannot be loaded.
+        """
+        if is_whole(self.last):
+            return self.last
+        there = [path for path in (self.last, self.previous, self.best) if path.exists()]
+        whole = [path for path in there if is_whole(path)]
+        newest = max(whole, key=lambda path: self.load(path)["global_step"], default=None)
+        if damaged := [str(path) for path in there if path not in whole]:
+            what = f"{' and '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged"
+            text = f"warning: {what}; going on from {newest.name if newest else 'the start'}"
+            log.warning(text)
+            if is_rank_zero():
+                print(text, file=sys.stderr)
+        return newest
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """What a checkpoint of this run holds, on the CPU.
+
+        Raises:
+            UserError: it is damaged, or of something else.
+        """
+        import torch
+
+        if not is_whole(path):
+            raise UserError(f"{path}: is damaged; allowed: the same command again, or resume=restart")
+        try:
+            checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+            checkpoint["global_step"], checkpoint["hyper_parameters"]["spec"]
+        except Exception as error:  # torch raises whatever its parts do
+            why = next(iter(str(error).splitlines()), "")
+            raise UserError(
+                f"{path}: is no checkpoint of this version: {type(error).__name__}: {why};"
+                " allowed: the version that wrote it, or resume=restart"
+            ) from error
+        return checkpoint
 
     def check_same_data(self, then: dict[str, Any], now: dict[str, Any]) -> None:
         """Compares the `spec` of a checkpoint's data with that of the data at hand.
@@ -194,7 +222,7 @@ class Run:
         Raises:
             UserError: there is none, or it is damaged.
         """
-        path = {"best": self.best, "last": self.last}.get(name, Path(name))
+        path = {"best": self.best, "last": self.last, "previous": self.previous}.get(name, Path(name))
         if not path.is_file():
             raise UserError(f"checkpoint={name}: there is no file {path}; allowed: best, last or a file's name")
         if not is_whole(path):
@@ -202,10 +230,11 @@ class Run:
         return path
 
     def wandb_id(self) -> str:
-        """The id of the run in W&B: chosen once, kept for every later process."""
+        """The id of the run in W&B: given by WANDB_RUN_ID or chosen once, and kept for every later process."""
         file = self.path / "wandb_id"
-        if not file.exists():
-            write_text(file, secrets.token_hex(4))
+        given = os.environ.get("WANDB_RUN_ID")
+        if given or not file.exists():
+            write_text(file, given or secrets.token_hex(4))
         return file.read_text().strip()
 
     def write_result(self, config: Config, **values: Any) -> dict[str, Any]:

@@ -1,18 +1,23 @@
 """Train: start a run, go on with it, or do nothing if it is finished.
 
     python -m lightning_dl2.train [experiment=palindrome] [key=value ...]
+    python -m lightning_dl2.train -m [sweep=grid|random|tpe] [dry=true] key=a,b ...     train many runs
     python -m lightning_dl2.train --cfg job [key=value ...]     print the configuration and exit
     python -m lightning_dl2.train --help
 
 Every value under conf/ is a key. The last line of standard output is the run directory.
 """
 
+import signal
 import sys
 from typing import Any
 
+from lightning_dl2 import environment
 from lightning_dl2.cli import UserError, command
-from lightning_dl2.config import Config, as_typed, compose
-from lightning_dl2.run import Run, is_rank_zero
+from lightning_dl2.config import Config, as_typed, compose, flatten
+from lightning_dl2.outcome import run_and_report
+from lightning_dl2.processes import launched, started
+from lightning_dl2.run import Run
 
 
 def train(config: Config, words: list[str] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -29,23 +34,19 @@ def train(config: Config, words: list[str] | None = None) -> tuple[dict[str, Any
         UserError: the configuration is impossible on this machine, or the run directory cannot be used.
         Interrupted: a signal or the time limit stopped it; the state is saved.
     """
-    run = Run.of(config)
-    if finished := run.finished(config):
+    run, group = Run.of(config), launched()
+    group.agree(flatten(config.model_dump()))
+    with group.agreeing():
+        finished = run.finished(config)
+        if not finished:
+            environment.check(config)
+    if finished := group.gather(finished)[0]:
         return finished, {"run": run}
-    from lightning_dl2 import environment
-    from lightning_dl2.data import build_data
-    from lightning_dl2.fit import fit
-    from lightning_dl2.log import logging_to
-    from lightning_dl2.tasks import build_task
+    words = words or as_typed(config)
+    with started(config, words) as group:
+        from lightning_dl2.fit import take_part
 
-    environment.check(config)
-    # Before the directory: a file that is no text, or a net that cannot be, creates none.
-    data = build_data(config.data, config.seed)
-    environment.set_num_threads(config.trainer.num_threads)
-    environment.seed(config.seed)
-    task = build_task(config.task, config.optimizer, data.spec)
-    with run.held(config, words or as_typed(config)), logging_to(run.log_file if is_rank_zero() else None):
-        return fit(config, run, data, task)
+        return take_part(config, run, words, group)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -58,6 +59,10 @@ def _main(words: list[str]) -> int:
         from lightning_dl2.usage import print_help
 
         return print_help(__doc__)
+    if {"-m", "--multirun"} & set(words):
+        from lightning_dl2.sweeps import sweep
+
+        return sweep([word for word in words if word not in ("-m", "--multirun")])
     if "--cfg" in words:
         import yaml
 
@@ -67,9 +72,11 @@ def _main(words: list[str]) -> int:
         config = compose(*words[:flag], *words[flag + 2 :])
         print(yaml.safe_dump(config.model_dump(), sort_keys=False), end="")
         return 0
-    from lightning_dl2.outcome import run_and_report
-
-    return run_and_report(train, compose(*words), words)
+    # Kept until training listens: it would end the process while torch is imported, and SLURM sends it but once.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    with launched().agreeing():
+        config = compose(*words)
+    return run_and_report(train, config, words)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
 """From a configuration to Lightning's Trainer, with its loggers and callbacks."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.environments import SLURMEnvironment
+from pytorch_lightning.plugins.environments import LightningEnvironment
 
 from lightning_dl2.callbacks import (
-    Agreement,
     Curves,
     ExactResume,
     KeepCheckpoints,
@@ -24,7 +22,6 @@ from lightning_dl2.callbacks import (
     VerifiedCheckpointIO,
     WeightAveraging,
 )
-from lightning_dl2.config import config_hash
 from lightning_dl2.environment import uses_gpu
 from lightning_dl2.loggers import build_loggers
 from lightning_dl2.run import Run
@@ -73,8 +70,7 @@ def build_trainer(config: Config, run: Run, watch: Watch, last_step: int) -> pl.
     torch.utils.deterministic.fill_uninitialized_memory = False
     # A checkpoint is saved, or training interrupted, before a step draws random numbers: ExactResume comes last
     # (but for the checkpoints, which Lightning moves to the end; to save draws nothing).
-    agreement = Agreement(config=config_hash(config), step=last_step)
-    callbacks: list[pl.Callback] = [agreement, watch.stopwatch, ProgressBar(config.callbacks.progress_bar)]
+    callbacks: list[pl.Callback] = [watch.stopwatch, ProgressBar(config.callbacks.progress_bar)]
     curriculum = getattr(config.data, "curriculum", None)
     if curriculum and curriculum.enabled:
         callbacks.append(LengthCurriculum())
@@ -140,7 +136,5 @@ def _trainer_arguments(config: Config, path: Path) -> dict[str, Any]:
 
 
 def _plugins() -> list[Any]:
-    plugins: list[Any] = [VerifiedCheckpointIO()]
-    if "SLURM_NTASKS" in os.environ and SLURMEnvironment.detect():
-        plugins.append(SLURMEnvironment(auto_requeue=False))  # its signal handler saves in the middle of a step
-    return plugins
+    # The processes are there already, with their ranks in Lightning's own variables, whoever has started them.
+    return [VerifiedCheckpointIO(), LightningEnvironment()]

@@ -2,7 +2,7 @@
 
 from lightning_dl2.config import conf_dir
 
-GROUPS = ("experiment", "data", "task", "optimizer", "trainer", "logger", "callbacks", "debug")
+GROUPS = ("experiment", "data", "task", "optimizer", "trainer", "logger", "callbacks", "debug", "sweep", "launcher")
 FILES = (  # that have every key
     "train",
     "data/decimal_palindrome",
@@ -16,6 +16,12 @@ FILES = (  # that have every key
     "trainer/cpu",
     "logger/csv",
     "callbacks/default",
+    "multirun",
+    "sweep/grid",
+    "sweep/random",
+    "launcher/local",
+    "launcher/submitit",
+    "launcher/ray",
 )
 
 
@@ -29,7 +35,8 @@ def print_help(doc: str) -> int:
     print("\nKeys, with their defaults:\n")
     for name in FILES:
         group, _, option = name.partition("/")
-        print("# top level" if not option else f"# {group}, with {group}={option}")
+        top = {"train": "# top level", "multirun": "# top level, with -m"}
+        print(top[name] if not option else f"# {group}, with {group}={option}")
         text = (conf_dir() / f"{name}.yaml").read_text().splitlines()
         print("\n".join(line for line in text if line and not line.startswith(("#", "defaults:", "  - "))), "\n")
     return 0

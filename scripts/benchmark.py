@@ -1,6 +1,6 @@
 """Benchmarks as ratios in one run: ours beside what one would write with PyTorch, PyG or DGL alone.
 
-    python scripts/benchmark.py [trainer] [cells] [text] [generate] [graph] [repeats=7] [threads=1] [data=DIR]
+    python scripts/benchmark.py [trainer] [cells] [text] [generate] [graph] [scaling] [repeats=7] [threads=1] [data=DIR]
 
     trainer   a training step of the Trainer against a bare loop: palindromes, three sizes
     cells     forward and backward of our cells against torch.nn.LSTM
@@ -9,6 +9,7 @@
     graph     training steps of graph networks against the same in PyG, where it is installed, and in plain DGL: a GCN
               on Cora (DIR/cora; left out without data=) and on a large generated graph, GatedGCN and GIN on batches of
               molecules (DIR/zinc12k/zinc12k_rebuilt.npz; without data= made-up ones); the Trainer against a bare loop
+    scaling   what two processes (DDP on the CPU) train in a second against one, for the three experiments
 
 Without a kind, all of them. All sides do the same work in the same process, in turns; the tables show the median of
 each and of their ratios. On a busy machine the seconds move, the ratio hardly does.
@@ -37,6 +38,7 @@ from lightning_dl2.nets import LanguageModel, Recurrent  # noqa: E402
 from lightning_dl2.schema import Config  # noqa: E402
 from scripts.benchmark_graph import benchmark_graph  # noqa: E402
 from scripts.benchmark_loops import against_bare, alternate, seconds  # noqa: E402
+from scripts.benchmark_scaling import benchmark_scaling  # noqa: E402
 
 SIZES = ((128, 20, 128), (256, 81, 256), (64, 128, 512))
 STEPS = {20: 300, 81: 8, 128: 8}  # steps a measurement, by T
@@ -181,7 +183,13 @@ def benchmark_cells(repeats: int) -> Table:
     return table
 
 
-KINDS = {"trainer": benchmark_trainer, "cells": benchmark_cells, "text": benchmark_text, "generate": benchmark_generate}
+KINDS = {
+    "trainer": benchmark_trainer,
+    "cells": benchmark_cells,
+    "text": benchmark_text,
+    "generate": benchmark_generate,
+    "scaling": benchmark_scaling,
+}
 
 
 def run(argv: list[str]) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from lightning_dl2.callbacks.metrics_csv import read_rows
+from lightning_dl2.config import flatten
 from lightning_dl2.run import Run
 
 
@@ -40,3 +41,27 @@ def metrics_differences(one: Run, other: Run) -> list[tuple[dict[str, str], dict
     left, right = read_rows(one.metrics_file), read_rows(other.metrics_file)
     assert len(left) == len(right), f"{len(left)} rows, {len(right)} rows"
     return [(a, b) for a, b in zip(left, right, strict=True) if a != b]
+
+
+def contents(run: Run) -> dict[str, Any]:
+    """All that a run has on the disk, by its place; but for seconds, and where the run stands."""
+    found: dict[str, Any] = {}
+    for path in (run.last, run.best):
+        found |= {f"{path.name}{place}": value for place, value in leaves(torch.load(path, weights_only=True))}
+    for number, row in enumerate(read_rows(run.metrics_file)):
+        found |= {f"metrics.csv/{number}/{key}": value for key, value in row.items() if value}
+    found |= {f"result.json/{key}": value for key, value in flatten(run.result()).items()}
+    found |= {f"samples/{path.name}": path.read_text() for path in (run.path / "samples").glob("*")}
+    clocks = ("/seconds", "/steps_per_second")
+    return {place: value for place, value in found.items() if not place.endswith(clocks)}
+
+
+def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Places where any bit differs, or that only one of the two has."""
+    return sorted(place for place in one | other if _bits(one.get(place)) != _bits(other.get(place)))
+
+
+def _bits(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return str(value.dtype), tuple(value.shape), value.contiguous().numpy().tobytes()
+    return repr(value)

@@ -53,3 +53,11 @@ def test_closed_pipe_is_quiet():
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+def test_an_interrupt_is_one_line(capsys):
+    def interrupted(words):
+        raise KeyboardInterrupt
+
+    assert command(interrupted, []) == 130
+    assert capsys.readouterr().err == "stopped\n"

@@ -58,6 +58,7 @@ WRONG = {
     "experiment=graph task=text_generator": ["task=text_generator", "data=sbm: task=graph_net"],
     "experiment=graph data=minigc": ["task.output_layer=none", "data=minigc", "linear, mlp"],
     "experiment=graph data.fold=1": ["data.fold=1", "there is no key data.fold", "fanouts"],
+    "data.num_workers=2 data.curriculum.enabled=true": ["data.num_workers=2", "0, or data.curriculum.enabled=false"],
     "experiment=csl data.fold=5": ["data.fold=5", "0 to 4"],
     "experiment=sbm_large task.num_layers=3": ["data.fanouts=[10, 10]", "task.num_layers=3: a list of 3, or null"],
     "experiment=graph optimizer.weight_decay_of.layers=1": ["write +optimizer.weight_decay_of.layers=1"],
@@ -110,6 +111,8 @@ WRONG_VALUES = {
         "data.fanouts=[10]": ["data.fanouts=[10]", "task.num_layers=2: a list of 2, or null"],
         "data.fanouts=[10,0]": ["data.fanouts=[10, 0]", "greater than or equal to 1"],
         "data.fanouts=10": ["data.fanouts=10", "list"],
+        "data.num_workers=2": ["data.num_workers=2", "data.fanouts=null", "0, or data.fanouts of the layers"],
+        "data.num_workers=-1": ["data.num_workers=-1", "greater than or equal to 0"],
         "data.positional.size=3": ["data.positional.size=3", "kind=none: 0"],
         "data.positional.size=-1": ["data.positional.size=-1", "greater than or equal to 0"],
         "data.evaluation_chunk=0": ["data.evaluation_chunk=0", "greater than or equal to 1"],
@@ -243,7 +246,7 @@ def test_every_other_key_makes_another_run():
     config = compose()
     same = {"root", "resume", "callbacks.progress_bar", "callbacks.curves", "callbacks.checkpoint.every_n_steps"}
     same |= {f"callbacks.samples.{key}" for key in Samples.model_fields}
-    same |= {f"trainer.{key}" for key in ("max_steps", "max_epochs", "max_time", "profiler")}
+    same |= {"data.num_workers"} | {f"trainer.{key}" for key in ("max_steps", "max_epochs", "max_time", "profiler")}
     values = flatten(config.model_dump())
     nothing = {"optimizer.arguments", "optimizer.weight_decay_of"}  # as long as the user names no keys there
     assert set(values) - set(identity(config)) - nothing == same | {"seed"} | {

@@ -1,9 +1,5 @@
 """What only this machine can tell to be impossible, told before a run begins."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -85,37 +81,6 @@ def test_an_engine_without_cuda(tiny_graph, monkeypatch):
     with pytest.raises(UserError, match="task.engine=dgl: the installed dgl has no support for cuda; allowed: auto"):
         environment.check(tiny_graph("trainer.accelerator=gpu", "task.engine=dgl"))
     environment.check(tiny_graph("trainer.accelerator=gpu"))
-
-
-def test_wandb_without_a_login_is_told_at_once(tmp_path):
-    """Even where a prompt could be shown; in a home that knows no login. Nothing is created."""
-    import pty
-
-    controller, terminal = pty.openpty()
-    env = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_") and key != "NETRC"}
-    done = subprocess.run(
-        [sys.executable, "-m", "lightning_dl2.train", "logger=wandb", f"root={tmp_path}/runs"],
-        env=env | {"HOME": str(tmp_path / "home"), "PYTHONPATH": os.getcwd()},
-        cwd=tmp_path,
-        stdin=terminal,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    os.close(controller), os.close(terminal)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines() == [
-        "error: logger=wandb: not logged in; run `wandb login`, or set WANDB_API_KEY or WANDB_MODE=offline"
-    ]
-    assert not (tmp_path / "runs").exists() and not (tmp_path / "wandb").exists()
-
-
-def test_wandb_with_a_login(tiny, monkeypatch):
-    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    environment.check(tiny("logger=wandb"))
-    monkeypatch.delenv("WANDB_API_KEY")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    environment.check(tiny("logger=wandb"))
 
 
 def test_versions_and_device():

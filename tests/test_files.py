@@ -1,10 +1,37 @@
 """A file is whole or not there."""
 
+import errno
+import os
+import signal
 import zipfile
+from io import BytesIO
+from pathlib import Path
 
 import pytest
 
-from lightning_dl2.files import file_digest, is_whole, replacing, sidecar, write_text
+from lightning_dl2 import files
+from lightning_dl2.files import (
+    WriteError,
+    file_digest,
+    is_whole,
+    remove_temporaries,
+    replacing,
+    sidecar,
+    write_text,
+    write_verified,
+    writing,
+)
+
+
+def archive(text):
+    """What torch.save makes, in form."""
+    content = BytesIO()
+    with zipfile.ZipFile(content, "w") as out:
+        out.writestr("data", text * 4096)
+    return content.getvalue()
+
+
+OLDER, OLD, NEW, NEWER = (archive(text) for text in "abcd")
 
 
 def test_failure_leaves_the_old_file(tmp_path):
@@ -33,12 +60,112 @@ def test_digest_decides(tmp_path):
     assert not is_whole(path)
 
 
-def test_without_a_digest_a_cut_archive_is_seen(tmp_path):
+def test_without_a_digest_the_archives_own_sums_decide(tmp_path):
     path = tmp_path / "a.ckpt"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("data", b"0" * 4096)
+    path.write_bytes(OLD)
     assert is_whole(path)
-    path.write_bytes(path.read_bytes()[:-100])
+    path.write_bytes(OLD[:-100])
     assert not is_whole(path)
+    for place in range(0, len(OLD), 97):
+        path.write_bytes(OLD[:place] + bytes([OLD[place] ^ 4]) + OLD[place + 1 :])
+        assert not is_whole(path) or zipfile.ZipFile(path).read("data") == b"b" * 4096
     path.write_bytes(b"")
     assert not is_whole(path)
+
+
+def test_the_one_before_is_kept_with_its_digest(tmp_path):
+    path, previous = tmp_path / "last", tmp_path / "previous"
+    for content in (OLDER, OLD, NEW):
+        write_verified(path, content, previous)
+    assert (path.read_bytes(), previous.read_bytes()) == (NEW, OLD)
+    for file in (path, previous):
+        assert sidecar(file).read_text().strip() == file_digest(file)
+    write_verified(path, NEWER)
+    assert (path.read_bytes(), previous.read_bytes()) == (NEWER, OLD) and is_whole(previous)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+STAGES = ((os, "replace"), (os, "fsync"), (Path, "unlink"), (Path, "write_bytes"), (Path, "write_text"))
+
+
+def killed_before(stage, path, previous):
+    """Writes NEW in a process of its own, killed before its nth operation on the disk; whether it was."""
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] == signal.SIGKILL
+    count = 0
+
+    def counted(function):
+        def call(*args, **kwargs):
+            nonlocal count
+            count += 1
+            if count == stage:
+                if function.__name__.startswith("write"):  # half of it
+                    with open(args[0], "wb") as file:
+                        file.write(args[1][: len(args[1]) // 2].encode() if isinstance(args[1], str) else args[1][:99])
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*args, **kwargs)
+
+        return call
+
+    for place, name in STAGES:
+        setattr(place, name, counted(getattr(place, name)))
+    try:
+        write_verified(path, NEW, previous)
+    finally:
+        os._exit(0)
+
+
+def test_killed_at_any_stage_one_is_whole_and_none_is_taken_for_damaged(tmp_path):
+    states, stage = set(), 1
+    while True:
+        directory = tmp_path / str(stage)
+        path, previous = directory / "last", directory / "previous"
+        for content in (OLDER, OLD):
+            write_verified(path, content, previous)
+        killed = killed_before(stage, path, previous)
+        there = [file for file in (path, previous) if file.exists()]
+        assert there and all(is_whole(file) for file in there), stage
+        newest = there[0].read_bytes()
+        assert newest in (OLD, NEW)
+        states.add((path in there, newest == NEW))
+        remove_temporaries(directory)
+        write_verified(path, NEWER, previous)
+        assert path.read_bytes() == NEWER and is_whole(path) and is_whole(previous)
+        assert previous.read_bytes() in (OLDER, OLD, NEW)
+        assert len(list(directory.iterdir())) - sidecar(previous).exists() == 3  # no half file left
+        if not killed:
+            break
+        stage += 1
+    assert stage > 12 and states == {(True, False), (False, False), (True, True)}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO])
+def test_what_the_disk_answers_is_told_with_the_file(tmp_path, number):
+    with pytest.raises(WriteError, match=f"^{tmp_path}/a cannot be written: {os.strerror(number)}") as told:
+        with writing(tmp_path / "a", 12345):
+            raise OSError(number, os.strerror(number))
+    assert "12,345 bytes are needed" in str(told.value)
+    assert ("bytes are free" in str(told.value)) == (number == errno.ENOSPC)
+
+
+def test_what_is_not_the_disks_fault_stays_what_it_is(tmp_path):
+    with pytest.raises(ConnectionResetError), replacing(tmp_path / "a"):
+        raise ConnectionResetError(errno.ECONNRESET, "")
+    assert not issubclass(ConnectionResetError, WriteError)
+
+
+def test_temporaries_of_two_machines_differ(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.os, "getpid", lambda: 1)
+    with replacing(tmp_path / "a") as one, replacing(tmp_path / "a") as other:
+        assert one != other
+        one.touch(), other.touch()
+
+
+def test_temporaries_are_removed_and_nothing_else(tmp_path):
+    kept = [tmp_path / "a.tmp", tmp_path / ".lock", tmp_path / "b" / "last.ckpt"]
+    for path in (*kept, tmp_path / ".a.1a.tmp", tmp_path / "b" / ".last.ckpt.2b.tmp"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    remove_temporaries(tmp_path)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)

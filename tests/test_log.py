@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from pathlib import Path
 
 from lightning_dl2.log import logging_to
 
@@ -25,3 +26,10 @@ def test_appends(tmp_path):
         with logging_to(tmp_path / "log"):
             logging.getLogger("lightning_dl2").info(word)
     assert len((tmp_path / "log").read_text().splitlines()) == 2
+
+
+def test_a_full_disk_leaves_the_log_short_and_says_nothing(capfd):
+    """What stops for it tells of it."""
+    with logging_to(Path("/dev/full")):
+        logging.getLogger("lightning_dl2").info("no room")
+    assert capfd.readouterr() == ("", "")

@@ -9,17 +9,25 @@ import pytest
 from lightning_dl2 import compose
 from lightning_dl2.cli import settings
 from lightning_dl2.request import parse
+from lightning_dl2.train import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^    python -m lightning_dl2\.train (.*)$", README, re.MULTILINE)
+COMMANDS = re.findall(r"^    python -m lightning_dl2\.train (?!-m )(.*)$", README, re.MULTILINE)
+SWEEPS = re.findall(r"^    python -m lightning_dl2\.train -m (.*)$", README, re.MULTILINE)
 WRITES = re.findall(r"^    python -m lightning_dl2\.generate (.*)$", README, re.MULTILINE)
 PREDICTS = re.findall(r"^    python -m lightning_dl2\.predict (.*)$", README, re.MULTILINE)
 PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
 def test_there_is_something_to_test():
-    assert len(COMMANDS) >= 5 and len(WRITES) >= 3 and len(PREDICTS) >= 2 and len(PYTHON) == 4
+    assert len(COMMANDS) >= 5 and len(SWEEPS) >= 3 and len(WRITES) >= 3 and len(PREDICTS) >= 2 and len(PYTHON) == 4
+
+
+@pytest.mark.parametrize("line", SWEEPS)
+def test_sweeps_list_their_jobs(line, capsys, tmp_path):
+    assert main(["-m", *shlex.split(line, comments=True), "dry=true", f"root={tmp_path}"]) == 0
+    assert "missing" in capsys.readouterr().out and not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("line", COMMANDS)

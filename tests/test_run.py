@@ -7,9 +7,10 @@ import sys
 import pytest
 import yaml
 
+from lightning_dl2.callbacks.checkpoint_io import serialized
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import compose, config_hash
-from lightning_dl2.files import file_digest, sidecar
+from lightning_dl2.files import write_verified
 from lightning_dl2.run import Run, is_rank_zero, variant
 
 
@@ -21,10 +22,9 @@ def claimed(config):
     return run
 
 
-def whole(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"checkpoint")
-    sidecar(path).write_text(file_digest(path))
+def whole(path, step=0):
+    """A checkpoint as it is written, of a step."""
+    write_verified(path, serialized({"global_step": step, "hyper_parameters": {"spec": {}}}))
     return path
 
 
@@ -183,24 +183,72 @@ def test_result_of_another_configuration_does_not_count(tiny):
     assert run.finished(tiny()) is None
 
 
-def test_damaged_result_does_not_count(tiny):
+@pytest.mark.parametrize("content", [b'{"status": "compl', b"", b"\xff\0", b"[1]", b'{"status": "completed"}'])
+def test_damaged_result_does_not_count(tiny, content):
     run = claimed(tiny())
-    run.result_file.write_text('{"status": "compl')
-    assert run.result() is None and run.finished(tiny()) is None
+    run.result_file.write_bytes(content)
+    assert run.finished(tiny()) is None
+
+
+def test_what_killed_processes_left_is_removed_by_who_holds_the_run(tiny):
+    run = claimed(tiny())
+    left = [run.path / ".config.yaml.1a2b3c4d.tmp", run.checkpoints / ".last.ckpt.1a2b3c4d.tmp"]
+    for path in left:
+        path.touch()
+    claimed(tiny())
+    assert not any(path.exists() for path in left) and run.config_file.exists()
+
+
+def damaged(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
 def test_resume_from_the_newest_whole_one(tmp_path, capsys):
     run = Run(tmp_path)
     assert run.resume_from() is None
-    whole(run.best)
-    assert run.resume_from() == run.best and capsys.readouterr().err == ""
-    whole(run.last)
-    assert run.resume_from() == run.last
-    run.last.write_bytes(b"damage")
+    whole(run.best, 4)
     assert run.resume_from() == run.best
-    assert capsys.readouterr().err == f"warning: {run.last} is damaged; going on from an older state\n"
-    run.best.write_bytes(b"")
+    whole(run.previous, 8)
+    assert run.resume_from() == run.previous and capsys.readouterr().err == ""
+    whole(run.last, 12)
+    assert run.resume_from() == run.last
+    damaged(run.last)
+    assert run.resume_from() == run.previous
+    assert capsys.readouterr().err == f"warning: {run.last} is damaged; going on from previous.ckpt\n"
+    whole(run.best, 9)  # written together with the last.ckpt that is damaged
+    assert run.resume_from() == run.best
+    damaged(run.best)
+    assert run.resume_from() == run.previous
+    run.previous.write_bytes(b"")
+    capsys.readouterr()
     assert run.resume_from() is None
+    told = " and ".join(map(str, (run.last, run.previous, run.best)))
+    assert capsys.readouterr().err == f"warning: {told} are damaged; going on from the start\n"
+
+
+def test_no_clock_decides_which_is_newest(tmp_path):
+    run = Run(tmp_path)
+    for seconds, (path, step) in enumerate([(run.last, 12), (run.previous, 8), (run.best, 4)]):
+        os.utime(whole(path, step), (seconds, seconds))
+    assert run.resume_from() == run.last
+    run.last.unlink()
+    assert run.resume_from() == run.previous
+
+
+@pytest.mark.parametrize("content", ["other", "code"])
+def test_a_whole_file_that_is_no_checkpoint_is_not_passed_over(tmp_path, content):
+    """It is not damaged: an older state would be the wrong answer."""
+    run = Run(tmp_path)
+    whole(run.best)
+    write_verified(run.last, serialized({"other": 1} if content == "other" else {"global_step": print}))
+    assert run.resume_from() == run.last
+    with pytest.raises(
+        UserError, match="last.ckpt: is no checkpoint of this version: .*; allowed: the version"
+    ) as told:
+        run.load(run.last)
+    assert "\n" not in str(told.value)
 
 
 def test_checkpoint_by_name(tmp_path):

@@ -31,7 +31,7 @@ from tests.test_config import EXPERIMENTS
 
 KEYS = (
     "experiment variant seed status metrics steps epochs seconds steps_per_second parameters config_hash versions"
-    " device world_size stopped_by solved_at best_step"
+    " device world_size stopped_by solved_at best_step error"
 ).split()
 LONG = [*(word for word in TINY if not word.startswith("trainer.max_steps=")), "trainer.max_steps=600"]
 
@@ -416,35 +416,3 @@ def test_overrides_can_be_typed_again(tiny, tmp_path):
 def test_tensorboard(tiny):
     _, objects = train(tiny("logger=tensorboard"))
     assert list((objects["run"].path / "tensorboard").glob("events.out.*"))
-
-
-def test_wandb_offline(tiny, tmp_path, monkeypatch):
-    """No account and no network; a resumed process goes on in the same W&B run, in the run directory alone."""
-    (tmp_path / "cwd").mkdir()
-    monkeypatch.chdir(tmp_path / "cwd")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    ids = []
-    for steps in (10, 24):
-        config = tiny("logger=wandb", f"trainer.max_steps={steps}")
-        _, objects = train(config)
-        logger = objects["trainer"].loggers[1]
-        ids.append((logger.experiment.id, logger.version, (objects["run"].path / "wandb_id").read_text()))
-        assert dict(logger.experiment.config)["task"]["hidden_size"] == 8
-        assert logger.experiment.group == f"palindrome/{objects['run'].path.parent.name}"
-        logger.experiment.finish()
-    assert len({each for triple in ids for each in triple}) == 1
-    assert len(list((objects["run"].path / "wandb").glob(f"offline-run-*-{ids[0][0]}"))) == 2
-    assert list((tmp_path / "cwd").iterdir()) == []
-    _, without = train(tiny(f"root={tmp_path}/csv"))
-    assert differences(without["run"], objects["run"]) == []
-
-
-def test_samples_in_wandb_offline(tiny_text, monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    _, objects = train(tiny_text("logger=wandb", "callbacks.samples.enabled=true"))
-    objects["trainer"].loggers[1].experiment.finish()
-    tables = list(objects["run"].path.glob("wandb/offline-run-*/files/media/table/samples/*.table.json"))
-    assert len(tables) == 3
-    content = json.loads(tables[0].read_text())
-    assert content["columns"] == ["step", "how", "prompt", "text"] and len(content["data"]) == 8

@@ -6,7 +6,7 @@ import sys
 import pytest
 import yaml
 
-from lightning_dl2.config import compose, flatten
+from lightning_dl2.config import compose, compose_multirun, flatten
 from lightning_dl2.train import main
 
 
@@ -17,6 +17,13 @@ def test_help_names_every_key(experiment, capsys):
     values = flatten(compose(f"experiment={experiment}").model_dump())
     missing = {key for key in values if key.rpartition(".")[2] not in words}
     assert missing <= {"experiment", "debug"}
+
+
+@pytest.mark.parametrize("words", [("sweep=tpe",), ("launcher=submitit",), ("launcher=ray",)])
+def test_help_names_every_key_of_a_sweep(words, capsys):
+    assert main(["-m", "--help"]) == 0
+    told = set(capsys.readouterr().out.replace(":", " ").split())
+    assert {key.rpartition(".")[2] for key in flatten(compose_multirun(*words).model_dump())} <= told
 
 
 def test_cfg_prints_what_compose_gives(capsys):
@@ -42,7 +49,8 @@ from lightning_dl2.run import Run
 assert main(["--help"]) == predict(["--help"]) == 0
 assert predict(["run=/nowhere", "out=-"]) == main(["experiment=graph", "data.fanouts=[1]"]) == 2
 assert main(["--cfg", "job"]) == 0
-assert main(["data.batch_size=0"]) == 2
+assert main(["data.batch_size=0"]) == main(["-m", "seed=a,b"]) == 2
+assert main(["-m", "seed=1,2", "dry=true", "root={tmp_path}/sweep"]) == 0
 config = compose("root={tmp_path}")
 run = Run.of(config)
 run.path.mkdir(parents=True)

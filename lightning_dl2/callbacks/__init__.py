@@ -1,6 +1,5 @@
 """What any experiment can add to a Trainer."""
 
-from lightning_dl2.callbacks.agreement import Agreement
 from lightning_dl2.callbacks.checkpoint_io import VerifiedCheckpointIO
 from lightning_dl2.callbacks.curves import Curves
 from lightning_dl2.callbacks.exact_resume import ExactResume
@@ -15,7 +14,6 @@ from lightning_dl2.callbacks.stopwatch import Stopwatch
 from lightning_dl2.callbacks.weight_averaging import WeightAveraging
 
 __all__ = [
-    "Agreement",
     "Curves",
     "ExactResume",
     "Interrupted",

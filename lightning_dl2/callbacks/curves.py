@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from lightning_dl2.callbacks.metrics_csv import read_rows
+from lightning_dl2.files import read_rows, replacing
 
 FUNCTIONS_OF_LOSS = ("bpc", "perplexity")  # a panel each would show the same curve again
 CROWDED = 150  # points; markers would merge into a band
@@ -51,11 +50,12 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
         axes.grid(alpha=0.3)
     figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=3, frameon=False)
     out.parent.mkdir(exist_ok=True)
-    figure.savefig(out, dpi=150)
+    with replacing(out) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
 
 
 class Curves(Callback):
-    """Draws the learning curves when training ends, and shows them in W&B.
+    """Draws the learning curves when training ends.
 
     Args:
         metrics_file: the run's metrics.csv.
@@ -72,6 +72,3 @@ class Curves(Callback):
         names = {"accuracy": "majority_baseline", "mean_absolute_error": "median_baseline"}
         levels = {metric: spec[baseline] for metric, baseline in names.items() if baseline in spec}
         draw_curves(self.metrics_file, out, levels)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger) and out.exists():
-                logger.log_image("curves", [str(out)])

@@ -1,23 +1,33 @@
-"""`last.ckpt` every n steps and at the end, `best.ckpt` when a validation was the best so far."""
+"""`last.ckpt` every n steps and at the end, `previous.ckpt` the one before, `best.ckpt` of the best validation."""
 
+import logging
+import math
+import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.trainer.states import TrainerFn
 
+from lightning_dl2.callbacks.checkpoint_io import serialized
+from lightning_dl2.files import is_whole, write_verified
+
+log = logging.getLogger(__name__)
+
 
 class KeepCheckpoints(Checkpoint):
-    """Two files under fixed names.
+    """Three files under fixed names.
 
     `last.ckpt` is written before the batch that follows, when the step's validation and metrics are all done, and
-    never while gradients are accumulated.
+    never while gradients are accumulated. What is to be `best.ckpt` waits in memory and is written just before it: a
+    run that is killed goes on from `last.ckpt`, and finds the same best again.
 
     Args:
         directory: where they stand.
         every_n_steps: optimiser steps between two `last.ckpt`.
-        monitor: a logged metric of the validation.
+        monitor: a logged metric of the validation; where it is NaN or infinite, the validation was not the best.
         mode: "min" or "max".
     """
 
@@ -26,9 +36,27 @@ class KeepCheckpoints(Checkpoint):
         self.best: dict[str, float] = {}
         self.best_step = 0
         self._saved_step = 0
+        self._best_to_write: memoryview | None = None
+        self._last_is_ours = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved_step = trainer.global_step
+        if trainer.global_step:
+            if trainer.is_global_zero:
+                self.best, self.best_step = self._kept()
+            self.best, self.best_step = trainer.strategy.broadcast((self.best, self.best_step))
+
+    def _kept(self) -> tuple[dict[str, float], int]:
+        """Metrics and step of `best.ckpt`: after a failure, or when `last.ckpt` was damaged, it may be ahead."""
+        path = self.directory / "best.ckpt"
+        if is_whole(path):
+            state = torch.load(path, weights_only=True, map_location="cpu")["callbacks"][self.state_key]
+            return state["best"], state["best_step"]
+        if self.best:
+            text = f"warning: {path} is {'damaged' if path.exists() else 'lost'}; the best is sought from here on"
+            log.warning(text)
+            print(text, file=sys.stderr)
+        return {}, 0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if trainer.global_step % self.every_n_steps == 0:
@@ -37,25 +65,50 @@ class KeepCheckpoints(Checkpoint):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.save_last(trainer)
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        # All there may be of a run that fails before its first `last.ckpt`. A full disk would not take it either.
+        if isinstance(exception, Exception) and not isinstance(exception, OSError):
+            self._write_best()
+
     def save_last(self, trainer: Trainer) -> None:
-        """Writes `last.ckpt`, unless it holds this step already."""
-        if trainer.global_step != self._saved_step:
-            self._saved_step = trainer.global_step
-            self._save(trainer, "last.ckpt")
+        """Writes `last.ckpt`, unless it holds this step already.
+
+        Raises:
+            WriteError: the disk does not take it; the one before stays whole.
+        """
+        if trainer.global_step == self._saved_step:
+            return
+        self._saved_step = trainer.global_step
+        for logger in trainer.loggers:
+            logger.save()  # what a checkpoint has seen must be on the disk before it
+        content = self._taken(trainer)
+        if content:
+            self._write_best()
+            last = self.directory / "last.ckpt"
+            keeps = self._last_is_ours or is_whole(last)  # not that a damaged one takes the place of a whole one
+            write_verified(last, content, self.directory / "previous.ckpt" if keeps else None)
+            self._last_is_ours = True
+        trainer.strategy.barrier()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
         metrics = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
-        sign = 1 if self.mode == "max" else -1
-        if not self.best or sign * metrics[self.monitor] > sign * self.best[self.monitor]:
+        sign, value = 1 if self.mode == "max" else -1, metrics[self.monitor]
+        if math.isfinite(value) and (not self.best or sign * value > sign * self.best[self.monitor]):
             self.best, self.best_step = metrics, trainer.global_step
-            self._save(trainer, "best.ckpt")
+            self._best_to_write = self._taken(trainer)
 
-    def _save(self, trainer: Trainer, name: str) -> None:
-        for logger in trainer.loggers:
-            logger.save()  # what a checkpoint has seen must be on the disk before it
-        trainer.save_checkpoint(self.directory / name, weights_only=False)
+    @staticmethod
+    def _taken(trainer: Trainer) -> memoryview | None:
+        """The checkpoint of this moment, in memory; all ranks bring their part, and only the first has it all."""
+        checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+        return serialized(checkpoint) if trainer.is_global_zero else None
+
+    def _write_best(self) -> None:
+        if self._best_to_write:
+            write_verified(self.directory / "best.ckpt", self._best_to_write)
+            self._best_to_write = None
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "best_step": self.best_step}

@@ -1,22 +1,17 @@
 """metrics.csv: every logged metric by step, one file for a run however often it is resumed."""
 
 import csv
+from collections.abc import Iterator
 from io import StringIO
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from lightning_dl2.files import write_text
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a metrics.csv, without a last one that was cut short. No file: no rows."""
-    if not path.exists():
-        return []
-    text = path.read_text()
-    return list(csv.DictReader(StringIO(text[: text.rfind("\n") + 1])))
+from lightning_dl2.cli import UserError
+from lightning_dl2.files import flush, read_rows, write_text, writing
 
 
 def _is_test(row: dict[str, str]) -> bool:
@@ -30,14 +25,23 @@ class MetricsCSV(Logger):
         path: the file.
         last_step: rows after this step are dropped, since the resumed run logs them again; so are those of a
             test, which stood at what was then the end.
+
+    Raises:
+        UserError: the file is no such table.
     """
 
     def __init__(self, path: Path, last_step: int) -> None:
         super().__init__()
         self.path = path
-        self.rows = [row for row in read_rows(path) if int(row["step"]) <= last_step and not _is_test(row)]
+        try:
+            self.rows = [row for row in read_rows(path) if int(row["step"]) <= last_step and not _is_test(row)]
+        except (csv.Error, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{path}: is damaged; allowed: to remove it, without its rows, or resume=restart"
+            ) from error
         self.columns = list(self.rows[0]) if self.rows else ["step"]
         self._unwritten = 0
+        self._is_on_disk = True
         if path.exists() and rank_zero_only.rank == 0:
             self._write_all()
 
@@ -55,22 +59,40 @@ class MetricsCSV(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         values = {key: repr(float(value)) for key, value in metrics.items() if key not in ("step", "epoch")}
-        self.rows.append({"step": str(int(step or 0)), **values})
+        row = {"step": str(int(step or 0)), **values}
+        # A validation between two batches of one step comes after its checkpoint: a resumed run repeats it.
+        if any(row == {key: value for key, value in there.items() if value} for there in self._rows_at(row["step"])):
+            return
+        self.rows.append(row)
         self._unwritten += 1
+
+    def _rows_at(self, step: str) -> Iterator[dict[str, str]]:
+        return takewhile(lambda row: row["step"] == step, reversed(self.rows))
 
     @rank_zero_only
     def save(self) -> None:
-        """Appends the new rows; writes the file anew when there is a new column. Lightning calls it after each row."""
+        """Appends the new rows; writes the file anew when there is a new column.
+
+        Lightning calls it after each row. A checkpoint calls it once more: then the disk, too, is to have them all.
+
+        Raises:
+            WriteError: the disk does not take them.
+        """
         new = self.rows[len(self.rows) - self._unwritten :]
         if not new:
+            if not self._is_on_disk:
+                with writing(self.path):
+                    flush(self.path)
+                self._is_on_disk = True
             return
         columns = list(dict.fromkeys([*self.columns, *(key for row in new for key in row)]))
         if columns != self.columns or not self.path.exists():
             self.columns = columns
             self._write_all()
         else:
-            with open(self.path, "a", newline="") as file:
+            with writing(self.path), open(self.path, "a", newline="") as file:
                 file.write(self._text(new))
+            self._is_on_disk = False
         self._unwritten = 0
 
     def _write_all(self) -> None:

@@ -1,7 +1,10 @@
 """SIGTERM, SIGINT, SIGUSR1 and the time limit: save at the next batch, then stop."""
 
+import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,10 +16,12 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lightning_dl2.callbacks.keep_checkpoints import KeepCheckpoints
+from lightning_dl2.cli import REQUEUE
+
+log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 TIME_IS_UP = 1  # below every signal listened to: the greatest that any rank has received is what all obey
-REQUEUE = 75  # EX_TEMPFAIL: whoever started this may start it again
 
 
 class Interrupted(Exception):
@@ -35,6 +40,30 @@ def seconds(duration: str) -> int:
     """DD:HH:MM:SS to seconds."""
     days, hours, minutes, rest = map(int, duration.split(":"))
     return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+
+
+def requeue(stopped: Interrupted) -> None:
+    """Has SLURM start this job again, if that is what `stopped` asks for and this is a job of SLURM.
+
+    SLURM ends the job for it with SIGTERM, which is ignored from here on, and kills what is left some seconds later.
+    So call it on one rank, last of all, with the result on the disk. Where SLURM refuses, one line says so.
+    """
+    if stopped.exit_code != REQUEUE or "SLURM_JOB_ID" not in os.environ:
+        return
+    job = os.environ["SLURM_JOB_ID"]
+    if "SLURM_ARRAY_JOB_ID" in os.environ:  # one task's own id is that of the whole array, all of which would go
+        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    if _in_main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        why = getattr(error, "stderr", None) or error
+        text = f"warning: job {job} is not requeued: {' '.join(str(why).split())}"
+        log.warning(text)
+        print(text, file=sys.stderr)
+    else:
+        log.info("job %s is requeued", job)
 
 
 class Preemption(Callback):
@@ -60,11 +89,13 @@ class Preemption(Callback):
     def listening(self) -> Iterator[None]:
         """Listens to the signals within the block, also before training starts; gives them back after it."""
         before = {number: signal.getsignal(number) for number in SIGNALS}
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._listen()
         try:
             yield
         finally:
             if _in_main_thread():
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
                 for number, handler in before.items():
                     signal.signal(number, handler)
 
@@ -72,6 +103,7 @@ class Preemption(Callback):
         if _in_main_thread():  # Python gives signals to no other
             for number in SIGNALS:
                 signal.signal(number, self._handle)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._listen()  # in place of Lightning's handler, which would exit at the batch's end with nothing saved
@@ -79,12 +111,25 @@ class Preemption(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if batch_idx % trainer.accumulate_grad_batches:
             return  # gradients that are half accumulated are in no checkpoint
-        asked = self.received or (TIME_IS_UP if time.monotonic() > self.deadline else 0)
-        if trainer.world_size > 1:
-            asked = trainer.strategy.reduce(torch.tensor(asked, device=pl_module.device), reduce_op="max").item()
-        if not asked:
-            return
-        self.checkpoints.save_last(trainer)
+        asked = self._agreed(trainer, self.received or (TIME_IS_UP if time.monotonic() > self.deadline else 0))
+        if asked:
+            self.checkpoints.save_last(trainer)
+            self._stop(trainer, asked)
+
+    def on_test_batch_start(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
+        # The training is saved. Not for the time limit: a test that takes longer would never end.
+        if asked := self._agreed(trainer, self.received or 0):
+            self._stop(trainer, asked)
+
+    @staticmethod
+    def _agreed(trainer: Trainer, asked: int) -> int:
+        if trainer.world_size == 1:
+            return asked
+        device = trainer.strategy.root_device
+        return int(trainer.strategy.reduce(torch.tensor(asked, device=device), reduce_op="max"))
+
+    @staticmethod
+    def _stop(trainer: Trainer, asked: int) -> None:
         reason = "the time limit" if asked == TIME_IS_UP else signal.Signals(asked).name
         requeue = asked in (TIME_IS_UP, signal.SIGUSR1)
         raise Interrupted(f"{reason} at step {trainer.global_step}", REQUEUE if requeue else 128 + asked)

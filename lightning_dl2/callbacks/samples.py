@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_dl2.callbacks.progress import ProgressBar
@@ -72,10 +71,6 @@ class Samples(Callback):
         for callback in trainer.callbacks:
             if isinstance(callback, ProgressBar) and (shown := self._shown(samples)):
                 callback.say(f"step {step} writes, {shown.how}: {shown.prompt + shown.text!r}")
-        rows = [[step, sample.how, sample.prompt, sample.text] for sample in samples]
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_table(f"samples/{step}", columns=["step", "how", "prompt", "text"], data=rows)
 
     @staticmethod
     def _shown(samples: list[Sample]) -> Sample | None:

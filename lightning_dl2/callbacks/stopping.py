@@ -32,7 +32,7 @@ class StopWhenSolved(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
-        if trainer.callback_metrics[self.monitor] < self.threshold:
+        if not trainer.callback_metrics[self.monitor] >= self.threshold:  # NaN is not, either
             self.in_a_row = 0
             return
         if self.in_a_row == 0:
@@ -48,7 +48,13 @@ class StopWhenSolved(Callback):
 
 
 class StopWhenStalled(EarlyStopping):
-    """Lightning's EarlyStopping on validations, which also stays stopped after a resume."""
+    """Lightning's EarlyStopping on validations, which also stays stopped after a resume.
+
+    NaN or infinity is no improvement, and no reason to stop at once.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, check_finite=False, **kwargs)
 
     @property
     def stalled(self) -> bool:

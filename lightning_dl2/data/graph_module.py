@@ -39,6 +39,7 @@ class GraphDataModule(LightningDataModule):
     class_names: list[str]
     num_items: int
     batch_size: int
+    num_workers: int
     seed: int
     positional: dict[str, Any]
 

@@ -35,10 +35,12 @@ class NodeDataModule(GraphDataModule):
         evaluation_chunk: with it, evaluation goes layer by layer over so many nodes at once.
         block_model: arguments of stochastic_block_model, for name="sbm".
         cache_dir: for downloads; None: the user's cache directory.
+        num_workers: with fanouts, processes that sample ahead; 0: blocks are sampled between the steps.
         seed: decides a random split and the order of training.
 
     Raises:
         UserError: the data are not to be had or damaged, or a split is impossible.
+        ValueError: there are workers without fanouts.
     """
 
     level, target = "node", "classification"
@@ -60,10 +62,13 @@ class NodeDataModule(GraphDataModule):
         evaluation_chunk: int | None = None,
         block_model: dict[str, Any] | None = None,
         cache_dir: str | None = None,
+        num_workers: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.seed, self.chunk = seed, evaluation_chunk
+        if num_workers and fanouts is None:
+            raise ValueError(f"num_workers={num_workers}: without fanouts each batch is the graph at hand")
+        self.seed, self.chunk, self.num_workers = seed, evaluation_chunk, num_workers
         self.positional = positional or {"kind": "none", "size": 0}
         self.set: NodeSet = load_node_set(name, path, undirected=undirected, block_model=block_model, cache=cache_dir)
         self.labels, self.class_names, self.num_items = self.set.labels, self.set.class_names, self.set.num_nodes
@@ -144,6 +149,7 @@ class GraphSetDataModule(GraphDataModule):
         evaluation_batch_size: most graphs in a validation or test batch; does not change the metrics.
         num_graphs: of a generated set; likewise `min_nodes` and `max_nodes`.
         cache_dir: for downloads; None: the user's cache directory.
+        num_workers: processes that make batches ahead; 0: they are made between the steps. Does not change them.
         seed: decides the order of training. The folds are the same for every seed.
 
     Raises:
@@ -165,10 +171,12 @@ class GraphSetDataModule(GraphDataModule):
         min_nodes: int = 10,
         max_nodes: int = 20,
         cache_dir: str | None = None,
+        num_workers: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.batch_size, self.evaluation_batch_size, self.seed = batch_size, evaluation_batch_size, seed
+        self.num_workers = num_workers
         self.positional = positional or {"kind": "none", "size": 0}
         sizes = {"num_graphs": num_graphs, "min_nodes": min_nodes, "max_nodes": max_nodes}
         self.set: GraphSet = load_graph_set(name, path, sizes=sizes, cache=cache_dir)

@@ -1,9 +1,12 @@
 """Where training stands. What a data module must know of the Trainer to go on at any step by its number alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any
 
 from pytorch_lightning import LightningDataModule
+
+from lightning_dl2.data.workers import Failure, made_ahead
 
 
 def batches_done(datamodule: LightningDataModule) -> int:
@@ -17,30 +20,58 @@ def batches_done(datamodule: LightningDataModule) -> int:
 
 
 def rank_and_world(datamodule: LightningDataModule) -> tuple[int, int]:
-    """(rank, number of processes); (0, 1) without a Trainer."""
+    """(rank, number of processes); without a Trainer those it was `placed` at, else (0, 1)."""
     if datamodule.trainer is None:
-        return 0, 1
+        return getattr(datamodule, "placed_at", (0, 1))
     return datamodule.trainer.global_rank, datamodule.trainer.world_size
+
+
+def placed(datamodule: LightningDataModule) -> LightningDataModule:
+    """A copy on the same data that knows its rank and has no Trainer, for another process."""
+    alone = copy(datamodule)
+    alone.placed_at, alone.trainer = rank_and_world(datamodule), None
+    return alone
 
 
 class TrainBatches:
     """An epoch's number of batches, from where training stands; Lightning cuts a resumed epoch off at its end.
 
-    Asks for a batch when it is asked for one, never ahead: what decides the batches may change between two of them.
+    Without workers it asks for a batch when it is asked for one, never ahead: what decides the batches may change
+    between two of them. Workers make batches ahead and go on into the next epoch.
 
     Args:
-        datamodule: has `batches_per_epoch` and `train_batch(step)`.
+        datamodule: has `batches_per_epoch`, `train_batch(step)` and `num_workers`.
     """
 
     def __init__(self, datamodule: LightningDataModule) -> None:
         self.datamodule = datamodule
         trainer = datamodule.trainer
         self.overfit_batches = int(trainer.overfit_batches) if trainer else 0
+        # Lightning ends the workers of an attribute of this name, as torch's DataLoader has it, however training ends.
+        self._iterator: Iterator[Any] | None = None
+        self._next_step = 0
 
     def __len__(self) -> int:
         return self.overfit_batches or self.datamodule.batches_per_epoch
 
     def __iter__(self) -> Iterator[Any]:
         done = batches_done(self.datamodule)
+        batch = self._batch_ahead if self.datamodule.num_workers else self.maker(self.datamodule)
         for step in range(done, done + len(self)):
-            yield self.datamodule.train_batch(step % self.overfit_batches if self.overfit_batches else step)
+            yield batch(step)
+
+    def maker(self, datamodule: LightningDataModule) -> Callable[[int], Any]:
+        """What makes the batch of a step's number."""
+        if repeated := self.overfit_batches:
+            return lambda step: datamodule.train_batch(step % repeated)
+        return datamodule.train_batch
+
+    def _batch_ahead(self, step: int) -> Any:
+        if self._iterator is None or step != self._next_step:
+            make = self.maker(placed(self.datamodule))
+            self._iterator = made_ahead(make, step, self.datamodule.num_workers)
+        self._next_step = step + 1
+        batch = next(self._iterator)
+        if isinstance(batch, Failure):
+            batch.reraise()
+        return batch

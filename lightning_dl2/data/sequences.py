@@ -34,9 +34,10 @@ class SequenceDataModule(LightningDataModule):
         validation_size: sequences in the validation set; likewise `test_size`.
         evaluation_batch_size: most sequences in a validation or test batch; does not change the metrics.
         curriculum: arguments of Curriculum, with `enabled`; None or not enabled: every batch has full length.
+        num_workers: processes that make batches ahead; 0: they are made between the steps. Does not change them.
 
     Raises:
-        ValueError: `sequence_length` is too small for the task.
+        ValueError: `sequence_length` is too small for the task, or there are workers and a curriculum.
     """
 
     def __init__(
@@ -51,16 +52,20 @@ class SequenceDataModule(LightningDataModule):
         test_size: int = 4096,
         evaluation_batch_size: int = 512,
         curriculum: dict[str, Any] | None = None,
+        num_workers: int = 0,
     ) -> None:
         super().__init__()
         self.task = SEQUENCE_TASKS[name]
         self.task.check(sequence_length)
         self.length, self.batch_size, self.seed = sequence_length, batch_size, seed
         self.batches_per_epoch, self.evaluation_batch_size = batches_per_epoch, evaluation_batch_size
+        self.num_workers = num_workers
         self.sizes = {"val": validation_size, "test": test_size}
         self.sets: dict[str, Batch] = {}
         self.curriculum: Curriculum | None = None
         if curriculum and curriculum["enabled"]:
+            if num_workers:
+                raise ValueError(f"num_workers={num_workers}: the curriculum decides a batch when it is asked for")
             rule = {key: value for key, value in curriculum.items() if key != "enabled"}
             self.curriculum = Curriculum(sequence_length, **rule)
 

@@ -39,6 +39,7 @@ class TextDataModule(LightningDataModule):
         evaluation_batch_size: E, rows of a validation or test batch; likewise `evaluation_warmup`, `cold_window`: see
             EvaluationBatches.
         cache_dir: for downloads and tokens; None: the user's cache directory.
+        num_workers: processes that make batches ahead; 0: they are made between the steps. Does not change them.
         seed: decides where in the text the epochs begin.
 
     Raises:
@@ -60,12 +61,14 @@ class TextDataModule(LightningDataModule):
         evaluation_warmup: int = 256,
         cold_window: int = 256,
         cache_dir: str | None = None,
+        num_workers: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         if path is None and name == "text":
             raise UserError("data.path=null: data.name=text needs a text file; allowed: data.path=FILE")
         self.length, self.batch_size, self.seed = sequence_length, batch_size, seed
+        self.num_workers = num_workers
         self.evaluation = {"rows": evaluation_batch_size, "warmup": evaluation_warmup, "width": cold_window}
         cache = corpora.cache_dir(cache_dir)
         file = Path(path).expanduser() if path is not None else corpora.download(name, cache)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from lightning_dl2.schema.base import Strict
-from lightning_dl2.schema.callbacks import Callbacks, Samples
+from lightning_dl2.schema.callbacks import Callbacks, Samples, mode_of
 from lightning_dl2.schema.data import (
     GRAPH_SETS,
     MINIMUM_LENGTH,
@@ -22,9 +22,11 @@ from lightning_dl2.schema.data import (
     SequenceData,
     TextData,
 )
+from lightning_dl2.schema.logger import Logger
 from lightning_dl2.schema.optimizer import Optimizer, Schedule
+from lightning_dl2.schema.sweep import Grid, Local, Multirun, Ray, Search, Submitit
 from lightning_dl2.schema.task import GraphNet, SequenceClassifier, Task, TextGenerator
-from lightning_dl2.schema.trainer import Logger, Trainer
+from lightning_dl2.schema.trainer import Trainer
 
 __all__ = [
     "GRAPH_SETS",
@@ -37,17 +39,24 @@ __all__ = [
     "Data",
     "GraphNet",
     "GraphSetData",
+    "Grid",
+    "Local",
     "Logger",
+    "Multirun",
     "NodeData",
     "Optimizer",
+    "Ray",
     "Samples",
     "Schedule",
+    "Search",
     "SequenceClassifier",
     "SequenceData",
+    "Submitit",
     "Task",
     "TextData",
     "TextGenerator",
     "Trainer",
+    "mode_of",
 ]
 
 
@@ -83,13 +92,16 @@ class Config(Strict):
             raise ValueError("callbacks.samples.enabled=true: only a text_generator writes; allowed: false")
         return self
 
+    @property
+    def logged_metrics(self) -> list[str]:
+        """What a validation finds that a rule can go by."""
+        if isinstance(self.data, GraphSetData) and self.data.target == "regression":
+            return ["val/loss", "val/mean_absolute_error"]
+        return ["val/loss", "val/accuracy"] + ["val/loss_cold"] * isinstance(self.data, TextData)
+
     @model_validator(mode="after")
     def monitored_metrics_are_logged(self) -> "Config":
-        logged = ["val/loss", "val/accuracy"]
-        if isinstance(self.data, TextData):
-            logged.append("val/loss_cold")
-        if isinstance(self.data, GraphSetData) and self.data.target == "regression":
-            logged = ["val/loss", "val/mean_absolute_error"]
+        logged = self.logged_metrics
         rules = self.callbacks.checkpoint, self.callbacks.early_stopping, self.callbacks.solved
         for rule in rules:
             if getattr(rule, "enabled", True) and rule.monitor not in logged:

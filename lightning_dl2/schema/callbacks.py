@@ -6,14 +6,21 @@ from pydantic import Field, model_validator
 
 from lightning_dl2.schema.base import Natural, Positive, Rate, Strict
 
+Metric = Literal["val/loss", "val/loss_cold", "val/accuracy", "val/mean_absolute_error"]
+
+
+def mode_of(metric: Metric) -> Literal["min", "max"]:
+    """Which values of a metric are good."""
+    return "max" if metric == "val/accuracy" else "min"
+
 
 class Monitored(Strict):
-    monitor: Literal["val/loss", "val/loss_cold", "val/accuracy", "val/mean_absolute_error"]
+    monitor: Metric
     mode: Literal["min", "max"]
 
     @model_validator(mode="after")
     def mode_fits_the_metric(self) -> "Monitored":
-        fits = "max" if self.monitor == "val/accuracy" else "min"
+        fits = mode_of(self.monitor)
         if self.mode != fits:
             raise ValueError(f"mode={self.mode}: allowed with monitor={self.monitor}: {fits}")
         return self

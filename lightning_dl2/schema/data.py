@@ -43,10 +43,11 @@ class SequenceData(Strict):
     validation_size: Positive
     test_size: Positive
     evaluation_batch_size: Positive
+    num_workers: Natural
     curriculum: Curriculum
 
     @model_validator(mode="after")
-    def lengths_are_possible(self) -> "SequenceData":
+    def lengths_and_workers_are_possible(self) -> "SequenceData":
         least = MINIMUM_LENGTH[self.name]
         if self.sequence_length < least:
             raise ValueError(f"sequence_length={self.sequence_length}: {self.name} allowed: {least} or more")
@@ -54,6 +55,11 @@ class SequenceData(Strict):
             raise ValueError(
                 f"curriculum.start={self.curriculum.start}:"
                 f" allowed: {least} to data.sequence_length={self.sequence_length}"
+            )
+        if self.num_workers and self.curriculum.enabled:
+            raise ValueError(
+                f"num_workers={self.num_workers}: the curriculum decides each batch when it is asked for; allowed: 0,"
+                " or data.curriculum.enabled=false"
             )
         return self
 
@@ -70,6 +76,7 @@ class TextData(Strict):
     evaluation_batch_size: Positive
     evaluation_warmup: Natural
     cold_window: Positive
+    num_workers: Natural
     cache_dir: str | None
 
     @model_validator(mode="after")
@@ -119,12 +126,18 @@ class NodeData(Strict):
     batch_size: Positive
     evaluation_chunk: Positive | None
     block_model: BlockModel
+    num_workers: Natural
     cache_dir: str | None
 
     @model_validator(mode="after")
-    def fanouts_are_those_of_layers(self) -> "NodeData":
+    def fanouts_and_workers_are_possible(self) -> "NodeData":
         if self.fanouts == []:
             raise ValueError("fanouts=[]: allowed: one number a layer, or null for the whole graph at each step")
+        if self.num_workers and self.fanouts is None:
+            raise ValueError(
+                f"num_workers={self.num_workers}: with data.fanouts=null each batch is the graph at hand; allowed: 0,"
+                " or data.fanouts of the layers"
+            )
         return self
 
 
@@ -140,6 +153,7 @@ class GraphSetData(Strict):
     num_graphs: Positive
     min_nodes: Positive
     max_nodes: Positive
+    num_workers: Natural
     cache_dir: str | None
 
     @model_validator(mode="after")

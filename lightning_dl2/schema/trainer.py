@@ -1,4 +1,4 @@
-"""The groups under conf/trainer/ and conf/logger/."""
+"""The groups under conf/trainer/."""
 
 from typing import Annotated, Literal
 
@@ -37,11 +37,3 @@ class Trainer(Strict):
         if self.max_steps < 0 and self.max_epochs < 0:
             raise ValueError("max_steps=-1: max_epochs is -1 too; one of the two must end the training")
         return self
-
-
-class Logger(Strict):
-    name: Literal["csv", "wandb", "tensorboard"]
-    project: Annotated[str, Field(min_length=1)]
-    entity: str | None
-    group: str | None
-    tags: list[str]

@@ -10,8 +10,11 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics import Metric
 
 from lightning_dl2.tasks.optimization import build_optimizer, build_schedule, complete, parameter_groups
+
+MAX_SKIPPED = 32  # updates in a row that may be skipped while fp16 looks for its scale
 
 
 class NonFiniteError(RuntimeError):
@@ -28,6 +31,8 @@ class Task(LightningModule):
 
     net: torch.nn.Module
     update: dict[str, Any] | None = None  # what is to be logged of the last update
+    losses: tuple[Tensor, ...] = ()  # of the batches since the last update
+    skipped = 0  # updates in a row, with fp16
 
     def configure_optimizers(self) -> dict[str, Any]:
         config = complete(self.hparams["optimizer"] or {})
@@ -41,6 +46,17 @@ class Task(LightningModule):
             rule = {"scheduler": scheduler, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": rule}
 
+    def on_fit_start(self) -> None:
+        """Trainer.validate leaves inference tensors in the metrics, which the validations of a fit cannot update."""
+        for module in self.modules():
+            if isinstance(module, Metric):
+                module.reset()
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """A NaN or infinite loss makes the gradients NaN, also where they would not be, and on all ranks."""
+        self.losses += (loss.detach(),)
+        loss.backward(1 + 0 * loss.detach())
+
     def configure_gradient_clipping(
         self,
         optimizer: torch.optim.Optimizer,
@@ -50,28 +66,47 @@ class Task(LightningModule):
         """Clips by the norm, which is logged and must be finite: one computation serves all three.
 
         Raises:
-            NonFiniteError: names the first parameter with a bad gradient.
+            NonFiniteError: names the step, the batch and the first parameter with a bad gradient; the same on all
+                ranks, which share the gradients. With fp16, where steps are skipped until the scale fits, only
+                after so many that no scale will.
         """
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         norm = get_total_norm(gradients, foreach=True)
-        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # fp16 skips such steps itself
-        if not scaled and not math.isfinite(norm.item()):
-            bad = [name for name, p in self.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
-            raise NonFiniteError(
-                f"step {self.global_step + 1}: gradient norm {norm.item()}"
-                f" (first in {bad[0] if bad else 'the sum'}); no update was made"
-            )
+        if math.isfinite(norm.item()):
+            self.skipped = 0
+        else:
+            self.skipped += 1
+            scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+            if not scaled or self.skipped > MAX_SKIPPED:
+                raise self._non_finite(norm.item())
+        self.losses = ()
         if gradient_clip_val:
             clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm, foreach=True)
         # Kept until the step is logged, when the schedule has moved on to the next one.
         self.update = {"train/learning_rate": optimizer.param_groups[0]["lr"], "train/gradient_norm": norm}
+
+    def _non_finite(self, norm: float) -> NonFiniteError:
+        bad = [name for name, p in self.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+        last = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+        first = last - len(self.losses) + 1
+        batch = f"batch {last}" if first == last else f"batches {first} to {last}"
+        loss = ""
+        for rank, losses in enumerate(self.all_gather(torch.stack(self.losses)).view(-1, len(self.losses)).tolist()):
+            for number, value in enumerate(losses, start=first):
+                if not loss and not math.isfinite(value):
+                    batch, loss = f"batch {number}", f"loss {value} on rank {rank}, "
+        return NonFiniteError(
+            f"step {self.global_step + 1}, {batch}: {loss}gradient norm {norm} (first in"
+            f" {bad[0] if bad else 'the sum'}); no update was made; what may help: a lower optimizer.learning_rate,"
+            " a lower trainer.gradient_clip_val"
+        )
 
     def on_train_batch_end(self, outputs: dict[str, Tensor], batch: Any, batch_idx: int) -> None:
         if self.update is None or self.global_step % self.trainer.log_every_n_steps:
             return
         values = {f"train/{name}": value for name, value in outputs.items()} | self.update
         values["train/loss"] = outputs["loss"] * self.trainer.accumulate_grad_batches  # Lightning has divided it
-        self.log_dict({**values, "step": float(self.global_step)}, batch_size=1)
+        self.log_dict({**values, "step": float(self.global_step)}, batch_size=1, sync_dist=True)
         self.update = None
 
     def on_validation_epoch_end(self) -> None:

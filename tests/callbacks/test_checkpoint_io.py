@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -65,14 +66,15 @@ def test_a_failed_write_leaves_a_file_that_loads(io, path, monkeypatch, where):
     def fails(*args):
         raise full
 
-    def half(checkpoint, file):
-        file.write_bytes(b"half")
+    def half(file, content):
+        with open(file, "wb") as out:
+            out.write(content[: len(content) // 2])
         raise full
 
     if where == "in the middle of the file":
-        monkeypatch.setattr(torch, "save", half)
+        monkeypatch.setattr(Path, "write_bytes", half)
     elif where == "digest":
-        monkeypatch.setattr("lightning_dl2.callbacks.checkpoint_io.write_text", fails)
+        monkeypatch.setattr("lightning_dl2.files.write_text", fails)
     else:
         monkeypatch.setattr(os, where, fails)
     with pytest.raises(OSError, match="No space left"):

@@ -118,6 +118,50 @@ def test_resume_equals_uninterrupted(tiny, tmp_path, words):
     assert metrics_differences(whole, parts) == []
 
 
+def test_a_validation_between_the_batches_of_a_step_stands_once(tiny, tmp_path, monkeypatch):
+    """Validated after every 4 batches, of which 3 make a step: killed after batch 5 of 4 + 1, and 17 of 16 + 1."""
+    words = ("trainer.accumulate_grad_batches=3", "trainer.max_steps=9", "callbacks.checkpoint.every_n_steps=1")
+    words += ("data.batches_per_epoch=1000", "trainer.val_check_interval=4")
+    _, objects = train(tiny(f"root={tmp_path}/whole", *words))
+    draw, killed = SequenceDataModule.train_batch, []
+
+    def dies_once(self, step):
+        if step in (5, 17) and step not in killed:
+            killed.append(step)
+            raise RuntimeError("killed")
+        return draw(self, step)
+
+    monkeypatch.setattr(SequenceDataModule, "train_batch", dies_once)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="killed"):
+            train(tiny(f"root={tmp_path}/broken", *words))
+    _, resumed = train(tiny(f"root={tmp_path}/broken", *words))
+    assert checkpoint_differences(objects["run"], resumed["run"]) == []
+    assert metrics_differences(objects["run"], resumed["run"]) == []
+
+
+WORKERS = {  # with epochs of 7, 7, 6 and 7 batches
+    "sequences": ("tiny", ("trainer.accumulate_grad_batches=3", "trainer.max_steps=9"), (2, 7)),
+    "text": ("tiny_text", ("trainer.max_steps=16",), (5, 7)),
+    "nodes": ("tiny_graph", ("data.fanouts=[3,3]", "task.layer=gatv2", "trainer.max_steps=16"), (6, 10)),
+    "graphs": ("tiny_graphs", ("task.layer=gatedgcn", "trainer.max_steps=16"), (7, 10)),
+}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=NEEDS_DGL if name == "nodes" else ()) for name in WORKERS])
+def test_any_number_of_workers_resumes_and_equals_none(name, request, tmp_path):
+    """One run, whose batches two workers make, then none, then one: stopped at an epoch's end, and within one."""
+    fixture, words, stops = WORKERS[name]
+    composed = request.getfixturevalue(fixture)
+    _, objects = train(composed(f"root={tmp_path}/whole", *words))
+    for num_workers, steps in zip((2, 0, 1), (*stops, objects["trainer"].max_steps), strict=True):
+        parts = trained_in_parts(
+            composed, (steps,), *words, f"root={tmp_path}/parts", f"data.num_workers={num_workers}"
+        )
+    assert checkpoint_differences(objects["run"], parts) == []
+    assert metrics_differences(objects["run"], parts) == []
+
+
 def test_every_step_is_a_good_place_to_stop(tiny, tmp_path):
     """Stops after each single step: before, on and after validations and epoch ends."""
     _, objects = train(tiny(f"root={tmp_path}/whole", "trainer.max_steps=16"))

@@ -1,9 +1,14 @@
 """metrics.csv grows by rows and by columns, and a resumed run finds it as it was at its checkpoint."""
 
+import errno
+import os
+
 import pytest
 
 from lightning_dl2.callbacks import MetricsCSV
 from lightning_dl2.callbacks.metrics_csv import read_rows
+from lightning_dl2.cli import UserError
+from lightning_dl2.files import WriteError
 
 
 @pytest.fixture
@@ -79,3 +84,40 @@ def test_a_file_without_rows_is_begun_anew(path, content):
 def test_nothing_is_written_before_there_is_something_to_write(path):
     log(path)
     assert not path.exists() and read_rows(path) == []
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\0\n\n", b"a,b\n1,2\n", b"step,a\nx,1\n", b"\0\0\n\0\n"])
+def test_a_file_of_something_else_is_not_overwritten(path, content):
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"{path}: is damaged; allowed: to remove it"):
+        MetricsCSV(path, 10)
+    assert path.read_bytes() == content
+
+
+def test_zeros_at_the_end_as_after_a_power_cut_are_dropped(path):
+    log(path, (10, {"a": 1}))
+    with open(path, "ab") as file:
+        file.write(b"\0" * 20)
+    log(path, (20, {"a": 2}), last_step=10)
+    assert path.read_text() == "step,a\n10,1.0\n20,2.0\n"
+
+
+def test_a_second_save_puts_the_rows_on_the_disk(path, monkeypatch):
+    flushed = []
+    logger = log(path, (1, {"a": 1}), (2, {"a": 2}))
+    monkeypatch.setattr(os, "fsync", flushed.append)
+    logger.save(), logger.save()
+    assert len(flushed) == 1
+
+
+def test_a_full_disk_is_told(path, monkeypatch):
+    logger = log(path, (1, {"a": 1}))
+
+    def full(file):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    logger.log_metrics({"a": 2, "b": 1}, 2)
+    with pytest.raises(WriteError, match="metrics.csv cannot be written: No space left on device, "):
+        logger.save()
+    assert [file.name for file in path.parent.iterdir()] == ["metrics.csv"] and steps(path) == [1]

@@ -9,12 +9,13 @@ import threading
 import pytest
 import torch
 
-from lightning_dl2 import compose, train
+from lightning_dl2 import compose, fit, train
 from lightning_dl2.callbacks import Interrupted, KeepCheckpoints, Preemption
 from lightning_dl2.callbacks.preemption import SIGNALS, seconds
 from lightning_dl2.data import SequenceDataModule
 from lightning_dl2.run import Run
 from lightning_dl2.tasks import SequenceClassifier
+from lightning_dl2.train import main
 from tests.comparison import checkpoint_differences, metrics_differences
 from tests.conftest import TINY
 from tests.small import small_data, small_task, small_trainer
@@ -46,6 +47,7 @@ def whole(tmp_path_factory):
         (signal.SIGTERM, SequenceClassifier, "training_step", 11),  # the step is finished
         (signal.SIGTERM, SequenceClassifier, "validation_step", 10),
         (signal.SIGTERM, SequenceDataModule, "train_batch", 10),
+        (signal.SIGUSR1, SequenceDataModule, "test_dataloader", 14),  # all is trained
         (signal.SIGTERM, SequenceClassifier, "configure_optimizers", 0),
         (signal.SIGINT, SequenceClassifier, "training_step", 11),
         (signal.SIGUSR1, SequenceClassifier, "training_step", 11),
@@ -55,7 +57,7 @@ def test_a_signal_saves_and_stops_and_the_run_goes_on_as_if_nothing_had_been(
     tiny, monkeypatch, whole, number, owner, method, step
 ):
     handlers = [signal.getsignal(known) for known in SIGNALS]
-    signalled(monkeypatch, owner, method, number, step and 10)
+    signalled(monkeypatch, owner, method, number, step - (method == "training_step"))
     config = tiny("trainer.max_steps=14")
     with pytest.raises(Interrupted, match=f"{number.name} at step {step}$") as stopped:
         train(config)
@@ -161,3 +163,108 @@ def test_the_second_interrupt_stops_now():
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (-signal.SIGINT, "still here\n")
+
+
+@pytest.fixture
+def as_before():
+    """What a command leaves to the process that it ends with."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def test_a_signal_that_was_held_back_is_heard(as_before):
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    preemption = Preemption(None, None)
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)  # the test runner's own threads do not hold it back
+    with preemption.listening():
+        assert preemption.received == signal.SIGUSR1
+    assert signal.SIGUSR1 in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_a_command_that_does_not_listen_yet_keeps_the_signal(tmp_path, capsys, monkeypatch, as_before):
+    def signalled_build(*arguments):
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        return build(*arguments)
+
+    build = fit.build_data
+    monkeypatch.setattr(fit, "build_data", signalled_build)
+    assert main([*TINY, f"root={tmp_path}"]) == 75
+    assert "stopped by SIGUSR1 at step 0" in capsys.readouterr().err
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch, as_before):
+    """A job of SLURM; a function that has its scontrol write what it is asked, and how the run stands at that time."""
+    calls, tools = tmp_path / "calls", tmp_path / "tools"
+    tools.mkdir()
+    monkeypatch.setenv("PATH", str(tools))
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+
+    def install(run: Run, ends: str = "exit 0"):
+        stands = f"$(cd {run.checkpoints}; ls last.ckpt; grep -o interrupted {run.result_file})"
+        script = f"#!/bin/sh\nPATH=/usr/bin:/bin\necho $* {stands} >> {calls}\n{ends}\n"
+        (tools / "scontrol").write_text(script)
+        (tools / "scontrol").chmod(0o755)
+        return calls
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("number", "environment", "asked"),
+    [
+        (signal.SIGUSR1, {}, "requeue 12"),
+        (signal.SIGUSR1, {"SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "3"}, "requeue 12_3"),
+        (signal.SIGTERM, {}, None),
+        (signal.SIGINT, {}, None),
+    ],
+)
+def test_slurm_is_asked_when_all_is_saved(tiny, monkeypatch, slurm, number, environment, asked):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    config = tiny("trainer.max_steps=14")
+    run = Run.of(config)
+    calls = slurm(run)
+    signalled(monkeypatch, SequenceClassifier, "training_step", number)
+    with pytest.raises(Interrupted) as stopped:
+        train(config)
+    assert stopped.value.exit_code == CODES[number]
+    said = run.log_file.read_text()
+    if asked:
+        assert calls.read_text() == f"{asked} last.ckpt interrupted\n"
+        assert f"job {asked.split()[1]} is requeued" in said
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN  # that of the requeue
+    else:
+        assert not calls.exists() and "requeued" not in said
+
+
+def test_the_time_limit_asks_slurm_too(tiny, slurm):
+    config = tiny("trainer.max_time='00:00:00:00'")
+    calls = slurm(Run.of(config))
+    with pytest.raises(Interrupted, match="the time limit at step 0"):
+        train(config)
+    assert calls.read_text() == "requeue 12 interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("ends", "why"),
+    [
+        ("echo 'Requested operation is presently disabled for job 12' >&2; exit 1", "presently disabled"),
+        (None, "No such file"),
+    ],
+)
+def test_slurm_refuses(tmp_path, capsys, slurm, ends, why):
+    """One line on stderr and in the log; whoever started it can still tell by the exit code."""
+    words = [*TINY, f"root={tmp_path}/runs", "trainer.max_time='00:00:00:00'"]
+    run = Run.of(compose(*words))
+    if ends:
+        slurm(run, ends)
+    assert main(words) == 75
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("warning: job 12 is not requeued: ") and why in first
+    assert second.startswith("stopped by the time limit at step 0")
+    assert first in run.log_file.read_text()

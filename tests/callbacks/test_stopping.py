@@ -63,3 +63,12 @@ def test_stalled_stays_stalled(tmp_path):
     callback = stalled()
     trainer = fit_scripted([0.5, 0.5, 0.5, 0.5], callback, keeper(tmp_path), resume=tmp_path / "last.ckpt")
     assert trainer.global_step == 6 and callback.stalled
+
+
+def test_no_number_is_neither_solved_nor_an_improvement_nor_the_end():
+    nan = float("nan")
+    solved = StopWhenSolved("val/accuracy", threshold=0.5, times=2)
+    stalled = StopWhenStalled("val/loss", mode="min", patience=2, check_on_train_epoch_end=False)
+    trainer = fit_scripted([nan, 0.75, nan, 0.75, nan, nan, 0.75], solved, stalled)
+    assert solved.solved_at is None and stalled.stalled
+    assert (trainer.global_step, stalled.best_score.item()) == (8, 0.25)

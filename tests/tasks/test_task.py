@@ -8,7 +8,7 @@ from pytorch_lightning import Callback
 from pytorch_lightning.loggers.logger import DummyLogger
 from torch.nn import functional as F
 
-from lightning_dl2.tasks.task import NonFiniteError
+from lightning_dl2.tasks.task import MAX_SKIPPED, NonFiniteError
 from tests.small import small_data, small_task, small_trainer
 
 
@@ -110,10 +110,66 @@ def test_a_bad_gradient_stops_before_the_update(bad):
     task = small_task(data)
     weight = task.net.recurrent.core.weight_hh_l0
     weight.register_hook(lambda gradient: gradient * bad if task.global_step == 3 else gradient)
-    with pytest.raises(NonFiniteError, match=r"step 4: gradient norm (nan|inf) \(first in net\.\S+weight_hh\S*\)"):
+    says = r"^step 4, batch 3: gradient norm (nan|inf) \(first in net\.\S+weight_hh\S*\); no update was made; what may"
+    with pytest.raises(NonFiniteError, match=says):
         small_trainer().fit(task, data)
     assert task.global_step == 3
     assert all(torch.equal(a, b) for a, b in zip(good.parameters(), task.parameters(), strict=True))
+
+
+def losing(task, bad, at):
+    """The loss of batch `at` is bad, but its gradient is not, as where torch.where leaves a bad value out."""
+    step = task.training_step
+
+    def training_step(batch, batch_idx):
+        outputs = step(batch, batch_idx)
+        if task.trainer.fit_loop.epoch_loop.batch_progress.total.processed == at:
+            outputs["loss"] = outputs["loss"] + torch.tensor(bad)
+        return outputs
+
+    task.training_step = training_step
+    return task
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_a_bad_loss_stops_before_the_update_though_its_gradient_is_good(bad):
+    data = small_data()
+    good, _ = fit(data=data, max_steps=3)
+    task = losing(small_task(data), bad, at=3)
+    with pytest.raises(NonFiniteError, match=rf"^step 4, batch 3: loss {bad} on rank 0, gradient norm nan \(first in"):
+        small_trainer().fit(task, data)
+    assert all(torch.equal(a, b) for a, b in zip(good.parameters(), task.parameters(), strict=True))
+
+
+def test_of_accumulated_batches_the_one_with_the_bad_loss_is_named():
+    data = small_data(batches_per_epoch=5)
+    task = losing(small_task(data), float("nan"), at=7)
+    with pytest.raises(NonFiniteError, match=r"^step 3, batch 7: loss nan on rank 0"):  # of 5 to 7
+        small_trainer(accumulate_grad_batches=3).fit(task, data)
+    task = small_task(data)
+    task.net.recurrent.core.weight_hh_l0.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(NonFiniteError, match=r"^step 1, batches 0 to 2: gradient norm nan"):
+        small_trainer(accumulate_grad_batches=3).fit(task, data)
+
+
+def test_of_what_fp16_skips_only_a_long_row_is_an_error():
+    """With a scaler of its own, which this machine may not have a device for, torch skips such an update itself."""
+    task = small_task(small_data())
+    trainer = small_trainer(max_steps=1)
+    trainer.fit(task, small_data())
+    trainer.precision_plugin.scaler = object()
+    optimizer = trainer.optimizers[0]
+
+    def step(value):
+        for parameter in task.parameters():
+            parameter.grad = torch.full_like(parameter, value)
+        task.losses = (torch.tensor(1.0),)
+        task.configure_gradient_clipping(optimizer)
+
+    for value in [float("inf")] * MAX_SKIPPED + [1.0] + [float("inf")] * MAX_SKIPPED:
+        step(value)
+    with pytest.raises(NonFiniteError, match="gradient norm inf"):
+        step(float("inf"))
 
 
 def test_the_learning_rate_logged_is_the_one_that_the_step_used():
@@ -155,3 +211,12 @@ def test_mixed_precision_trains():
     trainer.fit(task, data)
     assert trainer.callback_metrics["train/loss"].item() < 0.1
     assert all(p.dtype == torch.float32 for p in task.parameters())
+
+
+def test_it_can_be_validated_before_it_is_trained():
+    """Trainer.validate runs in inference mode, the validations of a fit do not."""
+    data = small_data()
+    task, trainer = small_task(data), small_trainer(val_check_interval=3)
+    (before,) = trainer.validate(task, data, verbose=False)
+    trainer.fit(task, data)
+    assert trainer.callback_metrics["val/loss"] != before["val/loss"]

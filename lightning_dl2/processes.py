@@ -1,0 +1,206 @@
+"""Who the processes of a run are, and how the first of a machine starts the others.
+
+torchrun, srun, Ray Train and Kubernetes start all processes and tell each its rank by environment variables. Without
+them, the process that was started by hand starts one more for each further device. (Lightning's launcher would do so
+late, kills the first process when another fails, and leaves the others behind when the first one dies.)
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from lightning_dl2.cli import UserError
+from lightning_dl2.group import Group, connect, connect_by
+from lightning_dl2.schema import Config
+
+GRACE = 10.0  # seconds in which the others are to end when this process has
+NOTICED_LATEST = 30.0  # seconds in which this process is to notice that another is dead, and to tell W&B, say
+
+
+def is_rank_zero() -> bool:
+    """Known from the launcher's environment, before torch is imported or processes have met."""
+    if "RANK" in os.environ:
+        return os.environ["RANK"] == "0"
+    return all(os.environ.get(key, "0") == "0" for key in ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+
+
+def launched() -> Group:
+    """The processes that a launcher has started, with this one among them; without one, this process alone.
+
+    Raises:
+        UserError: the launcher's variables are incomplete, or the address or port of rank 0 is wrong.
+        ProcessError: rank 0 does not come.
+    """
+    if "RANK" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        _take_from_slurm()
+    return _launched(os.environ["RANK"]) if "RANK" in os.environ else Group()
+
+
+@cache  # for good: the processes count together how often they have met, and Lightning removes WORLD_SIZE in the end
+def _launched(rank: str) -> Group:
+    number, world_size = _number("RANK"), _number("WORLD_SIZE")
+    if not number < world_size:
+        raise UserError(f"RANK={rank}: allowed with WORLD_SIZE={world_size}: 0 to {world_size - 1}")
+    if world_size == 1:
+        return Group()
+    return _join(number, world_size, os.environ.get("MASTER_ADDR", "127.0.0.1"), _number("MASTER_PORT"))
+
+
+def _join(rank: int, world_size: int, address: str, port: int) -> Group:
+    # Each vain attempt to connect would print a page of C++ frames, unless torch is imported already.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    from torch.distributed import PrefixStore
+
+    if os.environ.pop("TORCHELASTIC_USE_AGENT_STORE", None) == "True":
+        # torchrun's store lives on when the processes are started again, with the addresses of the dead ones in it:
+        # torch's process group would look for those. So it only tells where there is a store for this attempt.
+        agent = PrefixStore("run", connect(rank, world_size, address, port, hosts=False))
+        if rank == 0:
+            store = connect(rank, world_size, address, 0, hosts=True)
+            agent.set("port", str(store.port))
+        else:
+            store = connect_by(agent, rank, world_size, address)
+    else:
+        store = connect(rank, world_size, address, port, hosts=rank == 0)
+    os.environ["MASTER_PORT"] = str(store.port)
+    return Group(rank, world_size, PrefixStore("run", store))
+
+
+def _number(key: str) -> int:
+    value = os.environ.get(key, "")
+    if not (value.isascii() and value.isdigit()):
+        raise UserError(f"{key}={value}: allowed: a number; whatever started this process sets it together with RANK")
+    return int(value)
+
+
+def _take_from_slurm() -> None:
+    from pytorch_lightning.plugins.environments import SLURMEnvironment
+
+    slurm = SLURMEnvironment(auto_requeue=False)
+    names = {"RANK": "PROCID", "LOCAL_RANK": "LOCALID", "NODE_RANK": "NODEID", "WORLD_SIZE": "STEP_NUM_TASKS"}
+    os.environ.update({name: os.environ[f"SLURM_{key}"] for name, key in names.items()})
+    os.environ.update(MASTER_ADDR=slurm.main_address, MASTER_PORT=str(slurm.main_port))
+
+
+def num_devices(config: Config) -> int:
+    """Processes on each machine."""
+    import torch
+
+    from lightning_dl2.environment import uses_gpu
+
+    if config.trainer.devices != "auto":
+        return config.trainer.devices
+    return torch.cuda.device_count() if uses_gpu(config) else 1
+
+
+@contextmanager
+def started(config: Config, words: list[str]) -> Iterator[Group]:
+    """All processes that `config` asks for: those of a launcher, or started here and ended with the block.
+
+    Raises:
+        UserError: a launcher has started another number of processes, or does not say where rank 0 is.
+        ProcessError: a process did not come.
+    """
+    from torch.distributed import destroy_process_group, is_initialized
+
+    here, machines = num_devices(config), config.trainer.num_nodes
+    if "RANK" in os.environ:
+        group = launched()
+        with group.agreeing():
+            _check_number(here, machines)
+        # So that Lightning's rank is this one, whatever the launcher has left out.
+        local_rank = os.environ.setdefault("LOCAL_RANK", str(group.rank % here))
+        os.environ["NODE_RANK"] = str((group.rank - int(local_rank)) // here)
+        yield group
+        return
+    if here * machines == 1:
+        yield Group()
+        return
+    for key in ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        if machines > 1 and key not in os.environ:
+            raise UserError(
+                f"trainer.num_nodes={machines}: {key} is not set;"
+                " allowed: torchrun, srun, or NODE_RANK, MASTER_ADDR and MASTER_PORT on every machine"
+            )
+    with _environment(here, here * machines) as rank:
+        group = _join(rank, here * machines, os.environ["MASTER_ADDR"], _number("MASTER_PORT"))
+        with _others(config, words, rank, here):
+            yield group
+    if is_initialized():
+        destroy_process_group()  # another run of this process has other peers
+
+
+def _check_number(here: int, machines: int) -> None:
+    counts = {"WORLD_SIZE": here * machines, "LOCAL_WORLD_SIZE": here}
+    for key, count in counts.items():
+        if key in os.environ and _number(key) != count:
+            raise UserError(
+                f"trainer.devices={here}, trainer.num_nodes={machines}: the launcher has set {key}={os.environ[key]};"
+                " allowed: as many devices and nodes as it starts processes for"
+            )
+
+
+@contextmanager
+def _environment(here: int, world_size: int) -> Iterator[int]:
+    """What a launcher would have set for the first process of this machine; yields its rank."""
+    before, node = dict(os.environ), _number("NODE_RANK") if "NODE_RANK" in os.environ else 0
+    for key, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}.items():
+        os.environ.setdefault(key, value)
+    ranks = {"RANK": here * node, "LOCAL_RANK": 0, "NODE_RANK": node, "WORLD_SIZE": world_size}
+    os.environ.update({key: str(value) for key, value in ranks.items()})
+    try:
+        yield here * node
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def _others(config: Config, words: list[str], rank: int, here: int) -> Iterator[None]:
+    """The other processes of this machine, which do what this one does, and end when it ends."""
+    work = json.dumps({"parent": os.getpid(), "config": config.model_dump(), "words": words}).encode()
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    others, over = {}, threading.Event()
+    try:
+        for local_rank in range(1, here):
+            own = {"RANK": str(rank + local_rank), "LOCAL_RANK": str(local_rank), "PYTHONPATH": path}
+            command = [sys.executable, "-m", "lightning_dl2.follow"]
+            process = subprocess.Popen(command, env=os.environ | own, stdin=subprocess.PIPE)
+            others[rank + local_rank] = process
+            threading.Thread(target=_watch, args=(process, rank + local_rank, over), daemon=True).start()
+            with process.stdin as pipe:
+                pipe.write(work)
+        yield
+    finally:
+        over.set()
+        for process in others.values():
+            try:
+                process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _watch(process: subprocess.Popen, rank: int, over: threading.Event) -> None:
+    """Ends this process if it does not notice by itself that another is dead, as in a collective of NCCL."""
+    if process.wait() != 0 and not over.wait(NOTICED_LATEST):
+        print(f"error: rank {rank} ended with exit code {process.returncode}", file=sys.stderr, flush=True)
+        os._exit(1)
+
+
+def die_with(parent: int) -> None:
+    """From now on this process is killed when the one that started it ends, in whatever way. Linux alone can do it."""
+    if sys.platform == "linux":
+        import ctypes
+
+        PR_SET_PDEATHSIG = 1
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it had ended before
+        os._exit(1)

@@ -1,0 +1,86 @@
+"""figures/sweep.png: what the jobs came to, against each key that varies, and in the order they were tried."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightning_dl2.schema import mode_of
+from lightning_dl2.sweeps.jobs import Job
+from lightning_dl2.sweeps.words import Swept
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DOT = {"color": "#0072B2", "s": 18, "alpha": 0.7}
+BEST = {"color": "#D55E00"}
+LOG_FROM = 30  # the ratio of the largest to the smallest from which numbers are shown by their logarithm
+ROW = 4  # panels side by side
+
+
+def draw(jobs: list[Job], swept: list[Swept], metric: str, out: Path, *, history: bool) -> None:
+    """Draws the jobs that have a value.
+
+    Args:
+        history: whether the order of the jobs counts, as in a search.
+        out: the PNG to write.
+    """
+    from matplotlib.figure import Figure  # without pyplot: no window system, no global state
+
+    points = [(job, value) for job in jobs if (value := job.metric(metric)) is not None]
+    panels = [key for key in swept if key.name != "seed"]
+    if not points or not (panels or history):
+        return
+    number = len(panels) + history
+    columns = min(ROW, number)
+    rows = -(-number // columns)
+    figure = Figure(figsize=(3.6 * columns, 3.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
+    if history:
+        _history(next(axes), points, metric)
+    for key, panel in zip(panels, axes, strict=False):
+        _against(panel, key, points)
+    for panel in figure.axes[number:]:
+        panel.set_axis_off()
+    for panel in figure.axes[::columns]:
+        panel.set_ylabel(metric)
+    out.parent.mkdir(exist_ok=True)
+    figure.savefig(out, dpi=150)
+
+
+def _history(axes: "Axes", points: list[tuple[Job, float]], metric: str) -> None:
+    choose, best = (max if mode_of(metric) == "max" else min), []
+    for _, value in points:
+        best.append(choose([value, *best[-1:]]))
+    numbers = [job.number for job, _ in points]
+    completed = [job.state == "completed" for job, _ in points]
+    for shown, marker, label in ((True, "o", "completed"), (False, "x", "stopped")):
+        chosen = [(job.number, value) for (job, value), done in zip(points, completed, strict=True) if done == shown]
+        if chosen:
+            axes.scatter(*zip(*chosen, strict=True), **DOT, marker=marker, label=label)
+    axes.step(numbers, best, where="post", **BEST, label="best so far")
+    axes.set(xlabel="job")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize="small")
+
+
+def _against(axes: "Axes", key: Swept, points: list[tuple[Job, float]]) -> None:
+    texts, values = [job.varies[key.name] for job, _ in points], [value for _, value in points]
+    numbers = [_number(text) for text in texts]
+    if None in numbers:
+        places = {text: place for place, text in enumerate(key.values)}
+        axes.scatter([places[text] for text in texts], values, **DOT)
+        axes.set_xticks(range(len(places)), [text[:20] for text in places], rotation=30 if len(places) > 3 else 0)
+        axes.set_xlim(-0.5, len(places) - 0.5)
+    else:
+        axes.scatter(numbers, values, **DOT)
+        if min(numbers) > 0 and max(numbers) / min(numbers) >= LOG_FROM or (key.span and key.span.log):
+            axes.set_xscale("log")
+    axes.set(xlabel=key.name)
+    axes.grid(alpha=0.3)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,61 @@
+"""Every combination of the values typed, the last key changing fastest."""
+
+from itertools import product
+from pathlib import Path
+
+from lightning_dl2 import schema
+from lightning_dl2.cli import UserError
+from lightning_dl2.sweeps.jobs import Job
+from lightning_dl2.sweeps.words import Words
+
+
+class Grid:
+    """The jobs of a grid, all known from the start.
+
+    Args:
+        words: the command's.
+        extra: further words of each job.
+        rules: of conf/sweep/.
+
+    Raises:
+        UserError: an interval has no grid, or the words of a job are no valid configuration.
+    """
+
+    def __init__(self, words: Words, extra: list[str], rules: schema.Grid) -> None:
+        for swept in words.swept:
+            if not swept.values:
+                raise UserError(f"{swept.key}=interval(..): has no grid; allowed with sweep=random or sweep=tpe")
+        self.jobs: list[Job] = []
+        self.rules = rules
+        seen = set()
+        for values in product(*(swept.values for swept in words.swept)):
+            varies = {swept.name: value for swept, value in zip(words.swept, values, strict=True)}
+            job = Job(len(self.jobs) + 1, varies, [*words.filled(varies), *extra])
+            if job.run.path not in seen:  # two names of one run are one job
+                self.jobs.append(job)
+                seen.add(job.run.path)
+        self.total = len(self.jobs)
+        self.examples = [job.config for job in self.jobs]
+        self._queue = iter(self.jobs)
+
+    def open(self, directory: Path, metric: str, *, dry: bool) -> None:
+        """A grid keeps nothing in the sweep's directory."""
+
+    def to_come(self) -> list[str]:
+        """What else there will be, in words."""
+        failed = sum(job.state == "failed" for job in self.jobs)
+        if not failed or self.rules.retry_failed:
+            return []
+        return [f"{failed} failed before and will not be tried again; sweep.retry_failed=true tries again"]
+
+    def next(self) -> Job | None:
+        """The next job that is to be trained; None: there is none."""
+        skipped = ("completed",) if self.rules.retry_failed else ("completed", "failed")
+        return next((job for job in self._queue if job.state not in skipped), None)
+
+    def watch(self, job: Job) -> bool:
+        """Whether to stop a running job."""
+        return False
+
+    def ended(self, job: Job) -> None:
+        """Is told of each job that has ended."""

@@ -1,0 +1,156 @@
+"""What a sweep says: a line when a job starts or ends, the best so far, tables, jobs.csv."""
+
+import csv
+import statistics
+import sys
+import time
+from io import StringIO
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from lightning_dl2.cli import console
+from lightning_dl2.files import write_text
+from lightning_dl2.schema import mode_of
+from lightning_dl2.sweeps.control import Plan
+from lightning_dl2.sweeps.jobs import Job, shown
+
+
+class Report:
+    """Tells how a plan gets on; shows a bar within `with`, where stderr is a terminal.
+
+    Args:
+        plan: a grid or a search.
+        metric: what a job is judged by.
+        directory: of the sweep.
+    """
+
+    def __init__(self, plan: Plan, metric: str, directory: Path) -> None:
+        self.plan, self.metric, self.directory = plan, metric, directory
+        self.test_metric = metric.replace("val/", "test/")
+        self._began: dict[Job, float] = {}
+        self._best: Job | None = None
+        screen = console(stderr=True)
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        self._progress = Progress(*columns, console=screen, disable=not screen.is_terminal)
+        self._bar = self._progress.add_task("sweep", total=plan.total)
+
+    def __enter__(self) -> "Report":
+        self._progress.start()
+        completed = [job for job in self.plan.jobs if job.finished and job.metric(self.metric) is not None]
+        self._best = next(iter(best_first(completed, self.metric)), None)  # of an earlier call
+        self._refresh()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def tell(self, job: Job, what: str) -> None:
+        """A line on stderr, and jobs.csv anew."""
+        if what == "started":
+            self._began[job] = time.monotonic()
+        if what == "ended":
+            what = self._how_it_ended(job)
+        self._progress.console.print(f"job {job.number} ({job.told}): {what}", markup=False, highlight=False)
+        self._refresh()
+
+    def _how_it_ended(self, job: Job) -> str:
+        state, value = job.state, job.metric(self.metric)
+        what = f"{state} after {time.monotonic() - self._began[job]:.0f} s"
+        if state == "completed" and value is not None:
+            best = best_first([job, *filter(None, [self._best])], self.metric)[0]
+            self._best = best
+            done = sum(each.finished for each in self.plan.jobs)
+            what += f", {self.metric}={value:.4g}; {done} of {self.plan.total} completed"
+            return what + f"; best {best.metric(self.metric):.4g} by job {best.number} ({best.told})"
+        if job.code not in (0, None):
+            log = self.directory / "logs" / f"{job.number}.log"
+            return f"{what}, exit code {job.code}: {last_line(log)} ({log})"
+        return what
+
+    def _refresh(self) -> None:
+        best = f", best {self._best.metric(self.metric):.4g}" if self._best else ""
+        done = sum(job.state in ("completed", "pruned", "failed") for job in self.plan.jobs)
+        self._progress.update(self._bar, completed=done, description=f"{self.metric}{best}")
+        self.write_csv()
+
+    def write_csv(self) -> None:
+        """jobs.csv: a line a job, as it stands."""
+        text = StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self._header())
+        for job in self.plan.jobs:
+            writer.writerow([job.number, *job.varies.values(), *("" if v is None else v for v in self._results(job))])
+        write_text(self.directory / "jobs.csv", text.getvalue())
+
+    def _header(self) -> list[str]:
+        varies = list(self.plan.jobs[0].varies) if self.plan.jobs else []
+        return ["job", *varies, "state", self.metric, self.test_metric, "seconds", "run"]
+
+    def _results(self, job: Job) -> list[str | float | None]:
+        metrics = job.metric(self.metric), job.metric(self.test_metric)
+        return [job.state, *metrics, job.seconds(), str(job.run.path)]
+
+    def print_plan(self, out: TextIO) -> None:
+        """The jobs that there are and what else is to come, before anything is started."""
+        if self.plan.jobs:
+            self.print_jobs(out, self.plan.jobs)
+        for line in self.plan.to_come():
+            print(line, file=out)
+
+    def print_jobs(self, out: TextIO, jobs: list[Job]) -> None:
+        """A table of jobs."""
+        table = Table(title=self.directory.name, title_justify="left")
+        for name in self._header():
+            table.add_column(name.rpartition(".")[2], overflow="fold")
+        for job in jobs:
+            state, *numbers, seconds, path = self._results(job)
+            told = ["" if number is None else f"{number:.4g}" for number in numbers]
+            told.append("" if seconds is None else f"{seconds:.1f}")
+            cells = str(job.number), *map(shown, job.varies.values()), state, *told, path
+            table.add_row(*(Text(cell) for cell in cells))  # not strings: a value in brackets is no markup
+        console(stderr=out is sys.stderr).print(table)
+
+    def print_seeds(self) -> None:
+        """A table of mean and standard deviation over the seeds of each choice, the best first."""
+        groups: dict[tuple[str, ...], list[Job]] = {}
+        for job in self.plan.jobs:
+            if job.state == "completed" and job.metric(self.metric) is not None:
+                key = tuple(value for name, value in job.varies.items() if name != "seed")
+                groups.setdefault(key, []).append(job)
+        names = [name.rpartition(".")[2] for name in self._header()[1:-5] if name != "seed"]
+        table = Table(title="mean ± standard deviation over seeds", title_justify="left")
+        for name in (*names, "seeds", self.metric, self.test_metric):
+            table.add_column(name)
+        mean = {key: statistics.mean(job.metric(self.metric) for job in jobs) for key, jobs in groups.items()}
+        for key in sorted(groups, key=mean.__getitem__, reverse=mode_of(self.metric) == "max"):
+            spreads = [spread(groups[key], metric) for metric in (self.metric, self.test_metric)]
+            table.add_row(*(Text(cell) for cell in (*key, str(len(groups[key])), *spreads)))
+        console().print(table)
+
+
+def best_first(jobs: list[Job], metric: str) -> list[Job]:
+    """Sorted by a metric; jobs without a value come last, in their order."""
+    sign = -1 if mode_of(metric) == "max" else 1
+    values = {job: job.metric(metric) for job in jobs}
+    return sorted(jobs, key=lambda job: (values[job] is None, sign * (values[job] or 0.0)))
+
+
+def spread(jobs: list[Job], metric: str) -> str:
+    """Mean and standard deviation of a metric."""
+    values = [value for job in jobs if (value := job.metric(metric)) is not None]
+    if not values:
+        return ""
+    deviation = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.4g}{deviation}"
+
+
+def last_line(log: Path) -> str:
+    """The last thing that a job said, but for its run directory."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
+    told = [line for line in lines if line.startswith(("error:", "stopped"))]
+    return (told or lines or ["it said nothing"])[-1]

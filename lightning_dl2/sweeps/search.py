@@ -1,0 +1,198 @@
+"""Trials that Optuna asks for and is told about. Its journal in the sweep's directory survives whatever kills us.
+
+A trial that was running then is still running for Optuna: the next call goes on with it, in the same run directory.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightning_dl2 import schema
+from lightning_dl2.cli import UserError
+from lightning_dl2.config import digest
+from lightning_dl2.sweeps.jobs import Job
+from lightning_dl2.sweeps.space import corners, distribution, typed
+from lightning_dl2.sweeps.words import Words
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
+
+JOURNAL = "optuna.log"
+
+
+class Search:
+    """The jobs of a search, drawn one by one.
+
+    Args:
+        words: the command's.
+        extra: further words of each job.
+        rules: of conf/sweep/.
+
+    Raises:
+        UserError: nothing is to be searched, Optuna is not installed, or an end of the space is no valid configuration.
+    """
+
+    def __init__(self, words: Words, extra: list[str], rules: schema.Search) -> None:
+        if not words.swept:
+            raise UserError(f"sweep={rules.method}: no key varies; allowed with a key=interval(low,high) or key=a,b")
+        try:
+            import optuna
+        except ImportError as error:
+            raise UserError(f"sweep={rules.method}: is not installed; pip install optuna, or sweep=grid") from error
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.words, self.extra, self.rules, self.metric = words, extra, rules, ""
+        # Each choice and each end must be possible before anything is drawn.
+        cornered = enumerate(corners(words.swept), start=1)
+        self.examples = [Job(number, values, [*words.filled(values), *extra]).config for number, values in cornered]
+        self.space = {swept.name: distribution(swept) for swept in words.swept}
+        self.jobs: list[Job] = []
+        self.study: Study | None = None
+        self._trials: dict[Job, Trial] = {}
+        self._resumed: list[Job] = []
+
+    @property
+    def total(self) -> int:
+        return max(self.rules.trials, len(self.jobs))
+
+    def open(self, directory: Path, metric: str, *, dry: bool) -> None:
+        """Takes up the search in `directory` for the best `metric`, or begins it there; `dry` only reads."""
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        self.metric, file = metric, directory / JOURNAL
+        if dry and not file.exists():
+            return
+        if not dry:
+            _mend(file)
+        self.study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(file))),
+            study_name=directory.name,
+            direction={"min": "minimize", "max": "maximize"}[schema.mode_of(self.metric)],
+            pruner=self._pruner(),
+            load_if_exists=True,
+        )
+        for trial in self.study.get_trials(deepcopy=False):
+            if trial.params.keys() == self.space.keys():
+                self._remember(trial)
+            elif trial.state == optuna.trial.TrialState.RUNNING and not dry:  # killed while it was drawn
+                self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        if self.rules.retry_failed and not dry:
+            self._enqueue_failed()
+
+    def _remember(self, trial: "FrozenTrial") -> None:
+        from optuna.trial import Trial, TrialState
+
+        try:
+            job = self._job(trial)
+        except UserError:  # it was told when it was drawn
+            return
+        job.pruned = trial.state == TrialState.PRUNED
+        self.jobs.append(job)
+        if trial.state == TrialState.RUNNING:
+            self._trials[job] = Trial(self.study, trial._trial_id)
+            self._resumed.append(job)
+
+    def _enqueue_failed(self) -> None:
+        from optuna.trial import TrialState
+
+        trials = self.study.get_trials(deepcopy=False)
+        again = {trial.user_attrs.get("again") for trial in trials}
+        for trial in trials:
+            if trial.state == TrialState.FAIL and trial.params and trial.number not in again:
+                self.study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+
+    def _job(self, trial: "FrozenTrial | Trial") -> Job:
+        values = {name: typed(trial.params[name]) for name in self.space}
+        return Job(trial.number + 1, values, [*self.words.filled(values), *self.extra])
+
+    def to_come(self) -> list[str]:
+        """What else there will be, in words."""
+        left = max(0, self.rules.trials - len(self.jobs))
+        return [f"{left} more to be drawn of", *(f"    {swept}" for swept in self.words.swept)] if left else []
+
+    def next(self) -> Job | None:
+        """The next job that is to be trained; None: there is none."""
+        from optuna.trial import TrialState
+
+        if self._resumed:
+            return self._resumed.pop(0)
+        while True:
+            trials = self.study.get_trials(deepcopy=False)
+            drawn = [trial for trial in trials if trial.params and "again" not in trial.user_attrs]
+            waiting = any(trial.state == TrialState.WAITING for trial in trials)
+            if len(drawn) >= self.rules.trials and not waiting:
+                return None
+            # Of the trial's number, so that a search taken up draws what it would have drawn.
+            self.study.sampler = self._sampler(len(trials))
+            trial = self.study.ask(self.space)
+            try:
+                job = self._job(trial)
+            except UserError as error:  # possible at each end, but not together
+                print(f"passed over: {error}", file=sys.stderr)
+                trial.set_user_attr("error", str(error))
+                self.study.tell(trial, state=TrialState.FAIL)
+                continue
+            self.jobs.append(job)
+            self._trials[job] = trial
+            return job
+
+    def watch(self, job: Job) -> bool:
+        """Whether to stop a running job: it is worse than others were at its step."""
+        if self._report(job) and self._trials[job].should_prune():
+            job.pruned = True
+        return job.pruned
+
+    def _report(self, job: Job) -> bool:
+        """Tells Optuna what the job has logged; returns whether there was anything new."""
+        trial = self._trials[job]
+        known = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
+        new = {step: value for step, value in job.history(self.metric).items() if step not in known}
+        for step, value in new.items():
+            trial.report(value, step)
+        return bool(new)
+
+    def ended(self, job: Job) -> None:
+        """Is told of each job that has ended. One that was stopped stays a running trial."""
+        from optuna.trial import TrialState
+
+        self._report(job)
+        trial, value = self._trials[job], job.metric(self.metric)
+        job.pruned = job.pruned and not job.finished  # the signal came too late
+        if job.finished and value is not None:
+            self.study.tell(trial, value)
+        elif job.pruned:
+            self.study.tell(trial, state=TrialState.PRUNED)
+        elif job.finished or job.state == "failed":  # without a validation there is nothing to learn from
+            self.study.tell(trial, state=TrialState.FAIL)
+
+    def _sampler(self, trial: int) -> "BaseSampler":
+        from optuna.samplers import RandomSampler, TPESampler
+
+        seed = int(digest({"seed": self.rules.seed, "trial": trial}), 16)
+        if self.rules.method == "random":
+            return RandomSampler(seed)
+        return TPESampler(n_startup_trials=self.rules.startup_trials, seed=seed)
+
+    def _pruner(self) -> "BasePruner":
+        from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner
+
+        if self.rules.pruner == "median":
+            return MedianPruner(n_startup_trials=self.rules.startup_trials)
+        if self.rules.pruner == "hyperband":
+            trainer = self.examples[0].trainer
+            longest = trainer.max_steps if trainer.max_steps > 0 else "auto"
+            return HyperbandPruner(min_resource=trainer.val_check_interval, max_resource=longest)
+        return NopPruner()
+
+
+def _mend(file: Path) -> None:
+    """Removes what a killed process has left: its lock, half a line. Nobody else writes, we hold the directory."""
+    file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
+    if file.exists():
+        content = file.read_bytes()
+        if not content.endswith(b"\n"):
+            file.write_bytes(content[: content.rfind(b"\n") + 1])

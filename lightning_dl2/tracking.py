@@ -1,0 +1,236 @@
+"""Weights & Biases: one run there for one run directory, and nothing that it does can stop the training.
+
+W&B's own process keeps what is logged on the disk and sends it; the training only hands it over. Where W&B cannot be
+reached at the start, the run is logged offline; where it fails later, the rest is not sent. Either is told in one line.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
+from pytorch_lightning.utilities import rank_zero_only
+
+from lightning_dl2.callbacks import Interrupted
+from lightning_dl2.cli import UserError
+from lightning_dl2.files import sidecar
+from lightning_dl2.run import Run, variant
+from lightning_dl2.schema import Config
+
+if TYPE_CHECKING:
+    import wandb
+
+log = logging.getLogger(__name__)
+
+STEP = "trainer/global_step"  # the axis of every chart: W&B's own counter goes on where a killed process logged last
+LOCAL = ("offline", "dryrun", "disabled")
+
+
+def check_login() -> None:
+    """Sees to it that W&B need not ask for anything.
+
+    Raises:
+        UserError: it would send the run, and knows no key; or what is set for it cannot be understood.
+    """
+    from pydantic import ValidationError
+    from wandb.errors import AuthenticationError
+    from wandb.sdk import wandb_setup
+    from wandb.sdk.lib import wbauth
+
+    allowed = "run `wandb login`, or set WANDB_API_KEY or WANDB_MODE=offline"
+    try:
+        settings = wandb_setup.singleton().settings
+        if settings.mode in LOCAL:
+            return
+        found = wbauth.authenticate_session(
+            host=settings.base_url, source=__package__, prompt=False, update_session=False
+        )
+    except AuthenticationError as error:
+        raise UserError(f"logger=wandb: {error}; {allowed}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"logger=wandb: W&B's setting {first['loc'][0]}={first['input']}: {first['msg']}") from error
+    if not found:
+        raise UserError(f"logger=wandb: not logged in; {allowed}")
+
+
+class Wandb(Logger):
+    """The run's place in W&B. It is opened when training starts, and to be closed by `finish`.
+
+    Args:
+        config: of the run.
+        run: its directory, which holds the id and all files of W&B.
+    """
+
+    def __init__(self, config: Config, run: Run) -> None:
+        super().__init__()
+        self.config, self.run = config, run
+        self._experiment: wandb.Run | None = None
+        self._failed = False
+
+    @property
+    def name(self) -> str:
+        return "wandb"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "wandb.Run":
+        """W&B's own object, opened at the first use."""
+        if self._experiment is None:
+            self._experiment = self._open()
+        return self._experiment
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """The configuration, given at the start, holds them."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self._try(lambda: self.experiment.log({**metrics, STEP: step}))
+
+    @rank_zero_only
+    def finish(self, result: dict[str, Any], error: BaseException | None = None) -> None:
+        """Hands over the result and what `logger.artifacts` asks for, and closes the run; bounded in time.
+
+        Args:
+            result: the content of result.json.
+            error: what ended the training; None: it is complete.
+        """
+        if self._experiment is None:
+            return
+        self._try(lambda: self._experiment.summary.update(_flat(result)))
+        if error is None:
+            for kind in self.config.logger.artifacts:
+                self._try(lambda kind=kind: ARTIFACTS[kind](self._experiment, self.run), f"logger.artifacts={kind}")
+        elif isinstance(error, Interrupted):
+            self._try(self._experiment.mark_preempting)  # an agent of W&B starts such a run again
+        self._try(lambda: self._close(_exit_code(error)))
+        if self._failed:
+            import wandb
+
+            with suppress(Exception):
+                wandb.teardown()  # else it would try once more, and complain, when Python ends
+        self._experiment = None
+
+    def _open(self) -> "wandb.Run":
+        import wandb
+        from wandb.sdk import wandb_setup
+
+        logging.getLogger("wandb").propagate = False  # has a log of its own, beside its files
+        for mode in dict.fromkeys((wandb_setup.singleton().settings.mode, "offline", "disabled")):
+            try:
+                found = self._init(mode)
+            except Exception as error:
+                way_out = "nothing is logged there" if mode in LOCAL else f"goes on offline; {self._unsent()}"
+                _warn(f"is not to be had: {_first_line(error)}; {way_out}")
+                with suppress(Exception):
+                    wandb.teardown()  # W&B's process still holds the run's id
+                continue
+            found.define_metric(STEP)
+            found.define_metric("*", step_metric=STEP, step_sync=True)
+            log.info("W&B: run %s, %s", found.id, mode if mode in LOCAL else found.url)
+            return found
+        raise AssertionError("wandb.init(mode='disabled') starts nothing that could fail")
+
+    def _init(self, mode: str) -> "wandb.Run":
+        import wandb
+        from wandb.sdk import wandb_setup
+
+        settings = wandb.Settings(
+            init_timeout=self.config.logger.init_timeout,
+            finish_timeout=self.config.logger.finish_timeout,
+            finish_timeout_raises=True,
+            silent=True,  # what there is to say is said here
+            console="off",  # train.log has it
+        )
+        wandb_setup.singleton().settings  # noqa: B018 - when they are read, they decide anew what is printed
+        wandb.termsetup(settings, None)
+        logger, path = self.config.logger, f"{self.config.experiment}/{variant(self.config)}"
+        own = {"project": logger.project, "entity": logger.entity, "id": self.run.wandb_id()}
+        if "WANDB_SWEEP_ID" in os.environ:
+            own = {}  # the run is the one that `wandb agent` has made
+        return wandb.init(
+            **own,
+            group=logger.group or path,
+            name=f"{path}/seed={self.config.seed}",
+            tags=logger.tags,
+            config=self.config.model_dump(),
+            dir=self.run.path,
+            resume="allow",
+            reinit="create_new",  # another run of this process is none of ours
+            mode=mode,
+            settings=settings,
+        )
+
+    def _close(self, exit_code: int) -> None:
+        try:
+            self._experiment.finish(exit_code)
+        except TimeoutError:
+            _warn(f"could not be sent all within {self.config.logger.finish_timeout:g} s; {self._unsent(online=True)}")
+
+    def _try(self, action: Callable[[], None], what: str = "") -> None:
+        """W&B's trouble is told, and is none of the training's. After the first, unless it is of one thing, no more."""
+        if self._failed:
+            return
+        try:
+            action()
+        except Exception as error:
+            self._failed = not what
+            _warn(f"{what or 'the rest is not logged there'}: {_first_line(error)}")
+
+    def _unsent(self, online: bool = False) -> str:
+        options = "--include-online " if online else ""
+        return f"to send it later: wandb sync {options}{self.run.path / 'wandb'}"
+
+
+def _exit_code(error: BaseException | None) -> int:
+    if error is None:
+        return 0
+    return error.exit_code if isinstance(error, Interrupted) else 1
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
+
+
+def _warn(text: str) -> None:
+    log.warning("W&B: %s", text)
+    print(f"warning: W&B: {text}", file=sys.stderr)
+
+
+def _flat(result: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in result.items() if key != "metrics"} | result["metrics"]
+
+
+def _send_figures(experiment: "wandb.Run", run: Run) -> None:
+    import wandb
+
+    files = sorted((run.path / "figures").glob("*.png"))
+    experiment.log({f"figures/{file.stem}": wandb.Image(str(file)) for file in files})
+
+
+def _send_samples(experiment: "wandb.Run", run: Run) -> None:
+    import wandb
+
+    files = sorted((run.path / "samples").glob("step=*.txt"))
+    rows = [[int(file.stem.removeprefix("step=")), file.read_text()] for file in files]
+    experiment.log({"samples": wandb.Table(columns=["step", "text"], data=rows)})
+
+
+def _send_checkpoint(experiment: "wandb.Run", run: Run) -> None:
+    """What `evaluate` and `generate` need of a run directory."""
+    import wandb
+
+    artifact = wandb.Artifact(f"run-{experiment.id}", type="model")
+    for file in (run.config_file, run.result_file, run.best, sidecar(run.best)):
+        artifact.add_file(str(file), name=str(file.relative_to(run.path)))
+    experiment.log_artifact(artifact, aliases=["best"])
+
+
+ARTIFACTS = {"figures": _send_figures, "samples": _send_samples, "checkpoint": _send_checkpoint}

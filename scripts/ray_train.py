@@ -1,0 +1,59 @@
+"""Train in the workers of Ray Train, which starts them again when one dies: `pip install 'ray[train]'`.
+
+    python scripts/ray_train.py [max_failures=3] trainer=ddp_cpu root=DIR [experiment=palindrome] [key=value ...]
+
+The words are those of `python -m lightning_dl2.train`; trainer.devices times trainer.num_nodes says how many workers.
+`root` and the data must be seen by all machines of the Ray cluster. Started again, the workers go on from last.ckpt,
+and end bitwise where one that was never stopped would have ended.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from lightning_dl2 import compose  # noqa: E402
+from lightning_dl2.cli import UserError, command, settings  # noqa: E402
+from lightning_dl2.environment import uses_gpu  # noqa: E402
+from lightning_dl2.processes import num_devices  # noqa: E402
+from lightning_dl2.run import Run  # noqa: E402
+
+
+def work(told: dict[str, list[str] | str]) -> None:
+    """What each worker does; Ray has told it its rank by the variables that torchrun sets."""
+    os.chdir(told["directory"])
+    sys.path.insert(0, told["package"])
+    from lightning_dl2.train import main
+
+    if code := main(told["words"]):
+        raise RuntimeError(f"python -m lightning_dl2.train would have ended with exit code {code}")
+
+
+def run(argv: list[str]) -> int:
+    own = [word for word in argv if word.startswith("max_failures=")]
+    words = [word for word in argv if word not in own]
+    failures = settings(own, max_failures="3")["max_failures"]
+    if not (failures.isascii() and failures.isdigit()):
+        raise UserError(f"max_failures={failures}: allowed: a whole number")
+    config = compose(*words)
+    told = {"words": words, "directory": os.getcwd(), "package": str(Path(__file__).parents[1])}
+    TorchTrainer(
+        work,
+        train_loop_config=told,
+        scaling_config=ScalingConfig(
+            num_workers=num_devices(config) * config.trainer.num_nodes, use_gpu=uses_gpu(config)
+        ),
+        run_config=RunConfig(
+            storage_path=str(Path(config.root).resolve() / "ray"), failure_config=FailureConfig(int(failures))
+        ),
+    ).fit()
+    print(Run.of(config).path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command(run, None))

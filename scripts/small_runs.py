@@ -1,0 +1,97 @@
+"""Runs that take seconds, and have all that could be lost when one is killed.
+
+Epochs end and validations come within the accumulation of a step; dropout, sampling, curricula, schedules, averages and
+carried states are on.
+"""
+
+import random
+from pathlib import Path
+
+COMMON = (
+    "data.batch_size=4",
+    "task.hidden_size=8",
+    "task.dropout=0.3",
+    "trainer.log_every_n_steps=1",
+    "trainer.val_check_interval=7",
+    "trainer.num_threads=1",
+    "callbacks.progress_bar=false",
+    "callbacks.curves=false",
+    "callbacks.checkpoint.every_n_steps=3",
+    "callbacks.solved.enabled=false",
+    "callbacks.early_stopping={enabled:true,patience:1000}",
+)
+AVERAGED = "callbacks.weight_averaging={enabled:true,decay:0.9,start_step:10}"
+EXPERIMENTS = {
+    "palindrome": (
+        "experiment=palindrome",
+        "data.sequence_length=8",
+        "data.batches_per_epoch=17",
+        "data.validation_size=64",
+        "data.test_size=64",
+        "data.curriculum={enabled:true,start:3,threshold:0.3,smoothing:0.5,shortest:0.5,final_steps:60}",
+        "task.num_layers=2",
+        "optimizer.schedule={name:cosine,warmup_steps:20,total_steps:110}",
+        "trainer.accumulate_grad_batches=2",
+        "trainer.max_steps=90",
+    ),
+    "text": (
+        "experiment=text",
+        "data=text",
+        "data.sequence_length=16",
+        "data.evaluation_batch_size=4",
+        "data.evaluation_warmup=16",
+        "data.cold_window=32",
+        "task.num_layers=2",
+        "task.weight_dropout=0.2",
+        "task.reset_probability=0.1",
+        "optimizer.schedule={name:plateau,warmup_steps:0,patience:1,decay:0.9}",
+        "trainer.max_steps=120",
+        "callbacks.samples={length:10,num_greedy:2,greedy_length:10}",
+        AVERAGED,
+    ),
+    "graph": (
+        "experiment=graph",
+        "data.block_model={num_nodes:120,num_classes:3,average_degree:5.0,num_feats:4}",
+        "data.train_per_class=12",
+        "data.validation_size=30",
+        "data.fanouts=[3,3]",
+        "data.num_workers=2",
+        "task.layer=gatv2",
+        "task.attention_dropout=0.3",
+        "task.norm=batch",
+        "trainer.accumulate_grad_batches=2",
+        "trainer.max_steps=90",
+    ),
+    "graphs": (
+        "experiment=mutag",
+        "data=minigc",
+        "data.num_graphs=48",
+        "data.min_nodes=6",
+        "data.max_nodes=9",
+        "data.num_folds=4",
+        "data.validation_fraction=0.25",
+        "task.layer=gatedgcn",
+        "task.num_layers=2",
+        "optimizer.schedule={name:plateau,warmup_steps:0,patience:1,decay:0.9}",
+        "trainer.max_steps=110",
+        AVERAGED,
+    ),
+}
+
+
+def words_of(name: str, processes: int, directory: Path) -> list[str]:
+    """What to type for one of EXPERIMENTS; a text is written to `directory`."""
+    words = [*EXPERIMENTS[name], *COMMON, f"trainer.devices={processes}"]
+    if processes > 1:
+        words.append("trainer.strategy=ddp")
+    if name == "text":
+        words += [f"data.path={_book(directory)}", f"data.cache_dir={directory}"]
+    return words
+
+
+def _book(directory: Path) -> Path:
+    """A text of 6000 characters."""
+    rng, words = random.Random(0), ("the", "cat", "sat", "on", "a", "mat", "until", "noon.\n")
+    path = directory / "book.txt"
+    path.write_text(" ".join(rng.choice(words) for _ in range(1600)))
+    return path

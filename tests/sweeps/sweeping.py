@@ -1,0 +1,86 @@
+"""A sweep whose jobs are forked from a process that has torch loaded: real runs and signals, without the imports."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lightning_dl2.sweeps import command
+from lightning_dl2.sweeps.jobs import Job
+from lightning_dl2.train import main
+from tests.conftest import TINY
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["lightning_dl2.fit", "lightning_dl2.train"])
+LONG = ("trainer.max_steps=100000", "callbacks.solved.enabled=false")  # until it is stopped
+
+
+def _train(words: list[str], log: Path) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.exit(main(words))
+
+
+class Forked:
+    """A handle of a job."""
+
+    def __init__(self, words: list[str], log: Path) -> None:
+        self.process = PROCESSES.Process(target=_train, args=(words, log))
+        self.process.start()
+
+    def poll(self) -> int | None:
+        return self.process.exitcode
+
+    def stop(self, number: signal.Signals) -> None:
+        os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        self.process.kill()
+
+
+class ForkingLauncher:
+    """Notes which jobs it starts."""
+
+    def __init__(self, jobs: int, wrap: Callable[[Job, Forked], Forked] = lambda job, handle: handle) -> None:
+        self.jobs, self.wrap = jobs, wrap
+        self.started: list[Job] = []
+
+    def start(self, job: Job, log: Path) -> Forked:
+        self.started.append(job)
+        return self.wrap(job, Forked(job.words, log))
+
+
+class Sweeper:
+    """`sweeper("task.cell=lstm,gru", ...)`: runs `train -m` on tiny runs below `root`; tells what came of it."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self.wrap: Callable[[Job, Forked], Forked] = lambda job, handle: handle
+        self.launcher: ForkingLauncher | None = None
+        monkeypatch.setattr(command, "build_launcher", self._launcher)
+
+    def _launcher(self, config, directory):
+        self.launcher = ForkingLauncher(config.jobs, self.wrap)
+        return self.launcher
+
+    def words(self, *words: str) -> list[str]:
+        keys = {word.partition("=")[0] for word in words}
+        return [*(word for word in (*TINY, f"root={self.root}") if word.partition("=")[0] not in keys), *words]
+
+    def __call__(self, *words: str) -> int:
+        self.launcher = None
+        return main(["-m", *self.words(*words)])
+
+    @property
+    def started(self) -> list[str]:
+        """What varied in the jobs that were started, in order."""
+        return [job.told for job in self.launcher.started]
+
+    def runs(self) -> list[Path]:
+        """The run directories that there are."""
+        return sorted(path.parent for path in self.root.rglob("config.yaml"))

@@ -1,0 +1,247 @@
+"""The same command lists, trains what is missing, and does nothing when all is done."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import yaml
+
+from lightning_dl2 import lock
+from lightning_dl2.run import Run
+from lightning_dl2.sweeps import control
+from lightning_dl2.sweeps.launchers import environment
+from lightning_dl2.train import main
+from tests.sweeps.sweeping import LONG
+
+GRID = ("seed=0,1", "task.cell=lstm,gru")
+ORDER = ["seed=0 task.cell=lstm", "seed=0 task.cell=gru", "seed=1 task.cell=lstm", "seed=1 task.cell=gru"]
+
+
+def later(condition, action, *arguments) -> threading.Thread:
+    """Calls `action` as soon as `condition` holds, from another thread."""
+
+    def wait() -> None:
+        while not condition():
+            time.sleep(0.02)
+        action(*arguments)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_grid_runs_once_in_the_order_typed(sweeper, capsys):
+    assert sweeper(*GRID, "launcher.jobs=2") == 0
+    out, err = capsys.readouterr()
+    assert sweeper.started == ORDER
+    assert len(sweeper.runs()) == 4
+    directory = sweeper.root / "sweeps" / out.splitlines()[-1].rpartition("/")[2]
+    assert out.splitlines()[-1] == str(directory)
+    assert "mean ± standard deviation over seeds" in out and out.count("completed") == 4
+    assert "job 2 (seed=0 task.cell=gru): started" in err and "best" in err
+    rows = list(csv.DictReader((directory / "jobs.csv").open()))
+    assert [row["job"] for row in rows] == ["1", "2", "3", "4"]
+    for row in rows:
+        result = json.loads((Run(row["run"]).result_file).read_text())
+        assert (row["state"], result["seed"]) == ("completed", int(row["seed"]))
+        assert float(row["val/loss"]) == result["metrics"]["val/loss"]
+        assert float(row["test/loss"]) == result["metrics"]["test/loss"]
+        assert Run(row["run"]).config().logger.group == directory.name
+    values = [float(row["val/loss"]) for row in rows]
+    table = [line for line in out.splitlines() if "completed" in line]
+    assert [int(line.split("│")[1]) - 1 for line in table] == sorted(range(4), key=values.__getitem__)
+    assert {path.name for path in directory.iterdir()} == {".lock", "figures", "jobs.csv", "logs", "sweep.yaml"}
+    assert (directory / "figures/sweep.png").stat().st_size > 0
+    assert yaml.safe_load((directory / "sweep.yaml").read_text())["metric"] == "val/loss"
+
+    before = {path: path.stat().st_mtime_ns for path in sweeper.root.rglob("seed=*/**/*")}
+    assert sweeper(*GRID) == 0
+    assert sweeper.started == []
+    assert {path: path.stat().st_mtime_ns for path in sweeper.root.rglob("seed=*/**/*")} == before
+    assert len(list((sweeper.root / "sweeps").iterdir())) == 1
+
+
+def test_dry_writes_nothing(sweeper, capsys):
+    assert sweeper(*GRID, "dry=true") == 0
+    out, _ = capsys.readouterr()
+    assert out.count("missing") == 4 and not sweeper.root.exists() and sweeper.launcher is None
+    assert main([*sweeper.words("seed=1", "task.cell=gru")]) == 0
+    capsys.readouterr()
+    assert sweeper(*GRID, "dry=true") == 0
+    out, _ = capsys.readouterr()
+    assert out.count("missing") == 3 and out.count("completed") == 1 and not (sweeper.root / "sweeps").exists()
+
+
+def test_what_another_command_has_trained_is_not_trained_again(sweeper, capsys):
+    """But it counts for the best so far."""
+    assert main(sweeper.words("optimizer.learning_rate=1e-2")) == 0
+    assert sweeper("optimizer.learning_rate=1e-9,1e-2") == 0
+    assert sweeper.started == ["optimizer.learning_rate=1e-09"]
+    _, err = capsys.readouterr()
+    one, best = (float(row["val/loss"]) for row in csv_rows(sweeper))
+    assert best < one
+    assert f"best {best:.4g} by job 2" in err
+
+
+def test_two_names_of_one_run_are_one_job(sweeper):
+    assert sweeper("seed=0", "task.forget_bias=null,1.0,1", "dry=true") == 0
+    assert sweeper("data.num_workers=0,1", "trainer.max_steps=4") == 0  # is not part of what a run is
+    assert sweeper.started == ["data.num_workers=0"]
+
+
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        (["task.cell=gru,lst"], 'task.cell="lst": allowed'),
+        (["task.cell=gru,lst", "seed=1,2"], "(job 3: task.cell=lst seed=1)"),
+        (["task.dropout=interval(0,1)"], "task.dropout=interval(..): has no grid; allowed with sweep=random"),
+        (["sweep=gird"], "sweep=gird: did you mean grid?"),
+        (["sweep.trials=3"], "sweep.trials=3: there is no key sweep.trials; allowed: method, monitor, name"),
+        (["sweep=tpe", "seed=0,1", "sweep.trial=3"], "there is no key sweep.trial; did you mean trials"),
+        (["sweep=tpe", "seed=0,1", "sweep.trials=0"], "sweep.trials=0: allowed: greater than or equal to 1"),
+        (["sweep=tpe", "seed=0,1", "sweep.pruner=x"], 'sweep.pruner="x": allowed'),
+        (["sweep=tpe"], "sweep=tpe: no key varies"),
+        (["sweep=tpe", "task.hidden_size=interval(4,8)"], "task.hidden_size=4.0: allowed: an integer (job 1"),
+        (["sweep=tpe", "task.hidden_size=int(interval(-4,8))"], "task.hidden_size=-4"),
+        (["sweep.name=a/b"], 'sweep.name="a/b"'),
+        (["sweep.monitor=val/mean_absolute_error"], "sweep.monitor=val/mean_absolute_error: data=decimal_palindrome"),
+        (["launcher=slurm"], "launcher=slurm: allowed: local, ray, submitit"),
+        (["launcher.jobs=0"], "launcher.jobs=0: allowed: greater than or equal to 1"),
+        (["launcher=submitit", "launcher.minutes=1"], "launcher.signal_seconds=120: allowed: less than minutes=1"),
+        (["dry=1"], "dry=1: allowed: "),
+        (["resume=restart"], "resume=restart: allowed in a sweep: auto"),
+    ],
+)
+def test_wrong_words_start_nothing(sweeper, capsys, words, says):
+    assert sweeper(*words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and says in err and err.count("\n") == 1, err
+    assert not sweeper.root.exists() and sweeper.launcher is None
+
+
+@pytest.mark.parametrize("words", [["sweep=tpe"], ["launcher.jobs=2"], ["dry=true"]])
+def test_keys_of_sweeps_need_m(words, capsys):
+    assert main(words) == 2
+    assert f"{words[0]}: is a key of sweeps; allowed together with -m" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])
+def test_a_rank_is_refused(sweeper, monkeypatch, capsys, key):
+    monkeypatch.setenv(key, "2")
+    assert sweeper("seed=0,1") == 2
+    assert f"-m: {key}=2: a sweep is one process" in capsys.readouterr().err and not sweeper.root.exists()
+
+
+def test_a_name_holds_one_sweep(sweeper, capsys):
+    assert sweeper("sweep.name=mine", "seed=0", "trainer.max_steps=4") == 0
+    assert sweeper("sweep.name=mine", "seed=1", "trainer.max_steps=4") == 2
+    assert "sweep.name=mine" in capsys.readouterr().err and len(sweeper.runs()) == 1
+
+
+def test_a_second_sweep_is_told_who_is_at_it(sweeper, capsys):
+    assert sweeper("sweep.name=mine", "seed=0", "dry=true") == 0
+    with lock.held(sweeper.root / "sweeps" / "mine"):
+        assert sweeper("sweep.name=mine", "seed=0") == 2
+    err = capsys.readouterr().err
+    assert f"is held by process {os.getpid()}" in err and err.count("\n") == 1 and sweeper.runs() == []
+
+
+def test_failures_stop_nobody_and_are_tried_again_on_request(sweeper, capsys):
+    """Exit code 1: it diverges. Exit code 2: what the schema cannot know. Both say why."""
+    words = ("optimizer.name=SGD,Nonsense", "optimizer.learning_rate=1e38,0.1", "trainer.gradient_clip_val=null")
+    words += ("trainer.max_steps=6", "launcher.jobs=2")
+    assert sweeper(*words) == 1
+    out, err = capsys.readouterr()
+    states = {row["optimizer.learning_rate"] + row["optimizer.name"]: row["state"] for row in jobs(out)}
+    assert len(sweeper.started) == 4
+    assert states == {"0.1SGD": "completed", "1e+38SGD": "failed", "0.1Nonsense": "failed", "1e+38Nonsense": "failed"}
+    assert err.count("exit code 2: error: optimizer.name=Nonsense") == 2 and err.count("exit code 1: error: ") == 1
+    assert len(sweeper.runs()) == 2
+
+    assert sweeper(*words) == 1  # what was refused left nothing, and may be possible by now
+    assert sweeper.started == [f"optimizer.name=Nonsense optimizer.learning_rate={rate}" for rate in ("1e+38", "0.1")]
+    assert "1 failed before and will not be tried again" in capsys.readouterr().err
+    assert sweeper(*words, "sweep.retry_failed=true") == 1
+    assert len(sweeper.started) == 3
+
+
+def csv_rows(sweeper) -> list[dict[str, str]]:
+    (file,) = sweeper.root.glob("sweeps/*/jobs.csv")
+    return list(csv.DictReader(file.open()))
+
+
+def jobs(out: str) -> list[dict[str, str]]:
+    with open(out.splitlines()[-1] + "/jobs.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_signal_is_passed_on_and_the_same_command_goes_on(sweeper, capsys):
+    later(lambda: len(list(sweeper.root.rglob("last.ckpt"))) == 2, os.kill, os.getpid(), signal.SIGTERM)
+    assert sweeper("seed=0,1,2", *LONG, "launcher.jobs=2") == 143
+    out, err = capsys.readouterr()
+    assert [row["state"] for row in jobs(out)] == ["interrupted", "interrupted", "missing"]
+    assert sweeper.started == ["seed=0", "seed=1"]
+    steps = [Run(path).result()["steps"] for path in sweeper.runs()]
+    assert f"stopped by SIGTERM at step {steps[0]}" in err
+
+    end = max(steps) + 3
+    assert sweeper("seed=0,1,2", f"trainer.max_steps={end}", *LONG[1:], "launcher.jobs=3") == 0
+    assert [Run(path).result()["steps"] for path in sweeper.runs()] == [end] * 3
+    begun = (sweeper.runs()[0] / "train.log").read_text()
+    assert "from step 0" in begun and f"from step {steps[0]}" in begun
+
+
+def test_a_sweep_within_a_job_of_slurm_is_requeued_as_a_whole(sweeper, monkeypatch):
+    """By the sweep: the jobs do not know that they are in one."""
+    asked = []
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setattr("lightning_dl2.callbacks.preemption.requeue", asked.append)
+    later(lambda: list(sweeper.root.rglob("last.ckpt")), os.kill, os.getpid(), signal.SIGUSR1)
+    assert sweeper("seed=0", *LONG) == 75
+    assert [error.exit_code for error in asked] == [75]
+    assert "SLURM_JOB_ID" not in environment()
+
+
+def test_a_second_sigint_ends_at_once(sweeper, monkeypatch):
+    """Also where a job does not listen."""
+    monkeypatch.setattr(control, "GRACE", 0.5)
+
+    def deaf(job, handle):
+        handle.stop = lambda number: None
+        return handle
+
+    sweeper.wrap = deaf
+
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    later(lambda: list(sweeper.root.rglob("last.ckpt")), twice)
+    assert sweeper("seed=0,1", *LONG) == 130
+    assert sweeper.launcher.started[0].code == -signal.SIGKILL
+
+
+def test_a_job_that_is_held_is_waited_for(sweeper, capsys):
+    """As by a job of a killed sweep, which still saves. It keeps no other job waiting."""
+    words = sweeper.words("seed=0", "trainer.max_steps=100000", *LONG[1:])
+    code = "import sys; from lightning_dl2.train import main; sys.exit(main(sys.argv[1:]))"
+    other = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.DEVNULL)
+    while not sweeper.runs():
+        assert other.poll() is None
+        time.sleep(0.1)
+
+    tried = []
+    sweeper.wrap = lambda job, handle: tried.append(job.told) or handle
+    later(lambda: len(tried) == 2, other.terminate)
+    assert sweeper("seed=0,1", "trainer.max_steps=5", *LONG[1:]) == 0
+    assert other.wait(60) == 143
+    assert tried == ["seed=0", "seed=1", "seed=0"]
+    assert f"job 1 (seed=0): waits: its directory is held by process {other.pid}" in capsys.readouterr().err
+    assert len(sweeper.runs()) == 2

@@ -1,0 +1,115 @@
+"""Processes of this machine: what they are told, what they share out, and that they end when the sweep is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from lightning_dl2 import schema
+from lightning_dl2.sweeps import local
+from lightning_dl2.sweeps.jobs import Job
+from lightning_dl2.sweeps.local import LocalLauncher
+
+# Says what it was given; ends at SIGTERM, with a last word.
+SAYS = """
+import json, os, signal, sys, time
+def last(number, frame):
+    print("saved", flush=True)
+    sys.exit(143)
+signal.signal(signal.SIGTERM, last)
+print(json.dumps([sys.argv[1:], dict(os.environ), os.getsid(0) == os.getpid()]), flush=True)
+time.sleep(120)
+"""
+
+
+@pytest.fixture
+def says(monkeypatch):
+    monkeypatch.setattr(local, "command", lambda words: [sys.executable, "-c", SAYS, *words])
+
+
+def said(log: Path) -> list:
+    deadline = time.monotonic() + 60
+    while not (log.exists() and log.read_text().endswith("\n")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return json.loads(log.read_text().splitlines()[0])
+
+
+def job(number: int = 1, *words: str) -> Job:
+    return Job(number, {}, [f"seed={number}", *words])
+
+
+def test_a_job_knows_nothing_of_what_we_are_part_of(says, tmp_path, monkeypatch):
+    for key, value in {"RANK": "0", "MASTER_PORT": "1", "SLURM_JOB_ID": "3", "TORCHELASTIC_RUN_ID": "x"}.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+    handle = LocalLauncher(schema.Local(name="local", jobs=2)).start(job(1, "trainer=ddp_cpu"), tmp_path / "log")
+    words, environment, leads = said(tmp_path / "log")
+    assert words == ["seed=1", "trainer=ddp_cpu"] and leads
+    assert not {"RANK", "MASTER_PORT", "SLURM_JOB_ID", "TORCHELASTIC_RUN_ID"} & environment.keys()
+    assert (environment["WANDB_MODE"], environment["OMP_NUM_THREADS"]) == ("offline", "2")
+    assert handle.poll() is None
+    handle.stop(signal.SIGTERM)
+    while handle.poll() is None:
+        time.sleep(0.05)
+    assert handle.poll() == 143 and (tmp_path / "log").read_text().endswith("saved\n")
+
+
+def test_jobs_end_saved_when_the_sweep_is_killed(tmp_path):
+    code = f"""
+import sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from lightning_dl2 import schema
+from lightning_dl2.sweeps import local
+local.command = lambda words: [sys.executable, "-c", {SAYS!r}]
+config = SimpleNamespace(trainer=SimpleNamespace(accelerator="cpu", devices=1))
+launcher = local.LocalLauncher(schema.Local(name="local", jobs=1))
+launcher.start(SimpleNamespace(config=config, words=[]), Path({str(tmp_path / "log")!r}))
+time.sleep(120)
+"""
+    sweep = subprocess.Popen([sys.executable, "-c", code])
+    said(tmp_path / "log")
+    sweep.kill()
+    sweep.wait()
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "log").read_text().endswith("saved\n"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_jobs_side_by_side_get_gpus_of_their_own(monkeypatch, tmp_path):
+    """Processes are made up: no GPU is at hand."""
+
+    class Made:
+        def __init__(self, words, log, added):
+            self.gpus, self.code = added.get("CUDA_VISIBLE_DEVICES"), None
+
+        def poll(self):
+            return self.code
+
+    def wants(devices):
+        return SimpleNamespace(
+            words=[], config=SimpleNamespace(trainer=SimpleNamespace(accelerator="gpu", devices=devices))
+        )
+
+    monkeypatch.setattr(local, "Process", Made)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,GPU-6,7")
+    launcher = LocalLauncher(schema.Local(name="local", jobs=3))
+    one, two = launcher.start(wants(1), tmp_path), launcher.start(wants(2), tmp_path)
+    assert (one.gpus, two.gpus) == ("4", "5,GPU-6")
+    assert launcher.start(wants(2), tmp_path) is None
+    one.code = 0
+    assert launcher.start(wants(2), tmp_path).gpus == "4,7"
+    shared = LocalLauncher(schema.Local(name="local", jobs=2))
+    assert [shared.start(wants("auto"), tmp_path).gpus for _ in range(2)] == ["4,5", "GPU-6,7"]
+    assert LocalLauncher(schema.Local(name="local", jobs=1)).start(wants("auto"), tmp_path).gpus is None
+    assert shared.start(wants(8), tmp_path) is None  # as long as others have some; then the job says what is wrong

@@ -1,0 +1,188 @@
+"""Optuna draws, is told, stops what is bad; killed at any time it goes on with the same runs."""
+
+import csv
+import os
+import signal
+
+import pytest
+
+pytest.importorskip("optuna")
+
+from optuna.storages import JournalStorage  # noqa: E402
+from optuna.storages.journal import JournalFileBackend  # noqa: E402
+from optuna.study import load_study  # noqa: E402
+from optuna.trial import TrialState  # noqa: E402
+
+from lightning_dl2 import schema  # noqa: E402
+from lightning_dl2.config import compose_multirun  # noqa: E402
+from lightning_dl2.run import Run  # noqa: E402
+from lightning_dl2.sweeps.search import Search  # noqa: E402
+from lightning_dl2.sweeps.space import corners, distribution  # noqa: E402
+from lightning_dl2.sweeps.words import Swept, read  # noqa: E402
+from tests.sweeps.sweeping import LONG, Sweeper  # noqa: E402
+from tests.sweeps.test_command import jobs, later  # noqa: E402
+
+SPACE = ("optimizer.learning_rate=tag(log,interval(1e-3,1e-1))", "task.hidden_size=range(4,9,2)", "task.cell=lstm,gru")
+
+
+def swept(word: str) -> Swept:
+    return read([word]).swept[0]
+
+
+@pytest.mark.parametrize(
+    "word, told",
+    [
+        ("task.dropout=interval(0,0.5)", "FloatDistribution(high=0.5, log=False, low=0.0, step=None)"),
+        ("task.dropout=tag(log,interval(0.1,1))", "FloatDistribution(high=1.0, log=True, low=0.1, step=None)"),
+        ("task.dropout=range(0,0.5,0.25)", "FloatDistribution(high=0.25, log=False, low=0.0, step=0.25)"),
+        ("seed=range(2,9,3)", "IntDistribution(high=8, log=False, low=2, step=3)"),
+        ("seed=tag(log,int(interval(1,64)))", "IntDistribution(high=64, log=True, low=1, step=1)"),
+        ("data.fanouts=[3,3],null", "CategoricalDistribution(choices=('[3,3]', 'null'))"),
+        ("optimizer.learning_rate=1e-2,1e-1", "CategoricalDistribution(choices=('0.01', '0.1'))"),
+    ],
+)  # fmt: skip
+def test_distributions(word, told):
+    assert str(distribution(swept(word))) == told
+
+
+def test_corners_try_each_end_and_each_choice():
+    found = corners([swept(word) for word in SPACE])
+    rates, sizes, cells = ({values[word.partition("=")[0]] for values in found} for word in SPACE)
+    assert (rates, sizes, cells) == ({"0.001", "0.1"}, {"4", "8"}, {"lstm", "gru"})
+    assert len(found) == 4
+
+
+def search(sweeper: Sweeper, *own: str) -> Search:
+    words = read(sweeper.words(*SPACE))
+    return Search(words, [], compose_multirun(*own).sweep)
+
+
+@pytest.mark.parametrize("method", ["random", "tpe"])
+def test_a_search_taken_up_draws_what_it_would_have_drawn(sweeper, tmp_path, monkeypatch, method):
+    """One process draws all; or another one after every few. Nothing is trained: values are made up."""
+
+    class Drawn:
+        def __init__(self, number, varies, words):
+            self.varies, self.config = varies, None
+
+    monkeypatch.setattr("lightning_dl2.sweeps.search.Job", Drawn)
+
+    def drawn(directory, processes, *own):
+        directory.mkdir()
+        for trials in processes:
+            part = search(sweeper, f"sweep={method}", f"sweep.trials={trials}", "sweep.startup_trials=2", *own)
+            part.open(directory, "val/loss", dry=False)
+            while job := part.next():
+                rate = float(job.varies["optimizer.learning_rate"])
+                part.study.tell(part._trials[job], abs(rate - 0.02))
+        return [trial.params for trial in part.study.get_trials(deepcopy=False)]
+
+    whole = drawn(tmp_path / "whole", [6])
+    assert drawn(tmp_path / "parts", [1, 4, 6]) == whole
+    assert len({str(params) for params in whole}) == 6
+    assert drawn(tmp_path / "seed", [6], "sweep.seed=1") != whole
+
+
+def study_of(sweeper: Sweeper):
+    (journal,) = sweeper.root.glob("sweeps/*/optuna.log")
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    return load_study(study_name=journal.parent.name, storage=storage)
+
+
+def test_a_stopped_search_goes_on_with_the_same_runs(sweeper, capsys):
+    """A killed controller leaves its trial running, as a stopped one does; and maybe half a line, and Optuna's lock."""
+    words = ("sweep=random", "sweep.trials=2", "optimizer.learning_rate=interval(0.01,0.02)", "launcher.jobs=1")
+    later(lambda: list(sweeper.root.rglob("last.ckpt")), os.kill, os.getpid(), signal.SIGTERM)
+    assert sweeper(*words, *LONG) == 143
+    (run,) = map(Run, sweeper.runs())
+    (trial,) = study_of(sweeper).get_trials()
+    assert trial.state == TrialState.RUNNING
+    steps = run.result()["steps"]
+    (journal,) = sweeper.root.glob("sweeps/*/optuna.log")
+    with open(journal, "a") as file:
+        file.write('{"op_code": 4, "worker')
+    journal.with_name("optuna.log.lock").symlink_to(journal)
+
+    (directory,) = (sweeper.root / "sweeps").iterdir()
+    capsys.readouterr()
+    # The same search but for its length, which is part of the words: under the old name.
+    held = directory / "sweep.yaml"
+    held.write_text(held.read_text().replace("max_steps=100000", f"max_steps={steps + 3}"))
+    words += (f"sweep.name={directory.name}", f"trainer.max_steps={steps + 3}", LONG[1])
+    assert sweeper(*words) == 0
+    first, second = study_of(sweeper).get_trials()
+    assert (first.state, second.state) == (TrialState.COMPLETE, TrialState.COMPLETE)
+    assert first.params == trial.params != second.params
+    assert len(sweeper.runs()) == 2 and f"from step {steps}" in run.log_file.read_text()
+    assert first.value == run.result()["metrics"]["val/loss"]
+    assert 5 in first.intermediate_values
+    out, _ = capsys.readouterr()
+    assert [row["state"] for row in jobs(out)] == ["completed", "completed"]
+    assert (directory / "figures/sweep.png").exists()
+
+    assert sweeper(*words) == 0 and sweeper.started == []
+    assert sweeper(*words, "sweep.trials=3") == 0 and len(sweeper.started) == 1 and len(sweeper.runs()) == 3
+    assert sweeper(*words, "sweep.trials=3", "dry=true") == 0
+
+
+def test_what_is_worse_than_the_median_is_stopped(sweeper, capsys):
+    """The job saves itself and is interrupted; its trial is pruned. The seed draws the good rate first."""
+    words = ("sweep=random", "sweep.trials=2", "sweep.pruner=median", "sweep.startup_trials=1", "sweep.seed=0")
+    words += ("optimizer.learning_rate=1e-9,1e-2", "trainer.max_steps=20000", "trainer.log_every_n_steps=1000")
+    words += ("task.dropout=0.0", "task.hidden_size=16", "trainer.val_check_interval=20")
+    words += ("callbacks.solved.threshold=0.4", "callbacks.solved.times=1")
+    assert sweeper(*words) == 0
+    assert sweeper.started == ["optimizer.learning_rate=0.01", "optimizer.learning_rate=1e-09"]
+    good, bad = study_of(sweeper).get_trials()
+    assert (good.state, bad.state) == (TrialState.COMPLETE, TrialState.PRUNED)
+    out, err = capsys.readouterr()
+    assert [row["state"] for row in jobs(out)] == ["completed", "pruned"] and "pruned after" in err
+    result = Run(jobs(out)[1]["run"]).result()
+    assert result["status"] == "interrupted" and result["steps"] < 20000
+    assert sweeper(*words) == 0 and sweeper.started == []
+
+
+def test_a_failed_trial_is_drawn_again_on_request(sweeper, capsys):
+    words = ("sweep=random", "optimizer.learning_rate=1e38,2e38", "optimizer.name=SGD", "trainer.max_steps=6")
+    words += ("trainer.gradient_clip_val=null", "sweep.trials=1")
+    assert sweeper(*words) == 1
+    assert sweeper(*words) == 1 and sweeper.started == []
+    assert sweeper(*words, "sweep.retry_failed=true") == 1 and len(sweeper.started) == 1
+    first, second = study_of(sweeper).get_trials()
+    assert first.params == second.params and second.state == TrialState.FAIL and len(sweeper.runs()) == 1
+    capsys.readouterr()
+    assert sweeper(*words, "dry=true") == 0
+    out, _ = capsys.readouterr()
+    assert out.count("│ failed") == 2
+
+
+def test_trials_that_cannot_be_are_passed_over(sweeper, tmp_path):
+    """Each end is possible, not all together: both sizes must fit."""
+    words = read(sweeper.words("experiment=graph", "data=sbm", "task.num_layers=2,3", "data.fanouts=null,[3,3]"))
+    words = type(words)((), tuple(part for part in words.parts if str(part).partition("=")[0] in KEYS))
+    found = Search(words, [], schema.Search(method="random", name=None, monitor=None, retry_failed=False, trials=12,
+                                            seed=0, startup_trials=5, pruner="none"))  # fmt: skip
+    found.open(tmp_path, "val/accuracy", dry=False)
+    drawn = [job.varies for job in iter(found.next, None)]
+    states = [trial.state for trial in found.study.get_trials(deepcopy=False)]
+    assert {"task.num_layers": "3", "data.fanouts": "[3,3]"} not in drawn
+    assert states.count(TrialState.FAIL) == 12 - len(drawn) > 0
+
+
+KEYS = ("experiment", "data", "task.num_layers", "data.fanouts", "root")
+
+
+def test_without_optuna_one_line_says_what_to_install(sweeper, monkeypatch, capsys):
+    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
+    assert sweeper("sweep=tpe", "seed=0,1") == 2
+    assert "sweep=tpe: is not installed; pip install optuna" in capsys.readouterr().err
+
+
+def test_jobs_csv_has_what_was_drawn(sweeper, capsys):
+    assert sweeper("sweep=random", "sweep.trials=1", "trainer.max_steps=4", *SPACE) == 0
+    out, _ = capsys.readouterr()
+    with open(out.splitlines()[-1] + "/jobs.csv") as file:
+        (row,) = csv.DictReader(file)
+    config = Run(row["run"]).config()
+    assert float(row["optimizer.learning_rate"]) == config.optimizer.learning_rate
+    assert (int(row["task.hidden_size"]), row["task.cell"]) == (config.task.hidden_size, config.task.cell)
