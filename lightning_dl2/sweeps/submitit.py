@@ -37,12 +37,16 @@ class Train:
             self._process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=self._environment()
             )
-        return self._wait()
-
-    def _wait(self) -> int:
-        while self._process.poll() is None:  # not wait(), whose lock a signal's handler would find taken
+        while not self._ended():
             time.sleep(0.1)
-        return self._process.returncode
+        return self._process.wait()
+
+    def _ended(self) -> bool:
+        """Without the lock of Popen, which a signal's handler would find taken for ever."""
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
 
     def _pass_on(self, number: int, frame: Any) -> None:
         if self._process is not None:
@@ -61,7 +65,8 @@ class Train:
 
         if self._process is not None:
             self._process.send_signal(signal.SIGUSR1)
-            self._wait()
+            while not self._ended():
+                time.sleep(0.1)
         return submitit.helpers.DelayedSubmission(Train(self.command, self.log, self.tasks))
 
 
