@@ -1,6 +1,7 @@
 """Benchmarks as ratios in one run: ours beside what one would write with PyTorch, PyG or DGL alone.
 
-    python scripts/benchmark.py [trainer] [cells] [text] [generate] [graph] [scaling] [repeats=7] [threads=1] [data=DIR]
+    python scripts/benchmark.py [trainer] [cells] [text] [generate] [graph] [logging] [scaling] [repeats=7]
+        [threads=1] [data=DIR]
 
     trainer   a training step of the Trainer against a bare loop: palindromes, three sizes
     cells     forward and backward of our cells against torch.nn.LSTM
@@ -9,6 +10,7 @@
     graph     training steps of graph networks against the same in PyG, where it is installed, and in plain DGL: a GCN
               on Cora (DIR/cora; left out without data=) and on a large generated graph, GatedGCN and GIN on batches of
               molecules (DIR/zinc12k/zinc12k_rebuilt.npz; without data= made-up ones); the Trainer against a bare loop
+    logging   a training step with W&B, offline, against one with metrics.csv alone
     scaling   what two processes (DDP on the CPU) train in a second against one, for the three experiments
 
 Without a kind, all of them. All sides do the same work in the same process, in turns; the tables show the median of
@@ -37,6 +39,7 @@ from lightning_dl2.decoding import Decoding, generate  # noqa: E402
 from lightning_dl2.nets import LanguageModel, Recurrent  # noqa: E402
 from lightning_dl2.schema import Config  # noqa: E402
 from scripts.benchmark_graph import benchmark_graph  # noqa: E402
+from scripts.benchmark_logging import benchmark_logging  # noqa: E402
 from scripts.benchmark_loops import against_bare, alternate, seconds  # noqa: E402
 from scripts.benchmark_scaling import benchmark_scaling  # noqa: E402
 
@@ -188,6 +191,7 @@ KINDS = {
     "cells": benchmark_cells,
     "text": benchmark_text,
     "generate": benchmark_generate,
+    "logging": benchmark_logging,
     "scaling": benchmark_scaling,
 }
 
