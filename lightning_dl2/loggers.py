@@ -12,11 +12,12 @@ from lightning_dl2.tracking import Wandb
 
 def build_loggers(config: Config, run: Run, last_step: int) -> list[Logger]:
     """metrics.csv always; W&B or TensorBoard beside it on request."""
-    loggers: list[Logger] = [MetricsCSV(run.metrics_file, last_step)]
+    table = MetricsCSV(run.metrics_file, last_step)
+    loggers: list[Logger] = [table]
     if config.logger.name == "tensorboard":
         loggers.append(TensorBoardLogger(run.path, name=None, version="tensorboard"))
     if config.logger.name == "wandb":
-        loggers.append(Wandb(config, run))
+        loggers.append(Wandb(config, run, table.rows))
     return loggers
 
 

@@ -6,8 +6,9 @@ reached at the start, the run is logged offline; where it fails later, the rest 
 
 import logging
 import os
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STEP = "trainer/global_step"  # the axis of every chart: W&B's own counter goes on where a killed process logged last
+STEP = "trainer/global_step"  # the axis of every chart: W&B's own counter counts rows
 LOCAL = ("offline", "dryrun", "disabled")
 
 
@@ -63,11 +64,12 @@ class Wandb(Logger):
     Args:
         config: of the run.
         run: its directory, which holds the id and all files of W&B.
+        rows: of metrics.csv, that a resumed run has logged before.
     """
 
-    def __init__(self, config: Config, run: Run) -> None:
+    def __init__(self, config: Config, run: Run, rows: Iterable[dict[str, str]] = ()) -> None:
         super().__init__()
-        self.config, self.run = config, run
+        self.config, self.run, self.rows = config, run, tuple(rows)
         self._experiment: wandb.Run | None = None
         self._failed = False
 
@@ -123,6 +125,7 @@ class Wandb(Logger):
         from wandb.sdk import wandb_setup
 
         logging.getLogger("wandb").propagate = False  # has a log of its own, beside its files
+        self._drop_superseded()
         for mode in dict.fromkeys((wandb_setup.singleton().settings.mode, "offline", "disabled")):
             try:
                 found = self._init(mode)
@@ -134,9 +137,24 @@ class Wandb(Logger):
                 continue
             found.define_metric(STEP)
             found.define_metric("*", step_metric=STEP, step_sync=True)
+            self._catch_up(found)
             log.info("W&B: run %s, %s", found.id, mode if mode in LOCAL else found.url)
             return found
         raise AssertionError("wandb.init(mode='disabled') starts nothing that could fail")
+
+    def _drop_superseded(self) -> None:
+        """What a process that was killed had logged offline is cut short, and `wandb sync` would stop there."""
+        for directory in self.run.path.glob("wandb/offline-run-*"):
+            if not any(directory.glob("*.synced")):
+                shutil.rmtree(directory)
+
+    def _catch_up(self, experiment: "wandb.Run") -> None:
+        """Logs what W&B does not have: offline all earlier steps, online those that a killed process did not send."""
+        known = experiment.summary.get(STEP, -1)
+        for row in self.rows:
+            values = {key: float(value) for key, value in row.items() if value and key != "step"}
+            if int(row["step"]) >= known:  # the last known step may have had more than one row
+                experiment.log({**values, STEP: int(row["step"])})
 
     def _init(self, mode: str) -> "wandb.Run":
         import wandb

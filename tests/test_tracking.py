@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -120,7 +119,7 @@ def test_online_a_resumed_run_is_one_run(server, tiny, tmp_path, capsys):
 
 
 def test_offline_then_sync(server, tmp_path):
-    """Killed, interrupted, completed: three directories of W&B, and one run there when they are sent."""
+    """Killed, interrupted, completed: each start logs offline what the ones before did, which it supersedes."""
     words = [*TINY, *ONLINE, f"root={tmp_path}/runs", "trainer.max_steps=600"]
     killed = Offline(words, tmp_path).reached(30)
     assert killed.ended(signal.SIGKILL) == -9
@@ -128,17 +127,14 @@ def test_offline_then_sync(server, tmp_path):
     run = killed.run
     assert Offline(words, tmp_path).ended() == 0
     name = (run.path / "wandb_id").read_text()
-    deadline = time.monotonic() + 30
-    while len(list(run.path.glob(f"wandb/offline-run-*-{name}/*.wandb"))) < 3:
-        assert time.monotonic() < deadline
+    assert len(list(run.path.glob(f"wandb/offline-run-*-{name}/*.wandb"))) == 1
     assert server.requests == 0
 
     sync(run.path)
     ((sent_name, sent),) = server.runs.items()
     assert sent_name == name
-    # Steps between the last checkpoint and the kill are there twice, with the same values.
     assert without_test(rows(sent)) == without_test(logged(run))
-    assert sent.exit_codes[-2:] == [143, 0] and sent.summary["status"] == "completed"
+    assert sent.exit_codes[-1:] == [0] and sent.summary["status"] == "completed"
     assert sent.config["seed"]["value"] == 0
     count = len(sent.history)
     sync(run.path)
