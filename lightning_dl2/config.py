@@ -36,6 +36,7 @@ NOT_IDENTITY = (
     "callbacks.progress_bar",
     "callbacks.curves",
     "callbacks.samples",
+    "callbacks.gradient_flow",
     "callbacks.checkpoint.every_n_steps",
     "data.cache_dir",
     "data.num_workers",

@@ -11,6 +11,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from lightning_dl2.callbacks import (
     Curves,
     ExactResume,
+    GradientFlow,
     KeepCheckpoints,
     LengthCurriculum,
     Preemption,
@@ -68,20 +69,24 @@ def build_trainer(config: Config, run: Run, watch: Watch, last_step: int) -> pl.
     """
     # With deterministic algorithms torch would fill new memory before each use; nothing here reads it unwritten.
     torch.utils.deterministic.fill_uninitialized_memory = False
+    rules = config.callbacks
     # A checkpoint is saved, or training interrupted, before a step draws random numbers: ExactResume comes last
     # (but for the checkpoints, which Lightning moves to the end; to save draws nothing).
-    callbacks: list[pl.Callback] = [watch.stopwatch, ProgressBar(config.callbacks.progress_bar)]
+    callbacks: list[pl.Callback] = [watch.stopwatch, ProgressBar(rules.progress_bar)]
     curriculum = getattr(config.data, "curriculum", None)
     if curriculum and curriculum.enabled:
         callbacks.append(LengthCurriculum())
-    averaging, samples = config.callbacks.weight_averaging, config.callbacks.samples
+    averaging, samples, flow = rules.weight_averaging, rules.samples, rules.gradient_flow
     if averaging.enabled:
         callbacks.append(WeightAveraging(averaging.decay, averaging.start_step))
     callbacks += [callback for callback in (watch.solved, watch.stalled) if callback]
-    if config.callbacks.curves:
+    if rules.curves:
         callbacks.append(Curves(run.metrics_file, run.path / "figures"))
     if samples.enabled:
         callbacks.append(Samples(run.path / "samples", **samples.model_dump(exclude={"enabled"})))
+    if flow.enabled:
+        file, figures = run.path / "gradient_flow.csv", run.path / "figures"
+        callbacks.append(GradientFlow(file, figures, every_n_steps=flow.every_n_steps))
     callbacks += [watch.checkpoints, watch.preemption, ExactResume(config.seed)]
     trainer = pl.Trainer(
         **_trainer_arguments(config, run.path),

@@ -8,6 +8,7 @@ import yaml
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import as_typed, choices, compose, conf_dir, config_hash, flatten, identity, validate
 from lightning_dl2.schema import Samples
+from lightning_dl2.schema.callbacks import GradientFlow
 
 EXPERIMENTS = sorted(
     str(path.relative_to(conf_dir() / "experiment").with_suffix(""))
@@ -44,6 +45,7 @@ WRONG = {
     "data=python_docs": ["task=sequence_classifier", "data=python_docs: task=text_generator"],
     "task=text_generator": ["task=text_generator", "data=decimal_palindrome: task=sequence_classifier"],
     "callbacks.samples.enabled=true": ["callbacks.samples.enabled=true", "text_generator"],
+    "experiment=graph callbacks.gradient_flow.enabled=true": ["callbacks.gradient_flow.enabled=true", "graph_net"],
     "callbacks.checkpoint.monitor=val/loss_cold": ["monitor=val/loss_cold", "val/loss, val/accuracy"],
     "experiment=text data.curriculum=1": ["data.curriculum=1", "there is no key data.curriculum", "sequence_length"],
     "experiment=text data.batch_siz=1": ["data.batch_siz=1", "did you mean batch_size", "evaluation_warmup"],
@@ -246,6 +248,7 @@ def test_every_other_key_makes_another_run():
     config = compose()
     same = {"root", "resume", "callbacks.progress_bar", "callbacks.curves", "callbacks.checkpoint.every_n_steps"}
     same |= {f"callbacks.samples.{key}" for key in Samples.model_fields}
+    same |= {f"callbacks.gradient_flow.{key}" for key in GradientFlow.model_fields}
     same |= {"data.num_workers"} | {f"trainer.{key}" for key in ("max_steps", "max_epochs", "max_time", "profiler")}
     values = flatten(config.model_dump())
     nothing = {"optimizer.arguments", "optimizer.weight_decay_of"}  # as long as the user names no keys there

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lightning_dl2 import compose
+from lightning_dl2.analyze import WHAT
 from lightning_dl2.cli import settings
 from lightning_dl2.request import parse
 from lightning_dl2.train import main
@@ -45,6 +46,10 @@ def test_generate_knows_the_words(line):
 @pytest.mark.parametrize("line", PREDICTS)
 def test_predict_knows_the_words(line):
     settings(shlex.split(line), run="", out="", split="test", checkpoint="best")
+
+
+def test_every_analysis_is_named():
+    assert re.findall(r"^    python -m lightning_dl2\.analyze (\w+)$", README, re.MULTILINE) == list(WHAT)
 
 
 def test_the_first_block_installs_and_trains_the_second_tests():

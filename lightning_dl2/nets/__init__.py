@@ -5,6 +5,7 @@ from lightning_dl2.nets.cells import CELLS, PEEPHOLES, count_parameters
 from lightning_dl2.nets.classifier import ENCODINGS, RecurrentClassifier
 from lightning_dl2.nets.convolutions import GCNConv, GCNIIConv, GINConv, GINEConv, MLPConv, SAGEConv
 from lightning_dl2.nets.gated import GatedGCNConv
+from lightning_dl2.nets.gated_graph import GatedGraphConv
 from lightning_dl2.nets.graph_layer import LAYERS, GraphLayer
 from lightning_dl2.nets.graph_network import GraphNetwork
 from lightning_dl2.nets.initialization import INITIALIZATIONS
@@ -22,6 +23,7 @@ __all__ = [
     "GINConv",
     "GINEConv",
     "GatedGCNConv",
+    "GatedGraphConv",
     "GraphLayer",
     "GraphNetwork",
     "INITIALIZATIONS",

@@ -4,13 +4,14 @@ Shapes: B batch, T steps, V vocabulary_size, E embedding_size, L num_layers, H h
 """
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from lightning_dl2.nets.dropout import dropout
 from lightning_dl2.nets.initialization import initialize_linear
-from lightning_dl2.nets.recurrent import Recurrent, State
+from lightning_dl2.nets.recurrent import Recurrent, State, Trace
 from lightning_dl2.nets.stepper import Step, build_step
 
 
@@ -95,12 +96,28 @@ class LanguageModel(nn.Module):
         Args:
             state: h [L, B, H], for the lstm and the peephole the tuple (h, c); zeros if None.
         """
+        return self._run(lambda block, *args: block(*args), tokens, state)
+
+    def explicit(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, Trace]:
+        """The logits [B, T, V] by `Recurrent.explicit`, and the trace of all layers."""
+        trace: Trace = []
+
+        def run(block: Recurrent, x: Tensor, start: State | None) -> tuple[Tensor, State]:
+            x, end, seen = block.explicit(x, start)
+            trace.extend(seen)
+            return x, end
+
+        logits, _ = self._run(run, tokens, state)
+        return logits, trace
+
+    def _run(self, run: Callable, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """`forward`, each block by run(block, x, state) -> outputs, state."""
         x = self._drop(self.embedding(tokens), self.input_dropout)
         final = []
         for index, (block, norm, start) in enumerate(zip(self.blocks, self.norms, self.split(state), strict=True)):
             if index:
                 x = self._drop(x, self.dropout)
-            x, end = block(x, start)
+            x, end = run(block, x, start)
             x = norm(x)
             final.append(end)
         x = self.projection(self._drop(x, self.output_dropout))

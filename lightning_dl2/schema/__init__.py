@@ -90,6 +90,8 @@ class Config(Strict):
             raise ValueError(f"task={self.task.name}: allowed with data={self.data.name}: task={fits}")
         if self.callbacks.samples.enabled and not isinstance(self.task, TextGenerator):
             raise ValueError("callbacks.samples.enabled=true: only a text_generator writes; allowed: false")
+        if self.callbacks.gradient_flow.enabled and isinstance(self.task, GraphNet):
+            raise ValueError("callbacks.gradient_flow.enabled=true: a graph_net reads no sequence; allowed: false")
         return self
 
     @property

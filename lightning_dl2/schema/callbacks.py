@@ -58,11 +58,17 @@ class Samples(Strict):
     greedy_length: Positive
 
 
+class GradientFlow(Strict):
+    enabled: bool
+    every_n_steps: Positive
+
+
 class Callbacks(Strict):
     checkpoint: Checkpoint
     solved: Solved
     early_stopping: EarlyStopping
     weight_averaging: WeightAveraging
     samples: Samples
+    gradient_flow: GradientFlow
     progress_bar: bool
     curves: bool

@@ -110,6 +110,20 @@ def test_layers_apart_are_the_stack(options):
     torch.testing.assert_close(apart(tokens, state), stack(tokens, state), **CLOSE)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("options", ALL)
+def test_the_explicit_path_is_the_fast_one_and_shows_every_layer(options, layout):
+    net, tokens = build(options, **layout).eval(), random_tokens()
+    _, state = net(random_tokens())
+    logits, end = net(tokens, state)
+    explicit, trace = net.explicit(tokens, state)
+    torch.testing.assert_close(explicit, logits, rtol=0, atol=1e-12)
+    assert [len(layer) for layer in trace] == [1, 1]
+    h = end if isinstance(end, torch.Tensor) else end[0]
+    for layer, [steps] in enumerate(trace):
+        torch.testing.assert_close(steps["h"][-1], h[layer], rtol=0, atol=1e-12)
+
+
 def test_the_layout_is_one_stack_wherever_it_can_be():
     assert len(build(dropout=0.5).blocks) == 1
     assert len(build(locked_dropout=True, input_dropout=0.5, output_dropout=0.5).blocks) == 1

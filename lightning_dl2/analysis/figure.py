@@ -1,0 +1,43 @@
+"""What all figures of the analysis share: colours, size, and the numbers behind them as CSV."""
+
+import csv
+from collections.abc import Iterable
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning_dl2.files import replacing, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito (2008): told apart by the colour-blind. Black comes last: it is for levels and limits.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # and in grey by these
+SEQUENTIAL, DIVERGING = "cividis", "RdBu_r"
+
+
+def new_figure(columns: int = 1, rows: int = 1, *, width: float = 5.0, height: float = 3.6) -> "Figure":
+    """A figure for so many panels; without pyplot: no window system, no global state.
+
+    Args:
+        width: inches a panel; likewise `height`.
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width * columns, height * rows), layout="constrained")
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Writes a PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
+
+
+def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Writes the numbers behind a figure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    write_text(path, text.getvalue())

@@ -1,0 +1,99 @@
+"""Recurrent nets to be looked at: those of given runs, or small ones that are trained for the purpose."""
+
+from pathlib import Path
+from typing import Any
+
+from lightning_dl2 import environment
+from lightning_dl2.cli import UserError
+from lightning_dl2.config import compose
+from lightning_dl2.data import SequenceDataModule, TextDataModule
+from lightning_dl2.evaluate import restored
+from lightning_dl2.log import logging_to
+from lightning_dl2.run import Run
+from lightning_dl2.tasks import SequenceClassifier, TextGenerator, build_task
+from lightning_dl2.train import train
+
+SMALL = (
+    "experiment=palindrome",
+    "task.hidden_size=64",
+    "data.validation_size=1024",
+    "data.test_size=1024",
+    "trainer.max_steps=400",
+    "trainer.val_check_interval=10",
+    "trainer.num_threads=1",
+    "callbacks.progress_bar=false",
+    "callbacks.curves=false",
+)
+
+
+def train_small(root: Path, *words: str) -> Run:
+    """Trains a palindrome net of 64 units below `root`, or finds it trained.
+
+    Args:
+        words: of the command line; they come after those in SMALL.
+
+    Raises:
+        UserError: `words` are no valid configuration.
+    """
+    _, objects = train(compose(*SMALL, *words, f"root={root}"))
+    return objects["run"]
+
+
+def find_runs(text: str) -> list[Run]:
+    """The runs in directories that are written with commas between them: run directories or trees of such.
+
+    The names of run directories have commas of their own: one ends a path where what stands before it is a directory.
+
+    Raises:
+        UserError: no such directory, or one without a run.
+    """
+    paths, path = [], ""
+    for part in text.split(","):
+        path = f"{path},{part}" if path else part
+        if Path(path).is_dir():
+            paths.append(Path(path))
+            path = ""
+    if path:
+        raise UserError(f"run={path}: there is no such directory; allowed: DIR[,DIR...]")
+    runs = []
+    for path in paths:
+        found = sorted(file.parent for file in path.rglob("config.yaml"))
+        if not found:
+            raise UserError(f"run={path}: holds no run (no config.yaml); allowed: a run directory or a tree of them")
+        runs += [Run(directory) for directory in found]
+    return runs
+
+
+def load_recurrent(
+    run: Run, checkpoint: str = "best"
+) -> tuple[SequenceClassifier | TextGenerator, SequenceDataModule | TextDataModule]:
+    """The task of a run, in evaluation mode, and its data.
+
+    Raises:
+        UserError: no such checkpoint, or the run trained a net that is not recurrent.
+    """
+    return _load(run, checkpoint, "sequence_classifier", "text_generator")
+
+
+def load_classifier(run: Run, checkpoint: str = "best") -> tuple[SequenceClassifier, SequenceDataModule]:
+    """Likewise, of a sequence classifier alone."""
+    return _load(run, checkpoint, "sequence_classifier")
+
+
+def _load(run: Run, checkpoint: str, *allowed: str) -> tuple[Any, Any]:
+    if (name := run.config().task.name) not in allowed:
+        raise UserError(f"run={run.path}: is of a {name}; allowed: runs of a {' or a '.join(allowed)}")
+    with logging_to(None):
+        task, data, _ = restored(run, checkpoint)
+    return task.eval(), data
+
+
+def untrained_classifier(run: Run, data: SequenceDataModule, **changed: object) -> SequenceClassifier:
+    """The task with the weights that its training began from.
+
+    Args:
+        changed: keys of the configuration's task that are to have other values.
+    """
+    config = run.config()
+    environment.seed(config.seed)
+    return build_task(config.task.model_copy(update=changed), config.optimizer, data.spec).eval()

@@ -1,0 +1,119 @@
+"""gradient_flow.csv: how much of the loss at the end reaches each state of a recurrent net, as training goes on."""
+
+import csv
+from io import StringIO
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor
+
+from lightning_dl2.analysis.figure import MARKERS, SEQUENTIAL, new_figure, save
+from lightning_dl2.analysis.flow import Flow, fixed_batch, gradient_flow, steps_back
+from lightning_dl2.callbacks.metrics_csv import MetricsCSV
+from lightning_dl2.files import read_rows, write_text, writing
+
+COLUMNS = ("step", "state", "layer", "direction", "steps_back", "norm")
+ROWS = 16  # sequences; the explicit path is slow
+LINES = 6  # steps of training that are drawn
+
+
+class GradientFlow(Callback):
+    """Every n steps |dL/dh(t)| and |dL/dc(t)| of the first validation sequences, see analysis/flow.py.
+
+    Draws no random number and leaves the net as it is: training goes on as if nothing had been measured.
+
+    Args:
+        file: the CSV. Rows after the step that a resumed run goes on from are dropped, since it measures them again.
+        figures: the directory for gradient_flow.png, drawn when training ends.
+        every_n_steps: optimiser steps between two measurements; the first is before training.
+    """
+
+    def __init__(self, file: Path, figures: Path, *, every_n_steps: int) -> None:
+        self.file, self.figures, self.every_n_steps = file, figures, every_n_steps
+        self._measured = -1
+        self._batch: tuple[Tensor, Tensor] | None = None
+
+    @rank_zero_only
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        tokens, labels = fixed_batch(trainer.datamodule.val_dataloader(), ROWS)
+        self._batch = tokens.to(pl_module.device), labels.to(pl_module.device)
+        rows = [row for row in read_rows(self.file) if int(row["step"]) <= trainer.global_step]
+        self._measured = int(rows[-1]["step"]) if rows else -1
+        write_text(self.file, _text([COLUMNS, *(row.values() for row in rows)]))
+        self._measure_if_due(trainer, pl_module)
+
+    @rank_zero_only
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._measure_if_due(trainer, pl_module)
+
+    @rank_zero_only
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        draw(self.file, self.figures / "gradient_flow.png")
+
+    def _measure_if_due(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        step = trainer.global_step
+        if step % self.every_n_steps or step == self._measured:
+            return
+        self._measured = step
+        flow = {name: steps_back(norms) for name, norms in gradient_flow(pl_module.net, *self._batch).items()}
+        with writing(self.file), open(self.file, "a", newline="") as file:
+            file.write(_text(_rows(step, flow)))
+        metrics = {
+            f"gradient_flow/{name}_l{layer}{'_reverse' * direction}/{where}": norms[layer, direction, place].item()
+            for name, norms in flow.items()
+            for layer in range(norms.shape[0])
+            for direction in range(norms.shape[1])
+            for where, place in (("last", 0), ("first", -1))
+        }
+        for logger in trainer.loggers:
+            if not isinstance(logger, MetricsCSV):  # the file is its place there; metrics.csv stays as it would be
+                logger.log_metrics(metrics, step)
+
+
+def draw(file: Path, path: Path) -> None:
+    """Draws a gradient_flow.csv: a panel for each state and layer, a line for each of a few steps of training."""
+    import matplotlib
+
+    curves: dict[tuple[str, ...], list[tuple[int, float]]] = {}
+    for *key, place, norm in (row.values() for row in read_rows(file)):
+        curves.setdefault(tuple(key), []).append((int(place), float(norm)))
+    steps, states, layers, directions = (list(dict.fromkeys(column)) for column in zip(*curves, strict=True))
+    if len(steps) > LINES:
+        steps = [steps[round(line * (len(steps) - 1) / (LINES - 1))] for line in range(LINES)]
+    colours = matplotlib.colormaps[SEQUENTIAL].resampled(len(steps) + 1)  # its last one is too bright for a line
+    figure, lines = new_figure(len(states), len(layers)), {}
+    panels = figure.subplots(len(layers), len(states), squeeze=False, sharex=True, sharey=True).flat
+    for panel, (layer, state) in zip(panels, product(layers, states), strict=True):
+        for (number, step), direction in product(enumerate(steps), directions):
+            words, style = (f"step {step}", "-") if direction == "forward" else (f"step {step}, backward", ":")
+            points = curves[step, state, layer, direction]
+            marks = {"marker": MARKERS[number], "markersize": 4, "markevery": (number, max(1, len(points) // 6))}
+            line = {"color": colours(number), "linewidth": 1.3} | marks
+            (lines[words],) = panel.plot(*zip(*points, strict=True), style, **line)
+        panel.set(title=f"layer {layer}" if len(layers) > 1 else "", yscale="log")
+        panel.set(xlabel="steps back from the loss, T - t")
+        panel.set(ylabel=rf"$|\partial L / \partial {state}(t)|$ (nats a unit)")
+        panel.grid(alpha=0.3)
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=LINES, frameon=False)
+    save(figure, path)
+
+
+def _rows(step: int, flow: Flow) -> list[tuple[Any, ...]]:
+    return [
+        (step, name, layer, direction, steps, repr(norm))
+        for name, norms in flow.items()
+        for layer, of_layer in enumerate(norms.tolist(), start=1)
+        for direction, of_direction in zip(("forward", "backward"), of_layer, strict=False)
+        for steps, norm in enumerate(of_direction)
+    ]
+
+
+def _text(rows: list[Any]) -> str:
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,36 @@
+"""A dictionary is looked up by GATv2 and cannot be by GAT, whose queries all prefer the same key."""
+
+import pytest
+import torch
+
+from lightning_dl2.analysis.dictionary import LookupNet, dictionaries, draw_values, fit_lookup
+
+
+def test_every_query_sees_every_key_of_its_own_dictionary():
+    graph = dictionaries(3, torch.tensor([[2, 0, 1], [0, 1, 2]]))
+    edges = {(src, dst) for src, dst in zip(graph.src.tolist(), graph.dst.tolist(), strict=True)}
+    assert edges == {(first + 3 + key, first + query) for first in (0, 6) for key in range(3) for query in range(3)}
+    keys = graph.ndata["features"][3:6]
+    assert keys[:, :3].argmax(1).tolist() == [0, 1, 2] and keys[:, 3:].argmax(1).tolist() == [2, 0, 1]
+    assert not graph.ndata["features"][:3, 3:].any()  # a query does not know its value
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_its_weights_gat_ranks_the_keys_alike_for_all_queries(seed):
+    torch.manual_seed(seed)
+    graph = dictionaries(6, draw_values(4, 6, torch.Generator().manual_seed(seed)))
+    net = LookupNet("gat", 6).double()
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter)
+    graph = graph.replace(ndata={"features": graph.ndata["features"].double()})
+    attention = net.attention(graph)
+    best = attention.argmax(2)
+    assert torch.equal(best, best[:, :1].expand_as(best))
+
+
+def test_gatv2_finds_each_querys_own_key_and_gat_does_not():
+    net, accuracy = fit_lookup("gatv2", 8)
+    assert accuracy > 0.95
+    assert net.attention(dictionaries(8, torch.arange(8)[None]))[0].argmax(1).tolist() == list(range(8))
+    _, accuracy = fit_lookup("gat", 8)
+    assert accuracy < 0.4

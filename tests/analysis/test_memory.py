@@ -1,0 +1,117 @@
+"""How far trained nets remember, at and beyond the length that they were trained at."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lightning_dl2 import train
+from lightning_dl2.analysis.lengths import accuracy
+from lightning_dl2.analysis.memory import KEYS, WORDS, analyze
+from lightning_dl2.analysis.trained import find_runs, load_classifier, train_small, untrained_classifier
+from lightning_dl2.cli import UserError
+from lightning_dl2.run import Run
+
+LENGTH = 8
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> dict[str, Run]:
+    root = tmp_path_factory.mktemp("runs")
+    words = [f"data.sequence_length={LENGTH}", "task.hidden_size=32"]
+    lstm = train_small(root, *words, "task.forget_bias=4.0")
+    return {"lstm": lstm, "rnn": train_small(root, *words, "task.cell=rnn", *WORDS["rnn"])}
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.open()))
+
+
+def test_at_the_length_of_training_it_is_the_test_accuracy_and_untrained_it_is_chance(runs):
+    for run in runs.values():
+        task, data = load_classifier(run)
+        reached = run.result()["metrics"]["test/accuracy"]
+        assert reached > 0.99
+        assert accuracy(task.net, "decimal_palindrome", LENGTH, 1024) == pytest.approx(reached, abs=1e-6)
+        net = untrained_classifier(run, data).net
+        for length in (LENGTH, 5 * LENGTH):
+            assert abs(accuracy(net, "decimal_palindrome", length, 2048) - 0.1) < 0.05
+
+
+def test_an_lstm_with_a_high_forget_bias_remembers_longer_than_it_was_trained_the_plain_rnn_does_not(runs):
+    nets = {cell: load_classifier(run)[0].net for cell, run in runs.items()}
+    for length in (2 * LENGTH, 4 * LENGTH):
+        reached = {cell: accuracy(net, "decimal_palindrome", length, 1024) for cell, net in nets.items()}
+        assert reached["lstm"] > 0.75 and reached["rnn"] < 0.5, (length, reached)
+
+
+def test_the_command_tests_a_tree_and_names_what_is_not_finished(runs, tmp_path):
+    root = runs["lstm"].path.parents[2]
+    tree = shutil.copytree(root, tmp_path / "tree")
+    unfinished = tree / "unfinished"
+    shutil.copytree(runs["rnn"].path, unfinished)
+    result = json.loads((unfinished / "result.json").read_text())
+    (unfinished / "result.json").write_text(json.dumps(result | {"status": "interrupted"}))
+    table = analyze(tmp_path / "out", KEYS | {"run": str(tree), "size": "1024", "lengths": f"{2 * LENGTH},{LENGTH}"})
+    assert table.caption == f"run={unfinished}: is not finished"
+    for row in rows(tmp_path / "out" / "accuracy.csv"):
+        assert row["majority_baseline"] == "0.1" and row["trained_at"] == str(LENGTH)
+        if row["length"] == str(LENGTH):
+            reached = runs[row["net"]].result()["metrics"]["test/accuracy"]
+            assert float(row["accuracy"]) == pytest.approx(reached, abs=1e-6)
+    solved = {row["net"]: row["solved_at"] for row in rows(tmp_path / "out" / "runs.csv")}
+    assert solved == {cell: str(run.result()["solved_at"]) for cell, run in runs.items()}
+    assert (tmp_path / "out" / "memory.png").stat().st_size > 10_000
+
+
+def test_without_a_run_it_trains_what_is_asked_for_once(tmp_path):
+    words = {"cells": "gru", "trained_at": "3", "seeds": "2", "max_steps": "10", "size": "64"}
+    table = analyze(tmp_path / "out", KEYS | words)
+    assert table.row_count == 1 and len(rows(tmp_path / "out" / "runs.csv")) == 2
+    files = sorted((tmp_path / "out" / "runs").rglob("result.json"))
+    before = [file.stat().st_mtime_ns for file in files]
+    analyze(tmp_path / "out", KEYS | words)
+    assert len(before) == 2 and before == [file.stat().st_mtime_ns for file in files]
+
+
+def test_directories_are_told_apart_though_their_names_have_commas(tmp_path):
+    names = ("cell=gru,hidden_size=8-1", "cell=lstm-2")
+    for name in names:
+        (tmp_path / name / "seed=0").mkdir(parents=True)
+        (tmp_path / name / "seed=0" / "config.yaml").touch()
+    found = find_runs(",".join(str(tmp_path / name) for name in names))
+    assert [run.path for run in found] == [tmp_path / name / "seed=0" for name in names]
+    with pytest.raises(UserError, match="run=.*nowhere: there is no such directory"):
+        find_runs(f"{tmp_path / names[0]},{tmp_path}/nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="run=.*empty: holds no run"):
+        find_runs(str(tmp_path / "empty"))
+
+
+def test_runs_that_cannot_be_compared_are_refused(runs, tmp_path, tiny):
+    _, objects = train(tiny("experiment=random_combinations", "data.sequence_length=6", "trainer.val_check_interval=5"))
+    combinations = objects["run"].path
+    with pytest.raises(UserError, match="random_combinations has other tokens at each length"):
+        analyze(tmp_path / "out", KEYS | {"run": str(combinations), "lengths": "6,12"})
+    with pytest.raises(UserError, match="runs of decimal_palindrome and random_combinations"):
+        analyze(tmp_path / "out", KEYS | {"run": f"{runs['rnn'].path},{combinations}", "lengths": "6"})
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ({"cells": "rnn,lsmt"}, "cells=rnn,lsmt: did you mean lstm"),
+        ({"lengths": "4,x"}, "lengths=4,x: allowed: whole numbers, 1 or more"),
+        ({"trained_at": "1"}, "trained_at=1: allowed: whole numbers, 2 or more"),
+        ({"max_steps": "9"}, "max_steps=9: allowed: whole numbers, 10 or more"),
+        ({"checkpoint": "first"}, "checkpoint=first: allowed: best, last"),
+        ({"run": "/nowhere"}, "run=/nowhere: there is no such directory"),
+    ],
+)
+def test_wrong_values_are_told_and_nothing_is_written(words, says, tmp_path):
+    with pytest.raises(UserError, match=says):
+        analyze(tmp_path / "out", KEYS | words)
+    assert not (tmp_path / "out").exists()

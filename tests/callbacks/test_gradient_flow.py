@@ -1,0 +1,74 @@
+"""The gradients are measured on the way, by the same numbers as afterwards, and training does not notice."""
+
+import pytest
+import torch
+
+from lightning_dl2 import train
+from lightning_dl2.analysis.flow import fixed_batch, gradient_flow
+from lightning_dl2.callbacks.gradient_flow import ROWS
+from lightning_dl2.files import read_rows
+from tests.comparison import contents, differing
+
+ON = ("callbacks.gradient_flow.enabled=true", "callbacks.gradient_flow.every_n_steps=6", "trainer.max_steps=14")
+STEPS = ["0", "6", "12"]
+
+
+@pytest.mark.parametrize("experiment", ["tiny", "tiny_text"])
+def test_training_is_what_it_would_be_without(experiment, request, tmp_path):
+    words = ["trainer.max_steps=14", *(["task.weight_dropout=0.3"] if experiment == "tiny_text" else [])]
+    composed = request.getfixturevalue(experiment)
+    _, plain = train(composed(f"root={tmp_path}/without", *words))
+    _, measured = train(composed(f"root={tmp_path}/with", *words, *ON))
+    assert measured["run"].path.relative_to(tmp_path / "with") == plain["run"].path.relative_to(tmp_path / "without")
+    assert differing(contents(plain["run"]), contents(measured["run"])) == []
+    rows = read_rows(measured["run"].path / "gradient_flow.csv")
+    assert list(dict.fromkeys(row["step"] for row in rows)) == STEPS
+    assert (measured["run"].path / "figures" / "gradient_flow.png").stat().st_size > 10_000
+    assert not (plain["run"].path / "gradient_flow.csv").exists()
+
+
+def test_the_numbers_are_those_of_the_net_at_that_step(tiny):
+    _, objects = train(tiny(*ON, "trainer.max_steps=12", "task.bidirectional=true", "task.cell=gru"))
+    task = objects["task"]
+    task.load_state_dict(torch.load(objects["run"].last, weights_only=True)["state_dict"])
+    norms = gradient_flow(task.net, *fixed_batch(objects["datamodule"].val_dataloader(), ROWS))["h"]
+    rows = read_rows(objects["run"].path / "gradient_flow.csv")
+    last = {tuple(row.values())[2:5]: float(row["norm"]) for row in rows if row["step"] == "12"}
+    length = norms.shape[-1]
+    assert len(last) == 2 * 2 * length
+    for layer in (0, 1):
+        for t in range(length):
+            assert last[str(layer + 1), "forward", str(length - 1 - t)] == pytest.approx(norms[layer, 0, t].item())
+            assert last[str(layer + 1), "backward", str(t)] == pytest.approx(norms[layer, 1, t].item())
+
+
+def test_a_resumed_run_measures_the_same(tiny, tmp_path):
+    _, once = train(tiny(f"root={tmp_path}/once", *ON))
+    for steps in (6, 9, 14):  # stops at a measurement and between two
+        _, twice = train(tiny(f"root={tmp_path}/twice", *ON, f"trainer.max_steps={steps}"))
+    files = [objects["run"].path / "gradient_flow.csv" for objects in (once, twice)]
+    assert files[0].read_text() == files[1].read_text()
+
+
+def test_what_a_killed_run_measured_beyond_its_checkpoint_is_dropped(tiny, tmp_path):
+    _, objects = train(tiny(*ON, "trainer.max_steps=6"))
+    file = objects["run"].path / "gradient_flow.csv"
+    whole = file.read_text()
+    file.write_text(whole + "9,h,1,forward,0,1.0\n9,h,1,for")
+    train(tiny(*ON, "trainer.max_steps=7"))
+    assert file.read_text() == whole
+
+
+def test_loggers_beside_the_csv_get_both_ends(tiny):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _, objects = train(tiny(*ON, "logger=tensorboard"))
+    events = EventAccumulator(str(objects["run"].path / "tensorboard")).Reload()
+    rows = read_rows(objects["run"].path / "gradient_flow.csv")
+    norms = {tuple(row.values())[:5]: float(row["norm"]) for row in rows}
+    farthest = max(int(row["steps_back"]) for row in rows)
+    for where, steps_back in (("last", 0), ("first", farthest)):
+        found = {event.step: event.value for event in events.Scalars(f"gradient_flow/c_l1/{where}")}
+        told = {int(step): norms[step, "c", "2", "forward", str(steps_back)] for step in STEPS}
+        assert found == pytest.approx(told)
+    assert not any("gradient_flow" in key for key in read_rows(objects["run"].metrics_file)[0])

@@ -1,0 +1,27 @@
+"""The command: it says what there is, and prints a table and where the figures are."""
+
+import pytest
+
+from lightning_dl2.analyze import WHAT, main
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_help_names_the_keys(what, capsys):
+    assert main([what, "--help"]) == 0
+    assert "Keys, with their defaults:" in capsys.readouterr().out
+
+
+def test_the_last_line_is_the_directory(tmp_path, capsys):
+    assert main(["parameters", f"out={tmp_path}"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "parameters")
+    assert list((tmp_path / "parameters").glob("*.png")) and list((tmp_path / "parameters").glob("*.csv"))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [(["gate"], "did you mean gates"), (["gates", "rum=x"], "there is no key rum"), (["gates", "run=x"], "run")],
+)
+def test_wrong_words_are_one_line(words, says, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert says in capsys.readouterr().err and not list(tmp_path.iterdir())
