@@ -1,6 +1,7 @@
 """Runs small enough to be repeated, stopped and compared within a second."""
 
 import os
+import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: two threads fight with a busy neighbour
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -83,6 +84,13 @@ TINY_GRAPHS = (
     "task.dropout=0.3",
     *(word for word in TINY if word.startswith(("trainer.", "callbacks."))),
 )
+
+
+@pytest.fixture(autouse=True)
+def signals_are_heard():
+    """A command holds SIGUSR1 back until training listens, and for good if it does not; so would what a test starts."""
+    yield
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
 
 
 @pytest.fixture(scope="session")
