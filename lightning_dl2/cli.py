@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # what asks a command that trains to save and stop
 REQUEUE = 75  # EX_TEMPFAIL, an exit code: stopped, and whoever started this may start it again
 
 

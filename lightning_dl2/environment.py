@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import typed
+from lightning_dl2.processes import uses_gpu
 from lightning_dl2.schema import Config, GraphNet
 
 
@@ -21,13 +22,6 @@ def check(config: Config) -> None:
         from lightning_dl2.tracking import check_login
 
         check_login()
-
-
-def uses_gpu(config: Config) -> bool:
-    """Whether the run will be on a GPU."""
-    import torch
-
-    return config.trainer.accelerator == "gpu" or (config.trainer.accelerator == "auto" and torch.cuda.is_available())
 
 
 def check_devices(config: Config) -> None:

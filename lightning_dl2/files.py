@@ -4,11 +4,12 @@ import csv
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
@@ -147,3 +148,10 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return []
     text = path.read_text()
     return list(csv.DictReader(StringIO(text[: text.rfind("\n") + 1])))
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Rows as lines of a CSV file."""
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

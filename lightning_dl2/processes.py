@@ -89,11 +89,16 @@ def _take_from_slurm() -> None:
     os.environ.update(MASTER_ADDR=slurm.main_address, MASTER_PORT=str(slurm.main_port))
 
 
+def uses_gpu(config: Config) -> bool:
+    """Whether the run will be on a GPU."""
+    import torch
+
+    return config.trainer.accelerator == "gpu" or (config.trainer.accelerator == "auto" and torch.cuda.is_available())
+
+
 def num_devices(config: Config) -> int:
     """Processes on each machine."""
     import torch
-
-    from lightning_dl2.environment import uses_gpu
 
     if config.trainer.devices != "auto":
         return config.trainer.devices
@@ -195,12 +200,12 @@ def _watch(process: subprocess.Popen, rank: int, over: threading.Event) -> None:
         os._exit(1)
 
 
-def die_with(parent: int) -> None:
-    """From now on this process is killed when the one that started it ends, in whatever way. Linux alone can do it."""
+def die_with(parent: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """From now on this process is sent a signal when the one that started it ends, in whatever way, on Linux."""
     if sys.platform == "linux":
         import ctypes
 
         PR_SET_PDEATHSIG = 1
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:  # it had ended before
         os._exit(1)

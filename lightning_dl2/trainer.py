@@ -23,8 +23,8 @@ from lightning_dl2.callbacks import (
     VerifiedCheckpointIO,
     WeightAveraging,
 )
-from lightning_dl2.environment import uses_gpu
 from lightning_dl2.loggers import build_loggers
+from lightning_dl2.processes import uses_gpu
 from lightning_dl2.run import Run
 from lightning_dl2.schema import Config
 

@@ -18,8 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from lightning_dl2 import compose  # noqa: E402
 from lightning_dl2.cli import UserError, command, settings  # noqa: E402
-from lightning_dl2.environment import uses_gpu  # noqa: E402
-from lightning_dl2.processes import num_devices  # noqa: E402
+from lightning_dl2.processes import num_devices, uses_gpu  # noqa: E402
 from lightning_dl2.run import Run  # noqa: E402
 
 

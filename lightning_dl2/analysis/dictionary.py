@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lightning_dl2.analysis.figure import COLOURS, MARKERS, SEQUENTIAL, new_figure, save, write_csv
+from lightning_dl2.figure import COLOURS, MARKERS, SEQUENTIAL, new_figure, save, write_csv
 from lightning_dl2.graphs import Graph, edge_softmax
 from lightning_dl2.nets import GATConv, GATv2Conv
 

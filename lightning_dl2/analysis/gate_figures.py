@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lightning_dl2.analysis.figure import COLOURS, DIVERGING, MARKERS, SEQUENTIAL, new_figure, save
+from lightning_dl2.figure import COLOURS, DIVERGING, MARKERS, SEQUENTIAL, new_figure, save
 
 NAMES = {
     "g": "candidate g",

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_dl2.analysis.figure import COLOURS, MARKERS, new_figure, save
 from lightning_dl2.analysis.lengths import Line
+from lightning_dl2.figure import COLOURS, MARKERS, new_figure, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

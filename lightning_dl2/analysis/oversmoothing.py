@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_dl2.analysis.figure import COLOURS, MARKERS, new_figure, save, write_csv
 from lightning_dl2.analysis.fitting import fit
 from lightning_dl2.data import NodeDataModule
+from lightning_dl2.figure import COLOURS, MARKERS, new_figure, save, write_csv
 from lightning_dl2.graphs import Graph
 from lightning_dl2.tasks import GraphNet
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_dl2.analysis.figure import COLOURS, MARKERS, new_figure, save, write_csv
 from lightning_dl2.analysis.fitting import fit
 from lightning_dl2.data import SequenceDataModule
 from lightning_dl2.data.path_graphs import path_batch, path_spec
+from lightning_dl2.figure import COLOURS, MARKERS, new_figure, save, write_csv
 from lightning_dl2.graphs import Graph
 from lightning_dl2.nets import GatedGraphConv
 from lightning_dl2.tasks import GraphNet, SequenceClassifier

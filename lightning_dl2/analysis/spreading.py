@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lightning_dl2.analysis.figure import COLOURS, SEQUENTIAL, new_figure, save, write_csv
+from lightning_dl2.figure import COLOURS, SEQUENTIAL, new_figure, save, write_csv
 from lightning_dl2.graphs import Graph
 
 SIX_NODES = ("AB", "AE", "AF", "BD", "CD", "DF")

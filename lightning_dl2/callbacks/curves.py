@@ -5,7 +5,8 @@ from pathlib import Path
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
-from lightning_dl2.files import read_rows, replacing
+from lightning_dl2.figure import new_figure, save
+from lightning_dl2.files import read_rows
 
 FUNCTIONS_OF_LOSS = ("bpc", "perplexity")  # a panel each would show the same curve again
 CROWDED = 150  # points; markers would merge into a band
@@ -24,8 +25,6 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
         out: the PNG to write.
         baselines: metric name to a level that is drawn as a dotted line, such as {"accuracy": 0.1}.
     """
-    from matplotlib.figure import Figure  # without pyplot: no window system, no global state
-
     rows = read_rows(metrics_file)
     names = [key.removeprefix("val/") for key in (rows[0] if rows else {}) if key.startswith("val/")]
     names = [name for name in names if name not in FUNCTIONS_OF_LOSS]
@@ -33,7 +32,7 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
         names.remove("loss")
     if not names:
         return
-    figure = Figure(figsize=(4.5 * len(names), 3.5), layout="constrained")
+    figure = new_figure(len(names), width=4.5, height=3.5)
     lines = {}
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for split, style in STYLES.items():
@@ -49,9 +48,7 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
         axes.set(xlabel="optimiser step", ylabel=f"{name} (nats)" if name.startswith("loss") else name)
         axes.grid(alpha=0.3)
     figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=3, frameon=False)
-    out.parent.mkdir(exist_ok=True)
-    with replacing(out) as temporary:
-        figure.savefig(temporary, dpi=150, format="png")
+    save(figure, out)
 
 
 class Curves(Callback):

@@ -1,7 +1,5 @@
 """gradient_flow.csv: how much of the loss at the end reaches each state of a recurrent net, as training goes on."""
 
-import csv
-from io import StringIO
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,10 +8,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
-from lightning_dl2.analysis.figure import MARKERS, SEQUENTIAL, new_figure, save
-from lightning_dl2.analysis.flow import Flow, fixed_batch, gradient_flow, steps_back
 from lightning_dl2.callbacks.metrics_csv import MetricsCSV
-from lightning_dl2.files import read_rows, write_text, writing
+from lightning_dl2.figure import MARKERS, SEQUENTIAL, new_figure, save
+from lightning_dl2.files import csv_text, read_rows, write_text, writing
+from lightning_dl2.nets.flow import Flow, fixed_batch, gradient_flow, steps_back
 
 COLUMNS = ("step", "state", "layer", "direction", "steps_back", "norm")
 ROWS = 16  # sequences; the explicit path is slow
@@ -21,7 +19,7 @@ LINES = 6  # steps of training that are drawn
 
 
 class GradientFlow(Callback):
-    """Every n steps |dL/dh(t)| and |dL/dc(t)| of the first validation sequences, see analysis/flow.py.
+    """Every n steps |dL/dh(t)| and |dL/dc(t)| of the first validation sequences, see nets/flow.py.
 
     Draws no random number and leaves the net as it is: training goes on as if nothing had been measured.
 
@@ -42,7 +40,7 @@ class GradientFlow(Callback):
         self._batch = tokens.to(pl_module.device), labels.to(pl_module.device)
         rows = [row for row in read_rows(self.file) if int(row["step"]) <= trainer.global_step]
         self._measured = int(rows[-1]["step"]) if rows else -1
-        write_text(self.file, _text([COLUMNS, *(row.values() for row in rows)]))
+        write_text(self.file, csv_text([COLUMNS, *(row.values() for row in rows)]))
         self._measure_if_due(trainer, pl_module)
 
     @rank_zero_only
@@ -62,7 +60,7 @@ class GradientFlow(Callback):
         self._measured = step
         flow = {name: steps_back(norms) for name, norms in gradient_flow(pl_module.net, *self._batch).items()}
         with writing(self.file), open(self.file, "a", newline="") as file:
-            file.write(_text(_rows(step, flow)))
+            file.write(csv_text(_rows(step, flow)))
         metrics = {
             f"gradient_flow/{name}_l{layer}{'_reverse' * direction}/{where}": norms[layer, direction, place].item()
             for name, norms in flow.items()
@@ -111,9 +109,3 @@ def _rows(step: int, flow: Flow) -> list[tuple[Any, ...]]:
         for direction, of_direction in zip(("forward", "backward"), of_layer, strict=False)
         for steps, norm in enumerate(of_direction)
     ]
-
-
-def _text(rows: list[Any]) -> str:
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

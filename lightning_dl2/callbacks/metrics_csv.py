@@ -11,7 +11,7 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_dl2.cli import UserError
-from lightning_dl2.files import flush, read_rows, write_text, writing
+from lightning_dl2.files import csv_text, flush, read_rows, write_text, writing
 
 
 def _is_test(row: dict[str, str]) -> bool:
@@ -96,9 +96,7 @@ class MetricsCSV(Logger):
         self._unwritten = 0
 
     def _write_all(self) -> None:
-        header = StringIO()
-        csv.writer(header, lineterminator="\n").writerow(self.columns)
-        write_text(self.path, header.getvalue() + self._text(self.rows))
+        write_text(self.path, csv_text([self.columns]) + self._text(self.rows))
 
     def _text(self, rows: list[dict[str, str]]) -> str:
         text = StringIO()

@@ -16,11 +16,10 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lightning_dl2.callbacks.keep_checkpoints import KeepCheckpoints
-from lightning_dl2.cli import REQUEUE
+from lightning_dl2.cli import REQUEUE, SIGNALS
 
 log = logging.getLogger(__name__)
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 TIME_IS_UP = 1  # below every signal listened to: the greatest that any rank has received is what all obey
 
 

@@ -18,9 +18,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from lightning_dl2.cli import SIGNALS
 from lightning_dl2.processes import die_with
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # what asks the process that trains to save and stop
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Protocol
 
 from lightning_dl2 import lock
+from lightning_dl2.cli import SIGNALS
 from lightning_dl2.schema import Config
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.launchers import Handle, Launcher
@@ -18,7 +19,6 @@ POLL = 0.2  # seconds between two looks at the processes
 WATCH = 1.0  # seconds between two looks at what they have logged
 RETRY = 60.0  # seconds until a job is tried again although another process seems to hold its directory
 GRACE = 10.0  # seconds in which jobs end that were told to stop at once
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class Plan(Protocol):

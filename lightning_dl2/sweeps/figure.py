@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lightning_dl2.figure import new_figure, save
 from lightning_dl2.schema import mode_of
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.words import Swept
@@ -23,8 +24,6 @@ def draw(jobs: list[Job], swept: list[Swept], metric: str, out: Path, *, history
         history: whether the order of the jobs counts, as in a search.
         out: the PNG to write.
     """
-    from matplotlib.figure import Figure  # without pyplot: no window system, no global state
-
     points = [(job, value) for job in jobs if (value := job.metric(metric)) is not None]
     panels = [key for key in swept if key.name != "seed"]
     if not points or not (panels or history):
@@ -32,7 +31,7 @@ def draw(jobs: list[Job], swept: list[Swept], metric: str, out: Path, *, history
     number = len(panels) + history
     columns = min(ROW, number)
     rows = -(-number // columns)
-    figure = Figure(figsize=(3.6 * columns, 3.2 * rows), layout="constrained")
+    figure = new_figure(columns, rows, width=3.6, height=3.2)
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
     if history:
         _history(next(axes), points, metric)
@@ -42,8 +41,7 @@ def draw(jobs: list[Job], swept: list[Swept], metric: str, out: Path, *, history
         panel.set_axis_off()
     for panel in figure.axes[::columns]:
         panel.set_ylabel(metric)
-    out.parent.mkdir(exist_ok=True)
-    figure.savefig(out, dpi=150)
+    save(figure, out)
 
 
 def _history(axes: "Axes", points: list[tuple[Job, float]], metric: str) -> None:

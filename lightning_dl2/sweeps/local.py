@@ -1,26 +1,22 @@
 """Jobs as processes of this machine, which share out its GPUs or its cores."""
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from lightning_dl2 import schema
-from lightning_dl2.environment import uses_gpu
+from lightning_dl2.processes import die_with, uses_gpu
 from lightning_dl2.schema import Config
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.launchers import command, environment
 
-LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-PR_SET_PDEATHSIG = 1
 
-
-def end_with_us() -> None:
-    """In a new process: the kernel sends it SIGTERM when the one that started it ends, in whatever way; it saves."""
-    if LIBC:
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def end_with_us() -> Callable[[], None]:
+    """What a new process calls to be sent SIGTERM when this one ends, in whatever way: it saves."""
+    return partial(die_with, os.getpid(), signal.SIGTERM)
 
 
 class Process:
@@ -35,7 +31,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env=environment() | added,
                 start_new_session=True,
-                preexec_fn=end_with_us,
+                preexec_fn=end_with_us(),
             )
 
     def poll(self) -> int | None:

@@ -28,7 +28,7 @@ class Train:
                 stderr=file,
                 env=environment(),
                 cwd=cwd,
-                preexec_fn=end_with_us,
+                preexec_fn=end_with_us(),
             )
         return self._process.wait()
 

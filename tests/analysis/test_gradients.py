@@ -5,9 +5,9 @@ import torch
 
 from lightning_dl2 import train
 from lightning_dl2.analysis import gradients
-from lightning_dl2.analysis.flow import band, fixed_batch, gradient_flow, steps_back
 from lightning_dl2.cli import UserError
 from lightning_dl2.files import read_rows
+from lightning_dl2.nets.flow import band, fixed_batch, gradient_flow, steps_back
 from lightning_dl2.tasks import load_task
 
 # Sequences, and initialisations, which differ by a factor of several: 40 of them tell the mean to a fifth or so.

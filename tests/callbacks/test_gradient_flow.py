@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from lightning_dl2 import train
-from lightning_dl2.analysis.flow import fixed_batch, gradient_flow
 from lightning_dl2.callbacks.gradient_flow import ROWS
 from lightning_dl2.files import read_rows
+from lightning_dl2.nets.flow import fixed_batch, gradient_flow
 from tests.comparison import contents, differing
 
 ON = ("callbacks.gradient_flow.enabled=true", "callbacks.gradient_flow.every_n_steps=6", "trainer.max_steps=14")

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lightning_dl2.analysis.flow import band, fixed_batch, gradient_flow, steps_back
 from lightning_dl2.nets import LanguageModel, RecurrentClassifier
+from lightning_dl2.nets.flow import band, fixed_batch, gradient_flow, steps_back
 from tests.small import small_data, small_text
 
 B, T, V, H = 3, 6, 5, 7

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_dl2.nets import LanguageModel, RecurrentClassifier
+from lightning_dl2.nets.classifier import RecurrentClassifier
+from lightning_dl2.nets.language_model import LanguageModel
 
 RecurrentNet = RecurrentClassifier | LanguageModel
 Flow = dict[str, Tensor]

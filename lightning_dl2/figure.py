@@ -1,12 +1,10 @@
-"""What all figures of the analysis share: colours, size, and the numbers behind them as CSV."""
+"""What all figures share: colours, size, and the numbers behind them as CSV."""
 
-import csv
 from collections.abc import Iterable
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_dl2.files import replacing, write_text
+from lightning_dl2.files import csv_text, replacing, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,6 +36,4 @@ def save(figure: "Figure", path: Path) -> None:
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     """Writes the numbers behind a figure."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_text(path, text.getvalue())
+    write_text(path, csv_text([header, *rows]))
