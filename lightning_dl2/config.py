@@ -134,11 +134,16 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def identity(config: Config) -> dict[str, Any]:
     """The choices that decide what is learnt, as a flat dict."""
+    return deciding(config.model_dump())
+
+
+def deciding(values: dict[str, Any]) -> dict[str, Any]:
+    """Likewise of a run's config.yaml as it stands, which may be of an older version."""
 
     def decides(key: str) -> bool:
         return not any(key == name or key.startswith(f"{name}.") for name in NOT_IDENTITY)
 
-    return {key: value for key, value in flatten(config.model_dump()).items() if decides(key) and value != {}}
+    return {key: value for key, value in flatten(values).items() if decides(key) and value != {}}
 
 
 def choices(config: Config) -> dict[str, Any]:

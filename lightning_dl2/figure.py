@@ -15,6 +15,22 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # and in grey by these
 SEQUENTIAL, DIVERGING = "cividis", "RdBu_r"
 
 
+FUNCTIONS_OF_LOSS = ("bpc", "perplexity")  # a panel each would show the same curve again
+
+
+def distinct(metrics: Iterable[str]) -> list[str]:
+    """The metrics, named without their split, that are worth a panel of their own."""
+    names = [name for name in metrics if name not in FUNCTIONS_OF_LOSS]
+    if "mean_absolute_error" in names and "loss" in names:  # is the loss, in the unit of the target instead of nats
+        names.remove("loss")
+    return names
+
+
+def metric_label(name: str) -> str:
+    """For an axis, with the unit."""
+    return f"{name} (nats)" if name.startswith("loss") else name
+
+
 def new_figure(columns: int = 1, rows: int = 1, *, width: float = 5.0, height: float = 3.6) -> "Figure":
     """A figure for so many panels; without pyplot: no window system, no global state.
 

@@ -25,9 +25,9 @@ def test_the_wheel_trains_outside_the_clone(tmp_path):
     shipped = {path.relative_to(ROOT / "conf") for path in (ROOT / "conf").rglob("*.yaml")}
     site = tmp_path / "site" / "lightning_dl2"
     assert {path.relative_to(site / "conf") for path in (site / "conf").rglob("*.yaml")} == shipped
-    assert {path.relative_to(site) for path in site.rglob("*.py")} == {
-        path.relative_to(ROOT / "lightning_dl2") for path in (ROOT / "lightning_dl2").rglob("*.py")
-    }
+    package = ROOT / "lightning_dl2"
+    ours = {path.relative_to(package) for path in package.rglob("*.*") if path.parent.name != "__pycache__"}
+    assert {path.relative_to(site) for path in site.rglob("*.*")} - {Path("conf") / path for path in shipped} == ours
 
     empty = tmp_path / "empty"
     empty.mkdir()

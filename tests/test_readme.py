@@ -9,8 +9,10 @@ import pytest
 from lightning_dl2 import compose
 from lightning_dl2.analyze import WHAT
 from lightning_dl2.cli import settings
+from lightning_dl2.report import main as report
 from lightning_dl2.request import parse
 from lightning_dl2.train import main
+from tests.reporting.made_up import PNG, made_up_run
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -18,11 +20,13 @@ COMMANDS = re.findall(r"^    python -m lightning_dl2\.train (?!-m )(.*)$", READM
 SWEEPS = re.findall(r"^    python -m lightning_dl2\.train -m (.*)$", README, re.MULTILINE)
 WRITES = re.findall(r"^    python -m lightning_dl2\.generate (.*)$", README, re.MULTILINE)
 PREDICTS = re.findall(r"^    python -m lightning_dl2\.predict (.*)$", README, re.MULTILINE)
+REPORTS = re.findall(r"^    python -m lightning_dl2\.report (.*)$", README, re.MULTILINE)
 PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
 def test_there_is_something_to_test():
-    assert len(COMMANDS) >= 5 and len(SWEEPS) >= 3 and len(WRITES) >= 3 and len(PREDICTS) >= 2 and len(PYTHON) == 4
+    assert len(COMMANDS) >= 5 and len(SWEEPS) >= 3 and len(WRITES) >= 3 and len(PREDICTS) >= 2
+    assert len(REPORTS) >= 3 and len(PYTHON) == 4
 
 
 @pytest.mark.parametrize("line", SWEEPS)
@@ -46,6 +50,17 @@ def test_generate_knows_the_words(line):
 @pytest.mark.parametrize("line", PREDICTS)
 def test_predict_knows_the_words(line):
     settings(shlex.split(line), run="", out="", split="test", checkpoint="best")
+
+
+@pytest.mark.parametrize("line", REPORTS)
+def test_reports_are_made(line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made_up_run(tmp_path / "runs", "experiment=mutag")
+    made_up_run(tmp_path / "runs", "experiment=text")
+    (tmp_path / "runs" / "mutag").rename(tmp_path / "runs" / "palindrome")  # where it stands does not matter
+    (tmp_path / "analysis").mkdir()
+    (tmp_path / "analysis" / "bptt.png").write_bytes(PNG)
+    assert report(shlex.split(line)) == 0 and len(list(tmp_path.rglob("*.html"))) == 1
 
 
 def test_every_analysis_is_named():

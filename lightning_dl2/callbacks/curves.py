@@ -5,10 +5,9 @@ from pathlib import Path
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
-from lightning_dl2.figure import new_figure, save
+from lightning_dl2.figure import distinct, metric_label, new_figure, save
 from lightning_dl2.files import read_rows
 
-FUNCTIONS_OF_LOSS = ("bpc", "perplexity")  # a panel each would show the same curve again
 CROWDED = 150  # points; markers would merge into a band
 WORDS = {"train": "training", "val": "validation"}
 STYLES = {  # colours that nobody confuses, and different lines for a print in grey
@@ -26,10 +25,7 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
         baselines: metric name to a level that is drawn as a dotted line, such as {"accuracy": 0.1}.
     """
     rows = read_rows(metrics_file)
-    names = [key.removeprefix("val/") for key in (rows[0] if rows else {}) if key.startswith("val/")]
-    names = [name for name in names if name not in FUNCTIONS_OF_LOSS]
-    if "mean_absolute_error" in names:  # is the loss, in the unit of the target instead of nats
-        names.remove("loss")
+    names = distinct(key.removeprefix("val/") for key in (rows[0] if rows else {}) if key.startswith("val/"))
     if not names:
         return
     figure = new_figure(len(names), width=4.5, height=3.5)
@@ -45,7 +41,7 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
             lines[f"{kind} baseline"] = axes.axhline(baselines[name], color="black", linestyle=":", linewidth=1)
         if name == "loss" and axes.dataLim.ymin * 10 < axes.dataLim.ymax:
             axes.set_yscale("log")  # within a decade, its labels would be unreadable
-        axes.set(xlabel="optimiser step", ylabel=f"{name} (nats)" if name.startswith("loss") else name)
+        axes.set(xlabel="optimiser step", ylabel=metric_label(name))
         axes.grid(alpha=0.3)
     figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=3, frameon=False)
     save(figure, out)

@@ -1,0 +1,139 @@
+"""Learning curves with bands over seeds, as SVG that follows the page's colours and width."""
+
+import re
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import StringIO
+
+from lightning_dl2.figure import COLOURS, MARKERS, distinct, metric_label, new_figure
+from lightning_dl2.reporting.records import Record
+from lightning_dl2.reporting.variants import Experiment, Variant
+
+INK = "#010203"  # stands for the page's own colour of text
+POINTS = 300  # a curve; more would not be seen
+TRAINING, VALIDATION = "#56B4E9", "#D55E00"  # as in a run's curves.png
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line with its band.
+
+    Args:
+        histories: step to value, one a run.
+        complete: whether these runs have completed: one line for them all; else a dotted one each.
+    """
+
+    colour: str
+    marker: str
+    histories: list[dict[int, float]]
+    complete: bool = True
+
+
+def shown_metrics(experiment: Experiment) -> list[str]:
+    """Names without `val/` of what is drawn, the monitored one first."""
+    runs = (record for variant in experiment.variants for record in variant.records)
+    names = dict.fromkeys(key.removeprefix("val/") for run in runs for row in run.rows for key in row if "val/" in key)
+    first = experiment.monitor.removeprefix("val/")
+    return sorted(distinct(names), key=lambda name: (name != first, name))
+
+
+def compare(variants: list[Variant], name: str) -> str:
+    """One validation metric of up to seven variants, in their order of colours."""
+    curves = []
+    for number, variant in enumerate(variants[: len(COLOURS)]):
+        curves += _curves(variant.records, f"val/{name}", colour(number), MARKERS[number])
+    return _draw(curves, name, f"{name} compare")
+
+
+def alone(variant: Variant, name: str) -> str:
+    """A metric of one variant, training and validation."""
+    training = _curves(variant.records, f"train/{name}", TRAINING, "")
+    return _draw(training + _curves(variant.records, f"val/{name}", VALIDATION, "o"), name, f"{name} {variant.label}")
+
+
+def colour(number: int) -> str:
+    """Of the variant with this number; black is the page's own colour."""
+    return "currentColor" if COLOURS[number] == "#000000" else COLOURS[number]
+
+
+def _curves(records: Iterable[Record], metric: str, colour: str, marker: str) -> list[Curve]:
+    histories = {True: [], False: []}
+    for record in records:
+        if history := record.history(metric):
+            histories[record.state == "completed"].append(history)
+    colour = INK if colour == "currentColor" else colour
+    return [Curve(colour, marker, each, complete) for complete, each in histories.items() if each]
+
+
+def band(histories: list[dict[int, float]]) -> list[tuple[int, float, float]]:
+    """Step, mean and standard deviation (0 for one value) where at least half of the runs have a value.
+
+    A run that has solved its task early ends early, and the mean of the few slow ones would be taken for all.
+    """
+    steps = sorted({step for history in histories for step in history})
+    found = []
+    for step in steps:
+        values = [history[step] for history in histories if step in history]
+        if 2 * len(values) >= len(histories):
+            deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+            found.append((step, statistics.fmean(values), deviation))
+    return found
+
+
+def _thinned(points: list) -> list:
+    """Every so manyth, and the last."""
+    stride = -(-len(points) // POINTS)
+    return points[:-1:stride] + points[-1:] if points else []
+
+
+def _draw(curves: list[Curve], name: str, salt: str) -> str:
+    """An `<svg>` element; empty where there is nothing to draw.
+
+    Args:
+        salt: makes the names in it differ from those of other figures on the page.
+    """
+    import matplotlib
+
+    if not curves:
+        return ""
+    style = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif", "font.size": 9}
+    style |= dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
+    with matplotlib.rc_context(style):
+        figure = new_figure(width=4.4, height=3.0)
+        axes = figure.subplots()
+        for curve in curves:
+            if curve.complete:
+                points = _thinned(band(curve.histories))
+                steps, means, deviations = zip(*points, strict=True)
+                few = {"marker": curve.marker, "markersize": 3} if curve.marker and len(points) <= 40 else {}
+                axes.plot(steps, means, color=curve.colour, linewidth=1.4, **few)
+                if any(deviations):
+                    low = [mean - deviation for mean, deviation in zip(means, deviations, strict=True)]
+                    high = [mean + deviation for mean, deviation in zip(means, deviations, strict=True)]
+                    axes.fill_between(steps, low, high, color=curve.colour, alpha=0.2, linewidth=0)
+                continue
+            for history in curve.histories:
+                points = _thinned(list(history.items()))
+                axes.plot(*zip(*points, strict=True), color=curve.colour, linewidth=1.2, linestyle=":")
+        means = [y for line in axes.lines for y in line.get_ydata()]
+        if "loss" in name and min(means) > 0 and min(means) * 10 < max(means):
+            axes.set_yscale("log")
+            axes.set_ylim(bottom=min(means) * 0.8)  # a band may reach below zero
+        axes.set(xlabel="optimiser step", ylabel=metric_label(name))
+        axes.grid(alpha=0.2, color=INK, linewidth=0.5)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.patch.set_visible(False)
+        figure.patch.set_visible(False)
+        text = StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return _inline(text.getvalue(), f"learning curves: {metric_label(name)} against optimiser step")
+
+
+def _inline(svg: str, label: str) -> str:
+    """The element alone, as wide as its place, in the page's colour."""
+    element = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    start, end = element.split(">", 1)
+    start = re.sub(r' (width|height)="[^"]*"', "", start)
+    return f'{start} role="img" aria-label="{label}">{end}'

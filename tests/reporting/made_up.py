@@ -1,0 +1,62 @@
+"""Run directories with what a test wants to find in them, as a training would leave them."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from lightning_dl2 import compose
+from lightning_dl2.config import Config
+from lightning_dl2.files import csv_text
+from lightning_dl2.run import Run, variant
+
+# One pixel.
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763d8bf7f3f000586"
+    "02c3d5d7f8290000000049454e44ae426082"
+)
+
+
+@cache
+def _composed(words: tuple[str, ...]) -> Config:
+    return compose(*words)
+
+
+def made_up_run(
+    root: Path,
+    *words: str,
+    seed: int = 0,
+    losses: tuple[float, ...] = (2.0, 1.0, 0.5),
+    accuracy: float = 0.9,
+    status: str | None = "completed",
+    error: str | None = None,
+    samples: str = "",
+) -> Path:
+    """The directory of a run with a validation every ten steps.
+
+    Args:
+        words: of the command line.
+        losses: of the validations.
+        accuracy: of the test.
+        status: in result.json; None: the run was killed, so that there is no such file.
+    """
+    config = _composed(words).model_copy(update={"root": str(root), "seed": seed})
+    path = Run.of(config).path
+    path.mkdir(parents=True)
+    (path / "config.yaml").write_text(yaml.safe_dump(config.model_dump(), sort_keys=False))
+    rows = [(10 * number, 1.1 * loss, loss, 1 / (1 + loss)) for number, loss in enumerate(losses, 1)]
+    header = ("step", "train/loss", "val/loss", "val/accuracy")
+    (path / "metrics.csv").write_text(csv_text([header, *rows]))
+    if samples:
+        (path / "samples").mkdir()
+        (path / "samples" / "step=000030.txt").write_text(samples)
+    if status:
+        metrics = {"val/loss": min(losses), "val/accuracy": 1 / (1 + min(losses))}
+        if status == "completed":
+            metrics |= {"test/loss": min(losses), "test/accuracy": accuracy, "test/majority_baseline": 0.1}
+        result = {"experiment": config.experiment, "variant": variant(config), "seed": seed, "status": status}
+        result |= {"error": error, "metrics": metrics, "steps": 10 * len(losses), "seconds": 1.5 + seed}
+        result |= {"parameters": 1234, "world_size": 1, "device": "cpu"}
+        (path / "result.json").write_text(json.dumps(result))
+    return path

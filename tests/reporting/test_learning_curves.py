@@ -1,0 +1,54 @@
+"""The curves are the runs' means; a step that only a minority has reached is not shown for all."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from lightning_dl2.reporting.learning_curves import INK, POINTS, alone, band, compare, shown_metrics
+from lightning_dl2.reporting.records import find
+from lightning_dl2.reporting.variants import experiments
+from tests.reporting.made_up import made_up_run
+
+
+def test_the_band_is_mean_and_deviation():
+    assert band([{1: 1.0, 2: 3.0}, {1: 3.0, 2: 3.0}]) == [(1, 2.0, pytest.approx(2**0.5)), (2, 3.0, 0.0)]
+
+
+def test_a_minority_is_not_taken_for_all():
+    histories = [{1: 1.0}, {1: 1.0}, {1: 4.0, 2: 9.0}]
+    assert [step for step, *_ in band(histories)] == [1]
+    assert [step for step, *_ in band([*histories, {1: 1.0, 2: 1.0}])] == [1, 2]
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    made_up_run(tmp_path, "task.cell=gru")
+    made_up_run(tmp_path, "task.cell=gru", seed=1, losses=(3.0, 2.0, 0.01))
+    made_up_run(tmp_path, "task.cell=rnn", status=None)
+    return experiments(find([tmp_path]))[0]
+
+
+def test_the_monitored_metric_is_drawn_first(experiment):
+    assert shown_metrics(experiment) == ["loss", "accuracy"]
+
+
+def test_figures_are_elements_of_a_page(experiment):
+    drawn = [compare(experiment.variants, "loss"), *(alone(variant, "loss") for variant in experiment.variants)]
+    names = []
+    for svg in drawn:
+        root = ElementTree.fromstring(svg)  # raises where it is not well-formed
+        assert root.tag.endswith("svg") and "width" not in root.attrib and root.attrib["role"] == "img"
+        assert "loss (nats)" in svg and "optimiser step" in svg and INK not in svg and "currentColor" in svg
+        names += re.findall(r' id="(\w{11})"', svg)  # of what is drawn more than once; they must not meet on a page
+    assert len(names) == len(set(names))
+
+
+def test_what_was_not_logged_is_not_drawn(experiment):
+    assert alone(experiment.variants[0], "nothing") == ""
+
+
+def test_long_runs_are_thinned_to_what_can_be_seen(tmp_path):
+    made_up_run(tmp_path, losses=tuple(1 / step for step in range(1, 20 * POINTS)))
+    (experiment,) = experiments(find([tmp_path]))
+    assert len(alone(experiment.variants[0], "loss")) < 60_000

@@ -1,0 +1,168 @@
+"""The page, in a real browser: it needs no network, and is clicked, typed at and read."""
+
+import shutil
+
+import pytest
+
+from lightning_dl2.report import main
+from tests.reporting.made_up import PNG, made_up_run
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+HOSTILE = "</pre><script>document.title = 'mine'</script><img src=x onerror=\"document.title = 'mine'\">"
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    for number, size in enumerate((4, 5, 6, 7, 8, 9, 10, 11)):
+        for seed in range(2):
+            losses = (2.0, 1.0 - number / 10 + seed / 100)
+            made_up_run(root, f"task.hidden_size={size}", seed=seed, losses=losses, accuracy=0.5 + number / 20)
+    made_up_run(root, "task.hidden_size=99", status="failed", error=f"Error: {HOSTILE}")
+    made_up_run(root, "experiment=text", samples=f"ROMEO: what is\n{HOSTILE}")
+    (made_up_run(root, "experiment=baum_sweet") / "config.yaml").write_text("a: [")
+    (root / "analysis").mkdir()
+    (root / "analysis" / "spreading.png").write_bytes(PNG)
+    out = root / "page" / "report.html"
+    assert main([str(root), f"out={out}"]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, page_file):
+    """Opens the page; in the end nothing may have been fetched, and no error told."""
+    contexts, requests, errors = [], [], []
+
+    def open_page(**options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text))
+        page.goto(page_file.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert [url for url in requests if not url.startswith(("data:", page_file.as_uri()))] == []
+    assert errors == []
+
+
+def column(page, number):
+    rows = page.locator("#e1-table tbody tr:visible")
+    return [rows.nth(row).locator("th, td").nth(number).inner_text() for row in range(rows.count())]
+
+
+def test_the_best_stands_first_and_a_click_sorts(visit):
+    page = visit()
+    assert page.locator("h2").first.inner_text() == "palindrome"
+    assert column(page, 0)[0] == "hidden_size=11" and column(page, 1)[-1] == "0 + 1 failed"
+    heading = page.locator("#e1-table thead th", has_text="test/accuracy")
+    heading.get_by_role("button").click()
+    ascending = column(page, 3)
+    assert [float(text) for text in ascending[:-1] if "±" not in text] == []
+    means = [float(text.split(" ± ")[0]) for text in ascending[:-1]]
+    assert means == sorted(means) and means[0] < means[-1] and ascending[-1] == ""  # blanks last
+    assert heading.get_attribute("aria-sort") == "ascending"
+    heading.get_by_role("button").click()
+    descending = column(page, 3)
+    assert [float(text.split(" ± ")[0]) for text in descending[:-1]] == means[::-1] and descending[-1] == ""
+    assert heading.get_attribute("aria-sort") == "descending"
+
+
+def test_names_with_numbers_sort_by_them(visit):
+    page = visit()
+    page.locator("#e1-table thead th button").first.click()
+    assert column(page, 0) == [f"hidden_size={size}" for size in (4, 5, 6, 7, 8, 9, 10, 11, 99)]
+
+
+def test_the_keyboard_alone_is_enough(visit):
+    page = visit()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "runs":
+            break
+    page.keyboard.press("Enter")
+    assert column(page, 1)[0] == "0 + 1 failed"
+    page.locator("#e1-table tbody a").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#e1 > details[open]").count() == 1
+
+
+def test_lines_are_found(visit):
+    page = visit()
+    page.get_by_label("Show lines with").fill("size=1")
+    assert column(page, 0) == ["hidden_size=11", "hidden_size=10"]
+    assert page.locator("output").first.inner_text() == "2 of 9"
+
+
+def test_a_variant_tells_its_runs_when_it_is_clicked(visit):
+    page = visit()
+    page.locator("#e1-table tbody a", has_text="hidden_size=99").click()
+    detail = page.locator("#e1 > details[open]")
+    assert detail.locator("td.failed").inner_text() == "failed"
+    assert HOSTILE in detail.inner_text()  # as it stands, and it has done nothing
+    assert detail.locator("svg").first.bounding_box()["width"] > 200
+    assert page.title() == "Runs of lightning_dl2"
+
+
+def test_samples_are_shown_as_text(visit):
+    page = visit()
+    page.locator("#e2 > details > summary").click()
+    assert page.locator("#e2 pre").inner_text() == f"ROMEO: what is\n{HOSTILE}"
+    assert page.title() == "Runs of lightning_dl2"
+
+
+def test_curves_figures_and_what_was_skipped_are_there(visit):
+    page = visit()
+    assert page.locator("#e1 > figure svg").count() == 2
+    assert page.locator("#e1 > figure .legend li").count() == 7
+    assert "best 7 of 9" in page.locator("#e1 > figure figcaption").inner_text()
+    image = page.locator("#figures img")
+    image.scroll_into_view_if_needed()
+    image.evaluate("image => image.decode()")
+    assert image.evaluate("image => image.naturalWidth") == 1
+    assert "config.yaml is damaged" in page.locator("#skipped li").inner_text()
+
+
+def test_light_and_dark(visit):
+    def brightness(page):
+        colours = [page.evaluate(f"getComputedStyle(document.body).{key}") for key in ("backgroundColor", "color")]
+        return [sum(map(int, colour.removeprefix("rgb(").rstrip(")").split(","))) for colour in colours]
+
+    for scheme, paper_is_lighter in (("light", True), ("dark", False)):
+        page = visit(color_scheme=scheme)
+        paper, ink = brightness(page)
+        assert (paper > ink) == paper_is_lighter and abs(paper - ink) > 500
+        page.locator("#theme").click()
+        paper, ink = brightness(page)
+        assert (paper > ink) != paper_is_lighter and abs(paper - ink) > 500
+        text = page.locator("#e1 > figure svg text").first  # the figures follow
+        body = page.evaluate("getComputedStyle(document.body).color")
+        assert text.evaluate("text => getComputedStyle(text).fill") == body
+
+
+def test_a_phone_shows_it_all(visit):
+    page = visit(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.locator("#e1 .scroll").first.evaluate("box => box.scrollWidth > box.clientWidth")  # scrolls by itself
+    assert page.locator("#e1 > figure svg").first.bounding_box()["width"] > 300
+
+
+def test_without_scripts_it_can_be_read(visit):
+    page = visit(java_script_enabled=False)
+    assert column(page, 0)[0] == "hidden_size=11"
+    assert page.locator("#theme").is_hidden() and page.locator(".filter").first.is_hidden()

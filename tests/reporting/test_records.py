@@ -1,0 +1,133 @@
+"""Every run of a tree is found once, as its directory tells it; what cannot be read is named, and stops nothing."""
+
+import json
+
+import pytest
+
+from lightning_dl2.cli import UserError
+from lightning_dl2.lock import held
+from lightning_dl2.reporting.records import find, read
+from tests.reporting.made_up import PNG, made_up_run
+
+
+def test_a_run_is_what_its_files_say(tmp_path):
+    path = made_up_run(tmp_path, "task.cell=gru", seed=3, losses=(2.0, 0.5, 0.7), accuracy=0.8)
+    record = read(path)
+    assert (record.experiment, record.seed, record.state, record.steps) == ("palindrome", 3, "completed", 30)
+    assert record.history("val/loss") == {10: 2.0, 20: 0.5, 30: 0.7}
+    assert record.metrics["test/accuracy"] == 0.8 and record.choices["task.cell"] == "gru"
+    assert record.monitor() == ("val/loss", "min")
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [("completed", "completed"), ("failed", "failed"), ("interrupted", "interrupted"), (None, "interrupted")],
+)
+def test_unfinished_and_failed_runs_are_known(status, state, tmp_path):
+    assert read(made_up_run(tmp_path, status=status)).state == state
+
+
+def test_a_run_that_trains_is_running(tmp_path):
+    path = made_up_run(tmp_path, status=None)
+    with held(path):
+        assert read(path).state == "running"
+    assert read(path).state == "interrupted"
+
+
+def test_a_row_that_is_being_written_does_not_count(tmp_path):
+    path = made_up_run(tmp_path, status=None)
+    with open(path / "metrics.csv", "a") as file:
+        file.write("40,0.3,0.")
+    assert read(path).steps == 30
+
+
+def test_values_that_are_no_numbers_are_in_no_history(tmp_path):
+    path = made_up_run(tmp_path, losses=(2.0, float("nan"), float("inf")))
+    assert read(path).history("val/loss") == {10: 2.0}
+
+
+def test_any_tree_is_searched_and_nothing_counts_twice(tmp_path):
+    first, second = made_up_run(tmp_path / "a" / "b"), made_up_run(tmp_path / "c", seed=1)
+    inner = first / "wandb" / "offline-run-1" / "files"
+    inner.mkdir(parents=True)
+    (inner / "config.yaml").write_text("wandb_version: 1\n")
+    (tmp_path / "again").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "config.yaml").write_text("")
+    found = find([tmp_path, second, tmp_path / "again" / "a"])
+    assert [record.path for record in found.records] == [first, second] and not found.skipped
+
+
+def test_figures_beside_the_runs_are_found(tmp_path):
+    run = made_up_run(tmp_path)
+    (run / "figures").mkdir()
+    for name in ("curves.png", "gradient_flow.png"):
+        (run / "figures" / name).write_bytes(PNG)
+    (tmp_path / "analysis").mkdir()
+    (tmp_path / "analysis" / "spreading.png").write_bytes(PNG)
+    (tmp_path / "analysis" / "empty.png").write_bytes(b"")
+    found = find([tmp_path])
+    assert found.pictures == [tmp_path / "analysis" / "spreading.png"]
+    assert found.skipped == [(tmp_path / "analysis" / "empty.png", "is no PNG")]
+    assert read(run).pictures() == [run / "figures" / "gradient_flow.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("config.yaml", b"a: [", "config.yaml is damaged"),
+        ("config.yaml", b"\xff\xfe\x00", "config.yaml is damaged"),
+        ("config.yaml", b"", "config.yaml is not a run's"),
+        ("config.yaml", b"experiment: palindrome\nseed: nought\n", "config.yaml is not a run's"),
+        ("result.json", b"", "result.json is damaged"),
+        ("result.json", b'{"status": "comp', "result.json is damaged"),
+        ("result.json", b"[1]", "result.json is damaged"),
+        ("result.json", b'{"status": "well"}', "result.json is not a run's"),
+        ("result.json", b'{"status": "completed", "metrics": {"test/loss": "low"}}', "result.json is not a run's"),
+        ("metrics.csv", b"\x00\xff\n", "metrics.csv is damaged"),
+        ("metrics.csv", b"step,val/loss\n1,low\n", "metrics.csv is damaged"),
+        ("metrics.csv", b"loss,val/loss\n1,2\n", "metrics.csv is damaged"),
+        ("metrics.csv", b"step,val/loss\n1,2,3\n", "metrics.csv is damaged"),
+    ],
+)
+def test_damaged_directories_are_named_and_skipped(name, content, why, tmp_path):
+    good, bad = made_up_run(tmp_path), made_up_run(tmp_path, seed=1)
+    (bad / name).write_bytes(content)
+    found = find([tmp_path])
+    assert [record.path for record in found.records] == [good]
+    assert found.skipped == [(bad, why)]
+
+
+def test_files_that_are_missing(tmp_path):
+    without_config, without_metrics = made_up_run(tmp_path), made_up_run(tmp_path, seed=1)
+    (without_config / "config.yaml").unlink()
+    (without_metrics / "metrics.csv").unlink()
+    found = find([tmp_path])
+    assert found.skipped == [(without_config, "has no config.yaml")]
+    assert [(record.path, record.rows) for record in found.records] == [(without_metrics, [])]
+
+
+def test_what_was_moved_aside_is_no_run_more(tmp_path):
+    path = made_up_run(tmp_path)
+    path.rename(path.with_name("seed=0.old-1"))
+    again = made_up_run(tmp_path)
+    found = find([tmp_path])
+    assert [record.path for record in found.records] == [again]
+    assert found.skipped == [(path.with_name("seed=0.old-1"), "was moved aside by resume=restart")]
+
+
+def test_runs_of_another_version_are_read(tmp_path):
+    path = made_up_run(tmp_path)
+    config = (path / "config.yaml").read_text()
+    (path / "config.yaml").write_text(f"a_key_to_come: 1\n{config.replace('num_workers', 'was_called_otherwise')}")
+    result = json.loads((path / "result.json").read_text())
+    del result["seconds"], result["parameters"]
+    (path / "result.json").write_text(json.dumps(result))
+    assert read(path).state == "completed"
+
+
+def test_directories_that_are_none_or_hold_nothing(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name, says in (("absent", "no such directory"), ("empty", "holds no run")):
+        with pytest.raises(UserError, match=says):
+            find([tmp_path / name])

@@ -1,0 +1,74 @@
+"""The tables hold the numbers of the runs, in every form."""
+
+import csv
+from io import StringIO
+
+import pytest
+
+from lightning_dl2.cli import console
+from lightning_dl2.reporting.records import find
+from lightning_dl2.reporting.tables import markdown, references, runs_csv, table, variants_csv
+from lightning_dl2.reporting.variants import experiments
+from tests.reporting.made_up import made_up_run
+
+
+@pytest.fixture
+def found(tmp_path):
+    made_up_run(tmp_path, "task.cell=gru", accuracy=0.8)
+    made_up_run(tmp_path, "task.cell=gru", seed=1, accuracy=0.9)
+    made_up_run(tmp_path, "task.cell=rnn", losses=(3.0,), status="failed", error="NonFiniteError: at step 10")
+    made_up_run(tmp_path, "experiment=baum_sweet", losses=(0.3, 0.2))
+    return experiments(find([tmp_path]))
+
+
+def read(text):
+    return list(csv.DictReader(StringIO(text)))
+
+
+def test_csv_of_variants(found):
+    baum_sweet, gru, rnn = read(variants_csv(found))
+    assert (baum_sweet["experiment"], baum_sweet["best mean"], baum_sweet["best std"]) == ("baum_sweet", "0.2", "")
+    assert (gru["variant"], gru["completed"]) == ("cell=gru", "2")
+    assert float(gru["test/accuracy mean"]) == pytest.approx(0.85)
+    assert float(gru["test/accuracy std"]) == pytest.approx(0.0707, abs=1e-4)
+    assert (rnn["completed"], rnn["failed"], rnn["best mean"], rnn["test/accuracy mean"]) == ("0", "1", "", "")
+
+
+def test_csv_of_runs(found):
+    lines = read(runs_csv(found))
+    assert [line["state"] for line in lines] == ["completed", "completed", "completed", "failed"]
+    assert [float(line["best"]) for line in lines] == [0.2, 0.5, 0.5, 3.0]
+    assert lines[3]["error"] == "NonFiniteError: at step 10" and lines[1]["test/accuracy"] == "0.8"
+
+
+def test_markdown(found):
+    text = markdown(found, ["DIR: config.yaml is damaged"])
+    assert "| cell=gru | 2 | 0.5 ± 0 | 0.850 ± 0.071 |" in text
+    # A variant of which nothing has completed is told in brackets, and has no test figures.
+    assert "| cell=rnn | 0 + 1 failed |  |  | (3) | (3) | (10) | (1.5) | (1,234) |" in text
+    assert "## baum_sweet" in text and "- DIR: config.yaml is damaged" in text
+
+
+def test_markdown_keeps_its_columns(tmp_path):
+    for path in ("a|b", "c"):
+        made_up_run(tmp_path, "experiment=text", "data=text", f"data.path='{path}'")
+    lines = markdown(experiments(find([tmp_path])), []).splitlines()
+    (header,) = [line for line in lines if line.startswith("| variant")]
+    (line,) = [line for line in lines if "a\\|b" in line]
+    assert line.replace("\\|", "").count("|") == header.count("|")
+
+
+def test_terminal(found, capsys):
+    for experiment in found:
+        console().print(table(experiment))
+    told = capsys.readouterr().out
+    assert "cell=gru" in told and "0.850 ± 0.071" in told and "majority baseline 0.1" in told
+
+
+def test_references_that_differ_get_a_column(tmp_path, monkeypatch):
+    made_up_run(tmp_path, "data.sequence_length=6")
+    path = made_up_run(tmp_path, "data.sequence_length=7")
+    result = path / "result.json"
+    result.write_text(result.read_text().replace('"test/majority_baseline": 0.1', '"test/majority_baseline": 0.2'))
+    (experiment,) = experiments(find([tmp_path]))
+    assert references(experiment) == "" and "| majority baseline |" in markdown([experiment], [])

@@ -1,0 +1,123 @@
+"""Seeds are put together when nothing else differs; means are over completed runs; the best variant stands first."""
+
+import math
+import statistics
+
+import pytest
+
+from lightning_dl2.reporting.records import find
+from lightning_dl2.reporting.variants import Spread, experiments
+from tests.reporting.made_up import made_up_run
+
+
+def test_mean_and_deviation_are_those_of_the_values(tmp_path):
+    accuracies = [0.7, 0.9, 0.8]
+    for seed, accuracy in enumerate(accuracies):
+        made_up_run(tmp_path, seed=seed, accuracy=accuracy)
+    ((variant,),) = [experiment.variants for experiment in experiments(find([tmp_path]))]
+    spread = Spread.of(record.metrics["test/accuracy"] for record in variant.completed)
+    assert spread == Spread(pytest.approx(0.8), pytest.approx(statistics.stdev(accuracies)), 3)
+    assert [record.seed for record in variant.records] == [0, 1, 2]
+
+
+def test_only_what_is_learnt_makes_a_variant(tmp_path):
+    made_up_run(tmp_path / "a")
+    made_up_run(tmp_path / "b", "trainer.max_steps=999", "logger=wandb", seed=1)
+    made_up_run(tmp_path / "c", "task.hidden_size=7")
+    (experiment,) = experiments(find([tmp_path]))
+    assert sorted(len(variant.records) for variant in experiment.variants) == [1, 2]
+    assert {variant.label for variant in experiment.variants} == {"hidden_size=7", "hidden_size=128"}
+
+
+def test_labels_tell_variants_apart(tmp_path):
+    made_up_run(tmp_path, "task.cell=gru", "task.dropout=0.1")
+    made_up_run(tmp_path, "task.cell=gru", "task.dropout=0.2")
+    made_up_run(tmp_path, "task.cell=rnn", "task.dropout=0.1")
+    (experiment,) = experiments(find([tmp_path]))
+    labels = {variant.label for variant in experiment.variants}
+    assert labels == {"cell=gru dropout=0.1", "cell=gru dropout=0.2", "cell=rnn dropout=0.1"}
+
+
+def test_keys_of_the_same_last_name_are_told_in_full(tmp_path):
+    made_up_run(tmp_path, "experiment=text")
+    made_up_run(tmp_path, "experiment=text", "data=tiny_shakespeare", "task.name=text_generator", "task.cell=gru")
+    made_up_run(tmp_path, "experiment=text", "optimizer.schedule.name=constant")
+    (experiment,) = experiments(find([tmp_path]))
+    assert any("data.name=tiny_shakespeare" in variant.label for variant in experiment.variants)
+    assert any("optimizer.schedule.name=constant" in variant.label for variant in experiment.variants)
+
+
+@pytest.mark.parametrize(("words", "first"), [((), 0.1), (("callbacks.checkpoint.monitor=val/accuracy",), 0.1)])
+def test_the_best_stands_first(words, first, tmp_path):
+    if words:
+        words = (*words, "callbacks.checkpoint.mode=max")
+    for size, loss in ((4, 0.3), (5, 0.1), (6, 0.2)):
+        made_up_run(tmp_path, *words, f"task.hidden_size={size}", losses=(2.0, loss))
+    (experiment,) = experiments(find([tmp_path]))
+    assert [variant.label for variant in experiment.variants] == ["hidden_size=5", "hidden_size=6", "hidden_size=4"]
+    record = experiment.best_record(experiment.variants[0])
+    assert experiment.best(record) == pytest.approx(first if not words else 1 / 1.1)
+
+
+def test_best_and_last_are_of_the_way(tmp_path):
+    made_up_run(tmp_path, losses=(2.0, 0.5, 0.7))
+    (experiment,) = experiments(find([tmp_path]))
+    (record,) = experiment.variants[0].records
+    assert (experiment.best(record), experiment.last(record)) == (0.5, 0.7)
+
+
+def test_means_are_over_completed_runs_alone(tmp_path):
+    made_up_run(tmp_path, losses=(0.5,))
+    made_up_run(tmp_path, seed=1, losses=(9.0,), status="failed", error="NonFiniteError")
+    made_up_run(tmp_path, seed=2, losses=(9.0,), status=None)
+    (experiment,) = experiments(find([tmp_path]))
+    (variant,) = experiment.variants
+    assert variant.runs == "1 + 1 interrupted + 1 failed"
+    assert Spread.of(map(experiment.best, variant.completed)) == Spread(0.5, None, 1)
+
+
+def test_of_the_same_run_twice_the_complete_one_counts(tmp_path):
+    half, whole = made_up_run(tmp_path / "a", status=None), made_up_run(tmp_path / "b")
+    found = find([tmp_path])
+    (experiment,) = experiments(found)
+    assert [record.path for record in experiment.variants[0].records] == [whole]
+    assert found.skipped == [(half, f"is the same run as {whole}")]
+
+
+def test_folds_count_as_seeds_on_request(tmp_path):
+    for fold in range(3):
+        for seed in range(2):
+            made_up_run(tmp_path, "experiment=mutag", f"data.fold={fold}", seed=seed)
+    assert len(experiments(find([tmp_path]))[0].variants) == 3
+    (variant,) = experiments(find([tmp_path]), ["data.fold"])[0].variants
+    assert len(variant.records) == 6
+
+
+def test_what_no_net_has_part_in_is_a_reference(tmp_path):
+    made_up_run(tmp_path)
+    (experiment,) = experiments(find([tmp_path]))
+    assert experiment.metrics == ["test/loss", "test/accuracy"]
+    assert experiment.references == ["test/majority_baseline"]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([0.5], "0.5"),
+        ([2200], "2,200"),
+        ([10000], "10,000"),
+        ([0.81957, 0.8133, 0.8258], "0.8196 ± 0.0063"),
+        ([272.4, 390, 150], "271 ± 120"),
+        ([1.0, 1.0], "1 ± 0"),
+        ([1e-9], "1e-09"),
+        ([4.4e16], "4.4e+16"),
+        ([4.4e16, 4.6e16], "4.5e+16 ± 1.4e+15"),
+    ],
+)
+def test_numbers_have_as_many_digits_as_they_deserve(values, text):
+    assert str(Spread.of(values)) == text
+
+
+def test_what_is_no_number_is_left_out():
+    assert Spread.of([None, math.nan, 1.0]) == Spread(1.0, None, 1)
+    assert Spread.of([None, math.inf]) is None
