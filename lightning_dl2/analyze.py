@@ -1,6 +1,6 @@
 """Analyze: the theory, executed: figures, the numbers behind them, and a table.
 
-    python -m lightning_dl2.analyze WHAT [run=DIR] [out=analysis] [key=value ...]
+    python -m lightning_dl2.analyze WHAT [run=DIR] [out=analysis] [threads=1] [key=value ...]
 
 WHAT is one of:
     bptt        gradients by hand: what reaches the weights from each step back, vanishing and exploding
@@ -18,6 +18,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from lightning_dl2 import environment
 from lightning_dl2.cli import UserError, command, console, nearest, settings
 
 WHAT = ("bptt", "gradients", "gates", "parameters", "memory", "graphs")
@@ -40,8 +41,12 @@ def _main(words: list[str]) -> int:
         print(module.__doc__.strip())
         print("\nKeys, with their defaults:", " ".join(f"{key}={value}" for key, value in module.KEYS.items()))
         return 0
-    values = settings(rest, out="analysis", **module.KEYS)
-    out = Path(values.pop("out")) / what
+    values = settings(rest, out="analysis", threads="1", **module.KEYS)
+    out, threads = Path(values.pop("out")) / what, values.pop("threads")
+    if not (threads.isascii() and threads.isdigit() and int(threads)):
+        raise UserError(f"threads={threads}: allowed: a whole number of at least 1")
+    # The nets are small: more threads gain little, and beside a busy neighbour they take 20 times as long.
+    environment.set_num_threads(int(threads))
     console().print(module.analyze(out, values))
     print(out)
     return 0

@@ -19,7 +19,12 @@ def test_the_last_line_is_the_directory(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [(["gate"], "did you mean gates"), (["gates", "rum=x"], "there is no key rum"), (["gates", "run=x"], "run")],
+    [
+        (["gate"], "did you mean gates"),
+        (["gates", "rum=x"], "there is no key rum"),
+        (["gates", "run=x"], "run"),
+        (["bptt", "threads=0"], "threads=0: allowed"),
+    ],
 )
 def test_wrong_words_are_one_line(words, says, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
