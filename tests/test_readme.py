@@ -82,6 +82,11 @@ def test_python_runs(code, tmp_path, monkeypatch):
     exec(compile(code, "README.md", "exec"), {})
 
 
+@pytest.mark.parametrize("path", re.findall(r"!\[[^]]+\]\(([^)]+)\)", README))
+def test_pictures_exist(path):
+    assert (ROOT / path).read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:scripts|tests|conf|lightning_dl2)/[\w./]*)`", README))))
 def test_files_exist(path):
     assert (ROOT / path).exists()
