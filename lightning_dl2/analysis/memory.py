@@ -12,7 +12,7 @@ cells as in experiment=palindrome; the plain RNN, which learns nothing so, from 
     checkpoint  best | last
     lengths     N[,N...] to test at, as the task counts them; auto: a quarter to eight times those of training
     size        test sequences of each length
-    cells       those to be trained, of rnn, gru, lstm, peephole
+    cells       those to be trained, of rnn, gru, lstm, peephole, bilstm
     trained_at  N[,N...], the lengths to be trained at
     seeds       S: seeds 0 to S-1 of each
     max_steps   after which an unsolved net is given up
@@ -35,7 +35,7 @@ KEYS = {
     "checkpoint": "best",
     "lengths": "auto",
     "size": "1024",
-    "cells": "rnn,gru,lstm,peephole",
+    "cells": "rnn,gru,lstm,peephole,bilstm",
     "trained_at": "5,10,20",
     "seeds": "1",
     "max_steps": "400",
@@ -75,7 +75,7 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
 
 def _trainings(values: dict[str, str]) -> list[list[str]]:
     """The words of each training that the values ask for."""
-    cells = choices(values, "cells", CELLS)
+    cells = choices(values, "cells", (*CELLS, "bilstm"))
     lengths = naturals(values, "trained_at", least=MINIMUM_LENGTH)
     seeds = natural(values, "seeds", least=1)
     max_steps = natural(values, "max_steps", least=MINIMUM_STEPS)
