@@ -121,6 +121,48 @@ def validate(values: dict[str, Any], schema: type[Model] = Config) -> Model:
         raise UserError(_pydantic_message(error, values)) from error
 
 
+def restore(values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
+    """Checks a run's config.yaml, which may be of an older version: keys that have come since get their defaults.
+
+    Returns:
+        The configuration, and these keys with their values.
+
+    Raises:
+        UserError: names the first wrong key.
+    """
+    try:
+        return validate(values), {}
+    except UserError:
+        filled = _filled(values, _defaults_for(values))
+        before = flatten(values)
+        return validate(filled), {key: value for key, value in flatten(filled).items() if key not in before}
+
+
+def _defaults_for(values: dict[str, Any]) -> dict[str, Any]:
+    """What the experiment of a run is today, with the run's kind of data and of task; empty where it is no more."""
+    words = [f"experiment={values.get('experiment')}"]
+    for group in ("data", "task"):
+        chosen = values.get(group)
+        if isinstance(chosen, dict) and chosen.get("name") in options(group):
+            words.append(f"{group}={chosen['name']}")
+    try:
+        return compose(*words).model_dump()
+    except UserError:
+        return {}
+
+
+def _filled(values: dict[str, Any], defaults: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`values`, with what only `defaults` have; nothing in a group of another kind, or whose keys the user names."""
+    if values.get("name") != defaults.get("name"):
+        return values
+    filled = values | {key: value for key, value in defaults.items() if key not in values}
+    for key, value in values.items():
+        inner = f"{prefix}{key}."
+        if isinstance(value, dict) and isinstance(defaults.get(key), dict) and inner not in OPEN:
+            filled[key] = _filled(value, defaults[key], inner)
+    return filled
+
+
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """{"a": {"b": 1}} -> {"a.b": 1}."""
     flat: dict[str, Any] = {}

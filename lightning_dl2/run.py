@@ -21,7 +21,7 @@ import yaml
 
 from lightning_dl2 import lock
 from lightning_dl2.cli import UserError
-from lightning_dl2.config import Config, choices, config_hash, digest, identity, typed, validate
+from lightning_dl2.config import Config, choices, config_hash, digest, identity, restore, typed
 from lightning_dl2.files import is_whole, remove_temporaries, write_text
 from lightning_dl2.processes import is_rank_zero
 
@@ -75,18 +75,25 @@ class Run:
         return run
 
     def config(self) -> Config:
-        """The resolved configuration of the run.
+        """The resolved configuration of the run; one line says what an older version did not have yet.
 
         Raises:
-            UserError: config.yaml is damaged or of another version.
+            UserError: config.yaml is damaged, or of a version whose keys are no more.
         """
+        config, added = self._restored()
+        if added and is_rank_zero():
+            words = " ".join(f"{key}={typed(value)}" for key, value in added.items())
+            print(f"note: {self.config_file} is of an older version; today's defaults: {words}", file=sys.stderr)
+        return config
+
+    def _restored(self) -> tuple[Config, dict[str, Any]]:
         try:
             values = yaml.safe_load(self.config_file.read_text())
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{self.config_file}: is not YAML: {str(error).splitlines()[0]}") from error
         if not isinstance(values, dict):
             raise UserError(f"{self.config_file}: is empty or damaged")
-        return validate(values)
+        return restore(values)
 
     def result(self) -> dict[str, Any] | None:
         """What result.json holds; None where there is none yet or it cannot be read."""
@@ -101,11 +108,19 @@ class Run:
         result = self.result()
         if config.resume != "auto" or result is None or result.get("status") != "completed":
             return None
-        if result.get("config_hash") != config_hash(config):
+        if result.get("config_hash") != config_hash(config) and not self._was_once(config):
             return None
         trainer = config.trainer
         enough = 0 < trainer.max_steps <= result["steps"] or 0 < trainer.max_epochs <= result["epochs"]
         return result if enough or result["stopped_by"] in ("solved", "early_stopping") else None
+
+    def _was_once(self, config: Config) -> bool:
+        """Whether the run is `config` of an older version, whose hash is of fewer keys."""
+        try:
+            today, added = self._restored()
+        except (OSError, UserError):
+            return False
+        return bool(added) and config_hash(today) == config_hash(config)
 
     @contextmanager
     def held(self, config: Config, words: list[str]) -> Iterator[None]:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from lightning_dl2.cli import UserError
-from lightning_dl2.config import as_typed, choices, compose, conf_dir, config_hash, flatten, identity, validate
+from lightning_dl2.config import as_typed, choices, compose, conf_dir, config_hash, flatten, identity, restore, validate
 from lightning_dl2.schema import Samples
 from lightning_dl2.schema.callbacks import GradientFlow
 
@@ -267,3 +267,48 @@ def test_hash_of_the_default_stands():
 
     assert digest({"b": [1, None], "a": "x"}) == sha256(json.dumps({"a": "x", "b": [1, None]}).encode()).hexdigest()[:8]
     assert digest({}) == "44136fa3"
+
+
+def without(values, *path):
+    """A run's configuration as a version wrote it that had no such key."""
+    *parents, last = path
+    for name in parents:
+        values = values[name]
+    del values[last]
+
+
+def test_a_run_of_an_older_version_gets_the_defaults_of_what_has_come_since():
+    config = compose("experiment=cora_gat", "data=citeseer", "seed=3", "optimizer.learning_rate=0.5")
+    old = config.model_dump()
+    without(old, "data", "num_workers")
+    without(old, "callbacks", "gradient_flow")
+    without(old, "optimizer", "schedule", "warmup_steps")
+    restored, added = restore(old)
+    assert restored == config
+    assert {"data.num_workers", "optimizer.schedule.warmup_steps", "callbacks.gradient_flow.enabled"} <= set(added)
+    assert restore(config.model_dump()) == (config, {})
+
+
+def test_nothing_is_put_into_a_group_of_the_users_own_keys():
+    old = compose("experiment=cora_gcnii").model_dump()
+    assert old["optimizer"]["weight_decay_of"]  # a default that this run did without
+    old["optimizer"]["weight_decay_of"] = {}
+    without(old, "data", "num_workers")
+    restored, added = restore(old)
+    assert restored.optimizer.weight_decay_of == {} and list(added) == ["data.num_workers"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda old: old.update(no_key_any_more=1), "no_key_any_more"),
+        (lambda old: old["task"].update(name="a_task_no_more"), "a_task_no_more"),
+        (lambda old: old["data"].update(batch_size="many"), 'data.batch_size="many"'),
+        (lambda old: (old.update(experiment="none_such"), old["data"].pop("batch_size")), "data.batch_size"),
+    ],
+)
+def test_what_cannot_be_restored_is_named(spoil, says):
+    old = compose().model_dump()
+    spoil(old)
+    with pytest.raises(UserError, match=says):
+        restore(old)

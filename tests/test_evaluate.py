@@ -42,6 +42,15 @@ def test_repeats_the_figure(run):
     assert not [*run.path.parent.parent.glob("cwd/*")]
 
 
+def test_a_run_of_an_older_version_repeats_its_figure(run, capsys):
+    text = run.config_file.read_text()
+    run.config_file.write_text("".join(line for line in text.splitlines(True) if "num_workers" not in line))
+    assert run.config_file.read_text() != text
+    assert evaluate(str(run.path)) == figures(run)
+    told = capsys.readouterr().err
+    assert told == f"note: {run.config_file} is of an older version; today's defaults: data.num_workers=0\n"
+
+
 def test_a_run_on_graphs_repeats_its_figure(tmp_path, monkeypatch):
     """Sampled nodes evaluated in chunks; graphs with batch norm. Baselines included, seen from elsewhere."""
     (tmp_path / "cwd").mkdir()

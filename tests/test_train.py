@@ -252,6 +252,26 @@ def test_larger_max_steps_extends(tiny, tmp_path):
     assert differences(once["run"], parts["run"]) == []
 
 
+def test_a_run_of_an_older_version_goes_on_and_stays_finished(tiny, tmp_path, capsys):
+    """Of one that had no key `trainer.gradient_clip_val` yet, which decides what is learnt."""
+
+    def age(run: Run) -> None:
+        text = run.config_file.read_text()
+        run.config_file.write_text("".join(line for line in text.splitlines(True) if "gradient_clip_val" not in line))
+        result = json.loads(run.result_file.read_text())
+        run.result_file.write_text(json.dumps(result | {"config_hash": "of fewer keys"}))
+        assert run.config_file.read_text() != text
+
+    _, half = train(tiny("trainer.max_steps=10", f"root={tmp_path}/parts"))
+    age(half["run"])
+    _, parts = train(tiny(f"root={tmp_path}/parts"))
+    assert "is of an older version; today's defaults: trainer.gradient_clip_val=" in capsys.readouterr().err
+    _, once = train(tiny(f"root={tmp_path}/once"))
+    assert differences(once["run"], parts["run"]) == []
+    age(parts["run"])
+    assert list(train(tiny(f"root={tmp_path}/parts"))[1]) == ["run"]  # nothing was done
+
+
 def test_time_limit_asks_for_a_requeue(tiny, tmp_path, capsys):
     words = [*TINY, f"root={tmp_path}/limited"]
     assert main([*words, "trainer.max_time='00:00:00:00'"]) == 75
