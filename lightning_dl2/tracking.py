@@ -17,7 +17,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_dl2.callbacks import Interrupted
 from lightning_dl2.cli import UserError
-from lightning_dl2.files import sidecar
+from lightning_dl2.files import read_rows, sidecar
 from lightning_dl2.run import Run, variant
 from lightning_dl2.schema import Config
 
@@ -205,6 +205,14 @@ class Wandb(Logger):
     def _unsent(self, online: bool = False) -> str:
         options = "--include-online " if online else ""
         return f"to send it later: wandb sync {options}{self.run.path / 'wandb'}"
+
+
+def tell_agent(config: Config, run: Run, result: dict[str, Any]) -> None:
+    """Logs a finished run that an agent of W&B asks for once more as the agent's: its sweep waits for a value."""
+    if config.logger.name == "wandb" and "WANDB_SWEEP_ID" in os.environ:
+        logger = Wandb(config, run, read_rows(run.metrics_file))
+        logger._try(lambda: logger.experiment)
+        logger.finish(result)
 
 
 def _exit_code(error: BaseException | None) -> int:

@@ -8,6 +8,7 @@
 Every value under conf/ is a key. The last line of standard output is the run directory.
 """
 
+import os
 import signal
 import sys
 from typing import Any
@@ -41,6 +42,10 @@ def train(config: Config, words: list[str] | None = None) -> tuple[dict[str, Any
         if not finished:
             environment.check(config)
     if finished := group.gather(finished)[0]:
+        if "WANDB_SWEEP_ID" in os.environ and group.rank == 0:
+            from lightning_dl2.tracking import tell_agent
+
+            tell_agent(config, run, finished)
         return finished, {"run": run}
     words = words or as_typed(config)
     with started(config, words) as group:

@@ -234,6 +234,20 @@ def test_under_an_agent_the_run_is_the_agents(server, tiny, monkeypatch):
     assert (server.runs["agents"].about["project"], server.runs["agents"].about["sweep"]) == ("theirs", "s1")
 
 
+def test_an_agent_that_asks_for_a_finished_run_gets_its_values(server, tiny, monkeypatch):
+    """As a search does that proposes the same values twice; without them it would wait for a metric in vain."""
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s1")
+    for name in ("first", "second"):
+        monkeypatch.setenv("WANDB_RUN_ID", name)
+        wandb.teardown()  # an agent starts a process for each
+        result, objects = train(tiny(*ONLINE))
+    assert "trainer" not in objects  # nothing was trained
+    assert list(server.runs) == ["first", "second"]
+    first, second = server.runs.values()
+    assert rows(second) == rows(first) == logged(objects["run"])
+    assert second.exit_codes == [0] and second.summary["val/loss"] == result["metrics"]["val/loss"]
+
+
 def test_a_terminal_is_not_asked(tmp_path):
     """One line, although a prompt could be shown. Nothing is created."""
     controller, terminal = pty.openpty()
