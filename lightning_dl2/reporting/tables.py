@@ -9,7 +9,8 @@ from rich.text import Text
 
 from lightning_dl2.files import csv_text
 from lightning_dl2.reporting.records import STATES, Record
-from lightning_dl2.reporting.variants import Experiment, Spread, Variant
+from lightning_dl2.reporting.variants import Experiment, Variant
+from lightning_dl2.spread import Spread
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from rich.text import Text
 from lightning_dl2.cli import console
 from lightning_dl2.files import write_text
 from lightning_dl2.schema import mode_of
+from lightning_dl2.spread import Spread
 from lightning_dl2.sweeps.control import Plan
 from lightning_dl2.sweeps.jobs import Job, shown
 
@@ -128,8 +129,10 @@ class Report:
             table.add_column(name)
         mean = {key: statistics.mean(job.metric(self.metric) for job in jobs) for key, jobs in groups.items()}
         for key in sorted(groups, key=mean.__getitem__, reverse=mode_of(self.metric) == "max"):
-            spreads = [spread(groups[key], metric) for metric in (self.metric, self.test_metric)]
-            table.add_row(*(Text(cell) for cell in (*key, str(len(groups[key])), *spreads)))
+            metrics = self.metric, self.test_metric
+            spreads = [Spread.of(job.metric(metric) for job in groups[key]) for metric in metrics]
+            cells = *key, str(len(groups[key])), *(str(spread or "") for spread in spreads)
+            table.add_row(*map(Text, cells))
         console().print(table)
 
 
@@ -138,15 +141,6 @@ def best_first(jobs: list[Job], metric: str) -> list[Job]:
     sign = -1 if mode_of(metric) == "max" else 1
     values = {job: job.metric(metric) for job in jobs}
     return sorted(jobs, key=lambda job: (values[job] is None, sign * (values[job] or 0.0)))
-
-
-def spread(jobs: list[Job], metric: str) -> str:
-    """Mean and standard deviation of a metric."""
-    values = [value for job in jobs if (value := job.metric(metric)) is not None]
-    if not values:
-        return ""
-    deviation = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.4g}{deviation}"
 
 
 def last_line(log: Path) -> str:

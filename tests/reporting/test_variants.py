@@ -1,12 +1,12 @@
 """Seeds are put together when nothing else differs; means are over completed runs; the best variant stands first."""
 
-import math
 import statistics
 
 import pytest
 
 from lightning_dl2.reporting.records import find
-from lightning_dl2.reporting.variants import Spread, experiments
+from lightning_dl2.reporting.variants import experiments
+from lightning_dl2.spread import Spread
 from tests.reporting.made_up import made_up_run
 
 
@@ -98,26 +98,3 @@ def test_what_no_net_has_part_in_is_a_reference(tmp_path):
     (experiment,) = experiments(find([tmp_path]))
     assert experiment.metrics == ["test/loss", "test/accuracy"]
     assert experiment.references == ["test/majority_baseline"]
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [
-        ([0.5], "0.5"),
-        ([2200], "2,200"),
-        ([10000], "10,000"),
-        ([0.81957, 0.8133, 0.8258], "0.8196 ± 0.0063"),
-        ([272.4, 390, 150], "271 ± 120"),
-        ([1.0, 1.0], "1 ± 0"),
-        ([1e-9], "1e-09"),
-        ([4.4e16], "4.4e+16"),
-        ([4.4e16, 4.6e16], "4.5e+16 ± 1.4e+15"),
-    ],
-)
-def test_numbers_have_as_many_digits_as_they_deserve(values, text):
-    assert str(Spread.of(values)) == text
-
-
-def test_what_is_no_number_is_left_out():
-    assert Spread.of([None, math.nan, 1.0]) == Spread(1.0, None, 1)
-    assert Spread.of([None, math.inf]) is None

@@ -1,0 +1,30 @@
+"""Numbers have as many digits as they deserve, and what is no number does not count."""
+
+import math
+
+import pytest
+
+from lightning_dl2.spread import Spread
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([0.5], "0.5"),
+        ([2200], "2,200"),
+        ([10000], "10,000"),
+        ([0.81957, 0.8133, 0.8258], "0.8196 ± 0.0063"),
+        ([272.4, 390, 150], "271 ± 120"),
+        ([1.0, 1.0], "1 ± 0"),
+        ([1e-9], "1e-09"),
+        ([4.4e16], "4.4e+16"),
+        ([4.4e16, 4.6e16], "4.5e+16 ± 1.4e+15"),
+    ],
+)
+def test_numbers_have_as_many_digits_as_they_deserve(values, text):
+    assert str(Spread.of(values)) == text
+
+
+def test_what_is_no_number_is_left_out():
+    assert Spread.of([None, math.nan, 1.0]) == Spread(1.0, None, 1)
+    assert Spread.of([None, math.inf]) is None
