@@ -85,7 +85,7 @@ def remove_temporaries(directory: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Writes `path` atomically."""
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")  # as the names of files come
 
 
 def sidecar(path: Path) -> Path:

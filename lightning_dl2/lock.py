@@ -136,7 +136,8 @@ def _read(path: Path) -> dict[str, Any] | None:
         name = json.loads(path.read_bytes().partition(b"\n")[0])
     except (FileNotFoundError, ValueError):
         return None
-    return name if isinstance(name, dict) and {"process", "host", "boot", "id", "beat"} <= name.keys() else None
+    known = isinstance(name, dict) and {"process", "host", "boot", "id", "beat"} <= name.keys()
+    return name if known and isinstance(name["process"], int) else None
 
 
 def _write(file: int, name: dict[str, Any], beat: int) -> None:

@@ -41,7 +41,7 @@ def _main(words: list[str]) -> int:
         if unknown := [key for key in over if key not in known]:
             raise UserError(f"over={unknown[0]}: is no key of these runs; {nearest(unknown[0], sorted(known))}")
         experiments = variants.experiments(found, over)
-        notes = [f"{path}: {why}" for path, why in found.skipped]
+        notes = [records.printable(f"{path}: {why}") for path, why in found.skipped]
         drawn = progress.add_task("variants drawn")
         html = page.render(
             experiments, found.pictures, notes, details=details, progress=lambda label: progress.advance(drawn)
@@ -50,12 +50,16 @@ def _main(words: list[str]) -> int:
         console().print(tables.table(experiment))
     for note in notes:
         print(f"skipped: {note}", file=sys.stderr)
+    texts = {
+        out: html,
+        out.with_suffix(".md"): tables.markdown(experiments, notes),
+        out.with_suffix(".csv"): tables.variants_csv(experiments),
+        out.with_name(f"{out.stem}_runs.csv"): tables.runs_csv(experiments),
+    }
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(out.with_suffix(".md"), tables.markdown(experiments, notes))
-        write_text(out.with_suffix(".csv"), tables.variants_csv(experiments))
-        write_text(out.with_name(f"{out.stem}_runs.csv"), tables.runs_csv(experiments))
-        write_text(out, html)
+        for path, text in texts.items():
+            write_text(path, records.printable(text))
     except OSError as error:
         raise UserError(f"out={out}: cannot be written: {error.strerror or error}") from error
     print(out)
@@ -64,18 +68,48 @@ def _main(words: list[str]) -> int:
 
 def _read(words: list[str]) -> tuple[list[Path], Path, int, list[str]]:
     """Directories, the page, the number of details, further keys. Directories' names, too, hold equality signs."""
-    directories = [word for word in words if Path(word).is_dir() or "=" not in word]
+    directories = [word for word in words if "=" not in word or _path(word).is_dir()]
     others = [word for word in words if word not in directories]
     values = settings(others, out="report.html", details="30", over="seed")
     if not directories:
         raise UserError("DIR: is missing; allowed: run directories or trees of them")
-    out, details = Path(values["out"]).expanduser(), values["details"]
+    out, details = _path(values["out"]), values["details"]
     if out.suffix != ".html":
         raise UserError(f"out={out}: allowed: a name that ends in .html")
     if not (details.isascii() and details.isdigit()):
         raise UserError(f"details={details}: allowed: a whole number of at least 0")
-    over = [key for key in values["over"].split(",") if key != "seed"]
-    return [Path(word).expanduser() for word in directories], out, int(details), over
+    _check_free(out)
+    return (
+        [_path(word) for word in directories],
+        out,
+        int(details),
+        [k for k in values["over"].split(",") if k != "seed"],
+    )
+
+
+def _path(word: str) -> Path:
+    try:
+        path = Path(word).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"{word[:80]}: is no path: {getattr(error, 'strerror', None) or error}") from error
+    return path
+
+
+def _check_free(out: Path) -> None:
+    """Nothing but an earlier report may be replaced, neither by the page nor by the tables beside it."""
+    from lightning_dl2.reporting.page import TITLE
+    from lightning_dl2.reporting.records import RUN_FILES
+
+    if any((out.parent / name).exists() for name in RUN_FILES):
+        raise UserError(f"out={out}: lies in a run's directory; allowed: a name elsewhere")
+    if out.exists():
+        if not out.is_file() or f"<title>{TITLE}" not in out.read_text("utf-8", "replace")[:2000]:
+            raise UserError(f"out={out}: is something else; allowed: a name that is free, or an earlier report's")
+        return
+    for path in (out.with_suffix(".md"), out.with_suffix(".csv"), out.with_name(f"{out.stem}_runs.csv")):
+        if path.exists():
+            raise UserError(f"out={out}: {path} is there already, and no report's; allowed: a name that is free")
 
 
 if __name__ == "__main__":

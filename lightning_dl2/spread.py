@@ -6,9 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
+def is_number(value: float) -> bool:
+    """Finite, and so is its square: what has diverged beyond that has no mean and no deviation."""
+    return math.isfinite(value) and abs(value) < 1e150
+
+
 @dataclass(frozen=True)
 class Spread:
-    """Mean, standard deviation (of the sample; None for one value) and number of the values that are finite."""
+    """Mean, standard deviation (of the sample; None for one value) and number of those values that are numbers."""
 
     mean: float
     deviation: float | None
@@ -17,7 +22,7 @@ class Spread:
     @classmethod
     def of(cls, values: Iterable[float | None]) -> "Spread | None":
         """None where there is no value."""
-        finite = [value for value in values if value is not None and math.isfinite(value)]
+        finite = [value for value in values if value is not None and is_number(value)]
         if not finite:
             return None
         return cls(statistics.mean(finite), statistics.stdev(finite) if len(finite) > 1 else None, len(finite))
@@ -26,8 +31,8 @@ class Spread:
         """The mean to the digit that the deviation's second one has."""
         if not self.deviation:
             return _short(self.mean) + (" ± 0" if self.deviation == 0 else "")
-        digits = min(6, max(0, 1 - math.floor(math.log10(self.deviation))))
-        if abs(self.mean) >= 1e7:
+        digits = max(0, 1 - math.floor(math.log10(self.deviation)))
+        if abs(self.mean) >= 1e7 or digits > 6:
             return f"{self.mean:.3g} ± {self.deviation:.2g}"
         return f"{self.mean:,.{digits}f} ± {self.deviation:,.{digits}f}"
 

@@ -2,13 +2,14 @@
 
 import csv
 import json
+import os
 import statistics
 
 import pytest
 
 from lightning_dl2 import train
 from lightning_dl2.report import main
-from tests.reporting.made_up import made_up_run
+from tests.reporting.made_up import PNG, made_up_run
 
 
 def test_real_runs(tiny, tmp_path, capsys):
@@ -56,6 +57,8 @@ def test_damaged_directories_are_told_and_skipped(tmp_path, capsys):
         (["runs", "deatils=3"], "did you mean details"),
         (["runs", "over=data.flod"], "over=data.flod: is no key of these runs"),
         (["empty"], "empty: holds no run"),
+        (["~nobody_at_all/runs"], "~nobody_at_all/runs: is no path"),
+        (["x" * 5000], "is no path"),
         (["runs", "out=/proc/r.html"], "out=/proc/r.html: cannot be written"),
     ],
 )
@@ -67,6 +70,29 @@ def test_wrong_words_are_one_line(words, says, tmp_path, capsys, monkeypatch):
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and says in error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "runs"]
+
+
+def test_nothing_but_an_earlier_report_is_replaced(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = made_up_run(tmp_path / "runs")
+    for name in ("README.md", "page.html", "figures.csv"):
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "directory.html").mkdir()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for out in ("README.html", "page.html", "figures.html", "directory.html", f"{run}/metrics.html"):
+        assert main(["runs", f"out={out}"]) == 2
+        assert f"out={out}" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    for _ in range(2):  # its own it may
+        assert main(["runs", "out=new.html"]) == 0
+
+
+def test_names_of_any_bytes(tmp_path, capsys):
+    root = tmp_path / os.fsdecode(b"caf\xe9")
+    run = made_up_run(root, status="failed", error="\udcff")
+    (run.parent.parent / os.fsdecode(b"\xe9.png")).write_bytes(PNG)
+    assert main([str(root), f"out={tmp_path / 'r.html'}"]) == 0
+    assert "caf\\udce9" in (tmp_path / "r.html").read_text("utf-8")
 
 
 def test_help(capsys):

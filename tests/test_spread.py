@@ -17,6 +17,7 @@ from lightning_dl2.spread import Spread
         ([272.4, 390, 150], "271 ± 120"),
         ([1.0, 1.0], "1 ± 0"),
         ([1e-9], "1e-09"),
+        ([3e-8, 4e-8], "3.5e-08 ± 7.1e-09"),
         ([4.4e16], "4.4e+16"),
         ([4.4e16, 4.6e16], "4.5e+16 ± 1.4e+15"),
     ],
@@ -27,4 +28,4 @@ def test_numbers_have_as_many_digits_as_they_deserve(values, text):
 
 def test_what_is_no_number_is_left_out():
     assert Spread.of([None, math.nan, 1.0]) == Spread(1.0, None, 1)
-    assert Spread.of([None, math.inf]) is None
+    assert Spread.of([None, math.inf, 1.7e308]) is None

@@ -1,17 +1,24 @@
 """Learning curves with bands over seeds, as SVG that follows the page's colours and width."""
 
+import math
 import re
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 from io import StringIO
+from typing import TYPE_CHECKING
 
 from lightning_dl2.figure import COLOURS, MARKERS, distinct, metric_label, new_figure
 from lightning_dl2.reporting.records import Record
 from lightning_dl2.reporting.variants import Experiment, Variant
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 INK = "#010203"  # stands for the page's own colour of text
 POINTS = 300  # a curve; more would not be seen
+FEW = 40  # points that have a marker each
 TRAINING, VALIDATION = "#56B4E9", "#D55E00"  # as in a run's curves.png
 
 
@@ -102,24 +109,19 @@ def _draw(curves: list[Curve], name: str, salt: str) -> str:
     with matplotlib.rc_context(style):
         figure = new_figure(width=4.4, height=3.0)
         axes = figure.subplots()
-        for curve in curves:
-            if curve.complete:
-                points = _thinned(band(curve.histories))
-                steps, means, deviations = zip(*points, strict=True)
-                few = {"marker": curve.marker, "markersize": 3} if curve.marker and len(points) <= 40 else {}
-                axes.plot(steps, means, color=curve.colour, linewidth=1.4, **few)
-                if any(deviations):
-                    low = [mean - deviation for mean, deviation in zip(means, deviations, strict=True)]
-                    high = [mean + deviation for mean, deviation in zip(means, deviations, strict=True)]
-                    axes.fill_between(steps, low, high, color=curve.colour, alpha=0.2, linewidth=0)
-                continue
-            for history in curve.histories:
-                points = _thinned(list(history.items()))
-                axes.plot(*zip(*points, strict=True), color=curve.colour, linewidth=1.2, linestyle=":")
+        ends = [_plot(axes, curve) for curve in curves]
+        if not axes.lines:
+            return ""
         means = [y for line in axes.lines for y in line.get_ydata()]
-        if "loss" in name and min(means) > 0 and min(means) * 10 < max(means):
+        low, high = min(means), max(means)
+        if "loss" in name and 0 < low * 10 < high:
             axes.set_yscale("log")
-            axes.set_ylim(bottom=min(means) * 0.8)  # a band may reach below zero
+            axes.set_ylim(bottom=low * 0.8)  # a band may reach below zero
+        else:  # a single spike has a band that would leave the others no room
+            room = (high - low) / 2 or abs(high) / 10 or 1.0
+            bottom, top = max(low - room, min(end[0] for end in ends)), min(high + room, max(end[1] for end in ends))
+            bottom = max(bottom, 0.0) if low >= 0 else bottom
+            axes.set_ylim(bottom - 0.05 * room, top + 0.05 * room)
         axes.set(xlabel="optimiser step", ylabel=metric_label(name))
         axes.grid(alpha=0.2, color=INK, linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)
@@ -130,10 +132,29 @@ def _draw(curves: list[Curve], name: str, salt: str) -> str:
     return _inline(text.getvalue(), f"learning curves: {metric_label(name)} against optimiser step")
 
 
+def _plot(axes: "Axes", curve: Curve) -> tuple[float, float]:
+    """Draws a curve, and returns how far it reaches down and up."""
+    lines = [_thinned(band(curve.histories))] if curve.complete else []
+    lines += [] if curve.complete else [_thinned([(*point, 0.0) for point in each.items()]) for each in curve.histories]
+    lowest, highest = math.inf, -math.inf
+    for points in filter(None, lines):
+        steps, means, deviations = zip(*points, strict=True)
+        marker = curve.marker if curve.complete and len(points) <= FEW else ""
+        marker = marker or ("." if len(points) == 1 else "")  # of which no line can be seen
+        style = {"linewidth": 1.4 if curve.complete else 1.2, "linestyle": "-" if curve.complete else ":"}
+        axes.plot(steps, means, color=curve.colour, marker=marker, markersize=3 if marker != "." else 7, **style)
+        low = [mean - deviation for mean, deviation in zip(means, deviations, strict=True)]
+        high = [mean + deviation for mean, deviation in zip(means, deviations, strict=True)]
+        if any(deviations):
+            axes.fill_between(steps, low, high, color=curve.colour, alpha=0.2, linewidth=0)
+        lowest, highest = min(lowest, *low), max(highest, *high)
+    return lowest, highest
+
+
 def _inline(svg: str, label: str) -> str:
     """The element alone, as wide as its place, in the page's colour."""
     element = svg[svg.index("<svg") :].replace(INK, "currentColor")
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
     start, end = element.split(">", 1)
     start = re.sub(r' (width|height)="[^"]*"', "", start)
-    return f'{start} role="img" aria-label="{label}">{end}'
+    return f'{start} role="img" aria-label="{escape(label)}">{end}'

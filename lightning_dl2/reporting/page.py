@@ -12,9 +12,11 @@ from markupsafe import Markup
 
 from lightning_dl2.figure import COLOURS
 from lightning_dl2.reporting import learning_curves
-from lightning_dl2.reporting.records import STATES, Record
+from lightning_dl2.reporting.records import STATES, Record, printable
 from lightning_dl2.reporting.tables import Cell, columns, references
 from lightning_dl2.reporting.variants import Experiment, Variant
+
+TITLE = "Runs of lightning_dl2"
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def render(
     counts = {state: sum(record.state == state for record in records) for state in STATES}
     told = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
     return environment.get_template("page.html").render(
-        title="Runs of lightning_dl2",
+        title=TITLE,
         counts=f"{len(records)} runs: {told}" if records else "No runs",
         made=f"Made on {datetime.now():%Y-%m-%d at %H:%M}.",
         nonce=secrets.token_urlsafe(),
@@ -153,8 +155,8 @@ def _panels(drawn: Iterable[str]) -> list[Markup]:
 def _run(experiment: Experiment, record: Record) -> list[Cell]:
     tests = [record.metrics.get(name) for name in experiment.metrics[:1]]
     numbers = experiment.best(record), experiment.last(record), *tests, record.steps, record.result.get("seconds")
-    error = record.result.get("error")
-    last = Cell(f"{record.path}: {error}" if error else str(record.path), str(record.path))
+    error = printable(record.result.get("error") or "")
+    last = Cell(f"{record.name}: {error}" if error else record.name, record.name)
     return [Cell(str(record.seed), record.seed), Cell(record.state, record.state), *map(_number, numbers), last]
 
 
@@ -165,4 +167,8 @@ def _number(value: float | None) -> Cell:
 
 
 def _picture(path: Path) -> Picture:
-    return Picture(str(path), f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}")
+    try:
+        content = path.read_bytes()
+    except OSError:  # it has gone since it was found; the page shows its name
+        content = b""
+    return Picture(printable(path), f"data:image/png;base64,{b64encode(content).decode()}")

@@ -17,13 +17,15 @@ import yaml
 
 from lightning_dl2 import lock
 from lightning_dl2.cli import UserError
-from lightning_dl2.config import deciding, flatten
+from lightning_dl2.config import deciding, digest, flatten
 from lightning_dl2.files import read_rows
 from lightning_dl2.run import Run
+from lightning_dl2.spread import is_number
 
 STATES = ("completed", "running", "interrupted", "failed")
 RUN_FILES = {"config.yaml", "result.json", "metrics.csv"}  # one of them is enough to ask for the others
-MOVED_ASIDE = re.compile(r"seed=\d+\.old-\d+")  # by resume=restart
+RUN_NAME, MOVED_ASIDE = re.compile(r"seed=\d+"), re.compile(r"seed=\d+\.old-\d+")  # the latter by resume=restart
+LARGEST_PICTURE = 20 << 20  # bytes; it becomes a part of the page
 # The C one, where PyYAML has it: ten times as fast.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -49,6 +51,10 @@ class Record:
     result: dict[str, Any]
     rows: list[dict[str, float]]
     state: str
+
+    @property
+    def name(self) -> str:
+        return printable(self.path)
 
     @property
     def experiment(self) -> str:
@@ -79,18 +85,22 @@ class Record:
         return tuple(str(flat.get(f"callbacks.checkpoint.{key}")) for key in ("monitor", "mode"))
 
     def history(self, metric: str) -> dict[int, float]:
-        """Step to value; values that are no numbers left out."""
-        return {int(row["step"]): row[metric] for row in self.rows if metric in row and math.isfinite(row[metric])}
+        """Step to value; what is no number is left out."""
+        return {int(row["step"]): row[metric] for row in self.rows if metric in row and is_number(row[metric])}
+
+    def last(self, metric: str) -> float | None:
+        """The value logged last, a number or not."""
+        return next((row[metric] for row in reversed(self.rows) if metric in row), None)
 
     def samples(self) -> list[tuple[str, str]]:
         """What a text generator wrote on the way: file name and text, the last one first."""
         files = sorted((self.path / "samples").glob("*.txt"), reverse=True)
-        return [(file.stem, file.read_text(errors="replace")) for file in files]
+        return [(printable(file.stem), file.read_text("utf-8", "replace")) for file in files if file.is_file()]
 
     def pictures(self) -> list[Path]:
         """The figures of the run but for its curves, which the report draws itself."""
         paths = sorted((self.path / "figures").glob("*.png"))
-        return [path for path in paths if path.name != "curves.png" and _is_png(path)]
+        return [path for path in paths if path.name != "curves.png" and not no_picture(path)]
 
 
 @dataclass
@@ -118,53 +128,71 @@ def find(directories: Iterable[Path], progress: Callable[[str], None] = lambda w
         UserError: no such directory, or neither run nor figure in it.
     """
     found, seen = Found(), set()
+
+    def unread(error: OSError) -> None:
+        found.skipped.append((Path(error.filename), f"cannot be read: {error.strerror}"))
+
     for directory in directories:
         if not directory.is_dir():
             raise UserError(f"{directory}: there is no such directory; allowed: run directories or trees of them")
-        empty = True
-        for path, folders, files in os.walk(directory, onerror=lambda error: _unread(found, error)):
+        empty, walked = True, set()
+        for path, folders, files in os.walk(directory, onerror=unread, followlinks=True):
             folder = Path(path)
+            if (real := folder.resolve()) in walked:  # a link leads back
+                folders.clear()
+                continue
+            walked.add(real)
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            is_run = bool(RUN_FILES & set(files))
-            if is_run:
-                folders.clear()  # what is in there is its own, such as W&B's config.yaml
-            here = [folder] if is_run else [folder / name for name in sorted(files) if name.endswith(".png")]
-            empty = empty and not here
-            for each in here:
-                if (real := each.resolve()) in seen:
-                    continue
+            if RUN_FILES & set(files):
+                empty = False
+                is_run = real in seen or _add(found, folder)
                 seen.add(real)
-                if is_run:
-                    _add(found, each)
-                    progress(str(each))
-                elif _is_png(each):
-                    found.pictures.append(each)
-                else:
-                    found.skipped.append((each, "is no PNG"))
+                progress(str(folder))
+                if is_run or RUN_NAME.match(folder.name):
+                    folders.clear()  # what is in there is its own, such as W&B's config.yaml
+                    continue
+            for picture in (folder / name for name in sorted(files) if name.endswith(".png")):
+                empty = False
+                if (real := picture.resolve()) not in seen:
+                    seen.add(real)
+                    if why := no_picture(picture):
+                        found.skipped.append((picture, why))
+                    else:
+                        found.pictures.append(picture)
         if empty:
             raise UserError(f"{directory}: holds no run (no config.yaml) and no figure; allowed: trees of them")
     return found
 
 
-def _is_png(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(8) == b"\x89PNG\r\n\x1a\n"
+def no_picture(path: Path) -> str | None:
+    """Why a file cannot be shown as a PNG; None: it can."""
+    try:
+        with open(path, "rb") as file:
+            if file.read(8) != b"\x89PNG\r\n\x1a\n":
+                return "is no PNG"
+            return f"is larger than {LARGEST_PICTURE:,} bytes" if file.seek(0, os.SEEK_END) > LARGEST_PICTURE else None
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
 
 
-def _unread(found: Found, error: OSError) -> None:
-    found.skipped.append((Path(error.filename), f"cannot be read: {error.strerror}"))
-
-
-def _add(found: Found, path: Path) -> None:
+def _add(found: Found, path: Path) -> bool:
+    """Whether there is a run in `path`, which then is added."""
     if MOVED_ASIDE.fullmatch(path.name):
         found.skipped.append((path, "was moved aside by resume=restart"))
-        return
+        return False
     try:
         found.records.append(read(path))
+        return True
     except Damaged as error:
         found.skipped.append((path, str(error)))
     except OSError as error:
         found.skipped.append((path, f"{Path(error.filename or path).name} cannot be read: {error.strerror}"))
+    return False
+
+
+def printable(text: object) -> str:
+    """As UTF-8 can hold it: file names and what errors say may be of any bytes."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def read(path: Path) -> Record:
@@ -176,12 +204,7 @@ def read(path: Path) -> Record:
     """
     run = Run(path)
     held = lock.holder(path) is not None
-    config, rows, result = _config(run), _rows(run), run.result()
-    if result is None and run.result_file.exists():
-        raise Damaged("result.json is damaged")
-    result = result or {}
-    if result and not (result.get("status") in STATES and _are_numbers(result.get("metrics"))):
-        raise Damaged("result.json is not a run's")
+    config, rows, result = _config(run), _rows(run), _result(run)
     return Record(path, config, result, rows, "running" if held else result.get("status", "interrupted"))
 
 
@@ -189,12 +212,36 @@ def _config(run: Run) -> dict[str, Any]:
     if not run.config_file.is_file():
         raise Damaged("has no config.yaml")
     try:
-        config = yaml.load(run.config_file.read_text(), LOADER)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        config = yaml.load(run.config_file.read_text("utf-8"), LOADER)
+        if not (isinstance(config, dict) and "experiment" in config and isinstance(config.get("seed"), int)):
+            raise Damaged("config.yaml is not a run's")
+        digest(deciding(config))
+    except Damaged:
+        raise
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise Damaged("config.yaml is damaged") from error
-    if not isinstance(config, dict) or "experiment" not in config or not isinstance(config.get("seed"), int):
-        raise Damaged("config.yaml is not a run's")
     return config
+
+
+def _result(run: Run) -> dict[str, Any]:
+    """What result.json holds; nothing where there is none yet."""
+    if not run.result_file.exists():
+        return {}
+    try:
+        if (result := run.result()) is None:
+            raise Damaged("result.json is damaged")
+        known = [result[key] for key in ("seconds", "parameters") if result.get(key) is not None]
+        for value in (*known, *result["metrics"].values()):
+            float(value)  # an integer may be too large for one
+        is_ours = result["status"] in STATES and math.isfinite(result.get("steps", 0))
+        is_ours = is_ours and not any(isinstance(value, str) for value in (*known, *result["metrics"].values()))
+    except Damaged:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise Damaged("result.json is not a run's") from error
+    if not is_ours:
+        raise Damaged("result.json is not a run's")
+    return result
 
 
 def _rows(run: Run) -> list[dict[str, float]]:
@@ -205,7 +252,3 @@ def _rows(run: Run) -> list[dict[str, float]]:
     if any("step" not in row or not math.isfinite(row["step"]) for row in rows):
         raise Damaged("metrics.csv is damaged")
     return rows
-
-
-def _are_numbers(metrics: Any) -> bool:
-    return isinstance(metrics, dict) and all(isinstance(value, int | float) for value in metrics.values())

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightning_dl2.files import csv_text
-from lightning_dl2.reporting.records import STATES, Record
+from lightning_dl2.reporting.records import STATES, Record, printable
 from lightning_dl2.reporting.variants import Experiment, Variant
 from lightning_dl2.spread import Spread
 
@@ -35,7 +35,9 @@ def columns(experiment: Experiment) -> list[Column]:
             spread = Spread.of(map(of, variant.completed or variant.records))
             if not spread:
                 return Cell("", None)
-            return Cell(form(spread) if variant.completed else f"({form(spread)})", spread.mean)
+            runs = len(variant.completed or variant.records)
+            text = form(spread) + (f" ({spread.n} of {runs})" if spread.n < runs else "")  # others have diverged
+            return Cell(text if variant.completed else f"({text})", spread.mean)
 
         return cell
 
@@ -126,7 +128,8 @@ def variants_csv(found: list[Experiment]) -> str:
             }
             for name, each in values.items():
                 spread = Spread.of(each)
-                line |= {f"{name} mean": spread and spread.mean, f"{name} std": spread and spread.deviation}
+                told = (spread.mean, spread.deviation, spread.n) if spread else (None, None, 0)
+                line |= dict(zip((f"{name} mean", f"{name} std", f"{name} n"), told, strict=True))
             lines.append(line)
     return _csv(lines)
 
@@ -138,10 +141,14 @@ def runs_csv(found: list[Experiment]) -> str:
         for variant in experiment.variants:
             for record in variant.records:
                 line = {"experiment": experiment.name, "variant": variant.label, "seed": record.seed}
-                line |= {"state": record.state, "error": record.result.get("error"), "monitor": experiment.monitor}
+                line |= {
+                    "state": record.state,
+                    "error": printable(record.result.get("error") or ""),
+                    "monitor": experiment.monitor,
+                }
                 line |= {"best": experiment.best(record), "last": experiment.last(record), "steps": record.steps}
                 line |= {key: record.result.get(key) for key in ("seconds", "parameters", "world_size", "device")}
-                lines.append(line | record.metrics | {"run": str(record.path)})
+                lines.append(line | record.metrics | {"run": record.name})
     return _csv(lines)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_dl2.config import digest, typed
-from lightning_dl2.reporting.records import STATES, Found, Record
+from lightning_dl2.reporting.records import STATES, Found, Record, printable
 from lightning_dl2.spread import Spread
 
 
@@ -64,8 +64,8 @@ class Experiment:
         return (max if self.mode == "max" else min)(values) if values else None
 
     def last(self, record: Record) -> float | None:
-        """Its last value."""
-        return next(reversed(record.history(self.monitor).values()), None)
+        """Its last value, which may be none where a run has diverged."""
+        return record.last(self.monitor)
 
     def best_record(self, variant: Variant) -> Record:
         """The completed run with the best value; where none has completed, of all."""
@@ -97,7 +97,7 @@ def _experiment(name: str, records: list[Record], over: tuple[str, ...], skipped
         same = {key: value for key, value in record.choices.items() if key not in over}
         group = groups.setdefault(digest(same), {})
         if (kept := group.setdefault(digest(own), record)) is not record:
-            skipped.append((record.path, f"is the same run as {kept.path}"))
+            skipped.append((record.path, f"is the same run as {kept.name}"))
     chosen = [sorted(group.values(), key=lambda record: (record.seed, record.path)) for group in groups.values()]
     labels = _labels([group[0] for group in chosen], over)
     variants = [Variant(label, group) for label, group in zip(labels, chosen, strict=True)]
@@ -122,15 +122,18 @@ def _experiment(name: str, records: list[Record], over: tuple[str, ...], skipped
 def _labels(records: list[Record], over: tuple[str, ...]) -> list[str]:
     """What tells each of some variants from the others, as it would be typed; of a single one, its directory's name."""
     if len(records) == 1:
-        return [str(records[0].result.get("variant") or records[0].path.parent.name)]
+        name = records[0].result.get("variant") or records[0].path.resolve().parent.name
+        return [f"mean over {', '.join(over)}" if over else printable(name)]
     keys = sorted({key for record in records for key in record.choices} - set(over))
-    # Not a set: there are lists among the values.
-    differing = [key for key in keys if len({typed(record.choices.get(key)) for record in records}) > 1]
-    short = Counter(key.rpartition(".")[2] for key in differing)
+    # Not sets of the values themselves: there are lists among them.
+    values = {key: {typed(record.choices.get(key)) for record in records} for key in keys}
+    differing = [key for key in keys if len(values[key]) > 1]
+    last_parts = Counter(key.rpartition(".")[2] for key in differing)
+    file_names = {Path(path).name for path in values.get("data.path", ())}
 
     def word(key: str, value: Any) -> str:
         name = key.rpartition(".")[2]
-        shown = Path(value).name if key == "data.path" and value else typed(value)
-        return f"{name if short[name] == 1 else key}={shown}"
+        short = key == "data.path" and isinstance(value, str) and len(file_names) == len(values[key])
+        return f"{name if last_parts[name] == 1 else key}={Path(value).name if short else typed(value)}"
 
-    return [" ".join(word(key, record.choices.get(key)) for key in differing) for record in records]
+    return [printable(" ".join(word(key, record.choices.get(key)) for key in differing)) for record in records]

@@ -4,6 +4,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.figure import Figure
 
 from lightning_dl2.reporting.learning_curves import INK, POINTS, alone, band, compare, shown_metrics
 from lightning_dl2.reporting.records import find
@@ -52,3 +53,45 @@ def test_long_runs_are_thinned_to_what_can_be_seen(tmp_path):
     made_up_run(tmp_path, losses=tuple(1 / step for step in range(1, 20 * POINTS)))
     (experiment,) = experiments(find([tmp_path]))
     assert len(alone(experiment.variants[0], "loss")) < 60_000
+
+
+def test_runs_that_share_no_step_are_not_averaged(tmp_path):
+    for seed in range(3):
+        path = made_up_run(tmp_path, seed=seed)
+        (path / "metrics.csv").write_text(f"step,val/loss\n{10 + seed},0.5\n")
+    (experiment,) = experiments(find([tmp_path]))
+    assert alone(experiment.variants[0], "loss") == ""
+
+
+def test_a_single_point_can_be_seen(tmp_path):
+    made_up_run(tmp_path, losses=(1.0,), status="failed")
+    (experiment,) = experiments(find([tmp_path]))
+    assert alone(experiment.variants[0], "loss").count("<use ") > 10  # ticks, and two points
+
+
+@pytest.fixture
+def limits(monkeypatch):
+    """What the vertical axis of each figure shows."""
+    seen, save = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *a, **k: (seen.append(self.axes[0].get_ylim()), save(self, *a, **k))
+    )
+    return seen
+
+
+def test_a_spike_leaves_room_for_the_others(tmp_path, limits):
+    for seed in range(4):
+        made_up_run(tmp_path, seed=seed, losses=(2.0, 40.0 if seed == 0 else 2.0, 1.9))
+    (experiment,) = experiments(find([tmp_path]))
+    alone(experiment.variants[0], "loss")
+    ((low, high),) = limits
+    assert -0.5 < low <= 1.9 and 11.5 <= high < 20  # the band goes from -8 to 31
+
+
+def test_names_cannot_break_out_of_the_figure(tmp_path):
+    path = made_up_run(tmp_path)
+    (path / "metrics.csv").write_text('step,"val/a"" onload=""alert(1)"\n1,2\n3,4\n')
+    (experiment,) = experiments(find([tmp_path]))
+    (name,) = shown_metrics(experiment)
+    ElementTree.fromstring(svg := alone(experiment.variants[0], name))
+    assert " onload=" not in svg.split(">")[0].replace("&quot; onload=", "")

@@ -23,6 +23,8 @@ def page_file(tmp_path_factory):
     made_up_run(root, "task.hidden_size=99", status="failed", error=f"Error: {HOSTILE}")
     made_up_run(root, "experiment=text", samples=f"ROMEO: what is\n{HOSTILE}")
     (made_up_run(root, "experiment=baum_sweet") / "config.yaml").write_text("a: [")
+    for dropout in ("0.2", "0.05", "1e-05", "0.1", "0.003"):
+        made_up_run(root, "experiment=random_combinations", f"task.dropout={dropout}")
     (root / "analysis").mkdir()
     (root / "analysis" / "spreading.png").write_bytes(PNG)
     out = root / "page" / "report.html"
@@ -89,6 +91,15 @@ def test_names_with_numbers_sort_by_them(visit):
     assert column(page, 0) == [f"hidden_size={size}" for size in (4, 5, 6, 7, 8, 9, 10, 11, 99)]
 
 
+def test_names_with_fractions_sort_by_them(visit):
+    page = visit()
+    page.locator("#e2-table thead th button").first.click()
+    dropouts = ("1e-05", "0.003", "0.05", "0.1", "0.2")
+    assert [row.inner_text() for row in page.locator("#e2-table tbody th").all()] == [
+        f"dropout={dropout}" for dropout in dropouts
+    ]
+
+
 def test_the_keyboard_alone_is_enough(visit):
     page = visit()
     for _ in range(40):
@@ -121,8 +132,8 @@ def test_a_variant_tells_its_runs_when_it_is_clicked(visit):
 
 def test_samples_are_shown_as_text(visit):
     page = visit()
-    page.locator("#e2 > details > summary").click()
-    assert page.locator("#e2 pre").inner_text() == f"ROMEO: what is\n{HOSTILE}"
+    page.locator("#e3 > details > summary").click()
+    assert page.locator("#e3 pre").inner_text() == f"ROMEO: what is\n{HOSTILE}"
     assert page.title() == "Runs of lightning_dl2"
 
 

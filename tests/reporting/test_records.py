@@ -6,7 +6,7 @@ import pytest
 
 from lightning_dl2.cli import UserError
 from lightning_dl2.lock import held
-from lightning_dl2.reporting.records import find, read
+from lightning_dl2.reporting.records import LARGEST_PICTURE, find, read
 from tests.reporting.made_up import PNG, made_up_run
 
 
@@ -81,7 +81,21 @@ def test_figures_beside_the_runs_are_found(tmp_path):
         ("config.yaml", b"experiment: palindrome\nseed: nought\n", "config.yaml is not a run's"),
         ("result.json", b"", "result.json is damaged"),
         ("result.json", b'{"status": "comp', "result.json is damaged"),
+        ("config.yaml", b"experiment: palindrome\nseed: 0\nwhen: 2024-13-45\n", "config.yaml is damaged"),
+        ("config.yaml", b"experiment: palindrome\nseed: 0\nwhen: 2024-12-05\n", "config.yaml is damaged"),
+        ("config.yaml", b"experiment: palindrome\nseed: 0\n1: 2\n", "config.yaml is damaged"),
+        ("config.yaml", b"experiment: palindrome\nseed: 0\nit: &it {in: *it}\n", "config.yaml is damaged"),
         ("result.json", b"[1]", "result.json is damaged"),
+        ("result.json", b"[" * 100_000, "result.json is not a run's"),
+        ("result.json", b'{"status": "completed", "metrics": {}, "steps": "many"}', "result.json is not a run's"),
+        ("result.json", b'{"status": "completed", "metrics": {}, "steps": Infinity}', "result.json is not a run's"),
+        ("result.json", b'{"status": "completed", "metrics": {}, "seconds": "1.5"}', "result.json is not a run's"),
+        ("result.json", b'{"status": "completed", "metrics": {}, "parameters": [1]}', "result.json is not a run's"),
+        (
+            "result.json",
+            b'{"status": "completed", "metrics": {"a": 1' + b"0" * 400 + b"}}",
+            "result.json is not a run's",
+        ),
         ("result.json", b'{"status": "well"}', "result.json is not a run's"),
         ("result.json", b'{"status": "completed", "metrics": {"test/loss": "low"}}', "result.json is not a run's"),
         ("metrics.csv", b"\x00\xff\n", "metrics.csv is damaged"),
@@ -96,6 +110,41 @@ def test_damaged_directories_are_named_and_skipped(name, content, why, tmp_path)
     found = find([tmp_path])
     assert [record.path for record in found.records] == [good]
     assert found.skipped == [(bad, why)]
+
+
+def test_a_stray_file_hides_no_run_below_it(tmp_path):
+    path = made_up_run(tmp_path)
+    (tmp_path / "metrics.csv").write_text("a,b\n")
+    found = find([tmp_path])
+    assert [record.path for record in found.records] == [path]
+    assert found.skipped == [(tmp_path, "has no config.yaml")]
+
+
+def test_links_are_followed_once(tmp_path):
+    path = made_up_run(tmp_path / "scratch")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "here").symlink_to(tmp_path / "scratch")
+    (path.parent / "back").symlink_to(tmp_path / "runs")
+    assert [record.path.resolve() for record in find([tmp_path / "runs"]).records] == [path]
+
+
+def test_pictures_and_samples_that_cannot_be_read(tmp_path):
+    path = made_up_run(tmp_path, samples="well")
+    (path / "samples" / "step=000040.txt").mkdir()
+    (path / "samples" / "step=000050.txt").symlink_to("gone")
+    (path / "figures").mkdir()
+    for link in (path / "figures" / "a.png", tmp_path / "b.png"):
+        link.symlink_to("gone")
+    with open(tmp_path / "large.png", "wb") as file:
+        file.write(PNG)
+        file.truncate(LARGEST_PICTURE + 1)
+    found = find([tmp_path])
+    (record,) = found.records
+    assert record.samples() == [("step=000030", "well")] and record.pictures() == []
+    assert [(path.name, why) for path, why in found.skipped] == [
+        ("b.png", "cannot be read: No such file or directory"),
+        ("large.png", "is larger than 20,971,520 bytes"),
+    ]
 
 
 def test_files_that_are_missing(tmp_path):

@@ -72,3 +72,14 @@ def test_references_that_differ_get_a_column(tmp_path, monkeypatch):
     result.write_text(result.read_text().replace('"test/majority_baseline": 0.1', '"test/majority_baseline": 0.2'))
     (experiment,) = experiments(find([tmp_path]))
     assert references(experiment) == "" and "| majority baseline |" in markdown([experiment], [])
+
+
+def test_a_mean_says_which_runs_it_leaves_out(tmp_path):
+    made_up_run(tmp_path)
+    diverged = made_up_run(tmp_path, seed=1) / "result.json"
+    diverged.write_text(diverged.read_text().replace('"test/loss": 0.5', '"test/loss": NaN'))
+    assert "NaN" in diverged.read_text()
+    found = experiments(find([tmp_path]))
+    assert "| 0.5 (1 of 2) |" in markdown(found, [])
+    (line,) = read(variants_csv(found))
+    assert (line["test/loss mean"], line["test/loss n"], line["test/accuracy n"]) == ("0.5", "1", "2")

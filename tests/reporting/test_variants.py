@@ -90,7 +90,14 @@ def test_folds_count_as_seeds_on_request(tmp_path):
             made_up_run(tmp_path, "experiment=mutag", f"data.fold={fold}", seed=seed)
     assert len(experiments(find([tmp_path]))[0].variants) == 3
     (variant,) = experiments(find([tmp_path]), ["data.fold"])[0].variants
-    assert len(variant.records) == 6
+    assert len(variant.records) == 6 and variant.label == "mean over data.fold"
+
+
+def test_files_of_the_same_name_are_told_apart(tmp_path):
+    for directory in "ab":
+        made_up_run(tmp_path, "experiment=text", "data=text", f"data.path=/data/{directory}/corpus.txt")
+    (experiment,) = experiments(find([tmp_path]))
+    assert {variant.label for variant in experiment.variants} == {"path=/data/a/corpus.txt", "path=/data/b/corpus.txt"}
 
 
 def test_what_no_net_has_part_in_is_a_reference(tmp_path):
