@@ -91,6 +91,7 @@ def experiments(found: Found, over: Iterable[str] = ()) -> list[Experiment]:
 
 
 def _experiment(name: str, records: list[Record], over: tuple[str, ...], skipped: list[tuple[Path, str]]) -> Experiment:
+    over = tuple(key for key in over if len({typed(record.choices.get(key)) for record in records}) > 1)
     groups: dict[str, dict[str, Record]] = {}
     for record in sorted(records, key=lambda record: (record.state != "completed", -record.steps)):
         own = {key: record.choices.get(key) for key in over} | {"seed": record.seed}
