@@ -29,8 +29,9 @@ def _main(words: list[str]) -> int:
     directories, out, details, over = _read(words)
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    from lightning_dl2.files import write_text
-    from lightning_dl2.reporting import page, records, tables, variants
+    from lightning_dl2.reporting import output, page, records, tables, variants
+
+    output.check_free(out)
 
     screen = console(stderr=True)
     columns = SpinnerColumn(), TextColumn("{task.completed} {task.description}")
@@ -50,18 +51,7 @@ def _main(words: list[str]) -> int:
         console().print(tables.table(experiment))
     for note in notes:
         print(f"skipped: {note}", file=sys.stderr)
-    texts = {
-        out: html,
-        out.with_suffix(".md"): tables.markdown(experiments, notes),
-        out.with_suffix(".csv"): tables.variants_csv(experiments),
-        out.with_name(f"{out.stem}_runs.csv"): tables.runs_csv(experiments),
-    }
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        for path, text in texts.items():
-            write_text(path, records.printable(text))
-    except OSError as error:
-        raise UserError(f"out={out}: cannot be written: {error.strerror or error}") from error
+    output.write(out, html, experiments, notes)
     print(out)
     return 0
 
@@ -73,18 +63,10 @@ def _read(words: list[str]) -> tuple[list[Path], Path, int, list[str]]:
     values = settings(others, out="report.html", details="30", over="seed")
     if not directories:
         raise UserError("DIR: is missing; allowed: run directories or trees of them")
-    out, details = _path(values["out"]), values["details"]
-    if out.suffix != ".html":
-        raise UserError(f"out={out}: allowed: a name that ends in .html")
+    details, over = values["details"], [key for key in values["over"].split(",") if key != "seed"]
     if not (details.isascii() and details.isdigit()):
         raise UserError(f"details={details}: allowed: a whole number of at least 0")
-    _check_free(out)
-    return (
-        [_path(word) for word in directories],
-        out,
-        int(details),
-        [k for k in values["over"].split(",") if k != "seed"],
-    )
+    return [_path(word) for word in directories], _path(values["out"]), int(details), over
 
 
 def _path(word: str) -> Path:
@@ -94,22 +76,6 @@ def _path(word: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"{word[:80]}: is no path: {getattr(error, 'strerror', None) or error}") from error
     return path
-
-
-def _check_free(out: Path) -> None:
-    """Nothing but an earlier report may be replaced, neither by the page nor by the tables beside it."""
-    from lightning_dl2.reporting.page import TITLE
-    from lightning_dl2.reporting.records import RUN_FILES
-
-    if any((out.parent / name).exists() for name in RUN_FILES):
-        raise UserError(f"out={out}: lies in a run's directory; allowed: a name elsewhere")
-    if out.exists():
-        if not out.is_file() or f"<title>{TITLE}" not in out.read_text("utf-8", "replace")[:2000]:
-            raise UserError(f"out={out}: is something else; allowed: a name that is free, or an earlier report's")
-        return
-    for path in (out.with_suffix(".md"), out.with_suffix(".csv"), out.with_name(f"{out.stem}_runs.csv")):
-        if path.exists():
-            raise UserError(f"out={out}: {path} is there already, and no report's; allowed: a name that is free")
 
 
 if __name__ == "__main__":

@@ -230,11 +230,10 @@ def _result(run: Run) -> dict[str, Any]:
     try:
         if (result := run.result()) is None:
             raise Damaged("result.json is damaged")
-        known = [result[key] for key in ("seconds", "parameters") if result.get(key) is not None]
-        for value in (*known, *result["metrics"].values()):
-            float(value)  # an integer may be too large for one
-        is_ours = result["status"] in STATES and math.isfinite(result.get("steps", 0))
-        is_ours = is_ours and not any(isinstance(value, str) for value in (*known, *result["metrics"].values()))
+        numbers = [*result["metrics"].values(), *(result.get(key) for key in ("steps", "seconds", "parameters"))]
+        is_ours = result["status"] in STATES and math.isfinite(result.get("steps") or 0)
+        is_ours = is_ours and all(isinstance(value, int | float | None) for value in numbers)
+        max(map(float, filter(None, numbers)), default=0.0)  # raises where an integer is too large for a float
     except Damaged:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:

@@ -1,0 +1,50 @@
+"""The files of a report: the page, and the tables beside it."""
+
+from pathlib import Path
+
+from lightning_dl2.cli import UserError
+from lightning_dl2.files import write_text
+from lightning_dl2.reporting import tables
+from lightning_dl2.reporting.page import TITLE
+from lightning_dl2.reporting.records import RUN_FILES, printable
+from lightning_dl2.reporting.variants import Experiment
+
+
+def beside(out: Path) -> tuple[Path, Path, Path]:
+    """Where the tables of a page stand: Markdown, CSV of the variants, CSV of the runs."""
+    return out.with_suffix(".md"), out.with_suffix(".csv"), out.with_name(f"{out.stem}_runs.csv")
+
+
+def check_free(out: Path) -> None:
+    """Nothing but an earlier report may be replaced, neither by the page nor by the tables.
+
+    Raises:
+        UserError: something else stands there, or `out` is no HTML file or lies among the files of a run.
+    """
+    if out.suffix != ".html":
+        raise UserError(f"out={out}: allowed: a name that ends in .html")
+    if any((out.parent / name).exists() for name in RUN_FILES):
+        raise UserError(f"out={out}: lies in a run's directory; allowed: a name elsewhere")
+    if out.exists():
+        if not out.is_file() or f"<title>{TITLE}" not in out.read_text("utf-8", "replace")[:2000]:
+            raise UserError(f"out={out}: is something else; allowed: a name that is free, or an earlier report's")
+        return
+    for path in beside(out):
+        if path.exists():
+            raise UserError(f"out={out}: {path} is there already, and no report's; allowed: a name that is free")
+
+
+def write(out: Path, html: str, experiments: list[Experiment], notes: list[str]) -> None:
+    """Writes the page and its tables, each of them whole or not at all.
+
+    Raises:
+        UserError: the place cannot be written.
+    """
+    texts = tables.markdown(experiments, notes), tables.variants_csv(experiments), tables.runs_csv(experiments)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        # The page first: who finds it knows that the others are its own.
+        for path, text in zip((out, *beside(out)), (html, *texts), strict=True):
+            write_text(path, printable(text))
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written: {error.strerror or error}") from error
