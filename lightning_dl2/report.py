@@ -48,7 +48,7 @@ def _main(words: list[str]) -> int:
             experiments, found.pictures, notes, details=details, progress=lambda label: progress.advance(drawn)
         )
     for experiment in experiments:
-        console().print(tables.table(experiment))
+        console().print(tables.table(experiment, console().width))
     for note in notes:
         print(f"skipped: {note}", file=sys.stderr)
     output.write(out, html, experiments, notes)

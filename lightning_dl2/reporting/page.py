@@ -108,7 +108,7 @@ def _section(experiment: Experiment, details: int, progress: Callable[[str], Non
     drawn = min(len(variants), len(COLOURS))
     lines = [
         Line(
-            [of(variant) for _, of in shown],
+            [column.of(variant) for column in shown],
             learning_curves.colour(number) if number < drawn else None,
             f"v{number + 1}" if number < details else None,
         )
@@ -121,7 +121,7 @@ def _section(experiment: Experiment, details: int, progress: Callable[[str], Non
     return Section(
         name=experiment.name,
         references=references(experiment),
-        headings=[heading for heading, _ in shown],
+        headings=[column.heading for column in shown],
         run_headings=[
             *("seed", "state", f"best {experiment.monitor}", f"last {experiment.monitor}"),
             *(*experiment.metrics[:1], "steps", "training s", "directory, and what went wrong"),

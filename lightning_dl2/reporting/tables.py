@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.table import Table
 from rich.text import Text
@@ -11,6 +11,8 @@ from lightning_dl2.files import csv_text
 from lightning_dl2.reporting.records import STATES, Record, printable
 from lightning_dl2.reporting.variants import Experiment, Variant
 from lightning_dl2.spread import Spread
+
+VARIANT_ROOM = 40  # characters; longer names are folded
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,12 @@ class Cell:
     value: float | str | None
 
 
-Column = tuple[str, Callable[[Variant], Cell]]
+class Column(NamedTuple):
+    """Heading and content of a column; those of the highest rank go first where a terminal is narrow."""
+
+    heading: str
+    of: Callable[[Variant], Cell]
+    rank: int
 
 
 def columns(experiment: Experiment) -> list[Column]:
@@ -44,21 +51,27 @@ def columns(experiment: Experiment) -> list[Column]:
     def whole(spread: Spread) -> str:
         return f"{spread.mean:,.0f}" + (f" ± {spread.deviation:,.0f}" if spread.deviation else "")
 
-    names = {name: name for name in experiment.metrics if name != "test/perplexity"}  # which is a function of the loss
-    names |= {name: _words(name) for name in experiment.references if _constant(experiment, name) is None}
-    tests = [(told, over_seeds(lambda record, name=name: record.metrics.get(name))) for name, told in names.items()]
+    def parameters(spread: Spread) -> str:
+        return f"{spread.mean:,.0f}"
+
+    def metric(name: str) -> Callable:
+        return over_seeds(lambda record: record.metrics.get(name))
+
+    tests = [name for name in experiment.metrics if name != "test/perplexity"]  # which is a function of the loss
+    differing = [name for name in experiment.references if _constant(experiment, name) is None]
     return [
-        ("variant", lambda variant: Cell(variant.label, variant.label)),
-        ("runs", lambda variant: Cell(variant.runs, len(variant.completed))),
-        *tests,
-        (f"best {experiment.monitor}", over_seeds(experiment.best)),
-        (f"last {experiment.monitor}", over_seeds(experiment.last)),
-        ("steps", over_seeds(lambda record: record.steps, whole)),
-        ("training s", over_seeds(lambda record: record.result.get("seconds"))),
-        (
-            "parameters",
-            over_seeds(lambda record: record.result.get("parameters"), lambda spread: f"{spread.mean:,.0f}"),
+        Column("variant", lambda variant: Cell(variant.label, variant.label), 0),
+        Column("runs", lambda variant: Cell(variant.runs, len(variant.completed)), 0),
+        *(
+            Column(name, metric(name), 0 if name in tests[:1] else 1 if name == "test/accuracy" else 5)
+            for name in tests
         ),
+        *(Column(_words(name), metric(name), 6) for name in differing),
+        Column(f"best {experiment.monitor}", over_seeds(experiment.best), 1),
+        Column(f"last {experiment.monitor}", over_seeds(experiment.last), 4),
+        Column("steps", over_seeds(lambda record: record.steps, whole), 3),
+        Column("training s", over_seeds(lambda record: record.result.get("seconds")), 2),
+        Column("parameters", over_seeds(lambda record: record.result.get("parameters"), parameters), 2),
     ]
 
 
@@ -79,16 +92,26 @@ def _words(reference: str) -> str:
     return reference.removeprefix("test/").replace("_", " ")
 
 
-def table(experiment: Experiment) -> Table:
-    """For the terminal."""
-    shown = columns(experiment)
-    caption = references(experiment) or None
+def table(experiment: Experiment, width: int) -> Table:
+    """For a terminal of `width` characters: the columns that have room there, and below it the names of the others."""
+    shown, left_out = columns(experiment), []
+
+    def room(column: Column) -> int:
+        longest = max(len(text) for text in (column.heading, *(column.of(each).text for each in experiment.variants)))
+        return 3 + (min(longest, VARIANT_ROOM) if column.heading == "variant" else longest)
+
+    while sum(map(room, shown)) >= width and (rank := max(column.rank for column in shown)):
+        column = [column for column in shown if column.rank == rank][-1]
+        shown.remove(column)
+        left_out.insert(0, column.heading)
+    below = [references(experiment), f"no room for {', '.join(left_out)}" if left_out else ""]
+    caption = "\n".join(filter(None, below)) or None
     made = Table(title=experiment.name, title_justify="left", caption=caption, caption_justify="left")
-    for heading, _ in shown:
-        first = {"overflow": "fold", "min_width": 24} if heading == "variant" else {"justify": "right"}
-        made.add_column(heading, **first)
+    for column in shown:
+        first = column.heading == "variant"
+        made.add_column(column.heading, overflow="fold", justify="left" if first else "right")
     for variant in experiment.variants:
-        made.add_row(*(Text(of(variant).text) for _, of in shown))  # not strings: brackets are no markup
+        made.add_row(*(Text(column.of(variant).text) for column in shown))  # not strings: brackets are no markup
     return made
 
 
@@ -97,8 +120,9 @@ def markdown(found: list[Experiment], notes: list[str]) -> str:
     parts = ["# Runs\n"]
     for experiment in found:
         shown = columns(experiment)
-        lines = [[heading for heading, _ in shown], ["---"] * len(shown)]
-        lines += [[of(variant).text.replace("|", "\\|") for _, of in shown] for variant in experiment.variants]
+        lines = [[column.heading for column in shown], ["---"] * len(shown)]
+        for variant in experiment.variants:
+            lines.append([column.of(variant).text.replace("|", "\\|") for column in shown])
         parts.append(f"## {experiment.name}\n")
         if known := references(experiment):
             parts.append(f"{known}\n")

@@ -4,6 +4,7 @@ import csv
 from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from lightning_dl2.cli import console
 from lightning_dl2.reporting.records import find
@@ -60,7 +61,7 @@ def test_markdown_keeps_its_columns(tmp_path):
 
 def test_terminal(found, capsys):
     for experiment in found:
-        console().print(table(experiment))
+        console().print(table(experiment, console().width))
     told = capsys.readouterr().out
     assert "cell=gru" in told and "0.850 ± 0.071" in told and "majority baseline 0.1" in told
 
@@ -83,3 +84,13 @@ def test_a_mean_says_which_runs_it_leaves_out(tmp_path):
     assert "| 0.5 (1 of 2) |" in markdown(found, [])
     (line,) = read(variants_csv(found))
     assert (line["test/loss mean"], line["test/loss n"], line["test/accuracy n"]) == ("0.5", "1", "2")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_a_narrow_terminal_shows_what_matters_most_in_full(found, width):
+    screen = Console(width=width, record=True, file=StringIO())
+    screen.print(table(found[1], width))
+    told = screen.export_text()
+    assert "…" not in told and "test/loss" in told and "cell=gru" in told and "0 + 1 failed" in told
+    assert all(len(line) <= width for line in told.splitlines())
+    assert ("no room for" in told) == (width < 200)
