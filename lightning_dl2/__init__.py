@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 # Before torch is imported. Its threads wait for each other many times a step: those that spin meanwhile take the core
-# from the one they wait for, and beside a busy neighbour a step took ten times as long. Sleeping costs 5 % at most.
+# from the one they wait for, and beside a busy neighbour a step took ten times as long. Sleeping costs a few per cent.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
