@@ -60,18 +60,18 @@ for (const input of document.querySelectorAll("input[data-filter]")) {
   });
 }
 
-function openTarget() {
-  const target = location.hash && document.getElementById(location.hash.slice(1));
+function openTarget(hash) {
+  const target = hash && document.getElementById(hash.slice(1));
   if (target && target.tagName === "DETAILS") {
     target.open = true;
     target.scrollIntoView();
   }
 }
-window.addEventListener("hashchange", openTarget);
+window.addEventListener("hashchange", () => openTarget(location.hash));
 for (const link of document.querySelectorAll('tbody a[href^="#"]')) {
-  link.addEventListener("click", () => setTimeout(openTarget)); // also where the hash stays the same
+  link.addEventListener("click", () => openTarget(link.hash)); // also where the hash stays the same
 }
-openTarget();
+openTarget(location.hash);
 
 const theme = document.getElementById("theme");
 theme.hidden = false;

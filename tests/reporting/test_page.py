@@ -110,6 +110,7 @@ def test_the_keyboard_alone_is_enough(visit):
     assert column(page, 1)[0] == "0 + 1 failed"
     page.locator("#e1-table tbody a").first.focus()
     page.keyboard.press("Enter")
+    page.locator("#e1 > details[open]").wait_for()  # the browser answers in its own time
     assert page.locator("#e1 > details[open]").count() == 1
 
 
