@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # and in grey by these
 SEQUENTIAL, DIVERGING = "cividis", "RdBu_r"
-
+TRAINING, VALIDATION = COLOURS[4], COLOURS[1]  # in learning curves
 
 FUNCTIONS_OF_LOSS = ("bpc", "perplexity")  # a panel each would show the same curve again
 

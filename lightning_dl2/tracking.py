@@ -209,10 +209,9 @@ class Wandb(Logger):
 
 def tell_agent(config: Config, run: Run, result: dict[str, Any]) -> None:
     """Logs a finished run that an agent of W&B asks for once more as the agent's: its sweep waits for a value."""
-    if config.logger.name == "wandb" and "WANDB_SWEEP_ID" in os.environ:
-        logger = Wandb(config, run, read_rows(run.metrics_file))
-        logger._try(lambda: logger.experiment)
-        logger.finish(result)
+    logger = Wandb(config, run, read_rows(run.metrics_file))
+    logger._try(lambda: logger.experiment)
+    logger.finish(result)
 
 
 def _exit_code(error: BaseException | None) -> int:

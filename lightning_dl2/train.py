@@ -42,7 +42,7 @@ def train(config: Config, words: list[str] | None = None) -> tuple[dict[str, Any
         if not finished:
             environment.check(config)
     if finished := group.gather(finished)[0]:
-        if "WANDB_SWEEP_ID" in os.environ and group.rank == 0:
+        if config.logger.name == "wandb" and "WANDB_SWEEP_ID" in os.environ and group.rank == 0:
             from lightning_dl2.tracking import tell_agent
 
             tell_agent(config, run, finished)

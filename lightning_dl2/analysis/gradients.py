@@ -115,17 +115,13 @@ def of_run(path: str, checkpoint: str, sequences: int, seeds: int) -> dict[str, 
         UserError: no run of a recurrent net, or no such checkpoint.
     """
     from lightning_dl2 import environment
-    from lightning_dl2.evaluate import restored
-    from lightning_dl2.log import logging_to
+    from lightning_dl2.analysis.trained import load_recurrent
     from lightning_dl2.run import Run
     from lightning_dl2.tasks import build_task
 
     run = Run.existing(path)
     config = run.config()
-    if config.task.name == "graph_net":
-        raise UserError(f"run={path}: is of a graph_net; allowed: runs of a sequence_classifier or a text_generator")
-    with logging_to(None):
-        task, data, _ = restored(run, checkpoint)
+    task, data = load_recurrent(run, checkpoint)
     data.setup("validate")
     batch = fixed_batch(data.val_dataloader(), sequences)
 

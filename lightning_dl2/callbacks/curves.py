@@ -5,14 +5,14 @@ from pathlib import Path
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
-from lightning_dl2.figure import distinct, metric_label, new_figure, save
+from lightning_dl2.figure import TRAINING, VALIDATION, distinct, metric_label, new_figure, save
 from lightning_dl2.files import read_rows
 
 CROWDED = 150  # points; markers would merge into a band
 WORDS = {"train": "training", "val": "validation"}
 STYLES = {  # colours that nobody confuses, and different lines for a print in grey
-    "train": {"color": "#56B4E9", "linewidth": 1},
-    "val": {"color": "#D55E00", "linewidth": 1.5, "marker": "o", "markersize": 3},
+    "train": {"color": TRAINING, "linewidth": 1},
+    "val": {"color": VALIDATION, "linewidth": 1.5, "marker": "o", "markersize": 3},
 }
 
 

@@ -9,7 +9,7 @@ from html import escape
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from lightning_dl2.figure import COLOURS, MARKERS, distinct, metric_label, new_figure
+from lightning_dl2.figure import COLOURS, MARKERS, TRAINING, VALIDATION, distinct, metric_label, new_figure
 from lightning_dl2.reporting.records import Record
 from lightning_dl2.reporting.variants import Experiment, Variant
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 INK = "#010203"  # stands for the page's own colour of text
 POINTS = 300  # a curve; more would not be seen
 FEW = 40  # points that have a marker each
-TRAINING, VALIDATION = "#56B4E9", "#D55E00"  # as in a run's curves.png
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lightning_dl2.figure import COLOURS
+from lightning_dl2.figure import COLOURS, TRAINING, VALIDATION
 from lightning_dl2.reporting import learning_curves
 from lightning_dl2.reporting.records import STATES, Record, printable
 from lightning_dl2.reporting.tables import Cell, columns, references
@@ -98,8 +98,8 @@ def render(
         pictures=[_picture(path) for path in pictures],
         notes=notes,
         states=STATES,
-        training=learning_curves.TRAINING,
-        validation=learning_curves.VALIDATION,
+        training=TRAINING,
+        validation=VALIDATION,
     )
 
 

@@ -94,24 +94,25 @@ def _words(reference: str) -> str:
 
 def table(experiment: Experiment, width: int) -> Table:
     """For a terminal of `width` characters: the columns that have room there, and below it the names of the others."""
-    shown, left_out = columns(experiment), []
+    texts = {column: [column.of(each).text for each in experiment.variants] for column in columns(experiment)}
+    left_out = []
 
     def room(column: Column) -> int:
-        longest = max(len(text) for text in (column.heading, *(column.of(each).text for each in experiment.variants)))
+        longest = max(map(len, (column.heading, *texts[column])))
         return 3 + (min(longest, VARIANT_ROOM) if column.heading == "variant" else longest)
 
-    while sum(map(room, shown)) >= width and (rank := max(column.rank for column in shown)):
-        column = [column for column in shown if column.rank == rank][-1]
-        shown.remove(column)
+    while sum(map(room, texts)) >= width and (rank := max(column.rank for column in texts)):
+        column = [column for column in texts if column.rank == rank][-1]
+        del texts[column]
         left_out.insert(0, column.heading)
     below = [references(experiment), f"no room for {', '.join(left_out)}" if left_out else ""]
     caption = "\n".join(filter(None, below)) or None
     made = Table(title=experiment.name, title_justify="left", caption=caption, caption_justify="left")
-    for column in shown:
+    for column in texts:
         first = column.heading == "variant"
         made.add_column(column.heading, overflow="fold", justify="left" if first else "right")
-    for variant in experiment.variants:
-        made.add_row(*(Text(column.of(variant).text) for column in shown))  # not strings: brackets are no markup
+    for cells in zip(*texts.values(), strict=True):
+        made.add_row(*map(Text, cells))  # not strings: brackets are no markup
     return made
 
 

@@ -1,10 +1,8 @@
 """What a sweep says: a line when a job starts or ends, the best so far, tables, jobs.csv."""
 
-import csv
 import statistics
 import sys
 import time
-from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -14,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightning_dl2.cli import console
-from lightning_dl2.files import write_text
+from lightning_dl2.files import csv_text, write_text
 from lightning_dl2.schema import mode_of
 from lightning_dl2.spread import Spread
 from lightning_dl2.sweeps.control import Plan
@@ -81,12 +79,8 @@ class Report:
 
     def write_csv(self) -> None:
         """jobs.csv: a line a job, as it stands."""
-        text = StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self._header())
-        for job in self.plan.jobs:
-            writer.writerow([job.number, *job.varies.values(), *("" if v is None else v for v in self._results(job))])
-        write_text(self.directory / "jobs.csv", text.getvalue())
+        rows = ([job.number, *job.varies.values(), *self._results(job)] for job in self.plan.jobs)
+        write_text(self.directory / "jobs.csv", csv_text([self._header(), *rows]))
 
     def _header(self) -> list[str]:
         varies = list(self.plan.jobs[0].varies) if self.plan.jobs else []
