@@ -20,6 +20,7 @@ from pathlib import Path
 
 from lightning_dl2 import environment
 from lightning_dl2.cli import UserError, command, console, nearest, settings
+from lightning_dl2.values import natural
 
 WHAT = ("bptt", "gradients", "gates", "parameters", "memory", "graphs")
 
@@ -42,11 +43,11 @@ def _main(words: list[str]) -> int:
         print("\nKeys, with their defaults:", " ".join(f"{key}={value}" for key, value in module.KEYS.items()))
         return 0
     values = settings(rest, out="analysis", threads="1", **module.KEYS)
-    out, threads = Path(values.pop("out")) / what, values.pop("threads")
-    if not (threads.isascii() and threads.isdigit() and int(threads)):
-        raise UserError(f"threads={threads}: allowed: a whole number of at least 1")
+    threads = natural(values, "threads", least=1)
+    out = Path(values.pop("out")) / what
+    del values["threads"]
     # The nets are small: more threads gain little, and beside a busy neighbour they take 20 times as long.
-    environment.set_num_threads(int(threads))
+    environment.set_num_threads(threads)
     console().print(module.analyze(out, values))
     print(out)
     return 0

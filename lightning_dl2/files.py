@@ -4,7 +4,7 @@ import csv
 import errno
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from io import StringIO
@@ -80,6 +80,28 @@ def remove_temporaries(directory: Path) -> None:
     """Removes what killed processes have left half-written; for who alone writes below `directory`."""
     for path in directory.rglob(".*.tmp"):
         path.unlink(missing_ok=True)
+
+
+def walk(
+    directory: Path, on_error: Callable[[OSError], None] | None = None
+) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yields each folder at or below `directory`, the names of its folders and of its files, all in order.
+
+    Follows links, but enters no folder twice, and none whose name begins with a dot. Nothing below a folder is walked
+    when the list of its folders is emptied.
+
+    Args:
+        on_error: is told what cannot be read.
+    """
+    walked = set()
+    for path, folders, files in os.walk(directory, onerror=on_error, followlinks=True):
+        folder = Path(path)
+        if (real := folder.resolve()) in walked:  # a link leads back
+            folders.clear()
+            continue
+        walked.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield folder, folders, sorted(files)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from lightning_dl2.cli import UserError, command, console, nearest, settings
+from lightning_dl2.values import natural
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -63,10 +64,8 @@ def _read(words: list[str]) -> tuple[list[Path], Path, int, list[str]]:
     values = settings(others, out="report.html", details="30", over="seed")
     if not directories:
         raise UserError("DIR: is missing; allowed: run directories or trees of them")
-    details, over = values["details"], [key for key in values["over"].split(",") if key != "seed"]
-    if not (details.isascii() and details.isdigit()):
-        raise UserError(f"details={details}: allowed: a whole number of at least 0")
-    return [_path(word) for word in directories], _path(values["out"]), int(details), over
+    details, over = natural(values, "details"), [key for key in values["over"].split(",") if key != "seed"]
+    return [_path(word) for word in directories], _path(values["out"]), details, over
 
 
 def _path(word: str) -> Path:

@@ -27,6 +27,7 @@ from lightning_dl2.processes import is_rank_zero
 
 log = logging.getLogger(__name__)
 
+MOVED_ASIDE = re.compile(r"seed=\d+\.old-\d+")  # by resume=restart
 SEEN_LATEST = 60.0  # seconds; NFS keeps what it knows of a directory that long
 
 

@@ -38,6 +38,7 @@ from lightning_dl2.data import build_data  # noqa: E402
 from lightning_dl2.decoding import Decoding, generate  # noqa: E402
 from lightning_dl2.nets import LanguageModel, Recurrent  # noqa: E402
 from lightning_dl2.schema import Config  # noqa: E402
+from lightning_dl2.values import natural  # noqa: E402
 from scripts.benchmark_graph import benchmark_graph  # noqa: E402
 from scripts.benchmark_logging import benchmark_logging  # noqa: E402
 from scripts.benchmark_loops import against_bare, alternate, seconds  # noqa: E402
@@ -202,12 +203,9 @@ def run(argv: list[str]) -> int:
         if word not in kinds:
             raise UserError(f"{word}: is no benchmark; {nearest(word, kinds)}")
     values = settings([word for word in argv if "=" in word], repeats="7", threads="1", data=NO_DATA)
-    for key in ("repeats", "threads"):
-        value = values[key]
-        if not (value.isascii() and value.isdigit() and int(value)):
-            raise UserError(f"{key}={value}: allowed: a whole number of at least 1")
-    repeats, folder = int(values["repeats"]), None if values["data"] == NO_DATA else Path(values["data"]).expanduser()
-    torch.set_num_threads(int(values["threads"]))
+    repeats, threads = (natural(values, key, least=1) for key in ("repeats", "threads"))
+    folder = None if values["data"] == NO_DATA else Path(values["data"]).expanduser()
+    torch.set_num_threads(threads)
     for kind in chosen or kinds:
         for shown in benchmark_graph(repeats, folder) if kind == "graph" else [KINDS[kind](repeats)]:
             console().print(shown)

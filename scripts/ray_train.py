@@ -17,9 +17,10 @@ from ray.train.torch import TorchTrainer
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from lightning_dl2 import compose  # noqa: E402
-from lightning_dl2.cli import UserError, command, settings  # noqa: E402
+from lightning_dl2.cli import command, settings  # noqa: E402
 from lightning_dl2.processes import num_devices, uses_gpu  # noqa: E402
 from lightning_dl2.run import Run  # noqa: E402
+from lightning_dl2.values import natural  # noqa: E402
 
 
 def work(told: dict[str, list[str] | str]) -> None:
@@ -35,9 +36,7 @@ def work(told: dict[str, list[str] | str]) -> None:
 def run(argv: list[str]) -> int:
     own = [word for word in argv if word.startswith("max_failures=")]
     words = [word for word in argv if word not in own]
-    failures = settings(own, max_failures="3")["max_failures"]
-    if not (failures.isascii() and failures.isdigit()):
-        raise UserError(f"max_failures={failures}: allowed: a whole number")
+    failures = natural(settings(own, max_failures="3"), "max_failures")
     config = compose(*words)
     told = {"words": words, "directory": os.getcwd(), "package": str(Path(__file__).parents[1])}
     TorchTrainer(
@@ -47,7 +46,7 @@ def run(argv: list[str]) -> int:
             num_workers=num_devices(config) * config.trainer.num_nodes, use_gpu=uses_gpu(config)
         ),
         run_config=RunConfig(
-            storage_path=str(Path(config.root).resolve() / "ray"), failure_config=FailureConfig(int(failures))
+            storage_path=str(Path(config.root).resolve() / "ray"), failure_config=FailureConfig(failures)
         ),
     ).fit()
     print(Run.of(config).path)

@@ -27,6 +27,7 @@ from rich.table import Table  # noqa: E402
 from lightning_dl2 import compose  # noqa: E402
 from lightning_dl2.cli import UserError, command, console, nearest, settings  # noqa: E402
 from lightning_dl2.run import Run  # noqa: E402
+from lightning_dl2.values import natural  # noqa: E402
 from scripts.study import markdown, spread, train_all  # noqa: E402
 
 FOLDS = 10
@@ -170,9 +171,10 @@ def _main(words: list[str]) -> int:
         if study not in STUDIES:
             raise UserError(f"{study}: {nearest(study, list(STUDIES))}")
     rows = [row for study in studies for row in STUDIES[study]() if values["only"] in ("all", *row.name.split())]
-    if limit := int(values["seeds"]):
+    jobs, threads = (natural(values, key, least=1) for key in ("jobs", "threads"))
+    if limit := natural(values, "seeds"):
         rows = [Row(**vars(row) | {"seeds": min(row.seeds, limit)}) for row in rows]
-    jobs, threads, data = int(values["jobs"]), int(values["threads"]), values["data"]
+    data = values["data"]
     fixed = [f"root={values['root']}", f"trainer.num_threads={threads}", "callbacks.progress_bar=false"]
     table, cells = Table(*HEADER), []
     for row in rows:

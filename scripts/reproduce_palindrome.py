@@ -20,6 +20,7 @@ from rich.table import Table  # noqa: E402
 from lightning_dl2 import compose  # noqa: E402
 from lightning_dl2.cli import UserError, command, console, nearest, settings  # noqa: E402
 from lightning_dl2.run import Run  # noqa: E402
+from lightning_dl2.values import natural  # noqa: E402
 from scripts.study import markdown, spread, train_all  # noqa: E402
 
 
@@ -184,10 +185,10 @@ def _main(words: list[str]) -> int:
         for row in STUDIES[study]()
         if values["only"] == "all" or f" {values['only']} " in f" {row.name} "
     ]
-    if int(values["seeds"]):
-        rows = [Row(r.study, r.name, r.words, min(r.seeds, int(values["seeds"])), r.public) for r in rows]
-    threads = int(values["threads"])
-    train_all([words for row in rows for words in commands(row, values["root"], threads)], int(values["jobs"]), threads)
+    jobs, threads = (natural(values, key, least=1) for key in ("jobs", "threads"))
+    if limit := natural(values, "seeds"):
+        rows = [Row(r.study, r.name, r.words, min(r.seeds, limit), r.public) for r in rows]
+    train_all([words for row in rows for words in commands(row, values["root"], threads)], jobs, threads)
     table = Table(*HEADER)
     lines = [summary(row, values["root"], threads) for row in rows]
     for line in lines:

@@ -33,6 +33,7 @@ from rich.progress import Progress  # noqa: E402
 from lightning_dl2 import compose  # noqa: E402
 from lightning_dl2.cli import UserError, command, console, nearest, settings  # noqa: E402
 from lightning_dl2.run import Run  # noqa: E402
+from lightning_dl2.values import choice, natural, naturals  # noqa: E402
 from scripts.lives import Life  # noqa: E402
 from scripts.small_runs import EXPERIMENTS, words_of  # noqa: E402
 from scripts.study import markdown  # noqa: E402
@@ -187,14 +188,14 @@ def _main(words: list[str]) -> int:
     for name in names:
         if name not in EXPERIMENTS:
             raise UserError(f"{name}: {nearest(name, list(EXPERIMENTS))}")
-    if values["launch"] not in ("fork", "command"):
-        raise UserError(f"launch={values['launch']}: allowed: fork, command")
-    kills, lines = int(values["kills"]), []
+    launch = choice(values, "launch", ("fork", "command"))
+    kills, seed, lines = natural(values, "kills", least=1), natural(values, "seed"), []
+    counts = naturals(values, "processes", least=1)
     os.environ["OMP_NUM_THREADS"] = "1"  # before the first process, which the others are forked from
     Path(values["root"]).mkdir(parents=True, exist_ok=True)
     print(markdown(HEADER, []))
     with Progress(console=console(stderr=True)) as progress:
-        for processes in map(int, values["processes"].split(",")):
+        for processes in counts:
             for name in names:
                 directory = Path(tempfile.mkdtemp(prefix=f"torture-{name}-", dir=values["root"]))
                 bar = progress.add_task(name, total=kills)
@@ -202,7 +203,7 @@ def _main(words: list[str]) -> int:
                 def told(done: int, what: str, bar: Any = bar, title: str = f"{name}, {processes} process(es)") -> None:
                     progress.update(bar, completed=done, description=f"{title} {what}")
 
-                lines.append(torture(name, processes, kills, int(values["seed"]), values["launch"], directory, told))
+                lines.append(torture(name, processes, kills, seed, launch, directory, told))
                 print(f"| {' | '.join(lines[-1])} |", flush=True)
                 if lines[-1][HEADER.index("differing")] == "0":
                     shutil.rmtree(directory)

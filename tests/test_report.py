@@ -53,7 +53,7 @@ def test_damaged_directories_are_told_and_skipped(tmp_path, capsys):
         (["seed=0"], "there is no key seed"),
         (["out=r.html"], "DIR: is missing"),
         (["runs", "out=r.pdf"], "allowed: a name that ends in .html"),
-        (["runs", "details=-1"], "allowed: a whole number"),
+        (["runs", "details=-1"], "allowed: whole numbers"),
         (["runs", "deatils=3"], "did you mean details"),
         (["runs", "over=data.flod"], "over=data.flod: is no key of these runs"),
         (["empty"], "empty: holds no run"),

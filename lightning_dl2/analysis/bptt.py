@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_dl2.analysis.by_hand import by_hand
-from lightning_dl2.analysis.settings import natural
 from lightning_dl2.figure import COLOURS, MARKERS, new_figure, save, write_csv
 from lightning_dl2.nets import Recurrent
 from lightning_dl2.nets.flow import band
+from lightning_dl2.values import natural
 
 KEYS = {"hidden_size": "64", "steps": "40", "batch_size": "8", "seeds": "5"}
 

@@ -26,7 +26,6 @@ from torch import Tensor
 from lightning_dl2.analysis import gate_figures as figures
 from lightning_dl2.analysis import gate_statistics as statistics
 from lightning_dl2.analysis.gate_statistics import Trace
-from lightning_dl2.analysis.settings import choice, natural
 from lightning_dl2.analysis.trained import load_recurrent, train_small, untrained_classifier
 from lightning_dl2.cli import UserError
 from lightning_dl2.data import TextDataModule
@@ -36,6 +35,7 @@ from lightning_dl2.figure import write_csv
 from lightning_dl2.nets.cells import Cell
 from lightning_dl2.nets.flow import fixed_batch
 from lightning_dl2.run import Run
+from lightning_dl2.values import choice, natural
 
 KEYS = {
     "run": "none",

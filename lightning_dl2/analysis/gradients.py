@@ -22,12 +22,12 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
-from lightning_dl2.analysis.settings import natural
 from lightning_dl2.cli import UserError
 from lightning_dl2.data.generators import draw_batch
 from lightning_dl2.figure import COLOURS, MARKERS, new_figure, save, write_csv
 from lightning_dl2.nets import RecurrentClassifier
 from lightning_dl2.nets.flow import Flow, band, fixed_batch, gradient_flow, steps_back
+from lightning_dl2.values import natural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

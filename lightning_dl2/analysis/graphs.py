@@ -13,9 +13,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from lightning_dl2 import environment
 from lightning_dl2.analysis import dictionary, formulas, oversmoothing, reach, spreading
-from lightning_dl2.cli import UserError, nearest
+from lightning_dl2.cli import UserError
+from lightning_dl2.values import choice, natural
 
 PARTS = ("spreading", "lookup", "oversmoothing", "paths")
 KEYS = {"part": "all", "data": "none", "seed": "0"}
@@ -27,16 +27,11 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
     Raises:
         UserError: a value is not allowed, or there is no Cora in `data`; nothing is written.
     """
-    part, path = values["part"], values["data"]
-    if part not in (*PARTS, "all"):
-        raise UserError(f"part={part}: is no part; {nearest(part, [*PARTS, 'all'])}")
-    if not (values["seed"].isascii() and values["seed"].isdecimal() and int(values["seed"]) < 2**32):
-        raise UserError(f"seed={values['seed']}: is no seed; allowed: 0 to {2**32 - 1}")
-    seed, parts = int(values["seed"]), PARTS if part == "all" else (part,)
+    part, path = choice(values, "part", [*PARTS, "all"]), values["data"]
+    seed, parts = natural(values, "seed", most=2**32 - 1), PARTS if part == "all" else (part,)
     if path != "none" and "oversmoothing" not in parts:
         raise UserError(f"data={path}: part={part} reads no data; allowed: part=oversmoothing or all")
     data = oversmoothing.load(None if path == "none" else path, seed) if "oversmoothing" in parts else None
-    environment.set_num_threads(1)  # nets as small as these are slower on more
     rows = []
     if "spreading" in parts:
         rows += spreading.write(out) + formulas.rows(spreading.six_nodes(), seed)

@@ -24,11 +24,11 @@ from rich.table import Table
 
 from lightning_dl2.analysis.lengths import Line, lines_of, measure
 from lightning_dl2.analysis.memory_figure import draw
-from lightning_dl2.analysis.settings import choice, choices, natural, naturals
 from lightning_dl2.analysis.trained import find_runs, train_small
 from lightning_dl2.cli import UserError
 from lightning_dl2.figure import write_csv
 from lightning_dl2.nets import CELLS
+from lightning_dl2.values import choice, choices, natural, naturals
 
 KEYS = {
     "run": "none",

@@ -21,11 +21,11 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from lightning_dl2.analysis.settings import natural
 from lightning_dl2.figure import COLOURS, MARKERS, new_figure, save, write_csv
 from lightning_dl2.nets import RecurrentClassifier, count_parameters
 from lightning_dl2.nets.cells import find_cell
 from lightning_dl2.nets.recurrent import FUSED
+from lightning_dl2.values import natural
 
 KEYS = {"vocabulary": "10", "embedding": "none", "hidden": "128", "classes": "10", "layers": "1", "directions": "1"}
 CELLS: dict[str, dict[str, Any]] = {

@@ -8,8 +8,9 @@ from lightning_dl2.cli import UserError
 from lightning_dl2.config import compose
 from lightning_dl2.data import SequenceDataModule, TextDataModule
 from lightning_dl2.evaluate import restored
+from lightning_dl2.files import walk
 from lightning_dl2.log import logging_to
-from lightning_dl2.run import Run
+from lightning_dl2.run import MOVED_ASIDE, Run
 from lightning_dl2.tasks import SequenceClassifier, TextGenerator, build_task
 from lightning_dl2.train import train
 
@@ -57,10 +58,15 @@ def find_runs(text: str) -> list[Run]:
         raise UserError(f"run={path}: there is no such directory; allowed: DIR[,DIR...]")
     runs = []
     for path in paths:
-        found = sorted(file.parent for file in path.rglob("config.yaml"))
+        found = []
+        for folder, folders, files in walk(path):
+            if "config.yaml" in files:
+                folders.clear()  # what is in there is the run's own, such as W&B's config.yaml
+                if folder == path or not MOVED_ASIDE.fullmatch(folder.name):
+                    found.append(Run(folder))
         if not found:
             raise UserError(f"run={path}: holds no run (no config.yaml); allowed: a run directory or a tree of them")
-        runs += [Run(directory) for directory in found]
+        runs += found
     return runs
 
 

@@ -18,13 +18,13 @@ import yaml
 from lightning_dl2 import lock
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import deciding, digest, flatten
-from lightning_dl2.files import read_rows
-from lightning_dl2.run import Run
+from lightning_dl2.files import read_rows, walk
+from lightning_dl2.run import MOVED_ASIDE, Run
 from lightning_dl2.spread import is_number
 
 STATES = ("completed", "running", "interrupted", "failed")
 RUN_FILES = {"config.yaml", "result.json", "metrics.csv"}  # one of them is enough to ask for the others
-RUN_NAME, MOVED_ASIDE = re.compile(r"seed=\d+"), re.compile(r"seed=\d+\.old-\d+")  # the latter by resume=restart
+RUN_NAME = re.compile(r"seed=\d+")
 LARGEST_PICTURE = 20 << 20  # bytes; it becomes a part of the page
 # The C one, where PyYAML has it: ten times as fast.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -135,23 +135,17 @@ def find(directories: Iterable[Path], progress: Callable[[str], None] = lambda w
     for directory in directories:
         if not directory.is_dir():
             raise UserError(f"{directory}: there is no such directory; allowed: run directories or trees of them")
-        empty, walked = True, set()
-        for path, folders, files in os.walk(directory, onerror=unread, followlinks=True):
-            folder = Path(path)
-            if (real := folder.resolve()) in walked:  # a link leads back
-                folders.clear()
-                continue
-            walked.add(real)
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+        empty = True
+        for folder, folders, files in walk(directory, unread):
             if RUN_FILES & set(files):
-                empty = False
+                empty, real = False, folder.resolve()
                 is_run = real in seen or _add(found, folder)
                 seen.add(real)
                 progress(str(folder))
                 if is_run or RUN_NAME.match(folder.name):
                     folders.clear()  # what is in there is its own, such as W&B's config.yaml
                     continue
-            for picture in (folder / name for name in sorted(files) if name.endswith(".png")):
+            for picture in (folder / name for name in files if name.endswith(".png")):
                 empty = False
                 if (real := picture.resolve()) not in seen:
                     seen.add(real)

@@ -19,8 +19,8 @@ def test_the_numbers_behind_the_figure_are_written(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"part": "lookups"}, "part=lookups: is no part"),
-        ({"seed": "-1"}, "seed=-1: is no seed; allowed: 0 to"),
+        ({"part": "lookups"}, "part=lookups: did you mean lookup"),
+        ({"seed": "-1"}, "seed=-1: allowed: whole numbers, 0 to"),
         ({"part": "paths", "data": "cora"}, "data=cora: part=paths reads no data"),
         ({"part": "oversmoothing", "data": "nowhere"}, "data.path=nowhere: has no file ind.cora"),
     ],

@@ -90,6 +90,17 @@ def test_directories_are_told_apart_though_their_names_have_commas(tmp_path):
         find_runs(str(tmp_path / "empty"))
 
 
+def test_only_runs_are_found_not_what_they_hold_nor_what_was_moved_aside(tmp_path):
+    run = tmp_path / "default-1" / "seed=0"
+    for directory in (run, run / "wandb" / "run-1" / "files", run.with_name("seed=0.old-1")):
+        directory.mkdir(parents=True)
+        (directory / "config.yaml").touch()
+    (run / "again").symlink_to(tmp_path)
+    assert [found.path for found in find_runs(str(tmp_path))] == [run]
+    aside = run.with_name("seed=0.old-1")
+    assert [found.path for found in find_runs(str(aside))] == [aside]
+
+
 def test_runs_that_cannot_be_compared_are_refused(runs, tmp_path, tiny):
     _, objects = train(tiny("experiment=random_combinations", "data.sequence_length=6", "trainer.val_check_interval=5"))
     combinations = objects["run"].path

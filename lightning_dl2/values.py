@@ -1,5 +1,9 @@
-"""The values of an analysis' `key=value` words, as numbers; a UserError for what is none."""
+"""The values of `key=value` words, as numbers and names; a UserError for what is none.
 
+For commands that compose no configuration: conf/ has a schema of its own.
+"""
+
+import re
 from collections.abc import Sequence
 
 from lightning_dl2.cli import UserError, nearest
@@ -48,10 +52,8 @@ def choices(values: dict[str, str], key: str, allowed: Sequence[str]) -> list[st
 
 
 def _natural(key: str, value: str, word: str, least: int, most: int | None) -> int:
-    try:
-        number = int(word)
-    except ValueError:
-        number = least - 1
+    # int() alone would also take "1_0", " 1" and digits of other scripts.
+    number = int(word) if re.fullmatch("[0-9]{1,18}", word) else -1
     if number < least or (most is not None and number > most):
         limit = f"{least} or more" if most is None else f"{least} to {most}"
         raise UserError(f"{key}={value}: allowed: whole numbers, {limit}")
