@@ -6,8 +6,6 @@ The data's way: words -> Hydra composes conf/ -> plain values -> schema.Config, 
 import json
 import re
 from collections.abc import Callable, Collection
-from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,25 +24,6 @@ from lightning_dl2.schema import Config, Multirun
 from lightning_dl2.schema.base import Strict
 
 Model = TypeVar("Model", bound=Strict)
-
-# What changes neither the learnt function nor the metrics on the way, and so does not make another run.
-NOT_IDENTITY = (
-    "seed",  # a level of its own in the tree
-    "root",
-    "resume",
-    "logger",
-    "callbacks.progress_bar",
-    "callbacks.curves",
-    "callbacks.samples",
-    "callbacks.gradient_flow",
-    "callbacks.checkpoint.every_n_steps",
-    "data.cache_dir",
-    "data.num_workers",
-    "trainer.max_steps",
-    "trainer.max_epochs",
-    "trainer.max_time",
-    "trainer.profiler",
-)
 
 # Groups of keys that the user names.
 OPEN = ("optimizer.arguments.", "optimizer.weight_decay_of.", "launcher.parameters.")
@@ -174,57 +153,11 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def identity(config: Config) -> dict[str, Any]:
-    """The choices that decide what is learnt, as a flat dict."""
-    return deciding(config.model_dump())
-
-
-def deciding(values: dict[str, Any]) -> dict[str, Any]:
-    """Likewise of a run's config.yaml as it stands, which may be of an older version."""
-
-    def decides(key: str) -> bool:
-        return not any(key == name or key.startswith(f"{name}.") for name in NOT_IDENTITY)
-
-    return {key: value for key, value in flatten(values).items() if decides(key) and value != {}}
-
-
-def choices(config: Config) -> dict[str, Any]:
-    """The part of `identity` that differs from the experiment's defaults; a debug preset counts as one choice."""
-    defaults = _defaults(config.experiment, config.debug) | {"debug": "none"}
-    mine = identity(config)
-    return {key: mine.get(key) for key in sorted(mine | defaults) if mine.get(key) != defaults.get(key)}
-
-
-@cache  # Hydra takes a fifth of a second, and conf/ stays as it is
-def _defaults(experiment: str, debug: str) -> dict[str, Any]:
-    return identity(compose(f"experiment={experiment}", f"debug={debug}"))
-
-
 def typed(value: Any) -> str:
     """A plain value as it is typed on the command line."""
     if not isinstance(value, str):
         return json.dumps(value, separators=(",", ":"))
     return value if re.fullmatch(r"[\w./-]+", value, re.ASCII) else f"'{value}'"
-
-
-def as_typed(config: Config) -> list[str]:
-    """What to type for `config`, but for where it stands, how long it trains and what it says."""
-    typed_choices = {key: typed(value) for key, value in choices(config).items()}
-    defaults = _defaults(config.experiment, config.debug)
-    new = {key for key in typed_choices if key.startswith(OPEN) and key not in defaults}
-    return [f"experiment={config.experiment}", f"seed={config.seed}"] + [
-        f"{'+' * (key in new)}{key}={value}" for key, value in typed_choices.items()
-    ]
-
-
-def digest(values: dict[str, Any]) -> str:
-    """Eight hexadecimal digits that stand for `values`."""
-    return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def config_hash(config: Config) -> str:
-    """Equal for two configurations exactly when they train the same run, seed included."""
-    return digest(identity(config) | {"seed": config.seed})
 
 
 def parse(word: str) -> Override:

@@ -12,10 +12,10 @@ import pytorch_lightning as pl
 from lightning_dl2 import environment, loggers
 from lightning_dl2.callbacks import Interrupted
 from lightning_dl2.callbacks.preemption import requeue
-from lightning_dl2.config import digest
 from lightning_dl2.data import DataModule, build_data
 from lightning_dl2.files import WriteError
 from lightning_dl2.group import Group
+from lightning_dl2.identity import digest
 from lightning_dl2.log import logging_to
 from lightning_dl2.run import Run
 from lightning_dl2.schema import Config

@@ -21,8 +21,9 @@ import yaml
 
 from lightning_dl2 import lock
 from lightning_dl2.cli import UserError
-from lightning_dl2.config import Config, choices, config_hash, digest, identity, restore, typed
+from lightning_dl2.config import Config, restore, typed
 from lightning_dl2.files import is_whole, remove_temporaries, write_text
+from lightning_dl2.identity import choices, config_hash, digest, identity
 from lightning_dl2.processes import is_rank_zero
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from typing import Any
 
 from lightning_dl2 import environment
 from lightning_dl2.cli import UserError, command
-from lightning_dl2.config import Config, as_typed, compose, flatten
+from lightning_dl2.config import Config, compose, flatten
+from lightning_dl2.identity import as_typed
 from lightning_dl2.outcome import run_and_report
 from lightning_dl2.processes import launched, started
 from lightning_dl2.run import Run

@@ -9,8 +9,9 @@ import yaml
 
 from lightning_dl2.callbacks.checkpoint_io import serialized
 from lightning_dl2.cli import UserError
-from lightning_dl2.config import compose, config_hash
+from lightning_dl2.config import compose
 from lightning_dl2.files import write_verified
+from lightning_dl2.identity import config_hash
 from lightning_dl2.run import Run, is_rank_zero, variant
 
 

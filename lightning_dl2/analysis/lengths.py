@@ -8,9 +8,10 @@ import torch
 
 from lightning_dl2.analysis.trained import load_classifier
 from lightning_dl2.cli import UserError
-from lightning_dl2.config import identity, typed
+from lightning_dl2.config import typed
 from lightning_dl2.data.generators import SEQUENCE_TASKS, draw_batch
 from lightning_dl2.data.sequences import EVALUATION_SEED
+from lightning_dl2.identity import identity
 from lightning_dl2.nets import RecurrentClassifier
 from lightning_dl2.run import Run
 from lightning_dl2.schema import Config

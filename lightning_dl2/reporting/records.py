@@ -17,8 +17,9 @@ import yaml
 
 from lightning_dl2 import lock
 from lightning_dl2.cli import UserError
-from lightning_dl2.config import deciding, digest, flatten
+from lightning_dl2.config import flatten
 from lightning_dl2.files import read_rows, walk
+from lightning_dl2.identity import deciding, digest
 from lightning_dl2.run import MOVED_ASIDE, Run
 from lightning_dl2.spread import is_number
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_dl2.config import digest, typed
+from lightning_dl2.config import typed
+from lightning_dl2.identity import digest
 from lightning_dl2.reporting.records import STATES, Found, Record, printable
 from lightning_dl2.spread import Spread
 

@@ -11,8 +11,9 @@ import yaml
 
 from lightning_dl2 import lock
 from lightning_dl2.cli import REQUEUE, UserError
-from lightning_dl2.config import compose_multirun, digest, typed
+from lightning_dl2.config import compose_multirun, typed
 from lightning_dl2.files import write_text
+from lightning_dl2.identity import digest
 from lightning_dl2.schema import Grid as GridRules
 from lightning_dl2.schema import Multirun
 from lightning_dl2.sweeps.control import Control, Plan

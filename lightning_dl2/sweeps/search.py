@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lightning_dl2 import schema
 from lightning_dl2.cli import UserError
-from lightning_dl2.config import digest
+from lightning_dl2.identity import digest
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.space import corners, distribution, typed
 from lightning_dl2.sweeps.words import Words
