@@ -2,9 +2,12 @@
 
 import multiprocessing
 import os
+import signal
 import statistics
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,10 +28,17 @@ PROCESSES.set_forkserver_preload(["lightning_dl2.fit", "lightning_dl2.train"])
 
 def _train(words: list[str], said: Path) -> None:
     """`python -m lightning_dl2.train words...`, in a process of its own; what it says goes to a file."""
+    threading.Thread(target=_stop_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     descriptor = os.open(said, os.O_WRONLY | os.O_CREAT)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     sys.exit(main(words))
+
+
+def _stop_with(study: BaseProcess) -> None:
+    """Saves and stops when the study is killed. Its server of forks would be no sign: that lives as long as we do."""
+    study.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def train_all(lines: list[list[str]], jobs: int, threads: int) -> None:
