@@ -9,9 +9,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from lightning_dl2 import environment, loggers
+from lightning_dl2 import environment, loggers, slurm
 from lightning_dl2.callbacks import Interrupted
-from lightning_dl2.callbacks.preemption import requeue
+from lightning_dl2.cli import REQUEUE
 from lightning_dl2.data import DataModule, build_data
 from lightning_dl2.files import WriteError
 from lightning_dl2.group import Group
@@ -94,8 +94,9 @@ def fit(config: Config, run: Run, data: DataModule, task: Task, group: Group) ->
                 log.error("%s", unwritten)
             loggers.finish(trainer.loggers, result, error)
         log.log(logging.ERROR if status == "failed" else logging.INFO, status, exc_info=error)
-        if isinstance(error, Interrupted) and trainer.is_global_zero:
-            requeue(error)  # last of all: SLURM ends the job for it
+        if isinstance(error, Interrupted) and error.exit_code == REQUEUE and trainer.is_global_zero:
+            # Last of all: SLURM ends the job for it.
+            slurm.requeue(progressed=trainer.global_step > last_step, counter=run.fruitless_file)
         raise
     metrics = dict(sorted((watch.checkpoints.best | metrics).items()))
     result = _write_result(config, run, task, trainer, watch, status="completed", metrics=metrics)

@@ -54,6 +54,7 @@ class Run:
         self.result_file = self.path / "result.json"
         self.metrics_file = self.path / "metrics.csv"
         self.log_file = self.path / "train.log"
+        self.fruitless_file = self.path / "fruitless_starts"  # of a job of SLURM
         self.checkpoints = self.path / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"
         self.previous = self.checkpoints / "previous.ckpt"

@@ -12,6 +12,7 @@ from pathlib import Path  # noqa: E402
 import pytest  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
+from lightning_dl2.cli import SIGNALS  # noqa: E402
 from lightning_dl2.schema import Config  # noqa: E402
 
 # Epochs of 7 batches and validations every 5, so that stops fall on, before and after both.
@@ -146,3 +147,14 @@ def tiny_graph(tmp_path: Path) -> Callable[..., Config]:
 def tiny_graphs(tmp_path: Path) -> Callable[..., Config]:
     """Like `tiny`, of many graphs."""
     return composer(tmp_path, *TINY_GRAPHS)
+
+
+@pytest.fixture
+def as_before():
+    """What a command leaves to the process that it ends with."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

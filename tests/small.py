@@ -1,6 +1,7 @@
 """The parts by themselves, small: data, task and Trainer, without a configuration or a run directory."""
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,18 @@ from lightning_dl2 import (
 )
 
 NEEDS_DGL = pytest.mark.skipif(importlib.util.find_spec("dgl") is None, reason="dgl is not installed")
+
+
+def signalled(monkeypatch, owner, method, number, step=10):
+    """Sends this process `number` within `owner.method` of batch `step`."""
+    original = getattr(owner, method)
+
+    def sends(self, *args):
+        if self.trainer.global_step == step:
+            os.kill(os.getpid(), number)
+        return original(self, *args)
+
+    monkeypatch.setattr(owner, method, sends)
 
 
 def small_data(name: str = "decimal_palindrome", length: int = 6, batch_size: int = 8, **options: Any):

@@ -1,10 +1,7 @@
 """SIGTERM, SIGINT, SIGUSR1 and the time limit: save at the next batch, then stop."""
 
-import logging
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,8 +14,6 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lightning_dl2.callbacks.keep_checkpoints import KeepCheckpoints
 from lightning_dl2.cli import REQUEUE, SIGNALS
-
-log = logging.getLogger(__name__)
 
 TIME_IS_UP = 1  # below every signal listened to: the greatest that any rank has received is what all obey
 
@@ -39,30 +34,6 @@ def seconds(duration: str) -> int:
     """DD:HH:MM:SS to seconds."""
     days, hours, minutes, rest = map(int, duration.split(":"))
     return ((days * 24 + hours) * 60 + minutes) * 60 + rest
-
-
-def requeue(stopped: Interrupted) -> None:
-    """Has SLURM start this job again, if that is what `stopped` asks for and this is a job of SLURM.
-
-    SLURM ends the job for it with SIGTERM, which is ignored from here on, and kills what is left some seconds later.
-    So call it on one rank, last of all, with the result on the disk. Where SLURM refuses, one line says so.
-    """
-    if stopped.exit_code != REQUEUE or "SLURM_JOB_ID" not in os.environ:
-        return
-    job = os.environ["SLURM_JOB_ID"]
-    if "SLURM_ARRAY_JOB_ID" in os.environ:  # one task's own id is that of the whole array, all of which would go
-        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-    if _in_main_thread():
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    try:
-        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.SubprocessError) as error:
-        why = getattr(error, "stderr", None) or error
-        text = f"warning: job {job} is not requeued: {' '.join(str(why).split())}"
-        log.warning(text)
-        print(text, file=sys.stderr)
-    else:
-        log.info("job %s is requeued", job)
 
 
 class Preemption(Callback):

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from lightning_dl2 import lock
+from lightning_dl2 import lock, slurm
 from lightning_dl2.cli import REQUEUE, UserError
 from lightning_dl2.config import compose_multirun, typed
 from lightning_dl2.files import write_text
@@ -70,7 +70,7 @@ def sweep(argv: list[str]) -> int:
         draw(plan.jobs, words.swept, metric, directory / "figures" / "sweep.png", history=isinstance(plan, Search))
         print(directory, flush=True)
         if stopped == SIGUSR1:
-            _requeue()
+            slurm.requeue()  # as a whole
         return _exit_code(plan, stopped)
 
 
@@ -125,14 +125,6 @@ def _check_same(directory: Path, identity: dict[str, Any]) -> None:
             f"sweep.name={directory.name}: {directory} holds a sweep with other {changed[0]}: {there[changed[0]]};"
             " allowed: another name"
         )
-
-
-def _requeue() -> None:
-    """A sweep within a job of SLURM is requeued as a whole, by the sweep."""
-    if "SLURM_JOB_ID" in os.environ:
-        from lightning_dl2.callbacks.preemption import Interrupted, requeue
-
-        requeue(Interrupted("SIGUSR1", REQUEUE))
 
 
 def _exit_code(plan: Plan, stopped: Signals | None) -> int:

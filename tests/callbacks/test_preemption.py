@@ -18,21 +18,9 @@ from lightning_dl2.tasks import SequenceClassifier
 from lightning_dl2.train import main
 from tests.comparison import checkpoint_differences, metrics_differences
 from tests.conftest import TINY
-from tests.small import small_data, small_task, small_trainer
+from tests.small import signalled, small_data, small_task, small_trainer
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGUSR1: 75}
-
-
-def signalled(monkeypatch, owner, method, number, step=10):
-    """Sends this process `number` within `owner.method` of batch `step`."""
-    original = getattr(owner, method)
-
-    def sends(self, *args):
-        if self.trainer.global_step == step:
-            os.kill(os.getpid(), number)
-        return original(self, *args)
-
-    monkeypatch.setattr(owner, method, sends)
 
 
 @pytest.fixture(scope="module")
@@ -165,17 +153,6 @@ def test_the_second_interrupt_stops_now():
     assert (done.returncode, done.stdout) == (-signal.SIGINT, "still here\n")
 
 
-@pytest.fixture
-def as_before():
-    """What a command leaves to the process that it ends with."""
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-
-
 def test_a_signal_that_was_held_back_is_heard(as_before):
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     preemption = Preemption(None, None)
@@ -194,77 +171,3 @@ def test_a_command_that_does_not_listen_yet_keeps_the_signal(tmp_path, capsys, m
     monkeypatch.setattr(fit, "build_data", signalled_build)
     assert main([*TINY, f"root={tmp_path}"]) == 75
     assert "stopped by SIGUSR1 at step 0" in capsys.readouterr().err
-
-
-@pytest.fixture
-def slurm(tmp_path, monkeypatch, as_before):
-    """A job of SLURM; a function that has its scontrol write what it is asked, and how the run stands at that time."""
-    calls, tools = tmp_path / "calls", tmp_path / "tools"
-    tools.mkdir()
-    monkeypatch.setenv("PATH", str(tools))
-    monkeypatch.setenv("SLURM_JOB_ID", "12")
-
-    def install(run: Run, ends: str = "exit 0"):
-        stands = f"$(cd {run.checkpoints}; ls last.ckpt; grep -o interrupted {run.result_file})"
-        script = f"#!/bin/sh\nPATH=/usr/bin:/bin\necho $* {stands} >> {calls}\n{ends}\n"
-        (tools / "scontrol").write_text(script)
-        (tools / "scontrol").chmod(0o755)
-        return calls
-
-    return install
-
-
-@pytest.mark.parametrize(
-    ("number", "environment", "asked"),
-    [
-        (signal.SIGUSR1, {}, "requeue 12"),
-        (signal.SIGUSR1, {"SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "3"}, "requeue 12_3"),
-        (signal.SIGTERM, {}, None),
-        (signal.SIGINT, {}, None),
-    ],
-)
-def test_slurm_is_asked_when_all_is_saved(tiny, monkeypatch, slurm, number, environment, asked):
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    config = tiny("trainer.max_steps=14")
-    run = Run.of(config)
-    calls = slurm(run)
-    signalled(monkeypatch, SequenceClassifier, "training_step", number)
-    with pytest.raises(Interrupted) as stopped:
-        train(config)
-    assert stopped.value.exit_code == CODES[number]
-    said = run.log_file.read_text()
-    if asked:
-        assert calls.read_text() == f"{asked} last.ckpt interrupted\n"
-        assert f"job {asked.split()[1]} is requeued" in said
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN  # that of the requeue
-    else:
-        assert not calls.exists() and "requeued" not in said
-
-
-def test_the_time_limit_asks_slurm_too(tiny, slurm):
-    config = tiny("trainer.max_time='00:00:00:00'")
-    calls = slurm(Run.of(config))
-    with pytest.raises(Interrupted, match="the time limit at step 0"):
-        train(config)
-    assert calls.read_text() == "requeue 12 interrupted\n"
-
-
-@pytest.mark.parametrize(
-    ("ends", "why"),
-    [
-        ("echo 'Requested operation is presently disabled for job 12' >&2; exit 1", "presently disabled"),
-        (None, "No such file"),
-    ],
-)
-def test_slurm_refuses(tmp_path, capsys, slurm, ends, why):
-    """One line on stderr and in the log; whoever started it can still tell by the exit code."""
-    words = [*TINY, f"root={tmp_path}/runs", "trainer.max_time='00:00:00:00'"]
-    run = Run.of(compose(*words))
-    if ends:
-        slurm(run, ends)
-    assert main(words) == 75
-    first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("warning: job 12 is not requeued: ") and why in first
-    assert second.startswith("stopped by the time limit at step 0")
-    assert first in run.log_file.read_text()
