@@ -7,6 +7,8 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from lightning_dl2.files import DISK_ERRORS
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -62,11 +64,13 @@ def command(function: Callable[[list[str]], int], argv: list[str] | None) -> int
     """Runs a command and turns a UserError into one line on stderr.
 
     Returns:
-        The exit code: 2 for a UserError, 1 for a ProcessError, 130 for SIGINT, else what `function` returned.
+        The exit code: 2 for a UserError, 1 for a ProcessError or an output that is full, 130 for SIGINT, else what
+        `function` returned.
     """
     try:
         code = function(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
         return code
     except (UserError, ProcessError) as error:
         if not error.told:
@@ -76,8 +80,19 @@ def command(function: Callable[[list[str]], int], argv: list[str] | None) -> int
         print("stopped", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        _drop_output()
+        return 1
+
+
+def _drop_output() -> None:
+    """What is still to be written has no place; Python would fail at it once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def console(*, stderr: bool = False) -> "Console":

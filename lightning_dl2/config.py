@@ -185,17 +185,17 @@ def _check_word(word: str) -> None:
     key = parsed.key_or_group
     if parsed.is_sweep_override():
         raise UserError(f"{word}: allowed: one value; a command trains one run, and with -m many")
-    if (conf_dir() / key).is_dir() and (not isinstance(parsed.value(), str) or word[0] in "+~"):
-        raise UserError(f"{word}: is a group, chosen by {key}=NAME; allowed: {', '.join(options(key))}")
+    if (conf_dir() / key).is_dir():
+        name, names = parsed.value(), options(key)
+        if not isinstance(name, str) or word[0] in "+~":
+            raise UserError(f"{word}: is a group, chosen by {key}=NAME; allowed: {', '.join(names)}")
+        if name not in names:  # Hydra would take /NAME and ../GROUP/NAME, too
+            raise UserError(f"{key}={name}: {nearest(name, names)}")
 
 
 def _hydra_message(error: Exception, overrides: tuple[str, ...], again: Callable[..., Strict]) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        for word in overrides:  # experiment=course/x splits at its last slash: the group is what was typed
-            key, _, value = word.partition("=")
-            if f"{group}/{name}" == f"{key}/{value}":
-                group, name = key, value
         return f"{group}={name}: {nearest(name, options(group))}"
     cause = error.__cause__
     if isinstance(error, ConfigCompositionException) and isinstance(cause, (ConfigKeyError, AttributeError)):

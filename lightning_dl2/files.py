@@ -110,6 +110,19 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape")  # as the names of files come
 
 
+def write_out(path: Path, text: str) -> None:
+    """Writes what a user has asked for, where it was asked for: through a link, into a pipe or a device.
+
+    Raises:
+        OSError, ValueError: it cannot be written.
+    """
+    if path.exists() and not path.is_file():  # a new file in its place would be the end of /dev/null
+        with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+    else:
+        write_text(path.resolve(), text)
+
+
 def sidecar(path: Path) -> Path:
     """Where the digest of `path` is kept."""
     return path.with_name(f"{path.name}.sha256")
@@ -126,11 +139,27 @@ def file_digest(path: Path) -> str:
 
 def is_whole(path: Path) -> bool:
     """False for a checkpoint that is absent or differs from the digest beside it; without one, from its own sums."""
-    if not path.is_file():
-        return False
-    if sidecar(path).is_file():
-        return sidecar(path).read_text().strip() == file_digest(path)
+    digest = _kept_digest(path)
+    while path.is_file():
+        whole = _matches(path, digest)
+        before, digest = digest, _kept_digest(path)
+        if whole or digest == before:
+            return whole
+        # A run that saves has replaced the one between our looks at the two: look again.
+    return False
+
+
+def _kept_digest(path: Path) -> bytes | None:
     try:
+        return sidecar(path).read_bytes().strip()
+    except OSError:
+        return None
+
+
+def _matches(path: Path, digest: bytes | None) -> bool:
+    try:
+        if digest is not None:
+            return digest == file_digest(path).encode()
         with ZipFile(path) as archive:
             return archive.testzip() is None
     except Exception:  # there is no end to what zipfile makes of a damaged file

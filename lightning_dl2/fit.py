@@ -36,6 +36,8 @@ def take_part(config: Config, run: Run, words: list[str], group: Group) -> tuple
         environment.set_num_threads(config.trainer.num_threads)
         environment.seed(config.seed)
         task = build_task(config.task, config.optimizer, data.spec)
+        if config.trainer.precision == 64:  # Lightning does so only when a checkpoint has been read into single ones
+            task.double()
     group.agree({"data": digest(data.spec)})
     with ExitStack() as stack:
         with group.agreeing():  # nobody looks into the directory before rank 0 has prepared it
@@ -66,22 +68,21 @@ def fit(config: Config, run: Run, data: DataModule, task: Task, group: Group) ->
     """
     with group.agreeing():
         start = run.resume_from()
-        last_step = 0
+        last_step = last_epoch = 0
         if start:
             checkpoint = run.load(start)
             run.check_same_data(checkpoint["hyper_parameters"]["spec"], data.spec)
-            last_step = checkpoint["global_step"]
+            last_step, last_epoch = checkpoint["global_step"], checkpoint["epoch"]
     group.agree({"step": last_step})
     watch = build_watch(config, run)
-    trainer = build_trainer(config, run, watch, last_step)
+    trainer = build_trainer(config, run, watch, last_step, last_epoch)
     log.info("%s from step %d", run.path, last_step)
     objects = {"run": run, "task": task, "datamodule": data, "trainer": trainer}
     try:
         with watch.preemption.listening():
             trainer.fit(task, data, ckpt_path=start, weights_only=True)
-            if watch.checkpoints.best:
-                trainer.strategy.barrier()
-                task.load_state_dict(run.load(run.best)["state_dict"])
+            trainer.strategy.barrier()
+            task.load_state_dict(run.load(run.best)["state_dict"])
             (metrics,) = trainer.test(task, data, verbose=False)
     except BaseException as error:
         status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"

@@ -21,13 +21,12 @@ import json
 import sys
 from dataclasses import asdict
 from io import TextIOWrapper
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_dl2.cli import UserError, command
-from lightning_dl2.files import write_text
 from lightning_dl2.request import WORDS, Settings, parse, read_prompts, read_stops
 from lightning_dl2.run import Run
+from lightning_dl2.values import out_file, write_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +50,8 @@ def _main(words: list[str]) -> int:
         sys.stdout.reconfigure(errors="replace")  # a terminal of another encoding shows ? for what it cannot show
     settings = parse(words)
     prompts = read_prompts(settings)
-    streams = settings.out is None and settings.format != "jsonl"
+    out = None if settings.out is None else out_file(settings.out)
+    streams = out is None and settings.format != "jsonl"
     begun: list[str] = []
 
     def on_text(text: str) -> None:
@@ -76,12 +76,13 @@ def _main(words: list[str]) -> int:
         text = "".join(_json_line(prompt, sample, vocabulary, settings) for prompt, sample in rows)
     else:
         text = f"\n{RULE}\n".join(prompt + vocabulary.decode(sample.tokens) for prompt, sample in rows) + "\n"
-    if settings.out:
-        _write(Path(settings.out), text)
-    else:
-        # Of the streamed text, the first sample is on the screen already.
+    if out:
+        write_to(out, text)
+    elif streams:  # the first sample is on the screen already
         first = prompts[0] + vocabulary.decode(rows[0][1].tokens)
-        print(text[len(first) :] if streams else text, end="")
+        print(text[len(first) :], end="")
+    else:
+        print(text, end="")
     return 0
 
 
@@ -89,15 +90,9 @@ def _json_line(prompt: str, sample: "Generated", vocabulary: Any, settings: Sett
     values = {"prompt": prompt, "text": vocabulary.decode(sample.tokens)} | asdict(sample)
     values["prompt_tokens"] = sample.prompt
     values["prompt"] = prompt
-    values["settings"] = settings.decoding() | {"run": settings.run, "checkpoint": settings.checkpoint}
-    return json.dumps(values, ensure_ascii=False) + "\n"
-
-
-def _write(out: Path, text: str) -> None:
-    try:
-        write_text(out, text)
-    except OSError as error:
-        raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
+    names = ("run", "checkpoint", "unknown", "stop")
+    values["settings"] = settings.decoding() | {name: getattr(settings, name) for name in names}
+    return json.dumps(values) + "\n"  # ASCII, which no terminal's encoding can spoil
 
 
 def generate(

@@ -1,6 +1,7 @@
 """How a run ends, as the shell sees it: the table, the last line, the exit code."""
 
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -28,11 +29,14 @@ ROWS = (
 def run_and_report(train: Callable[..., Any], config: Config, words: list[str]) -> int:
     """Calls `train`, prints the result and the run directory, and returns the exit code."""
     run = Run.of(config)
+    before = _written(run)
     try:
         result, _ = train(config, words)
     except UserError:
         raise
     except KeyboardInterrupt:
+        if not run.path.exists():
+            raise  # nothing was begun
         return _say(run, "stopped at once; the same command goes on from the last checkpoint", 130)
     except Exception as error:
         from lightning_dl2.callbacks import Interrupted
@@ -42,12 +46,24 @@ def run_and_report(train: Callable[..., Any], config: Config, words: list[str]) 
         if isinstance(error, WriteError):  # all there is to know
             return _say(run, f"error: {error}; the same command goes on from the last checkpoint", 1)
         what = str(error) if isinstance(error, ProcessError) else f"{type(error).__name__}: {error}"
+        if _written(run) == before:  # it failed before there was a log
+            if is_rank_zero():
+                traceback.print_exception(error)
+            return _say(run, f"error: {what}", 1)
         return _say(run, f"error: {what} (traceback in {run.log_file})", 1)
     if is_rank_zero():
         title = f"{result['experiment']}/{result['variant']} seed {result['seed']}: {result['status']}"
         print_table(title, result["metrics"] | {key.replace("_", " "): result[key] for key in ROWS})
         print(run.path)
     return 0
+
+
+def _written(run: Run) -> int | None:
+    """When the log was written last; None: there is none."""
+    try:
+        return run.log_file.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _say(run: Run, text: str, code: int) -> int:

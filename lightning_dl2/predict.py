@@ -9,15 +9,13 @@ nodes whose class is unknown: their target is empty. out=- writes to standard ou
 import csv
 import sys
 from io import StringIO
-from os.path import isdir
-from pathlib import Path
 from typing import Any
 
 from lightning_dl2.cli import UserError, command, settings
 from lightning_dl2.evaluate import restored
-from lightning_dl2.files import write_text
 from lightning_dl2.run import Run
 from lightning_dl2.schema import GraphNet
+from lightning_dl2.values import out_file, write_to
 
 SPLITS = ("train", "val", "test", "rest")
 
@@ -81,21 +79,16 @@ def _main(words: list[str]) -> int:
         print(__doc__.strip())
         return 0
     values = settings(words, run="", out="", split="test", checkpoint="best")
-    out = Path(values["out"])
-    if values["out"] != "-" and (isdir(out) or not isdir(out.parent)):
-        raise UserError(f"out={out}: cannot be written; allowed: a file in a directory that exists, or -")
+    out = out_file(values["out"])
     rows = predict(values["run"], values["split"], values["checkpoint"])
     text = StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    if values["out"] == "-":
+    if out is None:
         print(text.getvalue(), end="")
         return 0
-    try:
-        write_text(out, text.getvalue())
-    except OSError as error:
-        raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
+    write_to(out, text.getvalue())
     print(f"{len(rows)} predictions of {values['run']} ({values['checkpoint']}): {out}", file=sys.stderr)
     print(out)
     return 0

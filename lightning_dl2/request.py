@@ -11,6 +11,8 @@ from lightning_dl2.cli import UserError, nearest
 
 # The command's words for what Decoding calls otherwise.
 WORDS = {"length": "max_new_tokens", "num_samples": "num_return_sequences"}
+# Where pydantic's own words would not help, by its type of error.
+ALLOWED = {"bool_parsing": "true, false", "int_parsing": "an integer", "float_parsing": "a number"}
 DECODING = (
     "length num_samples seed do_sample temperature inverse_temperature top_k top_p min_p typical_p repetition_penalty"
     " num_beams length_penalty"
@@ -32,7 +34,7 @@ class Settings(BaseModel):
     format: Literal["text", "jsonl"] | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     length: int = Field(200, ge=0)
-    num_samples: int = 1
+    num_samples: int = Field(1, le=10_000)
     seed: int = Field(0, ge=0)
     do_sample: bool | None = None
     temperature: float = 1.0
@@ -76,7 +78,8 @@ def parse(words: list[str]) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        key, says = first["loc"][0], first["msg"].removeprefix("Input should be ")
+        key = first["loc"][0]
+        says = ALLOWED.get(first["type"]) or first["msg"].removeprefix("Input should be ")
         raise UserError(f"{key}={values[key]}: allowed: {says}") from error
 
 
@@ -86,14 +89,16 @@ def read_prompts(settings: Settings) -> list[str]:
         return [settings.prompt or ""]
     try:
         if settings.prompts == "-":
-            lines = sys.stdin.read().splitlines()
+            text = sys.stdin.read()
         else:
-            lines = Path(settings.prompts).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+            text = Path(settings.prompts).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
         raise UserError(f"prompts={settings.prompts}: cannot be read: {error}; allowed: a UTF-8 file, or -") from error
-    if not lines:
+    text = text.removeprefix("\ufeff")
+    if not text:
         raise UserError(f"prompts={settings.prompts}: is empty; allowed: one prompt a line")
-    return lines
+    # Not splitlines, for which form feeds and five other characters end a line, too.
+    return text.removesuffix("\n").split("\n")
 
 
 def read_stops(stop: str | None) -> tuple[str, ...]:

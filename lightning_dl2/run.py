@@ -102,7 +102,7 @@ class Run:
         """What result.json holds; None where there is none yet or it cannot be read."""
         try:
             result = json.loads(self.result_file.read_text())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return None
         return result if isinstance(result, dict) else None
 
@@ -136,11 +136,12 @@ class Run:
         if not is_rank_zero():
             yield
             return
-        if config.resume == "never" and self.config_file.exists():
+        begun = self._begun()
+        if config.resume == "never" and begun:
             raise UserError(f"resume=never: {self.path} holds a run; allowed: auto, restart, or another root or seed")
-        if config.resume == "auto" and self.config_file.exists():
+        if config.resume == "auto" and begun:
             self._check_same(config)
-        if config.resume == "restart" and self.config_file.exists():
+        if config.resume == "restart" and begun:
             with lock.held(self.path):
                 self.path.rename(self._aside())
         with lock.held(self.path):
@@ -150,6 +151,12 @@ class Run:
             write_text(self.path / "overrides.txt", "".join(f"{word}\n" for word in words))
             self.result_file.unlink(missing_ok=True)
             yield
+
+    def _begun(self) -> bool:
+        try:
+            return self.config_file.exists()
+        except OSError:  # a name that is too long, say: who makes the directory is told so
+            return False
 
     def check_seen(self) -> None:
         """Waits until this process sees what rank 0 has prepared; a network's disk may show it late.

@@ -237,7 +237,8 @@ def _send_figures(experiment: "wandb.Run", run: Run) -> None:
     import wandb
 
     files = sorted((run.path / "figures").glob("*.png"))
-    experiment.log({f"figures/{file.stem}": wandb.Image(str(file)) for file in files})
+    if files:
+        experiment.log({f"figures/{file.stem}": wandb.Image(str(file)) for file in files})
 
 
 def _send_samples(experiment: "wandb.Run", run: Run) -> None:
@@ -245,7 +246,8 @@ def _send_samples(experiment: "wandb.Run", run: Run) -> None:
 
     files = sorted((run.path / "samples").glob("step=*.txt"))
     rows = [[int(file.stem.removeprefix("step=")), file.read_text()] for file in files]
-    experiment.log({"samples": wandb.Table(columns=["step", "text"], data=rows)})
+    if rows:
+        experiment.log({"samples": wandb.Table(columns=["step", "text"], data=rows)})
 
 
 def _send_checkpoint(experiment: "wandb.Run", run: Run) -> None:

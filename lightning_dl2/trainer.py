@@ -1,5 +1,6 @@
 """From a configuration to Lightning's Trainer, with its loggers and callbacks."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,15 +62,18 @@ def build_watch(config: Config, run: Run) -> Watch:
     return watch
 
 
-def build_trainer(config: Config, run: Run, watch: Watch, last_step: int) -> pl.Trainer:
+def build_trainer(config: Config, run: Run, watch: Watch, last_step: int, last_epoch: int = 0) -> pl.Trainer:
     """A Trainer that trains `config` in `run`.
 
     Args:
         last_step: the step it goes on from; 0 for a new run.
+        last_epoch: likewise the epoch.
     """
     # With deterministic algorithms torch would fill new memory before each use; nothing here reads it unwritten.
     torch.utils.deterministic.fill_uninitialized_memory = False
-    rules = config.callbacks
+    rules, max_epochs = config.callbacks, config.trainer.max_epochs
+    if max_epochs > 0:  # fewer than there are already is the end, as with steps; Lightning would call it an error
+        max_epochs = max(max_epochs, last_epoch)
     # A checkpoint is saved, or training interrupted, before a step draws random numbers: ExactResume comes last
     # (but for the checkpoints, which Lightning moves to the end; to save draws nothing).
     callbacks: list[pl.Callback] = [watch.stopwatch, ProgressBar(rules.progress_bar)]
@@ -94,7 +98,7 @@ def build_trainer(config: Config, run: Run, watch: Watch, last_step: int) -> pl.
         callbacks=callbacks,
         plugins=_plugins(),
         max_steps=config.trainer.max_steps,
-        max_epochs=config.trainer.max_epochs,
+        max_epochs=max_epochs,
         val_check_interval=config.trainer.val_check_interval,
         check_val_every_n_epoch=config.trainer.check_val_every_n_epoch,
         log_every_n_steps=config.trainer.log_every_n_steps,
@@ -111,8 +115,13 @@ def build_trainer(config: Config, run: Run, watch: Watch, last_step: int) -> pl.
 
 def build_evaluator(config: Config, run: Run) -> pl.Trainer:
     """A Trainer that only evaluates: one process, no logger, on a CPU where the run's GPU is not to be had."""
+    gpu, precision = uses_gpu(config) and torch.cuda.is_available(), config.trainer.precision
+    if precision == "16-mixed" and not gpu:  # Lightning would take bf16 and say nothing
+        print("note: trainer.precision=16-mixed needs a GPU; evaluated with 32 here", file=sys.stderr)
+        precision = 32
     arguments = _trainer_arguments(config, run.path) | {
-        "accelerator": "gpu" if uses_gpu(config) and torch.cuda.is_available() else "cpu",
+        "accelerator": "gpu" if gpu else "cpu",
+        "precision": precision,
         "devices": 1,
         "num_nodes": 1,
         "strategy": "auto",

@@ -3,10 +3,13 @@
 For commands that compose no configuration: conf/ has a schema of its own.
 """
 
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from lightning_dl2.cli import UserError, nearest
+from lightning_dl2.files import write_out
 
 
 def natural(values: dict[str, str], key: str, *, least: int = 0, most: int | None = None) -> int:
@@ -49,6 +52,41 @@ def choices(values: dict[str, str], key: str, allowed: Sequence[str]) -> list[st
         if word not in allowed:
             raise UserError(f"{key}={values[key]}: {nearest(word, list(allowed))}")
     return words
+
+
+def out_file(out: str) -> Path | None:
+    """Where a command is to write; None: to standard output, for -.
+
+    Raises:
+        UserError: it is a directory, or in none that can be written; said before any work is done for it.
+    """
+    if out == "-":
+        return None
+    path = Path(out)
+    try:
+        place = path if path.exists() and not path.is_file() else path.resolve().parent
+        can = out and not path.is_dir() and os.access(place, os.W_OK)
+    except (OSError, ValueError) as error:  # a name that is too long, a NUL
+        raise _cannot_write(path, error) from error
+    if not can:
+        raise UserError(f"out={out}: cannot be written; allowed: a file in a directory that exists, or -")
+    return path
+
+
+def write_to(out: Path, text: str) -> None:
+    """Writes what the user has asked for there.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        write_out(out, text)
+    except (OSError, ValueError) as error:
+        raise _cannot_write(out, error) from error
+
+
+def _cannot_write(out: Path, error: Exception) -> UserError:
+    return UserError(f"out={out}: cannot be written: {getattr(error, 'strerror', None) or error}")
 
 
 def _natural(key: str, value: str, word: str, least: int, most: int | None) -> int:

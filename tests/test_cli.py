@@ -55,6 +55,19 @@ def test_closed_pipe_is_quiet():
     assert process.returncode == 141
 
 
+def test_a_full_output_is_one_line():
+    code = "import sys; from lightning_dl2.cli import command; sys.exit(command(lambda w: print('x' * 10**6) or 0, []))"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: [Errno 28] No space left on device\n")
+
+
+def test_no_output_at_all_is_no_error(monkeypatch):
+    """As after >&- or under pythonw."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert command(lambda words: 0, []) == 0
+
+
 def test_an_interrupt_is_one_line(capsys):
     def interrupted(words):
         raise KeyboardInterrupt

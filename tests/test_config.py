@@ -21,11 +21,16 @@ WRONG = {
     "+foo.bar=3": ["foo", "there is no key foo", "optimizer"],
     "experiment=palindrom": ["experiment=palindrom", "did you mean palindrome", "baum_sweet"],
     "experiment=": ["experiment=", "baum_sweet"],
+    "experiment=/palindrome": ["experiment=/palindrome", "did you mean palindrome", "baum_sweet"],
+    "experiment=../experiment/palindrome": ["experiment=../experiment/palindrome", "palindrome", "baum_sweet"],
+    "experiment=palindrome.yaml": ["experiment=palindrome.yaml", "did you mean palindrome"],
+    "experiment=course/palindrom": ["experiment=course/palindrom", "did you mean course/palindrome"],
     "experiment=null": ["experiment=null", "experiment=NAME", "baum_sweet"],
     "experiment=[palindrome,baum_sweet]": ["experiment=[palindrome,baum_sweet]", "experiment=NAME"],
     "~experiment": ["~experiment", "experiment=NAME"],
     "data=foo": ["data=foo", "decimal_palindrome"],
     "data=": ["data=", "decimal_palindrome"],
+    "data=../data/baum_sweet": ["data=../data/baum_sweet", "did you mean baum_sweet"],
     "debug=foo": ["debug=foo", "fast, none, overfit, profile"],
     "data.batch_size=abc": ['data.batch_size="abc"', "integer"],
     "data.batch_size=é": ["data.batch_size=é", "quotes"],
@@ -104,6 +109,26 @@ def test_wrong_word_is_told(word):
 
 # The same of single values, {experiment: {key=value: what the line says}}, without Hydra, which takes its time.
 WRONG_VALUES = {
+    "palindrome": {
+        "trainer={check_val_every_n_epoch: 1, val_check_interval: 1001}": [
+            "trainer.val_check_interval=1001",
+            "after 1000 training batches",
+            "1 to 1000, or any with trainer.check_val_every_n_epoch=null",
+        ],
+        "trainer={check_val_every_n_epoch: 2, val_check_interval: 10, limit_train_batches: 1}": [
+            "trainer.val_check_interval=10: an epoch ends after 1 training batches",
+        ],
+        "trainer={check_val_every_n_epoch: 1, val_check_interval: 10, limit_train_batches: 99, overfit_batches: 3}": [
+            "1 to 3, or any",
+        ],
+        "optimizer.schedule={name: plateau, decay: 1.0}": ["optimizer.schedule.decay=1.0", "plateau", "less than 1"],
+        "optimizer.schedule={name: plateau, decay: 1}": ["optimizer.schedule.decay=1", "plateau", "less than 1"],
+        "callbacks.solved.threshold=5": ["callbacks.solved.threshold=5", "less than or equal to 1"],
+        "callbacks.solved.threshold=-1": ["callbacks.solved.threshold=-1", "greater than or equal to 0"],
+    },
+    "text": {
+        "trainer={check_val_every_n_epoch: 1, val_check_interval: 10, limit_train_batches: 9}": ["1 to 9, or any"],
+    },
     "graph": {
         "data.name=core": ['data.name="core"', "'cora'", "'karate_club'"],
         "data.split=own": ['data.split="own"', "'public' or 'random'"],
@@ -172,7 +197,8 @@ def test_wrong_value_is_told(experiment):
         group = values
         for each in groups:
             group = group[each]
-        group[name] = yaml.safe_load(text)
+        value = yaml.safe_load(text)
+        group[name] = group[name] | value if isinstance(value, dict) else value
         with pytest.raises(UserError) as error:
             validate(values)
         assert all(part in str(error.value) for part in parts), (word, str(error.value))
@@ -189,6 +215,25 @@ def test_experiment_is_its_own_default(experiment):
 
 def test_quotes_carry_any_value():
     assert compose("root='/data/Größe=1, 2'").root == "/data/Größe=1, 2"
+
+
+def test_validations_fit_into_an_epoch_exactly():
+    """And data whose batches only their files tell are left to Lightning."""
+    each = "trainer.check_val_every_n_epoch=1"
+    assert compose(each, "trainer.val_check_interval=1000").trainer.val_check_interval == 1000
+    assert compose(each, "trainer.val_check_interval=9", "trainer.overfit_batches=9").trainer.overfit_batches == 9
+    assert compose(each, "experiment=text", "trainer.val_check_interval=5000").trainer.val_check_interval == 5000
+
+
+def test_one_fixed_batch_has_one_length_and_whole_targets():
+    words = ("experiment=palindrome_long", "debug=overfit")
+    config = compose(*words)
+    assert (config.data.curriculum.enabled, config.task.label_smoothing) == (False, 0.0)
+    assert choices(config) == {"debug": "overfit"}
+    assert compose(*words, "data.curriculum.enabled=true").data.curriculum.enabled
+    assert compose("experiment=palindrome_long", "debug=fast").data.curriculum.enabled
+    for experiment in ("text", "graph", "csl"):
+        assert compose(f"experiment={experiment}", "debug=overfit").trainer.overfit_batches == 1
 
 
 def test_data_bring_their_own_split():

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -267,6 +268,26 @@ def test_a_result_does_not_depend_on_the_batch(settings, stop):
             assert left.log_probabilities == pytest.approx(right.log_probabilities)
 
 
+@pytest.mark.parametrize("size", [1, 4, 500])
+def test_long_prompts_are_read_in_pieces(monkeypatch, size):
+    monkeypatch.setattr(decoding.prompts, "READ_STEPS", size)
+    torch.manual_seed(0)
+    model, lengths = Net().eval(), []
+    prompts = [torch.randint(V, (n,)).tolist() for n in (2 * size + 1, 1, size, 2 * size, 3, size + 1, 3 * size - 1)]
+
+    def recording(tokens, state):
+        lengths.append(tokens.shape[1])
+        return model(tokens, state)
+
+    with torch.no_grad():
+        logits, state = decoding.prompts.read(recording, prompts, torch.device("cpu"))
+        assert max(lengths) <= size and sum(lengths) == max(map(len, prompts))
+        for row, prompt in enumerate(prompts):
+            one_logits, one_state = model(torch.tensor([prompt]))
+            torch.testing.assert_close(logits[row], one_logits[0, -1])
+            torch.testing.assert_close([part[:, row] for part in state], [part[:, 0] for part in one_state])
+
+
 @pytest.mark.parametrize("settings", ALL_KINDS, ids=str)
 def test_without_a_stepper_the_model_itself_steps(settings):
     fast, slow = Table(), Table(steps=False)
@@ -284,6 +305,19 @@ def test_a_seed_gives_one_text_and_each_text_a_seed_of_its_own():
     repeated = texts(run(model, [[1]] * 20, max_new_tokens=30))
     assert len({tuple(text) for text in many}) == 20
     assert [[text] for text in many] == repeated  # it is the same to ask for 20 results, or 20 times for one
+
+
+def test_the_draws_do_not_depend_on_how_many_are_made_at_a_time(monkeypatch):
+    def draws(n, size):
+        monkeypatch.setattr(decoding.sampling, "DRAWN_STEPS", size)
+        settings, device = Decoding(max_new_tokens=n), torch.device("cpu")
+        return torch.stack(list(decoding.sampling.draw_uniform([[1], [1], []], [0, 1, 0], settings, device)))
+
+    at_once = draws(2500, 2500)
+    assert at_once.shape == (2500, 3, 1) and at_once.unique().numel() == 7500
+    for n in (1, 5, 17, 1023, 1024, 1025, 2500):
+        for size in (1, 7, 16, 1024, 2500):
+            assert torch.equal(draws(n, size), at_once[:n]), (n, size)
 
 
 def test_torchs_own_random_state_is_neither_read_nor_written():
@@ -334,11 +368,12 @@ def test_a_text_ends_before_its_first_stop_string(stop):
         assert result.score == pytest.approx(sum(whole.log_probabilities[:length]))
 
 
-def test_all_ended_costs_no_more_steps():
+@pytest.mark.parametrize("n", [1000, 2**31 - 1])
+def test_all_ended_costs_no_more_steps(n):
     model = Table()
     with torch.no_grad():
         model.table[..., 3] += 100
-    run(model, [[1], [2]], [[3, 3]], max_new_tokens=1000)
+    run(model, [[1], [2]], [[3, 3]], max_new_tokens=n)
     assert model.steps == 1
 
 
@@ -496,7 +531,8 @@ def test_the_modes_of_all_modules_are_restored():
 
 
 WRONG = [
-    ({"max_new_tokens": -1}, "max_new_tokens is -1; it must be a whole number of at least 0"),
+    ({"max_new_tokens": -1}, "max_new_tokens is -1; it must be a whole number from 0 to 2147483647"),
+    ({"max_new_tokens": 2**31}, "max_new_tokens is 2147483648; it must be a whole number from 0 to 2147483647"),
     ({"max_new_tokens": 1.5}, "max_new_tokens is 1.5; "),
     ({"max_new_tokens": True}, "max_new_tokens is True; "),
     ({"do_sample": 1}, "do_sample is 1; it must be True or False"),
@@ -514,11 +550,16 @@ WRONG = [
     ({"top_p": 1.1}, "top_p is 1.1; "),
     ({"typical_p": math.nan}, "typical_p is nan; "),
     ({"min_p": -0.1}, "min_p is -0.1; it must be a number from 0 to 1"),
-    ({"repetition_penalty": 0}, "repetition_penalty is 0; it must be a finite number above 0"),
+    ({"repetition_penalty": 0.009}, "repetition_penalty is 0.009; it must be a number from 0.01 to 100"),
+    ({"repetition_penalty": 101}, "repetition_penalty is 101; it must be a number from 0.01 to 100"),
+    ({"repetition_penalty": math.nan}, "repetition_penalty is nan; "),
     ({"num_beams": 0}, "num_beams is 0; it must be a whole number of at least 1"),
     ({"length_penalty": 11}, "length_penalty is 11; it must be a number from -10 to 10"),
     ({"num_return_sequences": 0}, "num_return_sequences is 0; "),
     ({"seed": 0.5}, "seed is 0.5; it must be a whole number"),
+    ({"seed": np.float64(3)}, "seed is 3.0; it must be a whole number"),
+    ({"temperature": np.float32(math.inf)}, "temperature is inf; "),
+    ({"top_k": np.True_}, "top_k is "),
     ({"num_beams": 2}, "num_beams is 2; it must be 1 unless do_sample=False"),
     ({"do_sample": False, "num_return_sequences": 2}, "num_return_sequences is 2; it must be 1: greedy"),
     ({"temperature": 0, "num_return_sequences": 2}, "num_return_sequences is 2; it must be 1: greedy"),
@@ -560,11 +601,30 @@ def test_wrong_tokens_are_named(arguments, message):
             )
 
 
-def test_a_diverged_model_is_named():
-    model = Table()
-    nn.init.constant_(model.table, math.nan)
-    with pytest.raises(ValueError, match="the model's logits are NaN"):
-        run(model, [[1]])
+def test_numbers_of_other_types_are_stored_as_pythons_own():
+    settings = Decoding(temperature=np.float32(0.5), seed=np.int64(3), max_new_tokens=np.int32(40))
+    assert repr(settings) == repr(Decoding(temperature=0.5, seed=3, max_new_tokens=40))
+
+
+@pytest.mark.parametrize("settings", [{}, {"do_sample": False}, {"do_sample": False, "num_beams": 2}], ids=str)
+@pytest.mark.parametrize("penalty", [0.01, 100])
+def test_extreme_repetition_penalties_give_no_nan(settings, penalty):
+    for results in run(Table(scale=1000), PROMPTS, max_new_tokens=9, repetition_penalty=penalty, **settings):
+        assert len(results[0].tokens) == 9 and math.isfinite(results[0].score)
+
+
+@pytest.mark.parametrize("settings", [{}, {"do_sample": False}, {"do_sample": False, "num_beams": 2}], ids=str)
+def test_a_diverged_model_is_named(settings):
+    for value in (math.nan, math.inf):
+        model = Table()
+        with torch.no_grad():
+            model.table[:, 1, 2] = value
+        with pytest.raises(ValueError, match="the model's logits are NaN or infinite; it may have diverged"):
+            run(model, [[3], [1]], **settings)
+    with torch.no_grad():
+        model.table[..., 2] = -math.inf
+    for (result,) in run(model, [[3], [1]], **settings):
+        assert 2 not in result.tokens and math.isfinite(result.score)
 
 
 def test_nothing_but_torch_is_imported():

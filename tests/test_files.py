@@ -60,6 +60,31 @@ def test_digest_decides(tmp_path):
     assert not is_whole(path)
 
 
+@pytest.mark.parametrize("digest", [b"", b"\x80\xff", b"0" * 64])
+def test_a_damaged_digest_is_another_one(tmp_path, digest):
+    path = tmp_path / "a.ckpt"
+    path.write_bytes(OLD)
+    sidecar(path).write_bytes(digest)
+    assert not is_whole(path)
+
+
+@pytest.mark.parametrize("stage", ["no digest yet", "all is done"])
+def test_what_is_replaced_while_it_is_looked_at_is_not_taken_for_damaged(tmp_path, monkeypatch, stage):
+    """As by a run that saves while `evaluate` reads."""
+    path = tmp_path / "a.ckpt"
+    write_verified(path, OLD)
+
+    def replaced_before(read: Path) -> str:
+        monkeypatch.setattr(files, "file_digest", file_digest)
+        write_verified(path, NEW)
+        if stage == "no digest yet":
+            sidecar(path).unlink()
+        return file_digest(read)
+
+    monkeypatch.setattr(files, "file_digest", replaced_before)
+    assert is_whole(path) and path.read_bytes() == NEW
+
+
 def test_without_a_digest_the_archives_own_sums_decide(tmp_path):
     path = tmp_path / "a.ckpt"
     path.write_bytes(OLD)

@@ -1,11 +1,16 @@
 """One training run: what is tested, and what the result says."""
 
+import signal
+
 import pytest
 import torch
 
-from lightning_dl2 import train
+from lightning_dl2 import evaluate, train
+from lightning_dl2.callbacks import Interrupted
 from lightning_dl2.callbacks.metrics_csv import read_rows
 from lightning_dl2.run import variant
+from lightning_dl2.tasks import SequenceClassifier
+from tests.small import signalled
 
 
 def test_result_says_what_happened(tiny):
@@ -34,6 +39,27 @@ def test_the_best_weights_are_tested(tiny):
     assert best["global_step"] == result["best_step"] < 24
     for name, value in objects["task"].state_dict().items():
         assert torch.equal(value, best["state_dict"][name]), name
+
+
+@pytest.mark.parametrize("averaging", [False, True])
+def test_without_a_validation_the_last_weights_are_the_best(tiny, averaging):
+    """They are tested, kept and found again; a later validation decides anew."""
+    words = ("trainer.val_check_interval=20", f"callbacks.weight_averaging.enabled={averaging}")
+    result, objects = train(tiny("trainer.max_steps=10", *words, "callbacks.weight_averaging.decay=0.9"))
+    run, tested = objects["run"], {key: value for key, value in result["metrics"].items() if key.startswith("test/")}
+    assert evaluate(run) == evaluate(run, "last") == tested
+    result, _ = train(tiny(*words, "callbacks.weight_averaging.decay=0.9"))
+    assert result["best_step"] == 20 and evaluate(run)["test/loss"] == result["metrics"]["test/loss"]
+
+
+def test_fewer_epochs_than_there_are_is_the_end(tiny, monkeypatch):
+    words = ("trainer.max_steps=-1", "trainer.max_time='00:00:00:30'")
+    signalled(monkeypatch, SequenceClassifier, "training_step", signal.SIGTERM, step=17)
+    with pytest.raises(Interrupted):
+        train(tiny(*words, "trainer.max_epochs=9"))
+    monkeypatch.undo()
+    result, _ = train(tiny(*words, "trainer.max_epochs=1"))
+    assert (result["status"], result["steps"]) == ("completed", 18)
 
 
 def test_every_metric_is_in_the_csv(tiny):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 
 import pytest
@@ -64,6 +65,36 @@ def test_json_lines(says, tmp_path, trained):
     assert json.loads(says("prompt=the", "length=7", "seed=5", "format=jsonl")[1])["text"] == rows[0]["text"]
 
 
+def test_a_json_line_has_all_that_the_text_was_made_with_and_no_encoding_can_spoil_it(says):
+    out = says("prompt=th☃e", "length=3", "unknown=skip", 'stop=["é"]'.replace("é", "."), "format=jsonl")[1]
+    row = json.loads(out)
+    assert out.isascii() and row["prompt"] == "th☃e"
+    assert (row["settings"]["unknown"], row["settings"]["stop"]) == ("skip", '["."]')
+
+
+def test_it_writes_where_it_is_asked_to(says, tmp_path):
+    """Through a link and into a device, which a new file in its place would be the end of."""
+    words = ("prompt=the", "length=5", "seed=3")
+    expected = says(*words)[1]
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    assert says(*words, f"out={tmp_path}/link") == (0, "", "")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "target").read_text() == expected
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert says(*words, f"out={tmp_path}/pipe") == (0, "", "")
+    assert os.read(reader, 1000).decode() == expected and (tmp_path / "pipe").is_fifo()
+    os.close(reader)
+    assert says(*words, "out=-") == (0, expected, "")
+
+
+def test_what_cannot_be_written_is_said_before_the_work(says, monkeypatch, tmp_path):
+    monkeypatch.setattr(Run, "existing", None)
+    for out in ("", "/", ".", str(tmp_path / "nowhere" / "file"), "x" * 300):
+        code, _, err = says(f"out={out}")
+        assert code == 2 and err.startswith(f"error: out={out}: cannot be written") and err.count("\n") == 1
+
+
 def test_prompts_from_a_file_and_from_standard_input(says, tmp_path, monkeypatch):
     (tmp_path / "prompts").write_text("the\ncat\n\nnoon.\n")
     code, out, _ = says(f"prompts={tmp_path}/prompts", "length=5", "temperature=0")
@@ -98,7 +129,9 @@ def test_unknown_characters(says):
 
 WRONG = {
     "length=-1": "length=-1",
-    "length=abc": "length=abc",
+    "length=abc": "length=abc: allowed: an integer",
+    "do_sample=maybe": "do_sample=maybe: allowed: true, false",
+    "num_samples=1000000000": "num_samples=1000000000: allowed: less than or equal to 10000",
     "temperature=-1": "temperature",
     "temperature=nan": "temperature=nan",
     "temperature=0.5 inverse_temperature=2": "inverse_temperature",

@@ -23,11 +23,32 @@ ENDINGS = [
 ]
 
 
+def logging_and(error: BaseException, run: Run):
+    def train(config, words):
+        run.log_file.parent.mkdir(parents=True)
+        run.log_file.write_text("what has happened")
+        raise error
+
+    return train
+
+
 @pytest.mark.parametrize(("error", "code", "says"), ENDINGS)
 def test_endings(tiny, capsys, error, code, says):
     run = Run.of(tiny())
-    assert run_and_report(raising(error), tiny(), []) == code
+    assert run_and_report(logging_and(error, run), tiny(), []) == code
     assert capsys.readouterr() == (f"{run.path}\n", says.format(log=run.log_file) + "\n")
+
+
+def test_what_fails_before_there_is_a_log_is_told_in_full(tiny, capsys):
+    run = Run.of(tiny())
+    assert run_and_report(raising(ValueError("a\nb")), tiny(), []) == 1
+    out, err = capsys.readouterr()
+    assert out == f"{run.path}\n" and "Traceback" in err and err.endswith("\nerror: ValueError: a b\n")
+
+
+def test_an_interrupt_before_anything_is_begun_names_no_run(tiny):
+    with pytest.raises(KeyboardInterrupt):  # the command says what there is to say
+        run_and_report(raising(KeyboardInterrupt()), tiny(), [])
 
 
 def test_user_errors_are_left_to_the_command(tiny):

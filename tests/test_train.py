@@ -252,6 +252,27 @@ def test_larger_max_steps_extends(tiny, tmp_path):
     assert differences(once["run"], parts["run"]) == []
 
 
+@pytest.mark.parametrize("averaging", [False, True])
+def test_double_precision_is_exact_too(tiny, tmp_path, averaging):
+    words = ("trainer.precision=64", f"callbacks.weight_averaging.enabled={averaging}", "optimizer.learning_rate=0.05")
+    train(tiny("trainer.max_steps=10", f"root={tmp_path}/parts", *words))
+    result, parts = train(tiny(f"root={tmp_path}/parts", *words))
+    _, once = train(tiny(f"root={tmp_path}/once", *words))
+    assert differences(once["run"], parts["run"]) == []
+    weights = torch.load(parts["run"].last, weights_only=True)["state_dict"].values()
+    assert any((value != value.float()).any() for value in weights)  # more digits than single precision has
+    assert evaluate(parts["run"]).items() <= result["metrics"].items()
+
+
+@pytest.mark.parametrize("root", ["file", "x" * 300])
+def test_a_root_that_cannot_be_is_one_line(tmp_path, monkeypatch, capsys, root):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert main([*TINY, f"root={root}"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: root: ") and err.count("\n") == 1
+
+
 def test_a_run_of_an_older_version_goes_on_and_stays_finished(tiny, tmp_path, capsys):
     """Of one that had no key `trainer.gradient_clip_val` yet, which decides what is learnt."""
 

@@ -49,6 +49,13 @@ def test_exact_resume_comes_last(tiny):
     assert isinstance(before, ExactResume) and isinstance(saves, KeepCheckpoints)  # which draws nothing
 
 
+def test_half_precision_of_a_gpu_becomes_single_on_a_cpu_and_says_so(tiny, tmp_path, capsys):
+    config = tiny()
+    half = config.model_copy(update={"trainer": config.trainer.model_copy(update={"precision": "16-mixed"})})
+    assert build_evaluator(half, Run(tmp_path)).precision == "32-true"
+    assert capsys.readouterr().err == "note: trainer.precision=16-mixed needs a GPU; evaluated with 32 here\n"
+
+
 def test_evaluator_is_one_silent_process(tiny, tmp_path):
     trainer = build_evaluator(tiny("trainer=ddp_cpu", "trainer.num_nodes=2", "logger=tensorboard"), Run(tmp_path))
     assert (trainer.world_size, trainer.loggers, trainer.checkpoint_callback) == (1, [], None)

@@ -80,6 +80,8 @@ def draw(file: Path, path: Path) -> None:
     curves: dict[tuple[str, ...], list[tuple[int, float]]] = {}
     for *key, place, norm in (row.values() for row in read_rows(file)):
         curves.setdefault(tuple(key), []).append((int(place), float(norm)))
+    if not curves:  # turned on late, and no step was due since
+        return
     steps, states, layers, directions = (list(dict.fromkeys(column)) for column in zip(*curves, strict=True))
     if len(steps) > LINES:
         steps = [steps[round(line * (len(steps) - 1) / (LINES - 1))] for line in range(LINES)]

@@ -63,6 +63,10 @@ class KeepCheckpoints(Checkpoint):
             self.save_last(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self.best:  # no validation came, or none with a finite value: the last weights are all there are
+            self._flush(trainer)
+            self._best_to_write = self._taken(trainer)
+            self._write_best()
         self.save_last(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -79,8 +83,7 @@ class KeepCheckpoints(Checkpoint):
         if trainer.global_step == self._saved_step:
             return
         self._saved_step = trainer.global_step
-        for logger in trainer.loggers:
-            logger.save()  # what a checkpoint has seen must be on the disk before it
+        self._flush(trainer)
         content = self._taken(trainer)
         if content:
             self._write_best()
@@ -98,6 +101,11 @@ class KeepCheckpoints(Checkpoint):
         if math.isfinite(value) and (not self.best or sign * value > sign * self.best[self.monitor]):
             self.best, self.best_step = metrics, trainer.global_step
             self._best_to_write = self._taken(trainer)
+
+    @staticmethod
+    def _flush(trainer: Trainer) -> None:
+        for logger in trainer.loggers:
+            logger.save()  # what a checkpoint has seen must be on the disk before it
 
     @staticmethod
     def _taken(trainer: Trainer) -> memoryview | None:

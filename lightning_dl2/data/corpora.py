@@ -117,10 +117,14 @@ def _fetch(url: str, path: Path, name: str) -> None:
 def _python_docs(cache: Path) -> Path:
     """The texts of Python's help() on its language. They differ a little between Python's versions."""
     path = cache / f"python_docs_{platform.python_version()}.txt"
-    if not path.is_file():
-        from pydoc_data.topics import topics
+    from pydoc_data.topics import topics
 
-        write_text(path, "\n\n".join(topics[topic].strip("\n") for topic in sorted(topics)) + "\n")
+    text = "\n\n".join(topics[topic].strip("\n") for topic in sorted(topics)) + "\n"
+    try:
+        if not path.is_file() or path.read_bytes() != text.encode():
+            write_text(path, text)
+    except OSError as error:
+        raise UserError(f"data.cache_dir={cache}: {path.name} cannot be written there: {error.strerror}") from error
     return path
 
 
@@ -131,10 +135,10 @@ def cache_dir(given: str | None) -> Path:
     user's own among the temporary files.
 
     Raises:
-        UserError: `given` cannot be written.
+        UserError: `given` cannot be written, and is no directory that may hold all already.
     """
     if given is not None:
-        path = _writable(given)
+        path = _writable(given) or _readable(given)
         if path is None:
             raise UserError(f"data.cache_dir={given}: cannot be written; allowed: a directory that can, or null")
         return path
@@ -144,6 +148,12 @@ def cache_dir(given: str | None) -> Path:
     if path is None:
         raise UserError(f"data.cache_dir=null: neither {usual} nor {temporary} can be written; allowed: a directory")
     return path
+
+
+def _readable(directory: str) -> Path | None:
+    """A cache that others share and nobody writes."""
+    path = Path(directory).expanduser()
+    return path if os.access(path, os.R_OK | os.X_OK) and path.is_dir() else None
 
 
 def _writable(directory: str) -> Path | None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+ROUNDING = 1e-9  # the moving average of perfect batches stays a few last bits below 1
+
 
 class Curriculum:
     """Grows the length by a factor whenever the moving training accuracy passes a threshold.
@@ -75,7 +77,7 @@ class Curriculum:
         """Takes in the accuracy of one training batch, averaged over all ranks."""
         self.steps_at_target += self.length == self.target
         self.accuracy = self.smoothing * self.accuracy + (1 - self.smoothing) * accuracy
-        if self.accuracy >= self.threshold and self.length < self.target:
+        if self.accuracy >= self.threshold - ROUNDING and self.length < self.target:
             self.length = min(self.target, max(self.length + 1, int(self.length * self.growth)))
             self.accuracy = 0.0
 

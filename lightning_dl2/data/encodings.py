@@ -67,13 +67,13 @@ def read_characters(path: Path, encoding: str) -> Iterator[tuple[np.ndarray, int
     Raises:
         UserError: there is no such encoding, or the file is not in it.
     """
-    allowed = "allowed: auto, or the name of the file's encoding, such as utf-8 or latin-1"
+    allowed = "allowed: auto, the name of the file's encoding, such as utf-8 or latin-1, or data.tokens=bytes"
     try:
         # newline=None makes \n of \r\n and \r, across chunks too.
         with open(path, encoding=encoding, newline=None) as file:
             mark = "\ufeff"
             while chunk := file.read(CHUNK):
-                codes = chunk.removeprefix(mark).encode("utf-32-le", "surrogatepass")
+                codes = chunk.removeprefix(mark).encode("utf-32-le")  # lone surrogates are no characters
                 yield np.frombuffer(codes, "<u4"), file.buffer.tell()
                 mark = ""
     except UnicodeError as error:

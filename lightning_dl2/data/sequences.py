@@ -11,7 +11,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from lightning_dl2.data.curriculum import Curriculum
-from lightning_dl2.data.generators import SEQUENCE_TASKS, draw_batch
+from lightning_dl2.data.generators import draw_batch, get_task
 from lightning_dl2.data.position import TrainBatches, rank_and_world
 
 EVALUATION_SEED = 20201  # the validation and test sets are the same for every seed of a run
@@ -37,7 +37,8 @@ class SequenceDataModule(LightningDataModule):
         num_workers: processes that make batches ahead; 0: they are made between the steps. Does not change them.
 
     Raises:
-        ValueError: `sequence_length` is too small for the task, or there are workers and a curriculum.
+        ValueError: there is no such task, `sequence_length` is too small for it, a size is below 1, `curriculum` does
+            not say whether it is enabled, or there are workers and a curriculum.
     """
 
     def __init__(
@@ -55,8 +56,15 @@ class SequenceDataModule(LightningDataModule):
         num_workers: int = 0,
     ) -> None:
         super().__init__()
-        self.task = SEQUENCE_TASKS[name]
+        self.task = get_task(name)
         self.task.check(sequence_length)
+        sizes = {"batch_size": batch_size, "batches_per_epoch": batches_per_epoch, "validation_size": validation_size}
+        sizes |= {"test_size": test_size, "evaluation_batch_size": evaluation_batch_size}
+        for key, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"{key}={size}: at least 1")
+        if curriculum and "enabled" not in curriculum:
+            raise ValueError(f"curriculum={curriculum}: needs `enabled`, True or False")
         self.length, self.batch_size, self.seed = sequence_length, batch_size, seed
         self.batches_per_epoch, self.evaluation_batch_size = batches_per_epoch, evaluation_batch_size
         self.num_workers = num_workers

@@ -18,7 +18,7 @@ from lightning_dl2.data.vocabulary import Vocabulary
 from lightning_dl2.files import replacing, write_text
 
 CODE_POINTS = 0x110000
-FORMAT = 1  # part of the files' names: another number, and files of older versions are made anew
+FORMAT = 2  # part of the files' names: another number, and files of older versions are made anew
 
 
 class TokenFile(NamedTuple):
@@ -43,18 +43,27 @@ def tokenize(path: Path, tokens: str, encoding: str, cache: Path) -> TokenFile:
     settings = json.dumps([FORMAT, digest, tokens, encoding if tokens == "characters" else ""])
     target = cache / f"{sha256(settings.encode()).hexdigest()[:32]}.tokens"
     header = target.with_suffix(".json")
-    # The header is written last: where it is, the tokens are whole. Two processes write the same.
-    if not (header.is_file() and target.is_file()):
+    vocabulary = _known(header, target)
+    if vocabulary is None:
         try:
             vocabulary = _write(path, tokens, encoding, target)
-            write_text(header, json.dumps(vocabulary.plain))
+            # Last: where it is, the tokens are whole. Two processes write the same.
+            write_text(header, json.dumps({"vocabulary": vocabulary.plain, "bytes": target.stat().st_size}))
         except OSError as error:
             raise UserError(
                 f"data.cache_dir={cache}: the tokens of {path} cannot be written ({error.strerror});"
                 " allowed: a directory with room for them"
             ) from error
-    vocabulary = Vocabulary.of(json.loads(header.read_text()))
     return TokenFile(np.memmap(target, _dtype(vocabulary), "r"), vocabulary, digest)
+
+
+def _known(header: Path, target: Path) -> Vocabulary | None:
+    """The vocabulary of tokens that are there; None where they, or what is known of them, are not whole."""
+    try:
+        known = json.loads(header.read_text())
+        return Vocabulary.of(known["vocabulary"]) if target.stat().st_size == known["bytes"] else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _digest(path: Path) -> str:

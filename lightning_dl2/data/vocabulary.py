@@ -47,7 +47,9 @@ class Vocabulary:
             ValueError: the text has unknown characters, and they are neither skipped nor like any known one.
         """
         if self.tokens == "bytes":
-            return list(text.encode("utf-8", "surrogatepass"))
+            return list(b"".join(map(_utf8, text)))
+        if "\r" not in self.ids:  # as texts are read
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
         if unknown == "skip":
             return [self.ids[character] for character in text if character in self.ids]
         if unknown == "nearest":
@@ -80,6 +82,12 @@ class Vocabulary:
             if candidate and self.ids.keys() >= set(candidate):
                 return candidate
         return "" if unicodedata.combining(character) else character
+
+
+def _utf8(character: str) -> bytes:
+    """Its bytes; of a byte that was no UTF-8 where the text came from, that byte."""
+    escaped = "\udc80" <= character <= "\udcff"
+    return character.encode("utf-8", "surrogateescape" if escaped else "surrogatepass")
 
 
 def _candidates(character: str) -> Iterator[str]:

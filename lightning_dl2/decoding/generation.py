@@ -46,7 +46,8 @@ def generate(
         texts exist.
 
     Raises:
-        ValueError: a token outside of the vocabulary, an empty stop string, or a model whose logits are NaN.
+        ValueError: a token outside of the vocabulary, an empty stop string, or a model whose logits are NaN or
+            infinite; those of tokens that are impossible may be -inf.
     """
     prompts = [[index(token) for token in prompt] for prompt in prompts]
     if device is None:
@@ -62,8 +63,9 @@ def generate(
             return []
         stops = Stops(stop)
         logits, state = read(model, [prompt or [start_token] for prompt in prompts], device)
-        if logits.isnan().any():
-            raise ValueError("the model's logits are NaN; it may have diverged in training")
+        # the greatest is NaN where any is, and -inf only where no token is possible
+        if not logits.amax(1).isfinite().all():
+            raise ValueError("the model's logits are NaN or infinite; it may have diverged in training")
         seen = None
         if decoding.repetition_penalty != 1:
             seen = torch.zeros(logits.shape, dtype=torch.bool)

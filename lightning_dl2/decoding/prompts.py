@@ -8,17 +8,21 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+# So many steps are read at a time, as a model holds the logits of all, of which only the last step's are wanted.
+READ_STEPS = 4096
+
 
 def read(model: Callable, prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, object]:
     """Read prompts of one token or more -> the logits [B, V] after each one's last token, and the state there.
 
     Without padding, which a recurrent net would read too: all rows are read up to the length of the shortest, then
-    those that go on up to the next length, so in as many calls as there are lengths.
+    those that go on up to the next length, so in as many calls as there are lengths; more where a prompt is long.
     """
     order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))
     ordered = [prompts[row] for row in order]
     logits, state, start = None, None, 0
-    for end in sorted({len(prompt) for prompt in ordered}):
+    lengths = {len(prompt) for prompt in ordered}
+    for end in sorted(lengths.union(range(READ_STEPS, max(lengths), READ_STEPS))):
         n = sum(len(prompt) >= end for prompt in ordered)
         tokens = torch.tensor([prompt[start:end] for prompt in ordered[:n]], device=device)
         read_logits, read_state = model(tokens, _each(lambda part, n=n: part[:, :n].contiguous(), state))

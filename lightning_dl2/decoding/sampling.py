@@ -4,7 +4,7 @@ Shapes: B rows, V vocabulary.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 
 import torch
@@ -16,6 +16,9 @@ from lightning_dl2.decoding.warping import at_least_single, penalize, reshape
 
 # So many steps' logits are held before their log-probabilities are taken: rarely, but in little memory.
 HELD_STEPS = 64
+# So many steps' draws are made at a time. A generator on the CPU makes doubles one by one, so they are the same
+# numbers in blocks of any size.
+DRAWN_STEPS = 1024
 
 
 def sample(
@@ -39,8 +42,7 @@ def sample(
     """
     num_rows, num_steps = len(prompts), decoding.max_new_tokens
     if not decoding.greedy:
-        uniform = draw_uniform(prompts, numbers, decoding).to(logits.device)
-        uniform = uniform.unsqueeze(2).unbind(1)
+        uniform = draw_uniform(prompts, numbers, decoding, logits.device)
     watching = bool(stops) or on_token is not None
     stream = _Stream(num_rows, stops, on_token)
     chosen: list[Tensor] = []
@@ -53,7 +55,7 @@ def sample(
         if decoding.greedy:
             tokens = penalized.argmax(1)
         else:
-            tokens = pick(reshape(penalized, decoding), uniform[i])
+            tokens = pick(reshape(penalized, decoding), next(uniform))
         chosen.append(tokens)
         if seen is not None:
             seen.scatter_(1, tokens.unsqueeze(1), True)
@@ -104,19 +106,25 @@ def pick(logits: Tensor, uniform: Tensor) -> Tensor:
     return torch.searchsorted(cumulated, uniform * cumulated[:, -1:], right=True).squeeze(1)
 
 
-def draw_uniform(prompts: Sequence[list[int]], numbers: Sequence[int], decoding: Decoding) -> Tensor:
-    """All of the draws, [B, max_new_tokens] in [0, 1), each row's from a generator of its own.
+def draw_uniform(
+    prompts: Sequence[list[int]], numbers: Sequence[int], decoding: Decoding, device: torch.device
+) -> Iterator[Tensor]:
+    """The draws of each of max_new_tokens steps, [B, 1] in [0, 1), each row's from a generator of its own.
 
     They depend on the seed, the prompt and the row's number among its equals, so on no other row, and are drawn
     on the CPU, so on no device.
     """
-    draws = torch.empty(len(prompts), decoding.max_new_tokens, dtype=torch.float64)
-    generator = torch.Generator()
-    for row, prompt, number in zip(draws, prompts, numbers, strict=True):
+    generators = []
+    for prompt, number in zip(prompts, numbers, strict=True):
         # hashed, as torch reads but 32 bits of a seed, and neighbouring seeds should have nothing in common
         digest = blake2b(repr((decoding.seed, number, *prompt)).encode(), digest_size=8).digest()
-        torch.rand(row.shape, generator=generator.manual_seed(int.from_bytes(digest)), out=row)
-    return draws
+        generators.append(torch.Generator().manual_seed(int.from_bytes(digest)))
+    for start in range(0, decoding.max_new_tokens, DRAWN_STEPS):
+        num_steps = min(DRAWN_STEPS, decoding.max_new_tokens - start)
+        draws = torch.empty(len(prompts), num_steps, dtype=torch.float64)
+        for row, generator in zip(draws, generators, strict=True):
+            torch.rand(row.shape, generator=generator, out=row)
+        yield from draws.to(device).unsqueeze(2).unbind(1)
 
 
 class _Stream:

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Decoding:
     (num_beams > 1 and do_sample=False) is just as deterministic.
 
     Args:
-        max_new_tokens: how many tokens at most; 0 gives none.
+        max_new_tokens: how many tokens at most, up to 2**31 - 1; 0 gives none.
         do_sample: draw tokens, rather than take the most probable.
         temperature: what the logits are divided by.
         inverse_temperature: what they are multiplied by instead, the course's convention; None leaves it to
@@ -49,11 +50,17 @@ class Decoding:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        # the draws depend on how the seed is written, and NumPy's numbers are written otherwise
+        for name, value in list(vars(self).items()):
+            object.__setattr__(self, name, _plain(value))
+
         def check(name: str, valid: bool, allowed: str) -> None:
             if not valid:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {allowed}")
 
-        for name, lowest in (("max_new_tokens", 0), ("top_k", 0), ("num_beams", 1), ("num_return_sequences", 1)):
+        n = self.max_new_tokens
+        check("max_new_tokens", _is_integer(n) and 0 <= n < 2**31, f"a whole number from 0 to {2**31 - 1}")
+        for name, lowest in (("top_k", 0), ("num_beams", 1), ("num_return_sequences", 1)):
             value = getattr(self, name)
             check(name, _is_integer(value) and value >= lowest, f"a whole number of at least {lowest}")
         check("seed", _is_integer(self.seed), "a whole number")
@@ -66,9 +73,10 @@ class Decoding:
             value = getattr(self, name)
             check(name, _is_number(value) and 0 < value <= 1, "a number above 0 and at most 1")
         check("min_p", _is_number(self.min_p) and 0 <= self.min_p <= 1, "a number from 0 to 1")
+        # beyond any use, and the logits would overflow
         penalty = self.repetition_penalty
-        check("repetition_penalty", _is_number(penalty) and penalty > 0, "a finite number above 0")
-        # beyond any use, and its powers of the length would overflow
+        check("repetition_penalty", _is_number(penalty) and 0.01 <= penalty <= 100, "a number from 0.01 to 100")
+        # likewise, and its powers of the length would
         penalty = self.length_penalty
         check("length_penalty", _is_number(penalty) and abs(penalty) <= 10, "a number from -10 to 10")
 
@@ -123,6 +131,13 @@ class Generated:
     score: float
     stopped_by: str
     seed: int
+
+
+def _plain(value: object) -> object:
+    """A number of whatever type as an int or a float; anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def _is_integer(value: object) -> bool:

@@ -33,7 +33,7 @@ class Checkpoint(Monitored):
 class Solved(Strict):
     enabled: bool
     monitor: Literal["val/accuracy"]
-    threshold: float
+    threshold: Annotated[float, Field(ge=0, le=1)]
     times: Positive
 
 

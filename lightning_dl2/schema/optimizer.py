@@ -17,9 +17,11 @@ class Schedule(Strict):
     patience: Natural
 
     @model_validator(mode="after")
-    def total_steps_where_needed(self) -> "Schedule":
+    def numbers_fit_the_name(self) -> "Schedule":
         if self.name == "plateau" and self.warmup_steps:
             raise ValueError(f"warmup_steps={self.warmup_steps}: schedule plateau has no warm-up; allowed: 0")
+        if self.name == "plateau" and self.decay == 1:
+            raise ValueError(f"decay={self.decay}: schedule plateau would change nothing; allowed: less than 1")
         if self.name in ("linear", "cosine"):
             if self.total_steps is None:
                 raise ValueError(f"total_steps=null: schedule {self.name} needs a number of steps")

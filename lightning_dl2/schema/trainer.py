@@ -25,7 +25,7 @@ class Trainer(Strict):
     limit_val_batches: Positive | None
     limit_test_batches: Positive | None
     overfit_batches: Natural
-    num_threads: Positive | None
+    num_threads: Annotated[int, Field(ge=1, le=1024)] | None
     deterministic: bool
     profiler: Literal["simple", "advanced"] | None
 

@@ -4,6 +4,8 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import torch
+
 from lightning_dl2 import schema
 from lightning_dl2.cli import UserError
 from lightning_dl2.tasks.graph_net import GraphNet
@@ -30,7 +32,7 @@ def build_task(config: schema.Task, optimizer: schema.Optimizer, spec: dict[str,
     arguments = config.model_dump(exclude={"name"})
     try:
         task = TASKS[config.name](spec=spec, optimizer=optimizer.model_dump(), **arguments)
-    except ValueError as error:
+    except (ValueError, RuntimeError, MemoryError) as error:  # the latter two: there is not so much memory
         raise UserError(f"task: {error}") from error
     try:
         parameter_groups(task.net, complete(task.hparams["optimizer"]))
@@ -50,7 +52,13 @@ def load_task(name: str, path: Path, checkpoint: str) -> Task:
     Raises:
         UserError: the file is no checkpoint of such a task.
     """
+    before = torch.get_default_dtype()
     try:
+        state = torch.load(path, weights_only=True, map_location="cpu", mmap=True)["state_dict"]
+        if any(value.dtype == torch.float64 for value in state.values()):  # else they were rounded
+            torch.set_default_dtype(torch.float64)
         return TASKS[name].load_from_checkpoint(path, map_location="cpu", weights_only=True)
-    except (KeyError, RuntimeError, TypeError, UnpicklingError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError, UnpicklingError) as error:
         raise UserError(f"checkpoint={checkpoint}: {path} is no {name} of this version") from error
+    finally:
+        torch.set_default_dtype(before)

@@ -65,6 +65,8 @@ class Task(LightningModule):
     ) -> None:
         """Clips by the norm, which is logged and must be finite: one computation serves all three.
 
+        Another algorithm, of a Trainer that is not ours, is Lightning's matter.
+
         Raises:
             NonFiniteError: names the step, the batch and the first parameter with a bad gradient; the same on all
                 ranks, which share the gradients. With fp16, where steps are skipped until the scale fits, only
@@ -80,7 +82,9 @@ class Task(LightningModule):
             if not scaled or self.skipped > MAX_SKIPPED:
                 raise self._non_finite(norm.item())
         self.losses = ()
-        if gradient_clip_val:
+        if gradient_clip_val and gradient_clip_algorithm not in (None, "norm"):
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
             clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm, foreach=True)
         # Kept until the step is logged, when the schedule has moved on to the next one.
         self.update = {"train/learning_rate": optimizer.param_groups[0]["lr"], "train/gradient_norm": norm}
@@ -102,7 +106,8 @@ class Task(LightningModule):
         )
 
     def on_train_batch_end(self, outputs: dict[str, Tensor], batch: Any, batch_idx: int) -> None:
-        if self.update is None or self.global_step % self.trainer.log_every_n_steps:
+        every = self.trainer.log_every_n_steps  # 0: never
+        if self.update is None or not every or self.global_step % every:
             return
         values = {f"train/{name}": value for name, value in outputs.items()} | self.update
         values["train/loss"] = outputs["loss"] * self.trainer.accumulate_grad_batches  # Lightning has divided it

@@ -27,6 +27,12 @@ def test_training_is_what_it_would_be_without(experiment, request, tmp_path):
     assert not (plain["run"].path / "gradient_flow.csv").exists()
 
 
+def test_turned_on_where_no_step_is_due_it_draws_nothing(tiny):
+    train(tiny("trainer.max_steps=7"))
+    result, objects = train(tiny(*ON, "trainer.max_steps=9"))
+    assert result["status"] == "completed" and not (objects["run"].path / "figures" / "gradient_flow.png").exists()
+
+
 def test_the_numbers_are_those_of_the_net_at_that_step(tiny):
     _, objects = train(tiny(*ON, "trainer.max_steps=12", "task.bidirectional=true", "task.cell=gru"))
     task = objects["task"]

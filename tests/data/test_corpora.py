@@ -1,6 +1,8 @@
 """A named text is the file that it should be, or one line says what to do. No test leaves this machine."""
 
+import errno
 import hashlib
+import os
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -99,6 +101,8 @@ def test_python_docs_need_no_network(offline, tmp_path):
     text = path.read_text(encoding="utf-8")
     assert len(text) > 300_000 and 'The "assert" statement' in text
     assert download("python_docs", tmp_path) == path
+    path.write_text("something else")
+    assert download("python_docs", tmp_path).read_text(encoding="utf-8") == text
 
 
 def test_addresses_cannot_change_their_content():
@@ -130,6 +134,22 @@ def test_a_home_that_cannot_be_written(tmp_path, monkeypatch):
         cache_dir(None)
     with pytest.raises(UserError, match="data.cache_dir=.*file/a: cannot be written; allowed: a directory"):
         cache_dir(str(tmp_path / "file" / "a"))
+
+
+def test_a_cache_that_can_only_be_read(tmp_path, monkeypatch):
+    """As one that a group shares: enough where all is there already; what has to be written says that it cannot."""
+    monkeypatch.setattr(corpora.os, "access", lambda path, mode: not mode & os.W_OK)
+    assert cache_dir(str(tmp_path)) == tmp_path
+    whole = download("python_docs", tmp_path)
+
+    def refuse(path, text):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(corpora, "write_text", refuse)
+    assert download("python_docs", tmp_path) == whole
+    whole.unlink()
+    with pytest.raises(UserError, match="data.cache_dir=.*python_docs_.* cannot be written there: Permission denied"):
+        download("python_docs", tmp_path)
 
 
 def test_a_directory_without_permission_is_not_writable(tmp_path, monkeypatch):

@@ -33,6 +33,13 @@ def test_one_lucky_batch_is_not_enough_and_each_length_starts_from_nothing():
     assert lengths(build(), [1.0, 0.0] * 20)[-1] == 2
 
 
+@pytest.mark.parametrize("smoothing", [0.8, 0.9, 0.95, 0.99])
+def test_perfect_batches_reach_a_threshold_of_one(smoothing):
+    """Though their moving average may never: it ends at 0.9999999999999994 or so."""
+    assert lengths(build(smoothing=smoothing, threshold=1.0), [1.0] * 2500)[-1] > 2
+    assert lengths(build(smoothing=smoothing, threshold=1.0), [0.999] * 2500)[-1] == 2
+
+
 def test_starts_at_the_target_if_that_is_shorter():
     curriculum = build(target=5, start=11)
     assert curriculum.length == 5

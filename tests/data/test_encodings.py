@@ -83,6 +83,13 @@ def test_an_encoding_that_does_not_exist(file, encoding):
         read(file(b"abc"), encoding)
 
 
+@pytest.mark.parametrize(("encoding", "content"), [("unicode_escape", rb"a\ud800b"), ("utf-7", b"a+2AA-b")])
+def test_half_a_character_is_none(file, encoding, content):
+    """No file could hold what is written after such a text."""
+    with pytest.raises(UserError, match=f"^data.encoding={encoding}: .*book.txt is not in it .*surrogates not allowed"):
+        read(file(content), encoding)
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "utf-16", "utf-8"])
 def test_an_encoding_that_is_another_one(file, encoding):
     with pytest.raises(UserError, match=f"^data.encoding={encoding}: .*book.txt is not in it .*; allowed: auto, "):

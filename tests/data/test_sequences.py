@@ -170,6 +170,23 @@ def test_a_length_that_the_task_does_not_have():
         small_data("baum_sweet", 1)
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"name": "palindrome"}, "unknown sequence task 'palindrome': choose from decimal_palindrome, binary_palin"),
+        ({"batch_size": 0}, "batch_size=0: at least 1"),
+        ({"batches_per_epoch": 0}, "batches_per_epoch=0: at least 1"),
+        ({"validation_size": 0}, "validation_size=0: at least 1"),
+        ({"test_size": -1}, "test_size=-1: at least 1"),
+        ({"evaluation_batch_size": 0}, "evaluation_batch_size=0: at least 1"),
+        ({"curriculum": {"start": 2}}, "curriculum={'start': 2}: needs `enabled`, True or False"),
+    ],
+)
+def test_arguments_that_cannot_be_are_named(options, says):
+    with pytest.raises(ValueError, match=says):
+        small_data(**options)
+
+
 def test_build_data_is_the_configuration(tiny):
     config = tiny("data=random_combinations", "data.curriculum.enabled=true")
     data = build_data(config.data, seed=5)

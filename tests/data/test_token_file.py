@@ -59,6 +59,27 @@ def test_bytes_are_those_of_the_file(book, cache):
 
 
 @pytest.mark.parametrize(("size", "dtype"), [(256, np.uint8), (257, np.uint16), (65536, np.uint16), (65537, np.uint32)])
+def spoil_header(content):
+    return lambda tokens: tokens.with_suffix(".json").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        *map(spoil_header, (b"", b"null", b"[]", b"{", b"\xff", b'{"vocabulary": {}, "bytes": 3}', b'{"bytes": 3}')),
+        lambda tokens: tokens.write_bytes(b""),
+        lambda tokens: os.truncate(tokens, 2),
+        lambda tokens: tokens.unlink(),
+    ],
+)
+def test_what_is_not_whole_is_made_anew(book, cache, spoil):
+    path = book(b"abc")
+    first = tokenize(path, "characters", "auto", cache)
+    spoil(cache / os.path.basename(first.tokens.filename))
+    again = tokenize(path, "characters", "auto", cache)
+    assert again.tokens.tolist() == [0, 1, 2] and again.vocabulary.plain == first.vocabulary.plain
+
+
 def test_integers_are_as_small_as_can_be(book, cache, size, dtype):
     text = "".join(map(chr, range(0x10000, 0x10000 + size)))
     tokens, vocabulary, _ = tokenize(book(text.encode()), "characters", "utf-8", cache)

@@ -32,10 +32,22 @@ def test_characters_round_trip(text):
 def test_bytes_know_every_text(text):
     vocabulary = Vocabulary.of(Vocabulary("bytes").plain)
     ids = vocabulary.encode(text)
-    assert len(vocabulary) == 256 and ids == list(text.encode("utf-8", "surrogatepass"))
+    expected = text.replace("\udcff", "").encode("utf-8", "surrogatepass") + b"\xff" * text.count("\udcff")
+    assert len(vocabulary) == 256 and ids == list(expected)
     if "\ud800" not in text:  # lone surrogates are no UTF-8: they become marks of replacement
         assert vocabulary.decode(ids) == text
     assert "".join(streamed(vocabulary, ids)) == vocabulary.decode(ids)
+
+
+def test_a_byte_that_is_no_utf8_stays_that_byte():
+    """As it comes from a command line or from standard input: a net that has read Latin-1 knows it."""
+    text = b"caf\xe9".decode("utf-8", "surrogateescape")
+    assert Vocabulary("bytes").encode(text) == list(b"caf\xe9")
+
+
+@pytest.mark.parametrize("unknown", ["error", "skip", "nearest"])
+def test_lines_end_as_they_do_in_a_text(unknown):
+    assert Vocabulary("characters", "ab\n").encode("a\r\nb\ra", unknown) == [1, 0, 2, 0, 1]
 
 
 def test_characters_are_sorted_by_code_point():

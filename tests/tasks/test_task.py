@@ -56,6 +56,11 @@ def test_logged_steps_are_optimiser_steps_counted_from_one():
     assert train == {"train/loss", "train/accuracy", "train/learning_rate", "train/gradient_norm"}
 
 
+def test_a_trainer_may_log_nothing():
+    task, rows = fit(max_steps=3, log_every_n_steps=0)
+    assert task.global_step == 3 and rows.values("train/loss") == {}
+
+
 def test_the_logged_loss_is_that_of_the_step():
     """The first step's loss is the untrained net's on batch 0."""
     data = small_data()
@@ -100,6 +105,23 @@ def test_clipping_cuts_to_the_limit_and_logs_what_was():
         updates = Updates()
         fit({"name": "SGD"}, max_steps=2, gradient_clip_val=none, callbacks=[updates])
         assert updates.norms[0] == pytest.approx(norm, rel=1e-6)
+
+
+def test_a_trainer_may_clip_by_value():
+    class Largest(Updates):
+        def on_before_zero_grad(self, trainer, pl_module, optimizer) -> None:
+            self.norms += [max(p.grad.abs().max().item() for p in pl_module.parameters() if p.grad is not None)]
+
+    def largest(**options):
+        updates = Largest()
+        _, rows = fit({"name": "SGD"}, max_steps=1, callbacks=[updates], **options)
+        return updates.norms[0], rows.values("train/gradient_norm")[1]
+
+    value, norm = largest()
+    assert largest(gradient_clip_val=value / 2, gradient_clip_algorithm="value") == (pytest.approx(value / 2), norm)
+    for algorithm in ("norm", None):
+        clipped, _ = largest(gradient_clip_val=norm / 4, gradient_clip_algorithm=algorithm)
+        assert clipped == pytest.approx(value / 4, rel=1e-4)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
