@@ -163,14 +163,17 @@ def generate(
 
     if device != "cpu" and torch.cuda.is_available():
         task.cuda()
-    results = decode(
-        task.net,
-        encoded,
-        settings,
-        start_token=start_token(vocabulary),
-        stop=stops,
-        on_token=on_token if on_text else None,
-    )
+    try:
+        results = decode(
+            task.net,
+            encoded,
+            settings,
+            start_token=start_token(vocabulary),
+            stop=stops,
+            on_token=on_token if on_text else None,
+        )
+    except ValueError as error:  # it has diverged
+        raise UserError(f"checkpoint={checkpoint}: {error}") from error
     if on_text:
         on_text(decoder.flush())
     return results, vocabulary

@@ -6,6 +6,7 @@ import os
 import shutil
 
 import pytest
+import torch
 
 from lightning_dl2 import compose, generate, train
 from lightning_dl2.cli import UserError
@@ -93,6 +94,15 @@ def test_what_cannot_be_written_is_said_before_the_work(says, monkeypatch, tmp_p
     for out in ("", "/", ".", str(tmp_path / "nowhere" / "file"), "x" * 300):
         code, _, err = says(f"out={out}")
         assert code == 2 and err.startswith(f"error: out={out}: cannot be written") and err.count("\n") == 1
+
+
+def test_a_run_that_has_diverged_is_one_line(says, trained, tmp_path):
+    checkpoint = torch.load(trained.best, weights_only=True)
+    for value in checkpoint["state_dict"].values():
+        value.fill_(float("nan"))
+    torch.save(checkpoint, tmp_path / "nan.ckpt")
+    code, out, err = says("prompt=the", f"checkpoint={tmp_path}/nan.ckpt")
+    assert (code, out) == (2, "") and "logits are NaN" in err and err.count("\n") == 1
 
 
 def test_prompts_from_a_file_and_from_standard_input(says, tmp_path, monkeypatch):

@@ -58,7 +58,6 @@ def test_bytes_are_those_of_the_file(book, cache):
     assert tokens.tobytes() == content and tokens.dtype == np.uint8 and len(vocabulary) == 256
 
 
-@pytest.mark.parametrize(("size", "dtype"), [(256, np.uint8), (257, np.uint16), (65536, np.uint16), (65537, np.uint32)])
 def spoil_header(content):
     return lambda tokens: tokens.with_suffix(".json").write_bytes(content)
 
@@ -80,6 +79,7 @@ def test_what_is_not_whole_is_made_anew(book, cache, spoil):
     assert again.tokens.tolist() == [0, 1, 2] and again.vocabulary.plain == first.vocabulary.plain
 
 
+@pytest.mark.parametrize(("size", "dtype"), [(256, np.uint8), (257, np.uint16), (65536, np.uint16), (65537, np.uint32)])
 def test_integers_are_as_small_as_can_be(book, cache, size, dtype):
     text = "".join(map(chr, range(0x10000, 0x10000 + size)))
     tokens, vocabulary, _ = tokenize(book(text.encode()), "characters", "utf-8", cache)
