@@ -136,7 +136,7 @@ class Run:
         if not is_rank_zero():
             yield
             return
-        begun = self._begun()
+        begun = os.path.exists(self.config_file)  # no error where the name is too long: making it tells that
         if config.resume == "never" and begun:
             raise UserError(f"resume=never: {self.path} holds a run; allowed: auto, restart, or another root or seed")
         if config.resume == "auto" and begun:
@@ -151,12 +151,6 @@ class Run:
             write_text(self.path / "overrides.txt", "".join(f"{word}\n" for word in words))
             self.result_file.unlink(missing_ok=True)
             yield
-
-    def _begun(self) -> bool:
-        try:
-            return self.config_file.exists()
-        except OSError:  # a name that is too long, say: who makes the directory is told so
-            return False
 
     def check_seen(self) -> None:
         """Waits until this process sees what rank 0 has prepared; a network's disk may show it late.

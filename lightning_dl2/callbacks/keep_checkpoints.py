@@ -63,19 +63,18 @@ class KeepCheckpoints(Checkpoint):
             self.save_last(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not self.best:  # no validation came, or none with a finite value: the last weights are all there are
-            self._flush(trainer)
-            self._best_to_write = self._taken(trainer)
-            self._write_best()
-        self.save_last(trainer)
+        self.save_last(trainer, ends=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         # All there may be of a run that fails before its first `last.ckpt`. A full disk would not take it either.
         if isinstance(exception, Exception) and not isinstance(exception, OSError):
             self._write_best()
 
-    def save_last(self, trainer: Trainer) -> None:
+    def save_last(self, trainer: Trainer, *, ends: bool = False) -> None:
         """Writes `last.ckpt`, unless it holds this step already.
+
+        Args:
+            ends: training does; the last weights are the best where no validation came, or none with a finite value.
 
         Raises:
             WriteError: the disk does not take it; the one before stays whole.
@@ -83,9 +82,12 @@ class KeepCheckpoints(Checkpoint):
         if trainer.global_step == self._saved_step:
             return
         self._saved_step = trainer.global_step
-        self._flush(trainer)
+        for logger in trainer.loggers:
+            logger.save()  # what a checkpoint has seen must be on the disk before it
         content = self._taken(trainer)
         if content:
+            if ends and not self.best:
+                self._best_to_write = content
             self._write_best()
             last = self.directory / "last.ckpt"
             keeps = self._last_is_ours or is_whole(last)  # not that a damaged one takes the place of a whole one
@@ -101,11 +103,6 @@ class KeepCheckpoints(Checkpoint):
         if math.isfinite(value) and (not self.best or sign * value > sign * self.best[self.monitor]):
             self.best, self.best_step = metrics, trainer.global_step
             self._best_to_write = self._taken(trainer)
-
-    @staticmethod
-    def _flush(trainer: Trainer) -> None:
-        for logger in trainer.loggers:
-            logger.save()  # what a checkpoint has seen must be on the disk before it
 
     @staticmethod
     def _taken(trainer: Trainer) -> memoryview | None:

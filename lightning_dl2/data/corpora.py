@@ -18,6 +18,7 @@ from lightning_dl2.data.progress import progress
 from lightning_dl2.files import file_digest, replacing, write_text
 
 TIMEOUT = 10  # seconds without an answer
+READ, WRITE = os.R_OK | os.X_OK, os.W_OK | os.X_OK  # in a directory
 
 
 class Corpus(NamedTuple):
@@ -116,9 +117,9 @@ def _fetch(url: str, path: Path, name: str) -> None:
 
 def _python_docs(cache: Path) -> Path:
     """The texts of Python's help() on its language. They differ a little between Python's versions."""
-    path = cache / f"python_docs_{platform.python_version()}.txt"
     from pydoc_data.topics import topics
 
+    path = cache / f"python_docs_{platform.python_version()}.txt"
     text = "\n\n".join(topics[topic].strip("\n") for topic in sorted(topics)) + "\n"
     try:
         if not path.is_file() or path.read_bytes() != text.encode():
@@ -138,28 +139,23 @@ def cache_dir(given: str | None) -> Path:
         UserError: `given` cannot be written, and is no directory that may hold all already.
     """
     if given is not None:
-        path = _writable(given) or _readable(given)
+        # One that can only be read may hold all already, as a cache that others share.
+        path = _usable(given, WRITE) or _usable(given, READ)
         if path is None:
             raise UserError(f"data.cache_dir={given}: cannot be written; allowed: a directory that can, or null")
         return path
     usual = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "lightning_dl2")
     temporary = os.path.join(gettempdir(), f"lightning_dl2_{os.getuid()}")
-    path = _writable(usual) or _writable(temporary)
+    path = _usable(usual, WRITE) or _usable(temporary, WRITE)
     if path is None:
         raise UserError(f"data.cache_dir=null: neither {usual} nor {temporary} can be written; allowed: a directory")
     return path
 
 
-def _readable(directory: str) -> Path | None:
-    """A cache that others share and nobody writes."""
-    path = Path(directory).expanduser()
-    return path if os.access(path, os.R_OK | os.X_OK) and path.is_dir() else None
-
-
-def _writable(directory: str) -> Path | None:
+def _usable(directory: str, mode: int) -> Path | None:
     try:
         path = Path(directory).expanduser()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (OSError, RuntimeError):  # RuntimeError: there is no home
         return None
-    return path if os.access(path, os.W_OK | os.X_OK) else None
+    return path if os.access(path, mode) else None

@@ -10,7 +10,7 @@ import pytest
 from lightning_dl2 import train
 from lightning_dl2.analysis.lengths import accuracy
 from lightning_dl2.analysis.memory import KEYS, WORDS, analyze
-from lightning_dl2.analysis.trained import find_runs, load_classifier, train_small, untrained_classifier
+from lightning_dl2.analysis.trained import load_classifier, train_small, untrained_classifier
 from lightning_dl2.cli import UserError
 from lightning_dl2.run import Run
 
@@ -74,31 +74,6 @@ def test_without_a_run_it_trains_what_is_asked_for_once(tmp_path):
     before = [file.stat().st_mtime_ns for file in files]
     analyze(tmp_path / "out", KEYS | words)
     assert len(before) == 2 and before == [file.stat().st_mtime_ns for file in files]
-
-
-def test_directories_are_told_apart_though_their_names_have_commas(tmp_path):
-    names = ("cell=gru,hidden_size=8-1", "cell=lstm-2")
-    for name in names:
-        (tmp_path / name / "seed=0").mkdir(parents=True)
-        (tmp_path / name / "seed=0" / "config.yaml").touch()
-    found = find_runs(",".join(str(tmp_path / name) for name in names))
-    assert [run.path for run in found] == [tmp_path / name / "seed=0" for name in names]
-    with pytest.raises(UserError, match="run=.*nowhere: there is no such directory"):
-        find_runs(f"{tmp_path / names[0]},{tmp_path}/nowhere")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="run=.*empty: holds no run"):
-        find_runs(str(tmp_path / "empty"))
-
-
-def test_only_runs_are_found_not_what_they_hold_nor_what_was_moved_aside(tmp_path):
-    run = tmp_path / "default-1" / "seed=0"
-    for directory in (run, run / "wandb" / "run-1" / "files", run.with_name("seed=0.old-1")):
-        directory.mkdir(parents=True)
-        (directory / "config.yaml").touch()
-    (run / "again").symlink_to(tmp_path)
-    assert [found.path for found in find_runs(str(tmp_path))] == [run]
-    aside = run.with_name("seed=0.old-1")
-    assert [found.path for found in find_runs(str(aside))] == [aside]
 
 
 def test_runs_that_cannot_be_compared_are_refused(runs, tmp_path, tiny):

@@ -134,6 +134,8 @@ def test_a_home_that_cannot_be_written(tmp_path, monkeypatch):
         cache_dir(None)
     with pytest.raises(UserError, match="data.cache_dir=.*file/a: cannot be written; allowed: a directory"):
         cache_dir(str(tmp_path / "file" / "a"))
+    with pytest.raises(UserError, match="data.cache_dir=~nobody-of-that-name/a: cannot be written"):
+        cache_dir("~nobody-of-that-name/a")
 
 
 def test_a_cache_that_can_only_be_read(tmp_path, monkeypatch):
