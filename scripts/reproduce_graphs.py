@@ -1,11 +1,11 @@
 """Reproduces the graph experiment's tables: runs what is missing, goes on with what was stopped, prints the rest.
 
-    python scripts/reproduce_graphs.py [STUDY ...] [data=DIR] [jobs=1] [threads=1] [root=runs] [only=WORD] [seeds=0]
+    python scripts/reproduce_graphs.py [STUDY ...] [data=DIR] [jobs=1] [threads=1] [root=runs] [only=PHRASE] [seeds=0]
 
 STUDY is cora (ten seeds on the public split), csl (with and without positional encodings), zinc (three nets of 100
 thousand parameters), folds (MUTAG and PROTEINS by ten folds) or none for all of them. DIR has the files in folders
 called cora, mutag, proteins and zinc12k; without it they are downloaded, but for ZINC, which needs it.
-`jobs` runs train at the same time, with `threads` each; `only` keeps the rows whose name contains the word; `seeds`
+`jobs` runs train at the same time, with `threads` each; `only` keeps the rows whose name has these words; `seeds`
 other than 0 limits the number of seeds.
 
 The ten folds follow the fair protocol (Errica et al. 2020): in each fold the settings compete on a validation split
@@ -25,10 +25,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from rich.table import Table  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
-from lightning_dl2.cli import UserError, command, console, nearest, settings  # noqa: E402
+from lightning_dl2.cli import command, console  # noqa: E402
 from lightning_dl2.run import Run  # noqa: E402
-from lightning_dl2.values import natural  # noqa: E402
-from scripts.study import markdown, spread, train_all  # noqa: E402
+from scripts.study import asked, markdown, spread, train_all  # noqa: E402
 
 FOLDS = 10
 SEEDS_A_FOLD = 3
@@ -164,17 +163,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
-    defaults = {"jobs": "1", "threads": "1", "root": "runs", "only": "all", "seeds": "0", "data": "download"}
-    values = settings([word for word in words if "=" in word], **defaults)
-    studies = [word for word in words if "=" not in word] or list(STUDIES)
-    for study in studies:
-        if study not in STUDIES:
-            raise UserError(f"{study}: {nearest(study, list(STUDIES))}")
-    rows = [row for study in studies for row in STUDIES[study]() if values["only"] in ("all", *row.name.split())]
-    jobs, threads = (natural(values, key, least=1) for key in ("jobs", "threads"))
-    if limit := natural(values, "seeds"):
-        rows = [Row(**vars(row) | {"seeds": min(row.seeds, limit)}) for row in rows]
-    data = values["data"]
+    rows, values = asked(words, STUDIES, data="download")
+    data, jobs, threads = values["data"], values["jobs"], values["threads"]
     fixed = [f"root={values['root']}", f"trainer.num_threads={threads}", "callbacks.progress_bar=false"]
     table, cells = Table(*HEADER), []
     for row in rows:

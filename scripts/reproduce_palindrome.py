@@ -1,10 +1,10 @@
 """Reproduces the palindrome experiment's table: runs what is missing, goes on with what was stopped, prints the rest.
 
-    python scripts/reproduce_palindrome.py [STUDY ...] [jobs=1] [threads=1] [root=runs] [only=WORD] [seeds=0]
+    python scripts/reproduce_palindrome.py [STUDY ...] [jobs=1] [threads=1] [root=runs] [only=PHRASE] [seeds=0]
 
 STUDY is course (the course's own settings), good (settings that solve the same tasks at once), long (palindromes of up
 to 10,001 digits), cells (every cell at one length) or none for all of them. `jobs` runs train at the same time, with
-`threads` each; `only` keeps the rows whose name contains the word; `seeds` other than 0 limits the number of seeds.
+`threads` each; `only` keeps the rows whose name has these words; `seeds` other than 0 limits the number of seeds.
 "Solved at" is the step of the first of two validations in a row at or above the experiment's threshold.
 """
 
@@ -18,10 +18,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from rich.table import Table  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
-from lightning_dl2.cli import UserError, command, console, nearest, settings  # noqa: E402
+from lightning_dl2.cli import command, console  # noqa: E402
 from lightning_dl2.run import Run  # noqa: E402
-from lightning_dl2.values import natural  # noqa: E402
-from scripts.study import markdown, spread, train_all  # noqa: E402
+from scripts.study import asked, markdown, spread, train_all  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -174,23 +173,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
-    values = settings([w for w in words if "=" in w], jobs="1", threads="1", root="runs", only="all", seeds="0")
-    studies = [word for word in words if "=" not in word] or list(STUDIES)
-    for study in studies:
-        if study not in STUDIES:
-            raise UserError(f"{study}: {nearest(study, list(STUDIES))}")
-    rows = [
-        row
-        for study in studies
-        for row in STUDIES[study]()
-        if values["only"] == "all" or f" {values['only']} " in f" {row.name} "
-    ]
-    jobs, threads = (natural(values, key, least=1) for key in ("jobs", "threads"))
-    if limit := natural(values, "seeds"):
-        rows = [Row(r.study, r.name, r.words, min(r.seeds, limit), r.public) for r in rows]
-    train_all([words for row in rows for words in commands(row, values["root"], threads)], jobs, threads)
+    rows, values = asked(words, STUDIES)
+    root, jobs, threads = values["root"], values["jobs"], values["threads"]
+    train_all([words for row in rows for words in commands(row, root, threads)], jobs, threads)
     table = Table(*HEADER)
-    lines = [summary(row, values["root"], threads) for row in rows]
+    lines = [summary(row, root, threads) for row in rows]
     for line in lines:
         table.add_row(*line)
     console(stderr=True).print(table)

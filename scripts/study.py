@@ -1,4 +1,4 @@
-"""What the studies share: training many runs side by side, and the spread of their figures."""
+"""What the studies share: the rows asked for, training many runs side by side, and the spread of their figures."""
 
 import multiprocessing
 import os
@@ -6,10 +6,13 @@ import signal
 import statistics
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -17,13 +20,40 @@ sys.path.insert(0, str(ROOT))
 from rich.progress import Progress  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
-from lightning_dl2.cli import console  # noqa: E402
+from lightning_dl2.cli import UserError, console, nearest, settings  # noqa: E402
 from lightning_dl2.run import Run  # noqa: E402
 from lightning_dl2.train import main  # noqa: E402
+from lightning_dl2.values import natural  # noqa: E402
 
 # Forked from one that has torch and Lightning loaded, which takes longer than many a run.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["lightning_dl2.fit", "lightning_dl2.train"])
+
+
+def asked(words: list[str], studies: dict[str, Callable[[], list]], **more: str) -> tuple[list, dict[str, Any]]:
+    """What a study's words ask for: [STUDY ...] [jobs=1] [threads=1] [root=runs] [only=PHRASE] [seeds=0] and `more`.
+
+    Args:
+        studies: for each name, what makes its rows: dataclasses with a `name` and a number of `seeds`.
+        more: further keys with their defaults.
+
+    Returns:
+        The rows, and the keys' values, with jobs and threads as numbers.
+
+    Raises:
+        UserError: there is no such study, key or value.
+    """
+    defaults = {"jobs": "1", "threads": "1", "root": "runs", "only": "all", "seeds": "0", **more}
+    values: dict[str, Any] = settings([word for word in words if "=" in word], **defaults)
+    names = [word for word in words if "=" not in word] or list(studies)
+    for name in names:
+        if name not in studies:
+            raise UserError(f"{name}: {nearest(name, list(studies))}")
+    limit = natural(values, "seeds") or sys.maxsize
+    only = values["only"]
+    rows = [row for name in names for row in studies[name]() if only == "all" or f" {only} " in f" {row.name} "]
+    numbers = {key: natural(values, key, least=1) for key in ("jobs", "threads")}
+    return [replace(row, seeds=min(row.seeds, limit)) for row in rows], values | numbers
 
 
 def _train(words: list[str], said: Path) -> None:

@@ -4,10 +4,15 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from lightning_dl2 import compose
+from lightning_dl2.cli import UserError
 from lightning_dl2.run import Run
+from scripts.study import asked
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 60.0
@@ -32,3 +37,29 @@ def test_a_study_that_is_killed_leaves_no_run_behind(tmp_path):
         assert time.monotonic() < end
         time.sleep(0.05)
     assert run.result()["status"] == "interrupted" and run.last.is_file()
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    seeds: int
+
+
+STUDIES = {"short": lambda: [Row("palindrome 51 rnn", 3)], "long": lambda: [Row("palindrome 501 rnn", 2)]}
+
+
+def test_the_rows_asked_for():
+    rows, values = asked(["root=there", "jobs=2"], STUDIES, data="none")
+    assert rows == [Row("palindrome 51 rnn", 3), Row("palindrome 501 rnn", 2)]
+    assert values == {"root": "there", "jobs": 2, "threads": 1, "only": "all", "seeds": "0", "data": "none"}
+    assert asked(["only=51 rnn"], STUDIES)[0] == [Row("palindrome 51 rnn", 3)]
+    assert asked(["long", "seeds=1"], STUDIES)[0] == [Row("palindrome 501 rnn", 1)]
+    assert asked(["seeds=9"], STUDIES)[0][0].seeds == 3
+
+
+@pytest.mark.parametrize(
+    "word, named", [("lang", "long"), ("job=1", "jobs"), ("jobs=0", "jobs=0"), ("seeds=-1", "seeds=")]
+)
+def test_a_study_that_there_is_not(word, named):
+    with pytest.raises(UserError, match=named):
+        asked([word], STUDIES)
