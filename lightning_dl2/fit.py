@@ -33,6 +33,7 @@ def take_part(config: Config, run: Run, words: list[str], group: Group) -> tuple
     """
     with group.agreeing():  # before the directory: a file that is no text, or a net that cannot be, creates none
         data = build_data(config.data, config.seed)
+        data.check_processes(group.world_size)
         environment.set_num_threads(config.trainer.num_threads)
         environment.seed(config.seed)
         task = build_task(config.task, config.optimizer, data.spec)

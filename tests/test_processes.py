@@ -143,6 +143,7 @@ def test_wrong_input_is_told_once(tmp_path):
             [*DDP, "trainer.devices=1"],
             "error: trainer.devices=1, trainer.num_nodes=1: the launcher has set WORLD_SIZE=2",
         ),
+        ([*DDP, "data.test_size=1"], "error: trainer.devices: 2 processes share the 1 sequences of the test split"),
     ):
         ranks = Ranks([words, words], tmp_path)
         assert ranks.ended() == [2, 2]

@@ -16,7 +16,7 @@ from lightning_dl2.cli import UserError
 from lightning_dl2.data.baselines import majority_share
 from lightning_dl2.data.graph_baselines import linear_accuracy, linear_error, median_error
 from lightning_dl2.data.graph_sets import GraphSet, NodeSet
-from lightning_dl2.data.position import TrainBatches, rank_and_world
+from lightning_dl2.data.position import TrainBatches, check_share, rank_and_world
 from lightning_dl2.graphs import Graph, GraphBatch, PackedGraphs, laplacian_encoding, random_walk_encoding
 
 SPLITS = ("train", "val", "test")
@@ -116,14 +116,15 @@ class GraphDataModule(LightningDataModule):
         """What the data call the items of a batch."""
         raise NotImplementedError
 
+    def check_processes(self, number: int) -> None:
+        """Raises UserError if a split is too small for so many."""
+        for split, items in self.splits.items():
+            check_share(len(items), "items", split, number)
+
     def _num_batches(self, split: str, size: int) -> int:
         _, world = rank_and_world(self)
         items = len(self.items(split))
-        if items < world:
-            raise UserError(
-                f"trainer.devices: {world} processes share the {items} items of the {split} split;"
-                f" allowed: at most {items} processes"
-            )
+        check_share(items, "items", split, world)
         return min(-(-items // (size * world)), items // world)
 
     def _share(self, items: Tensor, step: int | None = None) -> GraphBatch:

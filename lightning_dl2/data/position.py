@@ -6,6 +6,7 @@ from typing import Any
 
 from pytorch_lightning import LightningDataModule
 
+from lightning_dl2.cli import UserError
 from lightning_dl2.data.workers import Failure, made_ahead
 
 
@@ -24,6 +25,15 @@ def rank_and_world(datamodule: LightningDataModule) -> tuple[int, int]:
     if datamodule.trainer is None:
         return getattr(datamodule, "placed_at", (0, 1))
     return datamodule.trainer.global_rank, datamodule.trainer.world_size
+
+
+def check_share(items: int, kind: str, split: str, world: int) -> None:
+    """Raises UserError if some of `world` processes would have none of the items of a split."""
+    if items < world:
+        raise UserError(
+            f"trainer.devices: {world} processes share the {items} {kind} of the {split} split;"
+            f" allowed: at most {items} processes"
+        )
 
 
 def placed(datamodule: LightningDataModule) -> LightningDataModule:

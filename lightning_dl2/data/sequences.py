@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightning_dl2.data.curriculum import Curriculum
 from lightning_dl2.data.generators import draw_batch, get_task
-from lightning_dl2.data.position import TrainBatches, rank_and_world
+from lightning_dl2.data.position import TrainBatches, check_share, rank_and_world
 
 EVALUATION_SEED = 20201  # the validation and test sets are the same for every seed of a run
 
@@ -91,6 +91,11 @@ class SequenceDataModule(LightningDataModule):
         """What must be beaten on the test set."""
         return {"majority_baseline": self.spec["majority_baseline"]}
 
+    def check_processes(self, number: int) -> None:
+        """Raises UserError if a split is too small for so many."""
+        for split, size in self.sizes.items():
+            check_share(size, "sequences", split, number)
+
     def setup(self, stage: str | None = None) -> None:
         for split in {"fit": ("val",), "validate": ("val",), "test": ("test",)}.get(stage, ("val", "test")):
             if split not in self.sets:
@@ -122,8 +127,7 @@ class SequenceDataModule(LightningDataModule):
         rank, world = rank_and_world(self)
         tokens, labels = self.sets[split]
         size = len(labels)
-        if size < world:
-            raise ValueError(f"the {split} set has {size} sequences for {world} processes; each needs one")
+        check_share(size, "sequences", split, world)
         # As many batches on every rank: the processes meet in each of them.
         num_batches = min(-(-size // (self.evaluation_batch_size * world)), size // world)
         return FixedBatches(tokens[rank::world], labels[rank::world], num_batches)

@@ -74,9 +74,7 @@ class TextDataModule(LightningDataModule):
         file = Path(path).expanduser() if path is not None else corpora.download(name, cache)
         whole, self.vocabulary, self.digest = tokenize(file, tokens, encoding, cache)
         self.splits = _split(whole, validation_fraction, test_fraction)
-        self._check_training_split(world=1)
-        for split in ("val", "test"):
-            self._check_evaluation_split(split, world=1)
+        self.check_processes(1)
 
     @cached_property
     def spec(self) -> dict[str, Any]:
@@ -97,6 +95,12 @@ class TextDataModule(LightningDataModule):
             "majority_baseline": self.spec["majority_baseline"],
             **{f"bpc_{program}": size for program, size in sizes.items()},
         }
+
+    def check_processes(self, number: int) -> None:
+        """Raises UserError if a split is too small for so many."""
+        self._check_training_split(number)
+        for split in ("val", "test"):
+            self._check_evaluation_split(split, number)
 
     @property
     def batches_per_epoch(self) -> int:

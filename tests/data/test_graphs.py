@@ -170,6 +170,9 @@ def test_more_processes_than_items_are_refused(split):
     message = f"trainer.devices: 40 processes share the {count} items of the {split} split; allowed: at most {count}"
     with pytest.raises(UserError, match=message):
         call()
+    with pytest.raises(UserError, match="40 processes share"):
+        data.check_processes(40)
+    data.check_processes(min(map(len, data.splits.values())))
 
 
 # Evaluation.

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from lightning_dl2.cli import UserError
 from lightning_dl2.data import SequenceDataModule, build_data
 from lightning_dl2.data.generators import SEQUENCE_TASKS
 from tests.small import CURRICULUM, small_data, small_task, small_trainer
@@ -99,8 +100,12 @@ def test_every_sequence_is_evaluated_once_and_ranks_meet_in_every_batch(size, wo
 def test_a_rank_without_anything_to_evaluate_is_refused():
     data = on_rank(small_data(validation_size=1), 0, 2)
     data.setup("fit")
-    with pytest.raises(ValueError, match="the val set has 1 sequences for 2 processes"):
+    message = "trainer.devices: 2 processes share the 1 sequences of the val split; allowed: at most 1"
+    with pytest.raises(UserError, match=message):
         data.val_dataloader()
+    with pytest.raises(UserError, match=message):
+        data.check_processes(2)
+    data.check_processes(1)
 
 
 @pytest.mark.parametrize("name", SEQUENCE_TASKS)

@@ -163,6 +163,8 @@ def test_a_text_too_short_to_train_on(text_data):
     data = on_rank(text_data("ab" * 15), 0, 2)
     with pytest.raises(UserError, match="has 27 characters for 8 streams of 5; allowed: at most 3, or"):
         data.train_dataloader()
+    with pytest.raises(UserError, match="has 27 characters for 8 streams of 5"):
+        data.check_processes(2)
     with pytest.raises(UserError, match="has 1 bytes for 4 streams of 5; allowed: a smaller data.batch_size=4"):
         text_data("ab", tokens="bytes")
     with pytest.raises(UserError, match="the training split has 0 characters"):
