@@ -18,7 +18,6 @@ WRONG = {
     "+optimizer.arguments.momentum=0.9": ["optimizer.name=Adam", '{"momentum":0.9}', "takes no momentum", "betas"],
     "+optimizer.arguments.betas=3": ["optimizer.name=Adam", '{"betas":3}'],
     "+optimizer.arguments.betas=[0.9,2.0]": ["optimizer.name=Adam", '{"betas":[0.9,2.0]}', "2.0"],
-    "optimizer.name=Muon": ["optimizer.name=Muon", "2D"],
     "optimizer.name=SparseAdam": ["optimizer.name=SparseAdam", "dense"],
     "trainer.devices=1000": ["trainer.devices=1000", "allowed: 1 to"],
 }
@@ -47,8 +46,9 @@ def test_impossible_without_a_gpu(tiny, word, says):
 
 @pytest.mark.parametrize(
     "word",
-    ["optimizer=sgd", "optimizer=rmsprop", "optimizer=adamw", "optimizer.name=LBFGS", "+optimizer.arguments.eps=1e-6",
-     "trainer.accelerator=auto", "trainer.precision=bf16-mixed", "trainer.devices=auto"],
+    ["optimizer=sgd", "optimizer=rmsprop", "optimizer=adamw", "optimizer=muon", "optimizer.name=LBFGS",
+     "+optimizer.arguments.eps=1e-6", "trainer.accelerator=auto", "trainer.precision=bf16-mixed",
+     "trainer.devices=auto"],
 )  # fmt: skip
 def test_possible(tiny, word):
     environment.check(tiny(word))

@@ -8,6 +8,8 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
+from lightning_dl2.tasks.muon import Muon, hidden_matrices
+
 DEFAULTS: dict[str, Any] = {
     "name": "Adam",
     "learning_rate": 1e-3,
@@ -53,7 +55,7 @@ def _merge(defaults: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 
 def optimizer_class(name: str) -> type[Optimizer]:
-    """The class of torch.optim called `name`.
+    """The class of torch.optim called `name`; for Muon, which there takes nothing but matrices, ours.
 
     Raises:
         ValueError: there is none; lists those there are.
@@ -65,36 +67,43 @@ def optimizer_class(name: str) -> type[Optimizer]:
     }
     if name not in known:
         raise ValueError(f"{name}: is no optimiser of torch.optim; allowed: {', '.join(sorted(known))}")
-    return known[name]
+    return (known | {"Muon": Muon})[name]
 
 
-def parameter_groups(net: torch.nn.Module, config: dict[str, Any]) -> list[Any]:
-    """The parameters of `net`, in groups where parts of it have a weight decay of their own.
+def parameter_groups(net: torch.nn.Module, config: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parameters of `net`, in groups where parts of it have a weight decay of their own, or matrices have Muon.
 
     Args:
         net: its children are the parts.
-        config: has weight_decay_of, {name of a part: weight decay}.
+        config: has name, and weight_decay_of: {name of a part: weight decay}.
 
     Raises:
         ValueError: a part that the net does not have, or that has no parameters; two that share one.
     """
     decays = config["weight_decay_of"]
-    if not decays:
-        return list(net.parameters())
     parts = {name: list(part.parameters()) for name, part in net.named_children()}
     parts = {name: parameters for name, parameters in parts.items() if parameters}
     if unknown := decays.keys() - parts.keys():
         raise ValueError(
             f"weight_decay_of: the net has no part {', '.join(sorted(unknown))}; allowed: {', '.join(parts)}"
         )
-    special = set()
+    part_of: dict[torch.nn.Parameter, str] = {}
     for name in decays:
-        if not special.isdisjoint(parts[name]):
+        if not part_of.keys().isdisjoint(parts[name]):
             raise ValueError(f"weight_decay_of: {', '.join(decays)} share parameters; allowed: one of those that do")
-        special.update(parts[name])
-    groups = [{"params": [p for p in net.parameters() if p not in special]}]
-    groups += [{"params": parts[name], "weight_decay": decay} for name, decay in decays.items()]
-    return [group for group in groups if group["params"]]
+        part_of |= dict.fromkeys(parts[name], name)
+    blocks = hidden_matrices(net) if config["name"] == "Muon" else {}
+    # A checkpoint has its state by the order of the groups.
+    groups: dict[tuple[str, int], list[torch.nn.Parameter]] = {(name, 0): [] for name in ("", *decays)}
+    for parameter in net.parameters():
+        groups.setdefault((part_of.get(parameter, ""), blocks.get(parameter, 0)), []).append(parameter)
+    return [
+        {"params": parameters}
+        | ({"weight_decay": decays[name]} if name else {})
+        | ({"blocks": number} if number else {})
+        for (name, number), parameters in groups.items()
+        if parameters
+    ]
 
 
 def build_optimizer(parameters: Any, config: dict[str, Any]) -> Optimizer:

@@ -68,6 +68,7 @@ TEXT_VARIANTS = {
     ),
     "peephole_bytes": ("task.cell=peephole", "task.weight_dropout=0.2", "data.tokens=bytes"),
     "plateau": VARIANTS["plateau"],
+    "muon": ("optimizer=muon", "+optimizer.weight_decay_of.output=0.5"),
 }
 
 
