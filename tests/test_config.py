@@ -127,6 +127,7 @@ WRONG_VALUES = {
         "callbacks.solved.threshold=-1": ["callbacks.solved.threshold=-1", "greater than or equal to 0"],
     },
     "text": {
+        "task.focal_gamma=-1": ["task.focal_gamma=-1", "greater than or equal to 0"],
         "trainer={check_val_every_n_epoch: 1, val_check_interval: 10, limit_train_batches: 9}": ["1 to 9, or any"],
     },
     "graph": {

@@ -50,6 +50,7 @@ class TextGenerator(RecurrentTask):
     locked_dropout: bool
     weight_dropout: Fraction
     reset_probability: Fraction
+    focal_gamma: Annotated[float, Field(ge=0, le=10)]
 
     @model_validator(mode="after")
     def tied_sizes_are_equal(self) -> "TextGenerator":

@@ -31,6 +31,8 @@ class TextGenerator(Task):
         optimizer: name, learning_rate, weight_decay, arguments, schedule; None: Adam at 1e-3.
         reset_probability: share of the streams whose state is dropped before a window, in training: teaches the net
             to begin from a zero state, which it otherwise sees once an epoch.
+        focal_gamma: the loss of training is `focal_cross_entropy`, which learns less from what is all but known:
+            against the overconfidence of a net that begins to know its text by heart. 0: cross entropy.
         net: arguments of LanguageModel: cell, hidden_size, num_layers, ...
 
     Raises:
@@ -43,11 +45,12 @@ class TextGenerator(Task):
         optimizer: dict[str, Any] | None = None,
         *,
         reset_probability: float = 0.0,
+        focal_gamma: float = 0.0,
         **net: Any,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.spec, self.reset_probability = spec, reset_probability
+        self.spec, self.reset_probability, self.focal_gamma = spec, reset_probability, focal_gamma
         self.net = LanguageModel(spec["vocabulary_size"], sequence_length=spec["sequence_length"], **net)
         self.state: State | None = None  # after the last training batch, of this rank
         self.evaluated: State | None = None  # the same in a validation or test
@@ -75,9 +78,9 @@ class TextGenerator(Task):
             state = self._reset_some(_each(self.state, lambda part: part.to(tokens.device)))
         logits, state = self(tokens, state)
         self.state = _each(state, Tensor.detach)
-        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=NOT_COUNTED)
+        loss, nats = focal_cross_entropy(logits.flatten(0, 1), targets.flatten(), self.focal_gamma)
         accuracy = (logits.argmax(-1) == targets).float().mean()
-        return {"loss": loss, "bpc": loss.detach() / math.log(2), "accuracy": accuracy}
+        return {"loss": loss, "bpc": nats / math.log(2), "accuracy": accuracy}
 
     def _reset_some(self, state: State) -> State:
         if not self.reset_probability:
@@ -130,6 +133,29 @@ class TextGenerator(Task):
             )
         mine = [part[self.global_rank] for part in parts]
         self.state = mine[0] if len(mine) == 1 else tuple(mine)
+
+
+def focal_cross_entropy(logits: Tensor, targets: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+    """Mean of (1 - p)^gamma (-ln p), p the probability of the target (Lin et al. 2017).
+
+    It calibrates a net that would else become too sure of itself (Mukhoti et al. 2020).
+
+    Args:
+        logits: [N, V].
+        targets: [N]; NOT_COUNTED is none.
+        gamma: 0 is cross entropy.
+
+    Returns:
+        The loss, and the mean of -ln p, without a gradient.
+    """
+    if not gamma:
+        loss = F.cross_entropy(logits, targets, ignore_index=NOT_COUNTED)
+        return loss, loss.detach()
+    nats = F.cross_entropy(logits, targets, ignore_index=NOT_COUNTED, reduction="none")
+    count = (targets != NOT_COUNTED).sum()
+    # 1 - p without the loss of digits near p = 1, where the power has no gradient
+    unknown = (-torch.expm1(-nats)).clamp(min=1e-12)
+    return (unknown**gamma * nats).sum() / count, nats.detach().sum() / count
 
 
 def _each(state: State, function: Any) -> State:

@@ -63,6 +63,7 @@ TEXT_VARIANTS = {
         "task.weight_dropout=0.2",
         "task.layer_norm=true",
         "task.reset_probability=0.2",
+        "task.focal_gamma=0.5",
         "task.tie_weights=true",
         "task.embedding_size=null",
     ),

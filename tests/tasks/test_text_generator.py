@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from lightning_dl2.tasks import TextGenerator
+from lightning_dl2.tasks.text_generator import NOT_COUNTED, focal_cross_entropy
 from tests.small import small_text, small_trainer, small_writer
 from tests.tasks.test_sequence_classifier import plain
 
@@ -157,3 +158,45 @@ def test_state_of_another_number_of_processes(book, tmp_path):
     torch.save(checkpoint, tmp_path / "two.ckpt")
     with pytest.raises(ValueError, match="2 process"):
         small_trainer(max_steps=4).fit(small_writer(data), data, ckpt_path=tmp_path / "two.ckpt", weights_only=True)
+
+
+def test_the_focal_loss_is_its_formula():
+    """Against the definition, with targets that do not count; its mean of -ln p is cross entropy."""
+    drawn = torch.Generator().manual_seed(0)
+    logits = torch.randn(9, 5, generator=drawn, dtype=torch.float64)
+    targets = torch.tensor([0, 1, 2, 3, 4, 0, NOT_COUNTED, 1, NOT_COUNTED])
+    counted = targets != NOT_COUNTED
+    p = logits.softmax(1)[counted, targets[counted]]
+    for gamma in (0.5, 1.0, 2.0):
+        loss, nats = focal_cross_entropy(logits, targets, gamma)
+        torch.testing.assert_close(loss, ((1 - p) ** gamma * -p.log()).mean())
+        torch.testing.assert_close(nats, -p.log().mean())
+    loss, nats = focal_cross_entropy(logits, targets, 0.0)
+    assert loss == nats == F.cross_entropy(logits, targets, ignore_index=NOT_COUNTED)
+
+
+@pytest.mark.parametrize("gamma", [0.3, 0.5, 1.0])
+@pytest.mark.parametrize("margin", [0.0, 20.0, 1e4])
+def test_the_focal_loss_has_a_gradient_where_all_is_known(gamma, margin):
+    logits = torch.tensor([[margin, 0.0], [0.0, margin]], requires_grad=True)
+    focal_cross_entropy(logits, torch.tensor([0, 0]), gamma)[0].backward()
+    assert logits.grad.isfinite().all()
+    if margin == 1e4:
+        assert logits.grad[0].eq(0).all() and logits.grad[1].abs().sum() > 0
+
+
+def test_a_net_that_learns_by_the_focal_loss_is_less_sure(book):
+    """Of one fixed batch both learn the most likely characters; what they log as bits is -log2 p for both."""
+    data, sure = small_text(book), []
+    for gamma in (0.0, 2.0):
+        task = small_writer(data, hidden_size=32, focal_gamma=gamma, optimizer={"learning_rate": 0.02})
+        trainer = small_trainer(overfit_batches=1, max_steps=60, limit_val_batches=0, log_every_n_steps=1)
+        trainer.fit(task, data)
+        batch = data.train_batch(0)
+        with torch.no_grad():
+            logits = task.eval()(batch.tokens)[0].flatten(0, 1)
+        sure.append(logits.softmax(1).amax(1).mean().item())
+        found = trainer.callback_metrics
+        expected = found["train/loss"] / math.log(2)
+        assert found["train/bpc"] > expected if gamma else found["train/bpc"] == pytest.approx(expected.item())
+    assert sure[1] < sure[0]
