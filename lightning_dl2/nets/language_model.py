@@ -25,9 +25,11 @@ class LanguageModel(nn.Module):
         embedding_size: E; H if None.
         projection_size: P, a linear layer between the last hidden state and the output; None: there is none.
         tie_weights: the output layer is the embedding's matrix (Press & Wolf 2017); needs E equal to P, or to H
-            without a projection.
+            without a projection (with skip connections L*H).
         layer_norm: normalises the outputs of each layer (Ba, Kiros & Hinton 2016); the recurrence itself is left as
             the fused kernels compute it.
+        skip_connections: the projection or output layer reads the outputs of all layers, L*H features, not those of
+            the last one alone (Graves 2013, "Generating sequences with recurrent neural networks").
         input_dropout: probability, on the embedded tokens; likewise `dropout` between layers and `output_dropout`.
         locked_dropout: one mask for all steps of a window (Gal & Ghahramani 2016) instead of one a step.
         recurrent: `cell` and whatever else `Recurrent` takes.
@@ -47,6 +49,7 @@ class LanguageModel(nn.Module):
         projection_size: int | None = None,
         tie_weights: bool = False,
         layer_norm: bool = False,
+        skip_connections: bool = False,
         input_dropout: float = 0.0,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
@@ -61,16 +64,17 @@ class LanguageModel(nn.Module):
         if recurrent.get("bidirectional"):
             raise ValueError("bidirectional is True; a language model reads forwards only")
         embedding_size = hidden_size if embedding_size is None else embedding_size
-        features = hidden_size if projection_size is None else projection_size
+        read = hidden_size * num_layers if skip_connections else hidden_size
+        features = read if projection_size is None else projection_size
         if tie_weights and features != embedding_size:
             raise ValueError(f"tie_weights: embedding_size is {embedding_size}; it must be {features}, as the output")
         self.input_dropout, self.dropout, self.output_dropout = input_dropout, dropout, output_dropout
-        self.locked_dropout = locked_dropout
+        self.locked_dropout, self.skip_connections = locked_dropout, skip_connections
 
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         options = {"hidden_size": hidden_size, "initialization": initialization, **recurrent}
         # One fused stack, unless something that it does not compute stands between its layers.
-        apart = num_layers > 1 and (layer_norm or (locked_dropout and dropout > 0))
+        apart = num_layers > 1 and (layer_norm or skip_connections or (locked_dropout and dropout > 0))
         if apart:
             sizes = [embedding_size] + [hidden_size] * (num_layers - 1)
             self.blocks = nn.ModuleList(Recurrent(input_size=size, **options) for size in sizes)
@@ -82,7 +86,7 @@ class LanguageModel(nn.Module):
         self.norms = nn.ModuleList(norms)
         self.projection = nn.Identity()
         if projection_size is not None:
-            self.projection = nn.Linear(hidden_size, projection_size)
+            self.projection = nn.Linear(read, projection_size)
             initialize_linear(self.projection, initialization)
         self.output = nn.Linear(features, vocabulary_size)
         initialize_linear(self.output, initialization)
@@ -113,13 +117,16 @@ class LanguageModel(nn.Module):
     def _run(self, run: Callable, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
         """`forward`, each block by run(block, x, state) -> outputs, state."""
         x = self._drop(self.embedding(tokens), self.input_dropout)
-        final = []
+        outputs, final = [], []
         for index, (block, norm, start) in enumerate(zip(self.blocks, self.norms, self.split(state), strict=True)):
             if index:
                 x = self._drop(x, self.dropout)
             x, end = run(block, x, start)
             x = norm(x)
+            outputs.append(x)
             final.append(end)
+        if self.skip_connections:
+            x = torch.cat(outputs, dim=2)
         x = self.projection(self._drop(x, self.output_dropout))
         return self.output(x), self.join(final)
 

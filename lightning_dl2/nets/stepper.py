@@ -34,7 +34,7 @@ def build_step(model: "LanguageModel") -> Step:
             layers.append((_layer(block, index, table), _unless_identity(norm) if last else None))
     parts = len(model.blocks[0].cell.state)
     hidden_size, like = model.blocks[0].hidden_size, model.embedding.weight.detach()
-    projection = _unless_identity(model.projection)
+    projection, skips = _unless_identity(model.projection), model.skip_connections
     weight, bias = model.output.weight.detach().t().contiguous(), model.output.bias.detach()
 
     def step(tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
@@ -45,12 +45,16 @@ def build_step(model: "LanguageModel") -> Step:
             zeros = like.new_zeros(len(layers), len(tokens), hidden_size)
             state = zeros if parts == 1 else (zeros, zeros)
         before = (state,) if parts == 1 else state
-        after = []
+        after, outputs = [], []
         x = tokens
         for number, (layer, norm) in enumerate(layers):
             new = layer(x, *[part[number] for part in before])
             after.append(new)
             x = new[0] if norm is None else norm(new[0])
+            if skips:
+                outputs.append(x)
+        if skips:
+            x = torch.cat(outputs, dim=1)
         if projection is not None:
             x = projection(x)
         logits = torch.addmm(bias, x, weight)

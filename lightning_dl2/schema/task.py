@@ -45,6 +45,7 @@ class TextGenerator(RecurrentTask):
     projection_size: Positive | None
     tie_weights: bool
     layer_norm: bool
+    skip_connections: bool
     input_dropout: Fraction
     output_dropout: Fraction
     locked_dropout: bool
@@ -54,7 +55,7 @@ class TextGenerator(RecurrentTask):
 
     @model_validator(mode="after")
     def tied_sizes_are_equal(self) -> "TextGenerator":
-        features = self.projection_size or self.hidden_size
+        features = self.projection_size or self.hidden_size * (self.num_layers if self.skip_connections else 1)
         if self.tie_weights and (self.embedding_size or self.hidden_size) != features:
             raise ValueError(
                 f"embedding_size={self.embedding_size or 'null'}: with tie_weights=true allowed: {features}, the size"

@@ -67,7 +67,13 @@ TEXT_VARIANTS = {
         "task.tie_weights=true",
         "task.embedding_size=null",
     ),
-    "peephole_bytes": ("task.cell=peephole", "task.weight_dropout=0.2", "data.tokens=bytes"),
+    "peephole_bytes": (
+        "task.cell=peephole",
+        "task.num_layers=2",
+        "task.skip_connections=true",
+        "task.weight_dropout=0.2",
+        "data.tokens=bytes",
+    ),
     "plateau": VARIANTS["plateau"],
     "muon": ("optimizer=muon", "+optimizer.weight_decay_of.output=0.5"),
 }

@@ -24,6 +24,7 @@ LAYOUTS = [
     pytest.param({}, id="stack"),
     pytest.param({"layer_norm": True}, id="apart-norm"),
     pytest.param({"locked_dropout": True, "dropout": 0.5}, id="apart-locked"),
+    pytest.param({"skip_connections": True}, id="apart-skips"),
 ]
 V, E, H, P, B, T = 7, 4, 6, 5, 3, 8
 EXACT = {"rtol": 0, "atol": 0}
@@ -97,6 +98,19 @@ def test_every_part_stands_where_it_should():
         x = norm(lstm(x)[0])
     x = F.linear(x, net.projection.weight, net.projection.bias)
     torch.testing.assert_close(net(tokens)[0], F.linear(x, net.output.weight, net.output.bias), **CLOSE)
+
+
+@pytest.mark.parametrize("projection_size", [None, P])
+def test_skip_connections_lead_from_every_layer_to_the_output(projection_size):
+    net = build(skip_connections=True, layer_norm=True, projection_size=projection_size)
+    tokens = random_tokens()
+    x, outputs = net.embedding.weight[tokens], []
+    for block, norm in zip(net.blocks, net.norms, strict=True):
+        x = norm(block(x)[0])
+        outputs.append(x)
+    expected = net.output(net.projection(torch.cat(outputs, dim=2)))
+    torch.testing.assert_close(net(tokens)[0], expected, **CLOSE)
+    assert (net.output if projection_size is None else net.projection).in_features == 2 * H
 
 
 @pytest.mark.parametrize("options", ALL)
@@ -291,6 +305,7 @@ def test_the_forget_bias_reaches_every_layer(options, layout):
     ("arguments", "message"),
     [
         ({"tie_weights": True}, "tie_weights: embedding_size is 4; it must be 6"),
+        ({"tie_weights": True, "skip_connections": True}, "embedding_size is 4; it must be 12"),
         ({"tie_weights": True, "projection_size": P}, "tie_weights: embedding_size is 4; it must be 5"),
         ({"tie_weights": True, "embedding_size": None, "projection_size": P}, "embedding_size is 6; it must be 5"),
         ({"input_dropout": 1.0}, "input_dropout is 1.0"),

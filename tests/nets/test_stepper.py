@@ -21,11 +21,13 @@ MODELS = [
     pytest.param({"num_layers": 2, "locked_dropout": True, "dropout": 0.5}, id="2-apart"),
     pytest.param({"layer_norm": True}, id="norm"),
     pytest.param({"num_layers": 2, "layer_norm": True}, id="2-layers-norm"),
+    pytest.param({"num_layers": 2, "skip_connections": True}, id="skips"),
     pytest.param({"projection_size": P}, id="projection"),
     pytest.param({"tie_weights": True, "embedding_size": H}, id="tied"),
     pytest.param({"num_layers": 2, "bias": False}, id="no-bias"),
     pytest.param(EVERYTHING, id="everything"),
     pytest.param({**EVERYTHING, "bias": False}, id="everything-no-bias"),
+    pytest.param({**EVERYTHING, "skip_connections": True}, id="everything-skips"),
 ]
 SOME = [model for model in MODELS if model.id in ("1-layer", "2-layers", "2-apart", "everything")]
 EXACT = {"rtol": 0, "atol": 0}
