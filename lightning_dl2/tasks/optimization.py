@@ -93,7 +93,7 @@ def parameter_groups(net: torch.nn.Module, config: dict[str, Any]) -> list[dict[
             raise ValueError(f"weight_decay_of: {', '.join(decays)} share parameters; allowed: one of those that do")
         part_of |= dict.fromkeys(parts[name], name)
     blocks = hidden_matrices(net) if config["name"] == "Muon" else {}
-    # A checkpoint has its state by the order of the groups.
+    # A checkpoint has its state by the order of the groups; Muon's come first, since the first one's rate is logged.
     groups: dict[tuple[str, int], list[torch.nn.Parameter]] = {(name, 0): [] for name in ("", *decays)}
     for parameter in net.parameters():
         groups.setdefault((part_of.get(parameter, ""), blocks.get(parameter, 0)), []).append(parameter)
@@ -101,7 +101,7 @@ def parameter_groups(net: torch.nn.Module, config: dict[str, Any]) -> list[dict[
         {"params": parameters}
         | ({"weight_decay": decays[name]} if name else {})
         | ({"blocks": number} if number else {})
-        for (name, number), parameters in groups.items()
+        for (name, number), parameters in sorted(groups.items(), key=lambda item: -item[0][1])
         if parameters
     ]
 

@@ -174,9 +174,9 @@ def test_groups_have_parts_and_blocks():
     ]
     core = "blocks.0.core."
     assert found == [
+        (0.5, 4, [f"{core}weight_hh_l0", f"{core}weight_ih_l0"]),
         (0.25, 0, ["output.bias", "output.weight"]),
         (0.5, 0, [f"{core}bias_hh_l0", f"{core}bias_ih_l0"]),
         (0.0, 0, ["embedding.weight"]),
-        (0.5, 4, [f"{core}weight_hh_l0", f"{core}weight_ih_l0"]),
     ]
     assert all(group["momentum"] == 0.9 for group in optimizer.param_groups)
