@@ -6,8 +6,8 @@ Shapes: N (destination) nodes, S source nodes, E edges, B graphs in a batch; `..
 
 The engines agree in value and gradient. Operands of two dtypes are computed in the wider one. Sums of float16 and
 bfloat16 are taken in float32, and the result has the operands' dtype again, so that autocast needs no care in a
-convolution. A maximum's gradient goes to the first edge (or node) that has it. They differ in one thing: DGL's maximum
-passes over NaN.
+convolution. A maximum's gradient goes to one edge (or node) that has it. They differ in two things: DGL's maximum
+passes over NaN, and of edges that are equal torch's takes the first, DGL's the one that its kernel comes to.
 """
 
 from functools import reduce as fold

@@ -25,8 +25,9 @@ GATED = [
 
 @pytest.fixture(scope="module")
 def solved(tmp_path_factory):
-    """An LSTM that names the first of ten digits."""
-    run = train_small(tmp_path_factory.mktemp("solved"), "data.sequence_length=11", "task.hidden_size=32")
+    """An LSTM that names the first of ten digits. When it does, depends on the CPU's rounding."""
+    words = ("data.sequence_length=11", "task.hidden_size=32", "trainer.max_steps=2000", "callbacks.solved.threshold=1")
+    run = train_small(tmp_path_factory.mktemp("solved"), *words)
     assert run.result()["metrics"]["test/accuracy"] > 0.999
     return run
 

@@ -154,17 +154,20 @@ def test_gradcheck(engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_maximum_reached_twice_gives_its_gradient_to_the_first_edge(engine):
+def test_a_maximum_reached_twice_gives_its_gradient_to_one_edge_with_torch_the_first(engine):
+    """Where a CPU has AVX-512, DGL takes another kernel, and another edge."""
     graph = Graph(torch.tensor([2, 1, 0, 2]), torch.tensor([0, 0, 0, 1]), 3).using(engine)
     x = torch.ones(3, 2, requires_grad=True)
     e = torch.ones(4, 1, requires_grad=True)
-    spmm(graph, x, reduce="max").sum().backward()
-    assert x.grad[:, 0].tolist() == [0, 0, 2]
-    spmm(graph, None, e, reduce="max").sum().backward()
-    assert e.grad.squeeze(1).tolist() == [1, 0, 0, 1]
     nodes = torch.ones(3, 2, requires_grad=True)
+    spmm(graph, x, reduce="max").sum().backward()
+    spmm(graph, None, e, reduce="max").sum().backward()
     segment_readout(graph, nodes, "max").sum().backward()
-    assert nodes.grad[:, 0].tolist() == [1, 0, 0]
+    assert e.grad[3] == 1  # the only edge into node 1, which comes from node 2
+    found = [(x.grad[:, 0] - torch.tensor([0, 0, 1])).tolist(), e.grad[:3, 0].tolist(), nodes.grad[:, 0].tolist()]
+    if engine == "torch":
+        assert found == [[0, 0, 1], [1, 0, 0], [1, 0, 0]]
+    assert [sorted(gradient) for gradient in found] == [[0, 0, 1]] * 3
 
 
 @pytest.mark.parametrize("engine", ENGINES)
