@@ -3,7 +3,7 @@
     python scripts/reproduce_palindrome.py [STUDY ...] [jobs=1] [threads=1] [root=runs] [only=PHRASE] [seeds=0]
 
 STUDY is course (the course's own settings), good (settings that solve the same tasks at once), long (palindromes of up
-to 10,001 digits), cells (every cell at one length) or none for all of them. `jobs` runs train at the same time, with
+to 10,001 digits), cells (every cell at three lengths) or none for all of them. `jobs` runs train at the same time, with
 `threads` each; `only` keeps the rows whose name has these words; `seeds` other than 0 limits the number of seeds.
 "Solved at" is the step of the first of two validations in a row at or above the experiment's threshold.
 """
