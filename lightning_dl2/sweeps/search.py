@@ -141,26 +141,26 @@ class Search:
             return job
 
     def watch(self, job: Job) -> bool:
-        """Whether to stop a running job: it is worse than others were at its step."""
-        if self._report(job) and self._trials[job].should_prune():
-            job.pruned = True
+        """Whether to stop a running job: at one of its steps it was worse than others were."""
+        trial = self._trials[job]
+        for step, value in self._untold(job):
+            trial.report(value, step)
+            # After each: of several, Optuna judges the last, where others may have ended before.
+            job.pruned = job.pruned or trial.should_prune()
         return job.pruned
 
-    def _report(self, job: Job) -> bool:
-        """Tells Optuna what the job has logged; returns whether there was anything new."""
-        trial = self._trials[job]
-        known = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
-        new = {step: value for step, value in job.history(self.metric).items() if step not in known}
-        for step, value in new.items():
-            trial.report(value, step)
-        return bool(new)
+    def _untold(self, job: Job) -> list[tuple[int, float]]:
+        """The steps and values that the job has logged and Optuna does not know."""
+        known = self.study.get_trials(deepcopy=False)[self._trials[job].number].intermediate_values
+        return [(step, value) for step, value in sorted(job.history(self.metric).items()) if step not in known]
 
     def ended(self, job: Job) -> None:
         """Is told of each job that has ended. One that was stopped stays a running trial."""
         from optuna.trial import TrialState
 
-        self._report(job)
         trial, value = self._trials[job], job.metric(self.metric)
+        for step, logged in self._untold(job):
+            trial.report(logged, step)
         job.pruned = job.pruned and not job.finished  # the signal came too late
         if job.finished and value is not None:
             self.study.tell(trial, value)

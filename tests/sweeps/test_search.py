@@ -52,6 +52,16 @@ def test_corners_try_each_end_and_each_choice():
     assert len(found) == 4
 
 
+class Untrained:
+    """A job without a run: what it has logged is set."""
+
+    def __init__(self, number, varies, words):
+        self.varies, self.config, self.pruned, self.logged = varies, None, False, {}
+
+    def history(self, metric):
+        return self.logged
+
+
 def search(sweeper: Sweeper, *own: str) -> Search:
     words = read(sweeper.words(*SPACE))
     return Search(words, [], compose_multirun(*own).sweep)
@@ -60,12 +70,7 @@ def search(sweeper: Sweeper, *own: str) -> Search:
 @pytest.mark.parametrize("method", ["random", "tpe"])
 def test_a_search_taken_up_draws_what_it_would_have_drawn(sweeper, tmp_path, monkeypatch, method):
     """One process draws all; or another one after every few. Nothing is trained: values are made up."""
-
-    class Drawn:
-        def __init__(self, number, varies, words):
-            self.varies, self.config = varies, None
-
-    monkeypatch.setattr("lightning_dl2.sweeps.search.Job", Drawn)
+    monkeypatch.setattr("lightning_dl2.sweeps.search.Job", Untrained)
 
     def drawn(directory, processes, *own):
         directory.mkdir()
@@ -140,6 +145,24 @@ def test_what_is_worse_than_the_median_is_stopped(sweeper, capsys):
     result = Run(jobs(out)[1]["run"]).result()
     assert result["status"] == "interrupted" and result["steps"] < 20000
     assert sweeper(*words) == 0 and sweeper.started == []
+
+
+def test_every_step_is_judged_however_seldom_one_looks(sweeper, tmp_path, monkeypatch):
+    """The other job was solved at step 40; when we look, this one is far beyond."""
+    monkeypatch.setattr("lightning_dl2.sweeps.search.Job", Untrained)
+    own = ("sweep=random", "sweep.trials=3", "sweep.pruner=median", "sweep.startup_trials=1")
+    found = search(sweeper, *own)
+    found.open(tmp_path, "val/loss", dry=False)
+    solved, worse, better = iter(found.next, None)
+    solved.logged = {20: 1.0, 40: 0.5}
+    assert not found.watch(solved)
+    found.study.tell(found._trials[solved], 0.5)
+    worse.logged = {20: 2.0, 40: 1.9, 60: 0.1, 80: 0.1}
+    better.logged = {20: 0.9, 40: 0.4, 60: 3.0, 80: 3.0}
+    assert found.watch(worse) and worse.pruned
+    assert not found.watch(better) and not better.pruned
+    values = [trial.intermediate_values for trial in found.study.get_trials()]
+    assert values == [solved.logged, worse.logged, better.logged]
 
 
 def test_a_failed_trial_is_drawn_again_on_request(sweeper, capsys):
