@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_dl2.nets import LanguageModel, Recurrent, RecurrentClassifier
+from lightning_dl2.nets import Recurrent, RecurrentClassifier
 from lightning_dl2.nets.cells import AssignmentPeephole, Cell
+from lightning_dl2.nets.flow import RecurrentNet
 
 Trace = dict[str, Tensor]
 
@@ -16,7 +17,7 @@ NEAR = 0.1  # of its range: so near to an end of it, a squashing function is sat
 
 
 @torch.no_grad()
-def read(net: RecurrentClassifier | LanguageModel, tokens: Tensor, layer: int = 0, direction: int = 0) -> Trace:
+def read(net: RecurrentNet, tokens: Tensor, layer: int = 0, direction: int = 0) -> Trace:
     """Every quantity of one layer and direction (1: backwards) while the net reads `tokens` [B, T].
 
     Returns:
@@ -30,7 +31,7 @@ def read(net: RecurrentClassifier | LanguageModel, tokens: Tensor, layer: int = 
     return {name: steps.flip(0) for name, steps in stacked.items()} if direction else stacked
 
 
-def blocks(net: RecurrentClassifier | LanguageModel) -> list[Recurrent]:
+def blocks(net: RecurrentNet) -> list[Recurrent]:
     """The recurrent layers, in stacks; all of the same cell."""
     return [net.recurrent] if isinstance(net, RecurrentClassifier) else list(net.blocks)
 

@@ -4,6 +4,7 @@ from lightning_dl2.nets.attention import GATConv, GATv2Conv
 from lightning_dl2.nets.cells import CELLS, PEEPHOLES, count_parameters
 from lightning_dl2.nets.classifier import ENCODINGS, RecurrentClassifier
 from lightning_dl2.nets.convolutions import GCNConv, GCNIIConv, GINConv, GINEConv, MLPConv, SAGEConv
+from lightning_dl2.nets.ensemble import Ensemble
 from lightning_dl2.nets.gated import GatedGCNConv
 from lightning_dl2.nets.gated_graph import GatedGraphConv
 from lightning_dl2.nets.graph_layer import LAYERS, GraphLayer
@@ -16,6 +17,7 @@ from lightning_dl2.nets.recurrent import Recurrent
 __all__ = [
     "CELLS",
     "ENCODINGS",
+    "Ensemble",
     "GATConv",
     "GATv2Conv",
     "GCNConv",

@@ -1,7 +1,7 @@
 """How much of the loss at the end reaches each state on the way: |dL/dh(t)| and |dL/dc(t)|.
 
 The fused kernels do not show these gradients: the net is run by its explicit path, with the same weights.
-Shapes: B sequences, T tokens, L layers, N directions, H hidden_size.
+Shapes: B sequences, T tokens, L layers (of an ensemble, those of all members), N directions, H hidden_size.
 """
 
 from collections.abc import Iterable
@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_dl2.nets.classifier import RecurrentClassifier
+from lightning_dl2.nets.ensemble import Ensemble
 from lightning_dl2.nets.language_model import LanguageModel
 
-RecurrentNet = RecurrentClassifier | LanguageModel
+RecurrentNet = RecurrentClassifier | LanguageModel | Ensemble
 Flow = dict[str, Tensor]
 
 BATCH = 128  # L is the mean loss of so many sequences, as in the figures of the course

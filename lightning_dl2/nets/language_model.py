@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lightning_dl2.nets.dropout import dropout
 from lightning_dl2.nets.initialization import initialize_linear
-from lightning_dl2.nets.recurrent import Recurrent, State, Trace
+from lightning_dl2.nets.recurrent import Recurrent, State, Trace, join_layers, split_layers
 from lightning_dl2.nets.stepper import Step, build_step
 
 
@@ -102,6 +102,11 @@ class LanguageModel(nn.Module):
         """
         return self._run(lambda block, *args: block(*args), tokens, state)
 
+    def each(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """`forward` as of an ensemble of one (see `Ensemble.each`): logits [1, B, T, V]."""
+        logits, state = self(tokens, state)
+        return logits.unsqueeze(0), state
+
     def explicit(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, Trace]:
         """The logits [B, T, V] by `Recurrent.explicit`, and the trace of all layers."""
         trace: Trace = []
@@ -117,8 +122,9 @@ class LanguageModel(nn.Module):
     def _run(self, run: Callable, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
         """`forward`, each block by run(block, x, state) -> outputs, state."""
         x = self._drop(self.embedding(tokens), self.input_dropout)
+        starts = split_layers(state, [block.num_layers for block in self.blocks])
         outputs, final = [], []
-        for index, (block, norm, start) in enumerate(zip(self.blocks, self.norms, self.split(state), strict=True)):
+        for index, (block, norm, start) in enumerate(zip(self.blocks, self.norms, starts, strict=True)):
             if index:
                 x = self._drop(x, self.dropout)
             x, end = run(block, x, start)
@@ -128,7 +134,7 @@ class LanguageModel(nn.Module):
         if self.skip_connections:
             x = torch.cat(outputs, dim=2)
         x = self.projection(self._drop(x, self.output_dropout))
-        return self.output(x), self.join(final)
+        return self.output(x), join_layers(final)
 
     def stepper(self) -> Step:
         """The fast path for one token at a time: step(tokens [B], state | None) -> logits [B, V], state.
@@ -136,21 +142,6 @@ class LanguageModel(nn.Module):
         Holds a copy of the weights as they are now, multiplied out where that saves work; no dropout, no gradient.
         """
         return build_step(copy.deepcopy(self))
-
-    def split(self, state: State | None) -> list[State | None]:
-        """The state, block by block."""
-        if state is None:
-            return [None] * len(self.blocks)
-        sizes = [block.num_layers for block in self.blocks]
-        if isinstance(state, Tensor):
-            return list(state.split(sizes))
-        return list(zip(*(part.split(sizes) for part in state), strict=True))
-
-    def join(self, states: list[State]) -> State:
-        """The opposite of `split`."""
-        if isinstance(states[0], Tensor):
-            return torch.cat(states)
-        return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
 
     def _drop(self, x: Tensor, p: float) -> Tensor:
         if not (self.training and p):

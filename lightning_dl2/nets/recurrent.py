@@ -223,6 +223,22 @@ class Recurrent(nn.Module):
             raise ValueError(f"state is {shapes}; it must be {' and '.join(self.cell.state)}, each {shape}")
 
 
+def split_layers(state: State | None, sizes: list[int]) -> list[State | None]:
+    """A state of sum(sizes) layers as states of `sizes` layers; None for each if it is None."""
+    if state is None:
+        return [None] * len(sizes)
+    if isinstance(state, Tensor):
+        return list(state.split(sizes))
+    return list(zip(*(part.split(sizes) for part in state), strict=True))
+
+
+def join_layers(states: list[State]) -> State:
+    """The opposite of `split_layers`."""
+    if isinstance(states[0], Tensor):
+        return torch.cat(states)
+    return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+
+
 def _half_lstm_is_missing(x: Tensor) -> bool:
     """Whether torch would ask oneDNN for a bfloat16 LSTM that it does not have for this CPU."""
     return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not _bfloat16_lstm_works()

@@ -52,6 +52,7 @@ class TextGenerator(RecurrentTask):
     weight_dropout: Fraction
     reset_probability: Fraction
     focal_gamma: Annotated[float, Field(ge=0, le=10)]
+    ensemble_size: Positive
 
     @model_validator(mode="after")
     def tied_sizes_are_equal(self) -> "TextGenerator":

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_dl2.nets.ensemble import members_of
 from lightning_dl2.nets.recurrent import Recurrent
 
 # Of each step of the iteration, by You Jiacheng: after the five of them singular values down to 1 % of the norm are
@@ -102,10 +103,11 @@ def hidden_matrices(net: nn.Module) -> dict[nn.Parameter, int]:
     the net's `output`, and whatever is no matrix.
     """
     found: dict[nn.Parameter, int] = {}
-    for name, module in net.named_modules():
-        if isinstance(module, Recurrent):
-            rows = module.hidden_size
-            found |= {p: len(p) // rows for n, p in module.named_parameters() if n.startswith("core.weight")}
-        elif isinstance(module, nn.Linear) and name.split(".")[0] != "output":
-            found[module.weight] = 1
+    for member in members_of(net):
+        for name, module in member.named_modules():
+            if isinstance(module, Recurrent):
+                rows = module.hidden_size
+                found |= {p: len(p) // rows for n, p in module.named_parameters() if n.startswith("core.weight")}
+            elif isinstance(module, nn.Linear) and name.split(".")[0] != "output":
+                found[module.weight] = 1
     return found

@@ -8,6 +8,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
+from lightning_dl2.nets.ensemble import members_of
 from lightning_dl2.tasks.muon import Muon, hidden_matrices
 
 DEFAULTS: dict[str, Any] = {
@@ -74,14 +75,17 @@ def parameter_groups(net: torch.nn.Module, config: dict[str, Any]) -> list[dict[
     """The parameters of `net`, in groups where parts of it have a weight decay of their own, or matrices have Muon.
 
     Args:
-        net: its children are the parts.
+        net: its children are the parts; an ensemble's, those of all its members together.
         config: has name, and weight_decay_of: {name of a part: weight decay}.
 
     Raises:
         ValueError: a part that the net does not have, or that has no parameters; two that share one.
     """
     decays = config["weight_decay_of"]
-    parts = {name: list(part.parameters()) for name, part in net.named_children()}
+    parts: dict[str, list[torch.nn.Parameter]] = {}
+    for member in members_of(net):
+        for name, part in member.named_children():
+            parts.setdefault(name, []).extend(part.parameters())
     parts = {name: parameters for name, parameters in parts.items() if parameters}
     if unknown := decays.keys() - parts.keys():
         raise ValueError(

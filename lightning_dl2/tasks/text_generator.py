@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 from torchmetrics.text import Perplexity
 
-from lightning_dl2.nets import LanguageModel
+from lightning_dl2.nets import Ensemble, LanguageModel
 from lightning_dl2.nets.recurrent import State
 from lightning_dl2.tasks.task import Task
 
@@ -33,10 +33,12 @@ class TextGenerator(Task):
             to begin from a zero state, which it otherwise sees once an epoch.
         focal_gamma: the loss of training is `focal_cross_entropy`, which learns less from what is all but known:
             against the overconfidence of a net that begins to know its text by heart. 0: cross entropy.
+        ensemble_size: so many nets stand side by side and answer together, see `Ensemble`. Each learns from the same
+            batches by its own loss; of training, the mean over them is logged.
         net: arguments of LanguageModel: cell, hidden_size, num_layers, ...
 
     Raises:
-        ValueError: the net cannot be built from these arguments.
+        ValueError: the net cannot be built from these arguments, or an ensemble_size below 1.
     """
 
     def __init__(
@@ -46,12 +48,15 @@ class TextGenerator(Task):
         *,
         reset_probability: float = 0.0,
         focal_gamma: float = 0.0,
+        ensemble_size: int = 1,
         **net: Any,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.spec, self.reset_probability, self.focal_gamma = spec, reset_probability, focal_gamma
-        self.net = LanguageModel(spec["vocabulary_size"], sequence_length=spec["sequence_length"], **net)
+        sizes = {"vocabulary_size": spec["vocabulary_size"], "sequence_length": spec["sequence_length"]}
+        members = [LanguageModel(**sizes, **net) for _ in range(ensemble_size)]
+        self.net = members[0] if ensemble_size == 1 else Ensemble(members)
         self.state: State | None = None  # after the last training batch, of this rank
         self.evaluated: State | None = None  # the same in a validation or test
         num_classes = max(2, spec["vocabulary_size"])  # torchmetrics knows no fewer; a text of one character has one
@@ -76,9 +81,10 @@ class TextGenerator(Task):
         if not fresh and self.state is not None:
             # A checkpoint is loaded before the module goes to its device.
             state = self._reset_some(_each(self.state, lambda part: part.to(tokens.device)))
-        logits, state = self(tokens, state)
+        logits, state = self.net.each(tokens, state)
         self.state = _each(state, Tensor.detach)
-        loss, nats = focal_cross_entropy(logits.flatten(0, 1), targets.flatten(), self.focal_gamma)
+        targets = targets.expand(len(logits), *targets.shape)
+        loss, nats = focal_cross_entropy(logits.flatten(0, 2), targets.flatten(), self.focal_gamma)
         accuracy = (logits.argmax(-1) == targets).float().mean()
         return {"loss": loss, "bpc": nats / math.log(2), "accuracy": accuracy}
 

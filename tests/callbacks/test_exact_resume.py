@@ -76,6 +76,7 @@ TEXT_VARIANTS = {
     ),
     "plateau": VARIANTS["plateau"],
     "muon": ("optimizer=muon", "+optimizer.weight_decay_of.output=0.5"),
+    "ensemble": ("optimizer=muon", "task.ensemble_size=2", "task.dropout=0.3", "task.reset_probability=0.2"),
 }
 
 

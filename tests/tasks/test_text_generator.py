@@ -52,6 +52,30 @@ def test_golden_step(book, cell):
     )
 
 
+def test_an_ensemble_learns_as_its_members_do_alone(book):
+    """The loss is the mean of theirs, and its gradient for a member the member's own over their number."""
+    data = small_text(book)
+    together = small_writer(data, ensemble_size=2, focal_gamma=0.5).train()
+    batch, losses, gradients = data.train_batch(0), [], []
+    for member in together.net.members:
+        alone = small_writer(data, focal_gamma=0.5).train()
+        alone.net.load_state_dict(member.state_dict())
+        losses.append(alone.training_step(batch, 0)["loss"])
+        losses[-1].backward()
+        gradients += [p.grad / 2 for p in alone.parameters()]
+    loss = together.training_step(batch, 0)["loss"]
+    loss.backward()
+    torch.testing.assert_close(loss, sum(losses) / 2)
+    torch.testing.assert_close([p.grad for p in together.parameters()], gradients)
+    assert together.state[0].shape[0] == 2 * len(together.net.members[0].blocks)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_no_ensemble_without_members(book, size):
+    with pytest.raises(ValueError, match="members is empty"):
+        small_writer(small_text(book), ensemble_size=size)
+
+
 def test_the_state_is_carried_from_window_to_window(book):
     """Without learning, two windows are as one of the double length; a fresh one begins at zero."""
     data = small_text(book)
