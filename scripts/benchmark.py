@@ -1,7 +1,7 @@
 """Benchmarks as ratios in one run: ours beside what one would write with PyTorch, PyG or DGL alone.
 
-    python scripts/benchmark.py [trainer] [cells] [text] [generate] [graph] [logging] [scaling] [repeats=7]
-        [threads=1] [data=DIR]
+    python scripts/benchmark.py [trainer] [cells] [text] [generate] [graph] [logging] [scaling] [waiting]
+        [repeats=7] [threads=1] [data=DIR]
 
     trainer   a training step of the Trainer against a bare loop: palindromes, three sizes
     cells     forward and backward of our cells against torch.nn.LSTM
@@ -12,6 +12,7 @@
               molecules (DIR/zinc12k/zinc12k_rebuilt.npz; without data= made-up ones); the Trainer against a bare loop
     logging   a training step with W&B, offline, against one with metrics.csv alone
     scaling   what two processes (DDP on the CPU) train in a second against one, for the three experiments
+    waiting   two threads that wait for each other by our rule and by others, on quiet cores and beside a busy process
 
 Without a kind, all of them. All sides do the same work in the same process, in turns; the tables show the median of
 each and of their ratios. On a busy machine the seconds move, the ratio hardly does.
@@ -43,6 +44,7 @@ from scripts.benchmark_graph import benchmark_graph  # noqa: E402
 from scripts.benchmark_logging import benchmark_logging  # noqa: E402
 from scripts.benchmark_loops import against_bare, alternate, seconds  # noqa: E402
 from scripts.benchmark_scaling import benchmark_scaling  # noqa: E402
+from scripts.benchmark_waiting import benchmark_waiting  # noqa: E402
 
 SIZES = ((128, 20, 128), (256, 81, 256), (64, 128, 512))
 STEPS = {20: 300, 81: 8, 128: 8}  # steps a measurement, by T
@@ -194,6 +196,7 @@ KINDS = {
     "generate": benchmark_generate,
     "logging": benchmark_logging,
     "scaling": benchmark_scaling,
+    "waiting": benchmark_waiting,
 }
 
 

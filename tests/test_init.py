@@ -29,13 +29,23 @@ def test_unknown_name():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the threads of torch are GNU's on Linux")
-@pytest.mark.parametrize(("own", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")])
-def test_threads_that_wait_sleep_unless_the_user_wants_them_to_spin(own, policy):
-    variables = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"} | own
+@pytest.mark.parametrize(
+    ("own", "policy", "spins"),
+    [
+        ({}, "PASSIVE", "1000"),
+        ({"OMP_WAIT_POLICY": "active"}, "ACTIVE", "30000000000"),
+        ({"OMP_WAIT_POLICY": "passive"}, "PASSIVE", "0"),
+        ({"GOMP_SPINCOUNT": "5"}, "PASSIVE", "5"),
+    ],
+)
+def test_threads_that_wait_soon_sleep_unless_the_user_wants_something_else(own, policy, spins):
+    waiting = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    variables = {key: value for key, value in os.environ.items() if key not in waiting} | own
     done = subprocess.run(
         [sys.executable, "-c", "import lightning_dl2, torch"],
-        env=variables | {"OMP_DISPLAY_ENV": "true"},
+        env=variables | {"OMP_DISPLAY_ENV": "verbose"},
         capture_output=True,
         text=True,
     )
-    assert f"OMP_WAIT_POLICY = '{policy}'" in done.stderr  # as the threads' library has understood it
+    # as the threads' library has understood it
+    assert f"OMP_WAIT_POLICY = '{policy}'" in done.stderr and f"GOMP_SPINCOUNT = '{spins}'" in done.stderr
