@@ -3,6 +3,9 @@
 Shapes: K members, B batch, T steps, V vocabulary_size, L layers of a member, H hidden_size.
 """
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -30,6 +33,7 @@ class Ensemble(nn.Module):
         if not members:
             raise ValueError("members is empty; an ensemble has at least one")
         self.members = nn.ModuleList(members)
+        self._num_layers = [sum(block.num_layers for block in member.blocks) for member in members]
 
     @property
     def blocks(self) -> list[Recurrent]:
@@ -43,29 +47,29 @@ class Ensemble(nn.Module):
 
     def each(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """As `forward`, but the logits of every member, [K, B, T, V]."""
-        results = [member(tokens, start) for member, start in zip(self.members, self._split(state), strict=True)]
-        return torch.stack([logits for logits, _ in results]), join_layers([end for _, end in results])
+        logits, ends = self._run(self.members, tokens, state)
+        return logits, join_layers(ends)
 
     def explicit(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, Trace]:
         """The logits [B, T, V] by `Recurrent.explicit`, and the trace of all layers, member by member."""
-        results = [
-            member.explicit(tokens, start) for member, start in zip(self.members, self._split(state), strict=True)
-        ]
-        logits = torch.stack([logits for logits, _ in results]).mean(0)
-        return logits, [layer for _, trace in results for layer in trace]
+        logits, traces = self._run([member.explicit for member in self.members], tokens, state)
+        return logits.mean(0), [layer for trace in traces for layer in trace]
 
     def stepper(self) -> Step:
         """`LanguageModel.stepper`."""
         steps = [member.stepper() for member in self.members]
 
         def step(tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
-            results = [part(tokens, start) for part, start in zip(steps, self._split(state), strict=True)]
-            return torch.stack([logits for logits, _ in results]).mean(0), join_layers([end for _, end in results])
+            logits, ends = self._run(steps, tokens, state)
+            return logits.mean(0), join_layers(ends)
 
         return step
 
-    def _split(self, state: State | None) -> list[State | None]:
-        return split_layers(state, [sum(block.num_layers for block in member.blocks) for member in self.members])
+    def _run(self, paths: Iterable[Callable], tokens: Tensor, state: State | None) -> tuple[Tensor, list[Any]]:
+        """One path of each member, from its share of the state -> all logits, and what else each path returns."""
+        starts = split_layers(state, self._num_layers)
+        results = [path(tokens, start) for path, start in zip(paths, starts, strict=True)]
+        return torch.stack([logits for logits, _ in results]), [other for _, other in results]
 
 
 def members_of(net: nn.Module) -> list[nn.Module]:
