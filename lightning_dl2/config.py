@@ -59,6 +59,7 @@ def compose(*overrides: str) -> Config:
         UserError: one line that names the key, its value and what is allowed.
     """
     for word in overrides:
+        _check_word(word)
         if word.lstrip("+~").partition("=")[0].partition(".")[0] in Multirun.model_fields:
             raise UserError(f"{word}: is a key of sweeps; allowed together with -m")
     plain, choices = _compose("train", overrides, compose)
@@ -67,6 +68,8 @@ def compose(*overrides: str) -> Config:
 
 def compose_multirun(*overrides: str) -> Multirun:
     """Like `compose`, for the keys that a sweep adds: dry, and those of sweep and launcher."""
+    for word in overrides:
+        _check_word(word)
     plain, _ = _compose("multirun", overrides, compose_multirun)
     return validate(plain, Multirun)
 
@@ -75,8 +78,6 @@ def _compose(
     name: str, overrides: tuple[str, ...], again: Callable[..., Strict]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The plain values of conf/`name`.yaml, and what was chosen of each group; `again` tells which keys there are."""
-    for word in overrides:
-        _check_word(word)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
@@ -101,7 +102,10 @@ def validate(values: dict[str, Any], schema: type[Model] = Config) -> Model:
 
 
 def restore(values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
-    """Checks a run's config.yaml, which may be of an older version: keys that have come since get their defaults.
+    """Checks a run's config.yaml, which may be of an older version.
+
+    A key that has come since gets the value of its group, which leaves things as they were before there was the key;
+    what the run's experiment sets today is not what the run did.
 
     Returns:
         The configuration, and these keys with their values.
@@ -112,22 +116,21 @@ def restore(values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
     try:
         return validate(values), {}
     except UserError:
-        filled = _filled(values, _defaults_for(values))
+        filled = _filled(values, _neutral(values))
         before = flatten(values)
         return validate(filled), {key: value for key, value in flatten(filled).items() if key not in before}
 
 
-def _defaults_for(values: dict[str, Any]) -> dict[str, Any]:
-    """What the experiment of a run is today, with the run's kind of data and of task; empty where it is no more."""
-    words = [f"experiment={values.get('experiment')}"]
-    for group in ("data", "task"):
+def _neutral(values: dict[str, Any]) -> dict[str, Any]:
+    """What the groups say of a run's kind of data, task and optimizer, without any experiment."""
+    words = ["~experiment"]
+    for group in ("data", "task", "optimizer"):
         chosen = values.get(group)
-        if isinstance(chosen, dict) and chosen.get("name") in options(group):
-            words.append(f"{group}={chosen['name']}")
-    try:
-        return compose(*words).model_dump()
-    except UserError:
-        return {}
+        names = {name.lower(): name for name in options(group)}
+        if isinstance(chosen, dict) and (name := names.get(str(chosen.get("name")).lower())):
+            words.append(f"{group}={name}")
+    plain, _ = _compose("train", tuple(words), compose)
+    return plain
 
 
 def _filled(values: dict[str, Any], defaults: dict[str, Any], prefix: str = "") -> dict[str, Any]:

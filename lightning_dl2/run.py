@@ -86,7 +86,7 @@ class Run:
         config, added = self._restored()
         if added and is_rank_zero():
             words = " ".join(f"{key}={typed(value)}" for key, value in added.items())
-            print(f"note: {self.config_file} is of an older version; today's defaults: {words}", file=sys.stderr)
+            print(f"note: {self.config_file} is of an older version; added: {words}", file=sys.stderr)
         return config
 
     def _restored(self) -> tuple[Config, dict[str, Any]]:

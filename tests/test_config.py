@@ -263,6 +263,15 @@ def test_a_run_of_an_older_version_gets_the_defaults_of_what_has_come_since():
     assert restore(config.model_dump()) == (config, {})
 
 
+def test_what_the_experiment_sets_today_is_not_what_an_older_run_did():
+    old = compose("experiment=tiny_shakespeare").model_dump()
+    assert old["task"]["ensemble_size"] == 3
+    without(old, "task", "ensemble_size")
+    for experiment in ("tiny_shakespeare", "no_more"):
+        restored, added = restore(old | {"experiment": experiment})
+        assert restored.task.ensemble_size == 1 and added == {"task.ensemble_size": 1}
+
+
 def test_nothing_is_put_into_a_group_of_the_users_own_keys():
     old = compose("experiment=cora_gcnii").model_dump()
     assert old["optimizer"]["weight_decay_of"]  # a default that this run did without
@@ -278,7 +287,7 @@ def test_nothing_is_put_into_a_group_of_the_users_own_keys():
         (lambda old: old.update(no_key_any_more=1), "no_key_any_more"),
         (lambda old: old["task"].update(name="a_task_no_more"), "a_task_no_more"),
         (lambda old: old["data"].update(batch_size="many"), 'data.batch_size="many"'),
-        (lambda old: (old.update(experiment="none_such"), old["data"].pop("batch_size")), "data.batch_size"),
+        (lambda old: (old["data"].update(name="data_no_more"), old["data"].pop("batch_size")), "data_no_more"),
     ],
 )
 def test_what_cannot_be_restored_is_named(spoil, says):

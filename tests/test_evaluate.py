@@ -48,7 +48,7 @@ def test_a_run_of_an_older_version_repeats_its_figure(run, capsys):
     assert run.config_file.read_text() != text
     assert evaluate(str(run.path)) == figures(run)
     told = capsys.readouterr().err
-    assert told == f"note: {run.config_file} is of an older version; today's defaults: data.num_workers=0\n"
+    assert told == f"note: {run.config_file} is of an older version; added: data.num_workers=0\n"
 
 
 def test_a_run_on_graphs_repeats_its_figure(tmp_path, monkeypatch):

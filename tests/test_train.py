@@ -286,7 +286,7 @@ def test_a_run_of_an_older_version_goes_on_and_stays_finished(tiny, tmp_path, ca
     _, half = train(tiny("trainer.max_steps=10", f"root={tmp_path}/parts"))
     age(half["run"])
     _, parts = train(tiny(f"root={tmp_path}/parts"))
-    assert "is of an older version; today's defaults: trainer.gradient_clip_val=" in capsys.readouterr().err
+    assert "is of an older version; added: trainer.gradient_clip_val=" in capsys.readouterr().err
     _, once = train(tiny(f"root={tmp_path}/once"))
     assert differences(once["run"], parts["run"]) == []
     age(parts["run"])
