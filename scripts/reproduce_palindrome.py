@@ -3,8 +3,8 @@
     python scripts/reproduce_palindrome.py [STUDY ...] [jobs=1] [threads=1] [root=runs] [only=PHRASE] [seeds=0]
 
 STUDY is course (the course's own settings), good (settings that solve the same tasks at once), long (palindromes of up
-to 10,001 digits), cells (every cell at three lengths) or none for all of them. `jobs` runs train at the same time, with
-`threads` each; `only` keeps the rows whose name has these words; `seeds` other than 0 limits the number of seeds.
+to 10,001 digits), cells (every other cell beside them) or none for all of them. `jobs` runs train at the same time,
+with `threads` each; `only` keeps the rows whose name has these words; `seeds` other than 0 limits the number of seeds.
 "Solved at" is the step of the first of two validations in a row at or above the experiment's threshold.
 """
 
@@ -98,15 +98,19 @@ def good_rows() -> list[Row]:
     return rows
 
 
+def long_setting(size: int) -> tuple[str, ...]:
+    words = ("experiment=palindrome_long", f"data.sequence_length={size}")
+    if size > 2000:
+        words += ("data.validation_size=512", "data.test_size=512", "data.evaluation_batch_size=16")
+    return words
+
+
 def long_rows() -> list[Row]:
     public = {101: "0.774", 151: "0.328"}
-    rows = []
-    for size in (101, 151, 301, 1001, 5001, 10001):
-        words = ("experiment=palindrome_long", f"data.sequence_length={size}")
-        if size > 2000:
-            words += ("data.validation_size=512", "data.test_size=512", "data.evaluation_batch_size=16")
-        rows.append(Row("long", f"palindrome {size} lstm", words, 4, public.get(size, "none reported")))
-    return rows
+    return [
+        Row("long", f"palindrome {size} lstm", long_setting(size), 4, public.get(size, "none reported"))
+        for size in (101, 151, 301, 1001, 5001, 10001)
+    ]
 
 
 def cell_rows() -> list[Row]:
@@ -119,10 +123,9 @@ def cell_rows() -> list[Row]:
         "peephole assignment": ("task.cell=peephole", "task.peephole=assignment"),
         "bilstm": ("task.cell=bilstm",),
     }
-    for size in (101, 301, 1001):
+    for size in (101, 301, 1001, 5001, 10001):
         for name, words in cells.items():
-            setting = ("experiment=palindrome_long", f"data.sequence_length={size}", *words)
-            rows.append(Row("cells", f"palindrome {size} {name}", setting, 2, ""))
+            rows.append(Row("cells", f"palindrome {size} {name}", (*long_setting(size), *words), 2, ""))
     return rows
 
 
