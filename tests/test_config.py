@@ -47,6 +47,7 @@ WRONG = {
     "data.curriculum=3": ["data.curriculum=3", "a group of keys"],
     "data.name=palindrome": ['data.name="palindrome"', "'decimal_palindrome'", "'python_docs'"],
     "data=python_docs": ["task=sequence_classifier", "data=python_docs: task=text_generator"],
+    "debug=overfit data=python_docs": ["task=sequence_classifier: allowed with data=python_docs: task=text_generator"],
     "task=text_generator": ["task=text_generator", "data=decimal_palindrome: task=sequence_classifier"],
     "callbacks.samples.enabled=true": ["callbacks.samples.enabled=true", "text_generator"],
     "experiment=graph callbacks.gradient_flow.enabled=true": ["callbacks.gradient_flow.enabled=true", "graph_net"],

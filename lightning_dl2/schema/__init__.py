@@ -4,7 +4,7 @@ Imports neither torch nor Hydra, so that a mistake is told at once. Units and co
 YAML files under conf/.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -61,11 +61,16 @@ __all__ = [
 
 
 FITTING_TASK = {
-    SequenceData: "sequence_classifier",
-    TextData: "text_generator",
-    NodeData: "graph_net",
-    GraphSetData: "graph_net",
+    name: task
+    for kind, task in (
+        (SequenceData, "sequence_classifier"),
+        (TextData, "text_generator"),
+        (NodeData, "graph_net"),
+        (GraphSetData, "graph_net"),
+    )
+    for name in get_args(kind.model_fields["name"].annotation)
 }
+TASKS = tuple(dict.fromkeys(FITTING_TASK.values()))
 
 
 class Config(Strict):
@@ -83,11 +88,18 @@ class Config(Strict):
     logger: Logger
     callbacks: Callbacks
 
+    @model_validator(mode="before")
+    @classmethod
+    def task_fits_the_data(cls, values: Any) -> Any:
+        """Asked first: else a wrong pair would be told as a key of the one that the other one's experiment set."""
+        groups = [values.get(group) if isinstance(values, dict) else None for group in ("data", "task")]
+        data, task = (str(group.get("name")) if isinstance(group, dict) else "" for group in groups)
+        if data in FITTING_TASK and task in TASKS and task != FITTING_TASK[data]:
+            raise ValueError(f"task={task}: allowed with data={data}: task={FITTING_TASK[data]}")
+        return values
+
     @model_validator(mode="after")
-    def task_fits_the_data(self) -> "Config":
-        fits = FITTING_TASK[type(self.data)]
-        if self.task.name != fits:
-            raise ValueError(f"task={self.task.name}: allowed with data={self.data.name}: task={fits}")
+    def callbacks_fit_the_task(self) -> "Config":
         if self.callbacks.samples.enabled and not isinstance(self.task, TextGenerator):
             raise ValueError("callbacks.samples.enabled=true: only a text_generator writes; allowed: false")
         if self.callbacks.gradient_flow.enabled and isinstance(self.task, GraphNet):
