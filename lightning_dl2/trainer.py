@@ -108,6 +108,10 @@ def build_trainer(config: Config, run: Run, watch: Watch, last_step: int, last_e
         overfit_batches=config.trainer.overfit_batches,
         num_sanity_val_steps=0,  # would log metrics of no step
     )
+    if config.trainer.overfit_batches:  # Lightning takes it for the number of validation batches, too
+        trainer.limit_val_batches = (
+            1.0 if config.trainer.limit_val_batches is None else config.trainer.limit_val_batches
+        )
     # Lightning's own handler of SIGTERM would end the process in the middle of a step, with exit code 0.
     trainer._signal_connector.register_signal_handlers = lambda: None
     return trainer

@@ -60,6 +60,10 @@ WRONG = {
     "experiment=text task.tie_weights=true task.projection_size=9": ["task.embedding_size=64", "9"],
     "experiment=text callbacks.weight_averaging.decay=1": ["weight_averaging.decay=1", "less than 1"],
     "task=graph_net": ["task=graph_net", "data=decimal_palindrome: task=sequence_classifier"],
+    "experiment=tiny_shakespeare trainer.limit_val_batches=1": [
+        "trainer.limit_val_batches=1: the first batch gives no val/loss_cold",
+        "2 or more, null, or another monitor",
+    ],
     "data=cora": ["task=sequence_classifier", "data=cora: task=graph_net"],
     "experiment=graph data=python_docs": ["task=graph_net", "data=python_docs: task=text_generator"],
     "experiment=graph task=text_generator": ["task=text_generator", "data=sbm: task=graph_net"],

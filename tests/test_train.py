@@ -370,6 +370,13 @@ def test_overfit_learns_its_batch(tmp_path):
     assert losses[-1] < 0.02 < losses[0]
 
 
+def test_overfit_validates_as_any_run(tiny_text):
+    """Two batches give a text's every metric; Lightning would validate as many as it trains on."""
+    monitored = ("callbacks.checkpoint.monitor=val/loss_cold", "trainer.max_steps=4", "trainer.val_check_interval=2")
+    result, _ = train(tiny_text("debug=overfit", *monitored))
+    assert {"val/loss", "val/loss_cold"} <= result["metrics"].keys()
+
+
 def test_overfit_learns_its_graphs(tiny_graphs):
     config = tiny_graphs("debug=overfit", "data.max_nodes=7", "task.hidden_size=32", "task.dropout=0.0",
                          "trainer.max_steps=60", "trainer.val_check_interval=60")  # fmt: skip

@@ -26,11 +26,14 @@ def trainer_of(config):
         ("trainer.limit_val_batches=2", "limit_val_batches", 2),
         ("trainer.limit_test_batches=2", "limit_test_batches", 2),
         ("trainer.overfit_batches=1", "overfit_batches", 1),
+        ("trainer.overfit_batches=1", "limit_val_batches", 1.0),
+        ("trainer.overfit_batches=1 trainer.limit_val_batches=2", "limit_val_batches", 2),
         ("trainer.precision=64", "precision", "64-true"),
     ],
 )
 def test_keys_arrive(tiny, word, attribute, value):
-    assert getattr(trainer_of(tiny(word)), attribute) == value
+    found = getattr(trainer_of(tiny(*word.split())), attribute)
+    assert (found, type(found)) == (value, type(value))  # 1 is one batch, 1.0 all of them
 
 
 def test_callbacks_are_those_asked_for(tiny):

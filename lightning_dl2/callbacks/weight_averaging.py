@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import WeightAveraging as LightningWeightAveraging
@@ -13,7 +14,7 @@ class WeightAveraging(LightningWeightAveraging):
 
     Args:
         decay: weight of the past in the average, a step.
-        start_step: the first optimiser step, counted from 0, that is averaged.
+        start_step: the first optimiser step, counted from 0, that is averaged; up to it the average is the weights.
     """
 
     def __init__(self, decay: float, start_step: int) -> None:
@@ -21,7 +22,12 @@ class WeightAveraging(LightningWeightAveraging):
         self.start_step = start_step
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        return step_idx is not None and step_idx >= self.start_step
+        return step_idx is not None
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
+        if self._latest_update_step < trainer.global_step <= self.start_step + 1:
+            self._average_model.n_averaged.zero_()  # what comes first is copied
+        super().on_train_batch_end(trainer, pl_module, *batch)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lightning's would put the average in the weights' place, and a run that is extended would go on from it."""

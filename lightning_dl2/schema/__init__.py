@@ -118,10 +118,17 @@ class Config(Strict):
         logged = self.logged_metrics
         rules = self.callbacks.checkpoint, self.callbacks.early_stopping, self.callbacks.solved
         for rule in rules:
-            if getattr(rule, "enabled", True) and rule.monitor not in logged:
+            if not getattr(rule, "enabled", True):
+                continue
+            if rule.monitor not in logged:
                 raise ValueError(
                     f"callbacks: monitor={rule.monitor}: data={self.data.name} logs no such metric; allowed:"
                     f" {', '.join(logged)}" + (", or callbacks.solved.enabled=false" if rule is rules[2] else "")
+                )
+            if rule.monitor == "val/loss_cold" and self.trainer.limit_val_batches == 1:
+                raise ValueError(
+                    "trainer.limit_val_batches=1: the first batch gives no val/loss_cold; allowed: 2 or more, null, or"
+                    " another monitor"
                 )
         return self
 

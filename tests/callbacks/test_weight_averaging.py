@@ -20,11 +20,15 @@ class Recorder(Callback):
         self.validated.append(module.net.output.weight.detach().clone())
 
 
-def fit(*callbacks, steps=6, **options):
+def fit(*callbacks, steps=6, accumulate_grad_batches=1, **options):
     data = small_data(validation_size=8)
     task, recorder = small_task(data, optimizer={"learning_rate": 0.1}), Recorder()
     trainer = small_trainer(
-        max_steps=steps, val_check_interval=3, check_val_every_n_epoch=None, callbacks=[recorder, *callbacks]
+        max_steps=steps,
+        val_check_interval=3,
+        check_val_every_n_epoch=None,
+        accumulate_grad_batches=accumulate_grad_batches,
+        callbacks=[recorder, *callbacks],
     )
     trainer.fit(task, data, **options)
     return trainer, task, recorder
@@ -44,6 +48,19 @@ def test_average_and_where_it_stands(tmp_path):
     checkpoint = torch.load(tmp_path / "a.ckpt", weights_only=True)
     torch.testing.assert_close(checkpoint["state_dict"]["net.output.weight"], average)
     assert torch.equal(checkpoint["current_model_state"]["net.output.weight"], seen.trained[-1])
+
+
+def test_before_the_first_that_is_averaged_the_average_is_the_weights():
+    _, _, seen = fit(WeightAveraging(decay=0.8, start_step=1000))
+    for validated, trained in zip(seen.validated, (seen.trained[2], seen.trained[5]), strict=True):
+        assert torch.equal(validated, trained)
+
+
+def test_accumulated_steps_are_averaged_once_each():
+    average = WeightAveraging(decay=0.8, start_step=1)
+    _, _, seen = fit(average, steps=3, accumulate_grad_batches=2)
+    expected = 0.8 * seen.trained[3] + 0.2 * seen.trained[5]  # after the second and the third step
+    torch.testing.assert_close(average._average_model.module.net.output.weight, expected)
 
 
 def test_in_place_for_a_block():
