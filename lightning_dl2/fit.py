@@ -42,18 +42,21 @@ def take_part(config: Config, run: Run, words: list[str], group: Group) -> tuple
     group.agree({"data": digest(data.spec)})
     with ExitStack() as stack:
         with group.agreeing():  # nobody looks into the directory before rank 0 has prepared it
-            stack.enter_context(run.held(config, words))
+            stack.enter_context(run.held(config))
         with group.agreeing():
             run.check_seen()
         stack.enter_context(logging_to(run.log_file if group.rank == 0 else None))
         stack.enter_context(group.failing_together())
-        return fit(config, run, data, task, group)
+        return fit(config, run, words, data, task, group)
 
 
-def fit(config: Config, run: Run, data: DataModule, task: Task, group: Group) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Trains, tests the best checkpoint, and writes result.json.
+def fit(
+    config: Config, run: Run, words: list[str], data: DataModule, task: Task, group: Group
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Trains, tests the best checkpoint, and writes result.json. The run directory is held.
 
     Args:
+        words: what was typed.
         data: of `build_data`.
         task: of `build_task`, with the weights to begin from.
         group: the processes that train together.
@@ -77,6 +80,8 @@ def fit(config: Config, run: Run, data: DataModule, task: Task, group: Group) ->
     group.agree({"step": last_step})
     watch = build_watch(config, run)
     trainer = build_trainer(config, run, watch, last_step, last_epoch)
+    with group.agreeing():
+        run.begin(config, words)
     log.info("%s from step %d", run.path, last_step)
     objects = {"run": run, "task": task, "datamodule": data, "trainer": trainer}
     try:

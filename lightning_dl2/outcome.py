@@ -30,6 +30,7 @@ def run_and_report(train: Callable[..., Any], config: Config, words: list[str]) 
     """Calls `train`, prints the result and the run directory, and returns the exit code."""
     run = Run.of(config)
     before = _written(run)
+    again = "the same command" + (" with resume=auto" if config.resume != "auto" else "") + " goes on"
     try:
         result, _ = train(config, words)
     except UserError:
@@ -37,14 +38,14 @@ def run_and_report(train: Callable[..., Any], config: Config, words: list[str]) 
     except KeyboardInterrupt:
         if not run.path.exists():
             raise  # nothing was begun
-        return _say(run, "stopped at once; the same command goes on from the last checkpoint", 130)
+        return _say(run, f"stopped at once; {again} from the last checkpoint", 130)
     except Exception as error:
         from lightning_dl2.callbacks import Interrupted
 
         if isinstance(error, Interrupted):
-            return _say(run, f"stopped by {error}; the same command goes on", error.exit_code)
+            return _say(run, f"stopped by {error}; {again}", error.exit_code)
         if isinstance(error, WriteError):  # all there is to know
-            return _say(run, f"error: {error}; the same command goes on from the last checkpoint", 1)
+            return _say(run, f"error: {error}; {again} from the last checkpoint", 1)
         what = str(error) if isinstance(error, ProcessError) else f"{type(error).__name__}: {error}"
         if _written(run) == before:  # it failed before there was a log
             if is_rank_zero():

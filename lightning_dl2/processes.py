@@ -23,12 +23,27 @@ from lightning_dl2.schema import Config
 GRACE = 10.0  # seconds in which the others are to end when this process has
 NOTICED_LATEST = 30.0  # seconds in which this process is to notice that another is dead, and to tell W&B, say
 
+LAUNCH = "LIGHTNING_DL2_LAUNCH"  # set by whatever starts a command again but does not count
+
 
 def is_rank_zero() -> bool:
     """Known from the launcher's environment, before torch is imported or processes have met."""
     if "RANK" in os.environ:
         return os.environ["RANK"] == "0"
     return all(os.environ.get(key, "0") == "0" for key in ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+
+
+def launchers() -> dict[str, int]:
+    """What starts this command again by itself, under a name that stays, and how often it has done so."""
+    counts = {"SLURM_JOB_ID": "SLURM_RESTART_COUNT", "TORCHELASTIC_RUN_ID": "TORCHELASTIC_RESTART_COUNT"}
+    names = {
+        f"{key}={os.environ[key]}": int(os.environ.get(count, "0"))
+        for key, count in counts.items()
+        if key in os.environ
+    }
+    if LAUNCH in os.environ:  # a name that is used once: whoever finds it was started again
+        names[f"{LAUNCH}={os.environ[LAUNCH]}"] = 1
+    return names
 
 
 def launched() -> Group:

@@ -24,7 +24,7 @@ from lightning_dl2.cli import UserError
 from lightning_dl2.config import Config, restore, typed
 from lightning_dl2.files import is_whole, remove_temporaries, write_text
 from lightning_dl2.identity import choices, config_hash, digest, identity
-from lightning_dl2.processes import is_rank_zero
+from lightning_dl2.processes import is_rank_zero, launchers
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class Run:
         self.metrics_file = self.path / "metrics.csv"
         self.log_file = self.path / "train.log"
         self.fruitless_file = self.path / "fruitless_starts"  # of a job of SLURM
+        self.launch_file = self.path / ".launch"  # what will start the run's command again by itself
         self.checkpoints = self.path / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"
         self.previous = self.checkpoints / "previous.ckpt"
@@ -109,7 +110,7 @@ class Run:
     def finished(self, config: Config) -> dict[str, Any] | None:
         """The result, if nothing is left to do for `config`: solved, or trained as long as it asks for."""
         result = self.result()
-        if config.resume != "auto" or result is None or result.get("status") != "completed":
+        if result is None or result.get("status") != "completed" or self._resume(config) != "auto":
             return None
         if result.get("config_hash") != config_hash(config) and not self._was_once(config):
             return None
@@ -125,9 +126,17 @@ class Run:
             return False
         return bool(added) and config_hash(today) == config_hash(config)
 
+    def _resume(self, config: Config) -> str:
+        """`config.resume`; auto where a cluster has started the command again that began the run."""
+        again = {name for name, count in launchers().items() if count}
+        try:
+            return "auto" if again & set(self.launch_file.read_text().splitlines()) else config.resume
+        except (OSError, UnicodeDecodeError):
+            return config.resume
+
     @contextmanager
-    def held(self, config: Config, words: list[str]) -> Iterator[None]:
-        """Prepares the directory and holds it, so that no second process trains in it.
+    def held(self, config: Config) -> Iterator[None]:
+        """Holds the directory within the block, so that no second process trains in it; `begin` writes there.
 
         Raises:
             UserError: another process holds it, it cannot be written, it holds another configuration's run (as after
@@ -136,21 +145,37 @@ class Run:
         if not is_rank_zero():
             yield
             return
-        begun = os.path.exists(self.config_file)  # no error where the name is too long: making it tells that
-        if config.resume == "never" and begun:
-            raise UserError(f"resume=never: {self.path} holds a run; allowed: auto, restart, or another root or seed")
-        if config.resume == "auto" and begun:
-            self._check_same(config)
-        if config.resume == "restart" and begun:
-            with lock.held(self.path):
-                self.path.rename(self._aside())
+        if os.path.exists(self.config_file):  # no error where the name is too long: making it tells that
+            resume = self._resume(config)
+            if resume == "never":
+                raise UserError(
+                    f"resume=never: {self.path} holds a run; allowed: auto, restart, or another root or seed"
+                )
+            if resume == "auto":
+                self._check_same(config)
+            else:
+                with lock.held(self.path):
+                    self.path.rename(self._aside())
         with lock.held(self.path):
-            remove_temporaries(self.path)
             self.checkpoints.mkdir(exist_ok=True)
-            write_text(self.config_file, yaml.safe_dump(config.model_dump(), sort_keys=False))
-            write_text(self.path / "overrides.txt", "".join(f"{word}\n" for word in words))
-            self.result_file.unlink(missing_ok=True)
             yield
+
+    def begin(self, config: Config, words: list[str]) -> None:
+        """The run is that of `config` from here on: nothing may be refused any more.
+
+        Args:
+            words: what was typed.
+        """
+        if not is_rank_zero():
+            return
+        remove_temporaries(self.path)
+        write_text(self.config_file, yaml.safe_dump(config.model_dump(), sort_keys=False))
+        write_text(self.path / "overrides.txt", "".join(f"{word}\n" for word in words))
+        if names := launchers():
+            write_text(self.launch_file, "".join(f"{name}\n" for name in names))
+        else:
+            self.launch_file.unlink(missing_ok=True)
+        self.result_file.unlink(missing_ok=True)
 
     def check_seen(self) -> None:
         """Waits until this process sees what rank 0 has prepared; a network's disk may show it late.
@@ -159,7 +184,7 @@ class Run:
             UserError: it does not, as where each machine has a disk of its own.
         """
         end = time.monotonic() + SEEN_LATEST
-        while not self.config_file.exists():
+        while not self.checkpoints.exists():
             if time.monotonic() > end:
                 raise UserError(
                     f"root: {self.path} is not there, but rank 0 has made it;"

@@ -8,6 +8,7 @@ and end bitwise where one that was never stopped would have ended.
 """
 
 import os
+import secrets
 import sys
 from pathlib import Path
 
@@ -27,7 +28,10 @@ def work(told: dict[str, list[str] | str]) -> None:
     """What each worker does; Ray has told it its rank by the variables that torchrun sets."""
     os.chdir(told["directory"])
     sys.path.insert(0, told["package"])
+    from lightning_dl2.processes import LAUNCH
     from lightning_dl2.train import main
+
+    os.environ[LAUNCH] = told["launch"]
 
     if code := main(told["words"]):
         raise RuntimeError(f"python -m lightning_dl2.train would have ended with exit code {code}")
@@ -38,7 +42,8 @@ def run(argv: list[str]) -> int:
     words = [word for word in argv if word not in own]
     failures = natural(settings(own, max_failures="3"), "max_failures")
     config = compose(*words)
-    told = {"words": words, "directory": os.getcwd(), "package": str(Path(__file__).parents[1])}
+    places = {"directory": os.getcwd(), "package": str(Path(__file__).parents[1])}
+    told = {"words": words, "launch": secrets.token_hex(8), **places}
     TorchTrainer(
         work,
         train_loop_config=told,

@@ -18,8 +18,8 @@ from lightning_dl2.run import Run, is_rank_zero, variant
 def claimed(config):
     """The run of `config`, as if training had begun."""
     run = Run.of(config)
-    with run.held(config, []):
-        pass
+    with run.held(config):
+        run.begin(config, [])
     return run
 
 
@@ -71,7 +71,8 @@ def test_runs_that_differ_never_share_a_directory():
 def test_held_writes_what_was_asked_for(tiny):
     config = tiny()
     run = Run.of(config)
-    with run.held(config, ["seed=0", "task.cell=gru"]):
+    with run.held(config):
+        run.begin(config, ["seed=0", "task.cell=gru"])
         assert run.config() == config
         assert (run.path / "overrides.txt").read_text() == "seed=0\ntask.cell=gru\n"
         assert run.checkpoints.is_dir()
@@ -85,7 +86,7 @@ from lightning_dl2 import compose
 from lightning_dl2.run import Run
 from tests.conftest import TINY
 config = compose(*TINY, "root={tmp_path}/runs")
-with Run.of(config).held(config, []):
+with Run.of(config).held(config):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -112,6 +113,35 @@ def test_never_and_restart(tiny):
         assert (run.path.with_name(f"seed=0.old-{number}") / "config.yaml").exists()
     assert (run.path.with_name("seed=0.old-1") / "mark").exists()
     claimed(tiny("resume=never", "seed=1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("SLURM_JOB_ID", "SLURM_RESTART_COUNT"), ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")]
+)
+@pytest.mark.parametrize("resume", ["restart", "never"])
+def test_what_a_cluster_starts_again_goes_on(tiny, monkeypatch, resume, name, count):
+    """And neither restarts for ever, nor refuses what it has begun itself."""
+    if resume == "restart":
+        claimed(tiny())
+    for key in (name, count):
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.setenv(name, "7")
+    monkeypatch.setenv(count, "1")  # its first start was killed before it had begun
+    run = claimed(tiny(f"resume={resume}"))
+    asides = len([*run.path.parent.glob("*.old-*")])
+    assert asides == (resume == "restart")
+    (run.path / "mark").touch()
+    run.write_result(tiny(), status="completed", steps=10**9, stopped_by="limit")
+    assert run.finished(tiny(f"resume={resume}"))
+    assert claimed(tiny(f"resume={resume}")).path == run.path and (run.path / "mark").exists()
+    monkeypatch.setenv(count, "0")  # typed again in an interactive job
+    assert not run.finished(tiny(f"resume={resume}"))
+    if resume == "never":
+        with pytest.raises(UserError, match="resume=never"):
+            claimed(tiny("resume=never"))
+    else:
+        claimed(tiny("resume=restart"))
+        assert not (run.path / "mark").exists()
 
 
 def test_run_of_another_conf_is_not_mixed(tiny):
