@@ -11,7 +11,10 @@ class LengthCurriculum(Callback):
     Where the curriculum asks for it, the schedule's learning rate is lowered for the step that follows.
     """
 
+    _step = 0  # before the batch
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._step = trainer.global_step
         factor = trainer.datamodule.curriculum.rate_factor()
         if factor == 1.0:
             return
@@ -26,4 +29,4 @@ class LengthCurriculum(Callback):
         curriculum = trainer.datamodule.curriculum
         accuracy = trainer.strategy.reduce(outputs["accuracy"], reduce_op="mean")
         outputs["sequence_length"] = float(curriculum.length)  # logged by the task as train/sequence_length
-        curriculum.update(accuracy.item())
+        curriculum.update(accuracy.item(), stepped=trainer.global_step > self._step)

@@ -73,9 +73,9 @@ class Curriculum:
             factor *= 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
         return factor
 
-    def update(self, accuracy: float) -> None:
-        """Takes in the accuracy of one training batch, averaged over all ranks."""
-        self.steps_at_target += self.length == self.target
+    def update(self, accuracy: float, *, stepped: bool = True) -> None:
+        """Takes in the accuracy of one training batch, averaged over all ranks, and whether the optimiser stepped."""
+        self.steps_at_target += stepped and self.length == self.target
         self.accuracy = self.smoothing * self.accuracy + (1 - self.smoothing) * accuracy
         if self.accuracy >= self.threshold - ROUNDING and self.length < self.target:
             self.length = min(self.target, max(self.length + 1, int(self.length * self.growth)))

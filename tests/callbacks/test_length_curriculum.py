@@ -61,12 +61,19 @@ def test_the_accuracy_is_averaged_over_the_ranks():
             return value / 4  # the three other ranks had everything wrong
 
     class Trainer:
-        datamodule, strategy = data, Strategy()
+        datamodule, strategy, global_step = data, Strategy(), 1
 
     outputs = {"accuracy": torch.tensor(1.0)}
     callback.on_train_batch_end(Trainer, None, outputs, None, 0)
     assert (data.curriculum.length, data.curriculum.accuracy) == (2, 0.25)
     assert outputs["sequence_length"] == 2
+
+
+def test_steps_at_the_full_length_are_those_of_the_optimiser():
+    data = small_data(length=2, curriculum=RULE, batches_per_epoch=8)
+    trainer = small_trainer(max_steps=3, accumulate_grad_batches=2, callbacks=[LengthCurriculum()])
+    trainer.fit(small_task(data), data)
+    assert data.curriculum.steps_at_target == 3
 
 
 def test_the_rate_follows_from_the_schedule_alone():
