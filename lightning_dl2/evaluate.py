@@ -26,10 +26,12 @@ def evaluate(run: str | Run, checkpoint: str = "best") -> dict[str, float]:
     run = run if isinstance(run, Run) else Run.existing(run)
 
     from lightning_dl2.log import logging_to
+    from lightning_dl2.trainer import interruptible
 
     with logging_to(None):
         task, data, trainer = restored(run, checkpoint)
-        (metrics,) = trainer.test(task, data, verbose=False)
+        with interruptible():
+            (metrics,) = trainer.test(task, data, verbose=False)
     return dict(sorted(metrics.items()))
 
 

@@ -87,7 +87,7 @@ def fit(
     try:
         with watch.preemption.listening():
             trainer.fit(task, data, ckpt_path=start, weights_only=True)
-            trainer.strategy.barrier()
+            watch.checkpoints.replace_lost_best(trainer)
             task.load_state_dict(run.load(run.best)["state_dict"])
             (metrics,) = trainer.test(task, data, verbose=False)
     except BaseException as error:

@@ -43,6 +43,7 @@ def predict(run: str | Run, split: str = "test", checkpoint: str = "best") -> li
 
     from lightning_dl2.data.graph_module import FixedGraphBatches
     from lightning_dl2.log import logging_to
+    from lightning_dl2.trainer import interruptible
 
     with logging_to(None):
         task, data, trainer = restored(run, checkpoint)
@@ -53,7 +54,9 @@ def predict(run: str | Run, split: str = "test", checkpoint: str = "best") -> li
             if not len(data.items(part)):
                 continue
             batches = FixedGraphBatches(data.evaluation_batches(part))
-            for batch, (ids, outputs) in zip(batches, trainer.predict(task, batches), strict=True):
+            with interruptible():
+                answers = trainer.predict(task, batches)
+            for batch, (ids, outputs) in zip(batches, answers, strict=True):
                 rows += _rows(data.names(ids), part, batch.targets.tolist(), outputs.tolist(), data.class_names)
     return rows
 

@@ -74,7 +74,7 @@ class Run:
             UserError: it does not.
         """
         run = cls(path)
-        if not run.config_file.is_file():
+        if not os.path.isfile(run.config_file):  # no error where the name is too long
             raise UserError(f"run={path}: holds no run (no config.yaml); allowed: a directory that train printed")
         return run
 
@@ -267,7 +267,7 @@ class Run:
             UserError: there is none, or it is damaged.
         """
         path = {"best": self.best, "last": self.last, "previous": self.previous}.get(name, Path(name))
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise UserError(f"checkpoint={name}: there is no file {path}; allowed: best, last or a file's name")
         if not is_whole(path):
             raise UserError(f"checkpoint={name}: {path} is damaged; allowed: best, last or a whole file's name")

@@ -1,6 +1,9 @@
 """From a configuration to Lightning's Trainer, with its loggers and callbacks."""
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,8 +115,7 @@ def build_trainer(config: Config, run: Run, watch: Watch, last_step: int, last_e
         trainer.limit_val_batches = (
             1.0 if config.trainer.limit_val_batches is None else config.trainer.limit_val_batches
         )
-    # Lightning's own handler of SIGTERM would end the process in the middle of a step, with exit code 0.
-    trainer._signal_connector.register_signal_handlers = lambda: None
+    _leave_sigterm(trainer)
     return trainer
 
 
@@ -131,7 +133,27 @@ def build_evaluator(config: Config, run: Run) -> pl.Trainer:
         "strategy": "auto",
         "profiler": None,
     }
-    return pl.Trainer(**arguments, logger=False, plugins=_plugins(), enable_checkpointing=False)
+    trainer = pl.Trainer(**arguments, logger=False, plugins=_plugins(), enable_checkpointing=False)
+    _leave_sigterm(trainer)
+    return trainer
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within the block Ctrl-C ends a Trainer with KeyboardInterrupt; Lightning would exit with 1 and then ignore it."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise error.__context__ from None
+
+
+def _leave_sigterm(trainer: pl.Trainer) -> None:
+    """Lightning's own handler would end the process in the middle of a step, with exit code 0."""
+    trainer._signal_connector.register_signal_handlers = lambda: None
 
 
 def _trainer_arguments(config: Config, path: Path) -> dict[str, Any]:

@@ -2,6 +2,10 @@
 
 import importlib.util
 import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -121,6 +125,16 @@ def empty_checkpoint(run):
     torch.save({"state_dict": {}}, run.best)
 
 
+def other_checkpoint(run):
+    sidecar(run.best).unlink()
+    torch.save({"state_dict": {"a": 1}}, run.best)
+
+
+def bare_tensor(run):
+    sidecar(run.best).unlink()
+    torch.save(torch.zeros(3), run.best)
+
+
 def break_config(run):
     run.config_file.write_text("a: [")
 
@@ -136,6 +150,8 @@ def unknown_key(run):
         (remove_checkpoint, "checkpoint=best: there is no file {run.best}"),
         (cut_unverified_checkpoint, "checkpoint=best: {run.best} is damaged"),
         (empty_checkpoint, "checkpoint=best: {run.best} is no sequence_classifier"),
+        (other_checkpoint, "checkpoint=best: {run.best} is no sequence_classifier"),
+        (bare_tensor, "checkpoint=best: {run.best} is no sequence_classifier"),
         (break_config, "{run.config_file}: is not YAML"),
         (unknown_key, "depth=3: there is no key depth"),
     ],
@@ -152,12 +168,31 @@ def test_damage_is_told(run, damage, says, capsys):
     [
         ([], "run=VALUE: is missing"),
         (["run=/nowhere"], "run=/nowhere: holds no run"),
+        ([f"run={'x' * 300}"], f"run={'x' * 300}: holds no run"),
         (["rum=/nowhere"], "rum=/nowhere: there is no key rum; did you mean run?"),
     ],
 )
 def test_wrong_words(words, says, capsys):
     assert main(words) == 2
     assert capsys.readouterr().err.startswith(f"error: {says}")
+
+
+def test_a_long_name_of_a_checkpoint_is_told(run):
+    with pytest.raises(UserError, match="checkpoint=x*: there is no file x"):
+        evaluate(run, "x" * 300)
+
+
+@pytest.mark.parametrize(("number", "code", "says"), [(signal.SIGTERM, -15, ""), (signal.SIGINT, 130, "stopped\n")])
+def test_whoever_stops_it_sees_that_it_was_stopped(run, number, code, says):
+    """And not a table's absence with exit code 0, as by Lightning's own handlers."""
+    program = (
+        "import os, sys; from lightning_dl2 import tasks; from lightning_dl2.evaluate import main\n"
+        f"tasks.SequenceClassifier.test_step = lambda *_: os.kill(os.getpid(), {int(number)})\n"
+        f"sys.exit(main(['run={run.path}']))"
+    )
+    package = Path(__file__).parents[1]
+    ended = subprocess.run([sys.executable, "-c", program], cwd=package, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", says)
 
 
 def test_checkpoints_are_plain(trained):

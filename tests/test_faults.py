@@ -95,6 +95,18 @@ def test_a_damaged_last_and_best_fall_back_to_the_previous(whole, run, capsys):
     assert run.result()["steps"] == 24 and metrics_differences(whole, run) == []
 
 
+@pytest.mark.parametrize("damage", [flip, Path.unlink])
+def test_of_all_but_trained_the_last_takes_the_place_of_a_lost_best(whole, run, capsys, damage):
+    """Killed in the final test, say; there is no step left in which a better one could be sought."""
+    assert go_on(run, capsys)[0] == 0
+    run.result_file.unlink(), damage(run.best)
+    told = "damaged" if run.best.exists() else "lost"
+    assert go_on(run, capsys) == (0, f"warning: {run.best} is {told}; last.ckpt takes its place\n")
+    assert run.best.read_bytes() == run.last.read_bytes() and is_whole(run.best)
+    assert run.result()["steps"] == 24 and not any(key.startswith("val/") for key in run.result()["metrics"])
+    assert go_on(run, capsys) == (0, "")
+
+
 def test_all_damaged_begins_anew(whole, run, capsys):
     flip(run.last), flip(run.previous), cut(run.best)
     code, err = go_on(run, capsys)

@@ -39,6 +39,15 @@ class KeepCheckpoints(Checkpoint):
         self._best_to_write: memoryview | None = None
         self._last_is_ours = False
 
+    def replace_lost_best(self, trainer: Trainer) -> None:
+        """Where `best.ckpt` is lost or damaged after all training, `last.ckpt` takes its place; a warning says so."""
+        best = self.directory / "best.ckpt"
+        if trainer.is_global_zero and not is_whole(best):
+            self._warn(best, "last.ckpt takes its place")
+            self.best, self.best_step = {}, 0
+            write_verified(best, (self.directory / "last.ckpt").read_bytes())
+        self.best, self.best_step = trainer.strategy.broadcast((self.best, self.best_step))
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved_step = trainer.global_step
         if trainer.global_step:
@@ -53,10 +62,14 @@ class KeepCheckpoints(Checkpoint):
             state = torch.load(path, weights_only=True, map_location="cpu")["callbacks"][self.state_key]
             return state["best"], state["best_step"]
         if self.best:
-            text = f"warning: {path} is {'damaged' if path.exists() else 'lost'}; the best is sought from here on"
-            log.warning(text)
-            print(text, file=sys.stderr)
+            self._warn(path, "the best is sought from here on")
         return {}, 0
+
+    @staticmethod
+    def _warn(path: Path, then: str) -> None:
+        text = f"warning: {path} is {'damaged' if path.exists() else 'lost'}; {then}"
+        log.warning(text)
+        print(text, file=sys.stderr)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if trainer.global_step % self.every_n_steps == 0:

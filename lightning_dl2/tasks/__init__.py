@@ -58,7 +58,7 @@ def load_task(name: str, path: Path, checkpoint: str) -> Task:
         if any(value.dtype == torch.float64 for value in state.values()):  # else they were rounded
             torch.set_default_dtype(torch.float64)
         return TASKS[name].load_from_checkpoint(path, map_location="cpu", weights_only=True)
-    except (KeyError, RuntimeError, TypeError, ValueError, UnpicklingError) as error:
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError, UnpicklingError) as error:
         raise UserError(f"checkpoint={checkpoint}: {path} is no {name} of this version") from error
     finally:
         torch.set_default_dtype(before)
