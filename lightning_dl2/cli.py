@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lightning_dl2.files import DISK_ERRORS
 
@@ -36,12 +36,13 @@ def nearest(name: str, allowed: list[str]) -> str:
     return f"{hint}allowed: {', '.join(allowed)}"
 
 
-def settings(argv: list[str], **required: str) -> dict[str, str]:
+def settings(argv: list[str], **required: str | None) -> dict[str, Any]:
     """Parses the `key=value` words of a command that composes no configuration.
 
     Args:
         argv: the words after the command.
-        required: the keys there are, with their defaults; a default of "" makes the key a must.
+        required: the keys there are, with their defaults; a default of "" makes the key a must, and
+            one of None may be left out, but is no value.
 
     Raises:
         UserError: for a word without `=`, an unknown key or one that is missing.
@@ -54,7 +55,7 @@ def settings(argv: list[str], **required: str) -> dict[str, str]:
         if not equals:
             raise UserError(f"{word}: is not of the form {key}=VALUE")
         values[key] = value
-    missing = [key for key, value in values.items() if not value]
+    missing = [key for key, value in values.items() if value == ""]
     if missing:
         raise UserError(f"{missing[0]}=VALUE: is missing")
     return values

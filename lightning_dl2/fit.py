@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 
 from lightning_dl2 import environment, loggers, slurm
 from lightning_dl2.callbacks import Interrupted
-from lightning_dl2.cli import REQUEUE
+from lightning_dl2.cli import REQUEUE, UserError
 from lightning_dl2.data import DataModule, build_data
 from lightning_dl2.files import WriteError
 from lightning_dl2.group import Group
@@ -31,16 +31,19 @@ def take_part(config: Config, run: Run, words: list[str], group: Group) -> tuple
     Args:
         group: the processes that train together.
     """
-    with group.agreeing():  # before the directory: a file that is no text, or a net that cannot be, creates none
-        data = build_data(config.data, config.seed)
-        data.check_processes(group.world_size)
-        environment.set_num_threads(config.trainer.num_threads)
-        environment.seed(config.seed)
-        task = build_task(config.task, config.optimizer, data.spec)
-        if config.trainer.precision == 64:  # Lightning does so only when a checkpoint has been read into single ones
-            task.double()
-    group.agree({"data": digest(data.spec)})
     with ExitStack() as stack:
+        with group.agreeing():  # before the directory: a file that is no text, or a net that cannot be, creates none
+            data = build_data(config.data, config.seed)
+            data.check_processes(group.world_size)
+            data.placed_at = group.rank, group.world_size
+            if says := config.misfit(data.batches_per_epoch):
+                raise UserError(says)
+            stack.enter_context(environment.threads(config.trainer.num_threads))
+            environment.seed(config.seed)
+            task = build_task(config.task, config.optimizer, data.spec)
+            if config.trainer.precision == 64:  # Lightning does so only when a checkpoint was read into single ones
+                task.double()
+        group.agree({"data": digest(data.spec)})
         with group.agreeing():  # nobody looks into the directory before rank 0 has prepared it
             stack.enter_context(run.held(config))
         with group.agreeing():

@@ -3,7 +3,8 @@
     python -m lightning_dl2.predict run=DIR out=FILE [split=test|train|val|rest|all] [checkpoint=best|last|FILE]
 
 Columns: id, split, target, prediction, and of classes the probability of each. The rest are those in no split, such as
-nodes whose class is unknown: their target is empty. out=- writes to standard output.
+nodes whose class is unknown: their target is empty. out=- writes to standard output. data.path=PATH: where the run's
+graphs are now, if no longer where its configuration says.
 """
 
 import csv
@@ -12,7 +13,7 @@ from io import StringIO
 from typing import Any
 
 from lightning_dl2.cli import UserError, command, settings
-from lightning_dl2.evaluate import restored
+from lightning_dl2.evaluate import located, restored
 from lightning_dl2.run import Run
 from lightning_dl2.schema import GraphNet
 from lightning_dl2.values import out_file, write_to
@@ -20,13 +21,16 @@ from lightning_dl2.values import out_file, write_to
 SPLITS = ("train", "val", "test", "rest")
 
 
-def predict(run: str | Run, split: str = "test", checkpoint: str = "best") -> list[dict[str, Any]]:
+def predict(
+    run: str | Run, split: str = "test", checkpoint: str = "best", data_path: str | None = None
+) -> list[dict[str, Any]]:
     """The predictions of a checkpoint of a graph run, a row for each node or graph of a split.
 
     Args:
         run: the run directory.
         split: train, val, test, rest (what is in none of them) or all.
         checkpoint: best, last, or the name of a file.
+        data_path: where the run's graphs are; None: where its configuration says.
 
     Returns:
         Rows of id, split, target, prediction and `p(CLASS)`, in the order of the data.
@@ -37,16 +41,13 @@ def predict(run: str | Run, split: str = "test", checkpoint: str = "best") -> li
     if split not in (*SPLITS, "all"):
         raise UserError(f"split={split}: allowed: {', '.join(SPLITS)}, all")
     run = run if isinstance(run, Run) else Run.existing(run)
-    config = run.config()
+    config = located(run.config(), data_path)
     if not isinstance(config.task, GraphNet):
         raise UserError(f"run={run.path}: is a run of a {config.task.name}; allowed: one of a graph_net")
 
     from lightning_dl2.data.graph_module import FixedGraphBatches
-    from lightning_dl2.log import logging_to
-    from lightning_dl2.trainer import interruptible
 
-    with logging_to(None):
-        task, data, trainer = restored(run, checkpoint)
+    with restored(run, config, checkpoint) as (task, data, trainer):
         rows = []
         if split == "rest" and not len(data.items(split)):
             raise UserError("split=rest: every node or graph is in a split; allowed: train, val, test, all")
@@ -54,9 +55,7 @@ def predict(run: str | Run, split: str = "test", checkpoint: str = "best") -> li
             if not len(data.items(part)):
                 continue
             batches = FixedGraphBatches(data.evaluation_batches(part))
-            with interruptible():
-                answers = trainer.predict(task, batches)
-            for batch, (ids, outputs) in zip(batches, answers, strict=True):
+            for batch, (ids, outputs) in zip(batches, trainer.predict(task, batches), strict=True):
                 rows += _rows(data.names(ids), part, batch.targets.tolist(), outputs.tolist(), data.class_names)
     return rows
 
@@ -81,9 +80,9 @@ def _main(words: list[str]) -> int:
     if "--help" in words or "-h" in words:
         print(__doc__.strip())
         return 0
-    values = settings(words, run="", out="", split="test", checkpoint="best")
+    values = settings(words, run="", out="", split="test", checkpoint="best", **{"data.path": None})
     out = out_file(values["out"])
-    rows = predict(values["run"], values["split"], values["checkpoint"])
+    rows = predict(values["run"], values["split"], values["checkpoint"], values["data.path"])
     text = StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -15,6 +15,7 @@ from lightning_dl2.cli import UserError
 from lightning_dl2.evaluate import main
 from lightning_dl2.files import sidecar
 from lightning_dl2.run import Run
+from lightning_dl2.tasks import SequenceClassifier
 from tests.comparison import leaves
 from tests.conftest import TINY, TINY_GRAPH, TINY_GRAPHS
 
@@ -88,11 +89,17 @@ def test_command(run, capsys):
     assert f"{figures(run)['test/loss']:,.4f}" in out
 
 
-def test_threads_are_those_of_the_training(run):
+def test_threads_are_those_of_the_training_and_then_as_before(run, tmp_path, monkeypatch):
+    seen, test_start = [], SequenceClassifier.on_test_start
+    monkeypatch.setattr(
+        SequenceClassifier, "on_test_start", lambda self: (seen.append(torch.get_num_threads()), test_start(self))
+    )
     torch.set_num_threads(2)
     try:
         evaluate(run)
-        assert torch.get_num_threads() == 1
+        assert seen == [1] and torch.get_num_threads() == 2
+        train(compose(*TINY, f"root={tmp_path}/again", "trainer.max_steps=5"))
+        assert torch.get_num_threads() == 2  # those of the next run, which may not name a number
     finally:
         torch.set_num_threads(1)
 
@@ -193,6 +200,28 @@ def test_whoever_stops_it_sees_that_it_was_stopped(run, number, code, says):
     package = Path(__file__).parents[1]
     ended = subprocess.run([sys.executable, "-c", program], cwd=package, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", says)
+
+
+def test_data_that_have_moved_are_found(tiny_text, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = Path("text.txt")
+    text.write_text("to be or not to be, that is the question. " * 100)
+    _, objects = train(tiny_text(f"data.path={text}", f"data.cache_dir={tmp_path}", "trainer.max_steps=10"))
+    run = objects["run"]
+    moved = text.rename(tmp_path / "moved.txt").absolute()
+    monkeypatch.chdir("/")
+    with pytest.raises(UserError, match="data.path=text.txt: there is no such file"):
+        evaluate(run)
+    assert evaluate(run, data_path=str(moved)) == figures(run)
+    assert main([f"run={run.path}", f"data.path={moved}"]) == 0
+    moved.write_text("to be or not to be, that was the question. " * 100)
+    with pytest.raises(UserError, match="is not what it was"):
+        evaluate(run, data_path=str(moved))
+
+
+def test_generated_data_have_no_path(run):
+    with pytest.raises(UserError, match="data.path=x: the run's data=decimal_palindrome is generated"):
+        evaluate(run, data_path="x")
 
 
 def test_checkpoints_are_plain(trained):

@@ -436,6 +436,10 @@ def test_graphs_that_cannot_be_had_create_nothing(tmp_path, capsys, monkeypatch)
         (["data=cora", "data.path=empty"], "data.path=empty"),
         (["data.train_per_class=30"], "data.train_per_class=30: class 0 has 30 nodes"),
         (["data.block_model.average_degree=80"], "data.block_model.average_degree=80"),
+        (
+            ["trainer.check_val_every_n_epoch=1", "trainer.val_check_interval=9"],
+            "trainer.val_check_interval=9: an epoch",
+        ),
         (["task.layer=gcnii"], "task: layer='gcnii' needs input_layer=True"),
         (["+optimizer.weight_decay_of.layer=1"], "optimizer.weight_decay_of: the net has no part layer"),
     ):

@@ -5,11 +5,10 @@ from typing import Any
 
 from lightning_dl2 import environment
 from lightning_dl2.cli import UserError
-from lightning_dl2.config import compose
+from lightning_dl2.config import compose, typed
 from lightning_dl2.data import SequenceDataModule, TextDataModule
 from lightning_dl2.evaluate import restored
 from lightning_dl2.files import walk
-from lightning_dl2.log import logging_to
 from lightning_dl2.run import MOVED_ASIDE, Run
 from lightning_dl2.tasks import SequenceClassifier, TextGenerator, build_task
 from lightning_dl2.train import train
@@ -36,7 +35,7 @@ def train_small(root: Path, *words: str) -> Run:
     Raises:
         UserError: `words` are no valid configuration.
     """
-    _, objects = train(compose(*SMALL, *words, f"root={root}"))
+    _, objects = train(compose(*SMALL, *words, f"root={typed(str(root))}"))
     return objects["run"]
 
 
@@ -87,10 +86,11 @@ def load_classifier(run: Run, checkpoint: str = "best") -> tuple[SequenceClassif
 
 
 def _load(run: Run, checkpoint: str, *allowed: str) -> tuple[Any, Any]:
-    if (name := run.config().task.name) not in allowed:
+    config = run.config()
+    if (name := config.task.name) not in allowed:
         raise UserError(f"run={run.path}: is of a {name}; allowed: runs of a {' or a '.join(allowed)}")
-    with logging_to(None):
-        task, data, _ = restored(run, checkpoint)
+    with restored(run, config, checkpoint) as (task, data, _):
+        pass
     return task.eval(), data
 
 

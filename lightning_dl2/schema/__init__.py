@@ -155,19 +155,24 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def validations_fit_into_an_epoch(self) -> "Config":
+        # Of other data only their files tell how many batches there are.
+        if says := self.misfit(self.data.batches_per_epoch if isinstance(self.data, SequenceData) else None):
+            raise ValueError(says)
+        return self
+
+    def misfit(self, batches_per_epoch: int | None) -> str | None:
+        """One line, if no validation would come before an epoch of so many training batches (None: any) ends."""
         trainer = self.trainer
         if trainer.check_val_every_n_epoch is None:
-            return self
-        # Of other data only their files tell how many batches there are.
-        size = self.data.batches_per_epoch if isinstance(self.data, SequenceData) else None
-        limits = [limit for limit in (size, trainer.limit_train_batches) if limit]
+            return None
+        limits = [limit for limit in (batches_per_epoch, trainer.limit_train_batches) if limit]
         most = trainer.overfit_batches or min(limits, default=trainer.val_check_interval)
-        if trainer.val_check_interval > most:
-            raise ValueError(
-                f"trainer.val_check_interval={trainer.val_check_interval}: an epoch ends after {most} training batches;"
-                f" allowed: 1 to {most}, or any with trainer.check_val_every_n_epoch=null"
-            )
-        return self
+        if trainer.val_check_interval <= most:
+            return None
+        return (
+            f"trainer.val_check_interval={trainer.val_check_interval}: an epoch ends after {most} training batches;"
+            f" allowed: 1 to {most}, or any with trainer.check_val_every_n_epoch=null"
+        )
 
     @model_validator(mode="after")
     def one_rule_for_the_learning_rate(self) -> "Config":
