@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from lightning_dl2.cli import UserError, nearest
 from lightning_dl2.schema import Config, Multirun
-from lightning_dl2.schema.base import Strict
+from lightning_dl2.schema.base import PATTERNS, Strict
 
 Model = TypeVar("Model", bound=Strict)
 
@@ -30,7 +30,6 @@ OPEN = ("optimizer.arguments.", "optimizer.weight_decay_of.", "launcher.paramete
 
 # Where pydantic's own words would not help, by its type of error.
 ALLOWED = {
-    "string_pattern_mismatch": "DD:HH:MM:SS",
     "string_too_short": "a word",
     "model_type": "a group of keys",
     "model_attributes_type": "a group of keys",
@@ -160,7 +159,15 @@ def typed(value: Any) -> str:
     """A plain value as it is typed on the command line."""
     if not isinstance(value, str):
         return json.dumps(value, separators=(",", ":"))
-    return value if re.fullmatch(r"[\w./-]+", value, re.ASCII) else f"'{value}'"
+    return value if re.fullmatch(r"[\w./-]+", value, re.ASCII) and not _is_no_word(value) else f"'{value}'"
+
+
+def _is_no_word(value: str) -> bool:
+    """Whether Hydra would read a number, a truth value or nothing."""
+    try:
+        return value.lower() in ("true", "false", "null") or float(value) is not None
+    except ValueError:
+        return False
 
 
 def parse(word: str) -> Override:
@@ -235,6 +242,13 @@ def _nearest_key(key: str, known_keys: Collection[str]) -> str:
     return nearest(name, sorted(known or {full.partition(".")[0] for full in known_keys}))
 
 
+def _allowed(error: Any) -> str:
+    """What one of pydantic's errors says to be allowed."""
+    if error["type"] == "string_pattern_mismatch":
+        return PATTERNS[error["ctx"]["pattern"]]
+    return ALLOWED.get(error["type"], error["msg"].removeprefix("Input should be "))
+
+
 def _path(error: Any, values: dict[str, Any]) -> list[str]:
     """Where pydantic found an error, without the name that chose among several groups of keys, such as data's."""
     path = [str(part) for part in error["loc"] if "[" not in str(part)]
@@ -273,6 +287,5 @@ def _pydantic_message(error: ValidationError, values: dict[str, Any]) -> str:
     if first["type"] == "missing":
         return f"{name}: is missing"
     same_key = [e for e in error.errors() if _path(e, values)[: len(key)] == key]
-    says = (ALLOWED.get(e["type"], e["msg"].removeprefix("Input should be ")) for e in same_key)
-    says = " or ".join(dict.fromkeys(says))
+    says = " or ".join(dict.fromkeys(map(_allowed, same_key)))
     return f"{name}={json.dumps(here, ensure_ascii=False)}: allowed: {says}"

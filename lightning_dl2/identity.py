@@ -8,9 +8,9 @@ from typing import Any
 from lightning_dl2.config import OPEN, compose, flatten, typed
 from lightning_dl2.schema import Config
 
-# What changes neither the learnt function nor the metrics on the way, and so does not make another run.
+# What changes neither the learnt function nor the metrics on the way, and so does not make another run. The seed does,
+# and has a level of its own in the tree.
 NOT_IDENTITY = (
-    "seed",  # a level of its own in the tree
     "root",
     "resume",
     "logger",
@@ -35,11 +35,16 @@ def identity(config: Config) -> dict[str, Any]:
 
 def deciding(values: dict[str, Any]) -> dict[str, Any]:
     """Likewise of a run's config.yaml as it stands, which may be of an older version."""
+    return {
+        key: value
+        for key, value in flatten(values).items()
+        if key != "seed" and not decides_nothing(key) and value != {}
+    }
 
-    def decides(key: str) -> bool:
-        return not any(key == name or key.startswith(f"{name}.") for name in NOT_IDENTITY)
 
-    return {key: value for key, value in flatten(values).items() if decides(key) and value != {}}
+def decides_nothing(key: str) -> bool:
+    """Whether a key, or group of keys, makes no other run: neither another directory nor another seed's."""
+    return any(key == name or key.startswith(f"{name}.") for name in NOT_IDENTITY)
 
 
 def choices(config: Config) -> dict[str, Any]:

@@ -8,6 +8,10 @@ Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+DURATION, FILE_NAME = r"^\d+:\d\d:\d\d:\d\d$", r"^\w[\w.-]*$"
+PATTERNS = {DURATION: "DD:HH:MM:SS", FILE_NAME: "letters, digits, _, - and ., the first neither - nor ."}  # in words
+Duration = Annotated[str, Field(pattern=DURATION)]
+Name = Annotated[str, Field(pattern=FILE_NAME)]
 Scalar = bool | int | float | str | None | list[float]
 
 

@@ -4,20 +4,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lightning_dl2.schema.base import Natural, Positive, Strict
+from lightning_dl2.schema.base import Name, Natural, Positive, Strict
 from lightning_dl2.schema.callbacks import Metric
 
 
 class Grid(Strict):
     method: Literal["grid"]
-    name: Annotated[str, Field(pattern=r"^[\w.-]+$")] | None
+    name: Name | None
     monitor: Metric | None
     retry_failed: bool
 
 
 class Search(Strict):
     method: Literal["random", "tpe"]
-    name: Annotated[str, Field(pattern=r"^[\w.-]+$")] | None
+    name: Name | None
     monitor: Metric | None
     retry_failed: bool
     trials: Positive

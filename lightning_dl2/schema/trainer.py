@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lightning_dl2.schema.base import Natural, Positive, Rate, Strict
+from lightning_dl2.schema.base import Duration, Natural, Positive, Rate, Strict
 
 
 class Trainer(Strict):
@@ -15,7 +15,7 @@ class Trainer(Strict):
     precision: Literal[32, 64, "bf16-mixed", "16-mixed"]
     max_steps: Annotated[int, Field(ge=-1)]
     max_epochs: Annotated[int, Field(ge=-1)]
-    max_time: Annotated[str, Field(pattern=r"^\d+:\d\d:\d\d:\d\d$")] | None
+    max_time: Duration | None
     val_check_interval: Positive
     check_val_every_n_epoch: Positive | None
     log_every_n_steps: Positive

@@ -42,8 +42,7 @@ def sweep(argv: list[str]) -> int:
     config = compose_multirun(*words.own)
     identity = _identity(words, config)
     name = config.sweep.name or _default_name(words, identity)
-    grouped = any(str(part).startswith("logger.group=") for part in words.parts)
-    extra = [] if grouped else [f"logger.group={typed(name)}"]
+    extra = [f"logger.group={typed(name)}"] if words.typed("logger.group") is None else []
     rules = config.sweep
     plan = Grid(words, extra, rules) if isinstance(rules, GridRules) else Search(words, extra, rules)
     metric = _metric(plan, config)
@@ -93,9 +92,9 @@ def _identity(words: Words, config: Multirun) -> dict[str, Any]:
 
 def _default_name(words: Words, identity: dict[str, Any]) -> str:
     """Says what varies, with a hash of what decides which jobs there are."""
-    experiments = [part.partition("=")[2] for part in words.parts if str(part).startswith("experiment=")]
+    experiment = words.typed("experiment")
     keys = [swept.name.rpartition(".")[2] for swept in words.swept]
-    told = "-".join([*experiments, identity["rules"]["method"], *keys])
+    told = "-".join([*([experiment] if experiment else []), identity["rules"]["method"], *keys])
     return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', told)[:60]}-{digest(identity)}"
 
 
@@ -119,7 +118,11 @@ def _check_same(directory: Path, identity: dict[str, Any]) -> None:
     file = directory / "sweep.yaml"
     if not file.exists():
         return
-    there = yaml.safe_load(file.read_text())
+    try:
+        there = yaml.safe_load(file.read_text())
+        there["words"], there["rules"]
+    except (KeyError, TypeError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: is damaged; allowed: another sweep.name, or to remove it") from error
     if changed := [key for key in identity if there.get(key) != identity[key]]:
         raise UserError(
             f"sweep.name={directory.name}: {directory} holds a sweep with other {changed[0]}: {there[changed[0]]};"

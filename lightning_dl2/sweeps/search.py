@@ -161,7 +161,8 @@ class Search:
         trial, value = self._trials[job], job.metric(self.metric)
         for step, logged in self._untold(job):
             trial.report(logged, step)
-        job.pruned = job.pruned and not job.finished  # the signal came too late
+        if job.pruned and job.finished:  # the signal came too late
+            job.pruned, job.code = False, 0
         if job.finished and value is not None:
             self.study.tell(trial, value)
         elif job.pruned:

@@ -7,6 +7,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, O
 
 from lightning_dl2.cli import UserError, nearest
 from lightning_dl2.config import options, parse
+from lightning_dl2.identity import decides_nothing
 from lightning_dl2.schema import Config, Multirun
 
 FIXED = ("root", "resume")  # the same for every run of a sweep
@@ -65,6 +66,11 @@ class Words:
     own: tuple[str, ...]
     parts: tuple[str | Swept, ...]
 
+    def typed(self, key: str) -> str | None:
+        """The one value that is typed for `key`; None: there is none, or several."""
+        words = (part for part in self.parts if isinstance(part, str))
+        return next((word.partition("=")[2] for word in words if word.startswith(f"{key}=")), None)
+
     @property
     def swept(self) -> list[Swept]:
         return [part for part in self.parts if isinstance(part, Swept)]
@@ -101,6 +107,8 @@ def _swept(word: str, parsed: Override) -> Swept:
     key, value = parsed.get_key_element(), parsed.value()
     if key in FIXED:
         raise UserError(f"{word}: allowed: one value, the same for every run")
+    if decides_nothing(key.lstrip("+")):
+        raise UserError(f"{word}: makes no other run; allowed: one value")
     if getattr(value, "shuffle", False):
         raise UserError(f"{word}: allowed: without shuffle; the same words are to name the same runs")
     if isinstance(value, IntervalSweep):

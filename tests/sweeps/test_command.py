@@ -90,9 +90,26 @@ def test_what_another_command_has_trained_is_not_trained_again(sweeper, capsys):
 
 
 def test_two_names_of_one_run_are_one_job(sweeper):
-    assert sweeper("seed=0", "task.forget_bias=null,1.0,1", "dry=true") == 0
-    assert sweeper("data.num_workers=0,1", "trainer.max_steps=4") == 0  # is not part of what a run is
-    assert sweeper.started == ["data.num_workers=0"]
+    assert sweeper("seed=0", "task.forget_bias=1.0,1", "trainer.max_steps=4") == 0
+    assert sweeper.started == ["task.forget_bias=1.0"]
+
+
+def test_experiments_are_compared_by_what_all_log(tmp_path, capsys):
+    words = ["-m", "experiment=text,palindrome", f"root={tmp_path}", "dry=true"]
+    assert main(words) == 0
+    out, _ = capsys.readouterr()
+    assert "│ 1   │ text       │" in out and "│ 2   │ palindrome │" in out and "val/loss" in out
+    assert "grid-experiment-" in out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("content", ["", "a: [", "3", "words: []"])
+def test_a_damaged_sweep_is_told(sweeper, capsys, content):
+    assert sweeper("sweep.name=mine", "seed=0", "trainer.max_steps=4") == 0
+    file = sweeper.root / "sweeps" / "mine" / "sweep.yaml"
+    file.write_text(content)
+    assert sweeper("sweep.name=mine", "seed=0", "trainer.max_steps=4") == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {file}: is damaged; allowed: ")
+    assert file.read_text() == content
 
 
 @pytest.mark.parametrize(
@@ -101,6 +118,8 @@ def test_two_names_of_one_run_are_one_job(sweeper):
         (["task.cell=gru,lst"], 'task.cell="lst": allowed'),
         (["task.cell=gru,lst", "seed=1,2"], "(job 3: task.cell=lst seed=1)"),
         (["task.dropout=interval(0,1)"], "task.dropout=interval(..): has no grid; allowed with sweep=random"),
+        (["sweep.name=a/b", "seed=0,1"], 'sweep.name="a/b": allowed: letters, digits, _, - and ., the first'),
+        (["sweep.name=..", "seed=0,1"], 'sweep.name="..": allowed: letters'),
         (["sweep=gird"], "sweep=gird: did you mean grid?"),
         (["sweep.trials=3"], "sweep.trials=3: there is no key sweep.trials; allowed: method, monitor, name"),
         (["sweep=tpe", "seed=0,1", "sweep.trial=3"], "there is no key sweep.trial; did you mean trials"),

@@ -57,6 +57,7 @@ class Untrained:
 
     def __init__(self, number, varies, words):
         self.varies, self.config, self.pruned, self.logged = varies, None, False, {}
+        self.code, self.finished = None, False
 
     def history(self, metric):
         return self.logged
@@ -163,6 +164,19 @@ def test_every_step_is_judged_however_seldom_one_looks(sweeper, tmp_path, monkey
     assert not found.watch(better) and not better.pruned
     values = [trial.intermediate_values for trial in found.study.get_trials()]
     assert values == [solved.logged, worse.logged, better.logged]
+
+
+def test_who_is_pruned_but_has_finished_has_not_crashed(sweeper, tmp_path, monkeypatch):
+    """The signal came when the result was written, and the process ended by it."""
+    monkeypatch.setattr("lightning_dl2.sweeps.search.Job", Untrained)
+    found = search(sweeper, "sweep=random", "sweep.trials=2", "sweep.pruner=median", "sweep.startup_trials=1")
+    found.open(tmp_path, "val/loss", dry=False)
+    for job, finished in zip(iter(found.next, None), (True, False), strict=True):
+        job.finished, job.metric = finished, lambda _: 1.0
+        job.logged, job.code, job.pruned = {20: 1.0}, -signal.SIGTERM, True
+        found.ended(job)
+        assert (job.pruned, job.code) == ((False, 0) if finished else (True, -signal.SIGTERM))
+    assert [trial.state for trial in found.study.get_trials()] == [TrialState.COMPLETE, TrialState.PRUNED]
 
 
 def test_a_failed_trial_is_drawn_again_on_request(sweeper, capsys):
