@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from lightning_dl2 import lock, slurm
+from lightning_dl2 import environment, lock, slurm
 from lightning_dl2.cli import REQUEUE, UserError
 from lightning_dl2.config import compose_multirun, typed
 from lightning_dl2.files import write_text
@@ -46,6 +46,9 @@ def sweep(argv: list[str]) -> int:
     rules = config.sweep
     plan = Grid(words, extra, rules) if isinstance(rules, GridRules) else Search(words, extra, rules)
     metric = _metric(plan, config)
+    if config.launcher.name == "local":  # elsewhere there may be a GPU, or a login
+        for example in plan.examples:
+            environment.check(example)
     directory = Path(plan.examples[0].root) / "sweeps" / name
     _check_same(directory, identity)
     report = Report(plan, metric, directory)

@@ -120,6 +120,8 @@ def test_a_damaged_sweep_is_told(sweeper, capsys, content):
         (["task.dropout=interval(0,1)"], "task.dropout=interval(..): has no grid; allowed with sweep=random"),
         (["sweep.name=a/b", "seed=0,1"], 'sweep.name="a/b": allowed: letters, digits, _, - and ., the first'),
         (["sweep.name=..", "seed=0,1"], 'sweep.name="..": allowed: letters'),
+        (["optimizer.name=SGD,Nonsense"], "optimizer.name=Nonsense: is no optimiser of torch.optim; allowed: "),
+        (["trainer.devices=1,1000"], "trainer.devices=1000: this machine has"),
         (["sweep=gird"], "sweep=gird: did you mean grid?"),
         (["sweep.trials=3"], "sweep.trials=3: there is no key sweep.trials; allowed: method, monitor, name"),
         (["sweep=tpe", "seed=0,1", "sweep.trial=3"], "there is no key sweep.trial; did you mean trials"),
@@ -172,19 +174,24 @@ def test_a_second_sweep_is_told_who_is_at_it(sweeper, capsys):
 
 
 def test_failures_stop_nobody_and_are_tried_again_on_request(sweeper, capsys):
-    """Exit code 1: it diverges. Exit code 2: what the schema cannot know. Both say why."""
-    words = ("optimizer.name=SGD,Nonsense", "optimizer.learning_rate=1e38,0.1", "trainer.gradient_clip_val=null")
-    words += ("trainer.max_steps=6", "launcher.jobs=2")
+    """Exit code 1: it diverges. Exit code 2: what only the net can tell. Both say why."""
+    words = (
+        "task.hidden_size=8,10000000000",
+        "optimizer.learning_rate=1e38,0.1",
+        "optimizer.name=SGD",
+    )
+    words += ("trainer.gradient_clip_val=null", "trainer.max_steps=6", "launcher.jobs=2")
     assert sweeper(*words) == 1
     out, err = capsys.readouterr()
-    states = {row["optimizer.learning_rate"] + row["optimizer.name"]: row["state"] for row in jobs(out)}
+    refused = {(rate, "10000000000"): "failed" for rate in ("0.1", "1e+38")}
+    states = {(row["optimizer.learning_rate"], row["task.hidden_size"]): row["state"] for row in jobs(out)}
     assert len(sweeper.started) == 4
-    assert states == {"0.1SGD": "completed", "1e+38SGD": "failed", "0.1Nonsense": "failed", "1e+38Nonsense": "failed"}
-    assert err.count("exit code 2: error: optimizer.name=Nonsense") == 2 and err.count("exit code 1: error: ") == 1
+    assert states == {("0.1", "8"): "completed", ("1e+38", "8"): "failed"} | refused
+    assert err.count("exit code 2: error: task: ") == 2 and err.count("exit code 1: error: ") == 1
     assert len(sweeper.runs()) == 2
 
     assert sweeper(*words) == 1  # what was refused left nothing, and may be possible by now
-    assert sweeper.started == [f"optimizer.name=Nonsense optimizer.learning_rate={rate}" for rate in ("1e+38", "0.1")]
+    assert sweeper.started == [f"task.hidden_size=1e+10 optimizer.learning_rate={rate}" for rate in ("1e+38", "0.1")]
     assert "1 failed before and will not be tried again" in capsys.readouterr().err
     assert sweeper(*words, "sweep.retry_failed=true") == 1
     assert len(sweeper.started) == 3
