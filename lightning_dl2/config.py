@@ -6,6 +6,7 @@ The data's way: words -> Hydra composes conf/ -> plain values -> schema.Config, 
 import json
 import re
 from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -115,20 +116,26 @@ def restore(values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
     try:
         return validate(values), {}
     except UserError:
-        filled = _filled(values, _neutral(values))
+        filled = completed(values)
         before = flatten(values)
         return validate(filled), {key: value for key, value in flatten(filled).items() if key not in before}
 
 
-def _neutral(values: dict[str, Any]) -> dict[str, Any]:
-    """What the groups say of a run's kind of data, task and optimizer, without any experiment."""
-    words = ["~experiment"]
+def completed(values: dict[str, Any]) -> dict[str, Any]:
+    """A run's config.yaml with the keys that have come since; nothing is checked."""
+    groups = []
     for group in ("data", "task", "optimizer"):
         chosen = values.get(group)
         names = {name.lower(): name for name in options(group)}
         if isinstance(chosen, dict) and (name := names.get(str(chosen.get("name")).lower())):
-            words.append(f"{group}={name}")
-    plain, _ = _compose("train", tuple(words), compose)
+            groups.append(f"{group}={name}")
+    return _filled(values, _neutral(*groups))
+
+
+@cache  # a report asks for hundreds of runs
+def _neutral(*groups: str) -> dict[str, Any]:
+    """What these groups say, without any experiment."""
+    plain, _ = _compose("train", ("~experiment", *groups), compose)
     return plain
 
 

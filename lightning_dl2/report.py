@@ -11,6 +11,7 @@ too, of all runs alike. Damaged directories are named and skipped.
 The last line of standard output is the page.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def _main(words: list[str]) -> int:
 
 def _read(words: list[str]) -> tuple[list[Path], Path, int, list[str]]:
     """Directories, the page, the number of details, further keys. Directories' names, too, hold equality signs."""
-    directories = [word for word in words if "=" not in word or _path(word).is_dir()]
+    keys = [word for word in words if re.match(r"(?!seed=)[^/=]*=", word)]
+    directories = [word for word in words if word not in keys or _path(word).is_dir()]
     others = [word for word in words if word not in directories]
     values = settings(others, out="report.html", details="30", over="seed")
     if not directories:

@@ -50,7 +50,8 @@ def test_damaged_directories_are_told_and_skipped(tmp_path, capsys):
     ("words", "says"),
     [
         (["nowhere"], "nowhere: there is no such directory"),
-        (["seed=0"], "there is no key seed"),
+        (["seed=0"], "seed=0: there is no such directory"),
+        (["runs/text/cell=gru/seed=7"], "runs/text/cell=gru/seed=7: there is no such directory"),
         (["out=r.html"], "DIR: is missing"),
         (["runs", "out=r.pdf"], "allowed: a name that ends in .html"),
         (["runs", "details=-1"], "allowed: whole numbers"),

@@ -124,14 +124,15 @@ def lines_of(runs: list[Measured]) -> list[Line]:
 def _names(runs: list[Measured]) -> list[str]:
     """The cell of each run, and in what it differs from the other runs of that cell, but for length and seed."""
     chosen = [identity(run.config) for run in runs]
+    keys = sorted({key for choices in chosen for key in choices} - {"data.sequence_length"})
     values = defaultdict(set)
     for choices in chosen:
-        for key, value in choices.items():
-            values[choices["task.cell"], key].add(typed(value))
+        for key in keys:
+            values[choices["task.cell"], key].add(typed(choices.get(key)))
     names = []
     for choices in chosen:
         cell = choices["task.cell"]
-        differing = [k for k in choices if k != "data.sequence_length" and len(values[cell, k]) > 1]
-        words = [f"{key.rpartition('.')[2]}={typed(choices[key])}" for key in differing]
+        differing = [key for key in keys if len(values[cell, key]) > 1]
+        words = [f"{key.rpartition('.')[2]}={typed(choices.get(key))}" for key in differing]
         names.append(" ".join([cell, *words]))
     return names

@@ -1,6 +1,7 @@
 """Runs as their directories tell them, and the figures beside them. Reads alone; damaged ones are named.
 
-Whatever is read is taken as it stands, without the schema, so that runs of older versions are told, too.
+Whatever is read is taken as it stands, without the schema, so that runs of older versions are told, too; what an older
+version had no key for is as if it had been left as it is.
 """
 
 import csv
@@ -17,7 +18,7 @@ import yaml
 
 from lightning_dl2 import lock
 from lightning_dl2.cli import UserError
-from lightning_dl2.config import flatten
+from lightning_dl2.config import completed, flatten
 from lightning_dl2.files import read_rows, walk
 from lightning_dl2.identity import deciding, digest
 from lightning_dl2.run import MOVED_ASIDE, Run
@@ -78,7 +79,7 @@ class Record:
     @cached_property
     def choices(self) -> dict[str, Any]:
         """What decides what is learnt."""
-        return {key: value for key, value in deciding(self.config).items() if key != "experiment"}
+        return {key: value for key, value in deciding(completed(self.config)).items() if key != "experiment"}
 
     def monitor(self) -> tuple[str, str]:
         """The metric that chose the best checkpoint, and whether its "min" or its "max" is good."""

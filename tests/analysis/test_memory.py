@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lightning_dl2 import train
-from lightning_dl2.analysis.lengths import accuracy
+from lightning_dl2 import compose, train
+from lightning_dl2.analysis.lengths import Measured, accuracy, lines_of
 from lightning_dl2.analysis.memory import KEYS, WORDS, analyze
 from lightning_dl2.analysis.trained import load_classifier, train_small, untrained_classifier
 from lightning_dl2.cli import UserError
@@ -45,6 +45,14 @@ def test_an_lstm_with_a_high_forget_bias_remembers_longer_than_it_was_trained_th
     for length in (2 * LENGTH, 4 * LENGTH):
         reached = {cell: accuracy(net, "decimal_palindrome", length, 1024) for cell, net in nets.items()}
         assert reached["lstm"] > 0.75 and reached["rnn"] < 0.5, (length, reached)
+
+
+def test_what_only_some_runs_have_a_key_for_tells_them_apart():
+    runs = [
+        Measured(Path(), compose("experiment=palindrome", *words), None, 9, {20: accuracy}, {20: 0.1})
+        for words, accuracy in (((), 0.2), (("+optimizer.arguments.amsgrad=true",), 0.9))
+    ]
+    assert [line.name for line in lines_of(runs)] == ["lstm amsgrad=null", "lstm amsgrad=true"]
 
 
 def test_the_command_tests_a_tree_and_names_what_is_not_finished(runs, tmp_path):

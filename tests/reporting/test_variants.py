@@ -29,6 +29,19 @@ def test_only_what_is_learnt_makes_a_variant(tmp_path):
     assert {variant.label for variant in experiment.variants} == {"hidden_size=7", "hidden_size=128"}
 
 
+def test_seeds_of_an_older_version_are_seeds_of_the_same_variant(tmp_path):
+    """It had no key for what is left as it was since."""
+    for seed in (0, 1):
+        file = made_up_run(tmp_path, "experiment=graph", seed=seed) / "config.yaml"
+        if not seed:
+            lines = file.read_text().splitlines(True)
+            older = [line for line in lines if not line.strip().startswith(("class_weights:", "evaluation_chunk:"))]
+            assert len(older) == len(lines) - 2
+            file.write_text("".join(older))
+    ((variant,),) = [experiment.variants for experiment in experiments(find([tmp_path]))]
+    assert len(variant.records) == 2
+
+
 def test_labels_tell_variants_apart(tmp_path):
     made_up_run(tmp_path, "task.cell=gru", "task.dropout=0.1")
     made_up_run(tmp_path, "task.cell=gru", "task.dropout=0.2")
