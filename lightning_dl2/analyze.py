@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lightning_dl2 import environment
 from lightning_dl2.cli import UserError, command, console, nearest, settings
-from lightning_dl2.values import natural
+from lightning_dl2.values import natural, out_directory
 
 WHAT = ("bptt", "gradients", "gates", "parameters", "memory", "graphs")
 
@@ -48,7 +48,8 @@ def _main(words: list[str]) -> int:
     del values["threads"]
     # The nets are small: more threads gain little, and beside a busy neighbour they take 20 times as long.
     environment.set_num_threads(threads)
-    console().print(module.analyze(out, values))
+    with out_directory(out):
+        console().print(module.analyze(out, values))
     print(out)
     return 0
 

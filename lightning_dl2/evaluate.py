@@ -24,7 +24,9 @@ def evaluate(run: str | Run, checkpoint: str = "best", data_path: str | None = N
         data_path: where the run's text or graphs are; None: where its configuration says.
 
     Returns:
-        The test metrics; those of `best` are the ones in result.json, to the last bit.
+        The test metrics; those of `best` are the ones in result.json, to the last bit. Where several processes have
+        trained, each tested its share: sums are then in another order, a text's segments begin elsewhere, and
+        `trainer.limit_test_batches` counted for each of them.
 
     Raises:
         UserError: no run, or no such checkpoint.

@@ -31,10 +31,12 @@ from lightning_dl2.values import out_file, write_to
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lightning_dl2.data.vocabulary import Vocabulary
     from lightning_dl2.decoding import Generated
 
 
 RULE = "-" * 80
+SHOWN = 40  # characters of a prompt in an error
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -145,10 +147,11 @@ def generate(
     with logging_to(None):
         task = load_task(config.task.name, path, checkpoint)
     vocabulary = Vocabulary.of(task.spec["vocabulary"])
+    prompts = [prompts] if isinstance(prompts, str) else prompts
+    encoded = [_encoded(vocabulary, "prompt", text, unknown) for text in prompts]
+    stops = [_encoded(vocabulary, "stop", text, "error") for text in stop]
     try:
         settings = Decoding(**decoding)
-        encoded = [vocabulary.encode(text, unknown) for text in ([prompts] if isinstance(prompts, str) else prompts)]
-        stops = [vocabulary.encode(text) for text in stop]
     except ValueError as error:
         message = str(error)
         for ours, theirs in WORDS.items():
@@ -177,6 +180,14 @@ def generate(
     if on_text:
         on_text(decoder.flush())
     return results, vocabulary
+
+
+def _encoded(vocabulary: "Vocabulary", key: str, text: str, unknown: str) -> list[int]:
+    try:
+        return vocabulary.encode(text, unknown)
+    except ValueError as error:
+        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+        raise UserError(f"{key}={shown}: {error}") from error
 
 
 if __name__ == "__main__":

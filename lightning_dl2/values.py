@@ -3,9 +3,11 @@
 For commands that compose no configuration: conf/ has a schema of its own.
 """
 
+import errno
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lightning_dl2.cli import UserError, nearest
@@ -71,6 +73,28 @@ def out_file(out: str) -> Path | None:
     if not can:
         raise UserError(f"out={out}: cannot be written; allowed: a file in a directory that exists, or -")
     return path
+
+
+@contextmanager
+def out_directory(path: Path) -> Iterator[None]:
+    """The directory is there within the block; what was made for it and stays empty is removed after it.
+
+    Raises:
+        UserError: there cannot be one, or it cannot be written.
+    """
+    made = [each for each in (path, *path.parents) if not os.path.exists(each)]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except (OSError, ValueError) as error:
+        raise _cannot_write(path, error) from error
+    try:
+        yield
+    finally:
+        for each in made:
+            with suppress(OSError):
+                each.rmdir()
 
 
 def write_to(out: Path, text: str) -> None:

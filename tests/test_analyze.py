@@ -1,5 +1,7 @@
 """The command: it says what there is, and prints a table and where the figures are."""
 
+from importlib import import_module
+
 import pytest
 
 from lightning_dl2.analyze import WHAT, main
@@ -17,6 +19,16 @@ def test_the_last_line_is_the_directory(tmp_path, capsys):
     assert list((tmp_path / "parameters").glob("*.png")) and list((tmp_path / "parameters").glob("*.csv"))
 
 
+@pytest.mark.parametrize("what", ["bptt", "parameters"])
+def test_a_place_that_cannot_be_written_is_told_before_the_work(what, tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(import_module(f"lightning_dl2.analysis.{what}"), "analyze", None)
+    for out in (tmp_path / "file", "/proc/nowhere"):
+        assert main([what, f"out={out}"]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: out={out}/{what}: cannot be written: ") and error.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -24,6 +36,8 @@ def test_the_last_line_is_the_directory(tmp_path, capsys):
         (["gates", "rum=x"], "there is no key rum"),
         (["gates", "run=x"], "run"),
         (["bptt", "threads=0"], "threads=0: allowed"),
+        (["bptt", "steps=x"], "steps=x: allowed"),
+        (["parameters", "hidden=10000000000"], "hidden=10000000000: allowed: whole numbers, 1 to 10000000"),
     ],
 )
 def test_wrong_words_are_one_line(words, says, tmp_path, capsys, monkeypatch):

@@ -197,7 +197,10 @@ def _table(curves: dict[str, Curves], published: dict[str, float]) -> Table:
             far = PUBLISHED_STEPS if published else norms.shape[1] - 1
             mean, low, high = (part.tolist() for part in band(norms))
             row = [f"dL/d{state}", name, f"{mean[0]:.1e}", str(far), f"{mean[far]:.1e}"]
-            row += [f"{low[far]:.1e} to {high[far]:.1e}", f"{(mean[far] / mean[0]) ** (1 / far):.3f}"]
+            row += [
+                f"{low[far]:.1e} to {high[far]:.1e}",
+                f"{(mean[far] / mean[0]) ** (1 / far):.3f}" if far and mean[0] else "-",
+            ]
             if state == "h" and name in published:
                 row += [f"{published[name]:.1e}", f"{mean[far] / published[name]:.2f}"]
             table.add_row(*row)

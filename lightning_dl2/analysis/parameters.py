@@ -27,6 +27,7 @@ from lightning_dl2.nets.cells import find_cell
 from lightning_dl2.nets.recurrent import FUSED
 from lightning_dl2.values import natural
 
+MOST = 10**7  # units; torch cannot count the bytes of much larger matrices
 KEYS = {"vocabulary": "10", "embedding": "none", "hidden": "128", "classes": "10", "layers": "1", "directions": "1"}
 CELLS: dict[str, dict[str, Any]] = {
     "rnn": {"cell": "rnn"},
@@ -115,12 +116,12 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
         UserError: a value is not allowed.
     """
     sizes = {
-        "vocabulary_size": natural(values, "vocabulary", least=1),
-        "num_classes": natural(values, "classes", least=1),
-        "hidden_size": natural(values, "hidden", least=1),
+        "vocabulary_size": natural(values, "vocabulary", least=1, most=MOST),
+        "num_classes": natural(values, "classes", least=1, most=MOST),
+        "hidden_size": natural(values, "hidden", least=1, most=MOST),
         "num_layers": natural(values, "layers", least=1),
         "bidirectional": natural(values, "directions", least=1, most=2) == 2,
-        "embedding_size": None if values["embedding"] == "none" else natural(values, "embedding", least=1),
+        "embedding_size": None if values["embedding"] == "none" else natural(values, "embedding", least=1, most=MOST),
     }
     rows = []
     for name, options in CELLS.items():

@@ -125,7 +125,9 @@ def _python_docs(cache: Path) -> Path:
         if not path.is_file() or path.read_bytes() != text.encode():
             write_text(path, text)
     except OSError as error:
-        raise UserError(f"data.cache_dir={cache}: {path.name} cannot be written there: {error.strerror}") from error
+        raise UserError(
+            f"data.cache_dir={cache}: {path.name} cannot be written there: {error.strerror or error}"
+        ) from error
     return path
 
 

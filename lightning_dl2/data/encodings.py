@@ -29,6 +29,9 @@ CONTROLS = ASCII_CONTROLS | np.isin(np.arange(256), range(128, 160))
 def detect_encoding(path: Path) -> str:
     """By the byte-order mark; without one UTF-8 if the whole file is; else Latin-1, in which every file is something.
 
+    Where Latin-1 has control characters, Windows-1252 has the quotes and dashes of Western Europe: it is that one where
+    all of them are such.
+
     Raises:
         UserError: the file is not text.
     """
@@ -37,8 +40,10 @@ def detect_encoding(path: Path) -> str:
     for mark, encoding in MARKS.items():
         if start.startswith(mark):
             return encoding
-    encoding = "utf-8" if _is_utf8(path) else "latin-1"
-    controls = (ASCII_CONTROLS if encoding == "utf-8" else CONTROLS)[np.frombuffer(start, np.uint8)]
+    encoding = next((name for name in ("utf-8", "cp1252") if _is_in(path, name)), "latin-1")
+    if encoding == "cp1252" and not _has_more_than_latin1(path):
+        encoding = "latin-1"
+    controls = (CONTROLS if encoding == "latin-1" else ASCII_CONTROLS)[np.frombuffer(start, np.uint8)]
     if 0 in start or controls.sum() > CONTROL_SHARE * len(start):
         raise UserError(
             f"data.path={path}: is not text in any encoding that can be told by looking; "
@@ -47,8 +52,17 @@ def detect_encoding(path: Path) -> str:
     return encoding
 
 
-def _is_utf8(path: Path) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
+def _has_more_than_latin1(path: Path) -> bool:
+    """Whether there is a byte that Windows-1252 reads as another character."""
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK):
+            if CONTROLS[np.frombuffer(chunk, np.uint8)].sum() > ASCII_CONTROLS[np.frombuffer(chunk, np.uint8)].sum():
+                return True
+    return False
+
+
+def _is_in(path: Path, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
     try:
         with open(path, "rb") as file:
             while chunk := file.read(CHUNK):

@@ -42,7 +42,8 @@ def read_csv(directory: str | Path, undirected: bool = True) -> NodeSet:
         src, dst = np.concatenate([src, dst[missing]]), np.concatenate([dst, src[missing]])
         edge_features = np.concatenate([edge_features, edge_features[missing]])
     known = {label for label in labels if label}
-    class_names = sorted(known, key=int if all(label.isdecimal() for label in known) else None)
+    numbers = all(label.isdecimal() for label in known)
+    class_names = sorted(known, key=lambda label: (int(label) if numbers else 0, label))
     classes = {name: number for number, name in enumerate(class_names)} | {"": -1}
     names = list(ids)
     found = NodeSet(

@@ -38,6 +38,12 @@ def fetch_graphs(name: str, cache: Path) -> Path:
     directory = cache / name
     for file, expected in HASHES[name].items():
         path = directory / file
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"data.cache_dir={cache}: {path.parent} cannot be made: {error.strerror}; allowed: a directory that can"
+                " be written, or data.path=DIR with all files"
+            ) from error
         download_file(f"{URLS[name]}/{file}", expected, path, name, "data.path=DIR with all files")
     return directory

@@ -29,6 +29,8 @@ def rank_and_world(datamodule: LightningDataModule) -> tuple[int, int]:
 
 def check_share(items: int, kind: str, split: str, world: int) -> None:
     """Raises UserError if some of `world` processes would have none of the items of a split."""
+    if not items:
+        raise UserError(f"data: the {split} split has no {kind}; allowed: a split, or sizes, that leave some")
     if items < world:
         raise UserError(
             f"trainer.devices: {world} processes share the {items} {kind} of the {split} split;"

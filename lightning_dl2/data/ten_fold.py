@@ -122,8 +122,8 @@ def _header(path: Path, lines: list[str], at: int, number: int, what: str) -> li
 
 def _whole(path: Path, at: int, cells: list[str]) -> list[int]:
     try:
-        return [int(cell) for cell in cells]
-    except ValueError:
+        return np.array(cells, np.int64).tolist()
+    except (OverflowError, ValueError):
         raise UserError(f"{path}:{at + 1}: {' '.join(cells)[:40]!r}; allowed: whole numbers") from None
 
 

@@ -18,7 +18,7 @@ from lightning_dl2.data.vocabulary import Vocabulary
 from lightning_dl2.files import replacing, write_text
 
 CODE_POINTS = 0x110000
-FORMAT = 2  # part of the files' names: another number, and files of older versions are made anew
+FORMAT = 3  # part of the files' names: another number, and files of older versions are made anew
 
 
 class TokenFile(NamedTuple):
@@ -51,7 +51,7 @@ def tokenize(path: Path, tokens: str, encoding: str, cache: Path) -> TokenFile:
             write_text(header, json.dumps({"vocabulary": vocabulary.plain, "bytes": target.stat().st_size}))
         except OSError as error:
             raise UserError(
-                f"data.cache_dir={cache}: the tokens of {path} cannot be written ({error.strerror});"
+                f"data.cache_dir={cache}: the tokens of {path} cannot be written ({error.strerror or error});"
                 " allowed: a directory with room for them"
             ) from error
     return TokenFile(np.memmap(target, _dtype(vocabulary), "r"), vocabulary, digest)

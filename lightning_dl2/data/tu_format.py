@@ -14,6 +14,8 @@ import torch
 from lightning_dl2.cli import UserError
 from lightning_dl2.data.graph_sets import GraphSet
 
+LARGEST = 2.0**53  # from here on float64, as which the files are read, has no odd whole numbers
+
 
 def read_tu(directory: str | Path, name: str | None = None) -> GraphSet:
     """The set of graphs `name` (None: the one that is there) in `directory`.
@@ -134,6 +136,8 @@ def _read(path: Path, dtype: type, columns: int | None, rows: int | None = None,
         table = np.loadtxt(io.StringIO(text), np.float64, delimiter=",", comments=None, ndmin=2) if text else None
     except ValueError:
         table = None
+    if table is not None and dtype is np.int64 and not (abs(table) < LARGEST).all():
+        table = None
     # loadtxt passes over empty lines; all after them would belong to another item.
     good = table is not None and len(table) == lines and columns in (None, table.shape[1])
     if not good or not (np.isfinite(table).all() if dtype is np.float64 else (table == np.rint(table)).all()):
@@ -155,7 +159,8 @@ def _complain(path: Path, text: str, dtype: type, columns: int | None) -> None:
                 value = float(cell)
             except ValueError:
                 value = np.nan
-            if not np.isfinite(value) or (dtype is np.int64 and not value.is_integer()):
+            whole = np.isfinite(value) and value.is_integer() and abs(value) < LARGEST
+            if not np.isfinite(value) or (dtype is np.int64 and not whole):
                 raise UserError(f"{path}:{number}: {cell.strip()[:40]!r}; {allowed}")
         if len(cells) != columns:
             raise UserError(f"{path}:{number}: {len(cells)} numbers instead of {columns}; {allowed}")

@@ -91,6 +91,12 @@ def test_of_a_sequence_run(tiny, tmp_path, words):
     assert (tmp_path / "gradients.png").stat().st_size > 10_000
 
 
+def test_one_token_has_no_step_back(tiny, tmp_path):
+    _, objects = train(tiny("data.sequence_length=2"))
+    table = gradients.analyze(tmp_path, gradients.KEYS | {"run": str(objects["run"].path), "seeds": "2"})
+    assert set(table.columns[6].cells) == {"-"}
+
+
 def test_of_a_text_run(tiny_text, tmp_path):
     _, objects = train(tiny_text("task.layer_norm=true", "task.cell=gru"))
     values = {"run": str(objects["run"].path), "checkpoint": "last", "seeds": "2"}

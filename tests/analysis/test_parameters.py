@@ -69,9 +69,9 @@ def test_the_command_writes_what_it_shows(tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ({"hidden": "0"}, "hidden=0: allowed: whole numbers, 1 or more"),
+        ({"hidden": "0"}, "hidden=0: allowed: whole numbers, 1 to 10000000"),
         ({"directions": "3"}, "directions=3: allowed: whole numbers, 1 to 2"),
-        ({"embedding": "big"}, "embedding=big: allowed: whole numbers, 1 or more"),
+        ({"embedding": "big"}, "embedding=big: allowed: whole numbers, 1 to 10000000"),
     ],
 )
 def test_wrong_values_are_told_and_nothing_is_written(words, says, tmp_path):

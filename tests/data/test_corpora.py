@@ -14,6 +14,7 @@ import pytest
 from lightning_dl2.cli import UserError
 from lightning_dl2.data import corpora
 from lightning_dl2.data.corpora import CORPORA, Corpus, cache_dir, download
+from lightning_dl2.files import WriteError
 
 CONTENT = "De reis om de wereld: coöperatie\n".encode() * 5000
 
@@ -151,6 +152,15 @@ def test_a_cache_that_can_only_be_read(tmp_path, monkeypatch):
     assert download("python_docs", tmp_path) == whole
     whole.unlink()
     with pytest.raises(UserError, match="data.cache_dir=.*python_docs_.* cannot be written there: Permission denied"):
+        download("python_docs", tmp_path)
+
+
+def test_what_is_missing_on_a_full_disk_is_told(tmp_path, monkeypatch):
+    def full(path, text):
+        raise WriteError(f"{path} cannot be written: No space left on device, 70000 bytes needed, 9 free")
+
+    monkeypatch.setattr(corpora, "write_text", full)
+    with pytest.raises(UserError, match="cannot be written there: .*: No space left on device, 70000 bytes needed, 9"):
         download("python_docs", tmp_path)
 
 

@@ -43,10 +43,15 @@ def test_marks_and_utf8(file, content, encoding):
     assert read(path, encoding) == DUTCH
 
 
-def test_what_is_not_utf8_is_latin1(file):
-    path = file("\\section{Caf\xe9} \xa3 % \x93quoted\x94\f\n".encode("latin-1"))
+@pytest.mark.parametrize("chunk", [4, 1 << 20])
+def test_what_is_not_utf8_is_latin1_or_windows_1252(file, monkeypatch, chunk):
+    monkeypatch.setattr(encodings, "CHUNK", chunk)
+    path = file("\\section{Café} £\f\n".encode("latin-1"))
     assert detect_encoding(path) == "latin-1"
-    assert read(path, "cp1252").startswith("\\section{Café} £ % “quoted”")
+    path = file("\\section{Café} £ % “quoted” – so\f\n".encode("cp1252"))
+    assert detect_encoding(path) == "cp1252"
+    assert read(path, "cp1252").startswith("\\section{Café} £ % “quoted” – so")
+    assert detect_encoding(file("é".encode("latin-1") * 50 + b"\x81")) == "latin-1"  # none of Windows's
 
 
 def test_utf8_is_checked_to_the_end(file, monkeypatch):

@@ -29,6 +29,12 @@ def pairs(found) -> list[tuple[int, int]]:
     return list(zip(found.src.tolist(), found.dst.tolist(), strict=True))
 
 
+def test_classes_are_in_the_order_of_their_numbers_and_of_their_names(tmp_path):
+    for labels, names in ((("10", "9", "09", "9"), ["09", "9", "10"]), (("b", "a", "10", "a"), ["10", "a", "b"])):
+        nodes = "id,label\n" + "".join(f"{n},{label}\n" for n, label in enumerate(labels))
+        assert read_csv(write(tmp_path, nodes, "src,dst\n0,1\n")).class_names == names
+
+
 def test_everything_that_the_format_has(tmp_path):
     found = read_csv(write(tmp_path))
     found.check()

@@ -53,6 +53,13 @@ def offline(monkeypatch):
     monkeypatch.setattr(corpora, "urlopen", urlopen)
 
 
+def test_a_cache_without_room_for_the_directory_is_told(tmp_path):
+    (tmp_path / "cora").touch()
+    for cache in (tmp_path, Path("/proc")):
+        with pytest.raises(UserError, match=f"data.cache_dir={cache}: {cache}/cora.* cannot be made: .*; allowed: "):
+            fetch_graphs("cora", cache)
+
+
 def test_files_are_fetched_once(served, tmp_path, monkeypatch):
     directory = fetch_graphs("toy", tmp_path / "cache")
     assert directory == tmp_path / "cache" / "toy"

@@ -3,7 +3,8 @@
 import pytest
 from pytorch_lightning import Callback
 
-from lightning_dl2.data.position import batches_done, rank_and_world
+from lightning_dl2.cli import UserError
+from lightning_dl2.data.position import batches_done, check_share, rank_and_world
 from tests.small import small_data, small_task, small_trainer
 
 
@@ -11,6 +12,19 @@ def test_without_a_trainer():
     data = small_data()
     assert batches_done(data) == 0
     assert rank_and_world(data) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("items", "says"),
+    [
+        (0, "data: the val split has no nodes; allowed: "),
+        (2, "trainer.devices: 3 processes share the 2 nodes of the val"),
+    ],
+)
+def test_each_process_needs_a_share(items, says):
+    check_share(3, "nodes", "val", 3)
+    with pytest.raises(UserError, match=says):
+        check_share(items, "nodes", "val", 3)
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])

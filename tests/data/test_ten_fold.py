@@ -85,6 +85,7 @@ WRONG = [
     ("1\n2 1\n0 3 1\n0 0\n", ":3: 3 numbers; allowed: tag, number of neighbours, neighbours"),
     ("1\n2 1\n0\n0 0\n", ":3: 1 numbers; allowed: tag"),
     ("1\n2 1\n0 -1\n0 0\n", ":3: 2 numbers; allowed: tag"),
+    ("1\n2 1\n99999999999999999999 0\n0 0\n", ":3: '99999999999999999999 0'; allowed: whole numbers"),
     ("1\n2 1\nx 0\n0 0\n", ":3: 'x 0'; allowed: whole numbers"),
     ("1\n2 1\n0 1 2\n0 0\n", ":3: neighbour 2; allowed: 0 to 1"),
     ("1\n2 1\n0 1 -1\n0 0\n", ":3: neighbour -1; allowed: 0 to 1"),

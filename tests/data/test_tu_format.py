@@ -123,6 +123,7 @@ WRONG = [
     ("graph_labels", "", "SMALL_graph_labels.txt:1: ''; allowed: whole numbers, one a line"),
     ("node_labels", "7\n5\n7\n", "SMALL_node_labels.txt:4: 3 lines; allowed: one for each of the 5 nodes"),
     ("node_labels", "7\n5\n7\n9\n5\n5\n", "SMALL_node_labels.txt:6: 6 lines; allowed: one for each of the 5 nodes"),
+    ("node_labels", "7\n5\n7\n9007199254740993\n5\n", "SMALL_node_labels.txt:4: '9007199254740993'; allowed: whole"),
     ("node_labels", "7\n5\n7\nnan\n5\n", "SMALL_node_labels.txt:4: 'nan'; allowed: whole numbers"),
     ("node_attributes", "1\n2\n3\n4\nnan\n", "SMALL_node_attributes.txt:5: 'nan'; allowed: finite numbers"),
     ("node_attributes", "1, 2\n2, 2\n3, inf\n4, 2\n5, 2\n", "SMALL_node_attributes.txt:3: 'inf'; allowed: 2 finite"),
