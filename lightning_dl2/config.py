@@ -172,9 +172,10 @@ def typed(value: Any) -> str:
 def _is_no_word(value: str) -> bool:
     """Whether Hydra would read a number, a truth value or nothing."""
     try:
-        return value.lower() in ("true", "false", "null") or float(value) is not None
+        float(value)
     except ValueError:
-        return False
+        return value.lower() in ("true", "false", "null")
+    return True
 
 
 def parse(word: str) -> Override:

@@ -23,6 +23,7 @@ from dataclasses import asdict
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
+from lightning_dl2 import environment
 from lightning_dl2.cli import UserError, command
 from lightning_dl2.request import WORDS, Settings, parse, read_prompts, read_stops
 from lightning_dl2.run import Run
@@ -142,8 +143,6 @@ def generate(
 
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda: this machine has no GPU that torch can use; allowed: auto, cpu")
-    if config.trainer.num_threads:
-        torch.set_num_threads(config.trainer.num_threads)
     with logging_to(None):
         task = load_task(config.task.name, path, checkpoint)
     vocabulary = Vocabulary.of(task.spec["vocabulary"])
@@ -167,14 +166,15 @@ def generate(
     if device != "cpu" and torch.cuda.is_available():
         task.cuda()
     try:
-        results = decode(
-            task.net,
-            encoded,
-            settings,
-            start_token=start_token(vocabulary),
-            stop=stops,
-            on_token=on_token if on_text else None,
-        )
+        with environment.threads(config.trainer.num_threads):
+            results = decode(
+                task.net,
+                encoded,
+                settings,
+                start_token=start_token(vocabulary),
+                stop=stops,
+                on_token=on_token if on_text else None,
+            )
     except ValueError as error:  # it has diverged
         raise UserError(f"checkpoint={checkpoint}: {error}") from error
     if on_text:

@@ -28,6 +28,9 @@ def test_choices_are_what_differs():
         ("experiment=cora_gcnii", "optimizer.weight_decay_of.layers=0.5", "+optimizer.weight_decay_of.output=0.25"),
         ("experiment=graph", "data.fanouts=[5,5]", "data.positional={kind:random_walk,size:4}", "task.self_loops=true"),
         ("experiment=csl", "data=minigc", "data.path='/some where/else'", "debug=fast", "seed=3"),
+        ("experiment=text", "data=text", "data.path='2024'"),
+        ("experiment=text", "data=text", "data.path='null'"),
+        ("experiment=text", "data=text", "data.path='1e5'"),
     ],
 )
 def test_choices_can_be_typed_again(words):

@@ -23,7 +23,7 @@ MARKS = {
 
 # Control characters, by byte: those of ASCII, and those that ISO 8859 added.
 ASCII_CONTROLS = np.isin(np.arange(256), [*set(range(32)) - set(b"\t\n\r\f"), 127])
-CONTROLS = ASCII_CONTROLS | np.isin(np.arange(256), range(128, 160))
+ISO_CONTROLS = np.isin(np.arange(256), range(128, 160))
 
 
 def detect_encoding(path: Path) -> str:
@@ -43,7 +43,8 @@ def detect_encoding(path: Path) -> str:
     encoding = next((name for name in ("utf-8", "cp1252") if _is_in(path, name)), "latin-1")
     if encoding == "cp1252" and not _has_more_than_latin1(path):
         encoding = "latin-1"
-    controls = (CONTROLS if encoding == "latin-1" else ASCII_CONTROLS)[np.frombuffer(start, np.uint8)]
+    kinds = ASCII_CONTROLS | ISO_CONTROLS if encoding == "latin-1" else ASCII_CONTROLS
+    controls = kinds[np.frombuffer(start, np.uint8)]
     if 0 in start or controls.sum() > CONTROL_SHARE * len(start):
         raise UserError(
             f"data.path={path}: is not text in any encoding that can be told by looking; "
@@ -55,10 +56,7 @@ def detect_encoding(path: Path) -> str:
 def _has_more_than_latin1(path: Path) -> bool:
     """Whether there is a byte that Windows-1252 reads as another character."""
     with open(path, "rb") as file:
-        while chunk := file.read(CHUNK):
-            if CONTROLS[np.frombuffer(chunk, np.uint8)].sum() > ASCII_CONTROLS[np.frombuffer(chunk, np.uint8)].sum():
-                return True
-    return False
+        return any(ISO_CONTROLS[np.frombuffer(chunk, np.uint8)].any() for chunk in iter(lambda: file.read(CHUNK), b""))
 
 
 def _is_in(path: Path, encoding: str) -> bool:
