@@ -18,7 +18,7 @@ from lightning_dl2 import compose, group, processes
 from lightning_dl2 import run as run_module
 from lightning_dl2.callbacks.metrics_csv import read_rows
 from lightning_dl2.cli import UserError
-from lightning_dl2.processes import is_rank_zero, launched, num_devices, started
+from lightning_dl2.processes import LAUNCH, is_rank_zero, launched, launchers, num_devices, started
 from lightning_dl2.run import Run
 from lightning_dl2.tasks import SequenceClassifier
 from lightning_dl2.train import main
@@ -113,6 +113,18 @@ def whole(tmp_path_factory) -> Run:
     words = [*LONG, f"root={out}/runs"]
     assert Ranks([words, words], out).ended() == [0, 0]
     return Run.of(compose(*words))
+
+
+def test_what_starts_a_command_again_has_a_name(monkeypatch):
+    for key in ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", LAUNCH):
+        monkeypatch.delenv(key, raising=False)
+    assert launchers() == {}
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert launchers() == {"SLURM_JOB_ID=7": 0}
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv(LAUNCH, "y")
+    assert launchers() == {"SLURM_JOB_ID=7": 2, "TORCHELASTIC_RUN_ID=x": 0, f"{LAUNCH}=y": 1}
 
 
 def test_one_directory_and_one_voice(tmp_path):
