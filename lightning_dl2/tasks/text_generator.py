@@ -58,6 +58,7 @@ class TextGenerator(Task):
         members = [LanguageModel(**sizes, **net) for _ in range(ensemble_size)]
         self.net = members[0] if ensemble_size == 1 else Ensemble(members)
         self.state: State | None = None  # after the last training batch, of this rank
+        self._begun: tuple[Any, State | None] = None, None  # the last training batch, and the state before it
         self.evaluated: State | None = None  # the same in a validation or test
         num_classes = max(2, spec["vocabulary_size"])  # torchmetrics knows no fewer; a text of one character has one
         for split in ("val", "test"):
@@ -75,12 +76,18 @@ class TextGenerator(Task):
         """Tokens [B, T] and the state before them to logits [B, T, V] and the state after them."""
         return self.net(tokens, state)
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        self._begun = None, None
+
     def training_step(self, batch: tuple[Tensor, Tensor, bool, bool], batch_idx: int) -> dict[str, Tensor]:
         tokens, targets, fresh, _ = batch
-        state = None
-        if not fresh and self.state is not None:
-            # A checkpoint is loaded before the module goes to its device.
-            state = self._reset_some(_each(self.state, lambda part: part.to(tokens.device)))
+        if batch is not self._begun[0]:  # LBFGS asks for the loss of a batch many times, each from the same state
+            self._begun = batch, self.state
+        _, state = self._begun
+        if fresh or state is None:
+            state = None
+        else:  # a checkpoint is loaded before the module goes to its device
+            state = self._reset_some(_each(state, lambda part: part.to(tokens.device)))
         logits, state = self.net.each(tokens, state)
         self.state = _each(state, Tensor.detach)
         targets = targets.expand(len(logits), *targets.shape)

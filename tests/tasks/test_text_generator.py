@@ -94,6 +94,20 @@ def test_the_state_is_carried_from_window_to_window(book):
     assert again == losses[0]
 
 
+def test_every_loss_of_a_step_is_from_the_same_state(book):
+    """LBFGS asks for several; the state after the last of them is carried."""
+    data, task = small_text(book), small_writer(small_text(book), optimizer={"name": "LBFGS", "learning_rate": 0.1})
+    states, forward = [], task.net.each
+    task.net.each = lambda tokens, state: states.append((tokens, state)) or forward(tokens, state)
+    small_trainer(max_steps=3, limit_val_batches=0).fit(task, data)
+    steps = [[state for tokens, state in states if torch.equal(tokens, data.train_batch(k).tokens)] for k in range(3)]
+    assert sum(map(len, steps)) == len(states) and min(map(len, steps)) > 1
+    assert steps[0] == [None] * len(steps[0])
+    for first, *others in steps[1:]:
+        assert all(torch.equal(*parts) for other in others for parts in zip(first, other, strict=True))
+    assert not torch.equal(steps[1][0][0], steps[2][0][0])
+
+
 def test_some_streams_are_reset(book):
     data = small_text(book, batch_size=64, sequence_length=4)
     task = small_writer(data, reset_probability=0.5).train()
