@@ -14,6 +14,7 @@ from lightning_dl2.cli import REQUEUE, UserError
 from lightning_dl2.config import compose_multirun, typed
 from lightning_dl2.files import write_text
 from lightning_dl2.identity import digest
+from lightning_dl2.run import Run
 from lightning_dl2.schema import Grid as GridRules
 from lightning_dl2.schema import Multirun
 from lightning_dl2.sweeps.control import Control, Plan
@@ -46,9 +47,6 @@ def sweep(argv: list[str]) -> int:
     rules = config.sweep
     plan = Grid(words, extra, rules) if isinstance(rules, GridRules) else Search(words, extra, rules)
     metric = _metric(plan, config)
-    if config.launcher.name == "local":  # elsewhere there may be a GPU, or a login
-        for example in plan.examples:
-            environment.check(example)
     directory = Path(plan.examples[0].root) / "sweeps" / name
     _check_same(directory, identity)
     report = Report(plan, metric, directory)
@@ -57,6 +55,10 @@ def sweep(argv: list[str]) -> int:
         report.print_plan(sys.stdout)
         print(directory)
         return 0
+    if config.launcher.name == "local":  # elsewhere there may be a GPU, or a login
+        for example in plan.examples:
+            if not Run.of(example).finished(example):
+                environment.check(example)
     with lock.held(directory):
         launcher = build_launcher(config.launcher, directory)
         (directory / "logs").mkdir(exist_ok=True)
