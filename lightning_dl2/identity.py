@@ -1,6 +1,7 @@
 """Which choices make a run what it is: two configurations with the same identity and seed train the same run."""
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 from typing import Any
@@ -57,6 +58,17 @@ def choices(config: Config) -> dict[str, Any]:
 @cache  # Hydra takes a fifth of a second, and conf/ stays as it is
 def _defaults(experiment: str, debug: str) -> dict[str, Any]:
     return identity(compose(f"experiment={experiment}", f"debug={debug}"))
+
+
+def differing(chosen: Iterable[dict[str, Any]]) -> list[str]:
+    """The keys in which some runs' choices differ, in order; one that a run does not have counts as null."""
+    chosen = list(chosen)
+    # Not sets of the values themselves: there are lists among them.
+    return [
+        key
+        for key in sorted({key for choices in chosen for key in choices})
+        if len({typed(choices.get(key)) for choices in chosen}) > 1
+    ]
 
 
 def as_typed(config: Config) -> list[str]:

@@ -11,7 +11,7 @@ from lightning_dl2.cli import UserError
 from lightning_dl2.config import typed
 from lightning_dl2.data.generators import SEQUENCE_TASKS, draw_batch
 from lightning_dl2.data.sequences import EVALUATION_SEED
-from lightning_dl2.identity import identity
+from lightning_dl2.identity import differing, identity
 from lightning_dl2.nets import RecurrentClassifier
 from lightning_dl2.run import Run
 from lightning_dl2.schema import Config
@@ -124,15 +124,11 @@ def lines_of(runs: list[Measured]) -> list[Line]:
 def _names(runs: list[Measured]) -> list[str]:
     """The cell of each run, and in what it differs from the other runs of that cell, but for length and seed."""
     chosen = [identity(run.config) for run in runs]
-    keys = sorted({key for choices in chosen for key in choices} - {"data.sequence_length"})
-    values = defaultdict(set)
-    for choices in chosen:
-        for key in keys:
-            values[choices["task.cell"], key].add(typed(choices.get(key)))
+    cells = {choices["task.cell"] for choices in chosen}
+    keys = {cell: differing(choices for choices in chosen if choices["task.cell"] == cell) for cell in cells}
     names = []
     for choices in chosen:
         cell = choices["task.cell"]
-        differing = [key for key in keys if len(values[cell, key]) > 1]
-        words = [f"{key.rpartition('.')[2]}={typed(choices.get(key))}" for key in differing]
-        names.append(" ".join([cell, *words]))
+        told = [key for key in keys[cell] if key != "data.sequence_length"]
+        names.append(" ".join([cell, *(f"{key.rpartition('.')[2]}={typed(choices.get(key))}" for key in told)]))
     return names

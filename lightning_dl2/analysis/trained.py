@@ -90,8 +90,7 @@ def _load(run: Run, checkpoint: str, *allowed: str) -> tuple[Any, Any]:
     if (name := config.task.name) not in allowed:
         raise UserError(f"run={run.path}: is of a {name}; allowed: runs of a {' or a '.join(allowed)}")
     with restored(run, config, checkpoint) as (task, data, _):
-        pass
-    return task.eval(), data
+        return task.eval(), data
 
 
 def untrained_classifier(run: Run, data: SequenceDataModule, **changed: object) -> SequenceClassifier:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_dl2.config import typed
-from lightning_dl2.identity import digest
+from lightning_dl2.identity import differing, digest
 from lightning_dl2.reporting.records import STATES, Found, Record, printable
 from lightning_dl2.spread import Spread
 
@@ -126,16 +126,14 @@ def _labels(records: list[Record], over: tuple[str, ...]) -> list[str]:
     if len(records) == 1:
         name = records[0].result.get("variant") or records[0].path.resolve().parent.name
         return [f"mean over {', '.join(over)}" if over else printable(name)]
-    keys = sorted({key for record in records for key in record.choices} - set(over))
-    # Not sets of the values themselves: there are lists among them.
-    values = {key: {typed(record.choices.get(key)) for record in records} for key in keys}
-    differing = [key for key in keys if len(values[key]) > 1]
-    last_parts = Counter(key.rpartition(".")[2] for key in differing)
-    file_names = {Path(path).name for path in values.get("data.path", ())}
+    keys = [key for key in differing(record.choices for record in records) if key not in over]
+    last_parts = Counter(key.rpartition(".")[2] for key in keys)
+    paths = {typed(record.choices.get("data.path")) for record in records}
+    names_suffice = len({Path(path).name for path in paths}) == len(paths)
 
     def word(key: str, value: Any) -> str:
         name = key.rpartition(".")[2]
-        short = key == "data.path" and isinstance(value, str) and len(file_names) == len(values[key])
+        short = key == "data.path" and isinstance(value, str) and names_suffice
         return f"{name if last_parts[name] == 1 else key}={Path(value).name if short else typed(value)}"
 
-    return [printable(" ".join(word(key, record.choices.get(key)) for key in differing)) for record in records]
+    return [printable(" ".join(word(key, record.choices.get(key)) for key in keys)) for record in records]
