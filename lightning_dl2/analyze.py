@@ -18,7 +18,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from lightning_dl2 import environment
+from lightning_dl2 import cpu
 from lightning_dl2.cli import UserError, command, console, nearest, settings
 from lightning_dl2.values import natural, out_directory
 
@@ -47,7 +47,7 @@ def _main(words: list[str]) -> int:
     out = Path(values.pop("out")) / what
     del values["threads"]
     # The nets are small: more threads gain little, and beside a busy neighbour they take 20 times as long.
-    environment.set_num_threads(threads)
+    cpu.set_num_threads(threads)
     with out_directory(out):
         console().print(module.analyze(out, values))
     print(out)

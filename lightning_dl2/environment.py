@@ -2,9 +2,6 @@
 
 import importlib.util
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from lightning_dl2.cli import UserError
@@ -68,33 +65,6 @@ def _check_engine(config: Config) -> None:
         resolve_engine(config.task.engine, "cuda" if uses_gpu(config) else "cpu")
     except ValueError as error:
         raise UserError(f"task.{error}") from error
-
-
-def set_num_threads(number: int | None) -> None:
-    """Threads of torch and DGL on the CPU; None: as they decide."""
-    if number is None:
-        return
-    import torch
-
-    torch.set_num_threads(number)
-    if "dgl" in sys.modules:
-        sys.modules["dgl"].utils.set_num_threads(number)
-
-
-@contextmanager
-def threads(number: int | None) -> Iterator[None]:
-    """Likewise within the block; whoever trains twice in one process has his own number again after it."""
-    if number is None:
-        yield
-        return
-    import torch
-
-    before = torch.get_num_threads()
-    set_num_threads(number)
-    try:
-        yield
-    finally:
-        set_num_threads(before)
 
 
 def seed(number: int) -> None:

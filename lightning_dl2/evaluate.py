@@ -62,13 +62,13 @@ def restored(run: Run, config: Config, checkpoint: str) -> Iterator[tuple[Any, A
     """
     path = run.checkpoint(checkpoint)
 
-    from lightning_dl2 import environment
+    from lightning_dl2 import cpu
     from lightning_dl2.data import build_data
     from lightning_dl2.log import logging_to
     from lightning_dl2.tasks import load_task
     from lightning_dl2.trainer import build_evaluator, interruptible
 
-    with logging_to(None), environment.threads(config.trainer.num_threads), interruptible():
+    with logging_to(None), cpu.configured(config.trainer), interruptible():
         task = load_task(config.task.name, path, checkpoint)
         data = build_data(config.data, config.seed)
         run.check_same_data(task.spec, data.spec)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from lightning_dl2 import environment, loggers, slurm
+from lightning_dl2 import cpu, environment, loggers, slurm
 from lightning_dl2.callbacks import Interrupted
 from lightning_dl2.cli import REQUEUE, UserError
 from lightning_dl2.data import DataModule, build_data
@@ -38,7 +38,7 @@ def take_part(config: Config, run: Run, words: list[str], group: Group) -> tuple
             data.placed_at = group.rank, group.world_size
             if says := config.misfit(data.batches_per_epoch):
                 raise UserError(says)
-            stack.enter_context(environment.threads(config.trainer.num_threads))
+            stack.enter_context(cpu.configured(config.trainer))
             environment.seed(config.seed)
             task = build_task(config.task, config.optimizer, data.spec)
             if config.trainer.precision == 64:  # Lightning does so only when a checkpoint was read into single ones

@@ -23,7 +23,7 @@ from dataclasses import asdict
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
-from lightning_dl2 import environment
+from lightning_dl2 import cpu
 from lightning_dl2.cli import UserError, command
 from lightning_dl2.request import WORDS, Settings, parse, read_prompts, read_stops
 from lightning_dl2.run import Run
@@ -166,7 +166,7 @@ def generate(
     if device != "cpu" and torch.cuda.is_available():
         task.cuda()
     try:
-        with environment.threads(config.trainer.num_threads):
+        with cpu.configured(config.trainer):
             results = decode(
                 task.net,
                 encoded,

@@ -26,6 +26,7 @@ class Trainer(Strict):
     limit_test_batches: Positive | None
     overfit_batches: Natural
     num_threads: Annotated[int, Field(ge=1, le=1024)] | None
+    flush_denormal: bool
     deterministic: bool
     profiler: Literal["simple", "advanced"] | None
 

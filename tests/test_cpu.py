@@ -1,0 +1,60 @@
+"""What a run sets on the CPU holds in every thread that computes, and is given back."""
+
+import pytest
+import torch
+from conftest import TINY
+
+from lightning_dl2 import compose, cpu, train
+from lightning_dl2.tasks.sequence_classifier import SequenceClassifier
+
+
+def kept(numbers: torch.Tensor) -> float:
+    """The share of subnormal numbers that a product with 1 leaves as they are."""
+    return ((numbers * 1).view(torch.int32) != 0).double().mean().item()
+
+
+@pytest.fixture
+def numbers():
+    """Enough for two threads to share, and subnormal; both threads have computed before."""
+    torch.set_num_threads(2)
+    numbers = torch.full((1 << 20,), 1e-40)
+    assert kept(numbers) == 1
+    yield numbers
+    cpu.set_flush_denormal(False)
+    torch.set_num_threads(1)
+
+
+def test_subnormal_numbers_are_zero_in_all_threads_and_then_as_before(numbers):
+    trainer = compose(*TINY, "trainer.num_threads=2").trainer
+    with cpu.configured(trainer):
+        assert kept(numbers) == 0 and cpu.flushes_denormal()
+        with cpu.configured(trainer.model_copy(update={"flush_denormal": False})):
+            assert kept(numbers) == 1 and not cpu.flushes_denormal()
+        assert kept(numbers) == 0
+    assert kept(numbers) == 1
+
+
+def test_more_threads_than_before(numbers):
+    torch.set_num_threads(1)
+    with cpu.configured(compose(*TINY, "trainer.num_threads=2").trainer):
+        assert kept(numbers) == 0
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(2)
+    assert kept(numbers) == 1
+
+
+def test_given_back_after_an_error():
+    with pytest.raises(ValueError, match="lost"), cpu.configured(compose(*TINY).trainer):
+        assert cpu.flushes_denormal()
+        raise ValueError("lost")
+    assert not cpu.flushes_denormal()
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_training(flush, tmp_path, monkeypatch):
+    seen, start = [], SequenceClassifier.on_train_start
+    monkeypatch.setattr(
+        SequenceClassifier, "on_train_start", lambda self: (seen.append(cpu.flushes_denormal()), start(self))
+    )
+    train(compose(*TINY, f"root={tmp_path}", "trainer.max_steps=5", f"trainer.flush_denormal={str(flush).lower()}"))
+    assert seen == [flush] and not cpu.flushes_denormal()
