@@ -1,6 +1,6 @@
 """Benchmarks as ratios in one run: ours beside what one would write with PyTorch, PyG or DGL alone.
 
-    python scripts/benchmark.py [trainer] [cells] [text] [generate] [graph] [logging] [scaling] [waiting]
+    python scripts/benchmark.py [trainer] [cells] [text] [generate] [graph] [logging] [scaling] [waiting] [subnormal]
         [repeats=7] [threads=1] [data=DIR]
 
     trainer   a training step of the Trainer against a bare loop: palindromes, three sizes
@@ -13,6 +13,7 @@
     logging   a training step with W&B, offline, against one with metrics.csv alone
     scaling   what two processes (DDP on the CPU) train in a second against one, for the three experiments
     waiting   two threads that wait for each other by our rule and by others, on quiet cores and beside a busy process
+    subnormal a step of nets whose gradient vanishes, with trainer.flush_denormal against without
 
 Without a kind, all of them. All sides do the same work in the same process, in turns; the tables show the median of
 each and of their ratios. On a busy machine the seconds move, the ratio hardly does.
@@ -44,6 +45,7 @@ from scripts.benchmark_graph import benchmark_graph  # noqa: E402
 from scripts.benchmark_logging import benchmark_logging  # noqa: E402
 from scripts.benchmark_loops import against_bare, alternate, seconds  # noqa: E402
 from scripts.benchmark_scaling import benchmark_scaling  # noqa: E402
+from scripts.benchmark_subnormal import benchmark_subnormal  # noqa: E402
 from scripts.benchmark_waiting import benchmark_waiting  # noqa: E402
 
 SIZES = ((128, 20, 128), (256, 81, 256), (64, 128, 512))
@@ -197,6 +199,7 @@ KINDS = {
     "logging": benchmark_logging,
     "scaling": benchmark_scaling,
     "waiting": benchmark_waiting,
+    "subnormal": benchmark_subnormal,
 }
 
 
