@@ -85,6 +85,7 @@ WRONG = {
     "+optimizer.arguments.lr=1": ["optimizer.arguments.lr=1", "allowed: optimizer.learning_rate=1"],
     "optimizer.schedule.name=cosine": ["optimizer.schedule.total_steps=null", "cosine"],
     "trainer.max_time=5m": ['trainer.max_time="5m"', "DD:HH:MM:SS"],
+    "trainer.max_time=5": ["trainer.max_time=5: allowed: DD:HH:MM:SS"],
     "trainer.max_steps=0": ["trainer.max_steps=0", "1 or more"],
     "trainer.max_steps=-1": ["trainer.max_steps=-1", "max_epochs"],
     "trainer.precision=16": ["trainer.precision=16", "'bf16-mixed'"],
@@ -238,8 +239,10 @@ def test_one_fixed_batch_has_one_length_and_whole_targets():
     assert choices(config) == {"debug": "overfit"}
     assert compose(*words, "data.curriculum.enabled=true").data.curriculum.enabled
     assert compose("experiment=palindrome_long", "debug=fast").data.curriculum.enabled
-    for experiment in ("text", "graph", "csl"):
-        assert compose(f"experiment={experiment}", "debug=overfit").trainer.overfit_batches == 1
+    for experiment in ("text", "tiny_shakespeare", "graph", "cora_gat", "csl"):
+        config = compose(f"experiment={experiment}", "debug=overfit")
+        dropped = [rate for key, rate in config.task if key.endswith("dropout") and key != "locked_dropout"]
+        assert config.trainer.overfit_batches == 1 and dropped and not any(dropped)
 
 
 def test_data_bring_their_own_split():

@@ -378,7 +378,7 @@ def test_overfit_validates_as_any_run(tiny_text):
 
 
 def test_overfit_learns_its_graphs(tiny_graphs):
-    config = tiny_graphs("debug=overfit", "data.max_nodes=7", "task.hidden_size=32", "task.dropout=0.0",
+    config = tiny_graphs("debug=overfit", "data.max_nodes=7", "task.hidden_size=32",
                          "trainer.max_steps=60", "trainer.val_check_interval=60")  # fmt: skip
     _, objects = train(config)
     losses = [float(row["train/loss"]) for row in read_rows(objects["run"].metrics_file) if row.get("train/loss")]

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
@@ -10,7 +10,8 @@ Rate = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 DURATION, FILE_NAME = r"^\d+:\d\d:\d\d:\d\d$", r"^\w[\w.-]*$"
 PATTERNS = {DURATION: "DD:HH:MM:SS", FILE_NAME: "letters, digits, _, - and ., the first neither - nor ."}  # in words
-Duration = Annotated[str, Field(pattern=DURATION)]
+_as_text = BeforeValidator(lambda value: str(value) if type(value) is int else value)  # 5: told in the words of 5m
+Duration = Annotated[str, Field(pattern=DURATION), _as_text]
 Name = Annotated[str, Field(pattern=FILE_NAME)]
 Scalar = bool | int | float | str | None | list[float]
 
