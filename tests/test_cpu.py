@@ -5,6 +5,8 @@ import torch
 from conftest import TINY
 
 from lightning_dl2 import compose, cpu, train
+from lightning_dl2.data import build_data
+from lightning_dl2.tasks import build_task
 from lightning_dl2.tasks.sequence_classifier import SequenceClassifier
 
 
@@ -58,3 +60,31 @@ def test_training(flush, tmp_path, monkeypatch):
     )
     train(compose(*TINY, f"root={tmp_path}", "trainer.max_steps=5", f"trainer.flush_denormal={str(flush).lower()}"))
     assert seen == [flush] and not cpu.flushes_denormal()
+
+
+def test_a_gradient_that_vanishes_ends_in_subnormal_numbers_that_nothing_needs():
+    """Those of an RNN with the course's settings begin some 70 steps before the loss."""
+    torch.manual_seed(0)
+    config = compose("experiment=course/palindrome", "data.sequence_length=151", "task.cell=rnn")
+    data = build_data(config.data, 0)
+    net = build_task(config.task, config.optimizer, data.spec).net
+    tokens, labels = data.train_batch(0)
+
+    def gradients() -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """In h at each step, and in the weights."""
+        logits, trace = net.explicit(tokens)
+        loss, hs = torch.nn.functional.cross_entropy(logits, labels), trace[0][0]["h"]
+        both = torch.autograd.grad(loss, [*hs, *net.parameters()])
+        return list(both[: len(hs)]), list(both[len(hs) :])
+
+    def subnormal(grad: torch.Tensor) -> bool:
+        bits = grad.view(torch.int32) & 0x7FFFFFFF  # asked of the bits: a comparison may take them for zero
+        return bool(((bits > 0) & (bits < 0x00800000)).any())
+
+    in_h, in_weights = gradients()
+    begins = max(t for t, grad in enumerate(in_h) if subnormal(grad))
+    assert 50 < begins < 110
+    with cpu.configured(config.trainer):
+        flushed_h, flushed_weights = gradients()
+    assert not any(map(subnormal, flushed_h)) and not flushed_h[0].any()
+    torch.testing.assert_close(flushed_weights, in_weights, rtol=1e-6, atol=0)
