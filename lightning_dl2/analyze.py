@@ -1,6 +1,6 @@
 """Analyze: the theory, executed: figures, the numbers behind them, and a table.
 
-    python -m lightning_dl2.analyze WHAT [run=DIR] [out=analysis] [threads=1] [key=value ...]
+    python -m lightning_dl2.analyze WHAT [out=analysis] [threads=1] [key=value ...]
 
 WHAT is one of:
     bptt        gradients by hand: what reaches the weights from each step back, vanishing and exploding
@@ -9,7 +9,7 @@ WHAT is one of:
     parameters  how many parameters a net has, by formula and as built
     memory      accuracy against length, at and beyond the training length
     graphs      how a graph network spreads what it knows, and what depth does to it
-    WHAT --help prints its keys
+    WHAT --help prints its keys; gradients, gates and memory have run=DIR, a run of your own
 
 The last line of standard output is the directory with the figures (PNG) and the numbers behind them (CSV).
 """

@@ -39,6 +39,10 @@ ALLOWED = {
 }
 
 
+# Keys that have come later, and whose value in the group is not how things were before.
+BEFORE = {"trainer": {"flush_denormal": False}}
+
+
 def conf_dir() -> Path:
     """conf/ beside the package in a clone, inside it in an installed wheel."""
     package = Path(__file__).parent
@@ -104,8 +108,8 @@ def validate(values: dict[str, Any], schema: type[Model] = Config) -> Model:
 def restore(values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
     """Checks a run's config.yaml, which may be of an older version.
 
-    A key that has come since gets the value of its group, which leaves things as they were before there was the key;
-    what the run's experiment sets today is not what the run did.
+    A key that has come since gets the value of its group or that in BEFORE, which leaves things as they were before
+    there was the key; what the run's experiment sets today is not what the run did.
 
     Returns:
         The configuration, and these keys with their values.
@@ -129,7 +133,7 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
         names = {name.lower(): name for name in options(group)}
         if isinstance(chosen, dict) and (name := names.get(str(chosen.get("name")).lower())):
             groups.append(f"{group}={name}")
-    return _filled(values, _neutral(*groups))
+    return _filled(_filled(values, BEFORE), _neutral(*groups))
 
 
 @cache  # a report asks for hundreds of runs

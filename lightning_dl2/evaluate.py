@@ -13,6 +13,7 @@ from typing import Any
 from lightning_dl2.cli import UserError, command, settings
 from lightning_dl2.config import Config
 from lightning_dl2.run import Run
+from lightning_dl2.schema.data import GENERATED
 
 
 def evaluate(run: str | Run, checkpoint: str = "best", data_path: str | None = None) -> dict[str, float]:
@@ -46,7 +47,7 @@ def located(config: Config, data_path: str | None) -> Config:
     """
     if data_path is None:
         return config
-    if not hasattr(config.data, "path"):
+    if not hasattr(config.data, "path") or config.data.name in GENERATED:
         raise UserError(f"data.path={data_path}: the run's data={config.data.name} is generated; allowed: no data.path")
     return config.model_copy(update={"data": config.data.model_copy(update={"path": data_path})})
 

@@ -26,19 +26,19 @@ log = logging.getLogger(__name__)
 
 
 def take_part(config: Config, run: Run, words: list[str], group: Group) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What each of the processes of a run does. Arguments and results are those of `train`.
+    """What each of the processes of a run does. Arguments, results and errors are those of `train`.
 
     Args:
         group: the processes that train together.
     """
     with ExitStack() as stack:
         with group.agreeing():  # before the directory: a file that is no text, or a net that cannot be, creates none
+            stack.enter_context(cpu.configured(config.trainer))
             data = build_data(config.data, config.seed)
             data.check_processes(group.world_size)
             data.placed_at = group.rank, group.world_size
             if says := config.misfit(data.batches_per_epoch):
                 raise UserError(says)
-            stack.enter_context(cpu.configured(config.trainer))
             environment.seed(config.seed)
             task = build_task(config.task, config.optimizer, data.spec)
             if config.trainer.precision == 64:  # Lightning does so only when a checkpoint was read into single ones
@@ -78,7 +78,7 @@ def fit(
         last_step = last_epoch = 0
         if start:
             checkpoint = run.load(start)
-            run.check_same_data(checkpoint["hyper_parameters"]["spec"], data.spec)
+            run.check_same_data(checkpoint["hyper_parameters"]["spec"], data.spec, ", resume=restart, or another root")
             last_step, last_epoch = checkpoint["global_step"], checkpoint["epoch"]
     group.agree({"step": last_step})
     watch = build_watch(config, run)

@@ -22,6 +22,7 @@ NOT_IDENTITY = (
     "callbacks.checkpoint.every_n_steps",
     "data.cache_dir",
     "data.num_workers",
+    "trainer.flush_denormal",
     "trainer.max_steps",
     "trainer.max_epochs",
     "trainer.max_time",

@@ -248,16 +248,18 @@ class Run:
             ) from error
         return checkpoint
 
-    def check_same_data(self, then: dict[str, Any], now: dict[str, Any]) -> None:
+    def check_same_data(self, then: dict[str, Any], now: dict[str, Any], others: str = "") -> None:
         """Compares the `spec` of a checkpoint's data with that of the data at hand.
+
+        Args:
+            others: what the command allows beside the same data.
 
         Raises:
             UserError: they differ, as when a text file has been edited.
         """
         if changed := [key for key in now if then.get(key) != now[key]]:
             raise UserError(
-                f"data: {changed[0]} is not what it was when {self.path} was begun; allowed: the same data,"
-                " resume=restart, or another root"
+                f"data: {changed[0]} is not what it was when {self.path} was begun; allowed: the same data{others}"
             )
 
     def checkpoint(self, name: str) -> Path:

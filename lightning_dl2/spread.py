@@ -31,9 +31,11 @@ class Spread:
         """The mean to the digit that the deviation's second one has."""
         if not self.deviation:
             return _short(self.mean) + (" ± 0" if self.deviation == 0 else "")
-        digits = max(0, 1 - math.floor(math.log10(self.deviation)))
-        if abs(self.mean) >= 1e7 or digits > 6:
-            return f"{self.mean:.3g} ± {self.deviation:.2g}"
+        last = math.floor(math.log10(self.deviation)) - 1  # the power of ten of that digit
+        digits = max(0, -last)
+        if max(abs(self.mean), self.deviation) >= 1e7 or digits > 6:
+            first = math.floor(math.log10(abs(self.mean))) if self.mean else last
+            return f"{self.mean:.{min(max(first - last + 1, 1), 15)}g} ± {self.deviation:.2g}"
         return f"{self.mean:,.{digits}f} ± {self.deviation:,.{digits}f}"
 
 

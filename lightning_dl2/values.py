@@ -56,6 +56,17 @@ def choices(values: dict[str, str], key: str, allowed: Sequence[str]) -> list[st
     return words
 
 
+def refuse(values: dict[str, str], defaults: dict[str, str], keys: Sequence[str], why: str) -> None:
+    """Nobody who gives a key shall believe that it has done something.
+
+    Raises:
+        UserError: one of these keys, which have no effect here, has another value than by default.
+    """
+    for key in keys:
+        if values[key] != defaults[key]:
+            raise UserError(f"{key}={values[key]}: {why}")
+
+
 def out_file(out: str) -> Path | None:
     """Where a command is to write; None: to standard output, for -.
 

@@ -7,7 +7,7 @@ import yaml
 
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import compose, conf_dir, restore, validate
-from lightning_dl2.identity import choices
+from lightning_dl2.identity import choices, identity
 
 EXPERIMENTS = sorted(
     str(path.relative_to(conf_dir() / "experiment").with_suffix(""))
@@ -86,6 +86,10 @@ WRONG = {
     "optimizer.schedule.name=cosine": ["optimizer.schedule.total_steps=null", "cosine"],
     "trainer.max_time=5m": ['trainer.max_time="5m"', "DD:HH:MM:SS"],
     "trainer.max_time=5": ["trainer.max_time=5: allowed: DD:HH:MM:SS"],
+    "trainer.max_time=true": ["trainer.max_time=true: allowed: DD:HH:MM:SS"],
+    "trainer.max_time=[1]": ["trainer.max_time=[1]: allowed: DD:HH:MM:SS"],
+    "experiment=graph data.path=DIR": ["data.path=DIR: data=sbm is generated", "data=graph_csv"],
+    "experiment=csl data.path=DIR": ["data.path=DIR: data=csl is generated", "data=tu"],
     "trainer.max_steps=0": ["trainer.max_steps=0", "1 or more"],
     "trainer.max_steps=-1": ["trainer.max_steps=-1", "max_epochs"],
     "trainer.precision=16": ["trainer.precision=16", "'bf16-mixed'"],
@@ -269,6 +273,16 @@ def test_a_run_of_an_older_version_gets_the_defaults_of_what_has_come_since():
     assert restored == config
     assert {"data.num_workers", "optimizer.schedule.warmup_steps", "callbacks.gradient_flow.enabled"} <= set(added)
     assert restore(config.model_dump()) == (config, {})
+
+
+def test_what_was_always_so_before_there_was_a_key_is_not_its_default():
+    config = compose("experiment=baum_sweet")
+    old = config.model_dump()
+    del old["trainer"]["flush_denormal"]
+    restored, added = restore(old)
+    assert config.trainer.flush_denormal and added == {"trainer.flush_denormal": False}
+    assert restored.trainer == config.trainer.model_copy(update={"flush_denormal": False})
+    assert identity(restored) == identity(config)  # so that it goes on under the command that began it
 
 
 def test_what_the_experiment_sets_today_is_not_what_an_older_run_did():

@@ -88,3 +88,18 @@ def test_a_gradient_that_vanishes_ends_in_subnormal_numbers_that_nothing_needs()
         flushed_h, flushed_weights = gradients()
     assert not any(map(subnormal, flushed_h)) and not flushed_h[0].any()
     torch.testing.assert_close(flushed_weights, in_weights, rtol=1e-6, atol=0)
+
+
+def test_the_weights_are_the_same_to_the_last_bit(tmp_path):
+    words = ("experiment=course/palindrome", "data.sequence_length=151", "task.cell=rnn", "trainer.max_steps=5",
+             "data.validation_size=8", "data.test_size=8", "trainer.num_threads=1")  # fmt: skip
+    runs = []
+    for flush in ("true", "false"):
+        config = compose(*words, f"trainer.flush_denormal={flush}", f"root={tmp_path}/{flush}")
+        runs.append(train(config)[1]["run"])
+    states = [torch.load(run.last, weights_only=True) for run in runs]
+    for part in ("state_dict", "optimizer_states"):
+        torch.testing.assert_close(*[state[part] for state in states], rtol=0, atol=0)
+    assert (
+        runs[0].path.name == runs[1].path.name and runs[0].metrics_file.read_text() == runs[1].metrics_file.read_text()
+    )

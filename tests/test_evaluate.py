@@ -219,9 +219,11 @@ def test_data_that_have_moved_are_found(tiny_text, tmp_path, monkeypatch, capsys
         evaluate(run, data_path=str(moved))
 
 
-def test_generated_data_have_no_path(run):
-    with pytest.raises(UserError, match="data.path=x: the run's data=decimal_palindrome is generated"):
-        evaluate(run, data_path="x")
+def test_generated_data_have_no_path(run, tiny_graph):
+    graph = train(tiny_graph("trainer.max_steps=2"))[1]["run"]
+    for each, name in ((run, "decimal_palindrome"), (graph, graph.config().data.name)):
+        with pytest.raises(UserError, match=f"data.path=x: the run's data={name} is generated"):
+            evaluate(each, data_path="x")
 
 
 def test_checkpoints_are_plain(trained):

@@ -35,7 +35,7 @@ from lightning_dl2.figure import write_csv
 from lightning_dl2.nets.cells import Cell
 from lightning_dl2.nets.flow import fixed_batch
 from lightning_dl2.run import Run
-from lightning_dl2.values import choice, natural
+from lightning_dl2.values import choice, natural, refuse
 
 KEYS = {
     "run": "none",
@@ -60,7 +60,12 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
     sequence = natural(values, "sequence", least=0, most=size - 1)
     layer = natural(values, "layer", least=1) - 1
     direction = DIRECTIONS.index(choice(values, "direction", DIRECTIONS))
-    run = Run.existing(values["run"]) if values["run"] != "none" else train_small(out / "runs")
+    if values["run"] == "none":
+        refuse(values, KEYS, ("layer", "direction"), "the net has one layer, forward; allowed with run=DIR")
+        choice(values, "checkpoint", ("best", "last"))
+        run = train_small(out / "runs")
+    else:
+        run = Run.existing(values["run"])
     task, data = load_recurrent(run, values["checkpoint"])
     blocks = statistics.blocks(task.net)
     if layer >= (layers := sum(block.num_layers for block in blocks)):

@@ -22,12 +22,11 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
-from lightning_dl2.cli import UserError
 from lightning_dl2.data.generators import draw_batch
 from lightning_dl2.figure import COLOURS, MARKERS, new_figure, save, write_csv
 from lightning_dl2.nets import RecurrentClassifier
 from lightning_dl2.nets.flow import Flow, band, fixed_batch, gradient_flow, steps_back
-from lightning_dl2.values import natural
+from lightning_dl2.values import natural, refuse
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,11 +67,10 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
     sequences, seeds = natural(values, "sequences", least=1), natural(values, "seeds", least=1)
     published = {}
     if values["run"] != "none":
-        for key in ("length", "hidden_size"):
-            if values[key] != KEYS[key]:
-                raise UserError(f"{key}={values[key]}: a run has its own; allowed without run=DIR")
+        refuse(values, KEYS, ("length", "hidden_size"), "a run has its own; allowed without run=DIR")
         curves = of_run(values["run"], values["checkpoint"], sequences, seeds)
     else:
+        refuse(values, KEYS, ("checkpoint",), "untrained nets have none; allowed with run=DIR")
         curves = of_cells(length, hidden_size, sequences, seeds)
         if all(values[key] == KEYS[key] for key in ("length", "hidden_size")):
             published = PUBLISHED

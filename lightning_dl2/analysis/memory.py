@@ -18,6 +18,7 @@ cells as in experiment=palindrome; the plain RNN, which learns nothing so, from 
     max_steps   after which an unsolved net is given up
 """
 
+import sys
 from pathlib import Path
 
 from rich.table import Table
@@ -28,7 +29,7 @@ from lightning_dl2.analysis.trained import find_runs, train_small
 from lightning_dl2.cli import UserError
 from lightning_dl2.figure import write_csv
 from lightning_dl2.nets import CELLS
-from lightning_dl2.values import choice, choices, natural, naturals
+from lightning_dl2.values import choice, choices, natural, naturals, refuse
 
 KEYS = {
     "run": "none",
@@ -53,11 +54,13 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
     """
     checkpoint = choice(values, "checkpoint", ("best", "last"))
     size = natural(values, "size", least=1)
-    lengths = None if values["lengths"] == "auto" else naturals(values, "lengths", least=1)
-    trainings = _trainings(values)
-    if values["run"] == "none":
-        runs = [train_small(out / "runs", *words) for words in trainings]
+    trains = values["run"] == "none"
+    least = MINIMUM_LENGTH if trains else 1  # each run's task has its own
+    lengths = None if values["lengths"] == "auto" else naturals(values, "lengths", least=least)
+    if trains:
+        runs = [train_small(out / "runs", *words) for words in _trainings(values)]
     else:
+        refuse(values, KEYS, ("cells", "trained_at", "seeds", "max_steps"), "runs are trained; allowed without run=DIR")
         runs = find_runs(values["run"])
     measured, left_out = [], []
     for run in runs:
@@ -70,7 +73,9 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
     lines = lines_of(measured)
     _write(out, lines)
     draw(lines, out / "memory.png")
-    return _table(lines, left_out)
+    for why in left_out:
+        print(f"left out: {why}", file=sys.stderr)
+    return _table(lines)
 
 
 def _trainings(values: dict[str, str]) -> list[list[str]]:
@@ -106,9 +111,9 @@ def _write(out: Path, lines: list[Line]) -> None:
     )
 
 
-def _table(lines: list[Line], left_out: list[str]) -> Table:
+def _table(lines: list[Line]) -> Table:
     lengths = sorted({length for line in lines for length in line.lengths})
-    table = Table(title="test accuracy by length", caption="\n".join(left_out) or None)
+    table = Table(title="test accuracy by length")
     table.add_column("net")
     for column in ("trained at", "runs", "solved", "solved at", *map(str, lengths)):
         table.add_column(column, justify="right")

@@ -4,6 +4,7 @@ Shapes: N nodes, E edges, F features of a node, D of an edge.
 """
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,8 +128,8 @@ def _rows(path: Path, required: tuple[str, str], optional: str | None) -> Iterat
 
 def _first_not_utf8(path: Path) -> int:
     """The line's number: the reader is ahead of the rows that it has given."""
-    lines = path.read_bytes().split(b"\n")
-    return next(number for number, line in enumerate(lines, start=1) if "\ufffd" in line.decode(errors="replace"))
+    lines = path.read_bytes().decode(errors="surrogateescape").split("\n")  # to which a wrong byte is a lone surrogate
+    return next(number for number, line in enumerate(lines, start=1) if re.search("[\udc80-\udcff]", line))
 
 
 def _checked(path: Path, reader, required: tuple[str, str], optional: str | None) -> Iterator[Row]:

@@ -1,5 +1,7 @@
 """From the name of a set of graphs to its content and its split."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from lightning_dl2.data.planetoid import read_planetoid
 from lightning_dl2.data.ten_fold import read_ten_fold
 from lightning_dl2.data.tu_format import read_tu
 from lightning_dl2.data.zinc import read_zinc
+from lightning_dl2.files import DISK_ERRORS
+from lightning_dl2.schema.data import superfluous_path
 
 GENERATOR_SEED = 20201  # generated graphs and folds are the same for every seed of a run
 BLOCK_MODEL = {
@@ -29,6 +33,20 @@ BLOCK_MODEL = {
 }
 
 
+@contextmanager
+def _from_files(name: str, path: str | None) -> Iterator[None]:
+    """Refuses a path that would not be read, and tells of a file that may not be read."""
+    if says := superfluous_path(name, path):
+        raise UserError(f"data.{says}")
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_ERRORS or error.filename is None:
+            raise
+        allowed = "allowed: a file that may be read"
+        raise UserError(f"data.path={error.filename}: cannot be read ({error.strerror}); {allowed}") from error
+
+
 def load_node_set(
     name: str, path: str | None, *, undirected: bool, block_model: dict[str, Any] | None, cache: str | None
 ) -> NodeSet:
@@ -37,16 +55,19 @@ def load_node_set(
     Raises:
         UserError: it is not to be had, or damaged.
     """
-    if name == "karate_club":
-        found = karate_club()
-    elif name == "sbm":
-        found = stochastic_block_model(**BLOCK_MODEL | (block_model or {}), seed=GENERATOR_SEED)
-    elif name == "graph_csv":
-        if path is None:
-            raise UserError("data.path=null: data.name=graph_csv needs nodes.csv and edges.csv; allowed: data.path=DIR")
-        found = read_csv(Path(path).expanduser(), undirected=undirected)
-    else:
-        found = read_planetoid(_files(name, path, cache), name)
+    with _from_files(name, path):
+        if name == "karate_club":
+            found = karate_club()
+        elif name == "sbm":
+            found = stochastic_block_model(**BLOCK_MODEL | (block_model or {}), seed=GENERATOR_SEED)
+        elif name == "graph_csv":
+            if path is None:
+                raise UserError(
+                    "data.path=null: data.name=graph_csv needs nodes.csv and edges.csv; allowed: data.path=DIR"
+                )
+            found = read_csv(Path(path).expanduser(), undirected=undirected)
+        else:
+            found = read_planetoid(_files(name, path, cache), name)
     found.check()
     _check_classes(name, found.class_names)
     return found
@@ -58,17 +79,21 @@ def load_graph_set(name: str, path: str | None, *, sizes: dict[str, int], cache:
     Raises:
         UserError: they are not to be had, or damaged.
     """
-    if name == "csl":
-        found = csl(seed=GENERATOR_SEED)
-    elif name == "minigc":
-        found = mini_gc(**sizes, seed=GENERATOR_SEED)
-    elif name == "pattern":
-        found = pattern(**sizes, seed=GENERATOR_SEED)
-    elif name == "zinc":
-        found = read_zinc(_files(name, path, cache))
-    else:
-        files = _files(name, path, cache)
-        found = read_tu(files) if files.is_dir() and any(files.glob("*_A.txt")) else read_ten_fold(files)
+    with _from_files(name, path):
+        if name == "csl":
+            found = csl(seed=GENERATOR_SEED)
+        elif name == "minigc":
+            found = mini_gc(**sizes, seed=GENERATOR_SEED)
+        elif name == "pattern":
+            found = pattern(**sizes, seed=GENERATOR_SEED)
+        elif name == "zinc":
+            found = read_zinc(_files(name, path, cache))
+        elif name == "tu":
+            found = read_tu(_files(name, path, cache))
+        else:
+            files = _files(name, path, cache)
+            in_tu_format = name != "ten_fold" and files.is_dir() and any(files.glob("*_A.txt"))
+            found = read_tu(files) if in_tu_format else read_ten_fold(files)
     found.check()
     if found.target == "classification":
         _check_classes(name, found.class_names)

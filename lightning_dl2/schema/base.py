@@ -10,7 +10,7 @@ Rate = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 DURATION, FILE_NAME = r"^\d+:\d\d:\d\d:\d\d$", r"^\w[\w.-]*$"
 PATTERNS = {DURATION: "DD:HH:MM:SS", FILE_NAME: "letters, digits, _, - and ., the first neither - nor ."}  # in words
-_as_text = BeforeValidator(lambda value: str(value) if type(value) is int else value)  # 5: told in the words of 5m
+_as_text = BeforeValidator(lambda value: value if value is None else str(value))  # 5: told in the words of 5m
 Duration = Annotated[str, Field(pattern=DURATION), _as_text]
 Name = Annotated[str, Field(pattern=FILE_NAME)]
 Scalar = bool | int | float | str | None | list[float]

@@ -19,7 +19,16 @@ TEXTS = (
 PLANETOID = ("cora", "citeseer", "pubmed")
 NODE_SETS = ("karate_club", "sbm", *PLANETOID, "graph_csv")  # one graph; its nodes have labels
 GRAPH_SETS = ("minigc", "csl", "pattern", "mutag", "proteins", "enzymes", "nci1", "tu", "ten_fold", "zinc")
+GENERATED = ("karate_club", "sbm", "minigc", "csl", "pattern")  # no files
 MINIMUM_LENGTH = {"decimal_palindrome": 2, "binary_palindrome": 1, "baum_sweet": 2, "random_combinations": 2}
+
+
+def superfluous_path(name: str, path: str | None) -> str | None:
+    """What is wrong with a path to graphs that are generated: whoever gives one means other graphs."""
+    if path is None or name not in GENERATED:
+        return None
+    other = "graph_csv" if name in NODE_SETS else "tu"
+    return f"path={path}: data={name} is generated; allowed: null, or for graphs of your own such as data={other}"
 
 
 class Curriculum(Strict):
@@ -130,7 +139,9 @@ class NodeData(Strict):
     cache_dir: str | None
 
     @model_validator(mode="after")
-    def fanouts_and_workers_are_possible(self) -> "NodeData":
+    def path_fanouts_and_workers_are_possible(self) -> "NodeData":
+        if says := superfluous_path(self.name, self.path):
+            raise ValueError(says)
         if self.fanouts == []:
             raise ValueError("fanouts=[]: allowed: one number a layer, or null for the whole graph at each step")
         if self.num_workers and self.fanouts is None:
@@ -157,7 +168,9 @@ class GraphSetData(Strict):
     cache_dir: str | None
 
     @model_validator(mode="after")
-    def folds_and_sizes_are_possible(self) -> "GraphSetData":
+    def path_folds_and_sizes_are_possible(self) -> "GraphSetData":
+        if says := superfluous_path(self.name, self.path):
+            raise ValueError(says)
         if self.fold >= self.num_folds:
             raise ValueError(f"fold={self.fold}: allowed: 0 to {self.num_folds - 1}")
         if self.min_nodes > self.max_nodes:

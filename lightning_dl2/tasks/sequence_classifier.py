@@ -19,7 +19,7 @@ class SequenceClassifier(Task):
 
     Args:
         spec: `datamodule.spec`: vocabulary_size, num_classes, sequence_length, majority_baseline.
-        optimizer: name, learning_rate, weight_decay, arguments, schedule; None: Adam at 1e-3.
+        optimizer: name, learning_rate, weight_decay, weight_decay_of, arguments, schedule; None: Adam at 1e-3.
         label_smoothing: share of the target spread over all classes, in training alone; keeps a margin on rare
             sequences.
         net: arguments of RecurrentClassifier: cell, hidden_size, num_layers, ...

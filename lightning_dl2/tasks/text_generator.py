@@ -28,7 +28,7 @@ class TextGenerator(Task):
 
     Args:
         spec: `datamodule.spec`; of it, vocabulary_size and sequence_length are read here.
-        optimizer: name, learning_rate, weight_decay, arguments, schedule; None: Adam at 1e-3.
+        optimizer: name, learning_rate, weight_decay, weight_decay_of, arguments, schedule; None: Adam at 1e-3.
         reset_probability: share of the streams whose state is dropped before a window, in training: teaches the net
             to begin from a zero state, which it otherwise sees once an epoch.
         focal_gamma: the loss of training is `focal_cross_entropy`, which learns less from what is all but known:

@@ -114,6 +114,7 @@ WRONG_NODES = [
     ("id,label,split\nann,red,train\nbob,,val\n", ":3: node bob of the split val has no label"),
     ("id,label,split\nann,red,train\nbob,red,val\n", ": no node has the split test; allowed: nodes of all three"),
     (b"id,label\nann,red\nbob,r\xe9d\n", ":3: is no UTF-8; allowed: UTF-8"),
+    ("id,label\n\ufffd,red\n".encode() + b"bob,r\xe9d\n", ":3: is no UTF-8"),
 ]  # fmt: skip
 
 WRONG_EDGES = [
