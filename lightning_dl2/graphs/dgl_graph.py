@@ -49,7 +49,11 @@ def _structure(graph: "Graph"):
 
 
 def parts_of(g) -> dict[str, Any]:
-    """The arguments that make a Graph of a homogeneous DGLGraph or of a block with one type of edges."""
+    """The arguments that make a Graph of a homogeneous DGLGraph or of a block with one type of edges.
+
+    Raises:
+        ValueError: it has several types of edges.
+    """
     if len(g.etypes) != 1:
         raise ValueError(f"the DGLGraph has the edge types {g.etypes}; a Graph holds one type")
     src, dst = g.edges(order="eid")

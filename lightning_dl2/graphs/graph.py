@@ -226,7 +226,11 @@ class Graph:
         return block, ids, edges[first:last]
 
     def using(self, engine: str) -> "Graph":
-        """A copy for another engine, "torch" or "dgl"; shares tensors and caches."""
+        """A copy for another engine, "torch" or "dgl"; shares tensors and caches.
+
+        Raises:
+            ValueError: another name, such as "auto".
+        """
         if engine not in ("torch", "dgl"):
             raise ValueError(f"engine={engine}; a graph takes torch or dgl, and resolve_engine chooses for auto")
         return self._copy(engine=engine)

@@ -61,7 +61,11 @@ class PackedGraphs:
 
     @classmethod
     def from_graphs(cls, graphs: Sequence[Graph]) -> "PackedGraphs":
-        """Of single graphs with features of the same names."""
+        """Of single graphs with features of the same names.
+
+        Raises:
+            ValueError: there are none.
+        """
         if not graphs:
             raise ValueError("there are no graphs to pack")
         return cls(

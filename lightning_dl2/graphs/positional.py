@@ -29,7 +29,7 @@ def laplacian_encoding(graphs: Graph | PackedGraphs, k: int) -> Tensor:
     one eigenvalue the choice is LAPACK's. From Dwivedi et al. 2020, https://arxiv.org/abs/2003.00982.
 
     Raises:
-        ValueError: for a graph of more than MAX_EIGENVECTOR_NODES nodes.
+        ValueError: for a graph of more than MAX_EIGENVECTOR_NODES nodes, or a sampled block.
     """
     nodes = _Nodes.of(graphs)
     if (largest := nodes.largest) > MAX_EIGENVECTOR_NODES:
@@ -61,6 +61,9 @@ def random_walk_encoding(graphs: Graph | PackedGraphs, k: int) -> Tensor:
     https://arxiv.org/abs/2110.07875. Time grows with k * edges * nodes of each graph.
 
     Returns: float32 [N, k].
+
+    Raises:
+        ValueError: for a sampled block.
     """
     nodes = _Nodes.of(graphs)
     encodings = torch.zeros(nodes.total, k, dtype=torch.float64)

@@ -33,6 +33,9 @@ def spmm(graph: Graph, x: Tensor | None, e: Tensor | None = None, *, reduce: str
             each edge.
 
     Returns: [N, ...].
+
+    Raises:
+        ValueError: an unknown `reduce`, neither x nor e, or other numbers of rows.
     """
     _check_choice("reduce", reduce, REDUCES)
     if x is None and e is None:
@@ -50,6 +53,9 @@ def sddmm(graph: Graph, op: str, x: Tensor, y: Tensor) -> Tensor:
 
     Args:
         op: add, sub, mul, or dot, over the last dimension, which becomes 1.
+
+    Raises:
+        ValueError: an unknown `op`, other numbers of rows, or dot without a feature dimension.
     """
     _check_choice("op", op, OPS)
     _check_rows("x", x, graph.num_src, "source nodes")
@@ -62,14 +68,22 @@ def sddmm(graph: Graph, op: str, x: Tensor, y: Tensor) -> Tensor:
 
 
 def edge_softmax(graph: Graph, scores: Tensor) -> Tensor:
-    """[E, ...] -> [E, ...], positive and adding up to 1 over the in-edges of each destination."""
+    """[E, ...] -> [E, ...], positive and adding up to 1 over the in-edges of each destination.
+
+    Raises:
+        ValueError: another number of rows.
+    """
     _check_rows("scores", scores, graph.num_edges, "edges")
     (wide,), dtype = _widen(scores)
     return _engine(graph).edge_softmax(graph, wide).to(dtype)
 
 
 def segment_readout(graph: Graph, x: Tensor, reduce: str = "sum") -> Tensor:
-    """The sum, mean or maximum over the nodes of each graph: [N, ...] -> [B, ...]; 0 for a graph without nodes."""
+    """The sum, mean or maximum over the nodes of each graph: [N, ...] -> [B, ...]; 0 for a graph without nodes.
+
+    Raises:
+        ValueError: an unknown `reduce`, or another number of rows.
+    """
     _check_choice("reduce", reduce, REDUCES)
     _check_rows("x", x, graph.num_nodes, "nodes")
     (wide,), dtype = _widen(x)
@@ -78,7 +92,11 @@ def segment_readout(graph: Graph, x: Tensor, reduce: str = "sum") -> Tensor:
 
 
 def gather(graph: Graph, x: Tensor) -> Tensor:
-    """x[src], [S, ...] -> [E, ...], with a faster backward pass than indexing has."""
+    """x[src], [S, ...] -> [E, ...], with a faster backward pass than indexing has.
+
+    Raises:
+        ValueError: another number of rows.
+    """
     _check_rows("x", x, graph.num_src, "source nodes")
     return torch_engine.gather(graph, x)
 

@@ -213,6 +213,9 @@ class SparseMatrix:
 
         The product is taken in the matrix's dtype, also under autocast, as sums over many neighbours in bf16 lose
         digits. The result has the wider dtype of the two operands.
+
+        Raises:
+            ValueError: `dense` has another number of rows.
         """
         if dense.shape[0] != self.shape[1]:
             raise ValueError(f"a matrix {self.shape[0]} x {self.shape[1]} cannot multiply one of {len(dense)} rows")

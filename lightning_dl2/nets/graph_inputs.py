@@ -65,6 +65,10 @@ class NodeInputs(nn.Module):
         Args:
             batch: says which graph each node is of; None: all are of one.
             lookup: where nothing but types is known, their rows need not be written out.
+
+        Raises:
+            ValueError: `ndata` lacks something, or features are sparse beside positional encodings and without an
+                input layer.
         """
         position = None if self.positional is None else self._position(ndata, batch)
         if not self.projects:
