@@ -194,3 +194,23 @@ def test_temporaries_are_removed_and_nothing_else(tmp_path):
         path.touch()
     remove_temporaries(tmp_path)
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+@pytest.mark.parametrize("write", [write_text, lambda path, _: write_verified(path, NEW)], ids=["text", "verified"])
+def test_what_takes_the_place_is_on_the_disk_and_then_so_is_its_name(tmp_path, monkeypatch, write):
+    """Of a power cut: the content first, or the name could lead to nothing; the directory last, or it is the old."""
+    calls, fsync, replace = [], os.fsync, os.replace
+
+    def flushes(file):
+        calls.append("directory" if os.path.isdir(f"/proc/self/fd/{file}") else "content")
+        fsync(file)
+
+    def moves(*paths):
+        calls.append("name")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "fsync", flushes)
+    monkeypatch.setattr(os, "replace", moves)
+    write(tmp_path / "a.ckpt", "text")
+    places = [index for index, call in enumerate(calls) if call == "name"]
+    assert places and all(calls[index - 1 : index + 2] == ["content", "name", "directory"] for index in places)

@@ -3,6 +3,7 @@
 import errno
 import os
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 import torch
@@ -157,9 +158,17 @@ def test_a_full_disk_is_told_and_leaves_the_last_whole(tmp_path, monkeypatch):
     }  # fmt: skip
 
 
-def test_metrics_are_on_the_disk_before_the_checkpoint(tmp_path):
-    """Else a killed run would go on from a step whose metrics are lost."""
-    data, seen = small_data(), []
+def test_metrics_are_on_the_disk_before_the_checkpoint(tmp_path, saved, monkeypatch):
+    """Else a killed run would go on from a step whose metrics are lost, or after a power cut from one of zeros."""
+    data, seen, flushed = small_data(), [], []
+    fsync = os.fsync
+
+    def notes(file):
+        path = Path(os.readlink(f"/proc/self/fd/{file}"))
+        flushed.append((path.name, len(saved), path.stat().st_size))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", notes)
 
     class Kept(KeepCheckpoints):
         def on_save_checkpoint(self, trainer, pl_module, checkpoint):
@@ -170,3 +179,25 @@ def test_metrics_are_on_the_disk_before_the_checkpoint(tmp_path):
     small_trainer(callbacks=[kept], logger=logger, log_every_n_steps=1).fit(small_task(data), data)
     assert [step for step, _ in seen if step % 2 == 0] == [2, 4, 6]
     assert all(step == logged for step, logged in seen)
+    lasts = [index for index, (name, _) in enumerate(saved) if name == "last.ckpt"]
+    flushes = [written for name, written, size in flushed if name == "metrics.csv" and size]
+    assert len(lasts) == 3
+    for before, index in zip([-1, *lasts], lasts, strict=False):
+        assert any(before < written <= index for written in flushes)
+
+
+def test_a_resumed_run_does_not_write_what_is_there(tmp_path, saved):
+    """Its previous.ckpt would be a copy of last.ckpt, and so none to fall back on."""
+    fit_scripted([0.25, 0.5], keep(tmp_path, every_n_steps=2))
+    saved.clear()
+    fit_scripted([0.25, 0.5, 0.5], keep(tmp_path, every_n_steps=2), resume=tmp_path / "last.ckpt")
+    assert saved == [("last.ckpt", 6)]
+    assert loaded(tmp_path / "previous.ckpt")["global_step"] == 4
+
+
+def test_a_validation_outside_of_training_is_none(tmp_path):
+    kept = keep(tmp_path)
+    trainer = fit_scripted([0.25], kept)
+    trainer.lightning_module.script[2] = 1.0
+    trainer.validate(trainer.lightning_module, small_data(), verbose=False)
+    assert (kept.best["val/accuracy"], kept.best_step) == (0.25, 2)

@@ -88,9 +88,10 @@ def test_the_rate_follows_from_the_schedule_alone():
             for callback in trainer.callbacks:
                 if isinstance(callback, LengthCurriculum):
                     callback.on_train_batch_start(trainer, pl_module, batch, batch_idx)
-            rates.append((pl_module.lr_schedulers().get_last_lr()[0], trainer.optimizers[0].param_groups[0]["lr"]))
+            groups = trainer.optimizers[0].param_groups
+            rates.append((pl_module.lr_schedulers().get_last_lr(), [group["lr"] for group in groups]))
 
     trainer.callbacks.append(Rates())
-    trainer.fit(small_task(data), data)
+    trainer.fit(small_task(data, optimizer={"weight_decay_of": {"output": 0.1}}), data)
     (full, lowered), *_ = rates
-    assert lowered == full / 2
+    assert lowered == [rate / 2 for rate in full] and len(full) == 2  # parameters with another decay are a group

@@ -171,3 +171,23 @@ def test_a_command_that_does_not_listen_yet_keeps_the_signal(tmp_path, capsys, m
     monkeypatch.setattr(fit, "build_data", signalled_build)
     assert main([*TINY, f"root={tmp_path}"]) == 75
     assert "stopped by SIGUSR1 at step 0" in capsys.readouterr().err
+
+
+def test_an_interrupt_after_another_signal_is_the_first():
+    preemption = Preemption(None, None)
+    preemption._handle(signal.SIGTERM, None)
+    preemption._handle(signal.SIGINT, None)  # this process lives on
+    assert preemption.received == signal.SIGINT
+
+
+def test_the_time_limit_does_not_stop_the_test(tmp_path):
+    """Or a test that takes longer than the limit would never end, however often it is begun."""
+    keep = KeepCheckpoints(tmp_path, every_n_steps=100, monitor="val/accuracy", mode="max")
+    preemption, data = Preemption(keep, None), small_data()
+    trainer = small_trainer(callbacks=[keep, preemption])
+    with preemption.listening():
+        task = small_task(data)
+        trainer.fit(task, data)
+        preemption.deadline = 0.0
+        (metrics,) = trainer.test(task, data, verbose=False)
+    assert "test/accuracy" in metrics

@@ -72,3 +72,10 @@ def test_no_number_is_neither_solved_nor_an_improvement_nor_the_end():
     trainer = fit_scripted([nan, 0.75, nan, 0.75, nan, nan, 0.75], solved, stalled)
     assert solved.solved_at is None and stalled.stalled
     assert (trainer.global_step, stalled.best_score.item()) == (8, 0.25)
+
+
+def test_solved_stays_solved_beside_what_has_not_stalled(tmp_path):
+    fit_scripted([GOOD, GOOD], solved(), stalled(), keeper(tmp_path))
+    both = solved(), stalled()
+    trainer = fit_scripted([GOOD, GOOD, GOOD], *both, keeper(tmp_path), resume=tmp_path / "last.ckpt")
+    assert trainer.global_step == 4 and both[0].solved_at == 2 and not both[1].stalled

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lightning_dl2.graphs import Graph, SparseMatrix, load_dgl
-from lightning_dl2.nets import GatedGCNConv, GATv2Conv, GCNConv, GCNIIConv, GINConv, SAGEConv
+from lightning_dl2.nets import GATConv, GatedGCNConv, GATv2Conv, GCNConv, GCNIIConv, GINConv, SAGEConv
 from lightning_dl2.nets.convolutions import propagate
 from tests.nets.graph_cases import EDGE, ENGINES, IN, LAYERS, NEEDS_DGL, OUT, apply, build_layer, random_graph
 
@@ -253,3 +253,37 @@ def test_wrong_arguments_are_named():
         with pytest.raises(ValueError, match=next(iter(options))):
             GCNIIConv(IN, **{"layer": 1, **options})
     assert GCNConv(IN, OUT, bias=False).bias is None
+
+
+@pytest.mark.parametrize("kind", [GATConv, GATv2Conv])
+def test_features_are_dropped_before_attention_in_training_alone(kind):
+    graph, x = random_graph().with_self_loops(), random_graph().ndata["features"]
+    layer = kind(IN, OUT, 2, feat_drop=0.5)
+    assert not torch.equal(layer(graph, x), layer(graph, x))
+    layer.eval()
+    assert torch.equal(layer(graph, x), layer(graph, x))
+
+
+@NEEDS_DGL
+@pytest.mark.parametrize("slope", [0.05, 0.7])
+def test_the_slope_of_attention_is_dgls(slope):
+    dgl, graph = load_dgl().nn, random_graph(dtype=torch.float64)
+    x = graph.ndata["features"]
+    gat = GATConv(IN, OUT, 3, negative_slope=slope).double()
+    theirs = dgl.GATConv(IN, OUT, 3, negative_slope=slope, allow_zero_in_degree=True).double()
+    theirs.fc.weight.data, theirs.bias.data = gat.fc.weight.data, gat.bias.data
+    theirs.attn_l.data, theirs.attn_r.data = gat.attn_l.data[None], gat.attn_r.data[None]
+    torch.testing.assert_close(gat(graph, x), theirs(graph.to_dgl(), x).flatten(1), rtol=1e-10, atol=1e-10)
+    gatv2 = GATv2Conv(IN, OUT, 3, negative_slope=slope).double()
+    theirs = dgl.GATv2Conv(IN, OUT, 3, negative_slope=slope, allow_zero_in_degree=True).double()
+    theirs.load_state_dict({**gatv2.state_dict(), "attn": gatv2.attn[None]})
+    torch.testing.assert_close(gatv2(graph, x), theirs(graph.to_dgl(), x).flatten(1), rtol=1e-10, atol=1e-10)
+
+
+def test_gins_epsilon_is_what_was_asked_for():
+    graph = random_graph()
+    x = graph.ndata["features"]
+    for learnt in (True, False):
+        layer = GINConv(IN, OUT, norm="none", eps=0.3, learn_eps=learnt)
+        assert layer.eps.item() == pytest.approx(0.3) and ("eps" in dict(layer.named_parameters())) == learnt
+        torch.testing.assert_close(layer(graph, x), layer.mlp(1.3 * x + layer.aggregate(graph, x, None)))

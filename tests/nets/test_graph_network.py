@@ -1,5 +1,7 @@
 """The whole net: symmetries, the papers' sizes, odd graphs; and that it learns."""
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -262,3 +264,18 @@ def test_it_learns_graphs_by_heart():
 def test_wrong_arguments_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
+
+
+def test_gcnii_knows_the_depth_of_each_layer():
+    net = build("gcnii", num_layers=3, alpha=0.3, lambda_=1.0)
+    assert [layer.convolution.alpha for layer in net.layers] == [0.3] * 3
+    assert [layer.convolution.beta for layer in net.layers] == [pytest.approx(math.log(1 / k + 1)) for k in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("layer", ["gat", "gatv2"])
+def test_attention_is_dropped_as_asked_for(layer):
+    graph, net = random_graph(), build(layer, attention_dropout=0.5)
+    assert [layer.convolution.attn_drop for layer in net.layers] == [0.5] * len(net.layers)
+    assert not torch.equal(net(graph), net(graph))
+    net.eval()
+    assert torch.equal(net(graph), net(graph))

@@ -161,3 +161,13 @@ def test_the_schedule_multiplies_the_rate_of_every_part():
     built.step()
     schedule.step()
     assert [group["lr"] for group in built.param_groups] == [6.0, 6.0]
+
+
+def test_plateau_waits_for_its_patience():
+    schedule = complete({"schedule": {"name": "plateau", "patience": 3, "decay": 0.5}})["schedule"]
+    plateau = build_schedule(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0), schedule)
+    rates = []
+    for _ in range(6):
+        plateau.step(1.0)
+        rates.append(plateau.get_last_lr()[0])
+    assert rates == [1, 1, 1, 1, 0.5, 0.5]  # the first is the best; three more are borne with

@@ -138,3 +138,15 @@ def test_build_task_is_the_configuration(tiny):
 def test_a_net_that_cannot_be_built():
     with pytest.raises(ValueError, match="cell"):
         small_task(small_data(), cell="lstn")
+
+
+def test_labels_are_smoothed_in_training_alone():
+    data = small_data()
+    batch, found = data.train_batch(0), []
+    for smoothing in (0.0, 0.2):
+        task = small_task(data, label_smoothing=smoothing)
+        loss = task.training_step(batch, 0)["loss"]
+        assert torch.equal(loss, F.cross_entropy(task(batch[0]), batch[1], label_smoothing=smoothing))
+        found.append((loss.item(), small_trainer().validate(task, data, verbose=False)[0]["val/loss"]))
+    (plain, val), (smoothed, also) = found
+    assert plain != smoothed and val == also

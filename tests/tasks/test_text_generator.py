@@ -238,3 +238,15 @@ def test_a_net_that_learns_by_the_focal_loss_is_less_sure(book):
         expected = found["train/loss"] / math.log(2)
         assert found["train/bpc"] > expected if gamma else found["train/bpc"] == pytest.approx(expected.item())
     assert sure[1] < sure[0]
+
+
+def test_a_stream_that_is_reset_learns_from_a_zero_state(book):
+    data = small_text(book)
+    losses = {}
+    for probability in (0.0, 1 - 1e-9):
+        task = small_writer(data, reset_probability=probability)
+        task.training_step(data.train_batch(0), 0)
+        losses[probability] = task.training_step(data.train_batch(1), 1)["loss"].item()
+    task = small_writer(data)
+    from_zero = task.training_step(data.train_batch(1), 1)["loss"].item()
+    assert losses[1 - 1e-9] == from_zero != losses[0.0]
