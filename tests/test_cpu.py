@@ -1,13 +1,16 @@
 """What a run sets on the CPU holds in every thread that computes, and is given back."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
-from conftest import TINY
 
 from lightning_dl2 import compose, cpu, train
 from lightning_dl2.data import build_data
 from lightning_dl2.tasks import build_task
 from lightning_dl2.tasks.sequence_classifier import SequenceClassifier
+from tests.conftest import TINY
 
 
 def kept(numbers: torch.Tensor) -> float:
@@ -103,3 +106,12 @@ def test_the_weights_are_the_same_to_the_last_bit(tmp_path):
     assert (
         runs[0].path.name == runs[1].path.name and runs[0].metrics_file.read_text() == runs[1].metrics_file.read_text()
     )
+
+
+def test_dgl_has_as_many_threads(monkeypatch):
+    """Its OpenMP may be another one."""
+    asked, before = [], torch.get_num_threads()
+    monkeypatch.setitem(sys.modules, "dgl", SimpleNamespace(utils=SimpleNamespace(set_num_threads=asked.append)))
+    with cpu.configured(compose(*TINY, "trainer.num_threads=2").trainer):
+        assert asked == [2]
+    assert asked == [2, before]

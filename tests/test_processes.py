@@ -173,6 +173,11 @@ def test_wrong_input_of_one_ends_all(tmp_path, book):
     assert ranks.ended() == [2, 2]
     ((rank, line),) = ranks.errors()
     assert rank == 0 and line.startswith("error: data.path=book.txt: ") and line.endswith("(on rank 1)")
+    (tmp_path / "1/book.txt").write_bytes(book.read_bytes() * 2)  # there, but another one
+    ranks = Ranks([words, words], tmp_path)
+    assert ranks.ended() == [2, 2]
+    ((rank, line),) = ranks.errors()
+    assert rank == 0 and line.startswith("error: data=") and "on rank 1" in line and "on rank 0" in line
     ranks = Ranks([DDP, [*DDP, "trainer.max_steps=25"]], tmp_path)
     assert ranks.ended() == [2, 2]
     ((rank, line),) = ranks.errors()
@@ -422,3 +427,31 @@ def test_several_machines_without_a_launcher(tiny):
         started(config, []),
     ):
         pass
+
+
+def test_a_launcher_of_other_numbers_on_each_machine(tiny, monkeypatch):
+    monkeypatch.setattr(processes, "launched", lambda: group.Group(0, 2))
+    for key, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(key, value)
+    with (
+        pytest.raises(UserError, match="the launcher has set LOCAL_WORLD_SIZE=1"),
+        started(tiny("trainer=ddp_cpu"), []),
+    ):
+        pass
+
+
+def test_what_a_launcher_leaves_out_follows_from_the_rank(tiny, monkeypatch):
+    monkeypatch.setattr(processes, "launched", lambda: group.Group(3, 4))
+    for key, value in {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "", "NODE_RANK": ""}.items():
+        monkeypatch.setenv(key, value)
+    del os.environ["LOCAL_RANK"], os.environ["NODE_RANK"]
+    with started(tiny("trainer=ddp_cpu", "trainer.num_nodes=2"), []):
+        assert [os.environ[key] for key in ("LOCAL_RANK", "NODE_RANK")] == ["1", "1"]
+
+
+def test_the_first_of_the_second_machine_is_the_third(monkeypatch):
+    monkeypatch.setenv("NODE_RANK", "1")
+    before = dict(os.environ)
+    with processes._environment(2, 4) as rank:
+        assert [os.environ[key] for key in ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")] == ["2", "0", "1", "4"]
+    assert rank == 2 and dict(os.environ) == before

@@ -144,6 +144,18 @@ def test_what_a_cluster_starts_again_goes_on(tiny, monkeypatch, resume, name, co
         assert not (run.path / "mark").exists()
 
 
+def test_what_was_gone_on_with_by_hand_is_no_more_the_jobs(tiny, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    run = claimed(tiny())
+    assert run.launch_file.exists()
+    monkeypatch.delenv("SLURM_JOB_ID")
+    assert not claimed(tiny()).launch_file.exists()
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    with pytest.raises(UserError, match="resume=never"):
+        claimed(tiny("resume=never"))
+
+
 def test_run_of_another_conf_is_not_mixed(tiny):
     """conf/ has changed since the run began: same path, other values."""
     run = claimed(tiny())

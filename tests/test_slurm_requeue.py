@@ -116,3 +116,16 @@ def test_outside_of_slurm_nothing_is_done(tmp_path, monkeypatch):
     handler = signal.getsignal(signal.SIGTERM)
     slurm.requeue(False, tmp_path / "fruitless_starts")
     assert list(tmp_path.iterdir()) == [] and signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_a_job_that_comes_no_further_than_it_was_is_given_up(tiny, monkeypatch, controller, capsys):
+    config = tiny("trainer.max_steps=14")
+    calls = controller(Run.of(config))
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match="at step 11"):
+        signalled(patch, SequenceClassifier, "training_step", signal.SIGUSR1)
+        train(config)
+    for given_up in (False, False, True):
+        with pytest.raises(Interrupted, match="the time limit at step 11"):
+            train(tiny("trainer.max_steps=14", "trainer.max_time='00:00:00:00'"))
+        assert ("3 starts in a row came no step further" in capsys.readouterr().err) is given_up
+    assert calls.read_text().count("requeue 12") == 3

@@ -1,6 +1,7 @@
 """What of a configuration reaches Lightning's Trainer."""
 
 import pytest
+import torch
 
 from lightning_dl2.callbacks import Curves, ExactResume, KeepCheckpoints, LengthCurriculum, StopWhenSolved
 from lightning_dl2.run import Run
@@ -62,3 +63,13 @@ def test_half_precision_of_a_gpu_becomes_single_on_a_cpu_and_says_so(tiny, tmp_p
 def test_evaluator_is_one_silent_process(tiny, tmp_path):
     trainer = build_evaluator(tiny("trainer=ddp_cpu", "trainer.num_nodes=2", "logger=tensorboard"), Run(tmp_path))
     assert (trainer.world_size, trainer.loggers, trainer.checkpoint_callback) == (1, [], None)
+
+
+@pytest.mark.parametrize("word", ["true", "false"])
+def test_determinism_is_as_asked_for(tiny, word):
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        trainer_of(tiny(f"trainer.deterministic={word}"))
+        assert torch.are_deterministic_algorithms_enabled() == (word == "true")
+    finally:
+        torch.use_deterministic_algorithms(before)

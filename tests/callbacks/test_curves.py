@@ -54,7 +54,10 @@ def test_nothing_is_drawn_of_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_draws_its_curves(tiny):
+def test_a_run_draws_its_curves(tiny, figures):
     _, objects = train(tiny("callbacks.curves=true", "trainer.max_steps=6"))
     content = (objects["run"].path / "figures" / "curves.png").read_bytes()
     assert content.startswith(b"\x89PNG") and len(content) > 10_000
+    (legend,) = figures[0].legends
+    assert "majority baseline" in [text.get_text() for text in legend.get_texts()]
+    assert [0.1, 0.1] in [list(line.get_ydata()) for axes in figures[0].axes for line in axes.lines]

@@ -1,6 +1,7 @@
 """Batches follow from (seed, step, rank, length) and from nothing else; evaluation sets are complete and apart."""
 
 import random
+from hashlib import sha256
 from types import SimpleNamespace
 
 import numpy as np
@@ -122,6 +123,22 @@ def test_evaluation_sets_are_the_same_for_every_seed_and_apart_from_training(nam
     assert not (val & test or val & trained or test & trained)
 
 
+SETS = {
+    "decimal_palindrome": ("528b44e1", "8228ddd4"),
+    "binary_palindrome": ("d700dc5d", "daf9d208"),
+    "baum_sweet": ("e41e92b8", "72d3b06a"),
+    "random_combinations": ("1916f0b3", "b14e2647"),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_evaluation_sets_are_those_that_figures_have_been_measured_on(name):
+    data = small_data(name, LENGTHS[name])
+    data.setup()
+    digests = (sha256(b"".join(part.long().numpy().tobytes() for part in data.sets[split])) for split in ("val", "test"))
+    assert tuple(digest.hexdigest()[:8] for digest in digests) == SETS[name]
+
+
 def test_setup_draws_only_what_the_stage_needs():
     data = small_data()
     data.setup("fit")
@@ -185,6 +202,7 @@ def test_a_length_that_the_task_does_not_have():
         ({"test_size": -1}, "test_size=-1: at least 1"),
         ({"evaluation_batch_size": 0}, "evaluation_batch_size=0: at least 1"),
         ({"curriculum": {"start": 2}}, "curriculum={'start': 2}: needs `enabled`, True or False"),
+        ({"curriculum": CURRICULUM, "num_workers": 1}, "num_workers=1: the curriculum decides a batch when"),
     ],
 )
 def test_arguments_that_cannot_be_are_named(options, says):

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.figure import Figure
 
-from lightning_dl2.reporting.learning_curves import INK, POINTS, alone, band, compare, shown_metrics
+from lightning_dl2.reporting.learning_curves import INK, POINTS, _thinned, alone, band, compare, shown_metrics
 from lightning_dl2.reporting.records import find
 from lightning_dl2.reporting.variants import experiments
 from tests.reporting.made_up import made_up_run
@@ -53,6 +53,9 @@ def test_long_runs_are_thinned_to_what_can_be_seen(tmp_path):
     made_up_run(tmp_path, losses=tuple(1 / step for step in range(1, 20 * POINTS)))
     (experiment,) = experiments(find([tmp_path]))
     assert len(alone(experiment.variants[0], "loss")) < 60_000
+    for count in (1, POINTS, 2 * POINTS + 2, 5 * POINTS + 1):
+        thinned = _thinned(list(range(count)))
+        assert (thinned[0], thinned[-1]) == (0, count - 1) and len(thinned) <= POINTS + 1
 
 
 def test_runs_that_share_no_step_are_not_averaged(tmp_path):

@@ -118,3 +118,24 @@ def test_what_no_net_has_part_in_is_a_reference(tmp_path):
     (experiment,) = experiments(find([tmp_path]))
     assert experiment.metrics == ["test/loss", "test/accuracy"]
     assert experiment.references == ["test/majority_baseline"]
+
+
+@pytest.mark.parametrize(("mode", "seed"), [("max", 2), ("min", 2)])
+def test_the_best_run_is_one_that_has_completed(mode, seed, tmp_path):
+    monitor = {"max": "val/accuracy", "min": "val/loss"}[mode]
+    words = (f"callbacks.checkpoint.monitor={monitor}", f"callbacks.checkpoint.mode={mode}")
+    made_up_run(tmp_path, *words, losses=(0.01,), status="failed", error="NonFiniteError")
+    for number, loss in ((1, 0.5), (2, 0.4)):
+        made_up_run(tmp_path, *words, seed=number, losses=(loss,))
+    made_up_run(tmp_path, *words, seed=3, losses=(9.0,), status=None)
+    (experiment,) = experiments(find([tmp_path]))
+    assert experiment.best_record(experiment.variants[0]).seed == seed
+
+
+def test_of_the_same_run_twice_interrupted_the_longer_one_counts(tmp_path):
+    short = made_up_run(tmp_path / "a", losses=(2.0,), status="interrupted")
+    long = made_up_run(tmp_path / "b", losses=(2.0, 1.0, 0.5), status="interrupted")
+    found = find([tmp_path])
+    (experiment,) = experiments(found)
+    assert [record.path for record in experiment.variants[0].records] == [long]
+    assert found.skipped == [(short, f"is the same run as {long}")]

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from lightning_dl2 import lock
 from lightning_dl2.run import Run
-from lightning_dl2.sweeps import control
+from lightning_dl2.sweeps import control, report
 from lightning_dl2.sweeps.launchers import environment
 from lightning_dl2.train import main
 from tests.sweeps.sweeping import LONG
@@ -232,6 +233,42 @@ def test_a_sweep_within_a_job_of_slurm_is_requeued_as_a_whole(sweeper, monkeypat
     assert sweeper("seed=0", *LONG) == 75
     assert asked == ["requeue"]
     assert "SLURM_JOB_ID" not in environment()
+
+
+def test_what_stops_by_itself_is_to_be_gone_on_with(sweeper, capsys):
+    assert sweeper("seed=0", *LONG, "trainer.max_time='00:00:00:00'") == 75
+    assert [row["state"] for row in jobs(capsys.readouterr().out)] == ["interrupted"]
+
+
+class Valued:
+    """A job that has reached a value of the metric."""
+
+    state = "completed"
+
+    def __init__(self, value: float | None, **varies: str) -> None:
+        self.value, self.varies = value, varies
+
+    def metric(self, name: str) -> float | None:
+        return self.value if name.startswith("val/") else None
+
+
+@pytest.mark.parametrize(("metric", "order"), [("val/accuracy", [0.9, 0.2, None]), ("val/loss", [0.2, 0.9, None])])
+def test_the_best_is_the_highest_or_the_lowest(metric, order):
+    found = report.best_first([Valued(value) for value in (0.2, None, 0.9)], metric)
+    assert [job.value for job in found] == order
+
+
+@pytest.mark.parametrize(("metric", "first"), [("val/accuracy", "gru"), ("val/loss", "lstm")])
+def test_of_the_means_the_best_stands_first(metric, first, capsys):
+    values = {"lstm": (0.2, 0.3), "gru": (0.8, 0.9)}
+    table = report.Report.__new__(report.Report)
+    table.metric, table.test_metric = metric, "test/loss"
+    table._header = lambda: ["number", "seed", "cell", *"12345"]
+    each = [Valued(value, seed=str(seed), cell=cell) for cell, own in values.items() for seed, value in enumerate(own)]
+    table.plan = SimpleNamespace(jobs=each)
+    table.print_seeds()
+    cells = [word for word in capsys.readouterr().out.split() if word in values]
+    assert cells[0] == first and len(cells) == 2
 
 
 def test_a_second_sigint_ends_at_once(sweeper, monkeypatch):

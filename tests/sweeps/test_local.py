@@ -46,7 +46,9 @@ def job(number: int = 1, *words: str) -> Job:
 
 
 def test_a_job_knows_nothing_of_what_we_are_part_of(says, tmp_path, monkeypatch):
-    for key, value in {"RANK": "0", "MASTER_PORT": "1", "SLURM_JOB_ID": "3", "TORCHELASTIC_RUN_ID": "x"}.items():
+    ours = {"RANK": "0", "MASTER_PORT": "1", "SLURM_JOB_ID": "3", "TORCHELASTIC_RUN_ID": "x"}
+    ours |= {"OMPI_COMM_WORLD_RANK": "0", "PMI_RANK": "0"}
+    for key, value in ours.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -54,7 +56,7 @@ def test_a_job_knows_nothing_of_what_we_are_part_of(says, tmp_path, monkeypatch)
     handle = LocalLauncher(schema.Local(name="local", jobs=2)).start(job(1, "trainer=ddp_cpu"), tmp_path / "log")
     words, environment, leads = said(tmp_path / "log")
     assert words == ["seed=1", "trainer=ddp_cpu"] and leads
-    assert not {"RANK", "MASTER_PORT", "SLURM_JOB_ID", "TORCHELASTIC_RUN_ID"} & environment.keys()
+    assert not ours.keys() & environment.keys()
     assert (environment["WANDB_MODE"], environment["OMP_NUM_THREADS"]) == ("offline", "2")
     assert handle.poll() is None
     handle.stop(signal.SIGTERM)

@@ -8,13 +8,14 @@ import pytest
 
 pytest.importorskip("optuna")
 
+from optuna.pruners import HyperbandPruner  # noqa: E402
 from optuna.storages import JournalStorage  # noqa: E402
 from optuna.storages.journal import JournalFileBackend  # noqa: E402
 from optuna.study import load_study  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
 from lightning_dl2 import schema  # noqa: E402
-from lightning_dl2.config import compose_multirun  # noqa: E402
+from lightning_dl2.config import compose, compose_multirun  # noqa: E402
 from lightning_dl2.run import Run  # noqa: E402
 from lightning_dl2.sweeps.search import Search  # noqa: E402
 from lightning_dl2.sweeps.space import corners, distribution  # noqa: E402
@@ -223,3 +224,12 @@ def test_jobs_csv_has_what_was_drawn(sweeper, capsys):
     config = Run(row["run"]).config()
     assert float(row["optimizer.learning_rate"]) == config.optimizer.learning_rate
     assert (int(row["task.hidden_size"]), row["task.cell"]) == (config.task.hidden_size, config.task.cell)
+
+
+@pytest.mark.parametrize(("words", "longest"), [((), 3000), (("trainer.max_steps=-1", "trainer.max_epochs=5"), "auto")])
+def test_hyperband_knows_how_long_a_job_is(sweeper, words, longest):
+    found = search(sweeper, "sweep=random", "sweep.trials=3", "sweep.pruner=hyperband")
+    found.examples = [compose(*words)]
+    pruner = found._pruner()
+    assert isinstance(pruner, HyperbandPruner)
+    assert (pruner._min_resource, pruner._max_resource) == (compose().trainer.val_check_interval, longest)

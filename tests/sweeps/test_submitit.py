@@ -115,3 +115,13 @@ def test_without_slurm_one_line_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="launcher.cluster=slurm: .*allowed here: local"):
         SubmititLauncher(compose_multirun("launcher=submitit").launcher, tmp_path)
+
+
+def test_several_processes_of_a_job_find_each_other_and_none_asks_for_a_requeue(tmp_path, monkeypatch):
+    """submitit does that for all of them."""
+    for key, value in {"SLURM_JOB_ID": "12", "SLURM_PROCID": "1"}.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.delenv("MASTER_PORT", raising=False)
+    environment = submitit.Train([], tmp_path / "log", tasks=4)._environment()
+    assert "SLURM_JOB_ID" not in environment
+    assert (environment["SLURM_PROCID"], environment["MASTER_PORT"]) == ("1", "10012")
