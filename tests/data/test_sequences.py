@@ -135,8 +135,8 @@ SETS = {
 def test_evaluation_sets_are_those_that_figures_have_been_measured_on(name):
     data = small_data(name, LENGTHS[name])
     data.setup()
-    digests = (sha256(b"".join(part.long().numpy().tobytes() for part in data.sets[split])) for split in ("val", "test"))
-    assert tuple(digest.hexdigest()[:8] for digest in digests) == SETS[name]
+    parts = ([part.long().numpy().tobytes() for part in data.sets[split]] for split in ("val", "test"))
+    assert tuple(sha256(b"".join(each)).hexdigest()[:8] for each in parts) == SETS[name]
 
 
 def test_setup_draws_only_what_the_stage_needs():
