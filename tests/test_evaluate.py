@@ -193,7 +193,8 @@ def test_a_long_name_of_a_checkpoint_is_told(run):
 def test_whoever_stops_it_sees_that_it_was_stopped(run, number, code, says):
     """And not a table's absence with exit code 0, as by Lightning's own handlers."""
     program = (
-        "import os, sys; from lightning_dl2 import tasks; from lightning_dl2.evaluate import main\n"
+        "import os, signal, sys; from lightning_dl2 import tasks; from lightning_dl2.evaluate import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's job in the background ignores it
         f"tasks.SequenceClassifier.test_step = lambda *_: os.kill(os.getpid(), {int(number)})\n"
         f"sys.exit(main(['run={run.path}']))"
     )

@@ -27,7 +27,7 @@ def test_choices_are_what_differs():
     [
         ("experiment=cora_gcnii", "optimizer.weight_decay_of.layers=0.5", "+optimizer.weight_decay_of.output=0.25"),
         ("experiment=graph", "data.fanouts=[5,5]", "data.positional={kind:random_walk,size:4}", "task.self_loops=true"),
-        ("experiment=csl", "data=minigc", "data.path='/some where/else'", "debug=fast", "seed=3"),
+        ("experiment=csl", "data=tu", "data.path='/some where/else'", "debug=fast", "seed=3"),
         ("experiment=text", "data=text", "data.path='2024'"),
         ("experiment=text", "data=text", "data.path='null'"),
         ("experiment=text", "data=text", "data.path='1e5'"),
@@ -53,6 +53,7 @@ def test_choices_can_be_typed_again(words):
         "trainer.max_epochs=7",
         "trainer.max_time='00:01:00:00'",
         "trainer.profiler=simple",
+        "trainer.flush_denormal=false",
     ],
 )
 def test_same_run(word):
@@ -65,7 +66,8 @@ def test_every_other_key_makes_another_run():
     same = {"root", "resume", "callbacks.progress_bar", "callbacks.curves", "callbacks.checkpoint.every_n_steps"}
     same |= {f"callbacks.samples.{key}" for key in Samples.model_fields}
     same |= {f"callbacks.gradient_flow.{key}" for key in GradientFlow.model_fields}
-    same |= {"data.num_workers"} | {f"trainer.{key}" for key in ("max_steps", "max_epochs", "max_time", "profiler")}
+    same |= {"data.num_workers", "trainer.flush_denormal"}
+    same |= {f"trainer.{key}" for key in ("max_steps", "max_epochs", "max_time", "profiler")}
     values = flatten(config.model_dump())
     nothing = {"optimizer.arguments", "optimizer.weight_decay_of"}  # as long as the user names no keys there
     assert set(values) - set(identity(config)) - nothing == same | {"seed"} | {
