@@ -60,6 +60,7 @@ class Run:
         self.last = self.checkpoints / "last.ckpt"
         self.previous = self.checkpoints / "previous.ckpt"
         self.best = self.checkpoints / "best.ckpt"
+        self._noted = False  # that it is of an older version
 
     @classmethod
     def of(cls, config: Config) -> "Run":
@@ -79,13 +80,14 @@ class Run:
         return run
 
     def config(self) -> Config:
-        """The resolved configuration of the run; one line says what an older version did not have yet.
+        """The resolved configuration of the run; one line says, once, what an older version did not have yet.
 
         Raises:
             UserError: config.yaml is damaged, or of a version whose keys are no more.
         """
         config, added = self._restored()
-        if added and is_rank_zero():
+        if added and not self._noted and is_rank_zero():
+            self._noted = True
             words = " ".join(f"{key}={typed(value)}" for key, value in added.items())
             print(f"note: {self.config_file} is of an older version; added: {words}", file=sys.stderr)
         return config

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from lightning_dl2 import environment
-from lightning_dl2.cli import UserError, command
+from lightning_dl2.cli import command
 from lightning_dl2.config import Config, compose, flatten
 from lightning_dl2.identity import as_typed
 from lightning_dl2.outcome import run_and_report
@@ -70,14 +70,9 @@ def _main(words: list[str]) -> int:
 
         return sweep([word for word in words if word not in ("-m", "--multirun")])
     if "--cfg" in words:
-        import yaml
+        from lightning_dl2.usage import print_job
 
-        flag = words.index("--cfg")
-        if words[flag + 1 : flag + 2] != ["job"]:
-            raise UserError(f"{' '.join(words[flag : flag + 2])}: allowed: --cfg job")
-        config = compose(*words[:flag], *words[flag + 2 :])
-        print(yaml.safe_dump(config.model_dump(), sort_keys=False), end="")
-        return 0
+        return print_job(words)
     # Kept until training listens: it would end the process while torch is imported, and SLURM sends it but once.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     with launched().agreeing():

@@ -1,6 +1,11 @@
-"""--help: the choices of each group and every key with its comment, read from conf/."""
+"""What can be set, without a run: --help, the choices of each group and every key with its comment, read from conf/;
+--cfg job, the configuration that words come to.
+"""
 
-from lightning_dl2.config import conf_dir
+import yaml
+
+from lightning_dl2.cli import UserError
+from lightning_dl2.config import compose, conf_dir
 
 GROUPS = ("experiment", "data", "task", "optimizer", "trainer", "logger", "callbacks", "debug", "sweep", "launcher")
 FILES = (  # that have every key
@@ -39,4 +44,18 @@ def print_help(doc: str) -> int:
         print(top[name] if not option else f"# {group}, with {group}={option}")
         text = (conf_dir() / f"{name}.yaml").read_text().splitlines()
         print("\n".join(line for line in text if line and not line.startswith(("#", "defaults:", "  - "))), "\n")
+    return 0
+
+
+def print_job(words: list[str]) -> int:
+    """Prints the configuration of `words` with `--cfg job` among them; returns the exit code.
+
+    Raises:
+        UserError: another word follows --cfg, or the configuration is impossible.
+    """
+    flag = words.index("--cfg")
+    if words[flag + 1 : flag + 2] != ["job"]:
+        raise UserError(f"{' '.join(words[flag : flag + 2])}: allowed: --cfg job")
+    config = compose(*words[:flag], *words[flag + 2 :])
+    print(yaml.safe_dump(config.model_dump(), sort_keys=False), end="")
     return 0

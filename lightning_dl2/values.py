@@ -24,12 +24,13 @@ def natural(values: dict[str, str], key: str, *, least: int = 0, most: int | Non
 
 
 def naturals(values: dict[str, str], key: str, *, least: int = 0) -> list[int]:
-    """Whole numbers with commas between them, without repetitions, in order.
+    """Whole numbers with commas between them, with brackets around them or without; in order, none twice.
 
     Raises:
         UserError: one is none, or below `least`.
     """
-    return sorted({_natural(key, values[key], word, least, None) for word in values[key].split(",")})
+    words = re.sub(r"^\[(.*)\]$", r"\1", values[key]).split(",")
+    return sorted({_natural(key, values[key], word, least, None, "whole numbers N[,N...]") for word in words})
 
 
 def choice(values: dict[str, str], key: str, allowed: Sequence[str]) -> str:
@@ -124,10 +125,10 @@ def _cannot_write(out: Path, error: Exception) -> UserError:
     return UserError(f"out={out}: cannot be written: {getattr(error, 'strerror', None) or error}")
 
 
-def _natural(key: str, value: str, word: str, least: int, most: int | None) -> int:
+def _natural(key: str, value: str, word: str, least: int, most: int | None, allowed: str = "whole numbers") -> int:
     # int() alone would also take "1_0", " 1" and digits of other scripts.
     number = int(word) if re.fullmatch("[0-9]{1,18}", word) else -1
     if number < least or (most is not None and number > most):
         limit = f"{least} or more" if most is None else f"{least} to {most}"
-        raise UserError(f"{key}={value}: allowed: whole numbers, {limit}")
+        raise UserError(f"{key}={value}: allowed: {allowed}, {limit}")
     return number

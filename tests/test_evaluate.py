@@ -51,9 +51,11 @@ def test_a_run_of_an_older_version_repeats_its_figure(run, capsys):
     text = run.config_file.read_text()
     run.config_file.write_text("".join(line for line in text.splitlines(True) if "num_workers" not in line))
     assert run.config_file.read_text() != text
-    assert evaluate(str(run.path)) == figures(run)
+    assert evaluate(run) == figures(run)
     told = capsys.readouterr().err
     assert told == f"note: {run.config_file} is of an older version; added: data.num_workers=0\n"
+    run.config()
+    assert not capsys.readouterr().err
 
 
 def test_a_run_on_graphs_repeats_its_figure(tmp_path, monkeypatch):

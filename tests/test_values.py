@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from lightning_dl2.cli import UserError
@@ -7,7 +9,7 @@ from lightning_dl2.values import choice, choices, natural, naturals
 def test_numbers_and_names_are_read():
     values = {"number": "7", "numbers": "3,1,3", "cell": "gru", "cells": "lstm,gru,lstm"}
     assert natural(values, "number", least=7, most=7) == 7
-    assert naturals(values, "numbers", least=1) == [1, 3]
+    assert naturals(values, "numbers", least=1) == naturals({"key": "[3,1]"}, "key") == [1, 3]
     assert choice(values, "cell", ("gru", "lstm")) == "gru"
     assert choices(values, "cells", ("gru", "lstm")) == ["lstm", "gru"]
 
@@ -25,8 +27,10 @@ def test_a_number_beyond_its_limits_is_refused(word):
 
 
 def test_a_wrong_one_among_many_is_refused():
-    with pytest.raises(UserError, match="^key=3,0: allowed: whole numbers, 1 or more$"):
-        naturals({"key": "3,0"}, "key", least=1)
+    for word in ("3,0", "[3", "3]", "[]", "[[3]]", "[3],[4]"):
+        says = f"^{re.escape(f'key={word}')}: allowed: whole numbers N\\[,N...\\], 1 or more$"
+        with pytest.raises(UserError, match=says):
+            naturals({"key": word}, "key", least=1)
     with pytest.raises(UserError, match="^key=gru,lstn: did you mean lstm"):
         choices({"key": "gru,lstn"}, "key", ("gru", "lstm"))
     with pytest.raises(UserError, match="^key=lstn: did you mean lstm"):

@@ -7,8 +7,8 @@ from lightning_dl2 import environment
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import compose, typed
 from lightning_dl2.data import SequenceDataModule, TextDataModule
-from lightning_dl2.evaluate import restored
 from lightning_dl2.files import walk
+from lightning_dl2.restore import restored
 from lightning_dl2.run import MOVED_ASIDE, Run
 from lightning_dl2.tasks import SequenceClassifier, TextGenerator, build_task
 from lightning_dl2.train import train

@@ -1,0 +1,47 @@
+"""A finished run, taken up again to be evaluated: its task, its data, its threads, from its directory alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lightning_dl2.cli import UserError
+from lightning_dl2.config import Config
+from lightning_dl2.run import Run
+from lightning_dl2.schema.data import GENERATED
+
+
+def located(config: Config, data_path: str | None) -> Config:
+    """`config`, with its data at `data_path`; None: where they are.
+
+    Raises:
+        UserError: its data are generated.
+    """
+    if data_path is None:
+        return config
+    if not hasattr(config.data, "path") or config.data.name in GENERATED:
+        raise UserError(f"data.path={data_path}: the run's data={config.data.name} is generated; allowed: no data.path")
+    return config.model_copy(update={"data": config.data.model_copy(update={"path": data_path})})
+
+
+@contextmanager
+def restored(run: Run, config: Config, checkpoint: str) -> Iterator[tuple[Any, Any, Any]]:
+    """The task of a checkpoint, the data module of its run, and a Trainer that evaluates the one on the other.
+
+    Within the block there are as many threads as the run had, warnings are kept, and Ctrl-C is a KeyboardInterrupt.
+
+    Raises:
+        UserError: no such checkpoint, or the data are no longer those that the run was begun with.
+    """
+    path = run.checkpoint(checkpoint)
+
+    from lightning_dl2 import cpu
+    from lightning_dl2.data import build_data
+    from lightning_dl2.log import logging_to
+    from lightning_dl2.tasks import load_task
+    from lightning_dl2.trainer import build_evaluator, interruptible
+
+    with logging_to(None), cpu.configured(config.trainer), interruptible():
+        task = load_task(config.task.name, path, checkpoint)
+        data = build_data(config.data, config.seed)
+        run.check_same_data(task.spec, data.spec)
+        yield task, data, build_evaluator(config, run)
