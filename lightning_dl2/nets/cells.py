@@ -7,6 +7,10 @@ stacked in the order of `gates`: weight_ih [G*H, D], weight_hh [G*H, H], bias_ih
 without biases the last two are absent. Cells that torch.nn has carry its two bias vectors, although only
 their sum matters (but for the GRU's candidate); the others carry bias_ih alone. A step returns every
 quantity that it names, each [B, H].
+
+A cell of your own needs no more than a class as they stand here: `gates`, `state` (h first), the gate that
+keeps the state or None, and `shapes`, `step` and `count`; its name goes into CELLS, `find_cell` and the
+configuration's schema. It learns through autograd, step by step, until `kernels` has something faster for it.
 """
 
 from torch import Tensor, sigmoid, tanh

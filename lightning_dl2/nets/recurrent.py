@@ -103,15 +103,16 @@ class Recurrent(nn.Module):
             initialize_forget_bias(self.core, self.cell, hidden_size, forget_bias, sequence_length)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """The fast path: torch.nn's kernels where it has the equations, else those of `kernels`.
+        """The fast path: torch.nn's kernels where it has the equations, else those of `kernels`; of a cell that has
+        neither, its steps through autograd.
 
         Args:
             x: [B, T, D].
             state: h [L*N, B, H], for the lstm and the peephole the tuple (h, c); zeros if None.
 
         Returns:
-            outputs [B, T, H*N] and the final state, like `state`. Under autocast `kernels` computes in and
-            returns the parameters' dtype; torch.nn does what it does, but for the LSTM on CPUs without bfloat16,
+            outputs [B, T, H*N] and the final state, like `state`. Under autocast all but torch.nn compute in and
+            return the parameters' dtype; torch.nn does what it does, but for the LSTM on CPUs without bfloat16,
             where it does nothing: that one is computed in float32.
 
         Raises:
@@ -126,9 +127,22 @@ class Recurrent(nn.Module):
             if self.training and self.weight_dropout:
                 return self._fused_with_dropped_weights(x, state)
             return self.core(x, state)
-        kernel = KERNELS[self.cell]
+        kernel = KERNELS.get(self.cell, self._unrolled)
         outputs, state = self._sweep(lambda layer, direction, *args: kernel(*args), x, state)
         return outputs, state
+
+    def _unrolled(self, weights: cells.Weights, x: Tensor, *state: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Like one of KERNELS, by autograd."""
+        steps, state = self._unroll(weights, x, *state)
+        return torch.stack([step["h"] for step in steps]), state
+
+    def _unroll(self, weights: cells.Weights, x: Tensor, *state: Tensor) -> tuple[list[cells.Step], list[Tensor]]:
+        """Every quantity of every step over x [T, B, D], and the state after the last one."""
+        steps = []
+        for x_t in x:
+            steps.append(self.cell.step(weights, x_t, *state))
+            state = [steps[-1][name] for name in self.cell.state]
+        return steps, state
 
     def explicit(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State, Trace]:
         """`forward` step by step in plain autograd operations: many times slower, and everything can be seen.
@@ -142,10 +156,7 @@ class Recurrent(nn.Module):
         trace: Trace = [[{} for _ in range(self.num_directions)] for _ in range(self.num_layers)]
 
         def unroll(layer, direction, weights, x, *state):
-            steps = []
-            for x_t in x:
-                steps.append(self.cell.step(weights, x_t, *state))
-                state = [steps[-1][name] for name in self.cell.state]
+            steps, state = self._unroll(weights, x, *state)
             in_order = steps[::-1] if direction else steps
             trace[layer][direction] = {name: [step[name] for step in in_order] for name in steps[0]}
             return torch.stack([step["h"] for step in steps]), state

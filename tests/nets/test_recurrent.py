@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_dl2.nets import Recurrent
+from lightning_dl2.nets import Recurrent, cells
 
 ALL = [
     pytest.param({"cell": "rnn"}, id="rnn"),
@@ -217,3 +217,37 @@ def test_wrong_shapes_are_named(options, path):
             run(torch.zeros(shape))
     with pytest.raises(ValueError, match=r"state is .* it must be h.* each \[1, 3, 5\]"):
         run(torch.zeros(B, T, D), torch.zeros(1, B, H + 1))
+
+
+class MinimalGatedUnit:
+    """A cell that neither torch.nn nor `kernels` has (Zhou et al. 2016), as somebody would add it."""
+
+    gates, state, forget_gate = ("f", "n"), ("h",), None
+
+    @staticmethod
+    def shapes(D, H):
+        return {"weight_ih": (2 * H, D), "weight_hh": (2 * H, H), "bias_ih": (2 * H,)}
+
+    @staticmethod
+    def step(w, x, h):
+        x_f, x_n = nn.functional.linear(x, w["weight_ih"], w.get("bias_ih")).chunk(2, dim=1)
+        U_f, U_n = w["weight_hh"].chunk(2)
+        f = torch.sigmoid(x_f + nn.functional.linear(h, U_f))
+        n = torch.tanh(x_n + nn.functional.linear(f * h, U_n))
+        return {"f": f, "n": n, "h": (1 - f) * h + f * n}
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_cell_without_a_kernel_learns_through_autograd(bidirectional, monkeypatch):
+    monkeypatch.setattr(cells, "find_cell", lambda *_, **__: MinimalGatedUnit)
+    net = build({"cell": "mgu"}, num_layers=2, bidirectional=bidirectional, initialization="orthogonal").double()
+    x = torch.randn(B, T, D, dtype=torch.float64, requires_grad=True)
+    (outputs, state), (seen, same, trace) = net(x), net.explicit(x)
+    torch.testing.assert_close((outputs, state), (seen, same), rtol=0, atol=0)
+    grads, others = (torch.autograd.grad(each.square().sum(), [x, *net.parameters()]) for each in (outputs, seen))
+    torch.testing.assert_close(grads, others, rtol=0, atol=0)
+    assert all(grad.abs().sum() > 0 for grad in grads) and set(trace[1][0]) == {"f", "n", "h"}
+    with torch.no_grad():  # half-way, and on from there
+        middle, between = net(x[:, :3])
+        if not bidirectional:
+            torch.testing.assert_close(torch.cat([middle, net(x[:, 3:], between)[0]], 1), outputs, rtol=0, atol=1e-12)
