@@ -16,11 +16,13 @@ from tests.reporting.made_up import PNG, made_up_run
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+RULES = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
 COMMANDS = re.findall(r"^    python -m lightning_dl2\.train (?!-m )(.*)$", README, re.MULTILINE)
 SWEEPS = re.findall(r"^    python -m lightning_dl2\.train -m (.*)$", README, re.MULTILINE)
 WRITES = re.findall(r"^    python -m lightning_dl2\.generate (.*)$", README, re.MULTILINE)
 PREDICTS = re.findall(r"^    python -m lightning_dl2\.predict (.*)$", README, re.MULTILINE)
 REPORTS = re.findall(r"^    python -m lightning_dl2\.report (.*)$", README, re.MULTILINE)
+FILES = sorted(set(re.findall(r"`((?:scripts|tests|conf|lightning_dl2)/[a-z\d_./]*)`", README + RULES)))
 PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
@@ -87,6 +89,6 @@ def test_pictures_exist(path):
     assert (ROOT / path).read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:scripts|tests|conf|lightning_dl2)/[\w./]*)`", README))))
+@pytest.mark.parametrize("path", FILES)
 def test_files_exist(path):
     assert (ROOT / path).exists()
