@@ -61,15 +61,25 @@ def settings(argv: list[str], **required: str | None) -> dict[str, Any]:
     return values
 
 
-def command(function: Callable[[list[str]], int], argv: list[str] | None) -> int:
+def command(function: Callable[[list[str]], int], argv: list[str] | None, doc: str | None = None) -> int:
     """Runs a command and turns a UserError into one line on stderr.
 
+    Args:
+        function: takes the words of the command.
+        argv: these words; None: those that were typed.
+        doc: printed instead where they ask for --help or -h; None: that is for `function`, too.
+
     Returns:
-        The exit code: 2 for a UserError, 1 for a ProcessError or an output that is full, 130 for SIGINT, else what
-        `function` returned.
+        The exit code: 2 for a UserError, 1 for a ProcessError or an output that is full, 130 for SIGINT, 141 where the
+        output is a pipe that nobody reads any more, else what `function` returned.
     """
+    words = sys.argv[1:] if argv is None else argv
     try:
-        code = function(sys.argv[1:] if argv is None else argv)
+        if doc and {"--help", "-h"} & set(words):
+            print(doc.strip())
+            code = 0
+        else:
+            code = function(words)
         if sys.stdout:
             sys.stdout.flush()
         return code

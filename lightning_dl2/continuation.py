@@ -33,6 +33,7 @@ def generate(
         prompts: texts to go on from; an empty one is as good as any.
         checkpoint: best, last, or the name of a file.
         unknown: what becomes of characters that are not in the vocabulary: error, skip or nearest.
+        device: auto, cpu or cuda.
         stop: strings that end a text and are not a part of it.
         on_text: called with what the first sample gains, as it is written.
         decoding: arguments of `lightning_dl2.decoding.Decoding`.

@@ -1,6 +1,6 @@
 """Evaluate: repeat the test figure of a run, from its directory alone.
 
-python -m lightning_dl2.evaluate run=DIR [checkpoint=best|last|FILE] [data.path=PATH]
+    python -m lightning_dl2.evaluate run=DIR [checkpoint=best|last|FILE] [data.path=PATH]
 
 data.path: where the run's text or graphs are now, if no longer where its configuration says.
 """
@@ -36,13 +36,10 @@ def evaluate(run: str | Run, checkpoint: str = "best", data_path: str | None = N
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    return command(_main, argv)
+    return command(_main, argv, __doc__)
 
 
 def _main(words: list[str]) -> int:
-    if "--help" in words or "-h" in words:
-        print(__doc__.strip())
-        return 0
     values = settings(words, run="", checkpoint="best", **{"data.path": None})
     metrics = evaluate(values["run"], values["checkpoint"], values["data.path"])
     from lightning_dl2.outcome import print_table

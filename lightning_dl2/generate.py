@@ -37,13 +37,10 @@ RULE = "-" * 80
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    return command(_main, argv)
+    return command(_main, argv, __doc__)
 
 
 def _main(words: list[str]) -> int:
-    if "--help" in words or "-h" in words:
-        print(__doc__.strip())
-        return 0
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal of another encoding shows ? for what it cannot show
     settings = parse(words)

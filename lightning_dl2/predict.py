@@ -18,13 +18,10 @@ from lightning_dl2.values import out_file, write_to
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    return command(_main, argv)
+    return command(_main, argv, __doc__)
 
 
 def _main(words: list[str]) -> int:
-    if "--help" in words or "-h" in words:
-        print(__doc__.strip())
-        return 0
     values = settings(words, run="", out="", split="test", checkpoint="best", **{"data.path": None})
     out = out_file(values["out"])
     rows = predict(values["run"], values["split"], values["checkpoint"], values["data.path"])

@@ -21,11 +21,11 @@ from lightning_dl2.values import natural
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    return command(_main, argv)
+    return command(_main, argv, __doc__)
 
 
 def _main(words: list[str]) -> int:
-    if not words or "--help" in words or "-h" in words:
+    if not words:
         print(__doc__.strip())
         return 0
     directories, out, details, over = _read(words)

@@ -23,7 +23,7 @@ from lightning_dl2 import lock
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import Config, restore, typed
 from lightning_dl2.files import is_whole, remove_temporaries, write_text
-from lightning_dl2.identity import choices, config_hash, digest, identity
+from lightning_dl2.identity import choices, config_hash, decides_nothing, digest, identity
 from lightning_dl2.processes import is_rank_zero, launchers
 
 log = logging.getLogger(__name__)
@@ -86,11 +86,14 @@ class Run:
             UserError: config.yaml is damaged, or of a version whose keys are no more.
         """
         config, added = self._restored()
+        self._note(added)
+        return config
+
+    def _note(self, added: dict[str, Any]) -> None:
         if added and not self._noted and is_rank_zero():
             self._noted = True
             words = " ".join(f"{key}={typed(value)}" for key, value in added.items())
             print(f"note: {self.config_file} is of an older version; added: {words}", file=sys.stderr)
-        return config
 
     def _restored(self) -> tuple[Config, dict[str, Any]]:
         try:
@@ -195,7 +198,9 @@ class Run:
             time.sleep(0.1)
 
     def _check_same(self, config: Config) -> None:
-        old, new = identity(self.config()), identity(config)
+        before, added = self._restored()
+        self._note({key: value for key, value in added.items() if not decides_nothing(key)})  # there `config` decides
+        old, new = identity(before), identity(config)
         changed = [key for key in old | new if old.get(key) != new.get(key)]
         if changed:
             key = changed[0]

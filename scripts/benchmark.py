@@ -221,7 +221,7 @@ def run(argv: list[str]) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return command(run, argv)
+    return command(run, argv, __doc__)
 
 
 if __name__ == "__main__":

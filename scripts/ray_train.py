@@ -59,4 +59,4 @@ def run(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(command(run, None))
+    sys.exit(command(run, None, __doc__))

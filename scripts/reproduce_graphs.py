@@ -159,7 +159,7 @@ def summary(row: Row, lines: list[list[str]]) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return command(_main, argv)
+    return command(_main, argv, __doc__)
 
 
 def _main(words: list[str]) -> int:

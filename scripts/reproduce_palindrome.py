@@ -5,7 +5,8 @@
 STUDY is course (the course's own settings), good (settings that solve the same tasks at once), long (palindromes of up
 to 10,001 digits), cells (every other cell beside them) or none for all of them. `jobs` runs train at the same time,
 with `threads` each; `only` keeps the rows whose name has these words; `seeds` other than 0 limits the number of seeds.
-"Solved at" is the step of the first of two validations in a row at or above the experiment's threshold.
+"Solved at" is the step of the first of two validations in a row (five where there is a curriculum) at or above the
+experiment's threshold.
 """
 
 import statistics
@@ -172,7 +173,7 @@ HEADER = (
 
 
 def main(argv: list[str] | None = None) -> int:
-    return command(_main, argv)
+    return command(_main, argv, __doc__)
 
 
 def _main(words: list[str]) -> int:

@@ -176,7 +176,7 @@ def torture(name: str, processes: int, kills: int, seed: int, launch: str, direc
 
 
 def main(argv: list[str] | None = None) -> int:
-    return command(_main, argv)
+    return command(_main, argv, __doc__)
 
 
 def _main(words: list[str]) -> int:

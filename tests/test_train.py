@@ -293,6 +293,15 @@ def test_a_run_of_an_older_version_goes_on_and_stays_finished(tiny, tmp_path, ca
     assert list(train(tiny(f"root={tmp_path}/parts"))[1]) == ["run"]  # nothing was done
 
 
+def test_of_a_key_that_decides_nothing_today_decides_and_no_note_is_made(tiny, tmp_path, capsys):
+    run = train(tiny("trainer.max_steps=10"))[1]["run"]
+    text = run.config_file.read_text()
+    run.config_file.write_text("".join(line for line in text.splitlines(True) if "flush_denormal" not in line))
+    assert not run.config().trainer.flush_denormal and "trainer.flush_denormal=false" in capsys.readouterr().err
+    train(tiny("trainer.max_steps=12"))
+    assert "older version" not in capsys.readouterr().err and run.config().trainer.flush_denormal
+
+
 def test_time_limit_asks_for_a_requeue(tiny, tmp_path, capsys):
     words = [*TINY, f"root={tmp_path}/limited"]
     assert main([*words, "trainer.max_time='00:00:00:00'"]) == 75

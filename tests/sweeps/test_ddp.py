@@ -1,0 +1,63 @@
+"""A sweep whose jobs are several processes each: real commands, killed in the middle, started again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lightning_dl2.run import Run
+from tests.conftest import TINY
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 180.0
+WORDS = (*(word for word in TINY if "max_steps" not in word), "trainer=ddp_cpu", "callbacks.solved.enabled=false")
+KEPT = "PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR"
+
+
+def sweep(root: Path, *words: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "lightning_dl2.train", "-m", *WORDS, "seed=0,1", f"root={root}", *words]
+    environment = {key: os.environ[key] for key in KEPT if key in os.environ} | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def ended(process: subprocess.Popen) -> tuple[int, str]:
+    said, _ = process.communicate(timeout=SECONDS)
+    return process.returncode, said
+
+
+def test_killed_in_the_middle_it_trains_what_is_missing(tmp_path):
+    """One directory a job, none twice; the job that was under way goes on; a third call does nothing."""
+    root = tmp_path / "runs"
+    first = sweep(root, "trainer.max_steps=100000")
+    end = time.monotonic() + SECONDS
+    while not list(root.rglob("last.ckpt")):
+        assert first.poll() is None and time.monotonic() < end
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+
+    (begun,) = (Run(path.parent) for path in root.rglob("config.yaml"))  # one job at a time
+    while begun.result() is None:  # it saves by itself, now that nobody is there
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    stopped = begun.result()
+    assert (stopped["status"], stopped["world_size"]) == ("interrupted", 2) and stopped["steps"] > 0
+
+    reached = f"trainer.max_steps={stopped['steps'] + 5}"
+    code, said = ended(sweep(root, reached))
+    assert code == 0, said
+    runs = sorted(path.parent for path in root.rglob("config.yaml"))
+    assert [path.name for path in runs] == ["seed=0", "seed=1"] and runs[0].parent == runs[1].parent
+    results = [Run(path).result() for path in runs]
+    assert [(r["status"], r["world_size"], r["steps"]) for r in results] == [("completed", 2, stopped["steps"] + 5)] * 2
+    assert f"from step {stopped['steps']}" in begun.log_file.read_text()
+    assert len(list(root.rglob("metrics.csv"))) == 2
+
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*.ckpt")}
+    code, said = ended(sweep(root, reached))
+    assert code == 0, said
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*.ckpt")} == before
