@@ -8,11 +8,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MeanAbsoluteError, MeanMetric, Metric
+from torchmetrics import MeanAbsoluteError, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_dl2.graphs import Graph, GraphBatch
 from lightning_dl2.nets import GraphNetwork
+from lightning_dl2.tasks.metrics import MacroAccuracy, Mean
 from lightning_dl2.tasks.task import Task
 
 SIZES = ("in_feats", "node_types", "edge_feats", "edge_types", "positional", "positional_size", "level")
@@ -53,20 +54,14 @@ class GraphNet(Task):
             shares = torch.tensor(spec["class_shares"])
             weights = torch.where(shares > 0, 1 / (len(shares) * shares), 0.0)
         self.register_buffer("class_weights", weights, persistent=False)
-        self.metric_names = tuple(self._metrics())
-        for split in ("val", "test"):
-            for name, metric in self._metrics().items():
-                setattr(self, f"{split}_{name}", metric)
+        self.add_metrics()
 
-    def _metrics(self) -> dict[str, Metric]:
+    def build_metrics(self) -> dict[str, Metric]:
         if not self.classifies:
-            return {"loss": MeanMetric(), "mean_absolute_error": MeanAbsoluteError()}
+            return {"loss": Mean(), "mean_absolute_error": MeanAbsoluteError()}
         classes = self.spec["num_outputs"]
-        return {
-            "loss": MeanMetric(),
-            "accuracy": MulticlassAccuracy(classes, average="micro"),
-            "macro_accuracy": MulticlassAccuracy(classes, average="macro"),  # each class counts the same
-        }
+        accuracy = MulticlassAccuracy(classes, average="micro")
+        return {"loss": Mean(), "accuracy": accuracy, "macro_accuracy": MacroAccuracy(classes)}
 
     def forward(self, batch: GraphBatch) -> Tensor:
         """Logits [M, C], or numbers [M]."""
@@ -84,27 +79,19 @@ class GraphNet(Task):
         losses = F.cross_entropy(outputs, batch.targets, weight=self.class_weights, reduction="none")
         return {"loss": losses.mean() * batch.weight, "accuracy": (outputs.argmax(-1) == batch.targets).float().mean()}
 
-    def validation_step(self, batch: GraphBatch, batch_idx: int) -> None:
-        self._evaluate(batch, "val")
-
-    def test_step(self, batch: GraphBatch, batch_idx: int) -> None:
-        self._evaluate(batch, "test")
+    def evaluate_batch(self, batch: GraphBatch, split: str) -> None:
+        outputs, targets = self(batch), batch.targets
+        loss = F.cross_entropy(outputs, targets) if self.classifies else F.l1_loss(outputs, targets)
+        self.metric(split, "loss").update(loss, weight=len(batch))
+        others = ("accuracy", "macro_accuracy") if self.classifies else ("mean_absolute_error",)
+        for name in others:
+            self.metric(split, name).update(outputs, targets)
+        self.log_metrics(split, "loss", *others, batch_size=len(batch))
 
     def predict_step(self, batch: GraphBatch, batch_idx: int) -> tuple[Tensor, Tensor]:
         """The ids [M], and probabilities [M, C] or numbers [M]."""
         outputs = self(batch).double()  # else near logits could become equal probabilities, and name another class
         return batch.ids, outputs.softmax(-1) if self.classifies else outputs
-
-    def _evaluate(self, batch: GraphBatch, split: str) -> None:
-        outputs, targets = self(batch), batch.targets
-        metrics = {name: getattr(self, f"{split}_{name}") for name in self.metric_names}
-        loss = F.cross_entropy(outputs, targets) if self.classifies else F.l1_loss(outputs, targets)
-        for name, metric in metrics.items():
-            if name == "loss":
-                metric.update(loss, weight=len(batch))
-            else:
-                metric.update(outputs, targets)
-        self.log_dict({f"{split}/{name}": metric for name, metric in metrics.items()}, batch_size=len(batch))
 
 
 def _widened(graphs: Graph | list[Graph]) -> Graph | list[Graph]:

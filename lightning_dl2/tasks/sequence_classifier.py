@@ -7,10 +7,11 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MeanMetric
+from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_dl2.nets import RecurrentClassifier
+from lightning_dl2.tasks.metrics import Mean
 from lightning_dl2.tasks.task import Task
 
 
@@ -44,9 +45,10 @@ class SequenceClassifier(Task):
         self.net = RecurrentClassifier(
             spec["vocabulary_size"], spec["num_classes"], sequence_length=spec["sequence_length"], **net
         )
-        self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
-        self.val_accuracy = MulticlassAccuracy(spec["num_classes"], average="micro")
-        self.test_accuracy = MulticlassAccuracy(spec["num_classes"], average="micro")
+        self.add_metrics()
+
+    def build_metrics(self) -> dict[str, Metric]:
+        return {"loss": Mean(), "accuracy": MulticlassAccuracy(self.spec["num_classes"], average="micro")}
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens [B, T] to logits [B, C]."""
@@ -58,17 +60,9 @@ class SequenceClassifier(Task):
         loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         return {"loss": loss, "accuracy": (logits.argmax(-1) == labels).float().mean()}
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._evaluate(batch, "val", self.val_loss, self.val_accuracy)
-
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._evaluate(batch, "test", self.test_loss, self.test_accuracy)
-
-    def _evaluate(
-        self, batch: tuple[Tensor, Tensor], split: str, loss: MeanMetric, accuracy: MulticlassAccuracy
-    ) -> None:
+    def evaluate_batch(self, batch: tuple[Tensor, Tensor], split: str) -> None:
         tokens, labels = batch
         logits = self(tokens)
-        loss.update(F.cross_entropy(logits, labels), weight=len(labels))
-        accuracy.update(logits, labels)
-        self.log_dict({f"{split}/loss": loss, f"{split}/accuracy": accuracy}, batch_size=len(labels))
+        self.metric(split, "loss").update(F.cross_entropy(logits, labels), weight=len(labels))
+        self.metric(split, "accuracy").update(logits, labels)
+        self.log_metrics(split, "loss", "accuracy", batch_size=len(labels))

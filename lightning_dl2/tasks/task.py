@@ -25,14 +25,48 @@ class Task(LightningModule):
     """Base of the experiments' LightningModules.
 
     A subclass calls `save_hyperparameters()` with plain values only, so that its checkpoints load with
-    `weights_only=True`, and returns `{"loss": ..., name: ...}` from `training_step`; each of these is logged as
+    `weights_only=True`, and `add_metrics()`. It has `build_metrics`, `evaluate_batch` and `training_step`, which
+    returns `{"loss": ..., name: ...}`; each of these, as a mean over the batches of the step, is logged as
     `train/<name>` every `log_every_n_steps` steps.
     """
 
     net: torch.nn.Module
-    update: dict[str, Any] | None = None  # what is to be logged of the last update
-    losses: tuple[Tensor, ...] = ()  # of the batches since the last update
+    update: dict[str, Any] | None = None  # what is to be logged of an update, once it is made
+    outputs: tuple[dict[str, Tensor], ...] = ()  # of the batches since the last update
+    losses: tuple[Tensor, ...] = ()  # likewise, as they went backward
     skipped = 0  # updates in a row, with fp16
+
+    def build_metrics(self) -> dict[str, Metric]:
+        """The metrics of a split, by name; new ones at each call."""
+        raise NotImplementedError
+
+    def evaluate_batch(self, batch: Any, split: str) -> None:
+        """Updates the metrics of `split`, "val" or "test", and logs them."""
+        raise NotImplementedError
+
+    def derived_metrics(self, split: str) -> dict[str, Tensor]:
+        """What follows from the metrics of a split, at its end."""
+        return {}
+
+    def add_metrics(self) -> None:
+        """Each as an attribute `<split>_<name>`, where Lightning looks for them."""
+        for split in ("val", "test"):
+            for name, metric in self.build_metrics().items():
+                setattr(self, f"{split}_{name}", metric)
+
+    def metric(self, split: str, name: str) -> Metric:
+        """One of those that `add_metrics` has added."""
+        return getattr(self, f"{split}_{name}")
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.evaluate_batch(batch, "val")
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.evaluate_batch(batch, "test")
+
+    def log_metrics(self, split: str, *names: str, batch_size: int) -> None:
+        """The metrics of a split as `<split>/<name>`, computed when all its batches have been seen."""
+        self.log_dict({f"{split}/{name}": self.metric(split, name) for name in names}, batch_size=batch_size)
 
     def configure_optimizers(self) -> dict[str, Any]:
         config = complete(self.hparams["optimizer"] or {})
@@ -86,7 +120,7 @@ class Task(LightningModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_val:
             clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm, foreach=True)
-        # Kept until the step is logged, when the schedule has moved on to the next one.
+        # Kept until the batch's end, when the schedule has moved on to the next step.
         self.update = {"train/learning_rate": optimizer.param_groups[0]["lr"], "train/gradient_norm": norm}
 
     def _non_finite(self, norm: float) -> NonFiniteError:
@@ -106,15 +140,19 @@ class Task(LightningModule):
         )
 
     def on_train_batch_end(self, outputs: dict[str, Tensor], batch: Any, batch_idx: int) -> None:
-        every = self.trainer.log_every_n_steps  # 0: never
-        if self.update is None or not every or self.global_step % every:
+        self.outputs += (outputs,)
+        if self.update is None:  # within a step
             return
-        values = {f"train/{name}": value for name, value in outputs.items()} | self.update
-        values["train/loss"] = outputs["loss"] * self.trainer.accumulate_grad_batches  # Lightning has divided it
+        (update, self.update), (seen, self.outputs) = (self.update, None), (self.outputs, ())
+        every = self.trainer.log_every_n_steps  # 0: never
+        if not every or self.global_step % every:
+            return
+        values = {f"train/{name}": torch.stack([each[name] for each in seen]).mean() for name in outputs} | update
+        values["train/loss"] *= self.trainer.accumulate_grad_batches  # Lightning has divided it
         self.log_dict({**values, "step": float(self.global_step)}, batch_size=1, sync_dist=True)
-        self.update = None
 
     def on_validation_epoch_end(self) -> None:
+        self._log_derived("val")
         if self.trainer.state.fn != TrainerFn.FITTING or self.trainer.sanity_checking:
             return
         self.log("step", float(self.global_step), sync_dist=True)
@@ -124,5 +162,10 @@ class Task(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Logs what the data module's baselines reach, beside what the net does."""
+        self._log_derived("test")
         baselines = getattr(self.trainer.datamodule, "baselines", dict)()
         self.log_dict({f"test/{name}": value for name, value in baselines.items()}, sync_dist=True)
+
+    def _log_derived(self, split: str) -> None:
+        values = {f"{split}/{name}": value for name, value in self.derived_metrics(split).items()}
+        self.log_dict(values, sync_dist=True, reduce_fx="max")  # the same on all ranks, to the last bit

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MeanMetric
+from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
-from torchmetrics.text import Perplexity
 
 from lightning_dl2.nets import Ensemble, LanguageModel
 from lightning_dl2.nets.recurrent import State
+from lightning_dl2.tasks.metrics import Mean
 from lightning_dl2.tasks.task import Task
 
 NOT_COUNTED = -100  # a target that is no prediction: torch's ignore_index
@@ -34,7 +34,8 @@ class TextGenerator(Task):
         focal_gamma: the loss of training is `focal_cross_entropy`, which learns less from what is all but known:
             against the overconfidence of a net that begins to know its text by heart. 0: cross entropy.
         ensemble_size: so many nets stand side by side and answer together, see `Ensemble`. Each learns from the same
-            batches by its own loss; of training, the mean over them is logged.
+            batches by its own loss. Training takes, clips and logs the mean of these losses: each net's gradient is
+            divided by their number, which Adam and Muon do not see, and SGD does.
         net: arguments of LanguageModel: cell, hidden_size, num_layers, ...
 
     Raises:
@@ -60,17 +61,16 @@ class TextGenerator(Task):
         self.state: State | None = None  # after the last training batch, of this rank
         self._begun: tuple[Any, State | None] = None, None  # the last training batch, and the state before it
         self.evaluated: State | None = None  # the same in a validation or test
-        num_classes = max(2, spec["vocabulary_size"])  # torchmetrics knows no fewer; a text of one character has one
-        for split in ("val", "test"):
-            metrics = {
-                "loss": MeanMetric(),
-                "bpc": MeanMetric(),
-                "perplexity": Perplexity(ignore_index=NOT_COUNTED),
-                "accuracy": MulticlassAccuracy(num_classes, average="micro", ignore_index=NOT_COUNTED),
-                "loss_cold": MeanMetric(),
-            }
-            for name, metric in metrics.items():
-                setattr(self, f"{split}_{name}", metric)
+        self.add_metrics()
+
+    def build_metrics(self) -> dict[str, Metric]:
+        classes = max(2, self.spec["vocabulary_size"])  # torchmetrics knows no fewer; a text of one character has one
+        accuracy = MulticlassAccuracy(classes, average="micro", ignore_index=NOT_COUNTED)
+        return {"loss": Mean(), "accuracy": accuracy, "loss_cold": Mean()}
+
+    def derived_metrics(self, split: str) -> dict[str, Tensor]:
+        loss = self.metric(split, "loss").compute()
+        return {"bpc": loss / math.log(2), "perplexity": loss.exp()}
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Tokens [B, T] and the state before them to logits [B, T, V] and the state after them."""
@@ -102,30 +102,21 @@ class TextGenerator(Task):
         kept = torch.rand(1, first.shape[1], 1, device=first.device) >= self.reset_probability
         return _each(state, lambda part: part * kept)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor, bool, bool], batch_idx: int) -> None:
-        self._evaluate(batch, "val")
-
-    def test_step(self, batch: tuple[Tensor, Tensor, bool, bool], batch_idx: int) -> None:
-        self._evaluate(batch, "test")
-
-    def _evaluate(self, batch: tuple[Tensor, Tensor, bool, bool], split: str) -> None:
+    def evaluate_batch(self, batch: tuple[Tensor, Tensor, bool, bool], split: str) -> None:
         tokens, targets, fresh, cold = batch
         logits, state = self(tokens, None if fresh else self.evaluated)
         if not cold:
             self.evaluated = state
-        names = ("loss_cold",) if cold else ("loss", "bpc", "perplexity", "accuracy")
-        metrics = {name: getattr(self, f"{split}_{name}") for name in names}
         count = (targets != NOT_COUNTED).sum()
         total = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=NOT_COUNTED, reduction="sum")
         loss = total / count.clamp(min=1)  # without a prediction, zero with weight zero
         if cold:
-            metrics["loss_cold"].update(loss, weight=count)
+            self.metric(split, "loss_cold").update(loss, weight=count)
+            self.log_metrics(split, "loss_cold", batch_size=len(tokens))
         else:
-            metrics["loss"].update(loss, weight=count)
-            metrics["bpc"].update(loss / math.log(2), weight=count)
-            metrics["perplexity"].update(logits, targets)
-            metrics["accuracy"].update(logits.argmax(-1), targets)
-        self.log_dict({f"{split}/{name}": metric for name, metric in metrics.items()}, batch_size=len(tokens))
+            self.metric(split, "loss").update(loss, weight=count)
+            self.metric(split, "accuracy").update(logits.argmax(-1), targets)
+            self.log_metrics(split, "loss", "accuracy", batch_size=len(tokens))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the state that every rank carries: {part: [world, L, B, H]}."""

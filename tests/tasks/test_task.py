@@ -56,6 +56,26 @@ def test_logged_steps_are_optimiser_steps_counted_from_one():
     assert train == {"train/loss", "train/accuracy", "train/learning_rate", "train/gradient_norm"}
 
 
+class Seen(Callback):
+    """What training_step has returned for each batch, undivided."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        self.losses.append(outputs["loss"].item() * trainer.accumulate_grad_batches)
+
+
+def test_of_an_accumulated_step_all_batches_are_logged():
+    """Seven batches an epoch, three a step: the third step has one."""
+    seen = Seen()
+    _, rows = fit(max_steps=5, accumulate_grad_batches=3, callbacks=[seen])
+    steps = [seen.losses[begin:end] for begin, end in ((0, 3), (3, 6), (6, 7), (7, 10), (10, 13))]
+    assert list(rows.values("train/loss").values()) == pytest.approx([sum(step) / len(step) for step in steps])
+    every = fit(max_steps=5, accumulate_grad_batches=3, log_every_n_steps=2)[1].values("train/loss")
+    assert every == {step: rows.values("train/loss")[step] for step in (2, 4)}
+
+
 def test_a_trainer_may_log_nothing():
     task, rows = fit(max_steps=3, log_every_n_steps=0)
     assert task.global_step == 3 and rows.values("train/loss") == {}
