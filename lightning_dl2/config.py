@@ -170,7 +170,10 @@ def typed(value: Any) -> str:
     """A plain value as it is typed on the command line."""
     if not isinstance(value, str):
         return json.dumps(value, separators=(",", ":"))
-    return value if re.fullmatch(r"[\w./-]+", value, re.ASCII) and not _is_no_word(value) else f"'{value}'"
+    if re.fullmatch(r"[\w./-]+", value, re.ASCII) and not _is_no_word(value):
+        return value
+    # A backslash is one, but before the quote that Hydra ends at and the ${ that it fills in, where two are one.
+    return "'" + re.sub(r"(\\*)('|\$\{|\Z)", lambda at: at[1] * 2 + (f"\\{at[2]}" if at[2] else ""), value) + "'"
 
 
 def _is_no_word(value: str) -> bool:

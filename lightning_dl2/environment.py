@@ -2,12 +2,15 @@
 
 import importlib.util
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import typed
 from lightning_dl2.processes import uses_gpu
 from lightning_dl2.schema import Config, GraphNet
+
+if TYPE_CHECKING:
+    import torch
 
 
 def check(config: Config) -> None:
@@ -91,10 +94,10 @@ def versions() -> dict[str, str]:
     }
 
 
-def device_name(module: Any) -> str:
-    """What the module ran on, in words."""
+def device_name(device: "torch.device") -> str:
+    """What a run was on, in words. Not the module's: Lightning takes that back to the CPU at the end."""
     import torch
 
-    if module.device.type == "cuda":
-        return torch.cuda.get_device_name(module.device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     return f"cpu, {torch.get_num_threads()} thread(s)"

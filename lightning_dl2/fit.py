@@ -5,6 +5,7 @@ The data's way: data module and task -> run directory -> Trainer -> checkpoints 
 
 import logging
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,6 +18,7 @@ from lightning_dl2.files import WriteError
 from lightning_dl2.group import Group
 from lightning_dl2.identity import digest
 from lightning_dl2.log import logging_to
+from lightning_dl2.processes import uses_gpu
 from lightning_dl2.run import Run
 from lightning_dl2.schema import Config
 from lightning_dl2.tasks import Task, build_task
@@ -68,7 +70,7 @@ def fit(
         The result, and the objects `run`, `task`, `datamodule`, `trainer`.
 
     Raises:
-        UserError: the data are not those that the run was begun with.
+        UserError: the data or the number of processes are not those that the run was begun with.
         Interrupted: a signal or the time limit stopped it; the result says so.
         NonFiniteError: a loss or gradient is NaN or infinite; the result says where.
         WriteError: the disk is full, say; the last checkpoint is whole.
@@ -77,9 +79,7 @@ def fit(
         start = run.resume_from()
         last_step = last_epoch = 0
         if start:
-            checkpoint = run.load(start)
-            run.check_same_data(checkpoint["hyper_parameters"]["spec"], data.spec, ", resume=restart, or another root")
-            last_step, last_epoch = checkpoint["global_step"], checkpoint["epoch"]
+            last_step, last_epoch = _begun(config, run, start, data, group.world_size)
     group.agree({"step": last_step})
     watch = build_watch(config, run)
     trainer = build_trainer(config, run, watch, last_step, last_epoch)
@@ -114,6 +114,14 @@ def fit(
     return result, objects
 
 
+def _begun(config: Config, run: Run, start: Path, data: DataModule, world_size: int) -> tuple[int, int]:
+    """Step and epoch of the checkpoint to go on from, which must be of this data and as many processes."""
+    checkpoint = run.load(start)
+    run.check_same_data(checkpoint["hyper_parameters"]["spec"], data.spec, ", resume=restart, or another root")
+    run.check_same_devices(checkpoint, world_size, "cuda" if uses_gpu(config) else "cpu")
+    return checkpoint["global_step"], checkpoint["epoch"]
+
+
 def _write_result(
     config: Config,
     run: Run,
@@ -140,7 +148,7 @@ def _write_result(
         "steps_per_second": round(steps / seconds, 3) if seconds else 0.0,
         "parameters": sum(p.numel() for p in task.parameters()),
         "versions": environment.versions(),
-        "device": environment.device_name(task),
+        "device": environment.device_name(trainer.strategy.root_device),
         "world_size": trainer.world_size,
     }
     if not trainer.is_global_zero:

@@ -63,7 +63,8 @@ def held(directory: Path) -> Iterator[None]:
             ended.set()
             beating.join()
             with suppress(OSError):  # a lost server; who comes next watches in vain
-                os.ftruncate(file, 0)
+                if (now := _read(path)) is None or now["id"] == name["id"]:  # not the name of who has taken it over
+                    os.ftruncate(file, 0)
             _descriptors.remove(file)
             os.close(file)
 
@@ -134,7 +135,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     """The name in a lock file; None where there is none. Opened anew, or NFS would show what it has cached."""
     try:
         name = json.loads(path.read_bytes().partition(b"\n")[0])
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     known = isinstance(name, dict) and {"process", "host", "boot", "id", "beat"} <= name.keys()
     return name if known and isinstance(name["process"], int) else None

@@ -5,6 +5,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from lightning_dl2.callbacks import MetricsCSV
+from lightning_dl2.callbacks.gradient_flow import logged_rows
 from lightning_dl2.run import Run
 from lightning_dl2.schema import Config
 from lightning_dl2.tracking import Wandb
@@ -17,7 +18,8 @@ def build_loggers(config: Config, run: Run, last_step: int) -> list[Logger]:
     if config.logger.name == "tensorboard":
         loggers.append(TensorBoardLogger(run.path, name=None, version="tensorboard"))
     if config.logger.name == "wandb":
-        loggers.append(Wandb(config, run, table.rows))
+        earlier = [*table.rows, *logged_rows(run.gradient_flow_file, last_step)]
+        loggers.append(Wandb(config, run, sorted(earlier, key=lambda row: int(row["step"]))))
     return loggers
 
 

@@ -76,7 +76,7 @@ def _say(run: Run, text: str, code: int) -> int:
 
 
 def print_table(title: str, values: dict[str, Any]) -> None:
-    """A title and a table of names and values on stdout; None is left out."""
+    """A title and a table of names and values on stdout; None, which a metric is that is no number, is left out."""
     print(title)
     table = Table(show_header=False)
     table.add_column()

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from lightning_dl2.cli import UserError, command, console, nearest, settings
-from lightning_dl2.values import natural
+from lightning_dl2.values import natural, user_path
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,22 +61,13 @@ def _main(words: list[str]) -> int:
 def _read(words: list[str]) -> tuple[list[Path], Path, int, list[str]]:
     """Directories, the page, the number of details, further keys. Directories' names, too, hold equality signs."""
     keys = [word for word in words if re.match(r"(?!seed=)[^/=]*=", word)]
-    directories = [word for word in words if word not in keys or _path(word).is_dir()]
+    directories = [word for word in words if word not in keys or user_path("DIR", word).is_dir()]
     others = [word for word in words if word not in directories]
     values = settings(others, out="report.html", details="30", over="seed")
     if not directories:
         raise UserError("DIR: is missing; allowed: run directories or trees of them")
     details, over = natural(values, "details"), [key for key in values["over"].split(",") if key != "seed"]
-    return [_path(word) for word in directories], _path(values["out"]), details, over
-
-
-def _path(word: str) -> Path:
-    try:
-        path = Path(word).expanduser()
-        path.exists()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"{word[:80]}: is no path: {getattr(error, 'strerror', None) or error}") from error
-    return path
+    return [user_path("DIR", word) for word in directories], user_path("out", values["out"]), details, over
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ The path is a pure function of the configuration, never of the clock, so that th
 
 import json
 import logging
+import math
 import os
 import re
 import secrets
@@ -53,6 +54,7 @@ class Run:
         self.config_file = self.path / "config.yaml"
         self.result_file = self.path / "result.json"
         self.metrics_file = self.path / "metrics.csv"
+        self.gradient_flow_file = self.path / "gradient_flow.csv"
         self.log_file = self.path / "train.log"
         self.fruitless_file = self.path / "fruitless_starts"  # of a job of SLURM
         self.launch_file = self.path / ".launch"  # what will start the run's command again by itself
@@ -225,7 +227,9 @@ class Run:
             return self.last
         there = [path for path in (self.last, self.previous, self.best) if path.exists()]
         whole = [path for path in there if is_whole(path)]
-        newest = max(whole, key=lambda path: self.load(path)["global_step"], default=None)
+        states = {path: self.load(path) for path in whole}
+        steps = {path: state["global_step"] for path, state in states.items() if not state.get("within_step")}
+        newest = max(steps, key=steps.get, default=None)
         if damaged := [str(path) for path in there if path not in whole]:
             what = f"{' and '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged"
             text = f"warning: {what}; going on from {newest.name if newest else 'the start'}"
@@ -269,6 +273,20 @@ class Run:
                 f"data: {changed[0]} is not what it was when {self.path} was begun; allowed: the same data{others}"
             )
 
+    def check_same_devices(self, checkpoint: dict[str, Any], world_size: int, device_type: str) -> None:
+        """Compares where a checkpoint was written with where it is to be gone on with.
+
+        Raises:
+            UserError: as many processes or such a device would train another run, as where `auto` finds others.
+        """
+        for key, name, here in (("devices", "world_size", world_size), ("accelerator", "device_type", device_type)):
+            if (then := checkpoint.get(name, here)) != here:  # older versions did not write them
+                what = f"{then} process(es)" if name == "world_size" else then
+                raise UserError(
+                    f"trainer.{key}: gives {here} here, but {self.path} was begun with {what}; allowed: the same,"
+                    " resume=restart, or another root"
+                )
+
     def checkpoint(self, name: str) -> Path:
         """The checkpoint called `best`, `last`, or by its file name.
 
@@ -291,8 +309,14 @@ class Run:
         return file.read_text().strip()
 
     def write_result(self, config: Config, **values: Any) -> dict[str, Any]:
-        """Writes result.json atomically and returns what it holds."""
+        """Writes result.json atomically and returns what it holds; None for a metric that is no number."""
         named = {"experiment": config.experiment, "variant": variant(config), "seed": config.seed}
-        result = named | values | {"config_hash": config_hash(config)}
-        write_text(self.result_file, json.dumps(result, indent=2) + "\n")
+        result = _finite(named | values | {"config_hash": config_hash(config)})
+        write_text(self.result_file, json.dumps(result, indent=2, allow_nan=False) + "\n")
         return result
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has neither NaN nor infinity: null in their place."""
+    plain = {key: _finite(value) if isinstance(value, dict) else value for key, value in values.items()}
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in plain.items()}

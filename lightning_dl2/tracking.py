@@ -64,7 +64,7 @@ class Wandb(Logger):
     Args:
         config: of the run.
         run: its directory, which holds the id and all files of W&B.
-        rows: of metrics.csv, that a resumed run has logged before.
+        rows: what a resumed run has logged before, as in metrics.csv, in the order of its steps.
     """
 
     def __init__(self, config: Config, run: Run, rows: Iterable[dict[str, str]] = ()) -> None:

@@ -92,8 +92,8 @@ def build_trainer(config: Config, run: Run, watch: Watch, last_step: int, last_e
     if samples.enabled:
         callbacks.append(Samples(run.path / "samples", **samples.model_dump(exclude={"enabled"})))
     if flow.enabled:
-        file, figures = run.path / "gradient_flow.csv", run.path / "figures"
-        callbacks.append(GradientFlow(file, figures, every_n_steps=flow.every_n_steps))
+        figures = run.path / "figures"
+        callbacks.append(GradientFlow(run.gradient_flow_file, figures, every_n_steps=flow.every_n_steps))
     callbacks += [watch.checkpoints, watch.preemption, ExactResume(config.seed)]
     trainer = pl.Trainer(
         **_trainer_arguments(config, run.path),

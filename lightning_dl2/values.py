@@ -13,6 +13,8 @@ from pathlib import Path
 from lightning_dl2.cli import UserError, nearest
 from lightning_dl2.files import write_out
 
+SHOWN = 80  # characters of a path in an error
+
 
 def natural(values: dict[str, str], key: str, *, least: int = 0, most: int | None = None) -> int:
     """A whole number.
@@ -66,6 +68,21 @@ def refuse(values: dict[str, str], defaults: dict[str, str], keys: Sequence[str]
     for key in keys:
         if values[key] != defaults[key]:
             raise UserError(f"{key}={values[key]}: {why}")
+
+
+def user_path(key: str, value: str) -> Path:
+    """The path, with ~ as the home directory; it need not be there.
+
+    Raises:
+        UserError: there cannot be such a path.
+    """
+    try:
+        path = Path(value).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, nobody's home, a NUL
+        shown = value if len(value) <= SHOWN else f"{value[:SHOWN]}..."
+        raise UserError(f"{key}={shown}: is no path: {getattr(error, 'strerror', None) or error}") from error
+    return path
 
 
 def out_file(out: str) -> Path | None:

@@ -84,6 +84,7 @@ WRONG = {
     "optimizer.arguments.eps=1e-6": ["write +optimizer.arguments.eps=1e-6"],
     "+optimizer.arguments.lr=1": ["optimizer.arguments.lr=1", "allowed: optimizer.learning_rate=1"],
     "optimizer.schedule.name=cosine": ["optimizer.schedule.total_steps=null", "cosine"],
+    "trainer.accumulate_grad_batches=1001": ["=1001: an epoch ends after 1000 training batches; allowed: 1 to 1000"],
     "trainer.max_time=5m": ['trainer.max_time="5m"', "DD:HH:MM:SS"],
     "trainer.max_time=5": ["trainer.max_time=5: allowed: DD:HH:MM:SS"],
     "trainer.max_time=true": ["trainer.max_time=true: allowed: DD:HH:MM:SS"],

@@ -7,7 +7,10 @@ import torch
 
 from lightning_dl2 import evaluate, train
 from lightning_dl2.callbacks import Interrupted
+from lightning_dl2.callbacks.checkpoint_io import serialized
 from lightning_dl2.callbacks.metrics_csv import read_rows
+from lightning_dl2.cli import UserError
+from lightning_dl2.files import write_verified
 from lightning_dl2.run import variant
 from lightning_dl2.tasks import SequenceClassifier
 from tests.small import signalled
@@ -25,6 +28,19 @@ def test_result_says_what_happened(tiny):
     assert set(result["metrics"]) == {
         "test/accuracy", "test/loss", "test/majority_baseline", "val/accuracy", "val/loss",
     }  # fmt: skip
+
+
+def test_with_as_many_processes_as_there_were(tiny, monkeypatch):
+    """As with devices=auto on a machine that has more of them today. Nothing is lost."""
+    config = tiny("trainer.max_steps=10")
+    run = train(config)[1]["run"]
+    state = run.load(run.last)
+    assert (state["world_size"], state["device_type"], state["within_step"]) == (1, "cpu", False)
+    write_verified(run.last, serialized(state | {"world_size": 2}))
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file() and path.suffix != ".log"}
+    with pytest.raises(UserError, match="trainer.devices: gives 1 here, but .* was begun with 2"):
+        train(tiny("trainer.max_steps=12"))
+    assert before == {path: path.read_bytes() for path in before}
 
 
 def test_a_begun_epoch_is_not_done(tiny):

@@ -40,6 +40,15 @@ def test_choices_can_be_typed_again(words):
 
 
 @pytest.mark.parametrize(
+    "path", ["it's", "'", "a\\", "a\\'b\\", "\\\\'", "\\'\\\\", "a\\b", '"', "${x}", "a\\${x}", "a,b", "[a]"]
+)
+def test_paths_can_be_typed_again(path):
+    config = compose("experiment=text", "data=text", "data.path=x")
+    config = config.model_copy(update={"data": config.data.model_copy(update={"path": path})})
+    assert compose(*as_typed(config)) == config
+
+
+@pytest.mark.parametrize(
     "word",
     [
         "root=elsewhere",

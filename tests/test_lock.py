@@ -213,6 +213,15 @@ def test_who_was_suspended_and_replaced_ends_at_once(tmp_path, holder):
         assert json.loads((tmp_path / ".lock").read_text())["boot"] == lock._boot_id()
 
 
+def test_who_ends_after_it_was_replaced_leaves_the_others_name(tmp_path, capsys, monkeypatch):
+    """Between two of its beats, so that it has not noticed."""
+    monkeypatch.setattr(lock, "SETTLING", 60.0)
+    other = {"process": 1, "host": "elsewhere", "boot": "elsewhere", "id": "other", "beat": 0}
+    with lock.held(tmp_path):
+        (tmp_path / ".lock").write_text(json.dumps(other) + "\n")
+    assert lock.holder(tmp_path) == "process 1 on elsewhere"
+
+
 def test_a_forked_child_does_not_hold(tmp_path, capsys):
     """A loader's worker may outlive the process that was killed."""
     code = """

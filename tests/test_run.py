@@ -294,6 +294,27 @@ def test_a_whole_file_that_is_no_checkpoint_is_not_passed_over(tmp_path, content
     assert "\n" not in str(told.value)
 
 
+def test_another_number_of_processes_or_device_is_refused(tmp_path):
+    run = Run(tmp_path)
+    for checkpoint in ({}, {"world_size": 2, "device_type": "cpu"}):
+        run.check_same_devices(checkpoint, 2, "cpu")
+    with pytest.raises(
+        UserError, match=r"trainer.devices: gives 4 here, but .* was begun with 2 process\(es\); allowed"
+    ):
+        run.check_same_devices({"world_size": 2, "device_type": "cpu"}, 4, "cpu")
+    with pytest.raises(UserError, match="trainer.accelerator: gives cuda here, but .* was begun with cpu; allowed"):
+        run.check_same_devices({"world_size": 2, "device_type": "cpu"}, 2, "cuda")
+
+
+def test_a_metric_that_is_no_number_is_null(tiny):
+    config = tiny()
+    run = claimed(config)
+    written = run.write_result(config, metrics={"a": float("nan"), "b": float("-inf"), "c": 1.5}, seconds=float("inf"))
+    text = run.result_file.read_text()
+    assert run.result() == written and "NaN" not in text and "Infinity" not in text
+    assert (written["metrics"], written["seconds"]) == ({"a": None, "b": None, "c": 1.5}, None)
+
+
 def test_checkpoint_by_name(tmp_path):
     run = Run(tmp_path)
     with pytest.raises(UserError, match="checkpoint=best: there is no file .*best.ckpt; allowed: best, last or a file"):

@@ -273,6 +273,28 @@ def test_a_root_that_cannot_be_is_one_line(tmp_path, monkeypatch, capsys, root):
     assert out == "" and err.startswith("error: root: ") and err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["experiment=text", "data=text", f"data.path={'x' * 300}"], "data.path=xxx"),
+        (["experiment=text", "data=text", "data.path='~nobody_at_all/x.txt'"], "data.path=~nobody_at_all/x.txt: is no"),
+        (["experiment=graph", "data=graph_csv", f"data.path={'x' * 300}"], "data.path=xxx"),
+        (["experiment=mutag", "data.path='~nobody_at_all'"], "data.path=~nobody_at_all: is no path"),
+    ],
+)
+def test_what_is_no_path_is_told(words, says, tmp_path, capsys):
+    assert main([*words, f"root={tmp_path}/runs"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(f"error: {says}") and err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_sweep_in_a_file_is_told(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["-m", "seed=0,1", f"root={tmp_path}/file"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: root: {tmp_path}/file")
+
+
 def test_a_run_of_an_older_version_goes_on_and_stays_finished(tiny, tmp_path, capsys):
     """Of one that had no key `trainer.gradient_clip_val` yet, which decides what is learnt."""
 

@@ -69,4 +69,7 @@ class ExactResume(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         between_batches(checkpoint["loops"]["fit_loop"], trainer.num_training_batches)
         done = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["processed"]
-        checkpoint["epoch"] = done // trainer.num_training_batches
+        checkpoint["epoch"], batch = divmod(done, trainer.num_training_batches)
+        # Of a validation between the batches of one step: their gradients are in no checkpoint.
+        checkpoint["within_step"] = batch % trainer.accumulate_grad_batches > 0
+        checkpoint["world_size"], checkpoint["device_type"] = trainer.world_size, pl_module.device.type

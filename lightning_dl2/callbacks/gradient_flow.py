@@ -59,18 +59,31 @@ class GradientFlow(Callback):
             return
         self._measured = step
         flow = {name: steps_back(norms) for name, norms in gradient_flow(pl_module.net, *self._batch).items()}
+        rows = _rows(step, flow)
         with writing(self.file), open(self.file, "a", newline="") as file:
-            file.write(csv_text(_rows(step, flow)))
-        metrics = {
-            f"gradient_flow/{name}_l{layer}{'_reverse' * direction}/{where}": norms[layer, direction, place].item()
-            for name, norms in flow.items()
-            for layer in range(norms.shape[0])
-            for direction in range(norms.shape[1])
-            for where, place in (("last", 0), ("first", -1))
-        }
+            file.write(csv_text(rows))
+        metrics = _summary(rows)
         for logger in trainer.loggers:
             if not isinstance(logger, MetricsCSV):  # the file is its place there; metrics.csv stays as it would be
-                logger.log_metrics(metrics, step)
+                logger.log_metrics({name: float(value) for name, value in metrics.items()}, step)
+
+
+def logged_rows(file: Path, last_step: int) -> list[dict[str, str]]:
+    """What the loggers were given up to a step, like rows of metrics.csv; none where nothing was measured."""
+    rows = [tuple(row.values()) for row in read_rows(file)]
+    steps = dict.fromkeys(row[0] for row in rows if int(row[0]) <= last_step)
+    return [{"step": step} | _summary([row for row in rows if row[0] == step]) for step in steps]
+
+
+def _summary(rows: list[tuple[Any, ...]]) -> dict[str, str]:
+    """Of the rows of one step, the gradients that reach the last and the first position of each layer."""
+    found = {}
+    for _, state, layer, direction, back, norm in rows:
+        name = f"gradient_flow/{state}_l{int(layer) - 1}{'_reverse' * (direction == 'backward')}"
+        found[f"{name}/first"] = norm  # the last row is
+        if int(back) == 0:
+            found[f"{name}/last"] = norm
+    return found
 
 
 def draw(file: Path, path: Path) -> None:

@@ -92,8 +92,15 @@ class KeepCheckpoints(Checkpoint):
         Raises:
             WriteError: the disk does not take it; the one before stays whole.
         """
-        if trainer.global_step == self._saved_step:
+        if trainer.global_step != self._saved_step:
+            self._write_last(trainer, ends)
+        elif ends:  # by a validation between the batches of the next step
+            self._write_best()
+        else:
             return
+        trainer.strategy.barrier()
+
+    def _write_last(self, trainer: Trainer, ends: bool) -> None:
         self._saved_step = trainer.global_step
         for logger in trainer.loggers:
             logger.save()  # what a checkpoint has seen must be on the disk before it
@@ -106,7 +113,6 @@ class KeepCheckpoints(Checkpoint):
             keeps = self._last_is_ours or is_whole(last)  # not that a damaged one takes the place of a whole one
             write_verified(last, content, self.directory / "previous.ckpt" if keeps else None)
             self._last_is_ours = True
-        trainer.strategy.barrier()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:

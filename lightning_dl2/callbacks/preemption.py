@@ -53,7 +53,9 @@ class Preemption(Callback):
         if number == signal.SIGINT and self.received == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # twice: stop now
             os.kill(os.getpid(), signal.SIGINT)
-        self.received = signal.Signals(number)
+        # At its time limit SLURM sends SIGTERM after the SIGUSR1 that it was asked for: the run is still to go on.
+        if (self.received, number) != (signal.SIGUSR1, signal.SIGTERM):
+            self.received = signal.Signals(number)
 
     @contextmanager
     def listening(self) -> Iterator[None]:

@@ -42,6 +42,7 @@ class GraphDataModule(LightningDataModule):
     num_workers: int
     seed: int
     positional: dict[str, Any]
+    _order: tuple[int, Tensor] | None = None  # of the last batch's epoch: its number, and the training items
 
     @cached_property
     def spec(self) -> dict[str, Any]:
@@ -85,10 +86,12 @@ class GraphDataModule(LightningDataModule):
     def train_batch(self, step: int) -> GraphBatch:
         """Training batch number `step` of this rank."""
         epoch, number = divmod(step, self.batches_per_epoch)
-        items = self.splits["train"]
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(items))
-        chosen = np.array_split(order, self.batches_per_epoch)[number]
-        return self._share(items[torch.from_numpy(chosen)], step)
+        if self._order is None or self._order[0] != epoch:
+            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.splits["train"]))
+            self._order = epoch, self.splits["train"][torch.from_numpy(order)]
+        least, larger = divmod(len(self._order[1]), self.batches_per_epoch)  # the first ones have an item more
+        begin = number * least + min(number, larger)
+        return self._share(self._order[1][begin : begin + least + (number < larger)], step)
 
     def train_dataloader(self) -> TrainBatches:
         return TrainBatches(self)

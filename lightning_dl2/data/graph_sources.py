@@ -21,6 +21,7 @@ from lightning_dl2.data.tu_format import read_tu
 from lightning_dl2.data.zinc import read_zinc
 from lightning_dl2.files import DISK_ERRORS
 from lightning_dl2.schema.data import superfluous_path
+from lightning_dl2.values import user_path
 
 GENERATOR_SEED = 20201  # generated graphs and folds are the same for every seed of a run
 BLOCK_MODEL = {
@@ -65,7 +66,7 @@ def load_node_set(
                 raise UserError(
                     "data.path=null: data.name=graph_csv needs nodes.csv and edges.csv; allowed: data.path=DIR"
                 )
-            found = read_csv(Path(path).expanduser(), undirected=undirected)
+            found = read_csv(user_path("data.path", path), undirected=undirected)
         else:
             found = read_planetoid(_files(name, path, cache), name)
     found.check()
@@ -106,7 +107,7 @@ def _check_classes(name: str, classes: list[str]) -> None:
 
 
 def _files(name: str, path: str | None, cache: str | None) -> Path:
-    return Path(path).expanduser() if path is not None else fetch_graphs(name, corpora.cache_dir(cache))
+    return user_path("data.path", path) if path is not None else fetch_graphs(name, corpora.cache_dir(cache))
 
 
 def node_splits(

@@ -4,7 +4,6 @@ Shapes: B streams a process, T tokens a window, N tokens in a split, K batches a
 """
 
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from lightning_dl2.data.baselines import compressed_sizes, majority_share
 from lightning_dl2.data.position import TrainBatches, rank_and_world
 from lightning_dl2.data.token_file import tokenize
 from lightning_dl2.data.windows import EvaluationBatches, TextBatch, read_ring
+from lightning_dl2.values import user_path
 
 
 class TextDataModule(LightningDataModule):
@@ -71,7 +71,7 @@ class TextDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.evaluation = {"rows": evaluation_batch_size, "warmup": evaluation_warmup, "width": cold_window}
         cache = corpora.cache_dir(cache_dir)
-        file = Path(path).expanduser() if path is not None else corpora.download(name, cache)
+        file = user_path("data.path", path) if path is not None else corpora.download(name, cache)
         whole, self.vocabulary, self.digest = tokenize(file, tokens, encoding, cache)
         self.splits = _split(whole, validation_fraction, test_fraction)
         self.check_processes(1)

@@ -161,18 +161,19 @@ class Config(Strict):
         return self
 
     def misfit(self, batches_per_epoch: int | None) -> str | None:
-        """One line, if no validation would come before an epoch of so many training batches (None: any) ends."""
+        """One line, if an epoch of so many training batches (None: any) ends before a validation or a step can come."""
         trainer = self.trainer
-        if trainer.check_val_every_n_epoch is None:
-            return None
         limits = [limit for limit in (batches_per_epoch, trainer.limit_train_batches) if limit]
-        most = trainer.overfit_batches or min(limits, default=trainer.val_check_interval)
-        if trainer.val_check_interval <= most:
+        most = trainer.overfit_batches or min(limits, default=None)
+        if most is None:
             return None
-        return (
-            f"trainer.val_check_interval={trainer.val_check_interval}: an epoch ends after {most} training batches;"
-            f" allowed: 1 to {most}, or any with trainer.check_val_every_n_epoch=null"
-        )
+        ends = f"an epoch ends after {most} training batches; allowed: 1 to {most}"
+        if trainer.accumulate_grad_batches > most:  # Lightning would divide the gradient by batches that never come
+            return f"trainer.accumulate_grad_batches={trainer.accumulate_grad_batches}: {ends}"
+        if trainer.check_val_every_n_epoch is not None and trainer.val_check_interval > most:
+            every = f"trainer.val_check_interval={trainer.val_check_interval}"
+            return f"{every}: {ends}, or any with trainer.check_val_every_n_epoch=null"
+        return None
 
     @model_validator(mode="after")
     def one_rule_for_the_learning_rate(self) -> "Config":

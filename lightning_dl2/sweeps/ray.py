@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from lightning_dl2 import schema
@@ -18,9 +19,13 @@ class Train:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen | None = None
+        self._told: int | None = None  # a signal that came before the process
+        self._starting = Lock()
 
     def run(self, command: list[str], log: str, cwd: str) -> int:
-        with open(log, "ab") as file:
+        with open(log, "ab") as file, self._starting:
+            if self._told is not None:
+                return 128 + self._told
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -33,8 +38,11 @@ class Train:
         return self._process.wait()
 
     def stop(self, number: int) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
+        with self._starting:
+            if self._process is None:
+                self._told = number
+            else:
+                self._process.send_signal(number)
 
 
 class Actor:

@@ -33,6 +33,7 @@ class Report:
         self.test_metric = metric.replace("val/", "test/")
         self._began: dict[Job, float] = {}
         self._best: Job | None = None
+        self._lines: dict[Job, list[str | float | None]] = {}  # of jobs.csv; to read all runs at each event takes long
         screen = console(stderr=True)
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         self._progress = Progress(*columns, console=screen, disable=not screen.is_terminal)
@@ -47,6 +48,7 @@ class Report:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
+        self._refresh(*self.plan.jobs)
 
     def tell(self, job: Job, what: str) -> None:
         """A line on stderr, and jobs.csv anew."""
@@ -55,7 +57,7 @@ class Report:
         if what == "ended":
             what = self._how_it_ended(job)
         self._progress.console.print(f"job {job.number} ({job.told}): {what}", markup=False, highlight=False)
-        self._refresh()
+        self._refresh(job)
 
     def _how_it_ended(self, job: Job) -> str:
         state, value = job.state, job.metric(self.metric)
@@ -71,15 +73,18 @@ class Report:
             return f"{what}, exit code {job.code}: {last_line(log)} ({log})"
         return what
 
-    def _refresh(self) -> None:
+    def _refresh(self, *changed: Job) -> None:
+        for job in self.plan.jobs:
+            if job in changed or job not in self._lines:
+                self._lines[job] = self._results(job)
         best = f", best {self._best.metric(self.metric):.4g}" if self._best else ""
-        done = sum(job.state in ("completed", "pruned", "failed") for job in self.plan.jobs)
+        done = sum(line[0] in ("completed", "pruned", "failed") for line in self._lines.values())
         self._progress.update(self._bar, completed=done, description=f"{self.metric}{best}")
         self.write_csv()
 
     def write_csv(self) -> None:
         """jobs.csv: a line a job, as it stands."""
-        rows = ([job.number, *job.varies.values(), *self._results(job)] for job in self.plan.jobs)
+        rows = ([job.number, *job.varies.values(), *self._lines[job]] for job in self.plan.jobs)
         write_text(self.directory / "jobs.csv", csv_text([self._header(), *rows]))
 
     def _header(self) -> list[str]:

@@ -186,7 +186,8 @@ class Search:
         if self.rules.pruner == "hyperband":
             trainer = self.examples[0].trainer
             longest = trainer.max_steps if trainer.max_steps > 0 else "auto"
-            return HyperbandPruner(min_resource=trainer.val_check_interval, max_resource=longest)
+            first = max(1, trainer.val_check_interval // trainer.accumulate_grad_batches)  # both count steps
+            return HyperbandPruner(min_resource=first, max_resource=longest)
         return NopPruner()
 
 

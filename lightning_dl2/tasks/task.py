@@ -147,7 +147,7 @@ class Task(LightningModule):
         every = self.trainer.log_every_n_steps  # 0: never
         if not every or self.global_step % every:
             return
-        values = {f"train/{name}": torch.stack([each[name] for each in seen]).mean() for name in outputs} | update
+        values = {f"train/{name}": _mean([each[name] for each in seen]) for name in outputs} | update
         values["train/loss"] *= self.trainer.accumulate_grad_batches  # Lightning has divided it
         self.log_dict({**values, "step": float(self.global_step)}, batch_size=1, sync_dist=True)
 
@@ -169,3 +169,8 @@ class Task(LightningModule):
     def _log_derived(self, split: str) -> None:
         values = {f"{split}/{name}": value for name, value in self.derived_metrics(split).items()}
         self.log_dict(values, sync_dist=True, reduce_fx="max")  # the same on all ranks, to the last bit
+
+
+def _mean(values: list[Tensor | float]) -> Tensor:
+    """Callbacks add plain numbers to what `training_step` returns."""
+    return torch.stack([torch.as_tensor(value) for value in values]).mean()

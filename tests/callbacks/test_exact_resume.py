@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from lightning_dl2 import compose, train
+from lightning_dl2 import compose, evaluate, train
 from lightning_dl2.callbacks import exact_resume
 from lightning_dl2.data import NodeDataModule, SequenceDataModule
 from lightning_dl2.run import Run
@@ -147,6 +147,42 @@ def test_a_validation_between_the_batches_of_a_step_stands_once(tiny, tmp_path, 
     _, resumed = train(tiny(f"root={tmp_path}/broken", *words))
     assert checkpoint_differences(objects["run"], resumed["run"]) == []
     assert metrics_differences(objects["run"], resumed["run"]) == []
+
+
+WITHIN = ("trainer.accumulate_grad_batches=3", "data.batches_per_epoch=1000", "trainer.max_steps=9")
+
+
+def test_a_best_from_between_the_batches_of_a_step_is_not_gone_on_with(tiny, tmp_path, capsys):
+    """Validated after 4 batches, when the first of three batches of the second step is done; it gets worse then."""
+    words = (*WITHIN, "trainer.val_check_interval=4", "callbacks.checkpoint.every_n_steps=1")
+    words += (
+        "optimizer.learning_rate=10.0",
+        "callbacks.checkpoint.monitor=val/accuracy",
+        "callbacks.checkpoint.mode=max",
+    )
+    _, objects = train(tiny(f"root={tmp_path}/whole", *words))
+    parts = trained_in_parts(tiny, (5,), f"root={tmp_path}/parts", *words)
+    assert parts.load(parts.best)["within_step"]
+    assert not parts.load(parts.last)["within_step"]
+    for path in (parts.last, parts.previous):
+        path.write_bytes(b"damage")
+    trained_in_parts(tiny, (9,), f"root={tmp_path}/parts", *words)
+    assert "going on from the start" in capsys.readouterr().err
+    assert checkpoint_differences(objects["run"], parts) == []
+    assert metrics_differences(objects["run"], parts) == []
+
+
+@pytest.mark.parametrize(("interval", "times", "step"), [(2, 1, 0), (4, 1, 1), (4, 2, 2)])
+def test_what_is_solved_between_the_batches_of_a_step_keeps_its_best(tiny, interval, times, step):
+    rule = ("callbacks.solved.threshold=0.0", f"callbacks.solved.times={times}", "callbacks.checkpoint.every_n_steps=1")
+    monitor = ("callbacks.checkpoint.monitor=val/accuracy", "callbacks.checkpoint.mode=max")
+    result, objects = train(tiny(*WITHIN, f"trainer.val_check_interval={interval}", *rule, *monitor))
+    assert (result["stopped_by"], result["steps"]) == ("solved", step)
+    run = objects["run"]
+    assert (
+        run.load(run.best)["global_step"] == result["best_step"]
+        and evaluate(run)["test/loss"] == result["metrics"]["test/loss"]
+    )
 
 
 WORKERS = {  # with epochs of 7, 7, 6 and 7 batches

@@ -1,10 +1,13 @@
 """The gradients are measured on the way, by the same numbers as afterwards, and training does not notice."""
 
+from itertools import product
+
 import pytest
 import torch
+from pytorch_lightning.loggers.logger import DummyLogger
 
 from lightning_dl2 import train
-from lightning_dl2.callbacks.gradient_flow import ROWS
+from lightning_dl2.callbacks.gradient_flow import ROWS, logged_rows
 from lightning_dl2.files import read_rows
 from lightning_dl2.nets.flow import fixed_batch, gradient_flow
 from tests.comparison import contents, differing
@@ -25,6 +28,32 @@ def test_training_is_what_it_would_be_without(experiment, request, tmp_path):
     assert list(dict.fromkeys(row["step"] for row in rows)) == STEPS
     assert (measured["run"].path / "figures" / "gradient_flow.png").stat().st_size > 10_000
     assert not (plain["run"].path / "gradient_flow.csv").exists()
+
+
+def test_what_the_loggers_were_given_can_be_read_again(tiny, monkeypatch):
+    """So that a resumed run tells W&B of it once more, which keeps nothing of a run that was killed offline."""
+    given = Given()
+    monkeypatch.setattr("lightning_dl2.trainer.build_loggers", lambda *_: [given])
+    run = train(tiny(*ON, "task.bidirectional=true"))[1]["run"]
+    found = logged_rows(run.gradient_flow_file, 14)
+    assert [(int(row.pop("step")), {key: float(value) for key, value in row.items()}) for row in found] == given.rows
+    parts = product("hc", "01", ("", "_reverse"), ("first", "last"))
+    names = {f"gradient_flow/{state}_l{layer}{way}/{end}" for state, layer, way, end in parts}
+    assert [step for step, _ in given.rows] == [0, 6, 12] and all(set(row) == names for _, row in given.rows)
+    assert [row["step"] for row in logged_rows(run.gradient_flow_file, 11)] == ["0", "6"]
+    assert logged_rows(run.path / "none.csv", 14) == []
+
+
+class Given(DummyLogger):
+    """What GradientFlow logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[tuple[int, dict[str, float]]] = []
+
+    def log_metrics(self, metrics, step=None) -> None:
+        if all(name.startswith("gradient_flow/") for name in metrics):
+            self.rows.append((step, metrics))
 
 
 def test_turned_on_where_no_step_is_due_it_draws_nothing(tiny):

@@ -180,6 +180,14 @@ def test_an_interrupt_after_another_signal_is_the_first():
     assert preemption.received == signal.SIGINT
 
 
+def test_at_its_time_limit_a_job_of_slurm_is_still_to_go_on():
+    """SIGUSR1 two minutes before it, SIGTERM at it; Ctrl-C is somebody's wish."""
+    preemption = Preemption(None, None)
+    for number, heard in ((signal.SIGUSR1,) * 2, (signal.SIGTERM, signal.SIGUSR1), (signal.SIGINT,) * 2):
+        preemption._handle(number, None)
+        assert preemption.received == heard
+
+
 def test_the_time_limit_does_not_stop_the_test(tmp_path):
     """Or a test that takes longer than the limit would never end, however often it is begun."""
     keep = KeepCheckpoints(tmp_path, every_n_steps=100, monitor="val/accuracy", mode="max")

@@ -233,3 +233,5 @@ def test_hyperband_knows_how_long_a_job_is(sweeper, words, longest):
     pruner = found._pruner()
     assert isinstance(pruner, HyperbandPruner)
     assert (pruner._min_resource, pruner._max_resource) == (compose().trainer.val_check_interval, longest)
+    found.examples = [compose(*words, "trainer.accumulate_grad_batches=4")]
+    assert found._pruner()._min_resource == compose().trainer.val_check_interval // 4
