@@ -4,6 +4,7 @@ The data's way: data module and task -> run directory -> Trainer -> checkpoints 
 """
 
 import logging
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,9 @@ def fit(
     with group.agreeing():
         run.begin(config, words)
     log.info("%s from step %d", run.path, last_step)
+    if config.flat_end and group.rank == 0:
+        print(f"note: {config.flat_end}", file=sys.stderr)
+        log.warning(config.flat_end)
     objects = {"run": run, "task": task, "datamodule": data, "trainer": trainer}
     try:
         with watch.preemption.listening():

@@ -5,7 +5,7 @@
 import yaml
 
 from lightning_dl2.cli import UserError
-from lightning_dl2.config import compose, conf_dir
+from lightning_dl2.config import compose, conf_dir, options
 
 GROUPS = ("experiment", "data", "task", "optimizer", "trainer", "logger", "callbacks", "debug", "sweep", "launcher")
 FILES = (  # that have every key
@@ -34,9 +34,7 @@ def print_help(doc: str) -> int:
     """Prints a command's docstring and what can be set; returns the exit code."""
     print(doc.strip(), "\n\nGroups, chosen by group=name:\n")
     for group in GROUPS:
-        root = conf_dir() / group
-        names = sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
-        print(f"  {group:<11} {' | '.join(names)}")
+        print(f"  {group:<11} {' | '.join(options(group))}")
     print("\nKeys, with their defaults:\n")
     for name in FILES:
         group, _, option = name.partition("/")

@@ -43,6 +43,17 @@ def test_with_as_many_processes_as_there_were(tiny, monkeypatch):
     assert before == {path: path.read_bytes() for path in before}
 
 
+def test_a_learning_rate_that_ends_before_the_training_is_told(tiny, capsys):
+    rule = ("optimizer.schedule.name=linear", "optimizer.schedule.total_steps=6", "optimizer.schedule.final_factor=0.1")
+    train(tiny(*rule, "trainer.max_steps=6"))
+    assert "note" not in capsys.readouterr().err
+    train(tiny(*rule, "trainer.max_steps=8"))
+    assert capsys.readouterr().err == (
+        "note: optimizer.schedule.total_steps=6: from there to trainer.max_steps=8 the learning rate is 0.1 times"
+        " optimizer.learning_rate\n"
+    )
+
+
 def test_a_begun_epoch_is_not_done(tiny):
     """24 steps are three epochs of 7 batches and a part of the fourth; asked for four, it goes on."""
     epochs = [train(tiny(*words))[0]["epochs"] for words in ((), ("trainer.max_steps=-1", "trainer.max_epochs=4"))]

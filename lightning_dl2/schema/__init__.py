@@ -175,6 +175,17 @@ class Config(Strict):
             return f"{every}: {ends}, or any with trainer.check_val_every_n_epoch=null"
         return None
 
+    @property
+    def flat_end(self) -> str | None:
+        """One line, if the schedule has ended before the training does: what is learnt after it may be nothing."""
+        schedule, max_steps = self.optimizer.schedule, self.trainer.max_steps
+        if schedule.name not in ("linear", "cosine") or schedule.total_steps >= max_steps:
+            return None
+        return (
+            f"optimizer.schedule.total_steps={schedule.total_steps}: from there to trainer.max_steps={max_steps} the"
+            f" learning rate is {schedule.final_factor:g} times optimizer.learning_rate"
+        )
+
     @model_validator(mode="after")
     def one_rule_for_the_learning_rate(self) -> "Config":
         if not isinstance(self.data, SequenceData):
