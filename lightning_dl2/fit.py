@@ -122,7 +122,7 @@ def _begun(config: Config, run: Run, start: Path, data: DataModule, world_size: 
     """Step and epoch of the checkpoint to go on from, which must be of this data and as many processes."""
     checkpoint = run.load(start)
     run.check_same_data(checkpoint["hyper_parameters"]["spec"], data.spec, ", resume=restart, or another root")
-    run.check_same_devices(checkpoint, world_size, "cuda" if uses_gpu(config) else "cpu")
+    run.check_same_devices(checkpoint, world_size, uses_gpu(config))
     return checkpoint["global_step"], checkpoint["epoch"]
 
 

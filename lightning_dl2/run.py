@@ -273,19 +273,23 @@ class Run:
                 f"data: {changed[0]} is not what it was when {self.path} was begun; allowed: the same data{others}"
             )
 
-    def check_same_devices(self, checkpoint: dict[str, Any], world_size: int, device_type: str) -> None:
+    def check_same_devices(self, checkpoint: dict[str, Any], world_size: int, gpu: bool) -> None:
         """Compares where a checkpoint was written with where it is to be gone on with.
 
+        Args:
+            world_size: number of processes.
+            gpu: whether they are on GPUs.
+
         Raises:
-            UserError: as many processes or such a device would train another run, as where `auto` finds others.
+            UserError: it would be another run, as where `auto` finds other devices today.
         """
-        for key, name, here in (("devices", "world_size", world_size), ("accelerator", "device_type", device_type)):
-            if (then := checkpoint.get(name, here)) != here:  # older versions did not write them
-                what = f"{then} process(es)" if name == "world_size" else then
-                raise UserError(
-                    f"trainer.{key}: gives {here} here, but {self.path} was begun with {what}; allowed: the same,"
-                    " resume=restart, or another root"
-                )
+        then = checkpoint.get("world_size", world_size)  # older versions did not write it
+        allowed = f"allowed: as {self.path} was begun, resume=restart, or another root"
+        if then != world_size:
+            raise UserError(f"trainer.devices: {world_size} process(es) here, {then} when the run was begun; {allowed}")
+        if checkpoint.get("gpu", gpu) != gpu:
+            here, before = ("a GPU", "none") if gpu else ("no GPU", "one")
+            raise UserError(f"trainer.accelerator: {here} here, {before} when the run was begun; {allowed}")
 
     def checkpoint(self, name: str) -> Path:
         """The checkpoint called `best`, `last`, or by its file name.

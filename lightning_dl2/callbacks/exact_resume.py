@@ -72,4 +72,4 @@ class ExactResume(Callback):
         checkpoint["epoch"], batch = divmod(done, trainer.num_training_batches)
         # Of a validation between the batches of one step: their gradients are in no checkpoint.
         checkpoint["within_step"] = batch % trainer.accumulate_grad_batches > 0
-        checkpoint["world_size"], checkpoint["device_type"] = trainer.world_size, pl_module.device.type
+        checkpoint["world_size"], checkpoint["gpu"] = trainer.world_size, pl_module.device.type == "cuda"
