@@ -35,10 +35,10 @@ def test_with_as_many_processes_as_there_were(tiny, monkeypatch):
     config = tiny("trainer.max_steps=10")
     run = train(config)[1]["run"]
     state = run.load(run.last)
-    assert (state["world_size"], state["device_type"], state["within_step"]) == (1, "cpu", False)
+    assert (state["world_size"], state["gpu"], state["within_step"]) == (1, False, False)
     write_verified(run.last, serialized(state | {"world_size": 2}))
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file() and path.suffix != ".log"}
-    with pytest.raises(UserError, match="trainer.devices: gives 1 here, but .* was begun with 2"):
+    with pytest.raises(UserError, match=r"trainer.devices: 1 process\(es\) here, 2 when"):
         train(tiny("trainer.max_steps=12"))
     assert before == {path: path.read_bytes() for path in before}
 

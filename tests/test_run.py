@@ -296,14 +296,15 @@ def test_a_whole_file_that_is_no_checkpoint_is_not_passed_over(tmp_path, content
 
 def test_another_number_of_processes_or_device_is_refused(tmp_path):
     run = Run(tmp_path)
-    for checkpoint in ({}, {"world_size": 2, "device_type": "cpu"}):
-        run.check_same_devices(checkpoint, 2, "cpu")
+    for checkpoint in ({}, {"world_size": 2, "gpu": False}):
+        run.check_same_devices(checkpoint, 2, False)
     with pytest.raises(
-        UserError, match=r"trainer.devices: gives 4 here, but .* was begun with 2 process\(es\); allowed"
+        UserError, match=r"trainer.devices: 4 process\(es\) here, 2 when the run was begun; allowed: as"
     ):
-        run.check_same_devices({"world_size": 2, "device_type": "cpu"}, 4, "cpu")
-    with pytest.raises(UserError, match="trainer.accelerator: gives cuda here, but .* was begun with cpu; allowed"):
-        run.check_same_devices({"world_size": 2, "device_type": "cpu"}, 2, "cuda")
+        run.check_same_devices({"world_size": 2, "gpu": False}, 4, False)
+    for gpu, says in ((True, "a GPU here, none"), (False, "no GPU here, one")):
+        with pytest.raises(UserError, match=f"trainer.accelerator: {says} when the run was begun; allowed: as"):
+            run.check_same_devices({"world_size": 2, "gpu": not gpu}, 2, gpu)
 
 
 def test_a_metric_that_is_no_number_is_null(tiny):
