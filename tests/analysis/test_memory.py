@@ -22,7 +22,8 @@ def runs(tmp_path_factory) -> dict[str, Run]:
     root = tmp_path_factory.mktemp("runs")
     words = [f"data.sequence_length={LENGTH}", "task.hidden_size=32"]
     lstm = train_small(root, *words, "task.forget_bias=4.0")
-    return {"lstm": lstm, "rnn": train_small(root, *words, "task.cell=rnn", *WORDS["rnn"])}
+    rnn = train_small(root, *words, "task.cell=rnn", *WORDS["rnn"])
+    return {"lstm": lstm, "rnn": rnn, "bilstm": train_small(root, *words, "task.cell=bilstm")}
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -53,6 +54,12 @@ def test_an_lstm_with_a_high_forget_bias_remembers_longer_than_it_was_trained_th
     for length in (2 * LENGTH, 4 * LENGTH):
         reached = {cell: accuracy(net, "decimal_palindrome", length, 1024) for cell, net in nets.items()}
         assert reached["lstm"] > 0.75 and reached["rnn"] < 0.5, (length, reached)
+
+
+def test_of_two_directions_one_ends_on_what_the_other_has_to_remember(runs):
+    """So that no length is too long for them."""
+    net = load_classifier(runs["bilstm"])[0].net
+    assert all(accuracy(net, "decimal_palindrome", factor * LENGTH, 1024) > 0.99 for factor in (1, 4, 16))
 
 
 def test_what_only_some_runs_have_a_key_for_tells_them_apart():
