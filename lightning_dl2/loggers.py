@@ -5,10 +5,10 @@ from typing import Any
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from lightning_dl2.callbacks import MetricsCSV
-from lightning_dl2.callbacks.gradient_flow import logged_rows
+from lightning_dl2.processes import is_rank_zero
 from lightning_dl2.run import Run
 from lightning_dl2.schema import Config
-from lightning_dl2.tracking import Wandb
+from lightning_dl2.tracking import Wandb, with_gradient_flow
 
 
 def build_loggers(config: Config, run: Run, last_step: int) -> list[Logger]:
@@ -18,8 +18,8 @@ def build_loggers(config: Config, run: Run, last_step: int) -> list[Logger]:
     if config.logger.name == "tensorboard":
         loggers.append(TensorBoardLogger(run.path, name=None, version="tensorboard"))
     if config.logger.name == "wandb":
-        earlier = [*table.rows, *logged_rows(run.gradient_flow_file, last_step)]
-        loggers.append(Wandb(config, run, sorted(earlier, key=lambda row: int(row["step"]))))
+        earlier = with_gradient_flow(table.rows, run, last_step) if is_rank_zero() else ()
+        loggers.append(Wandb(config, run, earlier))
     return loggers
 
 

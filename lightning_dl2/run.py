@@ -320,7 +320,10 @@ class Run:
         return result
 
 
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
+def _finite(values: Any) -> Any:
     """JSON has neither NaN nor infinity: null in their place."""
-    plain = {key: _finite(value) if isinstance(value, dict) else value for key, value in values.items()}
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in plain.items()}
+    if isinstance(values, dict):
+        return {key: _finite(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_finite(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values

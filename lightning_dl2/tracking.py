@@ -16,6 +16,7 @@ from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_dl2.callbacks import Interrupted
+from lightning_dl2.callbacks.gradient_flow import logged_rows
 from lightning_dl2.cli import UserError
 from lightning_dl2.files import read_rows, sidecar
 from lightning_dl2.run import Run, variant
@@ -207,9 +208,14 @@ class Wandb(Logger):
         return f"to send it later: wandb sync {options}{self.run.path / 'wandb'}"
 
 
+def with_gradient_flow(rows: Iterable[dict[str, str]], run: Run, last_step: int) -> list[dict[str, str]]:
+    """Rows of metrics.csv, and what was logged beside them, in the order of the steps."""
+    return sorted([*rows, *logged_rows(run.gradient_flow_file, last_step)], key=lambda row: int(row["step"]))
+
+
 def tell_agent(config: Config, run: Run, result: dict[str, Any]) -> None:
     """Logs a finished run that an agent of W&B asks for once more as the agent's: its sweep waits for a value."""
-    logger = Wandb(config, run, read_rows(run.metrics_file))
+    logger = Wandb(config, run, with_gradient_flow(read_rows(run.metrics_file), run, result["steps"]))
     logger._try(lambda: logger.experiment)
     logger.finish(result)
 

@@ -78,7 +78,8 @@ def user_path(key: str, value: str) -> Path:
     """
     try:
         path = Path(value).expanduser()
-        path.exists()
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            os.stat(path)
     except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, nobody's home, a NUL
         shown = value if len(value) <= SHOWN else f"{value[:SHOWN]}..."
         raise UserError(f"{key}={shown}: is no path: {getattr(error, 'strerror', None) or error}") from error

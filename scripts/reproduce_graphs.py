@@ -14,6 +14,7 @@ at the test folds.
 """
 
 import itertools
+import math
 import statistics
 import sys
 from dataclasses import dataclass
@@ -121,7 +122,8 @@ def compete(row: Row, fixed: list[str], data: str, jobs: int, threads: int) -> l
 
         def accuracy(choice: list[str], words: list[str] = words) -> tuple[float, float]:
             (result,) = results_of([[*words, *choice]])
-            return result["metrics"]["val/accuracy"], -result["metrics"]["val/loss"]
+            loss = result["metrics"]["val/loss"]
+            return result["metrics"]["val/accuracy"], -math.inf if loss is None else -loss  # None: it has diverged
 
         winner = max(grid, key=accuracy)
         seeds = lines_of(row, fixed, data)[fold * row.seeds : (fold + 1) * row.seeds]

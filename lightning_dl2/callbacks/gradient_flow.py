@@ -1,5 +1,6 @@
 """gradient_flow.csv: how much of the loss at the end reaches each state of a recurrent net, as training goes on."""
 
+import csv
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from lightning_dl2.callbacks.metrics_csv import MetricsCSV
+from lightning_dl2.cli import UserError
 from lightning_dl2.figure import MARKERS, SEQUENTIAL, new_figure, save
 from lightning_dl2.files import csv_text, read_rows, write_text, writing
 from lightning_dl2.nets.flow import Flow, fixed_batch, gradient_flow, steps_back
@@ -38,9 +40,9 @@ class GradientFlow(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         tokens, labels = fixed_batch(trainer.datamodule.val_dataloader(), ROWS)
         self._batch = tokens.to(pl_module.device), labels.to(pl_module.device)
-        rows = [row for row in read_rows(self.file) if int(row["step"]) <= trainer.global_step]
-        self._measured = int(rows[-1]["step"]) if rows else -1
-        write_text(self.file, csv_text([COLUMNS, *(row.values() for row in rows)]))
+        rows = [row for row in _read(self.file) if int(row[0]) <= trainer.global_step]
+        self._measured = int(rows[-1][0]) if rows else -1
+        write_text(self.file, csv_text([COLUMNS, *rows]))
         self._measure_if_due(trainer, pl_module)
 
     @rank_zero_only
@@ -69,10 +71,27 @@ class GradientFlow(Callback):
 
 
 def logged_rows(file: Path, last_step: int) -> list[dict[str, str]]:
-    """What the loggers were given up to a step, like rows of metrics.csv; none where nothing was measured."""
-    rows = [tuple(row.values()) for row in read_rows(file)]
-    steps = dict.fromkeys(row[0] for row in rows if int(row[0]) <= last_step)
-    return [{"step": step} | _summary([row for row in rows if row[0] == step]) for step in steps]
+    """What the loggers were given up to a step, like rows of metrics.csv; none where nothing was measured.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    steps: dict[str, list[tuple[str, ...]]] = {}
+    for row in _read(file):
+        if int(row[0]) <= last_step:
+            steps.setdefault(row[0], []).append(row)
+    return [{"step": step} | _summary(rows) for step, rows in steps.items()]
+
+
+def _read(file: Path) -> list[tuple[str, ...]]:
+    """The rows of a gradient_flow.csv; raises UserError where that is no such table."""
+    try:
+        rows = [tuple(row[column] for column in COLUMNS) for row in read_rows(file)]
+        for step, _, layer, _, back, norm in rows:
+            int(step), int(layer), int(back), float(norm)
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: is damaged; allowed: to remove it, without its rows, or resume=restart") from error
+    return rows
 
 
 def _summary(rows: list[tuple[Any, ...]]) -> dict[str, str]:
@@ -91,7 +110,7 @@ def draw(file: Path, path: Path) -> None:
     import matplotlib
 
     curves: dict[tuple[str, ...], list[tuple[int, float]]] = {}
-    for *key, place, norm in (row.values() for row in read_rows(file)):
+    for *key, place, norm in _read(file):
         curves.setdefault(tuple(key), []).append((int(place), float(norm)))
     if not curves:  # turned on late, and no step was due since
         return

@@ -15,6 +15,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from lightning_dl2.callbacks.keep_checkpoints import KeepCheckpoints
 from lightning_dl2.cli import REQUEUE, SIGNALS
 
+ANNOUNCED = 60.0  # seconds from SIGUSR1; who cancels a job that is to stop anyway does so sooner
 TIME_IS_UP = 1  # below every signal listened to: the greatest that any rank has received is what all obey
 
 
@@ -48,14 +49,22 @@ class Preemption(Callback):
         self.checkpoints = checkpoints
         self.deadline = time.monotonic() + seconds(max_time) if max_time else float("inf")
         self.received: signal.Signals | None = None
+        self._asked = 0.0  # when SIGUSR1 came
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.received == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # twice: stop now
             os.kill(os.getpid(), signal.SIGINT)
-        # At its time limit SLURM sends SIGTERM after the SIGUSR1 that it was asked for: the run is still to go on.
-        if (self.received, number) != (signal.SIGUSR1, signal.SIGTERM):
-            self.received = signal.Signals(number)
+        if number == signal.SIGTERM and self._is_slurms_limit():
+            return
+        if number == signal.SIGUSR1:
+            self._asked = time.monotonic()
+        self.received = signal.Signals(number)
+
+    def _is_slurms_limit(self) -> bool:
+        """At a job's time limit comes SIGTERM, long after the SIGUSR1 that announced it: the run is still to go on."""
+        announced = self.received == signal.SIGUSR1 and time.monotonic() - self._asked > ANNOUNCED
+        return announced and "SLURM_JOB_ID" in os.environ
 
     @contextmanager
     def listening(self) -> Iterator[None]:

@@ -31,7 +31,7 @@ class Report:
     def __init__(self, plan: Plan, metric: str, directory: Path) -> None:
         self.plan, self.metric, self.directory = plan, metric, directory
         self.test_metric = metric.replace("val/", "test/")
-        self._began: dict[Job, float] = {}
+        self._began: dict[Job, float] = {}  # of those that run
         self._best: Job | None = None
         self._lines: dict[Job, list[str | float | None]] = {}  # of jobs.csv; to read all runs at each event takes long
         screen = console(stderr=True)
@@ -54,18 +54,21 @@ class Report:
         """A line on stderr, and jobs.csv anew."""
         if what == "started":
             self._began[job] = time.monotonic()
-        if what == "ended":
-            what = self._how_it_ended(job)
+        else:
+            seconds = time.monotonic() - self._began.pop(job)
+            self._lines[job] = self._results(job)
+            if what == "ended":
+                what = self._how_it_ended(job, seconds)
         self._progress.console.print(f"job {job.number} ({job.told}): {what}", markup=False, highlight=False)
-        self._refresh(job)
+        self._refresh()
 
-    def _how_it_ended(self, job: Job) -> str:
-        state, value = job.state, job.metric(self.metric)
-        what = f"{state} after {time.monotonic() - self._began[job]:.0f} s"
+    def _how_it_ended(self, job: Job, seconds: float) -> str:
+        state, value, *_ = self._lines[job]
+        what = f"{state} after {seconds:.0f} s"
         if state == "completed" and value is not None:
             best = best_first([job, *filter(None, [self._best])], self.metric)[0]
             self._best = best
-            done = sum(each.finished for each in self.plan.jobs)
+            done = sum(line[0] == "completed" for line in self._lines.values())
             what += f", {self.metric}={value:.4g}; {done} of {self.plan.total} completed"
             return what + f"; best {best.metric(self.metric):.4g} by job {best.number} ({best.told})"
         if job.code not in (0, None):
@@ -75,15 +78,16 @@ class Report:
 
     def _refresh(self, *changed: Job) -> None:
         for job in self.plan.jobs:
-            if job in changed or job not in self._lines:
+            if job in changed or job in self._began or job not in self._lines:
                 self._lines[job] = self._results(job)
         best = f", best {self._best.metric(self.metric):.4g}" if self._best else ""
-        done = sum(line[0] in ("completed", "pruned", "failed") for line in self._lines.values())
+        ended = (line for job, line in self._lines.items() if job not in self._began)
+        done = sum(line[0] in ("completed", "pruned", "failed") for line in ended)
         self._progress.update(self._bar, completed=done, description=f"{self.metric}{best}")
         self.write_csv()
 
     def write_csv(self) -> None:
-        """jobs.csv: a line a job, as it stands."""
+        """jobs.csv: a line a job, as it stood at the last event that concerned it."""
         rows = ([job.number, *job.varies.values(), *self._lines[job]] for job in self.plan.jobs)
         write_text(self.directory / "jobs.csv", csv_text([self._header(), *rows]))
 

@@ -81,10 +81,14 @@ class Task(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": rule}
 
     def on_fit_start(self) -> None:
-        """Trainer.validate leaves inference tensors in the metrics, which the validations of a fit cannot update."""
+        """Forgets what is no part of this fit.
+
+        Trainer.validate leaves inference tensors in the metrics, which the validations of a fit cannot update.
+        """
         for module in self.modules():
             if isinstance(module, Metric):
                 module.reset()
+        self.update, self.outputs, self.losses = None, (), ()  # of a fit that was stopped within a step
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """A NaN or infinite loss makes the gradients NaN, also where they would not be, and on all ranks."""
@@ -147,9 +151,14 @@ class Task(LightningModule):
         every = self.trainer.log_every_n_steps  # 0: never
         if not every or self.global_step % every:
             return
-        values = {f"train/{name}": _mean([each[name] for each in seen]) for name in outputs} | update
+        values = {f"train/{name}": self._mean([each[name] for each in seen]) for name in outputs} | update
         values["train/loss"] *= self.trainer.accumulate_grad_batches  # Lightning has divided it
         self.log_dict({**values, "step": float(self.global_step)}, batch_size=1, sync_dist=True)
+
+    def _mean(self, values: list[Tensor | float]) -> Tensor:
+        """Also of the plain numbers that callbacks add to what `training_step` returns."""
+        plain = {"dtype": torch.get_default_dtype(), "device": self.device}
+        return torch.stack([v if isinstance(v, Tensor) else torch.tensor(v, **plain) for v in values]).mean()
 
     def on_validation_epoch_end(self) -> None:
         self._log_derived("val")
@@ -169,8 +178,3 @@ class Task(LightningModule):
     def _log_derived(self, split: str) -> None:
         values = {f"{split}/{name}": value for name, value in self.derived_metrics(split).items()}
         self.log_dict(values, sync_dist=True, reduce_fx="max")  # the same on all ranks, to the last bit
-
-
-def _mean(values: list[Tensor | float]) -> Tensor:
-    """Callbacks add plain numbers to what `training_step` returns."""
-    return torch.stack([torch.as_tensor(value) for value in values]).mean()

@@ -8,6 +8,7 @@ from pytorch_lightning.loggers.logger import DummyLogger
 
 from lightning_dl2 import train
 from lightning_dl2.callbacks.gradient_flow import ROWS, logged_rows
+from lightning_dl2.cli import UserError
 from lightning_dl2.files import read_rows
 from lightning_dl2.nets.flow import fixed_batch, gradient_flow
 from tests.comparison import contents, differing
@@ -42,6 +43,19 @@ def test_what_the_loggers_were_given_can_be_read_again(tiny, monkeypatch):
     assert [step for step, _ in given.rows] == [0, 6, 12] and all(set(row) == names for _, row in given.rows)
     assert [row["step"] for row in logged_rows(run.gradient_flow_file, 11)] == ["0", "6"]
     assert logged_rows(run.path / "none.csv", 14) == []
+
+
+@pytest.mark.parametrize("line", ["0,h,1", "garbage", "0,h,1,forward,0,x", "x,h,1,forward,0,0.5", "\0"])
+def test_a_damaged_file_is_told(tiny, line, monkeypatch):
+    run = train(tiny(*ON, "trainer.max_steps=7"))[1]["run"]
+    rows = run.gradient_flow_file.read_text().splitlines(True)
+    run.gradient_flow_file.write_text("".join([*rows[:3], f"{line}\n", *rows[3:]]))
+    with pytest.raises(UserError, match="gradient_flow.csv: is damaged; allowed: to remove it"):
+        logged_rows(run.gradient_flow_file, 14)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with pytest.raises(UserError, match="gradient_flow.csv: is damaged"):
+        train(tiny("logger=wandb", "trainer.max_steps=9"))
+    assert run.result()["status"] == "completed"  # nothing was begun
 
 
 class Given(DummyLogger):

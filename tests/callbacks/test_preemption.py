@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import torch
@@ -180,12 +181,17 @@ def test_an_interrupt_after_another_signal_is_the_first():
     assert preemption.received == signal.SIGINT
 
 
-def test_at_its_time_limit_a_job_of_slurm_is_still_to_go_on():
-    """SIGUSR1 two minutes before it, SIGTERM at it; Ctrl-C is somebody's wish."""
-    preemption = Preemption(None, None)
-    for number, heard in ((signal.SIGUSR1,) * 2, (signal.SIGTERM, signal.SIGUSR1), (signal.SIGINT,) * 2):
-        preemption._handle(number, None)
-        assert preemption.received == heard
+@pytest.mark.parametrize(("job", "seconds", "heard"), [("7", 90, "USR1"), ("7", 30, "TERM"), (None, 90, "TERM")])
+def test_at_its_time_limit_a_job_of_slurm_is_still_to_go_on(job, seconds, heard, monkeypatch):
+    """SIGUSR1 two minutes before it, SIGTERM at it. Whoever cancels it, or no job, is heard; so is Ctrl-C."""
+    monkeypatch.setenv("SLURM_JOB_ID", job) if job else monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    preemption, now = Preemption(None, None), time.monotonic()
+    preemption._handle(signal.SIGUSR1, None)
+    monkeypatch.setattr(time, "monotonic", lambda: now + seconds)
+    preemption._handle(signal.SIGTERM, None)
+    assert preemption.received == signal.Signals[f"SIG{heard}"]
+    preemption._handle(signal.SIGINT, None)
+    assert preemption.received == signal.SIGINT
 
 
 def test_the_time_limit_does_not_stop_the_test(tmp_path):

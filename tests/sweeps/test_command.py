@@ -240,6 +240,46 @@ def test_what_stops_by_itself_is_to_be_gone_on_with(sweeper, capsys):
     assert [row["state"] for row in jobs(capsys.readouterr().out)] == ["interrupted"]
 
 
+class Standing:
+    """A job whose state is what is said."""
+
+    code, told, finished = 0, "seed=0", False
+    varies = {"seed": "0"}
+
+    def __init__(self, number: int) -> None:
+        self.number, self.state, self.read, self.run = number, "missing", 0, SimpleNamespace(path="run")
+
+    def metric(self, name: str) -> float | None:
+        self.read += 1
+        return None
+
+    def seconds(self) -> float | None:
+        return None
+
+
+def test_of_a_job_that_runs_the_line_is_as_it_stands_and_others_are_not_read(tmp_path):
+    """Not as it was when it was started, before its process had begun."""
+    first, second, third = jobs = [Standing(number) for number in range(3)]
+    told = report.Report(SimpleNamespace(jobs=jobs, total=3), "val/loss", tmp_path)
+
+    def states() -> list[str]:
+        return [row["state"] for row in csv.DictReader((tmp_path / "jobs.csv").read_text().splitlines())]
+
+    with told:
+        told.tell(first, "started")
+        told.tell(second, "started")
+        first.state, second.state = "held", "failed"
+        reads = third.read
+        told.tell(second, "ended")
+        assert states() == ["held", "failed", "missing"] and third.read == reads
+        told.tell(second, "started")  # as with sweep.retry_failed
+        first.state = second.state = "completed"
+        told.tell(second, "waits: its directory is held by process 1")
+        assert states() == ["completed", "completed", "missing"]
+        third.state = "completed"  # by somebody else
+    assert states() == ["completed"] * 3
+
+
 class Valued:
     """A job that has reached a value of the metric."""
 

@@ -76,6 +76,35 @@ def test_of_an_accumulated_step_all_batches_are_logged():
     assert every == {step: rows.values("train/loss")[step] for step in (2, 4)}
 
 
+class Adds(Callback):
+    """A plain number in what the task logs, as the curriculum does."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        outputs["number"] = 5
+
+
+def test_numbers_of_callbacks_are_logged_from_the_modules_device():
+    _, rows = fit(max_steps=2, callbacks=[Adds()])
+    assert rows.values("train/number") == {1: 5.0, 2: 5.0}
+    task = small_task(small_data()).to("meta")
+    assert task._mean([5.0, 6.0]).device.type == "meta"  # else NCCL would be given a tensor of the CPU
+
+
+def test_a_fit_that_was_stopped_within_a_step_leaves_nothing_to_the_next():
+    data, seen = small_data(batches_per_epoch=30), Seen()
+    task, rows = small_task(data), Rows()
+
+    class Stops(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+            trainer.should_stop = batch_idx == 5
+
+    options = {"accumulate_grad_batches": 4, "log_every_n_steps": 1}
+    small_trainer(max_steps=9, min_steps=None, callbacks=[Stops()], **options).fit(task, data)
+    assert len(task.outputs) == 2
+    small_trainer(max_steps=1, callbacks=[seen], logger=rows, **options).fit(task, data)
+    assert rows.values("train/loss") == {1: pytest.approx(sum(seen.losses) / 4)}
+
+
 def test_a_trainer_may_log_nothing():
     task, rows = fit(max_steps=3, log_every_n_steps=0)
     assert task.global_step == 3 and rows.values("train/loss") == {}
