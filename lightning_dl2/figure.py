@@ -26,9 +26,18 @@ def distinct(metrics: Iterable[str]) -> list[str]:
     return names
 
 
+def plain(text: str) -> str:
+    """Write a text of the user's so that matplotlib shows it as it stands: `$` begins no formula.
+
+    A character that no font can draw, such as a surrogate of a file's name that is not UTF-8, becomes U+FFFD.
+    """
+    drawable = "".join(each if each.isprintable() else "\ufffd" for each in text)
+    return drawable.replace("$", r"\$")
+
+
 def metric_label(name: str) -> str:
-    """For an axis, with the unit."""
-    return f"{name} (nats)" if name.startswith("loss") else name
+    """Name a metric on an axis, with its unit."""
+    return plain(f"{name} (nats)" if name.startswith("loss") else name)
 
 
 def new_figure(columns: int = 1, rows: int = 1, *, width: float = 5.0, height: float = 3.6) -> "Figure":

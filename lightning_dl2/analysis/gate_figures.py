@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lightning_dl2.figure import COLOURS, DIVERGING, MARKERS, SEQUENTIAL, new_figure, save
+from lightning_dl2.figure import COLOURS, DIVERGING, MARKERS, SEQUENTIAL, new_figure, plain, save
 
 NAMES = {
     "g": "candidate g",
@@ -21,7 +21,7 @@ NAMES = {
 ORDER = "".join(NAMES)
 GATES = "ifozr"  # between 0 and 1, one colour scale; the others are of either sign
 SHORT, MOST_LABELS = 30, 100  # tokens that fit beneath one of three panels, and beneath one alone
-SHOWN = {" ": "\u2423", "\n": "\u21b5", "\t": "\u21e5", "$": r"\$"}  # what could not be seen; $ would begin a formula
+SHOWN = {" ": "\u2423", "\n": "\u21b5", "\t": "\u21e5"}  # what could not be seen
 
 
 def draw_sequence(maps: dict[str, Tensor], tokens: list[str], sorted_by: str, path: Path) -> None:
@@ -40,7 +40,7 @@ def draw_sequence(maps: dict[str, Tensor], tokens: list[str], sorted_by: str, pa
         style = share if name in GATES else either_sign
         figure.colorbar(axes.imshow(maps[name], aspect="auto", interpolation="nearest", **style), ax=axes)
         axes.set_title(NAMES[name])
-        axes.set_xticks(ticks, [SHOWN.get(tokens[tick], tokens[tick]) for tick in ticks], fontsize="small")
+        axes.set_xticks(ticks, [SHOWN.get(tokens[tick], plain(tokens[tick])) for tick in ticks], fontsize="small")
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     figure.supxlabel("token read, from left to right")

@@ -128,7 +128,7 @@ def _draw(curves: list[Curve], name: str, salt: str) -> str:
         figure.patch.set_visible(False)
         text = StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return _inline(text.getvalue(), f"learning curves: {metric_label(name)} against optimiser step")
+    return _inline(text.getvalue(), f"learning curves: {name} against optimiser step")
 
 
 def _plot(axes: "Axes", curve: Curve) -> tuple[float, float]:

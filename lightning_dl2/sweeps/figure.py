@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning_dl2.figure import new_figure, save
+from lightning_dl2.figure import new_figure, plain, save
 from lightning_dl2.schema import mode_of
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.words import Swept
@@ -40,7 +40,7 @@ def draw(jobs: list[Job], swept: list[Swept], metric: str, out: Path, *, history
     for panel in figure.axes[number:]:
         panel.set_axis_off()
     for panel in figure.axes[::columns]:
-        panel.set_ylabel(metric)
+        panel.set_ylabel(plain(metric))
     save(figure, out)
 
 
@@ -67,13 +67,15 @@ def _against(axes: "Axes", key: Swept, points: list[tuple[Job, float]]) -> None:
     if None in numbers:
         places = {text: place for place, text in enumerate(key.values)}
         axes.scatter([places[text] for text in texts], values, **DOT)
-        axes.set_xticks(range(len(places)), [text[:20] for text in places], rotation=30 if len(places) > 3 else 0)
+        axes.set_xticks(
+            range(len(places)), [plain(text[:20]) for text in places], rotation=30 if len(places) > 3 else 0
+        )
         axes.set_xlim(-0.5, len(places) - 0.5)
     else:
         axes.scatter(numbers, values, **DOT)
         if min(numbers) > 0 and max(numbers) / min(numbers) >= LOG_FROM or (key.span and key.span.log):
             axes.set_xscale("log")
-    axes.set(xlabel=key.name)
+    axes.set(xlabel=plain(key.name))
     axes.grid(alpha=0.3)
 
 
