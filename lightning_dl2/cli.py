@@ -1,10 +1,12 @@
 """What every command shares: one line and exit code 2 for wrong input, results on stdout, the rest on stderr."""
 
+import codecs
 import os
 import signal
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 from lightning_dl2.files import DISK_ERRORS
@@ -74,6 +76,7 @@ def command(function: Callable[[list[str]], int], argv: list[str] | None, doc: s
         output is a pipe that nobody reads any more, else what `function` returned.
     """
     words = sys.argv[1:] if argv is None else argv
+    _escape_what_the_locale_lacks()
     try:
         if doc and {"--help", "-h"} & set(words):
             print(doc.strip())
@@ -99,6 +102,21 @@ def command(function: Callable[[list[str]], int], argv: list[str] | None, doc: s
         print(f"error: {error}", file=sys.stderr)
         _drop_output()
         return 1
+
+
+def _escape_what_the_locale_lacks() -> None:
+    """Lets stdout and stderr write characters that their encoding lacks as \\u2014, where Python would raise."""
+    codecs.register_error("lightning_dl2", _escape)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="lightning_dl2")
+
+
+def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogateescape")(error)  # bytes of a file's name come out as they came in
+    except UnicodeEncodeError:
+        return codecs.lookup_error("backslashreplace")(error)
 
 
 def _drop_output() -> None:

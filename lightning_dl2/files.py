@@ -197,7 +197,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file that grows, such as metrics.csv; not a last one that was cut short. No file: no rows."""
     if not path.exists():
         return []
-    text = path.read_text()
+    text = path.read_text("utf-8")
     return list(csv.DictReader(StringIO(text[: text.rfind("\n") + 1])))
 
 

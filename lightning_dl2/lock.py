@@ -152,7 +152,7 @@ def _write(file: int, name: dict[str, Any], beat: int) -> None:
 def _boot_id() -> str:
     """What tells one kernel's processes from another's."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
     except OSError:
         return socket.gethostname()
 

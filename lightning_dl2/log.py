@@ -14,6 +14,10 @@ LIGHTNING = ("pytorch_lightning", "lightning_fabric")
 class LogFile(logging.FileHandler):
     """A disk that is full leaves it short: that stops the training where it writes what it needs, with one line."""
 
+    def __init__(self, path: Path) -> None:
+        # Whatever the locale. A file's name may hold bytes that are no characters; a line with them is not lost.
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exception()
         if not (isinstance(error, OSError) and error.errno in DISK_ERRORS):

@@ -91,7 +91,7 @@ def read_prompts(settings: Settings) -> list[str]:
         if settings.prompts == "-":
             text = sys.stdin.read()
         else:
-            text = Path(settings.prompts).read_text(encoding="utf-8")
+            text = Path(settings.prompts).read_text("utf-8")
     except (OSError, ValueError) as error:
         raise UserError(f"prompts={settings.prompts}: cannot be read: {error}; allowed: a UTF-8 file, or -") from error
     text = text.removeprefix("\ufeff")

@@ -99,7 +99,7 @@ class Run:
 
     def _restored(self) -> tuple[Config, dict[str, Any]]:
         try:
-            values = yaml.safe_load(self.config_file.read_text())
+            values = yaml.safe_load(self.config_file.read_text("utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{self.config_file}: is not YAML: {str(error).splitlines()[0]}") from error
         if not isinstance(values, dict):
@@ -109,7 +109,7 @@ class Run:
     def result(self) -> dict[str, Any] | None:
         """What result.json holds; None where there is none yet or it cannot be read."""
         try:
-            result = json.loads(self.result_file.read_text())
+            result = json.loads(self.result_file.read_text("utf-8"))
         except (OSError, ValueError):
             return None
         return result if isinstance(result, dict) else None
@@ -137,7 +137,7 @@ class Run:
         """`config.resume`; auto where a cluster has started the command again that began the run."""
         again = {name for name, count in launchers().items() if count}
         try:
-            return "auto" if again & set(self.launch_file.read_text().splitlines()) else config.resume
+            return "auto" if again & set(self.launch_file.read_text("utf-8").splitlines()) else config.resume
         except (OSError, UnicodeDecodeError):
             return config.resume
 
@@ -310,7 +310,7 @@ class Run:
         given = os.environ.get("WANDB_RUN_ID")
         if given or not file.exists():
             write_text(file, given or secrets.token_hex(4))
-        return file.read_text().strip()
+        return file.read_text("utf-8").strip()
 
     def write_result(self, config: Config, **values: Any) -> dict[str, Any]:
         """Writes result.json atomically and returns what it holds; None for a metric that is no number."""

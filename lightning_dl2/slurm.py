@@ -39,7 +39,14 @@ def requeue(progressed: bool = True, counter: Path | None = None) -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True, timeout=60)
+        subprocess.run(
+            ["scontrol", "requeue", job],
+            check=True,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=60,
+        )
     except (OSError, subprocess.SubprocessError) as error:
         _warn(job, getattr(error, "stderr", None) or error)
     else:
@@ -51,7 +58,7 @@ def _fruitless(progressed: bool, counter: Path) -> int:
     if progressed:
         counter.unlink(missing_ok=True)
         return 0
-    number = int(counter.read_text()) + 1 if counter.exists() else 1
+    number = int(counter.read_text("utf-8")) + 1 if counter.exists() else 1
     write_text(counter, f"{number}\n")
     return number
 

@@ -251,7 +251,7 @@ def _send_samples(experiment: "wandb.Run", run: Run) -> None:
     import wandb
 
     files = sorted((run.path / "samples").glob("step=*.txt"))
-    rows = [[int(file.stem.removeprefix("step=")), file.read_text()] for file in files]
+    rows = [[int(file.stem.removeprefix("step=")), file.read_text("utf-8")] for file in files]
     if rows:
         experiment.log({"samples": wandb.Table(columns=["step", "text"], data=rows)})
 

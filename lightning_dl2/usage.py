@@ -40,7 +40,7 @@ def print_help(doc: str) -> int:
         group, _, option = name.partition("/")
         top = {"train": "# top level", "multirun": "# top level, with -m"}
         print(top[name] if not option else f"# {group}, with {group}={option}")
-        text = (conf_dir() / f"{name}.yaml").read_text().splitlines()
+        text = (conf_dir() / f"{name}.yaml").read_text("utf-8").splitlines()
         print("\n".join(line for line in text if line and not line.startswith(("#", "defaults:", "  - "))), "\n")
     return 0
 

@@ -55,7 +55,7 @@ def measure(variables: dict[str, str], cores: list[int], busy: bool) -> float:
             env=own | {"OMP_NUM_THREADS": "2", "PYTHONPATH": root} | variables,
             preexec_fn=partial(os.sched_setaffinity, 0, cores),
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             check=True,
         )
     return float(done.stdout)

@@ -35,7 +35,7 @@ class Life:
         self.said = said
         if launch == "command":
             command = [sys.executable, "-m", "lightning_dl2.train", *words]
-            with open(said, "w") as file:
+            with open(said, "w", encoding="utf-8") as file:
                 started = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, start_new_session=True)
             self.processes: list = [started]
             return

@@ -93,5 +93,5 @@ def _book(directory: Path) -> Path:
     """A text of 6000 characters."""
     rng, words = random.Random(0), ("the", "cat", "sat", "on", "a", "mat", "until", "noon.\n")
     path = directory / "book.txt"
-    path.write_text(" ".join(rng.choice(words) for _ in range(1600)))
+    path.write_text(" ".join(rng.choice(words) for _ in range(1600)), "utf-8")
     return path

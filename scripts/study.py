@@ -81,7 +81,7 @@ def train_all(lines: list[list[str]], jobs: int, threads: int) -> None:
             process = PROCESSES.Process(target=_train, args=(words, said))
             process.start()
             process.join()
-            return words, process.exitcode, said.read_text().strip().rpartition("\n")[2]
+            return words, process.exitcode, said.read_text("utf-8").strip().rpartition("\n")[2]
 
     configs = [compose(*words) for words in lines]
     missing = [words for words, config in zip(lines, configs, strict=True) if not Run.of(config).finished(config)]

@@ -124,7 +124,7 @@ class Torture:
         self.tally.in_checkpoint += any(run.checkpoints.glob(".*.tmp"))
         allowed = {0, 128 + number, 75, -number}
         if not at_start and self.processes == 1 and not allowed.issuperset(life.codes):
-            raise SystemExit(f"{number.name} ended {run.path} with {life.codes}: {life.said.read_text()}")
+            raise SystemExit(f"{number.name} ended {run.path} with {life.codes}: {life.said.read_text('utf-8')}")
 
     def control(self) -> Run:
         """A run that is stopped in the middle and goes on with one batch in another's place."""
@@ -138,7 +138,7 @@ class Torture:
         """The run, when this life of it has ended as it should."""
         life.wait()
         if any(life.codes) or (run.result() or {}).get("status") != "completed":
-            raise SystemExit(f"{run.path} did not get to its end, {life.codes}: {life.said.read_text()}")
+            raise SystemExit(f"{run.path} did not get to its end, {life.codes}: {life.said.read_text('utf-8')}")
         return run
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from io import BytesIO, TextIOWrapper
 
 import pytest
 
@@ -14,6 +15,22 @@ def test_user_error_is_one_line(capsys):
 
     assert command(wrong, ["a=1"]) == 2
     assert capsys.readouterr() == ("", "error: a=1: is wrong\n")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"),
+    [
+        ("latin-1", b"\xe9 \\u2014 r\xfcns\n"),
+        ("ascii", b"\\xe9 \\u2014 r\xfcns\n"),
+        ("utf-8", b"\xc3\xa9 \xe2\x80\x94 r\xfcns\n"),
+    ],
+)
+def test_what_the_locale_lacks_is_escaped(monkeypatch, encoding, written):
+    """Bytes of a file's name that are no characters, \\udcfc, come out as they are."""
+    stream = TextIOWrapper(BytesIO(), encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert command(lambda words: print("\xe9 \u2014 r\udcfcns") or 0, []) == 0
+    assert stream.buffer.getvalue() == written
 
 
 def test_other_errors_are_not_swallowed():
@@ -57,7 +74,7 @@ def test_closed_pipe_is_quiet():
 
 def test_a_full_output_is_one_line():
     code = "import sys; from lightning_dl2.cli import command; sys.exit(command(lambda w: print('x' * 10**6) or 0, []))"
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (1, "error: [Errno 28] No space left on device\n")
 

@@ -208,7 +208,7 @@ def test_whoever_stops_it_sees_that_it_was_stopped(run, number, code, says):
 def test_data_that_have_moved_are_found(tiny_text, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = Path("text.txt")
-    text.write_text("to be or not to be, that is the question. " * 100)
+    text.write_text("to be or not to be, that is the question. " * 100, encoding="utf-8")
     _, objects = train(tiny_text(f"data.path={text}", f"data.cache_dir={tmp_path}", "trainer.max_steps=10"))
     run = objects["run"]
     moved = text.rename(tmp_path / "moved.txt").absolute()

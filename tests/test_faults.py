@@ -267,7 +267,7 @@ if __name__ == "__main__":  # one of two processes, of which the second alone me
         small_trainer(devices=2, strategy="ddp", use_distributed_sampler=False).fit(task, data)
     except RuntimeError as error:
         told = {"error": f"{type(error).__name__}: {error}", "step": task.global_step}
-        Path(sys.argv[1], f"{task.global_rank}.json").write_text(json.dumps(told))
+        Path(sys.argv[1], f"{task.global_rank}.json").write_text(json.dumps(told), encoding="utf-8")
 
 
 def test_a_bad_loss_of_one_process_stops_all_at_the_same_step(tmp_path):

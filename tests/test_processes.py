@@ -306,13 +306,13 @@ def test_processes_that_never_come(tmp_path):
 
 
 def children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
 
 
 def is_gone(pid: int) -> bool:
     """Ended; perhaps nobody has asked for its exit code."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
 
@@ -364,7 +364,10 @@ def test_a_process_that_does_not_notice_is_ended(over, code):
 def test_torchrun_starts_a_killed_process_again(whole, tmp_path):
     words = [*LONG, f"root={tmp_path}/runs"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts=3", "--nproc-per-node=2"]
-    with open(tmp_path / "stdout", "w") as stdout, open(tmp_path / "stderr", "w") as stderr:
+    with (
+        open(tmp_path / "stdout", "w", encoding="utf-8") as stdout,
+        open(tmp_path / "stderr", "w", encoding="utf-8") as stderr,
+    ):
         agent = subprocess.Popen([*torchrun, "-m", "lightning_dl2.train", *words], stdout=stdout, stderr=stderr)
     run = Run.of(compose(*words))
     reached(run, 20)
@@ -376,7 +379,11 @@ def test_torchrun_starts_a_killed_process_again(whole, tmp_path):
 
 
 def _environment(pid: int) -> list[list[str]]:
-    return [word.split("=", 1) for word in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in word]
+    return [
+        word.split("=", 1)
+        for word in Path(f"/proc/{pid}/environ").read_text(encoding="utf-8").split("\0")
+        if "=" in word
+    ]
 
 
 def test_without_a_launcher_a_process_is_alone(monkeypatch):

@@ -135,10 +135,14 @@ def test_a_killed_text_still_equals(tmp_path, book):
 
 
 def test_the_command_itself(tmp_path):
-    """A real `python -m`: what is said, where, and that a second time nothing is done."""
+    """A real `python -m`: what is said, where, and that a second time nothing is done.
+
+    In a locale that has ASCII alone: what is written is UTF-8 all the same, and no line of the log is lost.
+    """
     words = [*TINY, f"root={tmp_path}/runs", "seed=3"]
     command = [sys.executable, "-m", "lightning_dl2.train", *words]
-    done = subprocess.run(command, capture_output=True, text=True)
+    ascii_only = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(command, capture_output=True, encoding="ascii", env=ascii_only)
     assert done.returncode == 0 and done.stderr == ""
     run = Run.of(compose(*words))
     assert done.stdout.splitlines()[-1] == str(run.path)
@@ -152,7 +156,7 @@ def test_the_command_itself(tmp_path):
     }  # fmt: skip
 
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
-    assert subprocess.run(command, capture_output=True, text=True).stdout == done.stdout
+    assert subprocess.run(command, capture_output=True, encoding="ascii", env=ascii_only).stdout == done.stdout
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
 
 

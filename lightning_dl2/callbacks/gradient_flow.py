@@ -62,7 +62,7 @@ class GradientFlow(Callback):
         self._measured = step
         flow = {name: steps_back(norms) for name, norms in gradient_flow(pl_module.net, *self._batch).items()}
         rows = _rows(step, flow)
-        with writing(self.file), open(self.file, "a", newline="") as file:
+        with writing(self.file), open(self.file, "a", encoding="utf-8", newline="") as file:
             file.write(csv_text(rows))
         metrics = _summary(rows)
         for logger in trainer.loggers:

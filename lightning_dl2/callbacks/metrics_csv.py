@@ -90,7 +90,7 @@ class MetricsCSV(Logger):
             self.columns = columns
             self._write_all()
         else:
-            with writing(self.path), open(self.path, "a", newline="") as file:
+            with writing(self.path), open(self.path, "a", encoding="utf-8", newline="") as file:
                 file.write(self._text(new))
             self._is_on_disk = False
         self._unwritten = 0

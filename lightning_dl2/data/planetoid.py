@@ -116,7 +116,7 @@ def read_planetoid(directory: str | Path, name: str) -> NodeSet:
 def _test_index(path: Path) -> np.ndarray:
     """int64 [T]: the node of every row of tx and ty."""
     nodes = []
-    for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+    for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), start=1):
         if not line.strip().isdecimal():
             raise UserError(f"{path}:{number}: {line.strip()[:40]!r}; allowed: the number of a node")
         nodes.append(int(line))

@@ -71,7 +71,7 @@ def _graphs(path: Path) -> tuple[np.ndarray, ...]:
 
     Edges are two arrays, [E] each, as the file has them. All int64, but float32 attributes.
     """
-    lines = path.read_text(errors="replace").rstrip().split("\n")
+    lines = path.read_text("utf-8", "replace").rstrip().split("\n")
     (num_graphs,) = _header(path, lines, 0, 1, "the number of graphs")
     if num_graphs < 1:
         raise UserError(f"{path}:1: {num_graphs} graphs; allowed: at least one")
@@ -163,7 +163,7 @@ def _folds(directory: Path, num_graphs: int) -> list[tuple[Tensor, Tensor]] | No
 
 def _index(path: Path, num_graphs: int) -> np.ndarray:
     numbers = []
-    for line_number, line in enumerate(path.read_text(errors="replace").rstrip().split("\n"), start=1):
+    for line_number, line in enumerate(path.read_text("utf-8", "replace").rstrip().split("\n"), start=1):
         if not line.strip().isdecimal() or int(line) >= num_graphs:
             raise UserError(f"{path}:{line_number}: {line.strip()[:40]!r}; allowed: a graph, 0 to {num_graphs - 1}")
         numbers.append(int(line))

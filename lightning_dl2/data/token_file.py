@@ -60,7 +60,7 @@ def tokenize(path: Path, tokens: str, encoding: str, cache: Path) -> TokenFile:
 def _known(header: Path, target: Path) -> Vocabulary | None:
     """The vocabulary of tokens that are there; None where they, or what is known of them, are not whole."""
     try:
-        known = json.loads(header.read_text())
+        known = json.loads(header.read_text("utf-8"))
         return Vocabulary.of(known["vocabulary"]) if target.stat().st_size == known["bytes"] else None
     except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -130,7 +130,7 @@ def _read(path: Path, dtype: type, columns: int | None, rows: int | None = None,
     Raises:
         UserError: the first line that is wrong.
     """
-    text = path.read_text(errors="replace").rstrip()
+    text = path.read_text("utf-8", "replace").rstrip()
     lines = text.count("\n") + 1 if text else 0
     try:
         table = np.loadtxt(io.StringIO(text), np.float64, delimiter=",", comments=None, ndmin=2) if text else None

@@ -139,7 +139,7 @@ def _chosen(path: Path, number: int) -> list[int]:
     if not path.is_file():
         return list(range(number))
     chosen = []
-    for cell in path.read_text(errors="replace").split("\n")[0].split(","):
+    for cell in path.read_text("utf-8", "replace").split("\n")[0].split(","):
         if not cell.strip().isdecimal() or int(cell) >= number:
             raise UserError(f"{path}:1: {cell.strip()[:40]!r}; allowed: molecules, 0 to {number - 1}, with commas")
         chosen.append(int(cell))

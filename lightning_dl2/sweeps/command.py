@@ -124,7 +124,7 @@ def _check_same(directory: Path, identity: dict[str, Any]) -> None:
     if not file.exists():
         return
     try:
-        there = yaml.safe_load(file.read_text())
+        there = yaml.safe_load(file.read_text("utf-8"))
         there["words"], there["rules"]
     except (KeyError, TypeError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{file}: is damaged; allowed: another sweep.name, or to remove it") from error

@@ -64,4 +64,5 @@ def environment() -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if key not in RANKS and not key.startswith(LAUNCHERS)}
     package = str(Path(__file__).parents[2])
     path = kept.get("PYTHONPATH", "").split(os.pathsep)
-    return kept | {"PYTHONPATH": os.pathsep.join(dict.fromkeys([package, *filter(None, path)]))}
+    said = {"PYTHONIOENCODING": "utf-8:backslashreplace"}  # what a job says goes to a file, whatever the locale
+    return said | kept | {"PYTHONPATH": os.pathsep.join(dict.fromkeys([package, *filter(None, path)]))}

@@ -148,6 +148,6 @@ def best_first(jobs: list[Job], metric: str) -> list[Job]:
 
 def last_line(log: Path) -> str:
     """The last thing that a job said, but for its run directory."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
+    lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()] if log.exists() else []
     told = [line for line in lines if line.startswith(("error:", "stopped"))]
     return (told or lines or ["it said nothing"])[-1]

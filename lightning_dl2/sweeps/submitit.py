@@ -88,7 +88,9 @@ class Submitted:
         if time.monotonic() < self._asked + ASKING:
             return True
         self._asked = time.monotonic()
-        done = subprocess.run(["squeue", "-h", "-j", self._job.job_id], capture_output=True, text=True)
+        done = subprocess.run(
+            ["squeue", "-h", "-j", self._job.job_id], capture_output=True, encoding="utf-8", errors="replace"
+        )
         return not (done.returncode == 0 and not done.stdout.strip() or "Invalid job id" in done.stderr)
 
     def stop(self, number: signal.Signals) -> None:

@@ -27,7 +27,7 @@ def runs(tmp_path_factory) -> dict[str, Run]:
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(path.open()))
+    return list(csv.DictReader(path.open(encoding="utf-8")))
 
 
 def test_at_the_length_of_training_it_is_the_test_accuracy_and_untrained_it_is_chance(runs):

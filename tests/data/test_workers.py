@@ -191,7 +191,7 @@ def _wait_with_workers(sender) -> None:
 
 def _lives(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/stat") as file:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"  # a zombie waits for whoever adopts it
     except FileNotFoundError:
         return False

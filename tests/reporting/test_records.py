@@ -36,7 +36,7 @@ def test_a_run_that_trains_is_running(tmp_path):
 
 def test_a_row_that_is_being_written_does_not_count(tmp_path):
     path = made_up_run(tmp_path, status=None)
-    with open(path / "metrics.csv", "a") as file:
+    with open(path / "metrics.csv", "a", encoding="utf-8") as file:
         file.write("40,0.3,0.")
     assert read(path).steps == 30
 

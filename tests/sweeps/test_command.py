@@ -204,7 +204,7 @@ def csv_rows(sweeper) -> list[dict[str, str]]:
 
 
 def jobs(out: str) -> list[dict[str, str]]:
-    with open(out.splitlines()[-1] + "/jobs.csv") as file:
+    with open(out.splitlines()[-1] + "/jobs.csv", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

@@ -35,10 +35,10 @@ def says(monkeypatch):
 
 def said(log: Path) -> list:
     deadline = time.monotonic() + 60
-    while not (log.exists() and log.read_text().endswith("\n")):
+    while not (log.exists() and log.read_text(encoding="utf-8").endswith("\n")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return json.loads(log.read_text().splitlines()[0])
+    return json.loads(log.read_text(encoding="utf-8").splitlines()[0])
 
 
 def job(number: int = 1, *words: str) -> Job:

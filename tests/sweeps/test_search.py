@@ -106,7 +106,7 @@ def test_a_stopped_search_goes_on_with_the_same_runs(sweeper, capsys):
     assert trial.state == TrialState.RUNNING
     steps = run.result()["steps"]
     (journal,) = sweeper.root.glob("sweeps/*/optuna.log")
-    with open(journal, "a") as file:
+    with open(journal, "a", encoding="utf-8") as file:
         file.write('{"op_code": 4, "worker')
     journal.with_name("optuna.log.lock").symlink_to(journal)
 
@@ -219,7 +219,7 @@ def test_without_optuna_one_line_says_what_to_install(sweeper, monkeypatch, caps
 def test_jobs_csv_has_what_was_drawn(sweeper, capsys):
     assert sweeper("sweep=random", "sweep.trials=1", "trainer.max_steps=4", *SPACE) == 0
     out, _ = capsys.readouterr()
-    with open(out.splitlines()[-1] + "/jobs.csv") as file:
+    with open(out.splitlines()[-1] + "/jobs.csv", encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
     config = Run(row["run"]).config()
     assert float(row["optimizer.learning_rate"]) == config.optimizer.learning_rate

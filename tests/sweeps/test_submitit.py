@@ -53,10 +53,10 @@ def test_its_exit_code_and_what_it_says(tmp_path, monkeypatch):
 def started(log: Path) -> int:
     """Waits for it; the process that submitit runs."""
     deadline = time.monotonic() + 120
-    while not log.exists() or not log.read_text().endswith("\n"):
+    while not log.exists() or not log.read_text(encoding="utf-8").endswith("\n"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return int(log.read_text().split()[1])
+    return int(log.read_text(encoding="utf-8").split()[1])
 
 
 def test_at_its_signal_it_saves_and_is_started_again(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ GOALS = {"min": "minimize", "max": "maximize"}
 def words(file: Path) -> list[list[str]]:
     """What an agent may type: each value and each end of every parameter once, the others at their first."""
     values = {}
-    for key, rule in yaml.safe_load(file.read_text())["parameters"].items():
+    for key, rule in yaml.safe_load(file.read_text(encoding="utf-8"))["parameters"].items():
         values[key] = rule.get("values") or [rule[end] for end in ("min", "max", "value") if end in rule]
     first = {key: each[0] for key, each in values.items()}
     sets = [first, *({**first, key: value} for key, each in values.items() for value in each[1:])]
