@@ -1,4 +1,4 @@
-"""From words on the command line to a validated configuration. The one file that knows Hydra's composition.
+"""From words on the command line to a validated configuration.
 
 The data's way: words -> Hydra composes conf/ -> plain values -> schema.Config, or one line that says what is wrong.
 """
@@ -7,20 +7,14 @@ import json
 import re
 from collections.abc import Callable, Collection
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
-from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, InterpolationResolutionError, OmegaConfBaseException
 from pydantic import ValidationError
 
 from lightning_dl2.cli import UserError, nearest
+from lightning_dl2.composition import compose_files, conf_dir, options, parse
 from lightning_dl2.schema import Config, Multirun
 from lightning_dl2.schema.base import PATTERNS, Strict
 
@@ -41,13 +35,6 @@ ALLOWED = {
 
 # Keys that have come later, and whose value in the group is not how things were before.
 BEFORE = {"trainer": {"flush_denormal": False}}
-
-
-def conf_dir() -> Path:
-    """conf/ beside the package in a clone, inside it in an installed wheel."""
-    package = Path(__file__).parent
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
 
 
 def compose(*overrides: str) -> Config:
@@ -82,13 +69,8 @@ def _compose(
     name: str, overrides: tuple[str, ...], again: Callable[..., Strict]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The plain values of conf/`name`.yaml, and what was chosen of each group; `again` tells which keys there are."""
-    GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
-            composed = hydra_compose(name, overrides=list(overrides), return_hydra_config=True)
-            choices = composed.hydra.runtime.choices
-            values = {key: composed[key] for key in composed if key != "hydra"}
-            return OmegaConf.to_container(OmegaConf.create(values), resolve=True), choices
+        return compose_files(name, overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_hydra_message(error, overrides, again)) from error
 
@@ -185,25 +167,6 @@ def _is_no_word(value: str) -> bool:
     return True
 
 
-def parse(word: str) -> Override:
-    """Reads a word by Hydra's grammar.
-
-    Raises:
-        UserError: it is not of that form, or the key is one of Hydra's own.
-    """
-    key, equals, value = word.partition("=")
-    if not re.fullmatch(r"\+{0,2}~?[A-Za-z_][\w./@-]*", key) or (not equals and key[0] != "~"):
-        raise UserError(f"{word}: is not of the form key=value")
-    try:
-        parsed = OverridesParser.create().parse_override(word)
-    except HydraException as error:
-        quoted = f"{key}='{value}'"
-        raise UserError(f'{word}: cannot be read; allowed: the value in quotes, as in "{quoted}"') from error
-    if parsed.key_or_group.partition(".")[0] == "hydra":
-        raise UserError(f"{word}: Hydra's own keys have no effect here; allowed: {', '.join(Config.model_fields)}")
-    return parsed
-
-
 def _check_word(word: str) -> None:
     """What Hydra's grammar allows, but one run does not; and what it does not allow, in our words."""
     parsed = parse(word)
@@ -232,12 +195,6 @@ def _hydra_message(error: Exception, overrides: tuple[str, ...], again: Callable
         return f"{error.full_key}: {str(error).splitlines()[0]}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2]) or type(error).__name__
-
-
-def options(group: str) -> list[str]:
-    """What can be chosen of a group."""
-    root = conf_dir() / group
-    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
 
 
 def _unknown_key(key: str, overrides: tuple[str, ...], again: Callable[..., Strict]) -> str:

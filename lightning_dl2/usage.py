@@ -5,7 +5,8 @@
 import yaml
 
 from lightning_dl2.cli import UserError
-from lightning_dl2.config import compose, conf_dir, options
+from lightning_dl2.composition import conf_dir, options
+from lightning_dl2.config import compose
 
 GROUPS = ("experiment", "data", "task", "optimizer", "trainer", "logger", "callbacks", "debug", "sweep", "launcher")
 FILES = (  # that have every key

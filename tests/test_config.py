@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from lightning_dl2.cli import UserError
-from lightning_dl2.config import compose, conf_dir, restore, validate
+from lightning_dl2.composition import conf_dir
+from lightning_dl2.config import compose, restore, validate
 from lightning_dl2.identity import choices, identity
 
 EXPERIMENTS = sorted(

@@ -1,0 +1,185 @@
+"""Compose the files under conf/ with words of the command line. The one file that knows Hydra.
+
+Hydra needs a tenth of a second for a composition. Most words only set a key that is there, and what they do is done
+here, on a composition of the other words that is kept: a sweep composes once, not once a job.
+"""
+
+import copy
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from lightning_dl2.cli import UserError
+from lightning_dl2.schema import Config
+
+REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")  # ${task.hidden_size}: by the whole path of a key
+
+
+@dataclass(frozen=True)
+class Base:
+    """A composition that is kept.
+
+    Attributes:
+        raw: what the files say, with ${references} as they stand.
+        values: the same, resolved.
+        choices: what was chosen of each group.
+        references: the keys that references read; None: some of them cannot be told by looking.
+    """
+
+    raw: DictConfig
+    values: dict[str, Any]
+    choices: dict[str, Any]
+    references: frozenset[str] | None
+
+
+def conf_dir() -> Path:
+    """Return conf/: beside the package in a clone, inside it in an installed wheel."""
+    package = Path(__file__).parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def options(group: str) -> list[str]:
+    """List what can be chosen of a group."""
+    root = conf_dir() / group
+    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
+
+
+@lru_cache(4096)  # Hydra's parser takes milliseconds
+def parse(word: str) -> Override:
+    """Read a word by Hydra's grammar.
+
+    Raises:
+        UserError: it is not of that form, or the key is one of Hydra's own.
+    """
+    key, equals, value = word.partition("=")
+    if not re.fullmatch(r"\+{0,2}~?[A-Za-z_][\w./@-]*", key) or (not equals and key[0] != "~"):
+        raise UserError(f"{word}: is not of the form key=value")
+    try:
+        parsed = OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        quoted = f"{key}='{value}'"
+        raise UserError(f'{word}: cannot be read; allowed: the value in quotes, as in "{quoted}"') from error
+    if parsed.key_or_group.partition(".")[0] == "hydra":
+        raise UserError(f"{word}: Hydra's own keys have no effect here; allowed: {', '.join(Config.model_fields)}")
+    return parsed
+
+
+def compose_files(name: str, words: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Compose conf/`name`.yaml with `words`.
+
+    Returns:
+        The plain values, and what was chosen of each group.
+
+    Raises:
+        HydraException, OmegaConfBaseException: the words do not fit the files.
+    """
+    setting = {word: parsed for word in words if _sets_a_plain_value(parsed := parse(word))}
+    others = tuple(word for word in words if word not in setting)
+    if not setting or _overlap(setting.values(), [parse(word) for word in others]):
+        base = _composed(name, words, conf_dir())
+        return base.values, base.choices
+    try:
+        base = _composed(name, others, conf_dir())
+    except Exception:  # noqa: BLE001  whatever it is, all words together meet it again, or mend it
+        base = None
+    keys = [each.key_or_group for each in setting.values()]
+    if base is None or not all(_is_leaf(base.values, key) for key in keys):
+        base = _composed(name, words, conf_dir())
+        return base.values, base.choices
+    changes = [(parse(word).key_or_group, parse(word).value()) for word in words if word in setting]
+    if base.references is None or any(_related(key, read) for key in keys for read in base.references):
+        return _resolved(base.raw, changes), base.choices
+    values = base.values
+    for key, value in changes:
+        values = _with(values, key.split("."), value)
+    return values, base.choices
+
+
+def _sets_a_plain_value(parsed: Override) -> bool:
+    """Whether a word does nothing but to give one key another value, which needs no file."""
+    if parsed.is_delete() or parsed.is_add() or parsed.is_force_add() or parsed.is_sweep_override():
+        return False
+    key = parsed.key_or_group
+    is_key = re.fullmatch(r"\w+(\.\w+)*", key) and not (conf_dir() / key).is_dir()
+    return bool(is_key) and parsed.package is None and _is_plain(parsed.value())
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    if isinstance(value, str):
+        return "$" not in value and value != "???"
+    return value is None or isinstance(value, bool | int | float)
+
+
+def _overlap(plain: Any, others: list[Override]) -> bool:
+    """Whether the order matters: two words speak of one key, or of a key and its group of keys."""
+    return any(_related(one.key_or_group, other.key_or_group) for one in plain for other in others)
+
+
+def _related(one: str, other: str) -> bool:
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def _is_leaf(values: dict[str, Any], key: str) -> bool:
+    """Whether there is a `key` with a value, and not a group of keys."""
+    here: Any = values
+    for part in key.split("."):
+        if not isinstance(here, dict) or part not in here:
+            return False
+        here = here[part]
+    return not isinstance(here, dict)
+
+
+def _with(values: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    """A copy in which the key at `path` has another value; all else is shared."""
+    first, *rest = path
+    return values | {first: _with(values[first], rest, value) if rest else copy.copy(value)}
+
+
+def _resolved(raw: DictConfig, changes: list[tuple[str, Any]]) -> dict[str, Any]:
+    changed = copy.deepcopy(raw)
+    for key, value in changes:
+        OmegaConf.update(changed, key, value, merge=True)
+    return OmegaConf.to_container(changed, resolve=True)
+
+
+@lru_cache(64)
+def _composed(name: str, words: tuple[str, ...], directory: Path) -> Base:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(directory.resolve()), version_base="1.3"):
+        composed = hydra_compose(name, overrides=list(words), return_hydra_config=True)
+    choices = dict(composed.hydra.runtime.choices)
+    with open_dict(composed):
+        del composed["hydra"]
+    plain = OmegaConf.to_container(composed, resolve=False)
+    return Base(composed, OmegaConf.to_container(composed, resolve=True), choices, _references(plain))
+
+
+def _references(values: dict[str, Any]) -> frozenset[str] | None:
+    found: set[str] = set()
+    for text in _texts(values):
+        found.update(REFERENCE.findall(text))
+        if "$" in REFERENCE.sub("", text):
+            return None
+    return frozenset(found)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
