@@ -41,10 +41,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(words: list[str]) -> int:
     values = settings(words, run="", checkpoint="best", **{"data.path": None})
-    metrics = evaluate(values["run"], values["checkpoint"], values["data.path"])
+    run = Run.existing(values["run"])
+    metrics = evaluate(run, values["checkpoint"], values["data.path"])
     from lightning_dl2.outcome import print_table
 
-    print_table(f"{values['run']} ({values['checkpoint']})", metrics)
+    print_table(f"{values['run']} ({values['checkpoint']})", metrics | {"test split": run.config().test_split})
     print(values["run"])
     return 0
 

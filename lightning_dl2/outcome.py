@@ -54,7 +54,8 @@ def run_and_report(train: Callable[..., Any], config: Config, words: list[str]) 
         return _say(run, f"error: {what} (traceback in {run.log_file})", 1)
     if is_rank_zero():
         title = f"{result['experiment']}/{result['variant']} seed {result['seed']}: {result['status']}"
-        print_table(title, result["metrics"] | {key.replace("_", " "): result[key] for key in ROWS})
+        rows = {key.replace("_", " "): result[key] for key in ROWS}
+        print_table(title, result["metrics"] | {"test split": config.test_split} | rows)
         print(run.path)
     return 0
 

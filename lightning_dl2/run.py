@@ -315,6 +315,7 @@ class Run:
     def write_result(self, config: Config, **values: Any) -> dict[str, Any]:
         """Writes result.json atomically and returns what it holds; None for a metric that is no number."""
         named = {"experiment": config.experiment, "variant": variant(config), "seed": config.seed}
+        named["test_split"] = config.test_split
         result = _finite(named | values | {"config_hash": config_hash(config)})
         write_text(self.result_file, json.dumps(result, indent=2, allow_nan=False) + "\n")
         return result

@@ -230,6 +230,19 @@ def test_quotes_carry_any_value():
     assert compose("root='/data/Größe=1, 2'").root == "/data/Größe=1, 2"
 
 
+@pytest.mark.parametrize(
+    ("words", "split"),
+    [
+        ("experiment=text", "validation, which also chose the checkpoint"),
+        ("experiment=text data.test_fraction=0.05", "held out"),
+        ("experiment=palindrome", "held out"),
+        ("experiment=mutag", "held out"),
+    ],
+)
+def test_what_the_test_is_measured_on_is_named(words, split):
+    assert compose(*words.split()).test_split == split
+
+
 def test_validations_fit_into_an_epoch_exactly():
     """And data whose batches only their files tell are left to Lightning."""
     each = "trainer.check_val_every_n_epoch=1"

@@ -217,6 +217,8 @@ def test_data_that_have_moved_are_found(tiny_text, tmp_path, monkeypatch, capsys
         evaluate(run)
     assert evaluate(run, data_path=str(moved)) == figures(run)
     assert main([f"run={run.path}", f"data.path={moved}"]) == 0
+    assert run.result()["test_split"] == "validation, which also chose the checkpoint"  # data.test_fraction=0
+    assert run.result()["test_split"] in capsys.readouterr().out
     moved.write_text("to be or not to be, that was the question. " * 100)
     with pytest.raises(UserError, match="is not what it was"):
         evaluate(run, data_path=str(moved))

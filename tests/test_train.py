@@ -31,7 +31,7 @@ from tests.test_config import EXPERIMENTS
 
 KEYS = (
     "experiment variant seed status metrics steps epochs seconds steps_per_second parameters config_hash versions"
-    " device world_size stopped_by solved_at best_step error"
+    " device world_size stopped_by solved_at best_step error test_split"
 ).split()
 LONG = [*(word for word in TINY if not word.startswith("trainer.max_steps=")), "trainer.max_steps=600"]
 
@@ -150,6 +150,7 @@ def test_the_command_itself(tmp_path):
     result = json.loads(run.result_file.read_text())
     assert set(result) == set(KEYS)
     assert (result["status"], result["steps"], result["seed"], result["world_size"]) == ("completed", 24, 3, 1)
+    assert result["test_split"] == "held out" and "held out" in done.stdout
     assert (run.path / "overrides.txt").read_text().splitlines() == words
     assert {path.name for path in run.path.iterdir()} == {
         ".lock", "checkpoints", "config.yaml", "metrics.csv", "overrides.txt", "result.json", "train.log",

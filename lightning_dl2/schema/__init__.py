@@ -113,6 +113,13 @@ class Config(Strict):
             return ["val/loss", "val/mean_absolute_error"]
         return ["val/loss", "val/accuracy"] + ["val/loss_cold"] * isinstance(self.data, TextData)
 
+    @property
+    def test_split(self) -> str:
+        """Name what test/* is measured on. A text without a split of its own for the test has two."""
+        if isinstance(self.data, TextData) and not self.data.test_fraction:
+            return "validation, which also chose the checkpoint"
+        return "held out"
+
     @model_validator(mode="after")
     def monitored_metrics_are_logged(self) -> "Config":
         logged = self.logged_metrics
