@@ -11,6 +11,7 @@ from lightning_dl2.analysis.gates import KEYS, analyze
 from lightning_dl2.analysis.trained import load_classifier, train_small, untrained_classifier
 from lightning_dl2.cli import UserError
 from lightning_dl2.data.generators import draw_batch
+from lightning_dl2.data.sequences import EVALUATION_SEED
 from lightning_dl2.nets import RecurrentClassifier
 from tests.conftest import TINY
 
@@ -79,6 +80,18 @@ def test_label_share_tells_a_store_from_a_refresher():
     assert statistics.separation(once, labels)[:2].tolist() == [[pytest.approx(1)] * 2, [pytest.approx(0)] * 2]
 
 
+def test_shares_between_labels_weigh_each_label_by_its_sequences():
+    """Against the definition, sequence by sequence, for labels of which one is rare."""
+    labels = torch.tensor([0, 0, 0, 0, 0, 2, 2, 5])
+    parts = torch.randn(3, 8, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    means = torch.stack([parts[:, labels == label].mean(1) for label in labels], 1)  # of each sequence's label
+    expected = means.var(1, correction=0) / parts.var(1, correction=0)
+    torch.testing.assert_close(statistics.separation(parts, labels), expected)
+    centred = means - means.mean(1, keepdim=True)
+    covariances = (centred * centred.sum(0)).sum((1, 2))
+    torch.testing.assert_close(statistics.label_share(parts, labels), covariances / covariances.sum())
+
+
 def test_saturation_counts_a_tenth_of_the_range_at_either_end():
     values = torch.tensor([0.05, 0.5, 0.95, 0.99]).view(4, 1, 1)
     assert [share.item() for share in statistics.saturation(values, (0, 1))] == [1 / 4, 1 / 2]
@@ -107,12 +120,19 @@ def test_an_untrained_net_forgets_it_the_later_the_higher_its_forget_bias():
 
 def test_untrained_is_where_the_training_began(solved):
     _, data = load_classifier(solved)
-    first, again = (untrained_classifier(solved, data).state_dict() for _ in range(2))
-    assert all(torch.equal(first[name], again[name]) for name in first)
     tokens, labels = palindromes(11)
     assert (untrained_classifier(solved, data)(tokens).argmax(-1) == labels).float().mean() < 0.15
     changed = untrained_classifier(solved, data, forget_bias=5.0).net.recurrent.weights(0)["bias_ih"]
     assert (changed[32:64] == 5).all()
+
+
+def test_untrained_are_the_weights_of_the_runs_own_seed(tiny):
+    _, objects = train(tiny("seed=3", "optimizer.learning_rate=1e-30", "trainer.max_steps=5"))  # learns nothing
+    task, data = load_classifier(objects["run"])
+    first = untrained_classifier(objects["run"], data).state_dict()
+    assert first.keys() == task.state_dict().keys()
+    for name, value in task.state_dict().items():
+        torch.testing.assert_close(value, first[name], rtol=0, atol=1e-20)
 
 
 def test_the_command_writes_what_it_shows(solved, tmp_path):
@@ -132,6 +152,11 @@ def test_the_command_writes_what_it_shows(solved, tmp_path):
     assert sum(shares) == pytest.approx(1)
     assert len(rows("sequence.csv")) == 10 * 32
     assert min(float(row["c_trained"]) for row in rows("label.csv")) > 0.99
+    task, data = load_classifier(solved)
+    tokens, labels = draw_batch(data.task, data.length, 512, seed=EVALUATION_SEED, split="test", step=0)
+    for name, net in (("trained", task.net), ("untrained", untrained_classifier(solved, data).net)):
+        expected = statistics.probe(statistics.read(net, tokens)["h"], labels, 256)
+        assert [float(row[f"h_{name}"]) for row in rows("label.csv")] == pytest.approx(expected.tolist())
 
 
 @pytest.mark.parametrize("words", [("task.cell=rnn",), ("task.cell=bilstm",)])

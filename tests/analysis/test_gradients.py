@@ -88,6 +88,8 @@ def test_of_a_sequence_run(tiny, tmp_path, words):
                 assert trained == pytest.approx(steps_back(norms)[layer, direction].tolist())
                 untrained = curve({"gradient": f"dL/d{state}", "net": f"{name}, untrained"}, table)
                 assert len(untrained) == len(trained) and untrained != pytest.approx(trained, rel=0.01)
+    for row in table:  # two initialisations differ, and of the trained net there is one
+        assert (float(row["lowest"]) < float(row["highest"])) == row["net"].endswith("untrained")
     assert (tmp_path / "gradients.png").stat().st_size > 10_000
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from lightning_dl2.cli import console
 from lightning_dl2.reporting.records import find
-from lightning_dl2.reporting.tables import markdown, references, runs_csv, table, variants_csv
+from lightning_dl2.reporting.tables import columns, markdown, references, runs_csv, table, variants_csv
 from lightning_dl2.reporting.variants import experiments
 from tests.reporting.made_up import made_up_run
 
@@ -40,6 +40,27 @@ def test_csv_of_runs(found):
     assert [line["state"] for line in lines] == ["completed", "completed", "completed", "failed"]
     assert [float(line["best"]) for line in lines] == [0.2, 0.5, 0.5, 3.0]
     assert lines[3]["error"] == "NonFiniteError: at step 10" and lines[1]["test/accuracy"] == "0.8"
+
+
+def test_means_are_over_completed_runs_alone(tmp_path):
+    """In every table: what has failed or was interrupted has trained for less, or has diverged."""
+    for seed, loss in enumerate((0.5, 0.7)):
+        made_up_run(tmp_path, "task.cell=gru", seed=seed, losses=(loss,), accuracy=loss)
+    for seed, status in enumerate(("failed", "interrupted", None), 2):
+        made_up_run(tmp_path, "task.cell=gru", seed=seed, losses=(9.0,) * 9, status=status)
+    made_up_run(tmp_path, "task.cell=rnn", losses=(1.0,))
+    (experiment,) = experiments(find([tmp_path]))
+    gru, rnn = read(variants_csv([experiment]))
+    assert (gru["variant"], rnn["variant"]) == ("cell=gru", "cell=rnn")  # the failed ones do not count for the order
+    assert (gru["completed"], gru["failed"], gru["interrupted"]) == ("2", "1", "2")
+    means = {key.removesuffix(" mean"): float(value) for key, value in gru.items() if key.endswith(" mean")}
+    expected = {"test/loss": 0.6, "test/accuracy": 0.6, "test/majority_baseline": 0.1, "best": 0.6, "last": 0.6}
+    assert means == pytest.approx(expected | {"steps": 10, "seconds": 2.0, "parameters": 1234})
+    assert {value for key, value in gru.items() if key.endswith(" n")} == {"2"}
+    cells = [column.of(experiment.variants[0]) for column in columns(experiment)]
+    values = {column.heading: cell.value for column, cell in zip(columns(experiment), cells, strict=True)}
+    assert values["best val/loss"] == values["last val/loss"] == values["test/loss"] == pytest.approx(0.6)
+    assert (values["steps"], values["training s"]) == (10, 2.0)
 
 
 def test_markdown(found):
