@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
-from lightning_dl2.files import DISK_ERRORS
+from lightning_dl2.files import DISK_ERRORS, WriteError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,8 +72,8 @@ def command(function: Callable[[list[str]], int], argv: list[str] | None, doc: s
         doc: printed instead where they ask for --help or -h; None: that is for `function`, too.
 
     Returns:
-        The exit code: 2 for a UserError, 1 for a ProcessError or an output that is full, 130 for SIGINT, 141 where the
-        output is a pipe that nobody reads any more, else what `function` returned.
+        The exit code: 2 for a UserError, 1 for a ProcessError, a disk or an output that is full, 130 for SIGINT, 141
+        where the output is a pipe that nobody reads any more, else what `function` returned.
     """
     words = sys.argv[1:] if argv is None else argv
     _escape_what_the_locale_lacks()
@@ -96,6 +96,9 @@ def command(function: Callable[[list[str]], int], argv: list[str] | None, doc: s
     except BrokenPipeError:  # whoever read the output has seen enough
         _drop_output()
         return 128 + signal.SIGPIPE
+    except WriteError as error:  # a file, not the output
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise

@@ -1,5 +1,7 @@
 """The command: it says what there is, and prints a table and where the figures are."""
 
+import errno
+import os
 from importlib import import_module
 
 import pytest
@@ -27,6 +29,17 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(what, tmp_path, 
         assert main([what, f"out={out}"]) == 2
         error = capsys.readouterr().err
         assert error.startswith(f"error: out={out}/{what}: cannot be written: ") and error.count("\n") == 1
+
+
+def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
+    def full(figure, path, **how):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    assert main(["parameters", f"out={tmp_path}"]) == 1
+    error = capsys.readouterr().err
+    says = f"error: {tmp_path}/parameters/parameters.png cannot be written: No space left on device, "
+    assert error.startswith(says) and error.count("\n") == 1
 
 
 @pytest.mark.parametrize(

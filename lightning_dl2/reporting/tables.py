@@ -12,6 +12,7 @@ from lightning_dl2.reporting.records import STATES, Record, printable
 from lightning_dl2.reporting.variants import Experiment, Variant
 from lightning_dl2.spread import Spread
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of what a spreadsheet takes for one
 VARIANT_ROOM = 40  # characters; longer names are folded
 
 
@@ -180,4 +181,12 @@ def runs_csv(found: list[Experiment]) -> str:
 def _csv(lines: list[dict[str, Any]]) -> str:
     header = list(dict.fromkeys(key for line in lines for key in line))
     body = (["" if line.get(key) is None else line[key] for key in header] for line in lines)
-    return csv_text([header, *body])
+    return csv_text([inert(value) for value in row] for row in (header, *body))
+
+
+def inert(value: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet would compute; a number stays one.
+
+    Source: OWASP, CSV Injection.
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from lightning_dl2.cli import console
 from lightning_dl2.reporting.records import find
-from lightning_dl2.reporting.tables import columns, markdown, references, runs_csv, table, variants_csv
+from lightning_dl2.reporting.tables import columns, inert, markdown, references, runs_csv, table, variants_csv
 from lightning_dl2.reporting.variants import experiments
 from tests.reporting.made_up import made_up_run
 
@@ -61,6 +61,18 @@ def test_means_are_over_completed_runs_alone(tmp_path):
     values = {column.heading: cell.value for column, cell in zip(columns(experiment), cells, strict=True)}
     assert values["best val/loss"] == values["last val/loss"] == values["test/loss"] == pytest.approx(0.6)
     assert (values["steps"], values["training s"]) == (10, 2.0)
+
+
+def test_no_cell_is_a_formula_for_a_spreadsheet(tmp_path):
+    error = "=HYPERLINK(0)"
+    made_up_run(tmp_path, status="failed", error=error, losses=(-2.0,))
+    metrics = made_up_run(tmp_path, seed=1) / "result.json"
+    metrics.write_text(metrics.read_text().replace('"test/loss"', '"=1+1"'))
+    found = experiments(find([tmp_path]))
+    failed = read(runs_csv(found))[0]
+    assert failed["error"] == f"'{error}" and failed["best"] == "-2.0" and "'=1+1" in failed
+    cells = ["=", "+1", "-1", "@a", "\ta", "\ra", "a=1", -1.5, -1, None]
+    assert [inert(cell) for cell in cells] == ["'=", "'+1", "'-1", "'@a", "'\ta", "'\ra", "a=1", -1.5, -1, None]
 
 
 def test_markdown(found):
