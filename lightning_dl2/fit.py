@@ -96,6 +96,7 @@ def fit(
             trainer.fit(task, data, ckpt_path=start, weights_only=True)
             watch.checkpoints.replace_lost_best(trainer)
             task.load_state_dict(run.load(run.best)["state_dict"])
+            watch.final_validation.run(trainer, task, data)
             (metrics,) = trainer.test(task, data, verbose=False)
     except BaseException as error:
         status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"

@@ -15,6 +15,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from lightning_dl2.callbacks import (
     Curves,
     ExactResume,
+    FinalValidation,
     GradientFlow,
     KeepCheckpoints,
     LengthCurriculum,
@@ -39,6 +40,7 @@ class Watch:
 
     checkpoints: KeepCheckpoints
     preemption: Preemption
+    final_validation: FinalValidation
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     solved: StopWhenSolved | None = None
     stalled: StopWhenStalled | None = None
@@ -55,7 +57,7 @@ def build_watch(config: Config, run: Run) -> Watch:
     """The callbacks of `config` whose state ends up in the result."""
     rules = config.callbacks
     checkpoints = KeepCheckpoints(run.checkpoints, **rules.checkpoint.model_dump())
-    watch = Watch(checkpoints, Preemption(checkpoints, config.trainer.max_time))
+    watch = Watch(checkpoints, Preemption(checkpoints, config.trainer.max_time), FinalValidation(checkpoints))
     if rules.solved.enabled:
         watch.solved = StopWhenSolved(**rules.solved.model_dump(exclude={"enabled"}))
     if rules.early_stopping.enabled:
@@ -94,7 +96,7 @@ def build_trainer(config: Config, run: Run, watch: Watch, last_step: int, last_e
     if flow.enabled:
         figures = run.path / "figures"
         callbacks.append(GradientFlow(run.gradient_flow_file, figures, every_n_steps=flow.every_n_steps))
-    callbacks += [watch.checkpoints, watch.preemption, ExactResume(config.seed)]
+    callbacks += [watch.final_validation, watch.checkpoints, watch.preemption, ExactResume(config.seed)]
     trainer = pl.Trainer(
         **_trainer_arguments(config, run.path),
         logger=build_loggers(config, run, last_step),

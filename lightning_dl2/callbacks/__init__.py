@@ -3,6 +3,7 @@
 from lightning_dl2.callbacks.checkpoint_io import VerifiedCheckpointIO
 from lightning_dl2.callbacks.curves import Curves
 from lightning_dl2.callbacks.exact_resume import ExactResume
+from lightning_dl2.callbacks.final_validation import FinalValidation
 from lightning_dl2.callbacks.gradient_flow import GradientFlow
 from lightning_dl2.callbacks.keep_checkpoints import KeepCheckpoints
 from lightning_dl2.callbacks.length_curriculum import LengthCurriculum
@@ -17,6 +18,7 @@ from lightning_dl2.callbacks.weight_averaging import WeightAveraging
 __all__ = [
     "Curves",
     "ExactResume",
+    "FinalValidation",
     "GradientFlow",
     "Interrupted",
     "KeepCheckpoints",

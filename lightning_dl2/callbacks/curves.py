@@ -16,18 +16,21 @@ STYLES = {  # colours that nobody confuses, and different lines for a print in g
 }
 
 
-def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | None = None) -> None:
+def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | None = None) -> bool:
     """Draws each metric that both splits have, training and validation in one panel.
 
     Args:
         metrics_file: a metrics.csv.
         out: the PNG to write.
         baselines: metric name to a level that is drawn as a dotted line, such as {"accuracy": 0.1}.
+
+    Returns:
+        Whether there was anything to draw.
     """
     rows = read_rows(metrics_file)
     names = distinct(key.removeprefix("val/") for key in (rows[0] if rows else {}) if key.startswith("val/"))
     if not names:
-        return
+        return False
     figure = new_figure(len(names), width=4.5, height=3.5)
     lines = {}
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
@@ -45,10 +48,11 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
         axes.grid(alpha=0.3)
     figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=3, frameon=False)
     save(figure, out)
+    return True
 
 
 class Curves(Callback):
-    """Draws the learning curves when training ends.
+    """Draws the learning curves when training ends, or with its test where only that has brought a validation.
 
     Args:
         metrics_file: the run's metrics.csv.
@@ -57,11 +61,19 @@ class Curves(Callback):
 
     def __init__(self, metrics_file: Path, figures: Path) -> None:
         self.metrics_file, self.figures = metrics_file, figures
+        self._is_drawn = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._draw(pl_module)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self._is_drawn:
+            self._draw(pl_module)
 
     @rank_zero_only
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _draw(self, pl_module: LightningModule) -> None:
         out = self.figures / "curves.png"
         spec = pl_module.hparams["spec"]
         names = {"accuracy": "majority_baseline", "mean_absolute_error": "median_baseline"}
         levels = {metric: spec[baseline] for metric, baseline in names.items() if baseline in spec}
-        draw_curves(self.metrics_file, out, levels)
+        self._is_drawn = draw_curves(self.metrics_file, out, levels)

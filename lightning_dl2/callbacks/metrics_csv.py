@@ -34,12 +34,15 @@ class MetricsCSV(Logger):
         super().__init__()
         self.path = path
         try:
-            self.rows = [row for row in read_rows(path) if int(row["step"]) <= last_step and not _is_test(row)]
+            kept = [row for row in read_rows(path) if int(row["step"]) <= last_step and not _is_test(row)]
         except (csv.Error, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path}: is damaged; allowed: to remove it, without its rows, or resume=restart"
             ) from error
-        self.columns = list(self.rows[0]) if self.rows else ["step"]
+        self.rows = [{key: value for key, value in row.items() if value} for row in kept]
+        # Without the columns that only dropped rows had, such as a test's: the run that never stopped adds them later.
+        filled = {"step"}.union(*self.rows)
+        self.columns = [key for key in kept[0] if key in filled] if kept else ["step"]
         self._unwritten = 0
         self._is_on_disk = True
         if path.exists() and rank_zero_only.rank == 0:

@@ -71,6 +71,8 @@ class Report:
             done = sum(line[0] == "completed" for line in self._lines.values())
             what += f", {self.metric}={value:.4g}; {done} of {self.plan.total} completed"
             return what + f"; best {best.metric(self.metric):.4g} by job {best.number} ({best.told})"
+        if state == "completed":
+            return f"{what}, without a finite {self.metric}"
         if job.code not in (0, None):
             log = self.directory / "logs" / f"{job.number}.log"
             return f"{what}, exit code {job.code}: {last_line(log)} ({log})"

@@ -47,6 +47,7 @@ class Search:
         # Each choice and each end must be possible before anything is drawn.
         cornered = enumerate(corners(words.swept), start=1)
         self.examples = [Job(number, values, [*words.filled(values), *extra]).config for number, values in cornered]
+        self._check_pruner()
         self.space = {swept.name: distribution(swept) for swept in words.swept}
         self.jobs: list[Job] = []
         self.study: Study | None = None
@@ -170,6 +171,17 @@ class Search:
         elif job.finished or job.state == "failed":  # without a validation there is nothing to learn from
             self.study.tell(trial, state=TrialState.FAIL)
 
+    def _check_pruner(self) -> None:
+        """A pruner compares validations, of which it needs one before the last step."""
+        for trainer in (example.trainer for example in self.examples):
+            first = _first_validation(trainer)
+            if self.rules.pruner != "none" and 0 < trainer.max_steps <= first:
+                raise UserError(
+                    f"sweep.pruner={self.rules.pruner}: the first validation comes at step {first}, and"
+                    f" trainer.max_steps={trainer.max_steps};"
+                    " fix: sweep.pruner=none, or a lower trainer.val_check_interval"
+                )
+
     def _sampler(self, trial: int) -> "BaseSampler":
         from optuna.samplers import RandomSampler, TPESampler
 
@@ -186,9 +198,13 @@ class Search:
         if self.rules.pruner == "hyperband":
             trainer = self.examples[0].trainer
             longest = trainer.max_steps if trainer.max_steps > 0 else "auto"
-            first = max(1, trainer.val_check_interval // trainer.accumulate_grad_batches)  # both count steps
-            return HyperbandPruner(min_resource=first, max_resource=longest)
+            return HyperbandPruner(min_resource=_first_validation(trainer), max_resource=longest)
         return NopPruner()
+
+
+def _first_validation(trainer: schema.Trainer) -> int:
+    """Return the optimiser step of the first validation."""
+    return max(1, trainer.val_check_interval // trainer.accumulate_grad_batches)
 
 
 def _mend(file: Path) -> None:

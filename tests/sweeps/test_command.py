@@ -129,6 +129,10 @@ def test_a_damaged_sweep_is_told(sweeper, capsys, content):
         (["sweep=tpe", "seed=0,1", "sweep.trials=0"], "sweep.trials=0: allowed: greater than or equal to 1"),
         (["sweep=tpe", "seed=0,1", "sweep.pruner=x"], 'sweep.pruner="x": allowed'),
         (["sweep=tpe"], "sweep=tpe: no key varies"),
+        (
+            ["sweep=tpe", "seed=0,1", "sweep.pruner=hyperband", "trainer.val_check_interval=24"],
+            "sweep.pruner=hyperband: the first validation comes at step 24, and trainer.max_steps=24; fix: ",
+        ),
         (["sweep=tpe", "task.hidden_size=interval(4,8)"], "task.hidden_size=4.0: allowed: an integer (job 1"),
         (["sweep=tpe", "task.hidden_size=int(interval(-4,8))"], "task.hidden_size=-4"),
         (["sweep.name=a/b"], 'sweep.name="a/b"'),
@@ -257,7 +261,7 @@ class Standing:
         return None
 
 
-def test_of_a_job_that_runs_the_line_is_as_it_stands_and_others_are_not_read(tmp_path):
+def test_of_a_job_that_runs_the_line_is_as_it_stands_and_others_are_not_read(tmp_path, capsys):
     """Not as it was when it was started, before its process had begun."""
     first, second, third = jobs = [Standing(number) for number in range(3)]
     told = report.Report(SimpleNamespace(jobs=jobs, total=3), "val/loss", tmp_path)
@@ -274,6 +278,9 @@ def test_of_a_job_that_runs_the_line_is_as_it_stands_and_others_are_not_read(tmp
         assert states() == ["held", "failed", "missing"] and third.read == reads
         told.tell(second, "started")  # as with sweep.retry_failed
         first.state = second.state = "completed"
+        told.tell(second, "ended")
+        assert "completed after 0 s, without a finite val/loss" in capsys.readouterr().err
+        told.tell(second, "started")
         told.tell(second, "waits: its directory is held by process 1")
         assert states() == ["completed", "completed", "missing"]
         third.state = "completed"  # by somebody else

@@ -217,6 +217,7 @@ def test_without_optuna_one_line_says_what_to_install(sweeper, monkeypatch, caps
 
 
 def test_jobs_csv_has_what_was_drawn(sweeper, capsys):
+    """And the search has learnt from it, although no validation came before the last step."""
     assert sweeper("sweep=random", "sweep.trials=1", "trainer.max_steps=4", *SPACE) == 0
     out, _ = capsys.readouterr()
     with open(out.splitlines()[-1] + "/jobs.csv", encoding="utf-8") as file:
@@ -224,6 +225,8 @@ def test_jobs_csv_has_what_was_drawn(sweeper, capsys):
     config = Run(row["run"]).config()
     assert float(row["optimizer.learning_rate"]) == config.optimizer.learning_rate
     assert (int(row["task.hidden_size"]), row["task.cell"]) == (config.task.hidden_size, config.task.cell)
+    (trial,) = study_of(sweeper).get_trials()
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, float(row["val/loss"]))
 
 
 @pytest.mark.parametrize(("words", "longest"), [((), 3000), (("trainer.max_steps=-1", "trainer.max_epochs=5"), "auto")])

@@ -1,0 +1,38 @@
+"""A validation after training, for a run that ends before its first one."""
+
+import torch
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+
+from lightning_dl2.callbacks.keep_checkpoints import KeepCheckpoints
+
+
+class FinalValidation(Callback):
+    """Validate the last weights where no validation, or none with a finite value, came during training.
+
+    The run that is extended later has no validation at this step when it is not interrupted. Therefore this one stays
+    outside of `fit`: no checkpoint, early stopping or schedule knows of it. Its metrics are logged in the row of the
+    test, which a run that goes on drops from metrics.csv.
+
+    Args:
+        checkpoints: is told the metrics of `best.ckpt`, which then holds the last weights.
+    """
+
+    def __init__(self, checkpoints: KeepCheckpoints) -> None:
+        self.checkpoints = checkpoints
+        self.metrics: dict[str, float] = {}
+
+    def run(self, trainer: Trainer, task: LightningModule, data: LightningDataModule) -> None:
+        """Validate, if that is still to be done; between `Trainer.fit` and `Trainer.test`."""
+        if self.checkpoints.best:
+            return
+        loggers, trainer.loggers = trainer.loggers, []
+        try:
+            (self.metrics,) = trainer.validate(task, data, verbose=False)
+        finally:
+            trainer.loggers = loggers
+        self.checkpoints.best, self.checkpoints.best_step = dict(self.metrics), trainer.global_step
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for name, value in self.metrics.items():
+            # As a tensor of its own type: a number would be rounded to the default one.
+            pl_module.log(name, torch.tensor(value, dtype=torch.float64), batch_size=1)
