@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import socket
+import stat
 import sys
 import threading
 import time
@@ -24,7 +25,11 @@ from lightning_dl2.cli import UserError
 BEAT = 5.0  # seconds from one beat to the next
 PATIENCE = 6  # beats that do not come before a holder counts as dead
 NO_FLOCK = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # what a file system without flock answers
+NO_FILE = (errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP)  # what a socket or a device answers to open
 SETTLING = 1.0  # seconds in which all who start at the same moment have written their names
+LONGEST = 4096  # bytes of a name; whatever is longer was not written here
+ORDINARY = os.O_NOFOLLOW | os.O_NONBLOCK  # how a lock file is opened: no link's target is touched, no FIFO waited for
+FIELDS = {"process": int, "host": str, "boot": str, "id": str, "beat": int}
 
 _descriptors: set[int] = set()  # of the locks that this process holds
 
@@ -113,7 +118,7 @@ def _open(path: Path) -> tuple[int, bool]:
     """The open lock file, and whether flock has decided that it is ours among this machine's processes."""
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        file = _open_ordinary(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             decided = True
@@ -126,19 +131,53 @@ def _open(path: Path) -> tuple[int, bool]:
                 raise
             decided = False
         with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file), os.stat(path)):
+            if os.path.samestat(os.fstat(file), os.lstat(path)):
                 return file, decided
         os.close(file)  # the directory has been moved away meanwhile, as resume=restart does
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """The name in a lock file; None where there is none. Opened anew, or NFS would show what it has cached."""
+def _open_ordinary(path: Path) -> int:
+    """Open the lock file to read and write, and make it where there is none.
+
+    Raises:
+        UserError: a link, a directory, a FIFO or the like has its place.
+    """
     try:
-        name = json.loads(path.read_bytes().partition(b"\n")[0])
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        file = os.open(path, os.O_RDWR | os.O_CREAT | ORDINARY, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EISDIR, *NO_FILE):
+            raise
+    else:
+        if stat.S_ISREG(os.fstat(file).st_mode):
+            return file
+        os.close(file)
+    raise UserError(f"{path}: is a link, a directory or a device, no ordinary file; fix: remove it")
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Read the name in a lock file; None where there is none. Opened anew, or NFS would show what it has cached."""
+    try:
+        file = os.open(path, os.O_RDONLY | ORDINARY)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, *NO_FILE):
+            return None
+        raise
+    try:
+        written = os.read(file, LONGEST) if stat.S_ISREG(os.fstat(file).st_mode) else b""
+    finally:
+        os.close(file)
+    try:
+        name = json.loads(written.partition(b"\n")[0])
+    except (ValueError, RecursionError):
         return None
-    known = isinstance(name, dict) and {"process", "host", "boot", "id", "beat"} <= name.keys()
-    return name if known and isinstance(name["process"], int) else None
+    return name if _is_name(name) else None
+
+
+def _is_name(value: Any) -> bool:
+    """Tell whether a holder can have written `value`; a damaged or forged name is nobody's."""
+    if not isinstance(value, dict) or any(type(value.get(key)) is not kind for key, kind in FIELDS.items()):
+        return False
+    return 0 < value["process"] < 1 << 31 and value["host"].isprintable()
 
 
 def _write(file: int, name: dict[str, Any], beat: int) -> None:
@@ -162,7 +201,7 @@ def _told(name: dict[str, Any] | None) -> str:
 
 
 def _is_held(path: Path, name: dict[str, Any] | None) -> UserError:
-    return UserError(f"{path.parent}: is held by {_told(name)}; allowed: wait until it ends, or another seed or root")
+    return UserError(f"{path.parent}: is held by {_told(name)}; fix: wait until it ends, or use another seed or root")
 
 
 def _watch(path: Path, name: dict[str, Any]) -> None:

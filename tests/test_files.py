@@ -214,3 +214,21 @@ def test_what_takes_the_place_is_on_the_disk_and_then_so_is_its_name(tmp_path, m
     write(tmp_path / "a.ckpt", "text")
     places = [index for index, call in enumerate(calls) if call == "name"]
     assert places and all(calls[index - 1 : index + 2] == ["content", "name", "directory"] for index in places)
+
+
+def test_a_checkpoint_is_on_the_disk_before_the_one_before_is_moved(tmp_path, monkeypatch):
+    path, calls, fsync, replace = tmp_path / "last", [], os.fsync, os.replace
+    write_verified(path, OLD)
+
+    def flushes(file):
+        calls.append(Path(os.readlink(f"/proc/self/fd/{file}")).suffix)
+        fsync(file)
+
+    def moves(source, target):
+        calls.append((Path(source).name, Path(target).name))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", flushes)
+    monkeypatch.setattr(os, "replace", moves)
+    write_verified(path, NEW, tmp_path / "previous")
+    assert calls[:2] == [".tmp", ("last", "previous")]

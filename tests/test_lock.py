@@ -3,7 +3,9 @@
 import errno
 import fcntl
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -115,7 +117,7 @@ def test_held_names_its_holder_and_ends_empty(tmp_path, capsys):
 def test_a_living_process_of_this_machine_is_named_and_a_killed_one_no_obstacle(tmp_path, holder, capsys):
     other = holder().go()
     assert other.says() == "held"
-    with pytest.raises(UserError, match=rf"{tmp_path}: is held by process {other.process.pid} on \S+; allowed: wait"):
+    with pytest.raises(UserError, match=rf"{tmp_path}: is held by process {other.process.pid} on \S+; fix: wait"):
         taken_at_once(tmp_path, capsys)
     assert other.ends(signal.SIGKILL)[0] == -signal.SIGKILL
     assert (tmp_path / ".lock").read_bytes() != b""
@@ -260,10 +262,73 @@ def test_a_directory_moved_away_while_the_lock_was_opened_is_not_the_one(tmp_pat
     assert (tmp_path / "aside" / ".lock").read_bytes() == b""
 
 
-@pytest.mark.parametrize("text", [b"process 12 on elsewhere\n", b"{", b"[]", b"\xff\0"])
+OTHER = {"process": 1, "host": "elsewhere", "boot": "elsewhere", "id": "other", "beat": 0}
+
+
+@pytest.mark.parametrize("flock", ["local", "unsupported"])
+def test_of_two_that_take_over_from_a_dead_one_the_last_to_write_holds(tmp_path, monkeypatch, flock):
+    """Both machines have watched the dead one; without flock both have found nobody. Each looks once more."""
+    if flock == "unsupported":
+        monkeypatch.setattr(fcntl, "flock", unsupported)
+    else:
+        (tmp_path / ".lock").write_text(json.dumps(OTHER | {"id": "dead"}) + "\n")
+    monkeypatch.setattr(lock, "_watch", lambda *args: None)
+    monkeypatch.setattr(lock.time, "sleep", lambda _: (tmp_path / ".lock").write_text(json.dumps(OTHER) + "\n"))
+    with pytest.raises(UserError, match="is held by process 1 on elsewhere"):
+        with lock.held(tmp_path):
+            pass
+
+
+def test_a_name_is_on_the_disk_before_the_directory_is_held(tmp_path, monkeypatch):
+    """Or another machine that shares it would not see the name, nor the beats."""
+    flushed, fsync = [], os.fsync
+
+    def flushes(file):
+        fsync(file)
+        flushed.append((tmp_path / ".lock").read_text())
+
+    monkeypatch.setattr(lock.os, "fsync", flushes)
+    with lock.held(tmp_path):
+        assert [json.loads(text)["process"] for text in flushed] == [os.getpid()]
+
+
+DAMAGED = [
+    b"process 12 on elsewhere\n", b"{", b"[]", b"\xff\0", b"[" * 4096, b"0" * 10_000_000,
+    *(json.dumps(OTHER | odd).encode() + b"\n" for odd in (
+        {"process": "x"}, {"process": True}, {"process": -1}, {"process": 1 << 64}, {"boot": None}, {"id": 7},
+        {"host": "a\x1b[2J"}, {"host": ["a"]}, {"beat": "0"}, {"host": "a" * 5000},
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=range(len(DAMAGED)))
 def test_a_lock_file_of_something_else_names_nobody(tmp_path, capsys, text):
     (tmp_path / ".lock").write_bytes(text)
+    assert lock.holder(tmp_path) is None
     assert taken_at_once(tmp_path, capsys)
+    assert (tmp_path / ".lock").read_bytes() == b""
+
+
+@pytest.mark.parametrize("kind", ["link", "loop", "lost link", "directory", "fifo", "socket"])
+def test_what_is_no_ordinary_file_is_not_touched(tmp_path, monkeypatch, kind):
+    path, victim = tmp_path / "run" / ".lock", tmp_path / "victim"
+    path.parent.mkdir()
+    victim.write_text("kept")
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as bound:
+            monkeypatch.chdir(path.parent)  # the name of a socket must be short
+            bound.bind(path.name)
+    else:
+        path.symlink_to({"link": victim, "loop": ".lock", "lost link": tmp_path / "new"}[kind])
+    assert lock.holder(path.parent) is None
+    with pytest.raises(UserError, match=f"^{path}: is a link, a directory or a device, .*; fix: remove it$"):
+        with lock.held(path.parent):
+            pass
+    assert victim.read_text() == "kept" and sorted(tmp_path.iterdir()) == [path.parent, victim]
 
 
 def test_a_directory_that_cannot_be_written(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from pytorch_lightning import Callback
+from pytorch_lightning.strategies import SingleDeviceStrategy
 
 from lightning_dl2.callbacks import ExactResume, KeepCheckpoints, MetricsCSV, keep_checkpoints
 from lightning_dl2.callbacks.metrics_csv import read_rows
@@ -201,3 +202,16 @@ def test_a_validation_outside_of_training_is_none(tmp_path):
     trainer.lightning_module.script[2] = 1.0
     trainer.validate(trainer.lightning_module, small_data(), verbose=False)
     assert (kept.best["val/accuracy"], kept.best_step) == (0.25, 2)
+
+
+def test_no_rank_goes_on_before_the_checkpoint_is_written(tmp_path, monkeypatch, saved):
+    """Another rank may end, or read best.ckpt, right after: all meet behind each write, of the end's best, too."""
+    met = []
+
+    def barrier(self, name=None):
+        if name is None:  # Lightning's own have names
+            met.append(saved[-1])
+
+    monkeypatch.setattr(SingleDeviceStrategy, "barrier", barrier)
+    fit_scripted([0.25, 0.5, 0.75], keep(tmp_path, every_n_steps=2))
+    assert met == [("last.ckpt", step) for step in (2, 4, 6)] and saved[-2:] == [("best.ckpt", 6), ("last.ckpt", 6)]
