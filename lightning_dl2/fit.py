@@ -87,9 +87,10 @@ def fit(
     with group.agreeing():
         run.begin(config, words)
     log.info("%s from step %d", run.path, last_step)
-    if config.flat_end and group.rank == 0:
-        print(f"note: {config.flat_end}", file=sys.stderr)
-        log.warning(config.flat_end)
+    for note in filter(None, (config.flat_end, getattr(data, "note", None))):
+        log.warning(note)
+        if group.rank == 0:
+            print(f"note: {note}", file=sys.stderr)
     objects = {"run": run, "task": task, "datamodule": data, "trainer": trainer}
     try:
         with watch.preemption.listening():
@@ -155,6 +156,7 @@ def _write_result(
         "versions": environment.versions(),
         "device": environment.device_name(trainer.strategy.root_device),
         "world_size": trainer.world_size,
+        "encoding": getattr(trainer.datamodule, "encoding", None),  # of a text
     }
     if not trainer.is_global_zero:
         return values

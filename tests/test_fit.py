@@ -100,6 +100,17 @@ def test_every_metric_is_in_the_csv(tiny):
     }
 
 
+@pytest.mark.parametrize(("encoding", "notes"), [("auto", 1), ("latin-1", 0)])
+def test_the_encoding_of_a_text_is_told(tiny_text, tmp_path, capsys, encoding, notes):
+    text = tmp_path / "old.txt"
+    text.write_text("na\xefef the cat sat. " * 200, encoding="latin-1")
+    words = (f"data.path={text}", f"data.encoding={encoding}", "trainer.max_steps=2", "callbacks.samples.enabled=false")
+    result, objects = train(tiny_text(*words))
+    note = f"data.path={text}: is read in the encoding latin-1; another one: data.encoding=NAME"
+    assert result["encoding"] == "latin-1" and capsys.readouterr().err.count(f"note: {note}\n") == notes
+    assert objects["run"].log_file.read_text("utf-8").count(note) == notes
+
+
 def test_result_of_a_regression(tiny_graphs, molecules):
     """Its metrics and baselines have other names, and the curves know them."""
     zinc = ("data=zinc", f"data.path={molecules}", "callbacks.checkpoint.monitor=val/mean_absolute_error")

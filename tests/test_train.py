@@ -31,7 +31,7 @@ from tests.test_config import EXPERIMENTS
 
 KEYS = (
     "experiment variant seed status metrics steps epochs seconds steps_per_second parameters config_hash versions"
-    " device world_size stopped_by solved_at best_step error test_split"
+    " device world_size stopped_by solved_at best_step error test_split encoding"
 ).split()
 LONG = [*(word for word in TINY if not word.startswith("trainer.max_steps=")), "trainer.max_steps=600"]
 

@@ -72,9 +72,17 @@ class TextDataModule(LightningDataModule):
         self.evaluation = {"rows": evaluation_batch_size, "warmup": evaluation_warmup, "width": cold_window}
         cache = corpora.cache_dir(cache_dir)
         file = user_path("data.path", path) if path is not None else corpora.download(name, cache)
-        whole, self.vocabulary, self.digest = tokenize(file, tokens, encoding, cache)
+        whole, self.vocabulary, self.digest, self.encoding = tokenize(file, tokens, encoding, cache)
+        self.file, self.is_detected = file, encoding == "auto"
         self.splits = _split(whole, validation_fraction, test_fraction)
         self.check_processes(1)
+
+    @property
+    def note(self) -> str | None:
+        """Say in one line in which encoding the text was read, where nobody named it and it is not UTF-8."""
+        if not self.is_detected or self.encoding in (None, "utf-8", "utf-8-sig"):
+            return None
+        return f"data.path={self.file}: is read in the encoding {self.encoding}; another one: data.encoding=NAME"
 
     @cached_property
     def spec(self) -> dict[str, Any]:

@@ -12,19 +12,20 @@ from typing import NamedTuple
 import numpy as np
 
 from lightning_dl2.cli import UserError
-from lightning_dl2.data.encodings import CHUNK, detect_encoding, read_characters
+from lightning_dl2.data.encodings import CHUNK, check_not_compressed, detect_encoding, read_characters
 from lightning_dl2.data.progress import progress
 from lightning_dl2.data.vocabulary import Vocabulary
-from lightning_dl2.files import replacing, write_text
+from lightning_dl2.files import file_digest, replacing, write_text
 
 CODE_POINTS = 0x110000
-FORMAT = 3  # part of the files' names: another number, and files of older versions are made anew
+FORMAT = 4  # part of the files' names: another number, and files of older versions are made anew
 
 
 class TokenFile(NamedTuple):
     tokens: np.memmap  # uint8, uint16 or uint32 [N]
     vocabulary: Vocabulary
     digest: str  # SHA-256 of the text file
+    encoding: str | None  # in which the text file was read; None for bytes
 
 
 def tokenize(path: Path, tokens: str, encoding: str, cache: Path) -> TokenFile:
@@ -43,26 +44,30 @@ def tokenize(path: Path, tokens: str, encoding: str, cache: Path) -> TokenFile:
     settings = json.dumps([FORMAT, digest, tokens, encoding if tokens == "characters" else ""])
     target = cache / f"{sha256(settings.encode()).hexdigest()[:32]}.tokens"
     header = target.with_suffix(".json")
-    vocabulary = _known(header, target)
-    if vocabulary is None:
+    known = _known(header, target)
+    if known is None:
         try:
-            vocabulary = _write(path, tokens, encoding, target)
+            known = _write(path, tokens, encoding, target)
+            vocabulary, taken = known
+            facts = {"vocabulary": vocabulary.plain, "encoding": taken, "sha256": file_digest(target)}
             # Last: where it is, the tokens are whole. Two processes write the same.
-            write_text(header, json.dumps({"vocabulary": vocabulary.plain, "bytes": target.stat().st_size}))
+            write_text(header, json.dumps(facts))
         except OSError as error:
             raise UserError(
                 f"data.cache_dir={cache}: the tokens of {path} cannot be written ({error.strerror or error});"
                 " allowed: a directory with room for them"
             ) from error
-    return TokenFile(np.memmap(target, _dtype(vocabulary), "r"), vocabulary, digest)
+    vocabulary, taken = known
+    return TokenFile(np.memmap(target, _dtype(vocabulary), "r"), vocabulary, digest, taken)
 
 
-def _known(header: Path, target: Path) -> Vocabulary | None:
-    """The vocabulary of tokens that are there; None where they, or what is known of them, are not whole."""
+def _known(header: Path, target: Path) -> tuple[Vocabulary, str | None] | None:
+    """Read the vocabulary and the encoding of tokens that are there; None where anything of them is not whole."""
     try:
         known = json.loads(header.read_text("utf-8"))
-        return Vocabulary.of(known["vocabulary"]) if target.stat().st_size == known["bytes"] else None
-    except (OSError, ValueError, TypeError, KeyError):
+        found = Vocabulary.of(known["vocabulary"]), known["encoding"]
+        return found if file_digest(target) == known["sha256"] else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
@@ -70,8 +75,10 @@ def _digest(path: Path) -> str:
     allowed = "allowed: a text file"
     if path.is_dir():
         raise UserError(f"data.path={path}: is a directory; {allowed}")
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"data.path={path}: there is no such file; {allowed}")
+    if not path.is_file():
+        raise UserError(f"data.path={path}: is {_kind(path)}; {allowed}, which can be read more than once")
     if not path.stat().st_size:
         raise UserError(f"data.path={path}: is empty; {allowed} with something in it")
     digest = sha256()
@@ -85,10 +92,17 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _write(path: Path, tokens: str, encoding: str, target: Path) -> Vocabulary:
+def _kind(path: Path) -> str:
+    kinds = {"a FIFO": path.is_fifo, "a socket": path.is_socket}
+    return next((name for name, is_one in kinds.items() if is_one()), "a device")
+
+
+def _write(path: Path, tokens: str, encoding: str, target: Path) -> tuple[Vocabulary, str | None]:
+    """Write the tokens; return the vocabulary and the encoding."""
     if tokens == "bytes":
-        vocabulary, table = Vocabulary("bytes"), None
+        vocabulary, table, encoding = Vocabulary("bytes"), None, None
     else:
+        check_not_compressed(path)
         encoding = detect_encoding(path) if encoding == "auto" else encoding
         seen = np.zeros(CODE_POINTS, bool)
         for codes in _told(read_characters(path, encoding), f"looking for the characters of {path.name}", path):
@@ -103,7 +117,7 @@ def _write(path: Path, tokens: str, encoding: str, target: Path) -> Vocabulary:
         chunks = _read_bytes(path) if table is None else read_characters(path, encoding)
         for chunk in _told(chunks, f"making tokens of {path.name}", path):
             file.write(chunk if table is None else table[chunk])
-    return vocabulary
+    return vocabulary, encoding
 
 
 def _dtype(vocabulary: Vocabulary) -> np.dtype:

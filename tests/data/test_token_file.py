@@ -1,9 +1,11 @@
 """Text files become integers: all of them, once, and the same whatever the chunks."""
 
 import errno
+import gzip
 import multiprocessing
 import os
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ def cache(tmp_path):
 
 
 def tokens_of(path, cache) -> tuple[int, str]:
-    tokens, vocabulary, _ = tokenize(path, "characters", "auto", cache)
+    tokens, vocabulary, *_ = tokenize(path, "characters", "auto", cache)
     return len(tokens), vocabulary.characters
 
 
@@ -46,7 +48,7 @@ def tokens_of(path, cache) -> tuple[int, str]:
 )
 def test_characters(book, cache, monkeypatch, content, text, chunk):
     monkeypatch.setattr(encodings, "CHUNK", chunk)
-    tokens, vocabulary, _ = tokenize(book(content), "characters", "auto", cache)
+    tokens, vocabulary, *_ = tokenize(book(content), "characters", "auto", cache)
     assert isinstance(tokens, np.memmap) and tokens.dtype == np.uint8 and not tokens.flags.writeable
     assert vocabulary.plain == {"tokens": "characters", "characters": "".join(sorted(set(text)))}
     assert vocabulary.decode(tokens.tolist()) == text
@@ -54,7 +56,7 @@ def test_characters(book, cache, monkeypatch, content, text, chunk):
 
 def test_bytes_are_those_of_the_file(book, cache):
     content = "\ufeffé\r\n\0".encode() + b"\xff"
-    tokens, vocabulary, _ = tokenize(book(content), "bytes", "no-such", cache)
+    tokens, vocabulary, *_ = tokenize(book(content), "bytes", "no-such", cache)
     assert tokens.tobytes() == content and tokens.dtype == np.uint8 and len(vocabulary) == 256
 
 
@@ -65,9 +67,10 @@ def spoil_header(content):
 @pytest.mark.parametrize(
     "spoil",
     [
-        *map(spoil_header, (b"", b"null", b"[]", b"{", b"\xff", b'{"vocabulary": {}, "bytes": 3}', b'{"bytes": 3}')),
+        *map(spoil_header, (b"", b"null", b"[]", b"{", b"\xff", b'{"vocabulary": {}, "sha256": ""}', b'{"sha256": 3}')),
         lambda tokens: tokens.write_bytes(b""),
         lambda tokens: os.truncate(tokens, 2),
+        lambda tokens: tokens.write_bytes(b"\2\1\0"),  # of the same size
         lambda tokens: tokens.unlink(),
     ],
 )
@@ -82,7 +85,7 @@ def test_what_is_not_whole_is_made_anew(book, cache, spoil):
 @pytest.mark.parametrize(("size", "dtype"), [(256, np.uint8), (257, np.uint16), (65536, np.uint16), (65537, np.uint32)])
 def test_integers_are_as_small_as_can_be(book, cache, size, dtype):
     text = "".join(map(chr, range(0x10000, 0x10000 + size)))
-    tokens, vocabulary, _ = tokenize(book(text.encode()), "characters", "utf-8", cache)
+    tokens, vocabulary, *_ = tokenize(book(text.encode()), "characters", "utf-8", cache)
     assert tokens.dtype == dtype and tokens.tolist() == list(range(size)) and vocabulary.characters == text
 
 
@@ -149,6 +152,20 @@ def test_files_that_cannot_be_read(book, cache, tmp_path):
         assert "is empty; allowed: a text file with something in it" in message(book(content))
     assert "is empty" in message(book(b""), "bytes")
     assert "is not text" in message(book(b"\x7fELF\0\0"))
+    assert "is compressed (gzip)" in message(book(gzip.compress(b"abc")))
+    assert tokenize(book(gzip.compress(b"abc")), "bytes", "auto", cache).encoding is None
+    os.mkfifo(tmp_path / "fifo")
+    assert "fifo: is a FIFO; allowed: a text file" in message(tmp_path / "fifo")
+    assert message(Path("/dev/null")).startswith("data.path=/dev/null: is a device; ")
+
+
+@pytest.mark.parametrize(
+    ("content", "given", "taken"),
+    [("café".encode(), "auto", "utf-8"), (b"caf\xe9", "auto", "latin-1"), (b"a", "ascii", "ascii")],
+)
+def test_the_encoding_taken_is_known(book, cache, content, given, taken):
+    for _ in ("made", "found"):
+        assert tokenize(book(content), "characters", given, cache).encoding == taken
 
 
 def test_what_takes_long_says_so(book, cache, monkeypatch, capsys):
