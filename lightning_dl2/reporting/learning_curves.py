@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from io import StringIO
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from lightning_dl2.figure import COLOURS, MARKERS, TRAINING, VALIDATION, distinct, metric_label, new_figure
+from lightning_dl2.reporting.history import Point
 from lightning_dl2.reporting.records import Record
 from lightning_dl2.reporting.variants import Experiment, Variant
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 INK = "#010203"  # stands for the page's own colour of text
 POINTS = 300  # a curve; more would not be seen
+VALUE = itemgetter(1)  # of a point
 FEW = 40  # points that have a marker each
 
 
@@ -28,18 +31,21 @@ class Curve:
     Args:
         histories: step to value, one a run.
         complete: whether these runs have completed: one line for them all; else a dotted one each.
+        width: of the buckets that the steps of long runs were put together in.
     """
 
     colour: str
     marker: str
     histories: list[dict[int, float]]
     complete: bool = True
+    width: int = 1
 
 
 def shown_metrics(experiment: Experiment) -> list[str]:
     """Names without `val/` of what is drawn, the monitored one first."""
     runs = (record for variant in experiment.variants for record in variant.records)
-    names = dict.fromkeys(key.removeprefix("val/") for run in runs for row in run.rows for key in row if "val/" in key)
+    logged = dict.fromkeys(name for run in runs for name in run.logged.names())
+    names = [name.removeprefix("val/") for name in logged if name.startswith("val/")]
     first = experiment.monitor.removeprefix("val/")
     return sorted(distinct(names), key=lambda name: (name != first, name))
 
@@ -64,33 +70,58 @@ def colour(number: int) -> str:
 
 
 def _curves(records: Iterable[Record], metric: str, colour: str, marker: str) -> list[Curve]:
-    histories = {True: [], False: []}
+    histories, width = {True: [], False: []}, 1
     for record in records:
         if history := record.history(metric):
             histories[record.state == "completed"].append(history)
+            width = max(width, record.logged.width)
     colour = INK if colour == "currentColor" else colour
-    return [Curve(colour, marker, each, complete) for complete, each in histories.items() if each]
+    return [Curve(colour, marker, each, complete, width) for complete, each in histories.items() if each]
 
 
-def band(histories: list[dict[int, float]]) -> list[tuple[int, float, float]]:
-    """Step, mean and standard deviation (0 for one value) where at least half of the runs have a value.
+def band(histories: list[dict[int, float]], width: int = 1) -> list[tuple[int, float, float]]:
+    """Return step, mean and standard deviation (0 for one value) where at least half of the runs have a value.
 
     A run that has solved its task early ends early, and the mean of the few slow ones would be taken for all.
+
+    Args:
+        histories: step to value, one a run.
+        width: of the buckets of steps. Of long runs each has its extremes in a bucket at steps of its own: the lowest
+            points are put together, and the highest.
     """
-    steps = sorted({step for history in histories for step in history})
+    buckets = [_buckets(history, width) for history in histories]
     found = []
-    for step in steps:
-        values = [history[step] for history in histories if step in history]
-        if 2 * len(values) >= len(histories):
-            deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-            found.append((step, statistics.fmean(values), deviation))
+    for number in sorted(set().union(*buckets)):
+        pairs = [own[number] for own in buckets if number in own]
+        if 2 * len(pairs) >= len(histories):
+            ends = [list(points) for points in zip(*pairs, strict=True)]
+            found += sorted(map(_mean, ends if ends[0] != ends[1] else ends[:1]))
     return found
 
 
-def _thinned(points: list) -> list:
-    """Every so manyth, and the last."""
-    stride = -(-len(points) // POINTS)
-    return points[:-1:stride] + points[-1:] if points else []
+def _buckets(history: dict[int, float], width: int) -> dict[int, tuple[Point, Point]]:
+    """Return the lowest and the highest point in each bucket of steps; the same one twice where it is alone."""
+    grouped: dict[int, list[Point]] = {}
+    for point in history.items():
+        grouped.setdefault(point[0] // width, []).append(point)
+    return {number: tuple(extreme(points, key=VALUE) for extreme in (min, max)) for number, points in grouped.items()}
+
+
+def _mean(points: list[Point]) -> tuple[int, float, float]:
+    steps, values = zip(*points, strict=True)
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return round(statistics.fmean(steps)), statistics.fmean(values), deviation
+
+
+def thinned(points: list[tuple[int, float, float]]) -> list[tuple[int, float, float]]:
+    """Return at most POINTS of the points: the first, the last, and between them extremes, at even distances."""
+    if len(points) <= POINTS:
+        return points
+    inner = points[1:-1]
+    size = -(-2 * len(inner) // (POINTS - 2))
+    chunks = (inner[start : start + size] for start in range(0, len(inner), size))
+    extremes = (sorted({min(chunk, key=VALUE), max(chunk, key=VALUE)}) for chunk in chunks)
+    return [points[0], *(point for pair in extremes for point in pair), points[-1]]
 
 
 def _draw(curves: list[Curve], name: str, salt: str) -> str:
@@ -133,8 +164,8 @@ def _draw(curves: list[Curve], name: str, salt: str) -> str:
 
 def _plot(axes: "Axes", curve: Curve) -> tuple[float, float]:
     """Draws a curve, and returns how far it reaches down and up."""
-    lines = [_thinned(band(curve.histories))] if curve.complete else []
-    lines += [] if curve.complete else [_thinned([(*point, 0.0) for point in each.items()]) for each in curve.histories]
+    lines = [thinned(band(curve.histories, curve.width))] if curve.complete else []
+    lines += [] if curve.complete else [thinned([(*point, 0.0) for point in each.items()]) for each in curve.histories]
     lowest, highest = math.inf, -math.inf
     for points in filter(None, lines):
         steps, means, deviations = zip(*points, strict=True)

@@ -19,10 +19,10 @@ import yaml
 from lightning_dl2 import lock
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import completed, flatten
-from lightning_dl2.files import read_rows, walk
+from lightning_dl2.files import walk
 from lightning_dl2.identity import deciding, digest
+from lightning_dl2.reporting.history import History, read_history
 from lightning_dl2.run import MOVED_ASIDE, Run
-from lightning_dl2.spread import is_number
 
 STATES = ("completed", "running", "interrupted", "failed")
 RUN_FILES = {"config.yaml", "result.json", "metrics.csv"}  # one of them is enough to ask for the others
@@ -44,14 +44,14 @@ class Record:
         path: its directory.
         config: what config.yaml holds.
         result: what result.json holds; empty where there is none yet.
-        rows: those of metrics.csv, without what was not logged.
+        logged: what metrics.csv holds.
         state: one of STATES.
     """
 
     path: Path
     config: dict[str, Any]
     result: dict[str, Any]
-    rows: list[dict[str, float]]
+    logged: History
     state: str
 
     @property
@@ -74,7 +74,7 @@ class Record:
     @property
     def steps(self) -> int:
         """Optimiser steps, as far as the run has told."""
-        return int(self.result.get("steps") or (self.rows[-1]["step"] if self.rows else 0))
+        return int(self.result.get("steps") or self.logged.steps)
 
     @cached_property
     def choices(self) -> dict[str, Any]:
@@ -87,12 +87,12 @@ class Record:
         return tuple(str(flat.get(f"callbacks.checkpoint.{key}")) for key in ("monitor", "mode"))
 
     def history(self, metric: str) -> dict[int, float]:
-        """Step to value; what is no number is left out."""
-        return {int(row["step"]): row[metric] for row in self.rows if metric in row and is_number(row[metric])}
+        """Return step to value; what is no number is left out, and of a long run what is no extreme."""
+        return self.logged.points(metric)
 
     def last(self, metric: str) -> float | None:
-        """The value logged last, a number or not."""
-        return next((row[metric] for row in reversed(self.rows) if metric in row), None)
+        """Return the value logged last, a number or not."""
+        return self.logged.last.get(metric)
 
     def samples(self) -> list[tuple[str, str]]:
         """What a text generator wrote on the way: file name and text, the last one first."""
@@ -200,8 +200,8 @@ def read(path: Path) -> Record:
     """
     run = Run(path)
     held = lock.holder(path) is not None
-    config, rows, result = _config(run), _rows(run), _result(run)
-    return Record(path, config, result, rows, "running" if held else result.get("status", "interrupted"))
+    config, logged, result = _config(run), _logged(run), _result(run)
+    return Record(path, config, result, logged, "running" if held else result.get("status", "interrupted"))
 
 
 def _config(run: Run) -> dict[str, Any]:
@@ -239,11 +239,8 @@ def _result(run: Run) -> dict[str, Any]:
     return result
 
 
-def _rows(run: Run) -> list[dict[str, float]]:
+def _logged(run: Run) -> History:
     try:
-        rows = [{key: float(value) for key, value in row.items() if value} for row in read_rows(run.metrics_file)]
-    except (csv.Error, ValueError, TypeError) as error:
+        return read_history(run.metrics_file)
+    except (csv.Error, ValueError) as error:
         raise Damaged("metrics.csv is damaged") from error
-    if any("step" not in row or not math.isfinite(row["step"]) for row in rows):
-        raise Damaged("metrics.csv is damaged")
-    return rows

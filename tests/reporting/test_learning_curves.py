@@ -1,12 +1,13 @@
 """The curves are the runs' means; a step that only a minority has reached is not shown for all."""
 
 import re
+import statistics
 from xml.etree import ElementTree
 
 import pytest
 from matplotlib.figure import Figure
 
-from lightning_dl2.reporting.learning_curves import INK, POINTS, _thinned, alone, band, compare, shown_metrics
+from lightning_dl2.reporting.learning_curves import INK, POINTS, alone, band, compare, shown_metrics, thinned
 from lightning_dl2.reporting.records import find
 from lightning_dl2.reporting.variants import experiments
 from tests.reporting.made_up import made_up_run
@@ -53,9 +54,25 @@ def test_long_runs_are_thinned_to_what_can_be_seen(tmp_path):
     made_up_run(tmp_path, losses=tuple(1 / step for step in range(1, 20 * POINTS)))
     (experiment,) = experiments(find([tmp_path]))
     assert len(alone(experiment.variants[0], "loss")) < 60_000
-    for count in (1, POINTS, 2 * POINTS + 2, 5 * POINTS + 1):
-        thinned = _thinned(list(range(count)))
-        assert (thinned[0], thinned[-1]) == (0, count - 1) and len(thinned) <= POINTS + 1
+    for count in (0, 1, POINTS, POINTS + 1, 2 * POINTS + 2, 5 * POINTS + 1):
+        points = [(step, float(step % 7), 0.0) for step in range(count)]
+        kept = thinned(points)
+        assert kept == sorted(kept) and set(kept) <= set(points) and len(kept) <= POINTS
+        assert kept == points if count <= POINTS else kept[:: len(kept) - 1] == [points[0], points[-1]]
+
+
+def test_thinning_keeps_spikes():
+    points = [(step, 1.0, 0.0) for step in range(100_000)]
+    points[12_345], points[77_777] = (12_345, 9.0, 0.0), (77_777, -9.0, 0.0)
+    assert {points[12_345], points[77_777]} <= set(thinned(points))
+
+
+def test_the_band_of_long_runs_is_of_their_extremes():
+    """Which they have at steps of their own."""
+    first, second = {1: 0.0, 3: 8.0, 9: 5.0}, {0: 4.0, 2: 2.0, 9: 5.0}
+    deviations = [pytest.approx(statistics.stdev(values)) for values in ([0, 2], [8, 4])]
+    assert band([first, second], 8) == [(2, 1.0, deviations[0]), (2, 6.0, deviations[1]), (9, 5.0, 0.0)]
+    assert band([first], 8) == [(1, 0.0, 0.0), (3, 8.0, 0.0), (9, 5.0, 0.0)]
 
 
 def test_runs_that_share_no_step_are_not_averaged(tmp_path):

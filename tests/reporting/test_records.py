@@ -153,7 +153,7 @@ def test_files_that_are_missing(tmp_path):
     (without_metrics / "metrics.csv").unlink()
     found = find([tmp_path])
     assert found.skipped == [(without_config, "has no config.yaml")]
-    assert [(record.path, record.rows) for record in found.records] == [(without_metrics, [])]
+    assert [(record.path, record.logged.names()) for record in found.records] == [(without_metrics, [])]
 
 
 def test_what_was_moved_aside_is_no_run_more(tmp_path):

@@ -1,0 +1,102 @@
+"""Read a metrics.csv of any length in bounded memory, row by row.
+
+Of a long run, steps are put together in buckets of equal width. Each keeps its lowest and its highest point of every
+metric, so that neither a spike nor the best value is lost.
+"""
+
+import csv
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lightning_dl2.spread import is_number
+
+BUCKETS = 2048  # at most, in a run; more would not be seen in a figure
+
+Point = tuple[int, float]  # step and value
+Pair = tuple[Point, Point]  # the lowest and the highest of a bucket
+
+
+class History:
+    """The logged metrics of a run.
+
+    Attributes:
+        width: of a bucket, in optimiser steps, a power of two; 1: every point is kept.
+        steps: of the row that was read last; 0 where there is none.
+        last: the value of each metric that was logged last, a number or not.
+    """
+
+    def __init__(self) -> None:
+        self.width, self.steps = 1, 0
+        self.last: dict[str, float] = {}
+        self._ends: dict[str, Point] = {}  # last finite points
+        self._buckets: dict[str, dict[int, Pair]] = {}
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Add a row. Of several values at a step the last one counts."""
+        self.steps = step
+        self.last.update(values)
+        for name, value in values.items():
+            if is_number(value):
+                self._ends[name] = point = step, value
+                buckets = self._buckets.setdefault(name, {})
+                number = step // self.width
+                buckets[number] = _with(point, buckets.get(number))
+                if len(buckets) > BUCKETS:
+                    self._widen()
+
+    def points(self, name: str) -> dict[int, float]:
+        """Return step to value, by step; none for a metric that was never logged as a number."""
+        kept = [point for pair in self._buckets.get(name, {}).values() for point in pair]
+        return dict(sorted([*kept, self._ends[name]])) if kept else {}
+
+    def names(self) -> list[str]:
+        """Return the metrics that have points."""
+        return list(self._buckets)
+
+    def _widen(self) -> None:
+        self.width *= 2
+        for name, buckets in self._buckets.items():
+            self._buckets[name] = merged = {}
+            for number, pair in buckets.items():
+                for point in pair:
+                    merged[number // 2] = _with(point, merged.get(number // 2))
+
+
+def _with(point: Point, pair: Pair | None) -> Pair:
+    """Return the lowest and the highest of a pair and a point, which replaces one of the same step."""
+    if pair is None:
+        return point, point
+    low, high = pair
+    if point[0] in (low[0], high[0]):
+        others = [other for other in pair if other[0] != point[0]] or [point]
+        low = high = others[0]
+    return (point if point[1] < low[1] else low), (point if point[1] > high[1] else high)
+
+
+def read_history(path: Path) -> History:
+    """Read a metrics.csv, without a last row that was cut short. No file: no points.
+
+    Raises:
+        ValueError, csv.Error: it is damaged.
+        OSError: it may not be read.
+    """
+    history = History()
+    if not path.exists():
+        return history
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = csv.reader(_whole_lines(file))
+        header = next(rows, [])
+        for row in filter(None, rows):
+            if len(row) > len(header):
+                raise ValueError(f"{path}: a row is longer than the header")
+            values = {name: float(value) for name, value in zip(header, row, strict=False) if value}
+            step = values.pop("step", math.nan)
+            if not math.isfinite(step):
+                raise ValueError(f"{path}: a row has no step")
+            history.add(int(step), values)
+    return history
+
+
+def _whole_lines(file: Iterable[str]) -> Iterator[str]:
+    return (line for line in file if line.endswith("\n"))
