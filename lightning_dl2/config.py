@@ -5,7 +5,7 @@ The data's way: words -> Hydra composes conf/ -> plain values -> schema.Config, 
 
 import json
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from lightning_dl2.cli import UserError, nearest
 from lightning_dl2.composition import compose_files, conf_dir, options, parse
 from lightning_dl2.schema import Config, Multirun
 from lightning_dl2.schema.base import PATTERNS, Strict
+from lightning_dl2.schema.effects import note, refusal, without_effect
 
 Model = TypeVar("Model", bound=Strict)
 
@@ -37,24 +38,67 @@ ALLOWED = {
 BEFORE = {"trainer": {"flush_denormal": False}}
 
 
-def compose(*overrides: str) -> Config:
-    """Composes conf/ with `overrides` and validates the result.
+def compose(*overrides: str, begun: Callable[[Config], bool] = lambda config: False) -> Config:
+    """Compose conf/ with `overrides` and validate the result.
 
     Args:
         overrides: words as on the command line, such as "experiment=baum_sweet" or "task.hidden_size=256".
+        begun: whether there is a run of a configuration already. Such a run goes on, though a word may have no effect:
+            older versions did not refuse it.
 
     Returns:
         The resolved configuration, a frozen pydantic model of plain values.
 
     Raises:
-        UserError: one line that names the key, its value and what is allowed.
+        UserError: one line that names the key, its value and what is allowed, or the words that have no effect.
     """
     for word in overrides:
         _check_word(word)
         if word.lstrip("+~").partition("=")[0].partition(".")[0] in Multirun.model_fields:
             raise UserError(f"{word}: is a key of sweeps; allowed together with -m")
+    config = _validated(overrides)
+    if (says := refusal(config, _without_use(overrides, config))) and not begun(config):
+        raise UserError(says)
+    return config
+
+
+def _validated(overrides: tuple[str, ...]) -> Config:
     plain, choices = _compose("train", overrides, compose)
     return validate(plain | {"experiment": choices["experiment"], "debug": choices["debug"] or "none"})
+
+
+def _without_use(overrides: tuple[str, ...], config: Config) -> dict[str, str]:
+    """The typed keys without effect whose value is not what the files say anyway, with that value as it is typed."""
+    idle = without_effect(config)
+    keys = [key for key in _typed_keys(overrides) if key in idle] if idle else []
+    if not keys:
+        return {}
+    values = flatten(config.model_dump())
+    plain, _ = _compose("train", tuple(word for word in overrides if _is_choice(word)), compose)
+    files = flatten(plain)
+    return {key: typed(values[key]) for key in keys if values[key] != files.get(key)}
+
+
+def _typed_keys(overrides: Iterable[str]) -> list[str]:
+    """The keys that words set; of a group of keys that one word sets, each."""
+    keys: list[str] = []
+    for parsed in map(parse, (word for word in overrides if not _is_choice(word))):
+        if not parsed.is_delete():
+            keys += flatten({parsed.key_or_group: parsed.value()})
+    return keys
+
+
+def _is_choice(word: str) -> bool:
+    """Whether a word chooses of a group, or takes one away."""
+    return (conf_dir() / parse(word).key_or_group).is_dir()
+
+
+def ineffective(config: Config, overrides: Iterable[str]) -> str | None:
+    """One line that names what the words have left without effect; None: there is nothing."""
+    words = list(overrides)
+    begun_with = refusal(config, _without_use(tuple(words), config))  # of a run that goes on though it has such keys
+    defaults = _validated((f"experiment={config.experiment}", f"debug={config.debug}"))
+    return "; ".join(filter(None, (begun_with, note(config, defaults, _typed_keys(words), typed)))) or None
 
 
 def compose_multirun(*overrides: str) -> Multirun:

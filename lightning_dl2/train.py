@@ -15,10 +15,10 @@ from typing import Any
 
 from lightning_dl2 import environment
 from lightning_dl2.cli import command
-from lightning_dl2.config import Config, compose, flatten
+from lightning_dl2.config import Config, compose, flatten, ineffective
 from lightning_dl2.identity import as_typed
 from lightning_dl2.outcome import run_and_report
-from lightning_dl2.processes import launched, started
+from lightning_dl2.processes import is_rank_zero, launched, started
 from lightning_dl2.run import Run
 
 
@@ -76,7 +76,9 @@ def _main(words: list[str]) -> int:
     # Kept until training listens: it would end the process while torch is imported, and SLURM sends it but once.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     with launched().agreeing():
-        config = compose(*words)
+        config = compose(*words, begun=lambda config: Run.of(config).config_file.is_file())
+    if is_rank_zero() and (says := ineffective(config, words)):
+        print(f"note: {says}", file=sys.stderr)
     return run_and_report(train, config, words)
 
 

@@ -61,7 +61,7 @@ def test_a_run_of_an_older_version_repeats_its_figure(run, capsys):
 def test_a_run_on_graphs_repeats_its_figure(tmp_path, monkeypatch):
     """Sampled nodes evaluated in chunks; graphs with batch norm. Baselines included, seen from elsewhere."""
     (tmp_path / "cwd").mkdir()
-    sampled = () if importlib.util.find_spec("dgl") is None else ("data.fanouts=[3,3]",)
+    sampled = () if importlib.util.find_spec("dgl") is None else ("data.fanouts=[3,3]", "data.batch_size=4")
     for words in (
         (*TINY_GRAPH, *sampled, "data.evaluation_chunk=40", "task.layer=sage"),
         (*TINY_GRAPHS, "task.layer=gatedgcn", "data.positional={kind:laplacian,size:3}"),

@@ -56,7 +56,7 @@ def test_runs_that_differ_never_share_a_directory():
         ("callbacks.solved.enabled=false",),
         ("callbacks.early_stopping.enabled=true",),
         ("callbacks.solved.threshold=0.5",),
-        ("data.curriculum.threshold=0.5",),
+        ("data.curriculum={enabled:true,threshold:0.5}",),
         ("+optimizer.arguments.betas=[0.9,0.98]",),
         ("+optimizer.arguments.betas=[0.9,0.99]",),
         ("trainer.overfit_batches=1",),

@@ -28,7 +28,7 @@ class Job:
     def __init__(self, number: int, varies: dict[str, str], words: list[str]) -> None:
         self.number, self.varies, self.words = number, varies, words
         try:
-            self.config = compose(*words)
+            self.config = compose(*words, begun=lambda config: Run.of(config).config_file.is_file())
         except UserError as error:
             raise UserError(f"{error} (job {number}: {self.told})") from error
         self.run = Run.of(self.config)

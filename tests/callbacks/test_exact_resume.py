@@ -262,7 +262,7 @@ def test_comparison_of_text_can_fail(tiny_text, tmp_path, monkeypatch, forgotten
     assert any("state_dict" in place for place in checkpoint_differences(objects["run"], parts))
 
 
-SAMPLED = ("data.fanouts=[3,3]", "task.layer=sage", "trainer.max_steps=16")
+SAMPLED = ("data.fanouts=[3,3]", "data.batch_size=4", "task.layer=sage", "trainer.max_steps=16")
 
 
 @pytest.fixture(scope="module")

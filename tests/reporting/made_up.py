@@ -20,7 +20,7 @@ PNG = bytes.fromhex(
 
 @cache
 def _composed(words: tuple[str, ...]) -> Config:
-    return compose(*words)
+    return compose(*words, begun=lambda config: True)
 
 
 def made_up_run(
