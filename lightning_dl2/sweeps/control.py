@@ -55,6 +55,7 @@ class Control:
         self._running: dict[Job, Handle] = {}
         self._waiting: dict[Job, float] = {}  # until when
         self._held: set[Job] = set()  # of which it was told
+        self._refused: set[Job] = set()  # tried again although nobody seems to hold their directories
         self._watched = 0.0
 
     def run(self) -> signal.Signals | None:
@@ -105,16 +106,32 @@ class Control:
             self._watched = time.monotonic()
 
     def _ended(self, job: Job, code: int) -> None:
-        holder = lock.holder(job.run.path) if code == 2 else None
-        if holder:  # as one that an earlier sweep's death has told to save, and which does so
+        done = job.finished  # if so, however the process ended, and whoever has trained it
+        if code == 2 and not done and self._is_to_wait(job):
+            return
+        job.code = 0 if done else code
+        self.plan.ended(job)
+        self.tell(job, "ended")
+
+    def _is_to_wait(self, job: Job) -> bool:
+        """Have a job tried again that was refused since another process held its directory.
+
+        Such as one that an earlier sweep's death has told to save, or a job of another sweep over the same runs.
+        """
+        if holder := lock.holder(job.run.path):
             if job not in self._held:
                 self.tell(job, f"waits: its directory is held by {holder}")
             self._held.add(job)
+            self._refused.discard(job)
             self._waiting[job] = time.monotonic() + RETRY
-            return
-        job.code = code
-        self.plan.ended(job)
-        self.tell(job, "ended")
+            return True
+        # The holder may have ended since. A refusal for another reason repeats itself, or has made no directory.
+        if job in self._refused or not job.run.path.exists():
+            return False
+        self._refused.add(job)
+        self.tell(job, "waits: its directory was held by another process")
+        self._waiting[job] = 0.0
+        return True
 
     def _pass_on(self, number: signal.Signals) -> None:
         at_once = self.received.count(signal.SIGINT) > 1
