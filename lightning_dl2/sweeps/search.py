@@ -81,7 +81,7 @@ class Search:
                 self._remember(trial)
             elif trial.state == optuna.trial.TrialState.RUNNING and not dry:  # killed while it was drawn
                 self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        if self.rules.retry_failed and not dry:
+        if not dry:
             self._enqueue_failed()
 
     def _remember(self, trial: "FrozenTrial") -> None:
@@ -95,15 +95,19 @@ class Search:
         self.jobs.append(job)
         if trial.state == TrialState.RUNNING:
             self._trials[job] = Trial(self.study, trial._trial_id)
-            self._resumed.append(job)
+        if trial.state == TrialState.RUNNING or (trial.state == TrialState.COMPLETE and not job.finished):
+            self._resumed.append(job)  # of the latter the run is lost; Optuna knows its value
 
     def _enqueue_failed(self) -> None:
+        """Draw failed trials once more: those whose run directories are lost, and with retry_failed all."""
         from optuna.trial import TrialState
 
         trials = self.study.get_trials(deepcopy=False)
         again = {trial.user_attrs.get("again") for trial in trials}
+        lost = {job.number - 1 for job in self.jobs if job.state == "missing"}
         for trial in trials:
-            if trial.state == TrialState.FAIL and trial.params and trial.number not in again:
+            chosen = trial.params and (self.rules.retry_failed or trial.number in lost)
+            if chosen and trial.state == TrialState.FAIL and trial.number not in again:
                 self.study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
 
     def _job(self, trial: "FrozenTrial | Trial") -> Job:
@@ -143,6 +147,8 @@ class Search:
 
     def watch(self, job: Job) -> bool:
         """Whether to stop a running job: at one of its steps it was worse than others were."""
+        if job not in self._trials:
+            return False
         trial = self._trials[job]
         for step, value in self._untold(job):
             trial.report(value, step)
@@ -159,6 +165,8 @@ class Search:
         """Is told of each job that has ended. One that was stopped stays a running trial."""
         from optuna.trial import TrialState
 
+        if job not in self._trials:
+            return
         trial, value = self._trials[job], job.metric(self.metric)
         for step, logged in self._untold(job):
             trial.report(logged, step)

@@ -93,6 +93,7 @@ def test_what_another_command_has_trained_is_not_trained_again(sweeper, capsys):
 def test_two_names_of_one_run_are_one_job(sweeper):
     assert sweeper("seed=0", "task.forget_bias=1.0,1", "trainer.max_steps=4") == 0
     assert sweeper.started == ["task.forget_bias=1.0"]
+    assert [row["task.forget_bias"] for row in csv_rows(sweeper)] == ["1.0"]
 
 
 def test_experiments_are_compared_by_what_all_log(tmp_path, capsys):

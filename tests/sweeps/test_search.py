@@ -2,7 +2,9 @@
 
 import csv
 import os
+import shutil
 import signal
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,8 +59,10 @@ class Untrained:
     """A job without a run: what it has logged is set."""
 
     def __init__(self, number, varies, words):
-        self.varies, self.config, self.pruned, self.logged = varies, None, False, {}
-        self.code, self.finished = None, False
+        self.varies, self.pruned, self.logged = varies, False, {}
+        trainer = SimpleNamespace(max_steps=24, val_check_interval=5, accumulate_grad_batches=1)
+        self.config = SimpleNamespace(trainer=trainer)
+        self.number, self.code, self.finished, self.state = number, None, False, "held"
 
     def history(self, metric):
         return self.logged
@@ -72,7 +76,11 @@ def search(sweeper: Sweeper, *own: str) -> Search:
 @pytest.mark.parametrize("method", ["random", "tpe"])
 def test_a_search_taken_up_draws_what_it_would_have_drawn(sweeper, tmp_path, monkeypatch, method):
     """One process draws all; or another one after every few. Nothing is trained: values are made up."""
-    monkeypatch.setattr("lightning_dl2.sweeps.search.Job", Untrained)
+
+    class Completed(Untrained):
+        finished = property(lambda self: True, lambda self, value: None)
+
+    monkeypatch.setattr("lightning_dl2.sweeps.search.Job", Completed)
 
     def drawn(directory, processes, *own):
         directory.mkdir()
@@ -192,6 +200,8 @@ def test_a_failed_trial_is_drawn_again_on_request(sweeper, capsys):
     assert sweeper(*words, "dry=true") == 0
     out, _ = capsys.readouterr()
     assert out.count("│ failed") == 2
+    shutil.rmtree(sweeper.runs()[0])  # what is lost is drawn again without a request, as in a grid
+    assert sweeper(*words) == 1 and sweeper.started
 
 
 def test_trials_that_cannot_be_are_passed_over(sweeper, tmp_path):
@@ -227,6 +237,15 @@ def test_jobs_csv_has_what_was_drawn(sweeper, capsys):
     assert (int(row["task.hidden_size"]), row["task.cell"]) == (config.task.hidden_size, config.task.cell)
     (trial,) = study_of(sweeper).get_trials()
     assert (trial.state, trial.value) == (TrialState.COMPLETE, float(row["val/loss"]))
+
+
+def test_a_run_that_is_lost_is_trained_again(sweeper):
+    words = ("sweep=random", "sweep.trials=1", "trainer.max_steps=4", *SPACE)
+    assert sweeper(*words) == 0
+    (lost,) = sweeper.runs()
+    shutil.rmtree(lost)
+    assert sweeper(*words) == 0
+    assert sweeper.runs() == [lost] and len(sweeper.started) == 1 and len(study_of(sweeper).get_trials()) == 1
 
 
 @pytest.mark.parametrize(("words", "longest"), [((), 3000), (("trainer.max_steps=-1", "trainer.max_epochs=5"), "auto")])
