@@ -2,21 +2,41 @@
 
 import csv
 import errno
+import logging
 import os
 import secrets
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+log = logging.getLogger(__name__)
+
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+# What a path answers whose directory, or rights, somebody has taken away, or put something else in the place of.
+PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ESTALE)
+
+_told: set[Path] = set()  # the tables whose rows that do not fit were told
 
 
 class WriteError(OSError):
-    """A disk does not take a file. The message says which, why, and how many bytes there are."""
+    """A disk does not take a file. The message says which, why, and how many bytes there are.
+
+    Args:
+        message: the line for the user.
+        number: the errno of what the disk answered.
+    """
+
+    def __init__(self, message: str, number: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.errno)
 
 
 @contextmanager
@@ -28,18 +48,20 @@ def writing(path: Path, size: int | None = None) -> Iterator[None]:
         size: its bytes, where they are known.
 
     Raises:
-        WriteError: the disk is full, over its quota, read-only or broken.
+        WriteError: the disk is full, over its quota, read-only or broken, or the path may not or cannot be written.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
+        if isinstance(error, WriteError) or error.errno not in DISK_ERRORS + PATH_ERRORS:
             raise
-        told = [f"{size:,} bytes are needed"] if size else []
+        told = [os.strerror(error.errno)]
+        if size and error.errno in DISK_ERRORS:
+            told.append(f"{size:,} bytes are needed")
         if error.errno == errno.ENOSPC:
             disk = os.statvfs(path.parent)
             told.append(f"{disk.f_bavail * disk.f_frsize:,} bytes are free")
-        raise WriteError(f"{path} cannot be written: {', '.join([os.strerror(error.errno), *told])}") from error
+        raise WriteError(f"{path} cannot be written: {', '.join(told)}", error.errno) from error
 
 
 @contextmanager
@@ -63,7 +85,8 @@ def replacing(path: Path, size: int | None = None) -> Iterator[Path]:
             flush(temporary)
             os.replace(temporary, path)
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # that what failed is told, and not that it cannot be cleared away
+                temporary.unlink(missing_ok=True)
         flush(path.parent)
 
 
@@ -180,8 +203,8 @@ def write_verified(path: Path, content: bytes | memoryview, previous: Path | Non
     Raises:
         WriteError: the disk does not take it; what stood at `path` stands there still.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, len(content)) as temporary:
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)
         flush(temporary)  # before anything is moved
         if previous and path.exists():
@@ -193,12 +216,39 @@ def write_verified(path: Path, content: bytes | memoryview, previous: Path | Non
     write_text(sidecar(path), f"{sha256(content).hexdigest()}\n")
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file that grows, such as metrics.csv; not a last one that was cut short. No file: no rows."""
+def read_rows(path: Path, *, tell: bool = True) -> list[dict[str, str]]:
+    """Read a CSV file that grows, such as metrics.csv: a dict for each row; no rows where there is no file.
+
+    A last row that was cut short is dropped. So is a row that has not as many cells as the header, or has zeros in it,
+    as a full disk or a power cut may leave it; one line says how many were.
+
+    Args:
+        path: the file.
+        tell: whether to print this line.
+
+    Raises:
+        OSError, ValueError, csv.Error: the file cannot be read, or is no such table.
+    """
     if not path.exists():
         return []
-    text = path.read_text("utf-8")
-    return list(csv.DictReader(StringIO(text[: text.rfind("\n") + 1])))
+    text = path.read_text("utf-8-sig")  # a spreadsheet puts a byte-order mark before the header
+    reader = csv.DictReader(StringIO(text[: text.rfind("\n") + 1]))
+    if "\0" in "".join(reader.fieldnames or ()):
+        raise csv.Error("the header has zeros in it")
+    rows = list(reader)
+    fitting = [row for row in rows if None not in row and None not in row.values() and not _has_zeros(row)]
+    if len(fitting) < len(rows) and tell and path not in _told:
+        _told.add(path)
+        count = len(rows) - len(fitting)
+        says = "1 row that does not fit is" if count == 1 else f"{count} rows that do not fit are"
+        line = f"warning: {path}: {says} left out"
+        log.warning(line)
+        print(line, file=sys.stderr)
+    return fitting
+
+
+def _has_zeros(row: dict[str, str]) -> bool:
+    return any("\0" in value for value in row.values())
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pickle
 import signal
 import zipfile
 from io import BytesIO
@@ -170,7 +171,9 @@ def test_what_the_disk_answers_is_told_with_the_file(tmp_path, number):
     with pytest.raises(WriteError, match=f"^{tmp_path}/a cannot be written: {os.strerror(number)}") as told:
         with writing(tmp_path / "a", 12345):
             raise OSError(number, os.strerror(number))
-    assert "12,345 bytes are needed" in str(told.value)
+    assert "12,345 bytes are needed" in str(told.value) and told.value.errno == number
+    again = pickle.loads(pickle.dumps(told.value))  # from another process
+    assert (str(again), again.errno) == (str(told.value), number)
     assert ("bytes are free" in str(told.value)) == (number == errno.ENOSPC)
 
 
@@ -178,6 +181,15 @@ def test_what_is_not_the_disks_fault_stays_what_it_is(tmp_path):
     with pytest.raises(ConnectionResetError), replacing(tmp_path / "a"):
         raise ConnectionResetError(errno.ECONNRESET, "")
     assert not issubclass(ConnectionResetError, WriteError)
+
+
+def test_a_path_that_cannot_be_written_is_told_as_it_is(tmp_path):
+    """Not that the half file cannot be cleared away."""
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for path, number in (("none/a", errno.ENOENT), ("file/a", errno.ENOTDIR), ("folder", errno.EISDIR)):
+        with pytest.raises(WriteError, match=f"^{tmp_path / path} cannot be written: {os.strerror(number)}$"):
+            write_text(tmp_path / path, "a")
 
 
 def test_temporaries_of_two_machines_differ(tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """gradient_flow.csv: how much of the loss at the end reaches each state of a recurrent net, as training goes on."""
 
 import csv
+import os
+from collections import Counter
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -40,8 +42,13 @@ class GradientFlow(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         tokens, labels = fixed_batch(trainer.datamodule.val_dataloader(), ROWS)
         self._batch = tokens.to(pl_module.device), labels.to(pl_module.device)
-        rows = [row for row in _read(self.file) if int(row[0]) <= trainer.global_step]
-        self._measured = int(rows[-1][0]) if rows else -1
+        step = trainer.global_step
+        rows = [row for row in _read(self.file) if int(row[0]) <= step]
+        here = [row for row in rows if int(row[0]) == step]
+        # Of a process that had no room, or was killed while it wrote, there may be a part.
+        if here and self._is_due(step) and len(here) < len(self._measure(step, pl_module)):
+            rows, here = rows[: -len(here)], []
+        self._measured = step if here else -1
         write_text(self.file, csv_text([COLUMNS, *rows]))
         self._measure_if_due(trainer, pl_module)
 
@@ -57,17 +64,25 @@ class GradientFlow(Callback):
 
     def _measure_if_due(self, trainer: Trainer, pl_module: LightningModule) -> None:
         step = trainer.global_step
-        if step % self.every_n_steps or step == self._measured:
+        if not self._is_due(step) or step == self._measured:
             return
         self._measured = step
-        flow = {name: steps_back(norms) for name, norms in gradient_flow(pl_module.net, *self._batch).items()}
-        rows = _rows(step, flow)
+        rows = self._measure(step, pl_module)
         with writing(self.file), open(self.file, "a", encoding="utf-8", newline="") as file:
             file.write(csv_text(rows))
+            file.flush()
+            os.fsync(file.fileno())  # before the checkpoint that has seen it
         metrics = _summary(rows)
         for logger in trainer.loggers:
             if not isinstance(logger, MetricsCSV):  # the file is its place there; metrics.csv stays as it would be
                 logger.log_metrics({name: float(value) for name, value in metrics.items()}, step)
+
+    def _is_due(self, step: int) -> bool:
+        return step % self.every_n_steps == 0
+
+    def _measure(self, step: int, pl_module: LightningModule) -> list[tuple[Any, ...]]:
+        flow = gradient_flow(pl_module.net, *self._batch)
+        return _rows(step, {name: steps_back(norms) for name, norms in flow.items()})
 
 
 def logged_rows(file: Path, last_step: int) -> list[dict[str, str]]:
@@ -84,14 +99,15 @@ def logged_rows(file: Path, last_step: int) -> list[dict[str, str]]:
 
 
 def _read(file: Path) -> list[tuple[str, ...]]:
-    """The rows of a gradient_flow.csv; raises UserError where that is no such table."""
+    """Read a gradient_flow.csv without the measurements that lack rows; raise UserError where it is no such table."""
     try:
         rows = [tuple(row[column] for column in COLUMNS) for row in read_rows(file)]
         for step, _, layer, _, back, norm in rows:
             int(step), int(layer), int(back), float(norm)
     except (csv.Error, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file}: is damaged; allowed: to remove it, without its rows, or resume=restart") from error
-    return rows
+    counts = Counter(row[0] for row in rows)
+    return [row for row in rows if counts[row[0]] == max(counts.values())]
 
 
 def _summary(rows: list[tuple[Any, ...]]) -> dict[str, str]:

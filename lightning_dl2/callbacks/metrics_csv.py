@@ -1,6 +1,7 @@
 """metrics.csv: every logged metric by step, one file for a run however often it is resumed."""
 
 import csv
+import logging
 from collections.abc import Iterator
 from io import StringIO
 from itertools import takewhile
@@ -11,7 +12,9 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_dl2.cli import UserError
-from lightning_dl2.files import csv_text, flush, read_rows, write_text, writing
+from lightning_dl2.files import WriteError, csv_text, flush, read_rows, write_text, writing
+
+log = logging.getLogger(__name__)
 
 
 def _is_test(row: dict[str, str]) -> bool:
@@ -34,7 +37,8 @@ class MetricsCSV(Logger):
         super().__init__()
         self.path = path
         try:
-            kept = [row for row in read_rows(path) if int(row["step"]) <= last_step and not _is_test(row)]
+            read = read_rows(path, tell=rank_zero_only.rank == 0)
+            kept = [row for row in read if int(row["step"]) <= last_step and not _is_test(row)]
         except (csv.Error, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path}: is damaged; allowed: to remove it, without its rows, or resume=restart"
@@ -45,8 +49,9 @@ class MetricsCSV(Logger):
         self.columns = [key for key in kept[0] if key in filled] if kept else ["step"]
         self._unwritten = 0
         self._is_on_disk = True
+        self._may_be_cut = False  # an append failed, perhaps within a row
         if path.exists() and rank_zero_only.rank == 0:
-            self._write_all()
+            self._write_all(self.columns)
 
     @property
     def name(self) -> str:
@@ -74,9 +79,10 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Appends the new rows; writes the file anew when there is a new column.
+        """Append the new rows; write the file anew when there is a new column, or when an append has failed.
 
         Lightning calls it after each row. A checkpoint calls it once more: then the disk, too, is to have them all.
+        After a failure the rows count as unwritten, and the columns are those of the file.
 
         Raises:
             WriteError: the disk does not take them.
@@ -89,19 +95,31 @@ class MetricsCSV(Logger):
                 self._is_on_disk = True
             return
         columns = list(dict.fromkeys([*self.columns, *(key for row in new for key in row)]))
-        if columns != self.columns or not self.path.exists():
-            self.columns = columns
-            self._write_all()
+        if columns != self.columns or self._may_be_cut or not self.path.exists():
+            self._write_all(columns)
         else:
+            self._may_be_cut = True
             with writing(self.path), open(self.path, "a", encoding="utf-8", newline="") as file:
-                file.write(self._text(new))
-            self._is_on_disk = False
+                file.write(self._text(new, columns))
+            self._may_be_cut = self._is_on_disk = False
         self._unwritten = 0
 
-    def _write_all(self) -> None:
-        write_text(self.path, csv_text([self.columns]) + self._text(self.rows))
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Save once more, as Lightning asks at the end; after a failure, what the disk answers must not hide it."""
+        try:
+            self.save()
+        except WriteError as error:
+            if status != "failed":
+                raise
+            log.error("%s", error)
 
-    def _text(self, rows: list[dict[str, str]]) -> str:
+    def _write_all(self, columns: list[str]) -> None:
+        write_text(self.path, csv_text([columns]) + self._text(self.rows, columns))
+        self.columns, self._may_be_cut, self._is_on_disk = columns, False, True
+
+    @staticmethod
+    def _text(rows: list[dict[str, str]], columns: list[str]) -> str:
         text = StringIO()
-        csv.DictWriter(text, self.columns, restval="", lineterminator="\n").writerows(rows)
+        csv.DictWriter(text, columns, restval="", lineterminator="\n").writerows(rows)
         return text.getvalue()

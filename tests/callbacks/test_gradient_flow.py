@@ -1,17 +1,20 @@
 """The gradients are measured on the way, by the same numbers as afterwards, and training does not notice."""
 
-from itertools import product
+from itertools import count, product
 
 import pytest
 import torch
 from pytorch_lightning.loggers.logger import DummyLogger
 
-from lightning_dl2 import train
+from lightning_dl2 import compose, train
 from lightning_dl2.callbacks.gradient_flow import ROWS, logged_rows
 from lightning_dl2.cli import UserError
-from lightning_dl2.files import read_rows
+from lightning_dl2.files import WriteError, read_rows
 from lightning_dl2.nets.flow import fixed_batch, gradient_flow
+from lightning_dl2.run import Run
 from tests.comparison import contents, differing
+from tests.conftest import TINY
+from tests.failing_disk import failing_disk
 
 ON = ("callbacks.gradient_flow.enabled=true", "callbacks.gradient_flow.every_n_steps=6", "trainer.max_steps=14")
 STEPS = ["0", "6", "12"]
@@ -45,17 +48,54 @@ def test_what_the_loggers_were_given_can_be_read_again(tiny, monkeypatch):
     assert logged_rows(run.path / "none.csv", 14) == []
 
 
-@pytest.mark.parametrize("line", ["0,h,1", "garbage", "0,h,1,forward,0,x", "x,h,1,forward,0,0.5", "\0"])
-def test_a_damaged_file_is_told(tiny, line, monkeypatch):
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> list[str]:
+    """The lines of a gradient_flow.csv of two measurements."""
+    _, objects = train(compose(*TINY, f"root={tmp_path_factory.mktemp('flow')}", *ON, "trainer.max_steps=7"))
+    return objects["run"].gradient_flow_file.read_text().splitlines(True)
+
+
+@pytest.mark.parametrize("line", ["0,h,1,forward,0,x", "x,h,1,forward,0,0.5", f"{'9' * 5000},h,1,forward,0,0.5"])
+def test_a_damaged_file_is_told(tmp_path, table, line):
+    (tmp_path / "flow.csv").write_text("".join([*table[:3], f"{line}\n", *table[3:]]))
+    with pytest.raises(UserError, match="flow.csv: is damaged; allowed: to remove it"):
+        logged_rows(tmp_path / "flow.csv", 14)
+
+
+def test_a_damaged_file_stops_what_would_log_it(tiny, monkeypatch):
     run = train(tiny(*ON, "trainer.max_steps=7"))[1]["run"]
-    rows = run.gradient_flow_file.read_text().splitlines(True)
-    run.gradient_flow_file.write_text("".join([*rows[:3], f"{line}\n", *rows[3:]]))
-    with pytest.raises(UserError, match="gradient_flow.csv: is damaged; allowed: to remove it"):
-        logged_rows(run.gradient_flow_file, 14)
+    run.gradient_flow_file.write_text("garbage\ngarbage\n")
     monkeypatch.setenv("WANDB_MODE", "offline")
     with pytest.raises(UserError, match="gradient_flow.csv: is damaged"):
         train(tiny("logger=wandb", "trainer.max_steps=9"))
     assert run.result()["status"] == "completed"  # nothing was begun
+
+
+@pytest.mark.parametrize("line", ["0,h,1", "garbage", "0,h,1,forward,0,1.0,1.0", "\0,h,1,forward,0,0.5"])
+def test_a_row_that_does_not_fit_takes_its_measurement_with_it(tmp_path, table, line, capsys):
+    whole, damaged = tmp_path / "whole.csv", tmp_path / "damaged.csv"
+    whole.write_text("".join(table))
+    damaged.write_text("".join([*table[:2], f"{line}\n", *table[3:]]))
+    steps = logged_rows(whole, 14)
+    assert capsys.readouterr().err == "" and [row["step"] for row in steps] == ["0", "6"]
+    assert logged_rows(damaged, 14) == steps[1:]
+    assert capsys.readouterr().err == f"warning: {damaged}: 1 row that does not fit is left out\n"
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_part_of_a_measurement_is_measured_again(tiny, tmp_path, number):
+    """As a disk that is full, or a process that is killed, leaves it."""
+    writes = count(1)
+    fails = lambda _, *what: what == ("write", file) and next(writes) == number  # noqa: E731
+    words = (*ON, f"trainer.max_steps={6 * number - 2}")
+    file = Run.of(tiny(*words)).gradient_flow_file
+    with failing_disk(tmp_path / "runs", fails), pytest.raises(WriteError, match=f"{file} cannot be written: No space"):
+        train(tiny(*words))
+    assert not file.read_text().endswith("\n")
+    _, again = train(tiny(*words))
+    _, once = train(tiny(f"root={tmp_path}/once", *words))
+    assert file.read_text() == once["run"].gradient_flow_file.read_text()
+    assert differing(contents(again["run"]), contents(once["run"])) == []
 
 
 class Given(DummyLogger):

@@ -9,6 +9,9 @@ from lightning_dl2.callbacks import MetricsCSV
 from lightning_dl2.callbacks.metrics_csv import read_rows
 from lightning_dl2.cli import UserError
 from lightning_dl2.files import WriteError
+from tests.failing_disk import failing_disk
+
+LARGE = b"step,a\n" + b"9" * 5000 + b",1\n"  # Python makes no integer of so many digits
 
 
 @pytest.fixture
@@ -86,7 +89,9 @@ def test_nothing_is_written_before_there_is_something_to_write(path):
     assert not path.exists() and read_rows(path) == []
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\0\n\n", b"a,b\n1,2\n", b"step,a\nx,1\n", b"\0\0\n\0\n"])
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe\0\n\n", b"a,b\n1,2\n", b"step,a\nx,1\n", b"\0\0\n\0\n", b"step,a\n" + b"9" * 5000 + b",1\n"]
+)
 def test_a_file_of_something_else_is_not_overwritten(path, content):
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"{path}: is damaged; allowed: to remove it"):
@@ -110,14 +115,68 @@ def test_a_second_save_puts_the_rows_on_the_disk(path, monkeypatch):
     assert len(flushed) == 1
 
 
-def test_a_full_disk_is_told(path, monkeypatch):
+ROWS = ((1, {"a": 1}), (2, {"a": 2, "b": 1}), (3, {"a": 3}), (4, {"a": 4}), (4, {"test/a": 5}))
+
+
+def log_until_it_fails(path, fails, number):
+    """Log ROWS, save each as Lightning does, and end as it does; return the logger, and what failed."""
+    logger = MetricsCSV(path, 0)
+    with failing_disk(path.parent, fails, number) as disk:
+        try:
+            for step, metrics in ROWS:
+                logger.log_metrics(metrics, step)
+                logger.save()
+            status = "success"
+        except WriteError as error:
+            assert error.errno == number and str(error).startswith(f"{path} cannot be written: {os.strerror(number)}")
+            status = "failed"
+        logger.finalize(status)
+    return logger, disk
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+@pytest.mark.parametrize("lasting", [False, True])
+def test_whatever_write_fails_the_resumed_run_has_the_table_of_the_whole_one(path, number, lasting):
+    """A disk that is full for a moment, or until it is cleared; rights that are taken away and given back."""
+    _, disk = log_until_it_fails(path, lambda *_: False, number)
+    whole, count = path.read_bytes(), len(disk.operations)
+    assert count > 15
+    for at in range(1, count + 1):
+        path.unlink(missing_ok=True)
+        logger, disk = log_until_it_fails(path, lambda n, *_, at=at: n == at or lasting and n > at, number)
+        assert disk.failed
+        lines = path.read_text().split("\n")[:-1] if path.exists() else []
+        assert len({line.count(",") for line in lines}) <= 1  # all fit the header
+        if not lasting:  # there was room again when Lightning saved at the end
+            assert [int(row["step"]) for row in read_rows(path)] == [step for step, _ in ROWS[: len(logger.rows)]]
+        log(path, *ROWS[2:], last_step=2) if len(logger.rows) > 2 else log(path, *ROWS)
+        assert path.read_bytes() == whole, (at, disk.failed)
+        assert not list(path.parent.glob(".*.tmp"))
+
+
+def test_a_failure_is_not_hidden_by_what_the_disk_answers_at_the_end(path, caplog):
     logger = log(path, (1, {"a": 1}))
+    logger.log_metrics({"a": 2}, 2)
+    with failing_disk(path.parent, lambda *_: True):
+        logger.finalize("failed")
+        assert "metrics.csv cannot be written: No space left" in caplog.text
+        with pytest.raises(WriteError):
+            logger.finalize("success")
 
-    def full(file):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "fsync", full)
-    logger.log_metrics({"a": 2, "b": 1}, 2)
-    with pytest.raises(WriteError, match="metrics.csv cannot be written: No space left on device, "):
-        logger.save()
-    assert [file.name for file in path.parent.iterdir()] == ["metrics.csv"] and steps(path) == [1]
+@pytest.mark.parametrize("row", ["2,1.0", "2,1.0,2.0,3.0", "\0\0\0,1.0,", ",,,", "\0", "2,1.0,2.\0"])
+def test_a_row_that_does_not_fit_is_left_out_with_a_line(path, row, capsys):
+    path.write_text(f"step,a,b\n1,1.0,\n{row}\n3,1.0,2.0\n")
+    for _ in range(2):
+        assert [row["step"] for row in MetricsCSV(path, 3).rows] == ["1", "3"]
+        assert capsys.readouterr().err in (f"warning: {path}: 1 row that does not fit is left out\n" * (not _), "")
+    assert path.read_text() == "step,a,b\n1,1.0,\n3,1.0,2.0\n"
+
+
+@pytest.mark.parametrize("change", [lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n")])
+def test_what_an_editor_makes_of_it_is_read(path, change):
+    log(path, (1, {"a": 1}), (2, {"b": 2}))
+    text = path.read_text()
+    path.write_bytes(change(text).encode())
+    log(path, (3, {"a": 3}), last_step=2)
+    assert path.read_text() == text + "3,3.0,\n"
