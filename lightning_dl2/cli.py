@@ -4,10 +4,11 @@ import codecs
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext, redirect_stderr
 from difflib import get_close_matches
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from lightning_dl2.files import DISK_ERRORS, WriteError
 
@@ -77,6 +78,11 @@ def command(function: Callable[[list[str]], int], argv: list[str] | None, doc: s
     """
     words = sys.argv[1:] if argv is None else argv
     _escape_what_the_locale_lacks()
+    with redirect_stderr(Losable(sys.stderr)) if sys.stderr else nullcontext():
+        return _command(function, words, doc)
+
+
+def _command(function: Callable[[list[str]], int], words: list[str], doc: str | None) -> int:
     try:
         if doc and {"--help", "-h"} & set(words):
             print(doc.strip())
@@ -94,7 +100,7 @@ def command(function: Callable[[list[str]], int], argv: list[str] | None, doc: s
         print("stopped", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:  # whoever read the output has seen enough
-        _drop_output()
+        _to_nowhere(sys.stdout)
         return 128 + signal.SIGPIPE
     except WriteError as error:  # a file, not the output
         print(f"error: {error}", file=sys.stderr)
@@ -103,7 +109,7 @@ def command(function: Callable[[list[str]], int], argv: list[str] | None, doc: s
         if error.errno not in DISK_ERRORS:
             raise
         print(f"error: {error}", file=sys.stderr)
-        _drop_output()
+        _to_nowhere(sys.stdout)
         return 1
 
 
@@ -122,9 +128,46 @@ def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
         return codecs.lookup_error("backslashreplace")(error)
 
 
-def _drop_output() -> None:
-    """What is still to be written has no place; Python would fail at it once more when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+class Losable:
+    """Standard error as a stream that never fails: what a full disk or a closed pipe does not take is dropped.
+
+    Else a message that nobody can read would end a training, or change the exit code of what it tells.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._drop()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            self._drop()
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _drop(self) -> None:
+        _to_nowhere(self._stream)
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """Drop what is still to be written to `stream`; Python would fail at it once more when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, stream.fileno())
+    finally:
+        os.close(nowhere)
 
 
 def console(*, stderr: bool = False) -> "Console":

@@ -91,3 +91,25 @@ def test_an_interrupt_is_one_line(capsys):
 
     assert command(interrupted, []) == 130
     assert capsys.readouterr().err == "stopped\n"
+
+
+@pytest.mark.parametrize("reader", ["full", "gone"])
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("raise UserError('a=1: is wrong')", 2),
+        ("raise KeyboardInterrupt", 130),
+        ("logging.warning('a'); return 75", 75),
+    ],
+)
+def test_a_message_that_cannot_be_written_changes_no_exit_code(reader, body, code):
+    program = (
+        "import logging, sys\nfrom lightning_dl2.cli import UserError, command\n"
+        f"def function(words):\n print('note', file=sys.stderr)\n {body}\nsys.exit(command(function, []))"
+    )
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        stderr = full if reader == "full" else subprocess.PIPE
+        with subprocess.Popen([sys.executable, "-c", program], stderr=stderr) as process:
+            if reader == "gone":
+                process.stderr.close()
+    assert process.returncode == code
