@@ -15,7 +15,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # and in grey by these
 SEQUENTIAL, DIVERGING = "cividis", "RdBu_r"
 TRAINING, VALIDATION = COLOURS[4], COLOURS[1]  # in learning curves
 
-FUNCTIONS_OF_LOSS = ("bpc", "perplexity")  # a panel each would show the same curve again
+FUNCTIONS_OF_LOSS = ("bpc", "bits_per_byte", "perplexity")  # a panel each would show the same curve again
 
 
 def distinct(metrics: Iterable[str]) -> list[str]:

@@ -95,7 +95,7 @@ def fold_rows() -> list[Row]:
 
 
 STUDIES = {"cora": cora_rows, "csl": csl_rows, "zinc": zinc_rows, "folds": fold_rows}
-HEADER = ("study", "data, net", "parameters", "constant", "no graph", "test", "training s", "others / goal")
+HEADER = ("study", "data, net", "parameters", "constant", "no graph, counts", "test", "training s", "others / goal")
 
 
 def lines_of(row: Row, fixed: list[str], data: str) -> list[list[str]]:
@@ -153,7 +153,7 @@ def summary(row: Row, lines: list[list[str]]) -> list[str]:
         row.name,
         f"{results[0]['parameters']:,}" if results else "-",
         baseline("majority_baseline", "median_baseline"),
-        baseline("no_graph_baseline"),
+        baseline("no_graph_baseline", "counts_baseline"),
         spread(figures("accuracy", "mean_absolute_error"), digits) + f" ({len(results)}/{len(lines)} runs)",
         spread([result["seconds"] for result in results], 1),
         row.public,

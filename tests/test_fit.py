@@ -115,7 +115,7 @@ def test_result_of_a_regression(tiny_graphs, molecules):
     """Its metrics and baselines have other names, and the curves know them."""
     zinc = ("data=zinc", f"data.path={molecules}", "callbacks.checkpoint.monitor=val/mean_absolute_error")
     result, objects = train(tiny_graphs(*zinc, "callbacks.curves=true", "task.layer=gine", "trainer.max_steps=10"))
-    baselines, metrics = {"median_baseline", "no_graph_baseline"}, {"loss", "mean_absolute_error"}
+    baselines, metrics = {"median_baseline", "counts_baseline"}, {"loss", "mean_absolute_error"}
     assert set(result["metrics"]) == {f"test/{name}" for name in baselines | metrics} | {
         f"val/{name}" for name in metrics
     }

@@ -14,8 +14,8 @@ from lightning_dl2.cli import console
 log = logging.getLogger(__name__)
 
 
-# Not on the bar, which is to fit 80 columns, but in the log and in metrics.csv. The first two follow from the loss.
-REST = ("bpc", "perplexity", "loss_cold")
+# Not on the bar, which is to fit 80 columns, but in the log and in metrics.csv. The first three follow from the loss.
+REST = ("bpc", "bits_per_byte", "perplexity", "loss_cold")
 
 
 def _joined(values: dict[str, float]) -> str:

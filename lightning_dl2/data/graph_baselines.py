@@ -1,4 +1,4 @@
-"""What a graph neural network must beat: always the same number, and a linear model that sees no edges.
+"""What a graph neural network must beat: always the same number, and a linear model that knows no neighbours.
 
 Of always the same class there is `baselines.majority_share`.
 

@@ -98,10 +98,10 @@ class TextDataModule(LightningDataModule):
 
     def baselines(self) -> dict[str, float]:
         """What must be beaten on the test split: the accuracy of one guess, bits a token of programs that compress."""
-        sizes = compressed_sizes(self.splits["test"], self.vocabulary)
+        sizes = compressed_sizes(self.splits["train"], self.splits["test"], self.vocabulary)
         return {
             "majority_baseline": self.spec["majority_baseline"],
-            **{f"bpc_{program}": size for program, size in sizes.items()},
+            **{f"{self.vocabulary.unit}_{program}": size for program, size in sizes.items()},
         }
 
     def check_processes(self, number: int) -> None:

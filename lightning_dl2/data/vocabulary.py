@@ -32,6 +32,11 @@ class Vocabulary:
         """Plain values, for a checkpoint."""
         return {"tokens": self.tokens, "characters": self.characters}
 
+    @property
+    def unit(self) -> str:
+        """Name the metric that counts bits a token: bits a character and bits a byte are not to be compared."""
+        return {"characters": "bpc", "bytes": "bits_per_byte"}[self.tokens]
+
     def __len__(self) -> int:
         return 256 if self.tokens == "bytes" else len(self.characters)
 

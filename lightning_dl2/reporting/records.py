@@ -23,6 +23,7 @@ from lightning_dl2.files import walk
 from lightning_dl2.identity import deciding, digest
 from lightning_dl2.reporting.history import History, read_history
 from lightning_dl2.run import MOVED_ASIDE, Run
+from lightning_dl2.schema.data import GRAPH_SETS
 
 STATES = ("completed", "running", "interrupted", "failed")
 RUN_FILES = {"config.yaml", "result.json", "metrics.csv"}  # one of them is enough to ask for the others
@@ -66,10 +67,20 @@ class Record:
     def seed(self) -> int:
         return self.config["seed"]
 
-    @property
+    @cached_property
     def metrics(self) -> dict[str, float]:
-        """Of the best checkpoint."""
-        return self.result.get("metrics", {})
+        """Of the best checkpoint, by the names of today."""
+        return {self._name_today(name): value for name, value in self.result.get("metrics", {}).items()}
+
+    def _name_today(self, metric: str) -> str:
+        """Older versions had one name for bits a character and bits a byte, and one for two linear models of graphs."""
+        data = self.config.get("data")
+        data = data if isinstance(data, dict) else {}
+        if data.get("tokens") == "bytes":
+            metric = metric.replace("/bpc", "/bits_per_byte")
+        if data.get("name") in GRAPH_SETS and data.get("name") != "pattern":
+            metric = metric.replace("/no_graph_baseline", "/counts_baseline")
+        return metric
 
     @property
     def steps(self) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
+from lightning_dl2.data.vocabulary import Vocabulary
 from lightning_dl2.nets import Ensemble, LanguageModel
 from lightning_dl2.nets.recurrent import State
 from lightning_dl2.tasks.metrics import Mean
@@ -27,7 +28,7 @@ class TextGenerator(Task):
     is zero; `cold`, that its loss is the one from a zero state. The carried state is a part of the checkpoint.
 
     Args:
-        spec: `datamodule.spec`; of it, vocabulary_size and sequence_length are read here.
+        spec: `datamodule.spec`; of it, vocabulary_size, vocabulary and sequence_length are read here.
         optimizer: name, learning_rate, weight_decay, weight_decay_of, arguments, schedule; None: Adam at 1e-3.
         reset_probability: share of the streams whose state is dropped before a window, in training: teaches the net
             to begin from a zero state, which it otherwise sees once an epoch.
@@ -55,6 +56,7 @@ class TextGenerator(Task):
         super().__init__()
         self.save_hyperparameters()
         self.spec, self.reset_probability, self.focal_gamma = spec, reset_probability, focal_gamma
+        self.unit = Vocabulary.of(spec["vocabulary"]).unit
         sizes = {"vocabulary_size": spec["vocabulary_size"], "sequence_length": spec["sequence_length"]}
         members = [LanguageModel(**sizes, **net) for _ in range(ensemble_size)]
         self.net = members[0] if ensemble_size == 1 else Ensemble(members)
@@ -70,7 +72,7 @@ class TextGenerator(Task):
 
     def derived_metrics(self, split: str) -> dict[str, Tensor]:
         loss = self.metric(split, "loss").compute()
-        return {"bpc": loss / math.log(2), "perplexity": loss.exp()}
+        return {self.unit: loss / math.log(2), "perplexity": loss.exp()}
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Tokens [B, T] and the state before them to logits [B, T, V] and the state after them."""
@@ -93,7 +95,7 @@ class TextGenerator(Task):
         targets = targets.expand(len(logits), *targets.shape)
         loss, nats = focal_cross_entropy(logits.flatten(0, 2), targets.flatten(), self.focal_gamma)
         accuracy = (logits.argmax(-1) == targets).float().mean()
-        return {"loss": loss, "bpc": nats / math.log(2), "accuracy": accuracy}
+        return {"loss": loss, self.unit: nats / math.log(2), "accuracy": accuracy}
 
     def _reset_some(self, state: State) -> State:
         if not self.reset_probability:

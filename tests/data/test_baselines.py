@@ -15,14 +15,30 @@ TEXT = "Eén coöperatie 😀, zei ze. " * 300
 
 
 @pytest.mark.parametrize("tokens", ["characters", "bytes"])
-@pytest.mark.parametrize("chunk", [1, 1000, 1 << 20])
+@pytest.mark.parametrize("chunk", [7, 1000, 1 << 20])
 def test_bits_a_token(tokens, chunk, monkeypatch):
     monkeypatch.setattr(baselines, "CHUNK", chunk)
     vocabulary = Vocabulary(tokens, TEXT)
     ids = np.array(vocabulary.encode(TEXT), np.uint8)
     utf8 = TEXT.encode()
-    whole = {"gzip": gzip.compress(utf8, 9), "bz2": bz2.compress(utf8, 9), "xz": lzma.compress(utf8, preset=9)}
-    assert compressed_sizes(ids, vocabulary) == {name: 8 * len(found) / len(ids) for name, found in whole.items()}
+    before = np.array(vocabulary.encode(TEXT[7:] + TEXT[:7]), np.uint8)
+    known = vocabulary.decode(before.tolist()).encode()
+    whole = {
+        "gzip": len(gzip.compress(utf8, 9)),
+        "bz2": len(bz2.compress(utf8, 9)),
+        "xz": len(lzma.compress(utf8, preset=9)),
+        "xz_primed": len(lzma.compress(known + utf8, preset=9)) - len(lzma.compress(known, preset=9)),
+    }
+    sizes = compressed_sizes(before, ids, vocabulary)
+    assert sizes == {name: 8 * size / len(ids) for name, size in whole.items()}
+    assert sizes["xz_primed"] < sizes["xz"] / 2
+
+
+def test_no_more_of_training_is_read_than_has_room(monkeypatch):
+    vocabulary, ids = Vocabulary("bytes"), np.frombuffer(b"abcdefgh" * 9, np.uint8)
+    monkeypatch.setattr(baselines, "PRIMED", 30)
+    whole, tail = (compressed_sizes(train, ids, vocabulary)["xz_primed"] for train in (ids, ids[-30:]))
+    assert whole == tail
 
 
 def test_the_guess_is_made_on_training_and_counted_on_test(monkeypatch):

@@ -323,7 +323,9 @@ def test_spec_of_graphs():
     assert data.spec["class_shares"] == pytest.approx([train.count(number) / 27 for number in range(8)])
     assert (data.spec["level"], data.spec["num_outputs"], data.spec["in_feats"]) == ("graph", 8, 1)
     assert data.spec["sizes"] == {"train": 27, "val": 9, "test": 12} and data.spec["positional"] is None
+    assert set(data.baselines()) == {"majority_baseline", "counts_baseline"}  # the number of edges is a count
     pattern = DATA["pattern"]()
+    assert set(pattern.baselines()) == {"majority_baseline", "no_graph_baseline"}
     assert (pattern.spec["level"], pattern.spec["num_outputs"], pattern.spec["node_types"]) == ("node", 2, 3)
     targets = pattern.labels[items(pattern, "train")].double()
     assert pattern.spec["class_shares"] == pytest.approx([1 - targets.mean().item(), targets.mean().item()])
@@ -335,7 +337,7 @@ def test_spec_of_a_regression(molecules):
     error = (test - train.sort().values[4]).abs().mean().item()  # of ten numbers the lower of the middle two
     assert data.spec["median_baseline"] == pytest.approx(error)
     assert data.baselines()["median_baseline"] == data.spec["median_baseline"]
-    assert data.baselines()["no_graph_baseline"] < error  # the mean of a molecule's types nearly follows from sums
+    assert data.baselines()["counts_baseline"] < error  # the mean of a molecule's types nearly follows from sums
     assert (data.spec["target"], data.spec["num_outputs"], data.spec["class_names"]) == ("regression", 1, [])
     assert (data.spec["node_types"], data.spec["edge_types"], data.spec["in_feats"]) == (3, 4, 0)
     assert "class_shares" not in data.spec and "majority_baseline" not in data.spec

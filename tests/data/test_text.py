@@ -77,7 +77,11 @@ def test_spec_is_plain(text_data):
 def test_baselines(text_data):
     data = text_data("Eén coöperatie.\n" * 400)
     found = data.baselines()
-    assert set(found) == {"majority_baseline", "bpc_gzip", "bpc_bz2", "bpc_xz"}
+    assert set(found) == {"majority_baseline", "bpc_gzip", "bpc_bz2", "bpc_xz", "bpc_xz_primed"}
+    assert found["bpc_xz_primed"] < found["bpc_xz"]
+    of_bytes = text_data("Eén coöperatie.\n" * 400, tokens="bytes").baselines()
+    assert {name for name in of_bytes if "bpc" in name} == set()
+    assert of_bytes["bits_per_byte_xz"] == pytest.approx(found["bpc_xz"] * 16 / 18, rel=0.1)
     assert found["majority_baseline"] == data.spec["majority_baseline"] and 0 < found["bpc_gzip"] < 3
 
 

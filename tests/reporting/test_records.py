@@ -175,6 +175,24 @@ def test_runs_of_another_version_are_read(tmp_path):
     assert read(path).state == "completed"
 
 
+@pytest.mark.parametrize(
+    ("words", "then", "today"),
+    [
+        (("experiment=text", "data.tokens=bytes"), "test/bpc_xz", "test/bits_per_byte_xz"),
+        (("experiment=text",), "test/bpc", "test/bpc"),
+        (("experiment=mutag",), "test/no_graph_baseline", "test/counts_baseline"),
+        (("experiment=cora",), "test/no_graph_baseline", "test/no_graph_baseline"),
+    ],
+)
+def test_metrics_have_their_names_of_today(tmp_path, words, then, today):
+    """A column of the report must hold one thing."""
+    path = made_up_run(tmp_path, *words)
+    result = json.loads((path / "result.json").read_text("utf-8"))
+    result["metrics"][then] = 1.5
+    (path / "result.json").write_text(json.dumps(result), "utf-8")
+    assert read(path).metrics[today] == 1.5 and (then == today or then not in read(path).metrics)
+
+
 def test_directories_that_are_none_or_hold_nothing(tmp_path):
     (tmp_path / "empty").mkdir()
     for name, says in (("absent", "no such directory"), ("empty", "holds no run")):

@@ -140,8 +140,20 @@ def test_losses_are_those_of_the_whole_split(book, rows):
 def test_test_stands_beside_compressors(book):
     data = small_text(book)
     (found,) = small_trainer().test(small_writer(data), data, verbose=False)
-    names = ("loss", "bpc", "perplexity", "accuracy", "loss_cold", "majority_baseline", "bpc_gzip", "bpc_bz2", "bpc_xz")
-    assert set(found) == {f"test/{name}" for name in names}
+    names = ("loss", "bpc", "perplexity", "accuracy", "loss_cold", "majority_baseline")
+    programs = ("bpc_gzip", "bpc_bz2", "bpc_xz", "bpc_xz_primed")
+    assert set(found) == {f"test/{name}" for name in names + programs}
+
+
+def test_bits_a_byte_have_another_name_than_bits_a_character(book):
+    data = small_text(book, tokens="bytes")
+    trainer, task = small_trainer(max_steps=1, limit_val_batches=0, log_every_n_steps=1), small_writer(data)
+    trainer.fit(task, data)
+    (found,) = small_trainer(limit_val_batches=2).validate(task, data, verbose=False)
+    assert {name for name in trainer.callback_metrics | found if "/b" in name} == {
+        "train/bits_per_byte",
+        "val/bits_per_byte",
+    }
 
 
 TEXTS = {
