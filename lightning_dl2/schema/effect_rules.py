@@ -49,6 +49,7 @@ class Rule:
         why: with what they have none; {task.cell} stands for a value.
         fix: with what they have one.
         off: the values that ask for nothing, so that nobody misses their effect.
+        quiet: whether to say nothing where a file sets such a key: the user's choice makes that plain.
     """
 
     kind: type[Strict]
@@ -57,6 +58,7 @@ class Rule:
     why: str
     fix: str
     off: tuple[Any, ...] = ()
+    quiet: bool = False
 
     def names(self, group: Strict) -> Iterator[str]:
         """Name the keys of the rule one by one."""
@@ -97,7 +99,12 @@ def _one_process(config: Config) -> bool:
 
 DATA = (
     Rule(
-        SequenceData, "curriculum.*", lambda c: c.data.curriculum.enabled, *_switch("data.curriculum.enabled"), (None,)
+        SequenceData,
+        "curriculum.*",
+        lambda c: c.data.curriculum.enabled,
+        *_switch("data.curriculum.enabled"),
+        (None,),
+        True,
     ),
     Rule(
         SequenceData,
@@ -137,6 +144,7 @@ DATA = (
         "data.split=public",
         "data.split=random",
         (None,),
+        True,
     ),
     Rule(
         NodeData,
@@ -284,6 +292,7 @@ TRAINING = (
         SCHEDULE,
         f"{BY_NAME}=linear or cosine",
         (None,),
+        True,
     ),
     Rule(
         Optimizer,
@@ -324,6 +333,7 @@ TRAINING = (
         "logger={logger.name}",
         "logger=wandb",
         (None, []),
+        True,
     ),
     *(
         Rule(Callbacks, f"{name}.*", _enabled(name), *_switch(f"callbacks.{name}.enabled"))

@@ -45,8 +45,8 @@ def note(config: Config, defaults: Config, typed: Collection[str], form: Callabl
         form: writes a value as it is typed.
     """
     before = without_effect(defaults)
-    found = {key: rule for key, rule in without_effect(config).items() if rule.off and key not in before}
-    found = {key: rule for key, rule in found.items() if key not in typed}
+    found = {key: rule for key, rule in without_effect(config).items() if rule.off and not rule.quiet}
+    found = {key: rule for key, rule in found.items() if key not in before and key not in typed}
     says = [f"{key}={form(value_of(config, key))}: {_why(config, rule)}" for key, rule in found.items()]
     return "; ".join(says) or None
 
