@@ -24,6 +24,15 @@ from lightning_dl2.cli import UserError
 from lightning_dl2.schema import Config
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")  # ${task.hidden_size}: by the whole path of a key
+WHEN = re.compile(r"\$\{when:[\w,]*\}")  # without the references in it
+
+
+def when(value: Any, equals: Any, then: Any, otherwise: Any) -> Any:
+    """Resolve ${when:VALUE,EQUALS,THEN,OTHERWISE} in conf/: `then` if `value` is `equals`, `otherwise` if not."""
+    return then if value == equals else otherwise
+
+
+OmegaConf.register_new_resolver("when", when, replace=True)
 
 
 @dataclass(frozen=True)
@@ -172,7 +181,7 @@ def _references(values: dict[str, Any]) -> frozenset[str] | None:
     found: set[str] = set()
     for text in _texts(values):
         found.update(REFERENCE.findall(text))
-        if "$" in REFERENCE.sub("", text):
+        if "$" in WHEN.sub("", REFERENCE.sub("", text)):
             return None
     return frozenset(found)
 

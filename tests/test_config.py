@@ -264,6 +264,25 @@ def test_one_fixed_batch_has_one_length_and_whole_targets():
         assert config.trainer.overfit_batches == 1 and dropped and not any(dropped)
 
 
+COURSE = [name for name in EXPERIMENTS if name.startswith("course/")]
+
+
+@pytest.mark.parametrize("experiment", COURSE)
+def test_the_course_has_the_assignments_cells(experiment):
+    """And the runs of before: of the default cell, and of the forms that had to be typed."""
+    course = (f"experiment={experiment}",)
+    forms = {
+        cell: (task.bias, task.peephole)
+        for cell in ("lstm", "gru", "peephole")
+        for task in [compose(*course, f"task.cell={cell}").task]
+    }
+    assert forms == {"lstm": (True, "gers"), "gru": (False, "gers"), "peephole": (True, "assignment")}
+    assert identity(compose(*course))["task.peephole"] == "gers"
+    for typed in (("task.cell=gru", "task.bias=false"), ("task.cell=peephole", "task.peephole=assignment")):
+        assert choices(compose(*course, typed[0])) == choices(compose(*course, *typed))
+    assert choices(compose(*course, "task.cell=peephole", "task.peephole=gers")) == {"task.cell": "peephole"}
+
+
 def test_data_bring_their_own_split():
     """So that another graph in experiment=graph is read as its source meant it."""
     splits = {name: compose("experiment=graph", f"data={name}").data.split for name in ("sbm", "karate_club", "cora")}
