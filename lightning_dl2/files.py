@@ -2,20 +2,25 @@
 
 import csv
 import errno
+import hashlib
 import logging
 import os
 import secrets
+import stat
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TextIO
 from zipfile import ZipFile
 
 log = logging.getLogger(__name__)
 
+LOOKS, LOOK_AGAIN = 100, 0.01  # tries, and seconds between them, to open a file that is replaced all the time
+MISSES = 5  # tries that find neither a file nor one that is to take its place, until there counts as being none
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 # What a path answers whose directory, or rights, somebody has taken away, or put something else in the place of.
 PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ESTALE)
@@ -146,6 +151,70 @@ def write_out(path: Path, text: str) -> None:
         write_text(path.resolve(), text)
 
 
+def read_regular(path: Path, most: int | None = None) -> bytes | None:
+    """Read a regular file as a whole; return None where there is none.
+
+    Args:
+        path: the file, or a link to it.
+        most: bytes that it may have; None: any number.
+
+    Raises:
+        OSError: the path is a directory, a pipe, a device, a link to nothing or a loop of links, or may not be read.
+    """
+    try:
+        content = open_regular(path)
+    except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(path):
+            raise
+        return None
+    with content:
+        if most is not None and os.fstat(content.fileno()).st_size > most:
+            raise OSError(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))
+        return content.read()
+
+
+def open_to_append(path: Path, errors: str = "strict") -> TextIO:
+    """Open a text file of ours to append to it, UTF-8 and with line ends as they are written; make it if need be.
+
+    Raises:
+        OSError: the path is a symbolic link, which may lead to a file of somebody else, is no regular file, or cannot
+            be written.
+    """
+    return open(path, "a", encoding="utf-8", errors=errors, newline="", opener=_open_no_link)
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    try:
+        file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise OSError(errno.ELOOP, "it is a symbolic link", path) from error
+    _check_regular(file, path)
+    return file
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file to read its bytes.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OSError: the path is a directory, a pipe or the like, or may not be read.
+    """
+    # A pipe that nobody writes into would be waited for.
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    _check_regular(file, path)
+    return open(file, "rb")
+
+
+def _check_regular(file: int, path: Path | str) -> None:
+    mode = os.fstat(file).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(file)
+        kind = "a directory" if stat.S_ISDIR(mode) else "no regular file"
+        raise OSError(errno.EINVAL, f"it is {kind}", str(path))
+
+
 def sidecar(path: Path) -> Path:
     """Where the digest of `path` is kept."""
     return path.with_name(f"{path.name}.sha256")
@@ -162,30 +231,66 @@ def file_digest(path: Path) -> str:
 
 def is_whole(path: Path) -> bool:
     """False for a checkpoint that is absent or differs from the digest beside it; without one, from its own sums."""
-    digest = _kept_digest(path)
-    while path.is_file():
-        whole = _matches(path, digest)
-        before, digest = digest, _kept_digest(path)
-        if whole or digest == before:
-            return whole
-        # A run that saves has replaced the one between our looks at the two: look again.
-    return False
-
-
-def _kept_digest(path: Path) -> bytes | None:
     try:
-        return sidecar(path).read_bytes().strip()
+        with open_whole(path):
+            return True
     except OSError:
-        return None
+        return False
 
 
-def _matches(path: Path, digest: bytes | None) -> bool:
+@contextmanager
+def open_whole(path: Path) -> Iterator[BinaryIO]:
+    """Open a checkpoint that is whole; what the block reads is what was verified, even if a run replaces the file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OSError: it is damaged, or no regular file.
+    """
+    misses = 0
+    for _ in range(LOOKS):
+        try:
+            content = open_regular(path)
+        except FileNotFoundError:
+            # Between two renames of a run that saves: its new file is there under another name.
+            if any(path.parent.glob(f".{path.name}.*.tmp")):
+                time.sleep(LOOK_AGAIN)
+            elif (misses := misses + 1) == MISSES:  # once, the new file may have come between the two looks
+                raise
+            continue
+        with content:
+            whole = _is_whole(content, path)
+            # The digest that was read is this file's only if the file is still the one of that name.
+            if whole or _is_at(content, path):
+                if not whole:
+                    break
+                content.seek(0)
+                yield content
+                return
+    if not os.path.lexists(path):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    raise OSError(errno.EIO, "it is damaged: it differs from the digest beside it", str(path))
+
+
+def _is_whole(content: BinaryIO, path: Path) -> bool:
+    found = hashlib.file_digest(content, "sha256").hexdigest().encode()
     try:
-        if digest is not None:
-            return digest == file_digest(path).encode()
-        with ZipFile(path) as archive:
+        kept = read_regular(sidecar(path))
+    except OSError:  # a directory, say, which is no digest of this file
+        kept = b""
+    if kept is not None and (kept.strip() == found or _is_at(content, path)):
+        return kept.strip() == found
+    try:
+        with ZipFile(content) as archive:
             return archive.testzip() is None
     except Exception:  # there is no end to what zipfile makes of a damaged file
+        return False
+
+
+def _is_at(content: BinaryIO, path: Path) -> bool:
+    """Whether the open file is still the one at the path."""
+    try:
+        return os.path.samestat(os.fstat(content.fileno()), os.stat(path))
+    except OSError:
         return False
 
 
@@ -229,9 +334,7 @@ def read_rows(path: Path, *, tell: bool = True) -> list[dict[str, str]]:
     Raises:
         OSError, ValueError, csv.Error: the file cannot be read, or is no such table.
     """
-    if not path.exists():
-        return []
-    text = path.read_text("utf-8-sig")  # a spreadsheet puts a byte-order mark before the header
+    text = (read_regular(path) or b"").decode("utf-8-sig")  # a spreadsheet puts a byte-order mark before the header
     reader = csv.DictReader(StringIO(text[: text.rfind("\n") + 1]))
     if "\0" in "".join(reader.fieldnames or ()):
         raise csv.Error("the header has zeros in it")

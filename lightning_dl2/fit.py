@@ -80,7 +80,7 @@ def fit(
         start = run.resume_from()
         last_step = last_epoch = 0
         if start:
-            last_step, last_epoch = _begun(config, run, start, data, group.world_size)
+            last_step, last_epoch = _begun(config, run, start, data, task, group.world_size)
     group.agree({"step": last_step})
     watch = build_watch(config, run)
     trainer = build_trainer(config, run, watch, last_step, last_epoch)
@@ -120,11 +120,13 @@ def fit(
     return result, objects
 
 
-def _begun(config: Config, run: Run, start: Path, data: DataModule, world_size: int) -> tuple[int, int]:
-    """Step and epoch of the checkpoint to go on from, which must be of this data and as many processes."""
+def _begun(config: Config, run: Run, start: Path, data: DataModule, task: Task, world_size: int) -> tuple[int, int]:
+    """Return step and epoch of the checkpoint to resume from, which must be of this data, net and world size."""
     checkpoint = run.load(start)
+    # Before the net: of other data, it has other shapes.
     run.check_same_data(checkpoint["hyper_parameters"]["spec"], data.spec, ", resume=restart, or another root")
     run.check_same_devices(checkpoint, world_size, uses_gpu(config))
+    run.check_fits(start, checkpoint, {name: tuple(value.shape) for name, value in task.state_dict().items()})
     return checkpoint["global_step"], checkpoint["epoch"]
 
 

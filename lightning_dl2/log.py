@@ -5,8 +5,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
-from lightning_dl2.files import DISK_ERRORS
+from lightning_dl2.files import DISK_ERRORS, open_to_append
 
 LIGHTNING = ("pytorch_lightning", "lightning_fabric")
 
@@ -17,6 +18,10 @@ class LogFile(logging.FileHandler):
     def __init__(self, path: Path) -> None:
         # Whatever the locale. A file's name may hold bytes that are no characters; a line with them is not lost.
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
+
+    def _open(self) -> TextIO:
+        """Open the file, but follow no link to another one."""
+        return open_to_append(Path(self.baseFilename), "backslashreplace")
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exception()

@@ -21,15 +21,18 @@ from typing import Any
 import yaml
 
 from lightning_dl2 import lock
+from lightning_dl2.checkpoints import CheckpointFiles
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import Config, restore, typed
-from lightning_dl2.files import is_whole, remove_temporaries, write_text
+from lightning_dl2.files import read_regular, remove_temporaries, sidecar, write_text
 from lightning_dl2.identity import choices, config_hash, decides_nothing, digest, identity
 from lightning_dl2.processes import is_rank_zero, launchers
+from lightning_dl2.run_files import Damaged, check_own_files, read_config, read_file, read_result
 
 log = logging.getLogger(__name__)
 
 MOVED_ASIDE = re.compile(r"seed=\d+\.old-\d+")  # by resume=restart
+WANDB_ID = re.compile(r"[^\x00-\x1f:;,#?/'\\]{1,128}")
 SEEN_LATEST = 60.0  # seconds; NFS keeps what it knows of a directory that long
 
 
@@ -42,7 +45,7 @@ def variant(config: Config) -> str:
     return f"{re.sub(r'[^A-Za-z0-9=.,_-]+', '_', words)[:80] or 'default'}-{digest(differing)}"
 
 
-class Run:
+class Run(CheckpointFiles):
     """One run directory.
 
     Args:
@@ -50,7 +53,7 @@ class Run:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+        super().__init__(Path(path))
         self.config_file = self.path / "config.yaml"
         self.result_file = self.path / "result.json"
         self.metrics_file = self.path / "metrics.csv"
@@ -58,10 +61,6 @@ class Run:
         self.log_file = self.path / "train.log"
         self.fruitless_file = self.path / "fruitless_starts"  # of a job of SLURM
         self.launch_file = self.path / ".launch"  # what will start the run's command again by itself
-        self.checkpoints = self.path / "checkpoints"
-        self.last = self.checkpoints / "last.ckpt"
-        self.previous = self.checkpoints / "previous.ckpt"
-        self.best = self.checkpoints / "best.ckpt"
         self._noted = False  # that it is of an older version
 
     @classmethod
@@ -77,7 +76,7 @@ class Run:
             UserError: it does not.
         """
         run = cls(path)
-        if not os.path.isfile(run.config_file):  # no error where the name is too long
+        if not os.path.lexists(run.config_file):  # no error where the name is too long
             raise UserError(f"run={path}: holds no run (no config.yaml); allowed: a directory that train printed")
         return run
 
@@ -98,21 +97,17 @@ class Run:
             print(f"note: {self.config_file} is of an older version; added: {words}", file=sys.stderr)
 
     def _restored(self) -> tuple[Config, dict[str, Any]]:
-        try:
-            values = yaml.safe_load(self.config_file.read_text("utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.config_file}: is not YAML: {str(error).splitlines()[0]}") from error
-        if not isinstance(values, dict):
-            raise UserError(f"{self.config_file}: is empty or damaged")
+        values = read_config(self.config_file)
+        if values is None:
+            raise Damaged(self.config_file, "is not there", "resume=restart")
         return restore(values)
 
     def result(self) -> dict[str, Any] | None:
-        """What result.json holds; None where there is none yet or it cannot be read."""
+        """Return what result.json holds; None where there is none yet or it is damaged: training writes it anew."""
         try:
-            result = json.loads(self.result_file.read_text("utf-8"))
-        except (OSError, ValueError):
+            return read_result(self.result_file)
+        except Damaged:
             return None
-        return result if isinstance(result, dict) else None
 
     def finished(self, config: Config) -> dict[str, Any] | None:
         """The result, if nothing is left to do for `config`: solved, or trained as long as it asks for."""
@@ -122,8 +117,9 @@ class Run:
         if result.get("config_hash") != config_hash(config) and not self._was_once(config):
             return None
         trainer = config.trainer
-        enough = 0 < trainer.max_steps <= result["steps"] or 0 < trainer.max_epochs <= result["epochs"]
-        return result if enough or result["stopped_by"] in ("solved", "early_stopping") else None
+        steps, epochs = result.get("steps") or 0, result.get("epochs") or 0
+        enough = 0 < trainer.max_steps <= steps or 0 < trainer.max_epochs <= epochs
+        return result if enough or result.get("stopped_by") in ("solved", "early_stopping") else None
 
     def _was_once(self, config: Config) -> bool:
         """Whether the run is `config` of an older version, whose hash is of fewer keys."""
@@ -137,9 +133,10 @@ class Run:
         """`config.resume`; auto where a cluster has started the command again that began the run."""
         again = {name for name, count in launchers().items() if count}
         try:
-            return "auto" if again & set(self.launch_file.read_text("utf-8").splitlines()) else config.resume
-        except (OSError, UnicodeDecodeError):
+            told = set((read_regular(self.launch_file) or b"").decode("utf-8", "replace").splitlines())
+        except OSError:
             return config.resume
+        return "auto" if again & told else config.resume
 
     @contextmanager
     def held(self, config: Config) -> Iterator[None]:
@@ -152,7 +149,7 @@ class Run:
         if not is_rank_zero():
             yield
             return
-        if os.path.exists(self.config_file):  # no error where the name is too long: making it tells that
+        if os.path.lexists(self.config_file):  # no error where the name is too long: making it tells that
             resume = self._resume(config)
             if resume == "never":
                 raise UserError(
@@ -164,8 +161,26 @@ class Run:
                 with lock.held(self.path):
                     self.path.rename(self._aside())
         with lock.held(self.path):
+            self._check_own_files()
+            if config.logger.name == "wandb":
+                self._known_wandb_id()
             self.checkpoints.mkdir(exist_ok=True)
             yield
+
+    def _check_own_files(self) -> None:
+        """Check that what is to be written has its place; a folder may be elsewhere, behind a link.
+
+        Raises:
+            UserError: a directory, a link or a pipe is in the place of a file, or a file in the place of a folder.
+        """
+        here = ("config.yaml", "result.json", "metrics.csv", "gradient_flow.csv", "train.log", "overrides.txt")
+        files = [self.path / name for name in (*here, ".launch", "wandb_id", "fruitless_starts")]
+        kept = (self.last, self.previous, self.best)
+        check_own_files(*files, *kept, *map(sidecar, kept))
+        folders = ("checkpoints", "figures", "samples", "wandb", "tensorboard")
+        for folder in (self.path / name for name in folders):
+            if os.path.lexists(folder) and not folder.is_dir():
+                raise Damaged(folder, "is no directory, where a run has one", "move it away")
 
     def begin(self, config: Config, words: list[str]) -> None:
         """The run is that of `config` from here on: nothing may be refused any more.
@@ -215,102 +230,23 @@ class Run:
             number += 1
         return aside
 
-    def resume_from(self) -> Path | None:
-        """The newest checkpoint that is whole; None: train from the start. One line says what was damaged.
-
-        Where `last.ckpt` is not whole, the steps that the others hold decide, and no clock.
-
-        Raises:
-            UserError: a whole one cannot be loaded.
-        """
-        if is_whole(self.last):
-            return self.last
-        there = [path for path in (self.last, self.previous, self.best) if path.exists()]
-        whole = [path for path in there if is_whole(path)]
-        states = {path: self.load(path) for path in whole}
-        steps = {path: state["global_step"] for path, state in states.items() if not state.get("within_step")}
-        newest = max(steps, key=steps.get, default=None)
-        if damaged := [str(path) for path in there if path not in whole]:
-            what = f"{' and '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged"
-            text = f"warning: {what}; going on from {newest.name if newest else 'the start'}"
-            log.warning(text)
-            if is_rank_zero():
-                print(text, file=sys.stderr)
-        return newest
-
-    def load(self, path: Path) -> dict[str, Any]:
-        """What a checkpoint of this run holds, on the CPU.
-
-        Raises:
-            UserError: it is damaged, or of something else.
-        """
-        import torch
-
-        if not is_whole(path):
-            raise UserError(f"{path}: is damaged; allowed: the same command again, or resume=restart")
-        try:
-            checkpoint = torch.load(path, weights_only=True, map_location="cpu")
-            checkpoint["global_step"], checkpoint["hyper_parameters"]["spec"]
-        except Exception as error:  # torch raises whatever its parts do
-            why = next(iter(str(error).splitlines()), "")
-            raise UserError(
-                f"{path}: is no checkpoint of this version: {type(error).__name__}: {why};"
-                " allowed: the version that wrote it, or resume=restart"
-            ) from error
-        return checkpoint
-
-    def check_same_data(self, then: dict[str, Any], now: dict[str, Any], others: str = "") -> None:
-        """Compares the `spec` of a checkpoint's data with that of the data at hand.
-
-        Args:
-            others: what the command allows beside the same data.
-
-        Raises:
-            UserError: they differ, as when a text file has been edited.
-        """
-        if changed := [key for key in now if then.get(key) != now[key]]:
-            raise UserError(
-                f"data: {changed[0]} is not what it was when {self.path} was begun; allowed: the same data{others}"
-            )
-
-    def check_same_devices(self, checkpoint: dict[str, Any], world_size: int, gpu: bool) -> None:
-        """Compares where a checkpoint was written with where it is to be gone on with.
-
-        Args:
-            world_size: number of processes.
-            gpu: whether they are on GPUs.
-
-        Raises:
-            UserError: it would be another run, as where `auto` finds other devices today.
-        """
-        then = checkpoint.get("world_size", world_size)  # older versions did not write it
-        allowed = f"allowed: as {self.path} was begun, resume=restart, or another root"
-        if then != world_size:
-            raise UserError(f"trainer.devices: {world_size} process(es) here, {then} when the run was begun; {allowed}")
-        if checkpoint.get("gpu", gpu) != gpu:
-            here, before = ("a GPU", "none") if gpu else ("no GPU", "one")
-            raise UserError(f"trainer.accelerator: {here} here, {before} when the run was begun; {allowed}")
-
-    def checkpoint(self, name: str) -> Path:
-        """The checkpoint called `best`, `last`, or by its file name.
-
-        Raises:
-            UserError: there is none, or it is damaged.
-        """
-        path = {"best": self.best, "last": self.last, "previous": self.previous}.get(name, Path(name))
-        if not os.path.isfile(path):
-            raise UserError(f"checkpoint={name}: there is no file {path}; allowed: best, last or a file's name")
-        if not is_whole(path):
-            raise UserError(f"checkpoint={name}: {path} is damaged; allowed: best, last or a whole file's name")
-        return path
-
     def wandb_id(self) -> str:
         """The id of the run in W&B: given by WANDB_RUN_ID or chosen once, and kept for every later process."""
         file = self.path / "wandb_id"
-        given = os.environ.get("WANDB_RUN_ID")
-        if given or not file.exists():
-            write_text(file, given or secrets.token_hex(4))
-        return file.read_text("utf-8").strip()
+        if given := os.environ.get("WANDB_RUN_ID"):
+            write_text(file, given)
+        if (known := self._known_wandb_id()) is None:
+            write_text(file, known := secrets.token_hex(4))
+        return known
+
+    def _known_wandb_id(self) -> str | None:
+        file = self.path / "wandb_id"
+        if (content := read_file(file)) is None:
+            return None
+        found = content.decode("utf-8", "replace").strip()
+        if not WANDB_ID.fullmatch(found):
+            raise Damaged(file, "is no id of W&B's", "remove it; the run begins anew there")
+        return found
 
     def write_result(self, config: Config, **values: Any) -> dict[str, Any]:
         """Writes result.json atomically and returns what it holds; None for a metric that is no number."""

@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from lightning_dl2.files import write_text
+from lightning_dl2.files import read_regular, write_text
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,8 @@ def _fruitless(progressed: bool, counter: Path) -> int:
     if progressed:
         counter.unlink(missing_ok=True)
         return 0
-    number = int(counter.read_text("utf-8")) + 1 if counter.exists() else 1
+    told = (read_regular(counter) or b"").strip()
+    number = 1 + (int(told) if told.isdigit() and len(told) < 9 else 0)
     write_text(counter, f"{number}\n")
     return number
 

@@ -18,8 +18,9 @@ from pytorch_lightning.utilities import rank_zero_only
 from lightning_dl2.callbacks import Interrupted
 from lightning_dl2.callbacks.gradient_flow import logged_rows
 from lightning_dl2.cli import UserError
-from lightning_dl2.files import read_rows, sidecar
+from lightning_dl2.files import sidecar
 from lightning_dl2.run import Run, variant
+from lightning_dl2.run_files import read_metrics
 from lightning_dl2.schema import Config
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def with_gradient_flow(rows: Iterable[dict[str, str]], run: Run, last_step: int)
 
 def tell_agent(config: Config, run: Run, result: dict[str, Any]) -> None:
     """Logs a finished run that an agent of W&B asks for once more as the agent's: its sweep waits for a value."""
-    logger = Wandb(config, run, with_gradient_flow(read_rows(run.metrics_file), run, result["steps"]))
+    logger = Wandb(config, run, with_gradient_flow(read_metrics(run.metrics_file), run, result["steps"]))
     logger._try(lambda: logger.experiment)
     logger.finish(result)
 

@@ -161,7 +161,7 @@ def unknown_key(run):
         (empty_checkpoint, "checkpoint=best: {run.best} is no sequence_classifier"),
         (other_checkpoint, "checkpoint=best: {run.best} is no sequence_classifier"),
         (bare_tensor, "checkpoint=best: {run.best} is no sequence_classifier"),
-        (break_config, "{run.config_file}: is not YAML"),
+        (break_config, "{run.config_file}: is damaged: it is not YAML"),
         (unknown_key, "depth=3: there is no key depth"),
     ],
 )

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from lightning_dl2 import compose, train
+from lightning_dl2.callbacks.checkpoint_io import serialized
 from lightning_dl2.callbacks.metrics_csv import read_rows
 from lightning_dl2.files import is_whole, sidecar, write_verified
 from lightning_dl2.run import Run
@@ -137,11 +138,27 @@ def test_garbage_in_a_file_that_matters_is_told(run, capsys, file):
     assert run.last.read_bytes() == before
 
 
-def test_a_whole_file_that_cannot_be_loaded_is_told(run, capsys):
-    write_verified(run.last, b"a pickle of another age")
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        (None, "is no checkpoint of this version: "),
+        (lambda state: [state], "is no checkpoint of this version: "),
+        (lambda state: state | {"global_step": "12"}, "is no checkpoint of this version: "),
+        (lambda state: state | {"hyper_parameters": {"spec": [1]}}, "is no checkpoint of this version: "),
+        (lambda state: state | {"state_dict": [1]}, "is no checkpoint of this version: "),
+        (lambda state: {key: value for key, value in state.items() if key != "loops"}, "has no loops; fix: use the"),
+        (lambda state: state | {"state_dict": {}}, "is of another net, with another net.embedding"),
+        (
+            lambda state: state | {"state_dict": {name: value[:1] for name, value in state["state_dict"].items()}},
+            "is of another net, with another net.",
+        ),
+    ],
+)
+def test_a_whole_file_that_cannot_be_loaded_is_told(run, capsys, change, says):
+    state = None if change is None else change(torch.load(run.last, weights_only=True))
+    write_verified(run.last, b"a pickle of another age" if change is None else serialized(state))
     code, err = go_on(run, capsys)
-    assert code == 2 and err.startswith(f"error: {run.last}: is no checkpoint of this version: ")
-    assert err.count("\n") == 1
+    assert code == 2 and err.startswith(f"error: {run.last}: {says}") and err.count("\n") == 1
 
 
 def test_a_clock_set_back_changes_nothing(whole, run, capsys, monkeypatch):

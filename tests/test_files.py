@@ -4,6 +4,7 @@ import errno
 import os
 import pickle
 import signal
+import threading
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +16,7 @@ from lightning_dl2.files import (
     WriteError,
     file_digest,
     is_whole,
+    open_whole,
     remove_temporaries,
     replacing,
     sidecar,
@@ -75,15 +77,48 @@ def test_what_is_replaced_while_it_is_looked_at_is_not_taken_for_damaged(tmp_pat
     path = tmp_path / "a.ckpt"
     write_verified(path, OLD)
 
-    def replaced_before(read: Path) -> str:
-        monkeypatch.setattr(files, "file_digest", file_digest)
+    original = files.hashlib.file_digest
+
+    def replaced_before(content, kind):
+        monkeypatch.setattr(files.hashlib, "file_digest", original)
         write_verified(path, NEW)
         if stage == "no digest yet":
             sidecar(path).unlink()
-        return file_digest(read)
+        return original(content, kind)
 
-    monkeypatch.setattr(files, "file_digest", replaced_before)
+    monkeypatch.setattr(files.hashlib, "file_digest", replaced_before)
+    with open_whole(path) as content:  # the file that was opened, still whole
+        assert content.read() == OLD
     assert is_whole(path) and path.read_bytes() == NEW
+
+
+def test_between_the_renames_of_a_run_that_saves_it_is_waited_for(tmp_path, monkeypatch):
+    path, coming = tmp_path / "a.ckpt", tmp_path / ".a.ckpt.1a2b3c4d.tmp"
+    assert not is_whole(path)
+    coming.write_bytes(NEW)
+    monkeypatch.setattr(files.time, "sleep", lambda seconds: os.replace(coming, path))
+    with open_whole(path) as content:
+        assert content.read() == NEW
+
+
+def test_a_reader_never_sees_damage_where_a_run_saves_each_step(tmp_path):
+    path, ended = tmp_path / "a.ckpt", threading.Event()
+    write_verified(path, OLD)
+
+    def saves():
+        while not ended.is_set():
+            for content in (NEW, OLD):
+                write_verified(path, content, tmp_path / "previous.ckpt")
+
+    writer = threading.Thread(target=saves)
+    writer.start()
+    try:
+        for _ in range(300):
+            with open_whole(path) as content:
+                assert content.read() in (OLD, NEW)
+    finally:
+        ended.set()
+        writer.join()
 
 
 def test_without_a_digest_the_archives_own_sums_decide(tmp_path):

@@ -2,7 +2,6 @@
 
 import logging
 import warnings
-from pathlib import Path
 
 from lightning_dl2.log import logging_to
 
@@ -37,8 +36,9 @@ def test_appends(tmp_path):
     assert len((tmp_path / "log").read_text().splitlines()) == 2
 
 
-def test_a_full_disk_leaves_the_log_short_and_says_nothing(capfd):
+def test_a_full_disk_leaves_the_log_short_and_says_nothing(capfd, tmp_path, monkeypatch):
     """What stops for it tells of it."""
-    with logging_to(Path("/dev/full")):
+    monkeypatch.setattr("lightning_dl2.log.open_to_append", lambda *args: open("/dev/full", "a", encoding="utf-8"))
+    with logging_to(tmp_path / "log"):
         logging.getLogger("lightning_dl2").info("no room")
     assert capfd.readouterr() == ("", "")

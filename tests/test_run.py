@@ -131,7 +131,7 @@ def test_what_a_cluster_starts_again_goes_on(tiny, monkeypatch, resume, name, co
     asides = len([*run.path.parent.glob("*.old-*")])
     assert asides == (resume == "restart")
     (run.path / "mark").touch()
-    run.write_result(tiny(), status="completed", steps=10**9, stopped_by="limit")
+    run.write_result(tiny(), status="completed", metrics={}, steps=10**9, stopped_by="limit")
     assert run.finished(tiny(f"resume={resume}"))
     assert claimed(tiny(f"resume={resume}")).path == run.path and (run.path / "mark").exists()
     monkeypatch.setenv(count, "0")  # typed again in an interactive job
@@ -195,7 +195,7 @@ def test_existing(tmp_path):
         Run.existing(str(tmp_path))
 
 
-RESULT = {"status": "completed", "steps": 24, "epochs": 4, "stopped_by": "limit"}
+RESULT = {"status": "completed", "metrics": {}, "steps": 24, "epochs": 4, "stopped_by": "limit"}
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,9 @@ def test_another_number_of_processes_or_device_is_refused(tmp_path):
 def test_a_metric_that_is_no_number_is_null(tiny):
     config = tiny()
     run = claimed(config)
-    written = run.write_result(config, metrics={"a": float("nan"), "b": float("-inf"), "c": 1.5}, seconds=float("inf"))
+    written = run.write_result(
+        config, status="failed", metrics={"a": float("nan"), "b": float("-inf"), "c": 1.5}, seconds=float("inf")
+    )
     text = run.result_file.read_text()
     assert run.result() == written and "NaN" not in text and "Infinity" not in text
     assert (written["metrics"], written["seconds"]) == ({"a": None, "b": None, "c": 1.5}, None)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from lightning_dl2.files import Path, is_whole, sidecar, write_verified
+from lightning_dl2.files import Path, open_whole, sidecar, write_verified
 
 
 def serialized(checkpoint: dict[str, Any]) -> memoryview:
@@ -24,9 +24,11 @@ class VerifiedCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         path = Path(path)
-        if not is_whole(path):
-            raise OSError(f"{path} is damaged: it differs from the digest beside it")
-        return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        try:
+            with open_whole(path) as content:
+                return torch.load(content, map_location=map_location or "cpu", weights_only=True)
+        except OSError as error:
+            raise OSError(f"{path} is damaged: it differs from the digest beside it") from error
 
     def remove_checkpoint(self, path: Any) -> None:
         sidecar(Path(path)).unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_dl2.figure import TRAINING, VALIDATION, distinct, metric_label, new_figure, save
-from lightning_dl2.files import read_rows
+from lightning_dl2.run_files import read_metrics
 
 CROWDED = 150  # points; markers would merge into a band
 WORDS = {"train": "training", "val": "validation"}
@@ -27,7 +27,7 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
     Returns:
         Whether there was anything to draw.
     """
-    rows = read_rows(metrics_file)
+    rows = read_metrics(metrics_file)
     names = distinct(key.removeprefix("val/") for key in (rows[0] if rows else {}) if key.startswith("val/"))
     if not names:
         return False

@@ -14,7 +14,7 @@ from torch import Tensor
 from lightning_dl2.callbacks.metrics_csv import MetricsCSV
 from lightning_dl2.cli import UserError
 from lightning_dl2.figure import MARKERS, SEQUENTIAL, new_figure, save
-from lightning_dl2.files import csv_text, read_rows, write_text, writing
+from lightning_dl2.files import csv_text, open_to_append, read_rows, write_text, writing
 from lightning_dl2.nets.flow import Flow, fixed_batch, gradient_flow, steps_back
 
 COLUMNS = ("step", "state", "layer", "direction", "steps_back", "norm")
@@ -68,7 +68,7 @@ class GradientFlow(Callback):
             return
         self._measured = step
         rows = self._measure(step, pl_module)
-        with writing(self.file), open(self.file, "a", encoding="utf-8", newline="") as file:
+        with writing(self.file), open_to_append(self.file) as file:
             file.write(csv_text(rows))
             file.flush()
             os.fsync(file.fileno())  # before the checkpoint that has seen it
@@ -104,7 +104,7 @@ def _read(file: Path) -> list[tuple[str, ...]]:
         rows = [tuple(row[column] for column in COLUMNS) for row in read_rows(file)]
         for step, _, layer, _, back, norm in rows:
             int(step), int(layer), int(back), float(norm)
-    except (csv.Error, KeyError, TypeError, ValueError) as error:
+    except (csv.Error, KeyError, OSError, TypeError, ValueError) as error:
         raise UserError(f"{file}: is damaged; allowed: to remove it, without its rows, or resume=restart") from error
     counts = Counter(row[0] for row in rows)
     return [row for row in rows if counts[row[0]] == max(counts.values())]

@@ -3,6 +3,7 @@
 import logging
 import math
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.trainer.states import TrainerFn
 
 from lightning_dl2.callbacks.checkpoint_io import serialized
-from lightning_dl2.files import is_whole, write_verified
+from lightning_dl2.files import is_whole, open_whole, write_verified
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +59,8 @@ class KeepCheckpoints(Checkpoint):
     def _kept(self) -> tuple[dict[str, float], int]:
         """Metrics and step of `best.ckpt`: after a failure, or when `last.ckpt` was damaged, it may be ahead."""
         path = self.directory / "best.ckpt"
-        if is_whole(path):
-            state = torch.load(path, weights_only=True, map_location="cpu")["callbacks"][self.state_key]
+        with suppress(OSError), open_whole(path) as content:
+            state = torch.load(content, weights_only=True, map_location="cpu")["callbacks"][self.state_key]
             return state["best"], state["best_step"]
         if self.best:
             self._warn(path, "the best is sought from here on")

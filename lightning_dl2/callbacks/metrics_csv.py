@@ -11,8 +11,10 @@ from typing import Any
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from lightning_dl2.cli import UserError
-from lightning_dl2.files import WriteError, csv_text, flush, read_rows, write_text, writing
+from lightning_dl2.files import WriteError, csv_text, flush, open_to_append, read_rows, write_text, writing
+from lightning_dl2.run_files import read_metrics
+
+__all__ = ["MetricsCSV", "read_rows"]
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +38,8 @@ class MetricsCSV(Logger):
     def __init__(self, path: Path, last_step: int) -> None:
         super().__init__()
         self.path = path
-        try:
-            read = read_rows(path, tell=rank_zero_only.rank == 0)
-            kept = [row for row in read if int(row["step"]) <= last_step and not _is_test(row)]
-        except (csv.Error, KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path}: is damaged; allowed: to remove it, without its rows, or resume=restart"
-            ) from error
+        read = read_metrics(path, tell=rank_zero_only.rank == 0)
+        kept = [row for row in read if int(row["step"]) <= last_step and not _is_test(row)]
         self.rows = [{key: value for key, value in row.items() if value} for row in kept]
         # Without the columns that only dropped rows had, such as a test's: the run that never stopped adds them later.
         filled = {"step"}.union(*self.rows)
@@ -99,7 +96,7 @@ class MetricsCSV(Logger):
             self._write_all(columns)
         else:
             self._may_be_cut = True
-            with writing(self.path), open(self.path, "a", encoding="utf-8", newline="") as file:
+            with writing(self.path), open_to_append(self.path) as file:
                 file.write(self._text(new, columns))
             self._may_be_cut = self._is_on_disk = False
         self._unwritten = 0

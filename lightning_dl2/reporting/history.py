@@ -7,8 +7,10 @@ metric, so that neither a spike nor the best value is lost.
 import csv
 import math
 from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
 
+from lightning_dl2.files import open_regular
 from lightning_dl2.spread import is_number
 
 BUCKETS = 2048  # at most, in a run; more would not be seen in a figure
@@ -82,9 +84,11 @@ def read_history(path: Path) -> History:
         OSError: it may not be read.
     """
     history = History()
-    if not path.exists():
+    try:
+        content = open_regular(path)
+    except FileNotFoundError:
         return history
-    with open(path, encoding="utf-8", newline="") as file:
+    with TextIOWrapper(content, encoding="utf-8", newline="") as file:
         rows = csv.reader(_whole_lines(file))
         header = next(rows, [])
         for row in filter(None, rows):

@@ -5,7 +5,6 @@ version had no key for is as if it had been left as it is.
 """
 
 import csv
-import math
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -14,27 +13,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lightning_dl2 import lock
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import completed, flatten
 from lightning_dl2.files import walk
-from lightning_dl2.identity import deciding, digest
+from lightning_dl2.identity import deciding
 from lightning_dl2.reporting.history import History, read_history
 from lightning_dl2.run import MOVED_ASIDE, Run
+from lightning_dl2.run_files import Damaged, read_config, read_result
 from lightning_dl2.schema.data import GRAPH_SETS
 
 STATES = ("completed", "running", "interrupted", "failed")
 RUN_FILES = {"config.yaml", "result.json", "metrics.csv"}  # one of them is enough to ask for the others
 RUN_NAME = re.compile(r"seed=\d+")
 LARGEST_PICTURE = 20 << 20  # bytes; it becomes a part of the page
-# The C one, where PyYAML has it: ten times as fast.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class Damaged(ValueError):
-    """A run directory cannot be read. The message says which file, and why."""
 
 
 @dataclass(frozen=True)
@@ -191,9 +183,7 @@ def _add(found: Found, path: Path) -> bool:
         found.records.append(read(path))
         return True
     except Damaged as error:
-        found.skipped.append((path, str(error)))
-    except OSError as error:
-        found.skipped.append((path, f"{Path(error.filename or path).name} cannot be read: {error.strerror}"))
+        found.skipped.append((path, f"{error.path.name} {error.why}"))
     return False
 
 
@@ -206,52 +196,27 @@ def read(path: Path) -> Record:
     """The run in a directory.
 
     Raises:
-        Damaged: a file is missing or is not what it should be.
-        OSError: a file may not be read.
+        Damaged: a file is missing, is not what it should be, or may not be read.
     """
     run = Run(path)
     held = lock.holder(path) is not None
-    config, logged, result = _config(run), _logged(run), _result(run)
+    config, logged, result = _config(run), _logged(run), read_result(run.result_file) or {}
     return Record(path, config, result, logged, "running" if held else result.get("status", "interrupted"))
 
 
 def _config(run: Run) -> dict[str, Any]:
-    if not run.config_file.is_file():
-        raise Damaged("has no config.yaml")
-    try:
-        config = yaml.load(run.config_file.read_text("utf-8"), LOADER)
-        if not (isinstance(config, dict) and "experiment" in config and isinstance(config.get("seed"), int)):
-            raise Damaged("config.yaml is not a run's")
-        digest(deciding(config))
-    except Damaged:
-        raise
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise Damaged("config.yaml is damaged") from error
+    config = read_config(run.config_file)
+    if config is None:
+        raise Damaged(run.config_file, "is not there")
+    if not isinstance(config.get("experiment"), str) or type(config.get("seed")) is not int:
+        raise Damaged(run.config_file, "is not a run's")
     return config
-
-
-def _result(run: Run) -> dict[str, Any]:
-    """What result.json holds; nothing where there is none yet."""
-    if not run.result_file.exists():
-        return {}
-    try:
-        if (result := run.result()) is None:
-            raise Damaged("result.json is damaged")
-        numbers = [*result["metrics"].values(), *(result.get(key) for key in ("steps", "seconds", "parameters"))]
-        is_ours = result["status"] in STATES and math.isfinite(result.get("steps") or 0)
-        is_ours = is_ours and all(isinstance(value, int | float | None) for value in numbers)
-        max(map(float, filter(None, numbers)), default=0.0)  # raises where an integer is too large for a float
-    except Damaged:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        raise Damaged("result.json is not a run's") from error
-    if not is_ours:
-        raise Damaged("result.json is not a run's")
-    return result
 
 
 def _logged(run: Run) -> History:
     try:
         return read_history(run.metrics_file)
+    except OSError as error:
+        raise Damaged(run.metrics_file, f"cannot be read: {error.strerror}") from error
     except (csv.Error, ValueError) as error:
-        raise Damaged("metrics.csv is damaged") from error
+        raise Damaged(run.metrics_file, "is damaged") from error

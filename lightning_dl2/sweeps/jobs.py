@@ -1,12 +1,12 @@
 """One run of a sweep: its words, its directory, how it stands. All of it is read from the run directory."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from lightning_dl2 import lock
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import compose
-from lightning_dl2.files import read_rows
 from lightning_dl2.run import Run
+from lightning_dl2.run_files import Damaged, read_metrics
 
 State = Literal["completed", "interrupted", "failed", "missing", "held", "pruned"]
 
@@ -68,7 +68,10 @@ class Job:
 
     def history(self, name: str) -> dict[int, float]:
         """Step to the metric's value, as far as it is logged."""
-        rows: list[dict[str, Any]] = read_rows(self.run.metrics_file)
+        try:
+            rows = read_metrics(self.run.metrics_file)
+        except Damaged:  # training tells it
+            return {}
         return {int(row["step"]): float(row[name]) for row in rows if row.get(name)}
 
 

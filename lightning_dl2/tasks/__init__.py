@@ -8,11 +8,15 @@ import torch
 
 from lightning_dl2 import schema
 from lightning_dl2.cli import UserError
+from lightning_dl2.files import open_whole
 from lightning_dl2.tasks.graph_net import GraphNet
 from lightning_dl2.tasks.optimization import complete, parameter_groups
 from lightning_dl2.tasks.sequence_classifier import SequenceClassifier
 from lightning_dl2.tasks.task import Task
 from lightning_dl2.tasks.text_generator import TextGenerator
+
+# What torch and Lightning raise where a whole file is no checkpoint of ours.
+NOT_OURS = (AttributeError, EOFError, IndexError, KeyError, RuntimeError, TypeError, ValueError, UnpicklingError)
 
 TASKS: dict[str, type[Task]] = {
     "sequence_classifier": SequenceClassifier,
@@ -54,11 +58,15 @@ def load_task(name: str, path: Path, checkpoint: str) -> Task:
     """
     before = torch.get_default_dtype()
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu", mmap=True)["state_dict"]
-        if any(value.dtype == torch.float64 for value in state.values()):  # else they were rounded
-            torch.set_default_dtype(torch.float64)
-        return TASKS[name].load_from_checkpoint(path, map_location="cpu", weights_only=True)
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError, UnpicklingError) as error:
+        with open_whole(path) as content:  # once: a run that saves may replace the file meanwhile
+            state = torch.load(content, weights_only=True, map_location="cpu")["state_dict"]
+            if any(value.dtype == torch.float64 for value in state.values()):  # else they were rounded
+                torch.set_default_dtype(torch.float64)
+            content.seek(0)
+            return TASKS[name].load_from_checkpoint(content, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"checkpoint={checkpoint}: {path} is damaged; allowed: a whole file") from error
+    except NOT_OURS as error:
         raise UserError(f"checkpoint={checkpoint}: {path} is no {name} of this version") from error
     finally:
         torch.set_default_dtype(before)

@@ -94,7 +94,7 @@ def test_nothing_is_written_before_there_is_something_to_write(path):
 )
 def test_a_file_of_something_else_is_not_overwritten(path, content):
     path.write_bytes(content)
-    with pytest.raises(UserError, match=f"{path}: is damaged; allowed: to remove it"):
+    with pytest.raises(UserError, match=f"{path}: is damaged; fix: remove it"):
         MetricsCSV(path, 10)
     assert path.read_bytes() == content
 
