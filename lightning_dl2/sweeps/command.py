@@ -12,7 +12,7 @@ import yaml
 from lightning_dl2 import environment, lock, slurm
 from lightning_dl2.cli import REQUEUE, UserError
 from lightning_dl2.config import compose_multirun, typed
-from lightning_dl2.files import write_text
+from lightning_dl2.files import write_text, writing
 from lightning_dl2.identity import digest
 from lightning_dl2.run import Run
 from lightning_dl2.schema import Grid as GridRules
@@ -24,6 +24,9 @@ from lightning_dl2.sweeps.launchers import build_launcher
 from lightning_dl2.sweeps.report import Report, best_first
 from lightning_dl2.sweeps.search import Search
 from lightning_dl2.sweeps.words import Words, read
+
+TOLD = 500  # characters of a value in a message
+LONGEST_NAME = 255  # bytes; what all common file systems allow
 
 
 def sweep(argv: list[str]) -> int:
@@ -61,7 +64,7 @@ def sweep(argv: list[str]) -> int:
                 environment.check(example)
     with lock.held(directory):
         launcher = build_launcher(config.launcher, directory)
-        (directory / "logs").mkdir(exist_ok=True)
+        _make_logs(directory / "logs")
         values = identity | {"metric": metric} | config.model_dump()
         write_text(directory / "sweep.yaml", yaml.safe_dump(values, sort_keys=False))
         plan.open(directory, metric, dry=False)
@@ -120,19 +123,32 @@ def _metric(plan: Plan, config: Multirun) -> str:
 
 
 def _check_same(directory: Path, identity: dict[str, Any]) -> None:
+    if long := [part for part in directory.parts if len(os.fsencode(part)) > LONGEST_NAME]:
+        raise UserError(f"{long[-1]}: is too long a name; allowed: at most {LONGEST_NAME} bytes, sweep.name and root")
     file = directory / "sweep.yaml"
-    if not file.exists():
-        return
     try:
+        if not file.exists():
+            return
+        if not file.is_file():
+            raise ValueError("is no ordinary file")  # to read a FIFO would take for ever
         there = yaml.safe_load(file.read_text("utf-8"))
         there["words"], there["rules"]
-    except (KeyError, TypeError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{file}: is damaged; allowed: another sweep.name, or to remove it") from error
+    except (OSError, KeyError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: is damaged; fix: another sweep.name, or remove it") from error
     if changed := [key for key in identity if there.get(key) != identity[key]]:
+        told = str(there[changed[0]])
         raise UserError(
-            f"sweep.name={directory.name}: {directory} holds a sweep with other {changed[0]}: {there[changed[0]]};"
-            " allowed: another name"
+            f"sweep.name={directory.name}: {directory} holds a sweep with other {changed[0]}:"
+            f" {told[:TOLD]}{'...' * (len(told) > TOLD)}; fix: another sweep.name"
         )
+
+
+def _make_logs(directory: Path) -> None:
+    try:
+        with writing(directory):
+            directory.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        raise UserError(f"{directory}: is no directory; fix: remove it, or another sweep.name") from error
 
 
 def _exit_code(plan: Plan, stopped: Signals | None) -> int:

@@ -1,12 +1,14 @@
 """Every combination of the values typed, the last key changing fastest."""
 
+import math
 from itertools import product
 from pathlib import Path
 
 from lightning_dl2 import schema
 from lightning_dl2.cli import UserError
 from lightning_dl2.sweeps.jobs import Job
-from lightning_dl2.sweeps.words import Words
+from lightning_dl2.sweeps.progress import progressing
+from lightning_dl2.sweeps.words import MOST_JOBS, Words
 
 
 class Grid:
@@ -25,10 +27,15 @@ class Grid:
         for swept in words.swept:
             if not swept.values:
                 raise UserError(f"{swept.key}=interval(..): has no grid; allowed with sweep=random or sweep=tpe")
+        number = math.prod(len(swept.values) for swept in words.swept)
+        if number > MOST_JOBS:
+            keys = ", ".join(swept.name for swept in words.swept)
+            raise UserError(f"{keys}: {number:,} combinations; allowed: at most {MOST_JOBS:,} jobs a sweep")
         self.jobs: list[Job] = []
         self.rules = rules
         seen = set()
-        for values in product(*(swept.values for swept in words.swept)):
+        combinations = product(*(swept.values for swept in words.swept))
+        for values in progressing(combinations, number, "jobs composed"):
             varies = {swept.name: value for swept, value in zip(words.swept, values, strict=True)}
             job = Job(len(self.jobs) + 1, varies, [*words.filled(varies), *extra])
             if job.run.path not in seen:  # two names of one run are one job

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from lightning_dl2 import schema
+from lightning_dl2.files import writing
 from lightning_dl2.processes import die_with, uses_gpu
 from lightning_dl2.schema import Config
 from lightning_dl2.sweeps.jobs import Job
@@ -23,7 +24,9 @@ class Process:
     """A job in a process and a group of its own: what is typed at the terminal reaches the sweep alone."""
 
     def __init__(self, words: list[str], log: Path, added: dict[str, str]) -> None:
-        with open(log, "ab") as file:
+        with writing(log):
+            file = open(log, "ab")  # noqa: SIM115 - below; what else fails is not the file's
+        with file:
             self._process = subprocess.Popen(
                 command(words),
                 stdin=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 import statistics
 import sys
 import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightning_dl2.cli import console
-from lightning_dl2.files import csv_text, write_text
+from lightning_dl2.files import WriteError, csv_text, write_text
 from lightning_dl2.schema import mode_of
 from lightning_dl2.spread import Spread
 from lightning_dl2.sweeps.control import Plan
@@ -48,7 +49,8 @@ class Report:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
-        self._refresh(*self.plan.jobs)
+        with suppress(WriteError) if error else nullcontext():  # that would hide what has happened
+            self._refresh(*self.plan.jobs)
 
     def tell(self, job: Job, what: str) -> None:
         """A line on stderr, and jobs.csv anew."""

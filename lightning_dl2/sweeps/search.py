@@ -5,10 +5,11 @@ A trial that was running then is still running for Optuna: the next call goes on
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lightning_dl2 import schema
 from lightning_dl2.cli import UserError
+from lightning_dl2.files import WriteError, replacing, writing
 from lightning_dl2.identity import digest
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.space import corners, distribution, typed
@@ -59,30 +60,53 @@ class Search:
         return max(self.rules.trials, len(self.jobs))
 
     def open(self, directory: Path, metric: str, *, dry: bool) -> None:
-        """Takes up the search in `directory` for the best `metric`, or begins it there; `dry` only reads."""
+        """Take up the search in `directory` for the best `metric`, or begin it there; `dry` only reads.
+
+        Raises:
+            UserError: the journal is damaged.
+            WriteError: the disk does not take it.
+        """
+        from optuna.trial import TrialState
+
+        self.metric, file = metric, directory / JOURNAL
+        if dry and not (file.exists() and file.stat().st_size):
+            return
+        try:
+            if not dry:
+                _mend(file)
+            self.study = self._study(file, dry)
+            trials = self.study.get_trials(deepcopy=False)
+        except WriteError:
+            raise
+        except Exception as error:  # there is no end to what Optuna makes of a damaged file
+            why = next(iter(str(error).splitlines()), "")
+            raise UserError(
+                f"{file}: is damaged: {type(error).__name__}: {why}; fix: remove it (the runs stay, and are drawn"
+                " again), or another sweep.name"
+            ) from error
+        for trial in trials:
+            if trial.params.keys() == self.space.keys():
+                self._remember(trial)
+            elif trial.state == TrialState.RUNNING and not dry:  # killed while it was drawn
+                self.study.tell(trial.number, state=TrialState.FAIL)
+        if not dry:
+            self._enqueue_failed()
+
+    def _study(self, file: Path, dry: bool) -> "Study":
         import optuna
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
-        self.metric, file = metric, directory / JOURNAL
-        if dry and not file.exists():
-            return
-        if not dry:
-            _mend(file)
-        self.study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(file))),
-            study_name=directory.name,
-            direction={"min": "minimize", "max": "maximize"}[schema.mode_of(self.metric)],
-            pruner=self._pruner(),
-            load_if_exists=True,
-        )
-        for trial in self.study.get_trials(deepcopy=False):
-            if trial.params.keys() == self.space.keys():
-                self._remember(trial)
-            elif trial.state == optuna.trial.TrialState.RUNNING and not dry:  # killed while it was drawn
-                self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        if not dry:
-            self._enqueue_failed()
+        class Journal(JournalFileBackend):
+            def append_logs(self, logs: list[dict[str, Any]]) -> None:
+                with writing(file):
+                    super().append_logs(logs)
+
+        known = {"storage": JournalStorage(Journal(str(file))), "study_name": file.parent.name}
+        if dry:
+            return optuna.load_study(**known, pruner=self._pruner())
+        direction = {"min": "minimize", "max": "maximize"}[schema.mode_of(self.metric)]
+        return optuna.create_study(**known, direction=direction, pruner=self._pruner(), load_if_exists=True)
 
     def _remember(self, trial: "FrozenTrial") -> None:
         from optuna.trial import Trial, TrialState
@@ -221,4 +245,5 @@ def _mend(file: Path) -> None:
     if file.exists():
         content = file.read_bytes()
         if not content.endswith(b"\n"):
-            file.write_bytes(content[: content.rfind(b"\n") + 1])
+            with replacing(file) as temporary:
+                temporary.write_bytes(content[: content.rfind(b"\n") + 1])

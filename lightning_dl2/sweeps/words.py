@@ -11,6 +11,7 @@ from lightning_dl2.identity import decides_nothing
 from lightning_dl2.schema import Config, Multirun
 
 FIXED = ("root", "resume")  # the same for every run of a sweep
+MOST_JOBS = 100_000  # each is a directory, a line of a table, and some kilobytes of memory
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,10 @@ def _values(word: str, parsed: Override, value: Any) -> tuple[str, ...]:
         return tuple(value.filter(options(parsed.key_or_group)))
     if not isinstance(value, (ChoiceSweep, RangeSweep)):
         raise UserError(f"{word}: allowed: a,b | choice(a,b) | range(start,stop) | interval(low,high) | glob(*)")
+    if isinstance(value, RangeSweep) and value.step:
+        number = (value.stop - value.start) / value.step
+        if not number <= MOST_JOBS:  # infinity and NaN are not, either
+            raise UserError(f"{word}: names {number:,.0f} values; allowed: at most {MOST_JOBS:,} jobs a sweep")
     try:
         return tuple(dict.fromkeys(Transformer.str(each) for each in parsed.sweep_iterator()))
     except ValueError as error:

@@ -79,6 +79,18 @@ def test_dry_writes_nothing(sweeper, capsys):
     assert out.count("missing") == 3 and out.count("completed") == 1 and not (sweeper.root / "sweeps").exists()
 
 
+@pytest.mark.parametrize("name", ["sweep.yaml", "logs", "jobs.csv"])
+def test_what_has_the_place_of_the_sweeps_files_is_told_in_a_line(sweeper, capsys, name):
+    assert main([*sweeper.words("seed=0", "trainer.max_steps=4")]) == 0
+    blocked = sweeper.root / "sweeps" / "mine" / name
+    blocked.parent.mkdir(parents=True)
+    os.mkfifo(blocked) if name != "jobs.csv" else blocked.mkdir()
+    capsys.readouterr()
+    assert sweeper("sweep.name=mine", "seed=0", "trainer.max_steps=4") == (1 if name == "jobs.csv" else 2)
+    *_, said = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"error: {blocked}")
+
+
 def test_what_another_command_has_trained_is_not_trained_again(sweeper, capsys):
     """But it counts for the best so far."""
     assert main(sweeper.words("optimizer.learning_rate=1e-2")) == 0
@@ -104,13 +116,13 @@ def test_experiments_are_compared_by_what_all_log(tmp_path, capsys):
     assert "grid-experiment-" in out.splitlines()[-1]
 
 
-@pytest.mark.parametrize("content", ["", "a: [", "3", "words: []"])
+@pytest.mark.parametrize("content", ["", "a: [", "3", "words: []", f"words: {'9' * 5000}", "[" * 5000])
 def test_a_damaged_sweep_is_told(sweeper, capsys, content):
     assert sweeper("sweep.name=mine", "seed=0", "trainer.max_steps=4") == 0
     file = sweeper.root / "sweeps" / "mine" / "sweep.yaml"
     file.write_text(content)
     assert sweeper("sweep.name=mine", "seed=0", "trainer.max_steps=4") == 2
-    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {file}: is damaged; allowed: ")
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {file}: is damaged; fix: ")
     assert file.read_text() == content
 
 
@@ -137,6 +149,8 @@ def test_a_damaged_sweep_is_told(sweeper, capsys, content):
         (["sweep=tpe", "task.hidden_size=interval(4,8)"], "task.hidden_size=4.0: allowed: an integer (job 1"),
         (["sweep=tpe", "task.hidden_size=int(interval(-4,8))"], "task.hidden_size=-4"),
         (["sweep.name=a/b"], 'sweep.name="a/b"'),
+        ([f"sweep.name={'a' * 256}", "dry=true"], "a: is too long a name; allowed: at most 255 bytes"),
+        (["seed=range(400)", "task.hidden_size=range(1,300)"], "119,600 combinations; allowed: at most 100,000 jobs"),
         (["sweep.monitor=val/mean_absolute_error"], "sweep.monitor=val/mean_absolute_error: data=decimal_palindrome"),
         (["launcher=slurm"], "launcher=slurm: allowed: local, ray, submitit"),
         (["launcher.jobs=0"], "launcher.jobs=0: allowed: greater than or equal to 1"),

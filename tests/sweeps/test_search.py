@@ -1,6 +1,7 @@
 """Optuna draws, is told, stops what is bad; killed at any time it goes on with the same runs."""
 
 import csv
+import errno
 import os
 import shutil
 import signal
@@ -17,7 +18,9 @@ from optuna.study import load_study  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
 from lightning_dl2 import schema  # noqa: E402
+from lightning_dl2.cli import UserError  # noqa: E402
 from lightning_dl2.config import compose, compose_multirun  # noqa: E402
+from lightning_dl2.files import WriteError  # noqa: E402
 from lightning_dl2.run import Run  # noqa: E402
 from lightning_dl2.sweeps.search import Search  # noqa: E402
 from lightning_dl2.sweeps.space import corners, distribution  # noqa: E402
@@ -202,6 +205,35 @@ def test_a_failed_trial_is_drawn_again_on_request(sweeper, capsys):
     assert out.count("│ failed") == 2
     shutil.rmtree(sweeper.runs()[0])  # what is lost is drawn again without a request, as in a grid
     assert sweeper(*words) == 1 and sweeper.started
+
+
+@pytest.mark.parametrize("content", ["{}\n", "x\n{}\n", '{"op_code": 99}\n', "[]\n\0\n", None])
+@pytest.mark.parametrize("dry", [False, True])
+def test_a_damaged_journal_is_told(sweeper, tmp_path, content, dry):
+    file = tmp_path / "optuna.log"
+    file.mkdir() if content is None else file.write_text(content, "utf-8")
+    with pytest.raises(UserError, match=r"optuna\.log: is damaged: .*; fix: ") as error:
+        search(sweeper, "sweep=random").open(tmp_path, "val/loss", dry=dry)
+    assert len(str(error.value).splitlines()) == 1
+    assert content is None or file.read_text("utf-8") == content
+
+
+def test_a_dry_look_at_a_search_writes_nothing(sweeper, tmp_path):
+    search(sweeper, "sweep=random").open(tmp_path, "val/loss", dry=False)
+    before = (tmp_path / "optuna.log").read_bytes()
+    search(sweeper, "sweep=random").open(tmp_path, "val/loss", dry=True)
+    assert (tmp_path / "optuna.log").read_bytes() == before
+
+
+def test_a_full_disk_names_the_journal(sweeper, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    found = search(sweeper, "sweep=random")
+    found.open(tmp_path, "val/loss", dry=False)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WriteError, match=r"optuna\.log cannot be written: No space left"):
+        found.next()
 
 
 def test_trials_that_cannot_be_are_passed_over(sweeper, tmp_path):

@@ -57,6 +57,8 @@ def test_sorted_into_own_and_the_runs():
         (["logger.group=a,b"], "logger.group=a,b: makes no other run"),
         (["seed=shuffle(1,2)"], "seed=shuffle(1,2): allowed: without shuffle"),
         (["seed=range(3,1)"], "seed=range(3,1): names no value"),
+        (["seed=range(1000000000000)"], "names 1,000,000,000,000 values; allowed: at most 100,000 jobs a sweep"),
+        (["task.dropout=range(0,1,1e-12)"], "names 1,000,000,000,000 values; allowed: at most 100,000"),
         (["seed=range(1,3,0)"], "seed=range(1,3,0): "),
         (["data=glob(nothing*)"], "data=glob(nothing*): names no value"),
         (["task.dropout=interval(1,0)"], "task.dropout=interval(1,0): allowed: interval(low,high)"),
