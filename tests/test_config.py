@@ -236,6 +236,7 @@ def test_quotes_carry_any_value():
         ("experiment=text", "validation, which also chose the checkpoint"),
         ("experiment=text data.test_fraction=0.05", "held out"),
         ("experiment=palindrome", "held out"),
+        ("experiment=palindrome data.sequence_length=2", "the sequences of training: there are no others"),
         ("experiment=mutag", "held out"),
     ],
 )

@@ -23,6 +23,8 @@ from torch import Tensor
 from lightning_dl2.data import baum_sweet
 from lightning_dl2.data.splits import SPLITS, draw_from_split
 
+FEWEST_HELD_OUT = 64  # sequences, of which a sixteenth is held out to validate by, and a sixteenth to test on
+
 
 class SequenceTask(ABC):
     """A distribution over token sequences with one label each, for every length from `minimum_length` on."""
@@ -244,7 +246,8 @@ def get_task(name: str) -> SequenceTask:
 def holds_out(task: SequenceTask, length: int) -> bool:
     """Whether validation and test have sequences of their own, a sixteenth of all each; checks `length`.
 
-    Below 64 sequences too few would be left to learn from; from 2^56 on, no sequence is drawn twice anyway.
+    Below FEWEST_HELD_OUT sequences too few would be left to learn from: all splits share them. From 2^56 on, no
+    sequence is drawn twice anyway.
     """
     task.check(length)
-    return 64 <= task.num_sequences(length) < 2**56
+    return FEWEST_HELD_OUT <= task.num_sequences(length) < 2**56

@@ -12,6 +12,7 @@ from lightning_dl2.schema.base import Strict
 from lightning_dl2.schema.callbacks import Callbacks, Samples, mode_of
 from lightning_dl2.schema.data import (
     GRAPH_SETS,
+    MINIMUM_HELD_OUT,
     MINIMUM_LENGTH,
     NODE_SETS,
     PLANETOID,
@@ -115,9 +116,11 @@ class Config(Strict):
 
     @property
     def test_split(self) -> str:
-        """Name what test/* is measured on. A text without a split of its own for the test has two."""
+        """Name what test/* is measured on: not always a split of its own."""
         if isinstance(self.data, TextData) and not self.data.test_fraction:
             return "validation, which also chose the checkpoint"
+        if isinstance(self.data, SequenceData) and self.data.sequence_length < MINIMUM_HELD_OUT[self.data.name]:
+            return "the sequences of training: there are no others"
         return "held out"
 
     @model_validator(mode="after")

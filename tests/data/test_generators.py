@@ -10,6 +10,7 @@ import torch
 
 from lightning_dl2.data.generators import SEQUENCE_TASKS, draw_batch, get_task, holds_out
 from lightning_dl2.data.splits import SPLITS, in_split
+from lightning_dl2.schema.data import MINIMUM_HELD_OUT
 
 
 def decimal_palindromes(length):
@@ -206,6 +207,12 @@ def test_splits_are_disjoint_and_complete(name, length):
             assert sequences_of(tokens) == sequences_of(own)
         if split == "train":
             assert len(labels.unique()) == task.num_classes(length)
+
+
+@all_tasks
+def test_the_configuration_knows_from_where_on_sequences_are_held_out(name):
+    lengths = range(SEQUENCE_TASKS[name].minimum_length, 9)
+    assert next(length for length in lengths if holds_out(SEQUENCE_TASKS[name], length)) == MINIMUM_HELD_OUT[name]
 
 
 def test_held_out_sequences_do_not_depend_on_seed_or_step():

@@ -51,6 +51,31 @@ def test_spec_tells_the_model_what_is_in_the_batches(name):
     assert counts.max().item() / 4096 == pytest.approx(spec["majority_baseline"], abs=0.06)
 
 
+@pytest.mark.parametrize(("length", "share"), [(5, 0.359), (30, 1 / 30)])
+def test_the_baseline_is_that_of_the_test_set(length, share):
+    """The five labels of 11 permutations are not as frequent as each other."""
+    data = small_data("random_combinations", length, test_size=4096)
+    data.setup("test")
+    labels = data.sets["test"][1].tolist()
+    commonest = max(map(labels.count, set(labels))) / 4096
+    assert data.baselines()["majority_baseline"] == pytest.approx(share, abs=5e-4)
+    assert data.baselines()["majority_baseline"] == (commonest if length == 5 else data.spec["majority_baseline"])
+
+
+@pytest.mark.parametrize(
+    ("name", "length", "number"),
+    [
+        ("decimal_palindrome", 2, 10),
+        ("decimal_palindrome", 3, None),
+        ("random_combinations", 4, 24),
+        ("baum_sweet", 2, None),
+    ],
+)
+def test_splits_that_share_their_sequences_say_so(name, length, number):
+    note = small_data(name, length).note
+    assert note is None if number is None else f"only {number} sequences; training, validation and test share" in note
+
+
 @pytest.mark.parametrize("name", SEQUENCE_TASKS)
 def test_a_batch_is_a_pure_function_of_seed_and_step(name):
     data = small_data(name, LENGTHS[name], seed=3)
