@@ -1,6 +1,6 @@
 """Analyze: the theory, executed: figures, the numbers behind them, and a table.
 
-    python -m lightning_dl2.analyze WHAT [out=analysis] [threads=1] [key=value ...]
+    python -m lightning_dl2.analyze WHAT [out=analysis] [threads=1] [run=DIR,...] [key=value ...]
 
 WHAT is one of:
     bptt        gradients by hand: what reaches the weights from each step back, vanishing and exploding
@@ -9,14 +9,16 @@ WHAT is one of:
     parameters  how many parameters a net has, by formula and as built
     memory      accuracy against length, at and beyond the training length
     graphs      how a graph network spreads what it knows, and what depth does to it
-    WHAT --help prints its keys; gradients, gates and memory have run=DIR, a run of your own
+    WHAT --help prints its keys; gradients, gates and memory have run=DIR[,DIR...], runs of your own or trees of them
 
-The last line of standard output is the directory with the figures (PNG) and the numbers behind them (CSV).
+Figures (PNG) and the numbers behind them (CSV) go to out/WHAT; those of a run to a directory there that names the run,
+in which no other run's are replaced. The last line of standard output is that directory; of several runs, out/WHAT.
 """
 
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from lightning_dl2 import cpu
 from lightning_dl2.cli import UserError, command, console, nearest, settings
@@ -48,10 +50,43 @@ def _main(words: list[str]) -> int:
     del values["threads"]
     # The nets are small: more threads gain little, and beside a busy neighbour they take 20 times as long.
     cpu.set_num_threads(threads)
-    with out_directory(out):
-        console().print(module.analyze(out, values))
-    print(out)
+    if values.get("run", "none") == "none":
+        with out_directory(out):
+            console().print(module.analyze(out, values))
+        print(out)
+    else:
+        _analyze_runs(module, out, values)
     return 0
+
+
+def _analyze_runs(module: ModuleType, out: Path, values: dict[str, str]) -> None:
+    """Draw each run in a directory of its own, or all together where the analysis compares them.
+
+    Raises:
+        UserError: there is no run, or none that can be analysed; of several, the others are named.
+    """
+    from lightning_dl2.analysis.places import occupied, place
+    from lightning_dl2.analysis.trained import find_runs
+
+    runs = find_runs(values["run"])
+    together = module.COMPARES_RUNS
+    groups = [(runs, values["run"])] if together else [([run], str(run.path)) for run in runs]
+    places, left_out = [], []
+    for members, words in groups:
+        try:
+            path = place(out, members, values, module.KEYS)
+            with occupied(path, members):
+                console().print(module.analyze(path, values | {"run": words}))
+            print(path)
+            places.append(path)
+        except UserError as error:
+            left_out.append(error)
+    if not places:
+        raise left_out[0]
+    for error in left_out:
+        print(f"left out: {error}", file=sys.stderr)
+    if len(groups) > 1:
+        print(out)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from lightning_dl2.files import csv_text, replacing, write_text
@@ -49,6 +50,12 @@ def new_figure(columns: int = 1, rows: int = 1, *, width: float = 5.0, height: f
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width * columns, height * rows), layout="constrained")
+
+
+def set_title(figure: "Figure", title: str) -> None:
+    """Write above all panels what they show, such as a run; broken into lines that are as wide as the figure."""
+    lines = wrap(title, int(14 * figure.get_figwidth()), break_on_hyphens=False)
+    figure.suptitle("\n".join(map(plain, lines)), fontsize="medium")
 
 
 def save(figure: "Figure", path: Path) -> None:

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 MOVED_ASIDE = re.compile(r"seed=\d+\.old-\d+")  # by resume=restart
 WANDB_ID = re.compile(r"[^\x00-\x1f:;,#?/'\\]{1,128}")
+TRAINED_BY_ANALYZE = "trained_by_analyze"  # a file in a root: its runs are no results of the user's
 SEEN_LATEST = 60.0  # seconds; NFS keeps what it knows of a directory that long
 
 

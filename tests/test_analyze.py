@@ -2,10 +2,13 @@
 
 import errno
 import os
+import shutil
 from importlib import import_module
 
 import pytest
+from matplotlib.figure import Figure
 
+from lightning_dl2 import train
 from lightning_dl2.analyze import WHAT, main
 
 
@@ -19,6 +22,65 @@ def test_the_last_line_is_the_directory(tmp_path, capsys):
     assert main(["parameters", f"out={tmp_path}"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "parameters")
     assert list((tmp_path / "parameters").glob("*.png")) and list((tmp_path / "parameters").glob("*.csv"))
+
+
+@pytest.fixture
+def two(tiny, tmp_path):
+    """Runs that differ in their seeds alone."""
+    words = "trainer.max_steps=5", f"root={tmp_path}/runs"
+    return [train(tiny(f"seed={seed}", *words))[1]["run"].path for seed in (0, 1)]
+
+
+@pytest.fixture
+def titles(monkeypatch):
+    """What stands above the panels of each figure, which is not drawn."""
+    seen = []
+
+    def watch(figure, path, **how):
+        seen.append(figure.get_suptitle().replace("\n", ""))
+        path.touch()
+
+    monkeypatch.setattr(Figure, "savefig", watch)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("what", "keys"), [("gradients", ["seeds=1"]), ("gates", ["size=8"]), ("memory", ["size=8", "lengths=6"])]
+)
+def test_figures_name_their_run_and_stand_in_its_place(what, keys, two, titles, tmp_path, capsys):
+    name = "/".join(two[0].parts[-3:])
+    assert main([what, f"out={tmp_path}/out", f"run={two[0]}", *keys]) == 0
+    place = tmp_path / "out" / what / name
+    assert capsys.readouterr().out.splitlines()[-1] == str(place) and list(place.glob("*.png"))
+    assert titles and all(name in title for title in titles)
+
+
+def test_the_figures_of_another_run_are_not_replaced(two, titles, tmp_path, capsys):
+    words = ["gradients", f"out={tmp_path}/out", "seeds=1"]
+    for run in (*two, two[0]):  # its own it may
+        assert main([*words, f"run={run}"]) == 0
+    place = tmp_path.joinpath("out", "gradients", *two[0].parts[-3:])
+    before = (place / "gradients.csv").read_bytes()
+    copy = shutil.copytree(tmp_path / "runs", tmp_path / "copy")  # the same names, other runs
+    assert main([*words, f"run={copy.joinpath(*two[0].parts[-3:])}"]) == 2
+    assert f"out={place}: holds the figures of {two[0]}; fix:" in capsys.readouterr().err
+    assert (place / "gradients.csv").read_bytes() == before
+
+
+def test_several_runs_are_drawn_each_and_what_cannot_be_is_named(two, titles, tiny_graph, tmp_path, capsys):
+    _, graph = train(tiny_graph("trainer.max_steps=5", f"root={tmp_path}/runs"))
+    keys = [f"out={tmp_path}/out", "seeds=1", "sequences=4"]
+    assert main(["gradients", *keys, f"run={two[0]},{two[1]}", "checkpoint=last"]) == 0
+    capsys.readouterr()
+    assert main(["gradients", *keys, f"run={tmp_path}/runs"]) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines()[-1] == f"{tmp_path}/out/gradients"
+    assert told.err == f"left out: run={graph['run'].path}: is of a graph_net; allowed: " + (
+        "runs of a sequence_classifier or a text_generator\n"
+    )
+    written = sorted("/".join(path.parts[-4:-1]) for path in (tmp_path / "out").rglob("gradients.png"))
+    names = ["/".join(run.parts[-3:]) for run in two]
+    assert written == sorted([*names, *(f"{name},checkpoint=last" for name in names)])
 
 
 @pytest.mark.parametrize("what", ["bptt", "parameters"])
@@ -51,7 +113,7 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
         (["bptt", "threads=0"], "threads=0: allowed"),
         (["bptt", "steps=x"], "steps=x: allowed"),
         (["memory", "lengths=1"], "lengths=1: allowed: whole numbers N[,N...], 2 or more"),
-        (["memory", "run=x", "seeds=2"], "seeds=2: runs are trained; allowed without run=DIR"),
+        (["memory", "run=x"], "run=x: there is no such directory"),
         (["gates", "layer=2"], "layer=2: the net has one layer, forward; allowed with run=DIR"),
         (["gates", "checkpoint=typo"], "checkpoint=typo: allowed: best, last"),
         (["gradients", "checkpoint=last"], "checkpoint=last: untrained nets have none; allowed with run=DIR"),

@@ -1,11 +1,11 @@
-"""The figures of `gates`. Shapes: T steps, H units."""
+"""Draw the figures of `gates`, each with a title that names the run. Shapes: T steps, H units."""
 
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from lightning_dl2.figure import COLOURS, DIVERGING, MARKERS, SEQUENTIAL, new_figure, plain, save
+from lightning_dl2.figure import COLOURS, DIVERGING, MARKERS, SEQUENTIAL, new_figure, plain, save, set_title
 
 NAMES = {
     "g": "candidate g",
@@ -24,13 +24,14 @@ SHORT, MOST_LABELS = 30, 100  # tokens that fit beneath one of three panels, and
 SHOWN = {" ": "\u2423", "\n": "\u21b5", "\t": "\u21e5"}  # what could not be seen
 
 
-def draw_sequence(maps: dict[str, Tensor], tokens: list[str], sorted_by: str, path: Path) -> None:
+def draw_sequence(maps: dict[str, Tensor], tokens: list[str], sorted_by: str, title: str, path: Path) -> None:
     """Heat maps of each quantity, [H, T], with the tokens on the axis."""
     names = sorted(maps, key=ORDER.index)
     short = len(tokens) <= SHORT
     columns = min(len(names), 3 if len(names) > 4 else 2) if short else 1
     rows = -(-len(names) // columns)
     figure = new_figure(columns, rows, width=4.0 if short else 12.0, height=3.4 if short else 2.4)
+    set_title(figure, title)
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     ticks = range(0, len(tokens), -(-len(tokens) // (SHORT if short else MOST_LABELS)))
     for name, axes in zip(names, panels, strict=False):
@@ -49,10 +50,11 @@ def draw_sequence(maps: dict[str, Tensor], tokens: list[str], sorted_by: str, pa
 
 
 def draw_saturation(
-    histograms: dict[str, tuple[Tensor, Tensor]], shares: dict[str, tuple[Tensor, Tensor]], path: Path
+    histograms: dict[str, tuple[Tensor, Tensor]], shares: dict[str, tuple[Tensor, Tensor]], title: str, path: Path
 ) -> None:
     """Histograms of each gate's values, and each unit's shares near the two ends."""
     figure = new_figure(2)
+    set_title(figure, title)
     left, right = figure.subplots(1, 2)
     for number, name in enumerate(histograms):
         colour, marker = COLOURS[number], MARKERS[number]
@@ -73,7 +75,7 @@ def draw_saturation(
     save(figure, path)
 
 
-def draw_state(means: dict[str, list[float]], state: str, path: Path) -> None:
+def draw_state(means: dict[str, list[float]], state: str, title: str, path: Path) -> None:
     """What is written and kept at each step, and what of each step's writing is in the last state.
 
     Args:
@@ -81,6 +83,7 @@ def draw_state(means: dict[str, list[float]], state: str, path: Path) -> None:
     """
     columns = 3 if "label_share" in means else 2
     figure = new_figure(columns, width=4.2)
+    set_title(figure, title)
     sizes, parts, *labels = figure.subplots(1, columns)
     steps = range(1, len(means["written"]) + 1)
     for number, (name, label) in enumerate({"written": "written", "kept": "kept", "state": f"|{state}|"}.items()):
@@ -101,9 +104,12 @@ def draw_state(means: dict[str, list[float]], state: str, path: Path) -> None:
     save(figure, path)
 
 
-def draw_label(accuracies: dict[str, Tensor], shares: Tensor, baseline: float, state: str, path: Path) -> None:
+def draw_label(
+    accuracies: dict[str, Tensor], shares: Tensor, baseline: float, state: str, title: str, path: Path
+) -> None:
     """The probe's accuracy by step, and the share of each unit's variance between labels, [H, T]."""
     figure = new_figure(2)
+    set_title(figure, title)
     left, right = figure.subplots(1, 2)
     steps = range(1, shares.shape[1] + 1)
     states = sorted({name.partition(",")[0] for name in accuracies})

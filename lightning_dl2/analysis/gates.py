@@ -7,8 +7,8 @@ the accuracy with which a linear probe reads the label from the state at each st
 units in which the label stands. In a decimal palindrome the label is the first digit.
 
 Without `run` an LSTM of 64 units learns palindromes of 21 digits first (in `out`/gates/runs, once).
-    run         directory of a run of a sequence classifier, or of a text generator: a text has no labels and so no
-                label.png; any cell, but the plain RNN has no state.png
+    run         runs of sequence classifiers or text generators, DIR[,DIR...], or trees of them: a text has no labels
+                and so no label.png; any cell, but the plain RNN has no state.png
     checkpoint  best | last | a file's name
     sequence    number of the sequence that is drawn
     size        sequences behind the other figures, half of them for the probe to learn from, or fewer of a text; the
@@ -26,6 +26,7 @@ from torch import Tensor
 from lightning_dl2.analysis import gate_figures as figures
 from lightning_dl2.analysis import gate_statistics as statistics
 from lightning_dl2.analysis.gate_statistics import Trace
+from lightning_dl2.analysis.places import run_name
 from lightning_dl2.analysis.trained import load_recurrent, train_small, untrained_classifier
 from lightning_dl2.cli import UserError
 from lightning_dl2.data import TextDataModule
@@ -37,6 +38,7 @@ from lightning_dl2.nets.flow import fixed_batch
 from lightning_dl2.run import Run
 from lightning_dl2.values import choice, natural, refuse
 
+COMPARES_RUNS = False
 KEYS = {
     "run": "none",
     "checkpoint": "best",
@@ -86,10 +88,11 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
         names = [data.vocabulary.decode([token]) for token in shown[:TEXT_SHOWN]]
     else:
         names = [str(token) for token in shown]
-    _sequence(out, trace, names, sequence, *_order(cell, trace, sequence))
-    saturated = _saturation(out, cell, trace)
+    title = f"{run_name(run)}, checkpoint {values['checkpoint']}, layer {layer + 1}, {values['direction']}"
+    _sequence(out, trace, names, f"{title}, sequence {sequence}", sequence, *_order(cell, trace, sequence))
+    saturated = _saturation(out, cell, trace, title)
     if cell.forget_gate is not None:
-        _state(out, cell, trace, labels)
+        _state(out, cell, trace, labels, title)
     if labels is None:
         return _table(saturated, {})
 
@@ -100,7 +103,7 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
         for name in cell.state
     }
     state = statistics.state_name(cell)
-    _label(out, accuracies, data.spec["majority_baseline"], statistics.separation(trace[state], labels), state)
+    _label(out, accuracies, data.spec["majority_baseline"], statistics.separation(trace[state], labels), state, title)
     return _table(saturated, accuracies)
 
 
@@ -110,9 +113,11 @@ def _order(cell: Cell, trace: Trace, sequence: int) -> tuple[Tensor, str]:
     return trace[name][:, sequence].mean(0).argsort(descending=True), f"its mean {name}"
 
 
-def _sequence(out: Path, trace: Trace, tokens: list[str], number: int, order: Tensor, sorted_by: str) -> None:
+def _sequence(
+    out: Path, trace: Trace, tokens: list[str], title: str, number: int, order: Tensor, sorted_by: str
+) -> None:
     maps = {name: values[: len(tokens), number, order].T for name, values in trace.items()}  # [H, T]
-    figures.draw_sequence(maps, tokens, sorted_by, out / "sequence.png")
+    figures.draw_sequence(maps, tokens, sorted_by, title, out / "sequence.png")
     rows = (
         [step, token, unit, *(values[place, step - 1].item() for values in maps.values())]
         for place, unit in enumerate(order.tolist())
@@ -121,7 +126,7 @@ def _sequence(out: Path, trace: Trace, tokens: list[str], number: int, order: Te
     write_csv(out / "sequence.csv", ["step", "token", "unit", *maps], rows)
 
 
-def _saturation(out: Path, cell: Cell, trace: Trace) -> dict[str, tuple[float, float, float]]:
+def _saturation(out: Path, cell: Cell, trace: Trace, title: str) -> dict[str, tuple[float, float, float]]:
     """Returns mean, share near the lower and share near the upper bound of each gate."""
     shares, histograms, summary = {}, {}, {}
     for name in cell.gates:
@@ -130,7 +135,7 @@ def _saturation(out: Path, cell: Cell, trace: Trace) -> dict[str, tuple[float, f
         histograms[name] = (torch.linspace(low, high, BINS + 1), counts / counts.sum())
         shares[name] = statistics.saturation(trace[name], (low, high))
         summary[name] = (trace[name].mean().item(), *(share.mean().item() for share in shares[name]))
-    figures.draw_saturation(histograms, shares, out / "saturation.png")
+    figures.draw_saturation(histograms, shares, title, out / "saturation.png")
     rows = (
         [name, edges[place].item(), edges[place + 1].item(), share.item()]
         for name, (edges, values) in histograms.items()
@@ -146,7 +151,7 @@ def _saturation(out: Path, cell: Cell, trace: Trace) -> dict[str, tuple[float, f
     return summary
 
 
-def _state(out: Path, cell: Cell, trace: Trace, labels: Tensor | None) -> None:
+def _state(out: Path, cell: Cell, trace: Trace, labels: Tensor | None, title: str) -> None:
     written, kept = statistics.written_and_kept(cell, trace)
     state = statistics.state_name(cell)
     parts = statistics.surviving(cell, trace)
@@ -154,14 +159,14 @@ def _state(out: Path, cell: Cell, trace: Trace, labels: Tensor | None) -> None:
     means = {name: values.abs().mean((1, 2)).tolist() for name, values in sizes.items()}
     if labels is not None:
         means["label_share"] = statistics.label_share(parts, labels).tolist()
-    figures.draw_state(means, state, out / "state.png")
+    figures.draw_state(means, state, title, out / "state.png")
     write_csv(out / "state.csv", ["step", *means], zip(range(1, len(written) + 1), *means.values(), strict=True))
 
 
-def _label(out: Path, accuracies: dict[str, Tensor], baseline: float, shares: Tensor, state: str) -> None:
+def _label(out: Path, accuracies: dict[str, Tensor], baseline: float, shares: Tensor, state: str, title: str) -> None:
     """`shares` [T, H] is of `statistics.separation`."""
     order = shares[-1].argsort(descending=True)
-    figures.draw_label(accuracies, shares[:, order].T, baseline, state, out / "label.png")
+    figures.draw_label(accuracies, shares[:, order].T, baseline, state, title, out / "label.png")
     header = ["step", *(name.replace(", ", "_") for name in accuracies)]
     columns = (values.tolist() for values in accuracies.values())
     write_csv(out / "label.csv", header, zip(range(1, len(shares) + 1), *columns, strict=True))

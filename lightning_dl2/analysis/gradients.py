@@ -6,7 +6,7 @@ every layer of the run's net on its validation data, as trained and untrained, b
 weights. A net that has learnt has little loss, and so little of any gradient: compare the slopes. L is the mean loss of
 a batch of 128, and a norm the mean over its sequences; a line is the geometric mean over initialisations, its band goes
 from the lowest to the highest.
-    run          directory of a run of a sequence classifier or a text generator
+    run          runs of sequence classifiers or text generators, DIR[,DIR...], or trees of them
     checkpoint   best | last | a file's name
     length       tokens read; a run has its own
     hidden_size  units; a run has its own
@@ -22,15 +22,18 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
+from lightning_dl2.analysis.places import run_name
 from lightning_dl2.data.generators import draw_batch
-from lightning_dl2.figure import COLOURS, MARKERS, new_figure, save, write_csv
+from lightning_dl2.figure import COLOURS, MARKERS, new_figure, save, set_title, write_csv
 from lightning_dl2.nets import RecurrentClassifier
 from lightning_dl2.nets.flow import Flow, band, fixed_batch, gradient_flow, steps_back
+from lightning_dl2.run import Run
 from lightning_dl2.values import natural, refuse
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+COMPARES_RUNS = False
 KEYS = {"run": "none", "checkpoint": "best", "length": "100", "hidden_size": "128", "sequences": "32", "seeds": "40"}
 
 CELLS = {
@@ -65,9 +68,10 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
     """
     length, hidden_size = natural(values, "length", least=2), natural(values, "hidden_size", least=1)
     sequences, seeds = natural(values, "sequences", least=1), natural(values, "seeds", least=1)
-    published = {}
+    published, title = {}, "untrained nets"
     if values["run"] != "none":
         refuse(values, KEYS, ("length", "hidden_size"), "a run has its own; allowed without run=DIR")
+        title = f"{run_name(Run.existing(values['run']))}, checkpoint {values['checkpoint']}"
         curves = of_run(values["run"], values["checkpoint"], sequences, seeds)
     else:
         refuse(values, KEYS, ("checkpoint",), "untrained nets have none; allowed with run=DIR")
@@ -82,7 +86,7 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
         for steps in range(norms.shape[1])
     )
     write_csv(out / "gradients.csv", ["gradient", "net", "steps_back", "geometric_mean", "lowest", "highest"], rows)
-    draw(curves, published, out / "gradients.png")
+    draw(curves, published, title, out / "gradients.png")
     return _table(curves, published)
 
 
@@ -114,7 +118,6 @@ def of_run(path: str, checkpoint: str, sequences: int, seeds: int) -> dict[str, 
     """
     from lightning_dl2 import environment
     from lightning_dl2.analysis.trained import load_recurrent
-    from lightning_dl2.run import Run
     from lightning_dl2.tasks import build_task
 
     run = Run.existing(path)
@@ -147,9 +150,10 @@ def _curves(flows: dict[str, list[Flow]], name: Callable[[str, int, int], str]) 
     return curves
 
 
-def draw(curves: dict[str, Curves], published: dict[str, float], path: Path) -> None:
-    """A panel for each state."""
+def draw(curves: dict[str, Curves], published: dict[str, float], title: str, path: Path) -> None:
+    """Draw a panel for each state; `title` says of what."""
     figure = new_figure(len(curves), width=5.2, height=4.2)
+    set_title(figure, title)
     names = list(dict.fromkeys(_plain(name) for series in curves.values() for name in series))
     panels = figure.subplots(1, len(curves), squeeze=False, sharey=True)[0]
     for panel, (state, series) in zip(panels, curves.items(), strict=True):

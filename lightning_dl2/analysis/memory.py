@@ -23,14 +23,17 @@ from pathlib import Path
 
 from rich.table import Table
 
-from lightning_dl2.analysis.lengths import Line, lines_of, measure
+from lightning_dl2.analysis.lengths import Line, Measured, lines_of, measure
 from lightning_dl2.analysis.memory_figure import draw
+from lightning_dl2.analysis.places import run_name
 from lightning_dl2.analysis.trained import find_runs, train_small
 from lightning_dl2.cli import UserError
 from lightning_dl2.figure import write_csv
 from lightning_dl2.nets import CELLS
+from lightning_dl2.run import Run
 from lightning_dl2.values import choice, choices, natural, naturals, refuse
 
+COMPARES_RUNS = True
 KEYS = {
     "run": "none",
     "checkpoint": "best",
@@ -72,10 +75,18 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
         raise UserError(left_out[0])
     lines = lines_of(measured)
     _write(out, lines)
-    draw(lines, out / "memory.png")
+    draw(lines, _title(measured, checkpoint), out / "memory.png")
     for why in left_out:
         print(f"left out: {why}", file=sys.stderr)
     return _table(lines)
+
+
+def _title(measured: list[Measured], checkpoint: str) -> str:
+    """Say of which run the figure is, or of how many."""
+    if len(measured) == 1:
+        return f"{run_name(Run(measured[0].path))}, checkpoint {checkpoint}"
+    experiments = dict.fromkeys(run.config.experiment for run in measured)
+    return f"{len(measured)} runs of {', '.join(experiments)} (named in runs.csv), checkpoint {checkpoint}"
 
 
 def _trainings(values: dict[str, str]) -> list[list[str]]:

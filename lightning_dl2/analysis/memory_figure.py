@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_dl2.analysis.lengths import Line
-from lightning_dl2.figure import COLOURS, MARKERS, new_figure, save
+from lightning_dl2.figure import COLOURS, MARKERS, new_figure, plain, save, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 COLUMNS = 2  # panels side by side
 
 
-def draw(lines: list[Line], path: Path) -> None:
+def draw(lines: list[Line], title: str, path: Path) -> None:
     """Accuracy against length, a panel for each length of training, and in the last panel the steps until solved."""
     names = list(dict.fromkeys(line.name for line in lines))
     trained_at = sorted({line.trained_at for line in lines})
     panels = len(trained_at) + 1
     rows = -(-panels // COLUMNS)
     figure = new_figure(COLUMNS, rows)
+    set_title(figure, title)
     axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     styles = {
         name: {
@@ -44,7 +45,7 @@ def draw(lines: list[Line], path: Path) -> None:
 def _accuracy(axes: "Axes", lines: list[Line], styles: dict[str, dict[str, Any]]) -> None:
     for line in lines:
         means, colour = line.means(), styles[line.name]["color"]
-        axes.plot(means.keys(), means.values(), **styles[line.name], clip_on=False, label=line.name)
+        axes.plot(means.keys(), means.values(), **styles[line.name], clip_on=False, label=plain(line.name))
         if len(line.runs) > 1:
             lowest, highest = ([of(line.values(length)) for length in means] for of in (min, max))
             axes.fill_between(means.keys(), lowest, highest, color=colour, alpha=0.2, linewidth=0)

@@ -7,9 +7,9 @@ from lightning_dl2 import environment
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import compose, typed
 from lightning_dl2.data import SequenceDataModule, TextDataModule
-from lightning_dl2.files import walk
+from lightning_dl2.files import walk, write_text
 from lightning_dl2.restore import restored
-from lightning_dl2.run import MOVED_ASIDE, Run
+from lightning_dl2.run import MOVED_ASIDE, TRAINED_BY_ANALYZE, Run
 from lightning_dl2.tasks import SequenceClassifier, TextGenerator, build_task
 from lightning_dl2.train import train
 
@@ -29,13 +29,18 @@ SMALL = (
 def train_small(root: Path, *words: str) -> Run:
     """Trains a palindrome net of 64 units below `root`, or finds it trained.
 
+    A file in `root` tells other commands that these are no runs of the user's.
+
     Args:
         words: of the command line; they come after those in SMALL.
 
     Raises:
         UserError: `words` are no valid configuration.
     """
-    _, objects = train(compose(*SMALL, *words, f"root={typed(str(root))}"))
+    config = compose(*SMALL, *words, f"root={typed(str(root))}")
+    root.mkdir(parents=True, exist_ok=True)
+    write_text(root / TRAINED_BY_ANALYZE, "The runs here were trained by `analyze`, to be looked at.\n")
+    _, objects = train(config)
     return objects["run"]
 
 
@@ -59,7 +64,9 @@ def find_runs(text: str) -> list[Run]:
     for path in paths:
         found = []
         for folder, folders, files in walk(path):
-            if "config.yaml" in files:
+            if TRAINED_BY_ANALYZE in files and folder != path:
+                folders.clear()
+            elif "config.yaml" in files:
                 folders.clear()  # what is in there is the run's own, such as W&B's config.yaml
                 if folder == path or not MOVED_ASIDE.fullmatch(folder.name):
                     found.append(Run(folder))

@@ -19,7 +19,7 @@ from lightning_dl2.config import completed, flatten
 from lightning_dl2.files import walk
 from lightning_dl2.identity import deciding
 from lightning_dl2.reporting.history import History, read_history
-from lightning_dl2.run import MOVED_ASIDE, Run
+from lightning_dl2.run import MOVED_ASIDE, TRAINED_BY_ANALYZE, Run
 from lightning_dl2.run_files import Damaged, read_config, read_result
 from lightning_dl2.schema.data import GRAPH_SETS
 
@@ -115,7 +115,7 @@ class Found:
     Args:
         records: the runs, by path.
         pictures: PNGs that belong to no run, such as those of `analyze` and of sweeps, by path.
-        skipped: path and why, for all that could not be read.
+        skipped: path and why, for all that could not be read or is none of the user's.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -142,6 +142,10 @@ def find(directories: Iterable[Path], progress: Callable[[str], None] = lambda w
             raise UserError(f"{directory}: there is no such directory; allowed: run directories or trees of them")
         empty = True
         for folder, folders, files in walk(directory, unread):
+            if folder != directory and _is_of_analyze(folder, files):
+                found.skipped.append((folder, "holds runs that analyze has trained; to see them, give this directory"))
+                folders.clear()
+                continue
             if RUN_FILES & set(files):
                 empty, real = False, folder.resolve()
                 is_run = real in seen or _add(found, folder)
@@ -161,6 +165,12 @@ def find(directories: Iterable[Path], progress: Callable[[str], None] = lambda w
         if empty:
             raise UserError(f"{directory}: holds no run (no config.yaml) and no figure; allowed: trees of them")
     return found
+
+
+def _is_of_analyze(folder: Path, files: list[str]) -> bool:
+    """Tell the runs that an analysis has trained for its figures: by their mark, older ones by its numbers beside."""
+    older = {"gates": "saturation.csv", "memory": "accuracy.csv"}.get(folder.parent.name)
+    return TRAINED_BY_ANALYZE in files or (folder.name == "runs" and bool(older) and (folder.parent / older).exists())
 
 
 def no_picture(path: Path) -> str | None:

@@ -115,7 +115,7 @@ def test_the_command(tmp_path):
     assert len(rows) == table.row_count * (12 + 1)
     for row in rows:
         low, mean, high = (float(row[key]) for key in ("lowest", "geometric_mean", "highest"))
-        assert 0 < low <= mean * (1 + 1e-12) and mean <= high * (1 + 1e-12) and math.isfinite(high)
+        assert 0 < low < mean < high and math.isfinite(high)  # two initialisations differ
 
 
 @pytest.mark.parametrize("word", ["steps=9", "seeds=0", "hidden_size=x"])

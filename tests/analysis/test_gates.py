@@ -164,6 +164,12 @@ def test_cells_without_gates_and_with_two_directions_are_drawn(words, tmp_path):
     _, objects = train(compose(*TINY, *words, "trainer.max_steps=6", f"root={tmp_path}/runs"))
     where = {"layer": "2", "direction": "backward" if "bilstm" in words[0] else "forward"}
     analyze(tmp_path / "out", KEYS | where | {"run": str(objects["run"].path), "size": "64"})
+    task, data = load_classifier(objects["run"])
+    tokens, _ = draw_batch(data.task, data.length, 64, seed=EVALUATION_SEED, split="test", step=0)
+    h = statistics.read(task.net, tokens, 1, int("bilstm" in words[0]))["h"][:, 0]  # of layer 2 and its direction
+    rows = list(csv.DictReader((tmp_path / "out" / "sequence.csv").open()))
+    shown = torch.tensor([[float(row["h"]) for row in rows if row["unit"] == str(unit)] for unit in range(8)])
+    torch.testing.assert_close(shown.T, h)
     assert (tmp_path / "out" / "state.png").exists() == (words[0] != "task.cell=rnn")
     assert (tmp_path / "out" / "label.png").exists()
 

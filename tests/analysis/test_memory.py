@@ -3,11 +3,14 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lightning_dl2 import compose, train
+from lightning_dl2.analysis import lengths
 from lightning_dl2.analysis.lengths import Measured, accuracy, lines_of
 from lightning_dl2.analysis.memory import KEYS, WORDS, analyze
 from lightning_dl2.analysis.trained import load_classifier, train_small, untrained_classifier
@@ -70,6 +73,16 @@ def test_what_only_some_runs_have_a_key_for_tells_them_apart():
     assert [line.name for line in lines_of(runs)] == ["lstm amsgrad=null", "lstm amsgrad=true"]
 
 
+def test_each_length_has_its_own_baseline_and_a_line_the_mean_of_its_runs(runs, monkeypatch):
+    task = lengths.SEQUENCE_TASKS["decimal_palindrome"]
+    known = {"minimum_length": 2, "vocabulary_size": task.vocabulary_size, "majority_baseline": lambda length: length}
+    monkeypatch.setattr(lengths, "SEQUENCE_TASKS", {"decimal_palindrome": SimpleNamespace(**known)})
+    measured = lengths.measure(runs["rnn"], "best", [LENGTH, 3], 8)
+    assert measured.baselines == {LENGTH: LENGTH, 3: 3}
+    others = [replace(measured, accuracies=accuracies) for accuracies in ({3: 0.2, 8: 0.5}, {3: 0.6})]
+    assert lengths.Line("rnn", LENGTH, others).means() == {3: pytest.approx(0.4), 8: 0.5}
+
+
 def test_the_command_tests_a_tree_and_names_what_is_not_finished(runs, tmp_path, capsys):
     root = runs["lstm"].path.parents[2]
     tree = shutil.copytree(root, tmp_path / "tree")
@@ -117,6 +130,7 @@ def test_runs_that_cannot_be_compared_are_refused(runs, tmp_path, tiny):
         ({"trained_at": "1"}, r"trained_at=1: allowed: whole numbers N\[,N...\], 2 or more"),
         ({"max_steps": "9"}, "max_steps=9: allowed: whole numbers, 10 or more"),
         ({"checkpoint": "first"}, "checkpoint=first: allowed: best, last"),
+        ({"run": "x", "seeds": "2"}, "seeds=2: runs are trained; allowed without run=DIR"),
         ({"run": "/nowhere"}, "run=/nowhere: there is no such directory"),
     ],
 )

@@ -37,6 +37,15 @@ def test_propagation_alone_takes_all_energy_as_fast_as_the_spectrum_says():
     assert dirichlet_energy(graph, x) < 1e-6 and cosine_similarity(x) > 1 - 1e-6
 
 
+def test_it_is_tested_on_the_test_nodes_and_a_seed_is_one_of_weights_and_split(monkeypatch):
+    data, asked = load(None, 0), []
+    batches = data.evaluation_batches
+    monkeypatch.setattr(data, "evaluation_batches", lambda split: asked.append(split) or batches(split))
+    found = [measure(data, "GCN", 1, seed=seed, steps=1)["dirichlet_energy"] for seed in (0, 0, 1)]
+    assert asked == ["test"] * 3 and found[0] == found[1] != found[2]
+    assert not torch.equal(data.splits["test"], load(None, 1).splits["test"])
+
+
 def test_at_depth_gcn_fails_with_its_nodes_alike_and_residuals_and_gcnii_do_not():
     data = load(None, 0)
     shallow = measure(data, "GCN", 2, steps=40)

@@ -37,6 +37,23 @@ def test_trained_nets_reach_as_far_as_they_see():
     assert accuracy(lstm, far) > 0.95
 
 
+def test_it_is_tested_on_sequences_of_its_own_and_a_seed_is_one_of_weights_and_data():
+    weights, seen = [], []
+
+    def build(spec):
+        task = lstm(spec)
+        weights.append(task.net.output.weight.detach().clone())
+        task.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+        return task
+
+    tested = []
+    for seed in (1, 2):
+        accuracy(build, 5, seed=seed, steps=1)
+        tested.append(seen[-1])
+    assert [len(tokens) for tokens in tested] == [2000, 2000]
+    assert not torch.equal(*tested) and not torch.equal(*weights)
+
+
 def test_the_same_seed_gives_the_same_figure():
     first, again = (accuracy(lambda spec: gated_graph_net(spec, 2), 3, seed=1, steps=12) for _ in range(2))
     assert first == again

@@ -26,6 +26,11 @@ def test_only_runs_are_found_not_what_they_hold_nor_what_was_moved_aside(tmp_pat
         directory.mkdir(parents=True)
         (directory / "config.yaml").touch()
     (run / "again").symlink_to(tmp_path)
+    trained = tmp_path / "analysis" / "gates" / "runs"
+    (trained / "seed=0").mkdir(parents=True)
+    (trained / "seed=0" / "config.yaml").touch()
+    (trained / "trained_by_analyze").touch()
     assert [found.path for found in find_runs(str(tmp_path))] == [run]
+    assert [found.path for found in find_runs(str(trained))] == [trained / "seed=0"]
     aside = run.with_name("seed=0.old-1")
     assert [found.path for found in find_runs(str(aside))] == [aside]

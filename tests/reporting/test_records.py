@@ -72,6 +72,21 @@ def test_figures_beside_the_runs_are_found(tmp_path):
     assert read(run).pictures() == [run / "figures" / "gradient_flow.png"]
 
 
+@pytest.mark.parametrize("older", [None, "gates/saturation.csv", "memory/accuracy.csv"])
+def test_runs_that_analyze_has_trained_are_not_mixed_with_others(older, tmp_path):
+    mine = made_up_run(tmp_path / "runs")
+    what, _, numbers = (older or "gates/").partition("/")
+    trained = made_up_run(tmp_path / "analysis" / what / "runs", seed=1).parents[2]
+    (tmp_path / "analysis" / what / "state.png").write_bytes(PNG)
+    mark = trained / "trained_by_analyze" if older is None else trained.parent / numbers
+    mark.touch()
+    found = find([tmp_path / "runs", tmp_path / "analysis"])
+    assert [record.path for record in found.records] == [mine]
+    assert found.skipped == [(trained, "holds runs that analyze has trained; to see them, give this directory")]
+    assert [path.name for path in found.pictures] == ["state.png"]
+    assert [record.seed for record in find([trained]).records] == [1]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
