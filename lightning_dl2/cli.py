@@ -128,6 +128,11 @@ def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
         return codecs.lookup_error("backslashreplace")(error)
 
 
+def announce(text: str) -> None:
+    """Tell at once, on stderr, what takes some seconds before there is a progress bar."""
+    print(f"{text} ...", file=sys.stderr, flush=True)
+
+
 class Losable:
     """Standard error as a stream that never fails: what a full disk or a closed pipe does not take is dropped.
 

@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 
 from lightning_dl2 import cpu, environment, loggers, slurm
 from lightning_dl2.callbacks import Interrupted
-from lightning_dl2.cli import REQUEUE, UserError
+from lightning_dl2.cli import REQUEUE, UserError, announce
 from lightning_dl2.data import DataModule, build_data
 from lightning_dl2.files import WriteError
 from lightning_dl2.group import Group
@@ -37,6 +37,8 @@ def take_part(config: Config, run: Run, words: list[str], group: Group) -> tuple
     with ExitStack() as stack:
         with group.agreeing():  # before the directory: a file that is no text, or a net that cannot be, creates none
             stack.enter_context(cpu.configured(config.trainer))
+            if config.callbacks.progress_bar and group.rank == 0:
+                announce("preparing data and net")
             data = build_data(config.data, config.seed)
             data.check_processes(group.world_size)
             data.placed_at = group.rank, group.world_size
@@ -112,7 +114,7 @@ def fit(
         log.log(logging.ERROR if status == "failed" else logging.INFO, status, exc_info=error)
         if isinstance(error, Interrupted) and error.exit_code == REQUEUE and trainer.is_global_zero:
             # Last of all: SLURM ends the job for it.
-            slurm.requeue(progressed=trainer.global_step > last_step, counter=run.fruitless_file)
+            slurm.requeue(progressed=watch.checkpoints.saved_step > last_step, counter=run.fruitless_file)
         raise
     metrics = dict(sorted((watch.checkpoints.best | metrics).items()))
     result = _write_result(config, run, task, trainer, watch, status="completed", metrics=metrics)

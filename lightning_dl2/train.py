@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from lightning_dl2 import environment
-from lightning_dl2.cli import command
+from lightning_dl2.cli import announce, command
 from lightning_dl2.config import Config, compose, flatten, ineffective
 from lightning_dl2.identity import as_typed
 from lightning_dl2.outcome import run_and_report
@@ -41,6 +41,8 @@ def train(config: Config, words: list[str] | None = None) -> tuple[dict[str, Any
     with group.agreeing():
         finished = run.finished(config)
         if not finished:
+            if config.callbacks.progress_bar and group.rank == 0 and "torch" not in sys.modules:
+                announce("loading torch")
             environment.check(config)
     if finished := group.gather(finished)[0]:
         if config.logger.name == "wandb" and "WANDB_SWEEP_ID" in os.environ and group.rank == 0:

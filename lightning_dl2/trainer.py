@@ -135,7 +135,8 @@ def build_evaluator(config: Config, run: Run) -> pl.Trainer:
         "strategy": "auto",
         "profiler": None,
     }
-    trainer = pl.Trainer(**arguments, logger=False, plugins=_plugins(), enable_checkpointing=False)
+    callbacks = [ProgressBar(config.callbacks.progress_bar)]
+    trainer = pl.Trainer(**arguments, logger=False, callbacks=callbacks, plugins=_plugins(), enable_checkpointing=False)
     _leave_sigterm(trainer)
     return trainer
 

@@ -36,10 +36,14 @@ STEPS = 8
 
 
 class Interrupt(Callback):
-    """Rank 1 alone is told to end, in the middle of a step."""
+    """Rank 1 alone is told to end, in the middle of a step or of a validation."""
 
-    def on_before_backward(self, trainer, *_):
-        if trainer.global_step == 3 and trainer.global_rank == 1:
+    def __init__(self, hook: str, step: int) -> None:
+        self.step = step
+        setattr(self, hook, self.kill)
+
+    def kill(self, trainer, *_):
+        if trainer.global_step == self.step and trainer.global_rank == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -57,9 +61,9 @@ def fit(batch_size: int, **options) -> tuple[pl.Trainer, dict]:
     return trainer, {"weights": weights, "metrics": metrics, "curriculum": data.curriculum.state_dict()}
 
 
-def interrupted(directory: Path, **options) -> dict:
+def interrupted(directory: Path, *moment, **options) -> dict:
     keep, data = KeepCheckpoints(directory, every_n_steps=100, monitor="val/accuracy", mode="max"), small_data()
-    trainer = small_trainer(max_steps=100, callbacks=[Interrupt(), keep, Preemption(keep, None)], **options)
+    trainer = small_trainer(max_steps=100, callbacks=[Interrupt(*moment), keep, Preemption(keep, None)], **options)
     try:
         trainer.fit(small_task(data), data)
     except Interrupted as error:
@@ -120,7 +124,8 @@ def fit_sampled(**options) -> tuple[list[list[int]], dict]:
 if __name__ == "__main__":
     out, two = Path(sys.argv[1]), {"devices": 2, "strategy": "ddp", "use_distributed_sampler": False}
     trainer, found = fit(8, **two)
-    found["interrupted"] = interrupted(out, **two)
+    found["interrupted"] = interrupted(out, "on_before_backward", 3, **two)
+    found["in_validation"] = interrupted(out / "val", "on_validation_start", 7, **two)
     found["text"] = write(Path(sys.argv[2]), 2, **two)
     found["resumed_text"] = write(Path(sys.argv[2]), 2, out, **two)
     found["graphs"] = {name: fit_graphs(name, 2, **two) for name in GRAPHS}
@@ -200,3 +205,6 @@ def test_one_rank_is_signalled_and_all_stop_together(ranks):
     (first, second), out = ranks
     assert first["interrupted"] == second["interrupted"] == {"message": "SIGTERM at step 4", "exit_code": 143}
     assert torch.load(out / "last.ckpt", weights_only=True)["global_step"] == 4
+    assert first["in_validation"] == second["in_validation"]
+    assert first["in_validation"]["message"].startswith("SIGTERM at step 7, within the validation")
+    assert torch.load(out / "val" / "last.ckpt", weights_only=True)["global_step"] == 6

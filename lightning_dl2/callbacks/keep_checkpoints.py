@@ -3,6 +3,7 @@
 import logging
 import math
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from lightning_dl2.files import is_whole, open_whole, write_verified
 
 log = logging.getLogger(__name__)
 
+LONG = 1.0  # seconds of a validation; one that takes longer can be abandoned
+
 
 class KeepCheckpoints(Checkpoint):
     """Three files under fixed names.
@@ -24,6 +27,9 @@ class KeepCheckpoints(Checkpoint):
     `last.ckpt` is written before the batch that follows, when the step's validation and metrics are all done, and
     never while gradients are accumulated. What is to be `best.ckpt` waits in memory and is written just before it: a
     run that is killed goes on from `last.ckpt`, and finds the same best again.
+
+    A long validation can be abandoned. The state before the step that it follows is kept in memory while it lasts: a
+    run that goes on from there repeats that step and the validation.
 
     Args:
         directory: where they stand.
@@ -39,6 +45,9 @@ class KeepCheckpoints(Checkpoint):
         self._saved_step = 0
         self._best_to_write: memoryview | None = None
         self._last_is_ours = False
+        self._validation_is_long = True  # as long as none has ended
+        self._validation_began = 0.0
+        self._before_validation: tuple[int, memoryview | None] | None = None  # a step and its checkpoint
 
     def replace_lost_best(self, trainer: Trainer) -> None:
         """Where `best.ckpt` is lost or damaged after all training, `last.ckpt` takes its place; a warning says so."""
@@ -75,6 +84,12 @@ class KeepCheckpoints(Checkpoint):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if trainer.global_step % self.every_n_steps == 0:
             self.save_last(trainer)
+        if batch_idx % trainer.accumulate_grad_batches == 0:
+            keeps = self._validation_is_long and _validation_follows(trainer)
+            self._before_validation = (trainer.global_step, self._taken(trainer)) if keeps else None
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validation_began = time.monotonic()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.save_last(trainer, ends=True)
@@ -94,18 +109,38 @@ class KeepCheckpoints(Checkpoint):
             WriteError: the disk does not take it; the one before stays whole.
         """
         if trainer.global_step != self._saved_step:
-            self._write_last(trainer, ends)
+            self._write_last(trainer, trainer.global_step, self._taken(trainer), ends=ends)
         elif ends:  # by a validation between the batches of the next step
             self._write_best()
         else:
             return
         trainer.strategy.barrier()
 
-    def _write_last(self, trainer: Trainer, ends: bool) -> None:
-        self._saved_step = trainer.global_step
+    @property
+    def saved_step(self) -> int:
+        """Return the step of `last.ckpt`."""
+        return self._saved_step
+
+    @property
+    def can_abandon_validation(self) -> bool:
+        """Tell, on all ranks alike, whether `save_before_validation` has something to save."""
+        return self._before_validation is not None
+
+    def save_before_validation(self, trainer: Trainer) -> None:
+        """Write the state before the step that this validation follows as `last.ckpt`, unless it is there already.
+
+        Raises:
+            WriteError: the disk does not take it; the one before stays whole.
+        """
+        step, content = self._before_validation
+        if step != self._saved_step:
+            self._write_last(trainer, step, content)
+        trainer.strategy.barrier()
+
+    def _write_last(self, trainer: Trainer, step: int, content: memoryview | None, *, ends: bool = False) -> None:
+        self._saved_step = step
         for logger in trainer.loggers:
             logger.save()  # what a checkpoint has seen must be on the disk before it
-        content = self._taken(trainer)
         if content:
             if ends and not self.best:
                 self._best_to_write = content
@@ -118,6 +153,9 @@ class KeepCheckpoints(Checkpoint):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
+        seconds = time.monotonic() - self._validation_began
+        self._validation_is_long = trainer.strategy.broadcast(seconds > LONG)  # one clock decides for all ranks
+        self._before_validation = None
         metrics = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
         sign, value = 1 if self.mode == "max" else -1, metrics[self.monitor]
         if math.isfinite(value) and (not self.best or sign * value > sign * self.best[self.monitor]):
@@ -140,3 +178,16 @@ class KeepCheckpoints(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.best_step = state_dict["best"], state_dict["best_step"]
+
+
+def _validation_follows(trainer: Trainer) -> bool:
+    """Tell whether a validation comes before the next optimiser step but this one."""
+    loop, every = trainer.fit_loop.epoch_loop, trainer.val_check_batch
+    epochs = trainer.check_val_every_n_epoch
+    if epochs and (trainer.current_epoch + 1) % epochs:
+        return False
+    batches = min(trainer.accumulate_grad_batches, trainer.num_training_batches - loop.batch_idx)
+    if every == float("inf"):
+        return loop.batch_idx + batches >= trainer.num_training_batches
+    done = loop.batch_idx if epochs else loop.total_batch_idx
+    return (done + batches) // every > done // every

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.trainer.states import TrainerFn
 
 from lightning_dl2.callbacks.keep_checkpoints import KeepCheckpoints
 from lightning_dl2.cli import REQUEUE, SIGNALS
@@ -97,6 +98,16 @@ class Preemption(Callback):
             self.checkpoints.save_last(trainer)
             self._stop(trainer, asked)
 
+    def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
+        trains = trainer.state.fn == TrainerFn.FITTING
+        if trains and not self.checkpoints.can_abandon_validation:
+            return  # it is short; the next batch saves
+        # Not for the time limit: a validation that takes longer would never end.
+        if asked := self._agreed(trainer, self.received or 0):
+            if trains:
+                self.checkpoints.save_before_validation(trainer)
+            self._stop(trainer, asked, ", within the validation, which is to be repeated")
+
     def on_test_batch_start(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
         # The training is saved. Not for the time limit: a test that takes longer would never end.
         if asked := self._agreed(trainer, self.received or 0):
@@ -110,10 +121,10 @@ class Preemption(Callback):
         return int(trainer.strategy.reduce(torch.tensor(asked, device=device), reduce_op="max"))
 
     @staticmethod
-    def _stop(trainer: Trainer, asked: int) -> None:
+    def _stop(trainer: Trainer, asked: int, where: str = "") -> None:
         reason = "the time limit" if asked == TIME_IS_UP else signal.Signals(asked).name
         requeue = asked in (TIME_IS_UP, signal.SIGUSR1)
-        raise Interrupted(f"{reason} at step {trainer.global_step}", REQUEUE if requeue else 128 + asked)
+        raise Interrupted(f"{reason} at step {trainer.global_step}{where}", REQUEUE if requeue else 128 + asked)
 
 
 def _in_main_thread() -> bool:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lightning_dl2 import compose, fit, train
-from lightning_dl2.callbacks import Interrupted, KeepCheckpoints, Preemption
+from lightning_dl2.callbacks import Interrupted, KeepCheckpoints, Preemption, keep_checkpoints
 from lightning_dl2.callbacks.preemption import SIGNALS, seconds
 from lightning_dl2.data import SequenceDataModule
 from lightning_dl2.run import Run
@@ -59,6 +59,52 @@ def test_a_signal_saves_and_stops_and_the_run_goes_on_as_if_nothing_had_been(
     train(config)
     assert checkpoint_differences(whole, run) == []
     assert metrics_differences(whole, run) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "step", "saved"),
+    [
+        ((), 10, 9),
+        (("trainer.max_steps=15",), 15, 14),  # after it training ends
+        (("trainer.check_val_every_n_epoch=1", "trainer.val_check_interval=7"), 7, 6),
+        # Batches 1 to 3 make step 1; the validation after batch 5 comes within step 2.
+        (("trainer.accumulate_grad_batches=3", "trainer.max_steps=5", "data.batches_per_epoch=30"), 1, 1),
+        (("callbacks.weight_averaging.enabled=true",), 10, 9),
+        (("trainer.val_check_interval=500",), 14, 14),  # that of a run that ends before its first one
+    ],
+)
+def test_a_long_validation_is_abandoned_and_repeated(tiny, tmp_path, monkeypatch, words, step, saved):
+    """With no more than the step before it; nothing of it is seen, and what is written in the end is the same."""
+    words = ("trainer.max_steps=14", *words)
+    _, whole = train(tiny(f"root={tmp_path}/whole", *words))
+    monkeypatch.setattr(keep_checkpoints, "LONG", 0.0)
+    signalled(monkeypatch, SequenceClassifier, "on_validation_start", signal.SIGTERM, step)
+    config = tiny(*words)
+    with pytest.raises(Interrupted, match=f"SIGTERM at step {step}, within the validation, which is to be") as stopped:
+        train(config)
+    assert stopped.value.exit_code == 143
+    monkeypatch.undo()
+    run = Run.of(config)
+    assert torch.load(run.last, weights_only=True)["global_step"] == saved
+    train(config)
+    assert checkpoint_differences(whole["run"], run) == []
+    assert run.metrics_file.read_bytes() == whole["run"].metrics_file.read_bytes()
+
+
+def test_a_short_validation_is_finished(tiny, monkeypatch):
+    """It costs no copy of the state; only the first of a process, which may be long, does."""
+    taken, take = [], KeepCheckpoints._taken
+
+    def notes(trainer):
+        taken.append(trainer.global_step)
+        return take(trainer)
+
+    monkeypatch.setattr(KeepCheckpoints, "_taken", staticmethod(notes))
+    signalled(monkeypatch, SequenceClassifier, "on_validation_start", signal.SIGTERM, 10)
+    words = ("trainer.max_steps=14", "callbacks.checkpoint.every_n_steps=100", "callbacks.checkpoint.monitor=val/loss")
+    with pytest.raises(Interrupted, match="SIGTERM at step 10$"):
+        train(tiny(*words, "callbacks.checkpoint.mode=min"))
+    assert taken[0] == 4 and set(taken) <= {4, 5, 10}
 
 
 def test_half_accumulated_gradients_are_not_lost(tiny, tmp_path, monkeypatch):

@@ -37,6 +37,50 @@ def test_a_bar_on_a_terminal(terminal):
     assert bar.bar is None
 
 
+@pytest.mark.parametrize("width", [50, 70])
+def test_on_a_narrow_terminal_the_steps_stay(width, monkeypatch):
+    """The bar goes first, then the last of the metrics."""
+    screen = io.StringIO()
+    monkeypatch.setattr(progress, "console", lambda stderr: Console(file=screen, force_terminal=True, width=width))
+    bar = ProgressBar(True)
+    bar.interval = 0.0
+    fit(bar, max_steps=5)
+    lines = [line for line in screen.getvalue().splitlines() if "5/5" in line]
+    assert lines and all("loss" in line and "accuracy" in line for line in lines)
+    assert ("\u2026" in lines[-1], "val/accuracy 0." in lines[-1]) == (width == 50, width == 70)
+
+
+def evaluate(bar):
+    data = small_data(validation_size=48, test_size=48)
+    trainer = small_trainer(callbacks=[bar], val_check_interval=4, check_val_every_n_epoch=None)
+    task = small_task(data)
+    for does in (trainer.fit, trainer.validate, trainer.test):
+        does(task, data)
+
+
+def test_validations_and_tests_show_how_far_they_are(terminal):
+    bar = ProgressBar(True)
+    bar.interval = 0.0
+    evaluate(bar)
+    shown = terminal.getvalue()
+    assert "validation: batch 2 of 3" in shown and shown.index("validation: batch 2 of 3") > shown.index("4/6")
+    _, validated, tested = shown.split("\x1b[?25l")[1:]  # of the three bars
+    for done in (1, 2, 3):
+        assert f"{done}/3" in validated and f"{done}/3" in tested
+    assert "validation" in validated and "test" in tested
+    assert bar.bar is None
+
+
+def test_validations_and_tests_are_told_where_there_is_no_terminal(capsys, caplog):
+    caplog.set_level(logging.INFO, "lightning_dl2")
+    bar = ProgressBar(True)
+    bar.interval = 0.0
+    evaluate(bar)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "batch" in line]
+    assert lines[0] == "step 4 validation: batch 1 of 3" and lines[-1] == "step 6 test: batch 3 of 3"
+    assert len(lines) == 9 and lines[-1] in caplog.text
+
+
 def test_a_bar_knows_how_many_steps_there_will_be(terminal):
     """3 epochs of 7 batches, two to a step, the last one alone: 12 steps."""
     bar = ProgressBar(True)
@@ -76,7 +120,7 @@ def test_lines_where_there_is_no_terminal(capsys, caplog):
     fit(bar)
     out, err = capsys.readouterr()
     assert out == ""
-    assert [line.split(" loss")[0] for line in err.splitlines() if line.startswith("step")] == [
+    assert [line.split(" loss")[0] for line in err.splitlines() if " loss" in line] == [
         f"step {step}" for step in range(1, 7)
     ]
     assert "val/accuracy" in caplog.text
@@ -86,7 +130,7 @@ def test_a_line_every_fifteen_seconds_by_default(capsys, monkeypatch):
     now = iter(range(0, 10_000, 4))  # each step takes 4 s
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
     fit(ProgressBar(True), max_steps=12)
-    steps = [int(line.split()[1]) for line in capsys.readouterr().err.splitlines() if line.startswith("step")]
+    steps = [int(line.split()[1]) for line in capsys.readouterr().err.splitlines() if " loss" in line]
     assert 2 <= len(steps) <= 4
 
 
