@@ -5,7 +5,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from lightning_dl2.files import csv_text, replacing, write_text
+from lightning_dl2.files import csv_text, replacing, write_text, writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,12 +60,13 @@ def set_title(figure: "Figure", title: str) -> None:
 
 def save(figure: "Figure", path: Path) -> None:
     """Writes a PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
+        path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(temporary, dpi=150, format="png")
 
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     """Writes the numbers behind a figure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, csv_text([header, *rows]))

@@ -101,6 +101,8 @@ def fit(
             task.load_state_dict(run.load(run.best)["state_dict"])
             watch.final_validation.run(trainer, task, data)
             (metrics,) = trainer.test(task, data, verbose=False)
+        metrics = dict(sorted((watch.checkpoints.best | metrics).items()))
+        result = _write_result(config, run, task, trainer, watch, status="completed", metrics=metrics)
     except BaseException as error:
         status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
         if trainer.is_global_zero:
@@ -116,8 +118,6 @@ def fit(
             # Last of all: SLURM ends the job for it.
             slurm.requeue(progressed=watch.checkpoints.saved_step > last_step, counter=run.fruitless_file)
         raise
-    metrics = dict(sorted((watch.checkpoints.best | metrics).items()))
-    result = _write_result(config, run, task, trainer, watch, status="completed", metrics=metrics)
     loggers.finish(trainer.loggers, result)
     return result, objects
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from lightning_dl2.files import DISK_ERRORS, open_to_append
+from lightning_dl2.files import DISK_ERRORS, open_to_append, writing
 
 LIGHTNING = ("pytorch_lightning", "lightning_fabric")
 
@@ -38,8 +38,14 @@ def logging_to(path: Path | None) -> Iterator[None]:
     """Appends to `path` within the block; None drops it (ranks other than the first).
 
     Lightning's loggers print on stderr by themselves; within the block they write here alone.
+
+    Raises:
+        WriteError: the file cannot be opened.
     """
-    handler = LogFile(path) if path else logging.NullHandler()
+    handler: logging.Handler = logging.NullHandler()
+    if path:
+        with writing(path):
+            handler = LogFile(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root, level = logging.getLogger(), logging.getLogger().level
     kept = {name: (logging.getLogger(name).handlers[:], logging.getLogger(name).propagate) for name in LIGHTNING}

@@ -24,7 +24,7 @@ from lightning_dl2 import lock
 from lightning_dl2.checkpoints import CheckpointFiles
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import Config, restore, typed
-from lightning_dl2.files import read_regular, remove_temporaries, sidecar, write_text
+from lightning_dl2.files import read_regular, remove_temporaries, sidecar, write_text, writing
 from lightning_dl2.identity import choices, config_hash, decides_nothing, digest, identity
 from lightning_dl2.processes import is_rank_zero, launchers
 from lightning_dl2.run_files import Damaged, check_own_files, read_config, read_file, read_result
@@ -165,7 +165,8 @@ class Run(CheckpointFiles):
             self._check_own_files()
             if config.logger.name == "wandb":
                 self._known_wandb_id()
-            self.checkpoints.mkdir(exist_ok=True)
+            with writing(self.checkpoints):
+                self.checkpoints.mkdir(exist_ok=True)
             yield
 
     def _check_own_files(self) -> None:

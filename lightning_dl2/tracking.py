@@ -237,7 +237,7 @@ def _warn(text: str) -> None:
 
 
 def _flat(result: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in result.items() if key != "metrics"} | result["metrics"]
+    return {key: value for key, value in result.items() if key != "metrics"} | result.get("metrics", {})
 
 
 def _send_figures(experiment: "wandb.Run", run: Run) -> None:

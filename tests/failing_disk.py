@@ -71,13 +71,21 @@ class _File:
 def failing_disk(root: Path, fails: Fails, number: int = errno.ENOSPC) -> Iterator[FailingDisk]:
     """Within the block, what Python writes below `root` may fail. Arguments are those of FailingDisk."""
     disk = FailingDisk(root, fails, number)
-    real = {"open": open, "fsync": os.fsync, "replace": os.replace, "mkdir": os.mkdir}
+    real = {"open": open, "os.open": os.open, "fsync": os.fsync, "replace": os.replace, "mkdir": os.mkdir}
 
     def opening(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-        if not set(mode) & set("wax+") or not isinstance(file, str | os.PathLike):
+        if not set(mode) & set("wax+"):
             return real["open"](file, mode, *args, **kwargs)
-        disk.check("open", file)
-        return _File(real["open"](file, mode, *args, **kwargs), Path(file), disk)
+        if isinstance(file, int):  # which `opening_descriptor` has looked at
+            path = Path(os.readlink(f"/proc/self/fd/{file}"))
+        else:
+            disk.check("open", path := Path(os.fsdecode(file)))
+        return _File(real["open"](file, mode, *args, **kwargs), path, disk)
+
+    def opening_descriptor(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+        if flags & os.O_CREAT:
+            disk.check("open", path)
+        return real["os.open"](path, flags, *args, **kwargs)
 
     def flushing(file: int) -> None:
         disk.check("fsync", os.readlink(f"/proc/self/fd/{file}"))
@@ -95,6 +103,7 @@ def failing_disk(root: Path, fails: Fails, number: int = errno.ENOSPC) -> Iterat
     with pytest.MonkeyPatch.context() as patch:
         for module in (builtins, io):
             patch.setattr(module, "open", opening)
+        patch.setattr(os, "open", opening_descriptor)
         for name, function in (("fsync", flushing), ("replace", replacing), ("mkdir", making)):
             patch.setattr(os, name, function)
         yield disk

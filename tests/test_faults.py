@@ -1,5 +1,6 @@
 """What goes wrong with disks, files, clocks and numbers: told in one line, and the run still ends as if it had not."""
 
+import errno
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -20,8 +22,9 @@ from lightning_dl2.callbacks.metrics_csv import read_rows
 from lightning_dl2.files import is_whole, sidecar, write_verified
 from lightning_dl2.run import Run
 from lightning_dl2.train import main
-from tests.comparison import metrics_differences
+from tests.comparison import contents, differing, metrics_differences
 from tests.conftest import TINY
+from tests.failing_disk import failing_disk
 from tests.small import small_data, small_task, small_trainer
 from tests.test_train import Command, differences
 
@@ -236,6 +239,54 @@ def test_a_full_disk_is_told_and_nothing_is_lost(whole, tmp_path, capsys):
         assert is_whole(run.last) and len(run.last.read_bytes()) == len(last)
         assert go_on(run, capsys) == (0, "")
         assert differences(whole, run) == []
+
+
+SHORT = (
+    *("trainer.max_steps=6", "trainer.val_check_interval=3", "callbacks.checkpoint.every_n_steps=2"),
+    *("callbacks.curves=true", "callbacks.gradient_flow.enabled=true"),
+)
+# The file of the run, what is done with it for the nth time, and what the disk answers.
+MOMENTS = {
+    "log": ("train.log", "open", 1, errno.EACCES),
+    "checkpoints": ("checkpoints", "mkdir", 1, errno.ENOSPC),
+    "first row": ("metrics.csv", "replace", 1, errno.EACCES),
+    "first validation": ("metrics.csv", "replace", 2, errno.ENOSPC),
+    "first checkpoint": ("last.ckpt", "replace", 1, errno.ENOSPC),
+    "best": ("best.ckpt", "replace", 1, errno.ENOSPC),
+    "digest": ("last.ckpt.sha256", "replace", 2, errno.EACCES),
+    "curves": ("curves.png", "replace", 1, errno.ENOSPC),
+    "final test": ("metrics.csv", "replace", 3, errno.ENOSPC),
+    "result": ("result.json", "replace", 1, errno.ENOSPC),
+}
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory) -> Run:
+    """A shorter run that nothing befell."""
+    return train(compose(*words(tmp_path_factory.mktemp("short"), *SHORT)))[1]["run"]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_whatever_cannot_be_written_the_run_can_be_completed(short, tmp_path, capsys, moment):
+    """A disk that is full for a moment; rights that are taken away and given back."""
+    (name, operation, nth, number), more = MOMENTS[moment], words(tmp_path, *SHORT)
+    times = count(1)
+
+    def fails(_: int, what: str, path: Path) -> bool:
+        return (what, path.name) == (operation, name) and next(times) == nth
+
+    with failing_disk(tmp_path, fails, number) as disk:
+        assert main(more) == 1
+    out, err = capsys.readouterr()
+    run = Run.of(compose(*more))
+    ((_, path),) = disk.failed
+    assert err.startswith(f"error: {path} cannot be written: {os.strerror(number)}") and err.count("\n") == 1
+    assert err.endswith("; the same command goes on from the last checkpoint\n") and out == f"{run.path}\n"
+    assert (run.result() or {"status": "failed"})["status"] == "failed"
+    assert main(more) == 0 and capsys.readouterr().err == ""
+    for file in ("metrics.csv", "gradient_flow.csv"):
+        assert (run.path / file).read_bytes() == (short.path / file).read_bytes()
+    assert differing(contents(short), contents(run)) == [] and not list(run.path.rglob(".*.tmp"))
 
 
 def test_a_disk_that_is_read_only_is_told_and_nothing_changes(tmp_path, capsys):

@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from lightning_dl2.callbacks.progress import ProgressBar
 from lightning_dl2.callbacks.weight_averaging import WeightAveraging
 from lightning_dl2.decoding import Decoding, generate
-from lightning_dl2.files import write_text
+from lightning_dl2.files import write_text, writing
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ class Samples(Callback):
         with averages[0].average_in_place(pl_module) if averages else nullcontext():
             samples = self.samples(pl_module.net, trainer.datamodule.vocabulary, step)
         text = "".join(f"--- {sample.how}, after {sample.prompt!r}\n{sample.text}\n\n" for sample in samples)
-        self.directory.mkdir(exist_ok=True)
+        with writing(self.directory):
+            self.directory.mkdir(exist_ok=True)
         write_text(self.directory / f"step={step:06d}.txt", text)
         for callback in trainer.callbacks:
             if isinstance(callback, ProgressBar) and (shown := self._shown(samples)):
