@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DOT = {"color": "#0072B2", "s": 18, "alpha": 0.7}
+MARKS = {True: ("o", "completed"), False: ("x", "stopped or failed")}  # whether the job is completed
 BEST = {"color": "#D55E00"}
 LOG_FROM = 30  # the ratio of the largest to the smallest from which numbers are shown by their logarithm
 ROW = 4  # panels side by side
@@ -45,15 +46,12 @@ def draw(jobs: list[Job], swept: list[Swept], metric: str, out: Path, *, history
 
 
 def _history(axes: "Axes", points: list[tuple[Job, float]], metric: str) -> None:
-    choose, best = (max if mode_of(metric) == "max" else min), []
-    for _, value in points:
-        best.append(choose([value, *best[-1:]]))
-    numbers = [job.number for job, _ in points]
-    completed = [job.state == "completed" for job, _ in points]
-    for shown, marker, label in ((True, "o", "completed"), (False, "x", "stopped")):
-        chosen = [(job.number, value) for (job, value), done in zip(points, completed, strict=True) if done == shown]
-        if chosen:
-            axes.scatter(*zip(*chosen, strict=True), **DOT, marker=marker, label=label)
+    choose, numbers, best = (max if mode_of(metric) == "max" else min), [], []
+    for job, value in points:
+        if job.state == "completed":
+            numbers.append(job.number)
+            best.append(choose([value, *best[-1:]]))
+    _scatter(axes, [(job, job.number, value) for job, value in points])
     axes.step(numbers, best, where="post", **BEST, label="best so far")
     axes.set(xlabel="job")
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -61,18 +59,25 @@ def _history(axes: "Axes", points: list[tuple[Job, float]], metric: str) -> None
     axes.legend(frameon=False, fontsize="small")
 
 
+def _scatter(axes: "Axes", points: list[tuple[Job, float, float]]) -> None:
+    """Mark jobs at x, y; those that were stopped or failed by a cross, since their value is not the last word."""
+    for completed, (marker, label) in MARKS.items():
+        chosen = [(x, y) for job, x, y in points if (job.state == "completed") == completed]
+        if chosen:
+            axes.scatter(*zip(*chosen, strict=True), **DOT, marker=marker, label=label)
+
+
 def _against(axes: "Axes", key: Swept, points: list[tuple[Job, float]]) -> None:
-    texts, values = [job.varies[key.name] for job, _ in points], [value for _, value in points]
-    numbers = [_number(text) for text in texts]
+    numbers = [_number(job.varies[key.name]) for job, _ in points]
     if None in numbers:
         places = {text: place for place, text in enumerate(key.values)}
-        axes.scatter([places[text] for text in texts], values, **DOT)
+        _scatter(axes, [(job, places[job.varies[key.name]], value) for job, value in points])
         axes.set_xticks(
             range(len(places)), [plain(text[:20]) for text in places], rotation=30 if len(places) > 3 else 0
         )
         axes.set_xlim(-0.5, len(places) - 0.5)
     else:
-        axes.scatter(numbers, values, **DOT)
+        _scatter(axes, [(job, number, value) for (job, value), number in zip(points, numbers, strict=True)])
         if min(numbers) > 0 and max(numbers) / min(numbers) >= LOG_FROM or (key.span and key.span.log):
             axes.set_xscale("log")
     axes.set(xlabel=plain(key.name))

@@ -126,7 +126,8 @@ class Report:
     def print_seeds(self) -> None:
         """A table of mean and standard deviation over the seeds of each choice, the best first."""
         groups: dict[tuple[str, ...], list[Job]] = {}
-        for job in self.plan.jobs:
+        each = {job.run.path: job for job in self.plan.jobs}  # a search may draw the same run twice
+        for job in each.values():
             if job.state == "completed" and job.metric(self.metric) is not None:
                 key = tuple(value for name, value in job.varies.items() if name != "seed")
                 groups.setdefault(key, []).append(job)

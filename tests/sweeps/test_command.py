@@ -118,8 +118,8 @@ def test_experiments_are_compared_by_what_all_log(tmp_path, capsys):
 
 @pytest.mark.parametrize("content", ["", "a: [", "3", "words: []", f"words: {'9' * 5000}", "[" * 5000])
 def test_a_damaged_sweep_is_told(sweeper, capsys, content):
-    assert sweeper("sweep.name=mine", "seed=0", "trainer.max_steps=4") == 0
     file = sweeper.root / "sweeps" / "mine" / "sweep.yaml"
+    file.parent.mkdir(parents=True)
     file.write_text(content)
     assert sweeper("sweep.name=mine", "seed=0", "trainer.max_steps=4") == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {file}: is damaged; fix: ")
@@ -305,10 +305,9 @@ def test_of_a_job_that_runs_the_line_is_as_it_stands_and_others_are_not_read(tmp
 class Valued:
     """A job that has reached a value of the metric."""
 
-    state = "completed"
-
-    def __init__(self, value: float | None, **varies: str) -> None:
-        self.value, self.varies = value, varies
+    def __init__(self, value: float | None, state: str = "completed", path: str = "", **varies: str) -> None:
+        self.value, self.varies, self.state = value, varies, state
+        self.run = SimpleNamespace(path=path or id(self))
 
     def metric(self, name: str) -> float | None:
         return self.value if name.startswith("val/") else None
@@ -331,6 +330,18 @@ def test_of_the_means_the_best_stands_first(metric, first, capsys):
     table.print_seeds()
     cells = [word for word in capsys.readouterr().out.split() if word in values]
     assert cells[0] == first and len(cells) == 2
+
+
+def test_a_mean_is_of_completed_runs_each_counted_once(capsys):
+    table = report.Report.__new__(report.Report)
+    table.metric, table.test_metric = "val/loss", "test/loss"
+    table._header = lambda: ["number", "seed", "cell", *"12345"]
+    jobs = [Valued(2.0, path="a", seed="0", cell="gru"), Valued(2.0, path="a", seed="0", cell="gru")]
+    jobs += [Valued(5.0, state, seed="1", cell="gru") for state in ("failed", "interrupted", "held", "pruned")]
+    table.plan = SimpleNamespace(jobs=[*jobs, Valued(3.0, seed="1", cell="gru"), Valued(None, seed="2", cell="gru")])
+    table.print_seeds()
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "gru" in line]
+    assert [cell.strip() for cell in row.split("│")[2:4]] == ["2", "2.50 ± 0.71"], row
 
 
 def test_a_second_sigint_ends_at_once(sweeper, monkeypatch):

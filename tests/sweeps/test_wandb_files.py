@@ -31,7 +31,7 @@ def test_every_value_composes(file):
     sweep = yaml.safe_load(file.read_text())
     start, *fixed, rest = sweep["command"]
     assert (start, rest) == ("${env}", "${args_no_hyphens}")
-    assert fixed == ["python", "-m", "lightning_dl2.train", f"experiment={file.stem}", "logger=wandb"]
+    assert fixed == ["${interpreter}", "-m", "lightning_dl2.train", f"experiment={file.stem}", "logger=wandb"]
     hashes = set()
     for typed in words(file):
         config = compose(*fixed[3:], *typed)
