@@ -5,6 +5,7 @@ The books are those of the course "Deep Learning" of the University of Amsterdam
 
 import os
 import platform
+import stat
 from hashlib import sha1
 from http.client import HTTPException
 from pathlib import Path
@@ -151,7 +152,18 @@ def cache_dir(given: str | None) -> Path:
     path = _usable(usual, WRITE) or _usable(temporary, WRITE)
     if path is None:
         raise UserError(f"data.cache_dir=null: neither {usual} nor {temporary} can be written; allowed: a directory")
+    if str(path) == temporary and not _is_private(path):
+        raise UserError(
+            f"data.cache_dir=null: {usual} cannot be written, and others can write to {temporary}, so that its content"
+            " may be theirs; fix: data.cache_dir=DIR"
+        )
     return path
+
+
+def _is_private(directory: Path) -> bool:
+    """Whether nobody but this user can have written into a directory of the temporary ones, where all may make some."""
+    found = directory.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
 
 
 def _usable(directory: str, mode: int) -> Path | None:

@@ -43,8 +43,7 @@ def read_csv(directory: str | Path, undirected: bool = True) -> NodeSet:
         src, dst = np.concatenate([src, dst[missing]]), np.concatenate([dst, src[missing]])
         edge_features = np.concatenate([edge_features, edge_features[missing]])
     known = {label for label in labels if label}
-    numbers = all(label.isdecimal() for label in known)
-    class_names = sorted(known, key=lambda label: (int(label) if numbers else 0, label))
+    class_names = sorted(known, key=_numeric if all(label.isdecimal() for label in known) else None)
     classes = {name: number for number, name in enumerate(class_names)} | {"": -1}
     names = list(ids)
     found = NodeSet(
@@ -60,6 +59,12 @@ def read_csv(directory: str | Path, undirected: bool = True) -> NodeSet:
     )
     found.check(f"data.path={directory}")
     return found
+
+
+def _numeric(label: str) -> tuple[int, str, str]:
+    """A key that sorts whole numbers by value, of any number of digits; int() refuses 4301 of them."""
+    digits = label.lstrip("0")
+    return len(digits), digits, label
 
 
 def _nodes(path: Path) -> tuple[dict[str, int], list[str], dict[str, Tensor] | None, np.ndarray]:

@@ -94,6 +94,9 @@ class GraphSet:
         empty = _first(self.num_nodes < 1)
         if empty is not None:
             raise UserError(f"{source}: graph {empty} has no nodes; allowed: at least one")
+        negative = _first(self.num_edges < 0)
+        if negative is not None:
+            raise UserError(f"{source}: graph {negative} has {int(self.num_edges[negative])} edges; allowed: 0 or more")
         limits = self.num_nodes.repeat_interleave(self.num_edges)
         if len(limits) != len(self.src):
             raise UserError(f"{source}: num_edges sums to {edges}; allowed: the number of edges, {len(self.src)}")

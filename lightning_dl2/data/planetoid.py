@@ -16,6 +16,7 @@ import torch
 from lightning_dl2.cli import UserError, nearest
 from lightning_dl2.data.graph_sets import NodeSet
 from lightning_dl2.data.safe_pickle import NUMPY, read_pickle
+from lightning_dl2.data.whole_numbers import whole_number
 from lightning_dl2.graphs import SparseMatrix
 
 NAMES = ("cora", "citeseer", "pubmed")
@@ -79,6 +80,9 @@ def read_planetoid(directory: str | Path, name: str) -> NodeSet:
     for part, rows, other in (("ally", known, "allx"), ("ty", len(test), "test.index")):
         if len(labels[part]) != rows:
             raise UserError(f"data.path={paths[part]}: has {len(labels[part])} rows; allowed: {rows}, as {other}")
+    train = len(labels["y"])
+    if not 0 < train < known:
+        raise UserError(f"data.path={paths['y']}: has {train} rows; allowed: 1 to {known - 1}, fewer than ally")
     wanted = (len(test), num_words)
     if words["tx"][3] != wanted:
         raise UserError(f"data.path={paths['tx']}: is {words['tx'][3]}; allowed: {wanted}, after test.index and allx")
@@ -86,13 +90,13 @@ def read_planetoid(directory: str | Path, name: str) -> NodeSet:
         raise UserError(f"data.path={paths['test.index']}: has node {test.min()}; allowed: from {known} on, after allx")
     num_classes = parts["ally"].shape[1]
     num_nodes = int(test.max()) + 1  # Citeseer: more than allx and tx have rows
+    src, dst = _edges(parts["graph"], num_nodes, paths["graph"])
+    _check_lengths(parts, paths, num_nodes)  # before memory for so many nodes is taken
     # Row i of tx and ty belongs to the node that line i of test.index names; no other order holds among test nodes.
     rows = np.concatenate([words["allx"][0], test[words["tx"][0]]])
     columns, values = (np.concatenate([words["allx"][i], words["tx"][i]]) for i in (1, 2))
     classes = np.full(num_nodes, -1)
     classes[:known], classes[test] = labels["ally"], labels["ty"]
-    src, dst = _edges(parts["graph"], num_nodes, paths["graph"])
-    train = len(labels["y"])
     names = CLASS_NAMES.get(key, [])
     found = NodeSet(
         src=src,
@@ -113,13 +117,28 @@ def read_planetoid(directory: str | Path, name: str) -> NodeSet:
     return found
 
 
+def _check_lengths(parts: dict[str, Any], paths: dict[str, Path], num_nodes: int) -> None:
+    """Raises UserError where the parts are not of one set: y begins ally, the graph has all nodes."""
+    graph, ally = parts["graph"], parts["ally"]
+    wrong = {
+        "y": "not the beginning of ally" if not np.array_equal(parts["y"], ally[: len(parts["y"])]) else None,
+        "ty": f"of {parts['ty'].shape[1]} classes" if parts["ty"].shape[1] != ally.shape[1] else None,
+        "graph": f"of {len(graph)} nodes" if isinstance(graph, dict) and len(graph) != num_nodes else None,
+    }
+    allowed = {"y": "its first rows", "ty": f"{ally.shape[1]}, as ally", "graph": f"{num_nodes}, as test.index"}
+    for part, what in wrong.items():
+        if what:
+            raise UserError(f"data.path={paths[part]}: is {what}; allowed: {allowed[part]}")
+
+
 def _test_index(path: Path) -> np.ndarray:
     """int64 [T]: the node of every row of tx and ty."""
     nodes = []
     for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), start=1):
-        if not line.strip().isdecimal():
+        node = whole_number(line)
+        if node is None:
             raise UserError(f"{path}:{number}: {line.strip()[:40]!r}; allowed: the number of a node")
-        nodes.append(int(line))
+        nodes.append(node)
     found, times = np.unique(nodes, return_counts=True)
     if not nodes or times.max() > 1:
         what = f"node {found[times.argmax()]} stands twice" if nodes else "is empty"

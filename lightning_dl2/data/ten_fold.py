@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lightning_dl2.cli import UserError
 from lightning_dl2.data.graph_sets import GraphSet
+from lightning_dl2.data.whole_numbers import whole_number
 
 FOLDS = "10fold_idx"  # the directory beside the file
 
@@ -164,7 +165,8 @@ def _folds(directory: Path, num_graphs: int) -> list[tuple[Tensor, Tensor]] | No
 def _index(path: Path, num_graphs: int) -> np.ndarray:
     numbers = []
     for line_number, line in enumerate(path.read_text("utf-8", "replace").rstrip().split("\n"), start=1):
-        if not line.strip().isdecimal() or int(line) >= num_graphs:
+        graph = whole_number(line)
+        if graph is None or graph >= num_graphs:
             raise UserError(f"{path}:{line_number}: {line.strip()[:40]!r}; allowed: a graph, 0 to {num_graphs - 1}")
-        numbers.append(int(line))
+        numbers.append(graph)
     return np.array(numbers)

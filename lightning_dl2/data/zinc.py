@@ -6,23 +6,27 @@ Shapes: n atoms of a molecule, M bonds of all molecules.
 """
 
 import io
+import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import torch
+from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 from torch import Tensor
 
 from lightning_dl2.cli import UserError
 from lightning_dl2.data.graph_sets import SPLITS, GraphSet
 from lightning_dl2.data.safe_pickle import NUMPY, read_pickle
+from lightning_dl2.data.whole_numbers import whole_number
 
 ATOM_TYPES = 28  # of the official files, whichever occur
 BOND_TYPES = 4  # none, single, double, triple: a bond's type is its number there, 1 to 3
 FIELDS = ("num_nodes", "num_bonds", "atom", "src", "dst", "bond", "y")
+LARGEST = 1 << 30  # bytes of all arrays; of the 250,000 molecules as int64 they are 210 MB
 KIND = "list of ZINC's molecules"
 
 
@@ -75,24 +79,54 @@ def _rebuilt(path: Path) -> tuple[list[dict[str, np.ndarray]], int]:
     """The three splits and the number of atom types."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            parts = [
-                {field: file[f"{split}_{field}"].astype(np.float32 if field == "y" else np.int64) for field in FIELDS}
-                for split in SPLITS
-            ]
+            names = [f"{split}_{field}" for split in SPLITS for field in FIELDS]
+            _check_sizes(path, file.zip, [*names, "atom_names"])
+            arrays = {name: file[name] for name in names}
             num_atoms = len(file["atom_names"])
     except KeyError as error:
         raise UserError(f"data.path={path}: {error.args[0]}; allowed: all arrays of ZINC") from error
+    except UserError:
+        raise
     except (OSError, ValueError, EOFError, BadZipFile, AttributeError, TypeError) as error:
         raise UserError(
             f"data.path={path}: is no .npz file of ZINC or cut short ({error}); allowed: a whole one"
         ) from error
-    for split, part in zip(SPLITS, parts, strict=True):
-        lengths = {"atom": part["num_nodes"].sum(), "y": len(part["num_nodes"]), "num_bonds": len(part["num_nodes"])}
-        lengths |= dict.fromkeys(("src", "dst", "bond"), part["num_bonds"].sum())
-        for field, length in lengths.items():
-            if part[field].shape != (length,):
-                raise UserError(f"data.path={path}: {split}_{field} is {part[field].shape}; allowed: ({length},)")
-    return parts, num_atoms
+    return [_part(path, split, arrays) for split in SPLITS], num_atoms
+
+
+def _check_sizes(path: Path, archive: ZipFile, names: list[str]) -> None:
+    """Raises UserError, before anything is unpacked, if the arrays would take more memory than ZINC's by far."""
+    members = [info for info in archive.infolist() if info.filename.removesuffix(".npy") in names]
+    unpacked = sum(info.file_size for info in members)
+    for info in members:
+        with archive.open(info) as file:
+            read = {1: read_array_header_1_0, 2: read_array_header_2_0}.get(read_magic(file)[0])
+            shape, _, dtype = read(file) if read else ((), None, np.dtype("V"))
+        if math.prod(shape) * dtype.itemsize > info.file_size:  # numpy would take the memory before it reads
+            raise UserError(f"data.path={path}: {info.filename} is cut short; allowed: a whole .npz file")
+    if unpacked > LARGEST:
+        raise UserError(f"data.path={path}: unpacks to {unpacked:,} bytes; allowed: {LARGEST:,} at most")
+
+
+def _part(path: Path, split: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Check the arrays of a split, and give them as int64, the values as float32."""
+    part = {field: arrays[f"{split}_{field}"] for field in FIELDS}
+    for field, array in part.items():
+        kinds, kind = ("iuf", "numbers") if field == "y" else ("iu", "whole numbers")
+        if array.ndim != 1 or array.dtype.kind not in kinds:
+            raise UserError(
+                f"data.path={path}: {split}_{field} is {array.dtype} {array.shape}; allowed: one row of {kind}"
+            )
+        part[field] = array.astype(np.float32 if field == "y" else np.int64)
+    counts = {"atom": "num_nodes", "src": "num_bonds", "dst": "num_bonds", "bond": "num_bonds"}
+    for field in FIELDS[1:]:
+        count = part[counts[field]] if field in counts else np.ones_like(part["num_nodes"])
+        if len(part[field]) != count.sum() or count.min(initial=0) < 0:
+            raise UserError(
+                f"data.path={path}: {split}_{field} is {part[field].shape}; allowed: ({count.sum()},)"
+                + (f", and no negative {split}_{counts[field]}" if field in counts else "")
+            )
+    return part
 
 
 class _Stored(NamedTuple):
@@ -140,9 +174,10 @@ def _chosen(path: Path, number: int) -> list[int]:
         return list(range(number))
     chosen = []
     for cell in path.read_text("utf-8", "replace").split("\n")[0].split(","):
-        if not cell.strip().isdecimal() or int(cell) >= number:
+        molecule = whole_number(cell)
+        if molecule is None or molecule >= number:
             raise UserError(f"{path}:1: {cell.strip()[:40]!r}; allowed: molecules, 0 to {number - 1}, with commas")
-        chosen.append(int(cell))
+        chosen.append(molecule)
     return chosen
 
 

@@ -139,6 +139,27 @@ def test_a_home_that_cannot_be_written(tmp_path, monkeypatch):
         cache_dir("~nobody-of-that-name/a")
 
 
+@pytest.mark.parametrize("other", ["owner", "mode", "link"])
+def test_a_temporary_directory_of_others_is_not_taken(tmp_path, monkeypatch, other):
+    """Whoever writes into it changes what a net learns."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(corpora, "gettempdir", lambda: str(tmp_path))
+    taken = tmp_path / f"lightning_dl2_{os.getuid()}"
+    if other == "link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        taken.symlink_to(tmp_path / "elsewhere")
+    else:
+        taken.mkdir()
+        taken.chmod(0o777 if other == "mode" else 0o700)
+    if other == "owner":
+        user = os.getuid()
+        monkeypatch.setattr(corpora.os, "getuid", lambda: user + 1)
+        taken.rename(tmp_path / f"lightning_dl2_{os.getuid()}")
+    with pytest.raises(UserError, match="data.cache_dir=null: .*file/lightning_dl2 cannot be written, and others can"):
+        cache_dir(None)
+
+
 def test_a_cache_that_can_only_be_read(tmp_path, monkeypatch):
     """As one that a group shares: enough where all is there already; what has to be written says that it cannot."""
     monkeypatch.setattr(corpora.os, "access", lambda path, mode: not mode & os.W_OK)

@@ -30,7 +30,12 @@ def pairs(found) -> list[tuple[int, int]]:
 
 
 def test_classes_are_in_the_order_of_their_numbers_and_of_their_names(tmp_path):
-    for labels, names in ((("10", "9", "09", "9"), ["09", "9", "10"]), (("b", "a", "10", "a"), ["10", "a", "b"])):
+    long = "1" * 5000
+    for labels, names in (
+        (("10", "9", "09", "9"), ["09", "9", "10"]),
+        (("b", "a", "10", "a"), ["10", "a", "b"]),
+        ((long, "9", long, "10"), ["9", "10", long]),
+    ):
         nodes = "id,label\n" + "".join(f"{n},{label}\n" for n, label in enumerate(labels))
         assert read_csv(write(tmp_path, nodes, "src,dst\n0,1\n")).class_names == names
 

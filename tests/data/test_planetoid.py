@@ -172,6 +172,13 @@ WRONG = [
     ({"graph": [1, 2]}, "ind.citeseer.graph: holds no lists of neighbours"),
     ({"graph": {0: ["a"]}}, "ind.citeseer.graph: holds no lists of neighbours"),
     ({"allx": np.eye(4)}, "ind.citeseer.allx: holds no sparse matrix"),
+    ({"test_index": "6\n" + "9" * 5000}, "ind.citeseer.test.index:2: '9999"),
+    ({"test_index": f"6\n{10**17}\n"}, f"ind.citeseer.graph: is of 7 nodes; allowed: {10**17 + 1}, as test.index"),
+    ({"graph": {0: [1]}}, "ind.citeseer.graph: is of 1 nodes; allowed: 7, as test.index"),
+    ({"y": np.eye(2)[:0]}, "ind.citeseer.y: has 0 rows; allowed: 1 to 3, fewer than ally"),
+    ({"y": np.ones((9, 2))}, "ind.citeseer.y: has 9 rows; allowed: 1 to 3, fewer than ally"),
+    ({"y": np.eye(2)[[1]]}, "ind.citeseer.y: is not the beginning of ally; allowed: its first rows"),
+    ({"ty": np.eye(3)[:2]}, "ind.citeseer.ty: is of 3 classes; allowed: 2, as ally"),
     ({"ty": np.array([[0, 0], [1, 0]])}, "node 6 of the split test has no label"),
 ]  # fmt: skip
 

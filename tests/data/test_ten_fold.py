@@ -86,6 +86,7 @@ WRONG = [
     ("1\n2 1\n0\n0 0\n", ":3: 1 numbers; allowed: tag"),
     ("1\n2 1\n0 -1\n0 0\n", ":3: 2 numbers; allowed: tag"),
     ("1\n2 1\n99999999999999999999 0\n0 0\n", ":3: '99999999999999999999 0'; allowed: whole numbers"),
+    ("1\n2 " + "9" * 5000 + "\n0 0\n0 0\n", ":2: '2 9999"),
     ("1\n2 1\nx 0\n0 0\n", ":3: 'x 0'; allowed: whole numbers"),
     ("1\n2 1\n0 1 2\n0 0\n", ":3: neighbour 2; allowed: 0 to 1"),
     ("1\n2 1\n0 1 -1\n0 0\n", ":3: neighbour -1; allowed: 0 to 1"),
@@ -102,9 +103,17 @@ def test_the_first_wrong_line_is_named(tmp_path, text, message):
     assert str(caught.value).startswith(f"{tmp_path}/SMALL.txt{message}") and "\n" not in str(caught.value)
 
 
+def test_what_a_fold_trains_on_and_what_it_tests_on(tmp_path):
+    three = "3\n1 0\n0 0\n1 1\n0 0\n1 0\n0 0\n"
+    files = {"train_idx-1": "2\n0\n", "test_idx-1": "1\n", "train_idx-2": "1\n", "test_idx-2": "0\n2\n"}
+    folds = read_ten_fold(write(tmp_path, three, files)).folds
+    assert [(train.tolist(), test.tolist()) for train, test in folds] == [([2, 0], [1]), ([1], [0, 2])]
+
+
 WRONG_FOLDS = [
     ({"test_idx-1": "1\n"}, "has no file train_idx-1.txt; allowed: one for each of 1 folds"),
     ({"train_idx-1": "0\n", "test_idx-1": "2\n"}, "test_idx-1.txt:1: '2'; allowed: a graph, 0 to 1"),
+    ({"train_idx-1": "0\n", "test_idx-1": "9" * 5000}, "test_idx-1.txt:1: '9999"),
     ({"train_idx-1": "0\nx\n", "test_idx-1": "1\n"}, "train_idx-1.txt:2: 'x'; allowed: a graph, 0 to 1"),
     ({"train_idx-1": "0\n1\n", "test_idx-1": "1\n"}, "fold 1 has 2 + 1 graphs; allowed: each of the 2 once"),
     ({"train_idx-1": "0\n", "test_idx-1": "0\n"}, "fold 1 has 1 + 1 graphs; allowed: each of the 2 once"),

@@ -2,13 +2,17 @@
 
 import os
 import pickle
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 import torch
+from numpy.lib.format import write_array_header_1_0
 
 from lightning_dl2.cli import UserError
+from lightning_dl2.data import zinc
 from lightning_dl2.data.graph_sets import SPLITS
 from lightning_dl2.data.zinc import read_zinc
 
@@ -72,19 +76,21 @@ def write_npz(path: Path, **changes) -> Path:
 
 @needs_zinc
 def test_the_rebuilt_set():
-    zinc = read_zinc(ZINC)
-    zinc.check()
-    assert {name: len(graphs) for name, graphs in zinc.splits.items()} == {"train": 10000, "val": 1000, "test": 1000}
-    assert torch.cat([zinc.splits[name] for name in SPLITS]).tolist() == list(range(12000))
-    assert zinc.num_nodes.sum() == 231082 + 23083 + 23117 and zinc.num_edges.sum() == 2 * (248555 + 24846 + 24860)
-    assert zinc.target == "regression" and zinc.labels.dtype == torch.float32 and zinc.class_names == []
-    assert zinc.edge_types.unique().tolist() == [1, 2, 3] and zinc.num_edge_types == 4
-    assert zinc.num_node_types == 19 and zinc.node_types.max() == 18 and zinc.num_nodes.max() <= 38
-    assert zinc.labels[0].item() == pytest.approx(2.101733)
+    found = read_zinc(ZINC)
+    found.check()
+    assert {name: len(graphs) for name, graphs in found.splits.items()} == {"train": 10000, "val": 1000, "test": 1000}
+    assert torch.cat([found.splits[name] for name in SPLITS]).tolist() == list(range(12000))
+    assert found.num_nodes.sum() == 231082 + 23083 + 23117 and found.num_edges.sum() == 2 * (248555 + 24846 + 24860)
+    assert found.target == "regression" and found.labels.dtype == torch.float32 and found.class_names == []
+    assert found.edge_types.unique().tolist() == [1, 2, 3] and found.num_edge_types == 4
+    assert found.num_node_types == 19 and found.node_types.max() == 18 and found.num_nodes.max() <= 38
+    assert found.labels[0].item() == pytest.approx(2.101733)
     # A molecule is connected: it has at least as many bonds as atoms, less one. Both directions are there.
-    assert (zinc.num_edges >= 2 * zinc.num_nodes - 2).all()
-    first = slice(0, int(zinc.num_edges[0]))
-    edges = list(zip(zinc.src[first].tolist(), zinc.dst[first].tolist(), zinc.edge_types[first].tolist(), strict=True))
+    assert (found.num_edges >= 2 * found.num_nodes - 2).all()
+    first = slice(0, int(found.num_edges[0]))
+    edges = list(
+        zip(found.src[first].tolist(), found.dst[first].tolist(), found.edge_types[first].tolist(), strict=True)
+    )
     assert len(set(edges)) == 44 and all((v, u, bond) in edges and u != v for u, v, bond in edges)
 
 
@@ -112,13 +118,13 @@ def test_the_official_form(tmp_path, kind, protocol):
 
 
 def test_without_an_index_all_molecules_are_taken(tmp_path):
-    zinc = read_zinc(write_official(tmp_path, index=None))
-    assert zinc.labels.tolist() == [0.5, -1.5, 9.0] * 3 and zinc.splits["val"].tolist() == [3, 4, 5]
+    found = read_zinc(write_official(tmp_path, index=None))
+    assert found.labels.tolist() == [0.5, -1.5, 9.0] * 3 and found.splits["val"].tolist() == [3, 4, 5]
 
 
 def test_the_index_chooses_and_orders(tmp_path):
-    zinc = read_zinc(write_official(tmp_path, index="2, 0\n"))
-    assert zinc.labels.tolist() == [9.0, 0.5] * 3 and zinc.num_nodes.tolist() == [1, 3] * 3
+    found = read_zinc(write_official(tmp_path, index="2, 0\n"))
+    assert found.labels.tolist() == [9.0, 0.5] * 3 and found.num_nodes.tolist() == [1, 3] * 3
 
 
 def test_a_view_of_a_larger_tensor(tmp_path):
@@ -127,8 +133,8 @@ def test_a_view_of_a_larger_tensor(tmp_path):
     wide = torch.arange(18).reshape(3, 6).to(torch.int8)
     content[0]["bond_type"] = torch.stack([content[0]["bond_type"]] * 2, 2)[:, :, 1].t()
     content[0]["atom_type"] = wide.t()[1, :]
-    zinc = read_zinc(write_official(tmp_path, content))
-    assert zinc.node_types[:3].tolist() == [1, 7, 13] and zinc.edge_types[:4].tolist() == [2, 2, 1, 1]
+    found = read_zinc(write_official(tmp_path, content))
+    assert found.node_types[:3].tolist() == [1, 7, 13] and found.edge_types[:4].tolist() == [2, 2, 1, 1]
 
 
 class Command:
@@ -181,6 +187,7 @@ WRONG = [
     ({"content": damaged(logP_SA_cycle_normalized=torch.tensor([float("nan")]))}, "labels of graph 0: not a number"),
     ({"content": damaged(bond_type=5 * molecules()[0]["bond_type"])}, "type 10 of edge 0; allowed: 0 to 3"),
     ({"index": "0,3\n"}, "train.index:1: '3'; allowed: molecules, 0 to 2"),
+    ({"index": "0," + "9" * 5000}, "train.index:1: '9999"),
     ({"index": "0,one\n"}, "train.index:1: 'one'; allowed: molecules, 0 to 2"),
 ]  # fmt: skip
 
@@ -201,6 +208,11 @@ WRONG_NPZ = [
     ({"train_dst": np.array([1, 3])}, "edge 2 goes from node 1 to node 3; allowed: nodes 0 to 2"),
     ({"train_atom": np.array([0, 3, 0, 0])}, "type 3 of node 1; allowed: 0 to 2"),
     ({"train_y": np.array([0, np.inf])}, "labels of graph 1: not a number"),
+    ({"train_y": np.zeros((2, 1), np.float32)}, "train_y is float32 (2, 1); allowed: one row of numbers"),
+    ({"val_num_nodes": np.array([[3], [1]])}, "val_num_nodes is int64 (2, 1); allowed: one row of whole numbers"),
+    ({"val_num_nodes": np.array(3)}, "val_num_nodes is int64 (); allowed: one row of whole numbers"),
+    ({"test_atom": np.array([0.5, 2, 1, 0])}, "test_atom is float64 (4,); allowed: one row of whole numbers"),
+    ({"test_num_bonds": np.array([3, -1])}, "test_src is (2,); allowed: (2,), and no negative test_num_bonds"),
     ({"train_y": np.array([{}, 1], object)}, "is no .npz file of ZINC or cut short"),
 ]  # fmt: skip
 
@@ -210,6 +222,37 @@ def test_npz_files_that_do_not_fit(tmp_path, changes, message):
     with pytest.raises(UserError) as caught:
         read_zinc(write_npz(tmp_path / "zinc.npz", **changes))
     assert message in str(caught.value) and "; allowed: " in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_would_not_fit_into_memory_is_not_unpacked(tmp_path, monkeypatch):
+    """Zeros take a thousandth of their memory in the file, and a header may tell of more than the file has."""
+    path = tmp_path / "zinc.npz"
+    np.savez_compressed(path, **arrays() | {"train_atom": np.zeros(1 << 20, np.uint8)})
+    monkeypatch.setattr(zinc, "LARGEST", 1 << 20)
+    with pytest.raises(UserError, match=r"zinc.npz: unpacks to 1,0\d\d,\d\d\d bytes; allowed: 1,048,576 at most"):
+        read_zinc(path)
+    header = BytesIO()
+    write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (1 << 50,)})
+    write_npz(path, train_atom=None)
+    with ZipFile(path, "a") as archive:
+        archive.writestr("train_atom.npy", header.getvalue() + b"\0" * 4)
+    with pytest.raises(UserError, match="zinc.npz: train_atom.npy is cut short; allowed: a whole .npz file"):
+        read_zinc(path)
+
+
+def test_each_split_is_read_from_its_own_arrays(tmp_path):
+    changes = {f"{split}_y": np.array([number, number + 0.5]) for number, split in enumerate(SPLITS)}
+    found = read_zinc(write_npz(tmp_path / "zinc.npz", **changes))
+    assert {name: found.labels[graphs].tolist() for name, graphs in found.splits.items()} == {
+        "train": [0, 0.5],
+        "val": [1, 1.5],
+        "test": [2, 2.5],
+    }
+    write_official(tmp_path)
+    for number, split in enumerate(SPLITS):
+        (tmp_path / f"{split}.index").write_text(f"{number}\n")
+    found = read_zinc(tmp_path)
+    assert [found.labels[found.splits[name]].tolist() for name in SPLITS] == [[0.5], [-1.5], [9.0]]
 
 
 def test_files_that_are_cut_short_or_not_there(tmp_path):
