@@ -8,11 +8,13 @@ from typing import Any
 from rich.table import Table
 
 from lightning_dl2.cli import ProcessError, UserError, console
-from lightning_dl2.files import WriteError
+from lightning_dl2.files import WriteError, read_rows
 from lightning_dl2.processes import is_rank_zero
 from lightning_dl2.run import Run
 from lightning_dl2.schema import Config
 
+VANISHED = 0.05  # share of the first loss that is left when a net has learnt a batch by heart
+LONGEST = 8  # actions of a profile that are printed
 ROWS = (
     "solved_at",
     "best_step",
@@ -56,8 +58,42 @@ def run_and_report(train: Callable[..., Any], config: Config, words: list[str]) 
         title = f"{result['experiment']}/{result['variant']} seed {result['seed']}: {result['status']}"
         rows = {key.replace("_", " "): result[key] for key in ROWS}
         print_table(title, result["metrics"] | {"test split": config.test_split} | rows)
+        _print_debugged(config, run)
         print(run.path)
     return 0
+
+
+def _print_debugged(config: Config, run: Run) -> None:
+    """Print what a debug preset was asked for: whether the loss has vanished, where the time went."""
+    if config.trainer.overfit_batches and (losses := _losses(run)):
+        (first, before), (last, after) = losses[0], losses[-1]
+        says = f"train/loss on the fixed batches: {before:.4g} at step {first}, {after:.4g} at step {last}"
+        vanished = after <= VANISHED * before
+        print(
+            f"{says}: {'it vanishes' if vanished else 'it has not vanished: something is broken, or it takes more steps'}"
+        )
+    if config.trainer.profiler and (actions := _profile(run)):
+        print_table("where the time of training went, in seconds; each with all that is within it", actions)
+    if config.trainer.profiler and run.log_file.is_file():
+        print(f"the whole profile: at the end of {run.log_file}")
+
+
+def _losses(run: Run) -> list[tuple[str, float]]:
+    """The training losses that were logged, each with its step."""
+    rows = (row for row in read_rows(run.metrics_file) if row.get("train/loss"))
+    return [(row["step"], float(row["train/loss"])) for row in rows]
+
+
+def _profile(run: Run) -> dict[str, float]:
+    """The longest actions of the training that was profiled last, in seconds, from train.log."""
+    try:
+        text = run.log_file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    _, found, report = text.rpartition("FIT Profiler Report\n")
+    rows = [[cell.strip() for cell in line.split("|")] for line in report.splitlines() if line.startswith("|  ")]
+    # The first rows are the header and the total; an advanced profile has other ones.
+    return {row[1]: float(row[4]) for row in rows[2 : 2 + LONGEST]} if found else {}
 
 
 def _written(run: Run) -> int | None:

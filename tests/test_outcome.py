@@ -4,8 +4,40 @@ import pytest
 
 from lightning_dl2.callbacks import Interrupted
 from lightning_dl2.cli import UserError
-from lightning_dl2.outcome import print_table, run_and_report
+from lightning_dl2.outcome import ROWS, print_table, run_and_report
 from lightning_dl2.run import Run
+
+REPORT = """2026 INFO pytorch_lightning.profilers.profiler: FIT Profiler Report
+
+------
+|  Action  \t|  Mean duration (s)\t|  Num calls \t|  Total time (s) \t|  Percentage %  \t|
+------
+|  Total  \t|  -  \t|  32 \t|  3.5 \t|  100 %  \t|
+------
+|  run_training_epoch  \t|  2.5 \t|  1  \t|  2.5  \t|  71.4 \t|
+|  optimizer_step  \t|  0.5 \t|  3  \t|  1.5  \t|  42.9 \t|
+------
+2026 INFO pytorch_lightning.profilers.profiler: TEST Profiler Report
+"""
+
+
+@pytest.mark.parametrize(("last", "says"), [("0.01", "it vanishes"), ("1.5", "it has not vanished: more steps")])
+def test_a_debug_preset_says_what_it_was_asked_for(tiny, capsys, last, says):
+    config = tiny("debug=overfit", "trainer.profiler=simple")
+    run = Run.of(config)
+    result = dict.fromkeys((*ROWS, "variant", "status")) | {"experiment": "e", "seed": 0, "metrics": {}}
+
+    def train(config, words):
+        run.path.mkdir(parents=True)
+        run.metrics_file.write_text(f"step,train/loss,val/loss\n2,2.0,\n2,,3.0\n4,{last},\n")
+        run.log_file.write_text(REPORT)
+        return result, {}
+
+    assert run_and_report(train, config, []) == 0
+    out = capsys.readouterr().out
+    assert f"train/loss on the fixed batches: 2 at step 2, {float(last):.4g} at step 4: {says}" in out
+    assert "optimizer_step" in out and "1.5000" in out and "Total" not in out
+    assert out.splitlines()[-2:] == [f"the whole profile: at the end of {run.log_file}", str(run.path)]
 
 
 def raising(error: BaseException):
