@@ -19,8 +19,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
+from yaml import YAMLError
 
 from lightning_dl2.cli import UserError
+from lightning_dl2.conf_files import check_files, conf_dir, told_yaml
 from lightning_dl2.schema import Config
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")  # ${task.hidden_size}: by the whole path of a key
@@ -50,19 +52,6 @@ class Base:
     values: dict[str, Any]
     choices: dict[str, Any]
     references: frozenset[str] | None
-
-
-def conf_dir() -> Path:
-    """Return conf/: beside the package in a clone, inside it in an installed wheel."""
-    package = Path(__file__).parent
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
-
-
-def options(group: str) -> list[str]:
-    """List what can be chosen of a group."""
-    root = conf_dir() / group
-    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
 
 
 @lru_cache(4096)  # Hydra's parser takes milliseconds
@@ -167,9 +156,20 @@ def _resolved(raw: DictConfig, changes: list[tuple[str, Any]]) -> dict[str, Any]
 
 @lru_cache(64)
 def _composed(name: str, words: tuple[str, ...], directory: Path) -> Base:
+    chosen, given = {}, []
+    for parsed in map(parse, words):
+        key = parsed.key_or_group
+        if not (directory / key).is_dir():
+            given.append(key)
+        elif isinstance(parsed.value(), str):
+            chosen[key] = parsed.value()
+    check_files(name, chosen, given, directory)
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(directory.resolve()), version_base="1.3"):
-        composed = hydra_compose(name, overrides=list(words), return_hydra_config=True)
+    try:
+        with initialize_config_dir(str(directory.resolve()), version_base="1.3"):
+            composed = hydra_compose(name, overrides=list(words), return_hydra_config=True)
+    except YAMLError as error:
+        raise UserError(told_yaml(error)) from error
     choices = dict(composed.hydra.runtime.choices)
     with open_dict(composed):
         del composed["hydra"]

@@ -14,7 +14,8 @@ from omegaconf.errors import ConfigKeyError, InterpolationResolutionError, Omega
 from pydantic import ValidationError
 
 from lightning_dl2.cli import UserError, nearest
-from lightning_dl2.composition import compose_files, conf_dir, options, parse
+from lightning_dl2.composition import compose_files, parse
+from lightning_dl2.conf_files import conf_dir, options
 from lightning_dl2.schema import Config, Multirun
 from lightning_dl2.schema.base import PATTERNS, Strict
 from lightning_dl2.schema.effects import note, refusal, without_effect
@@ -237,7 +238,8 @@ def _hydra_message(error: Exception, overrides: tuple[str, ...], again: Callable
         return f"+{found[1]}: the key exists; write {found[1]}"
     if isinstance(error, InterpolationResolutionError):
         return f"{error.full_key}: {str(error).splitlines()[0]}"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = str(error) if str(error).strip() else str(cause or "")
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
     return " ".join(lines[:2]) or type(error).__name__
 
 

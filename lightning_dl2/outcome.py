@@ -68,10 +68,8 @@ def _print_debugged(config: Config, run: Run) -> None:
     if config.trainer.overfit_batches and (losses := _losses(run)):
         (first, before), (last, after) = losses[0], losses[-1]
         says = f"train/loss on the fixed batches: {before:.4g} at step {first}, {after:.4g} at step {last}"
-        vanished = after <= VANISHED * before
-        print(
-            f"{says}: {'it vanishes' if vanished else 'it has not vanished: something is broken, or it takes more steps'}"
-        )
+        vanishes = "it vanishes" if after <= VANISHED * before else "it has not vanished: more steps, or a fault"
+        print(f"{says}: {vanishes}")
     if config.trainer.profiler and (actions := _profile(run)):
         print_table("where the time of training went, in seconds; each with all that is within it", actions)
     if config.trainer.profiler and run.log_file.is_file():

@@ -5,7 +5,7 @@
 import yaml
 
 from lightning_dl2.cli import UserError
-from lightning_dl2.composition import conf_dir, options
+from lightning_dl2.conf_files import conf_dir, options
 from lightning_dl2.config import compose
 
 GROUPS = ("experiment", "data", "task", "optimizer", "trainer", "logger", "callbacks", "debug", "sweep", "launcher")

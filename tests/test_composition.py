@@ -6,7 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from lightning_dl2 import composition
-from lightning_dl2.composition import compose_files, conf_dir
+from lightning_dl2.composition import compose_files
+from lightning_dl2.conf_files import conf_dir
 from lightning_dl2.config import compose, flatten
 from lightning_dl2.sweeps.grid import Grid
 from lightning_dl2.sweeps.words import read

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from lightning_dl2.cli import UserError
-from lightning_dl2.composition import conf_dir
+from lightning_dl2.conf_files import conf_dir
 from lightning_dl2.config import compose, restore, validate
 from lightning_dl2.identity import choices, identity
 

@@ -6,7 +6,8 @@ from typing import Any
 from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, RangeSweep, Transformer
 
 from lightning_dl2.cli import UserError, nearest
-from lightning_dl2.composition import options, parse
+from lightning_dl2.composition import parse
+from lightning_dl2.conf_files import options
 from lightning_dl2.identity import decides_nothing
 from lightning_dl2.schema import Config, Multirun
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lightning_dl2.cli import UserError
-from lightning_dl2.composition import options
+from lightning_dl2.conf_files import options
 from lightning_dl2.sweeps.words import Span, Swept, read
 
 
