@@ -252,14 +252,20 @@ def join_layers(states: list[State]) -> State:
 
 def _half_lstm_is_missing(x: Tensor) -> bool:
     """Whether torch would ask oneDNN for a bfloat16 LSTM that it does not have for this CPU."""
-    return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not _bfloat16_lstm_works()
+    return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not bfloat16_lstm_works()
 
 
 @cache
-def _bfloat16_lstm_works() -> bool:
+def bfloat16_lstm_works() -> bool:
+    """Tell whether torch has an LSTM in bfloat16 for this CPU.
+
+    The first forward of a process asks for it, in the middle of a seeded step: to build an nn.LSTM here would draw its
+    weights from the global generator, and the step's dropout would be another one than in a later step.
+    """
+    state, weights = [torch.zeros(1, 1, 1)] * 2, [torch.zeros(4, *shape) for shape in ((1,), (1,), (), ())]
     try:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            nn.LSTM(1, 1)(torch.zeros(1, 1, 1))
+            torch.lstm(torch.zeros(1, 1, 1), state, weights, True, 1, 0.0, False, False, False)
     except RuntimeError:
         return False
     return True
