@@ -5,14 +5,34 @@ Shapes: M answers, C classes.
 
 import torch
 from torch import Tensor
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 
 
-class Mean(MeanMetric):
-    """A weighted mean which one NaN makes NaN: by default torchmetrics leaves it out, and the rest is the result."""
+class Mean(Metric):
+    """A weighted mean which one NaN makes NaN: by default torchmetrics leaves it out, and the rest is the result.
+
+    The states' dtype decides in which precision it is taken. torchmetrics' MeanMetric goes by `Metric.dtype`, which
+    follows torch's default at the last move to a device: with precision=64 the first means of a process would be
+    rounded to float32, and the later ones would not.
+    """
+
+    full_state_update = False
+    total: Tensor  # 0-dimensional, like the weight
+    weight: Tensor
 
     def __init__(self) -> None:
-        super().__init__(nan_strategy=float("nan"))  # "disable" would take no heed of the weights
+        super().__init__()
+        for name in ("total", "weight"):
+            self.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, value: Tensor, weight: int | Tensor) -> None:
+        """Adds a batch's mean, 0-dimensional, which counts as often as `weight` says."""
+        value, weight = (torch.as_tensor(x, dtype=self.total.dtype, device=self.total.device) for x in (value, weight))
+        self.total += value * weight
+        self.weight += weight
+
+    def compute(self) -> Tensor:
+        return self.total / self.weight
 
 
 class MacroAccuracy(Metric):

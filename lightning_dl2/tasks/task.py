@@ -2,7 +2,7 @@
 
 import math
 import sys
-from typing import Any
+from typing import Any, Self
 
 import torch
 from pytorch_lightning import LightningModule
@@ -67,6 +67,16 @@ class Task(LightningModule):
     def log_metrics(self, split: str, *names: str, batch_size: int) -> None:
         """The metrics of a split as `<split>/<name>`, computed when all its batches have been seen."""
         self.log_dict({f"{split}/{name}": self.metric(split, name) for name in names}, batch_size=batch_size)
+
+    def double(self) -> Self:
+        """Converts parameters and buffers to float64, and the sums of the metrics with them.
+
+        Lightning calls it for precision=64; torchmetrics leaves its states out of it.
+        """
+        for module in self.modules():
+            if isinstance(module, Metric) and any(x.is_floating_point() for x in module.metric_state.values()):
+                module.set_dtype(torch.float64)
+        return super().double()
 
     def configure_optimizers(self) -> dict[str, Any]:
         config = complete(self.hparams["optimizer"] or {})
