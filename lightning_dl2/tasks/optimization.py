@@ -129,7 +129,30 @@ def build_optimizer(parameters: Any, config: dict[str, Any]) -> Optimizer:
         raise ValueError(
             f"{config['name']} takes no {', '.join(sorted(unknown))}; allowed arguments: {', '.join(sorted(allowed))}"
         )
-    return cls(parameters, **arguments)
+    optimizer = cls(parameters, **arguments)
+    _load_as_saved(optimizer)
+    return optimizer
+
+
+def _load_as_saved(optimizer: Optimizer) -> None:
+    """Makes `load_state_dict` leave each tensor in the dtype that it was saved in.
+
+    torch converts them to their parameter's: with precision=64 NAdam's running product and ASGD's rates, which begin
+    in float32, would go on in float64 after a resume.
+    """
+    loaded: dict[str, Any] = {}
+    optimizer.register_load_state_dict_pre_hook(lambda _, state: loaded.update(state))
+
+    def restore(optimizer: Optimizer) -> None:
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        for index, saved in loaded.pop("state", {}).items():
+            state = optimizer.state[parameters[index]]
+            for name, value in saved.items():
+                if isinstance(value, torch.Tensor) and value.dtype != state[name].dtype:
+                    state[name] = value.to(state[name].device, copy=True)
+        loaded.clear()
+
+    optimizer.register_load_state_dict_post_hook(restore)
 
 
 def factor(step: int, schedule: dict[str, Any]) -> float:
