@@ -180,3 +180,12 @@ def test_what_an_editor_makes_of_it_is_read(path, change):
     path.write_bytes(change(text).encode())
     log(path, (3, {"a": 3}), last_step=2)
     assert path.read_text() == text + "3,3.0,\n"
+
+
+def test_columns_stand_as_in_the_file_of_a_run_in_one_go(path, tmp_path):
+    """A part that ended before the first validation had the columns of its test first."""
+    whole, test = tmp_path / "whole.csv", {"test/a": 1.0, "test/b": 2.0}
+    log(whole, (1, {"a": 0.5}), (2, {"val/a": 0.25}), (2, test))
+    log(path, (1, {"a": 0.5}), (1, test))
+    log(path, (2, {"val/a": 0.25}), (2, test), last_step=1)
+    assert path.read_bytes() == whole.read_bytes()
