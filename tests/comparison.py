@@ -63,5 +63,5 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 def _bits(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
-        return str(value.dtype), tuple(value.shape), value.contiguous().numpy().tobytes()
+        return str(value.dtype), tuple(value.shape), bytes(value.contiguous().view(-1).view(torch.uint8).tolist())
     return repr(value)

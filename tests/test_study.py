@@ -39,7 +39,7 @@ def test_a_study_that_is_killed_leaves_no_run_behind(tmp_path):
     assert run.result()["status"] == "interrupted" and run.last.is_file()
 
 
-@pytest.mark.parametrize("name", ["reproduce_palindrome", "reproduce_graphs", "benchmark", "torture"])
+@pytest.mark.parametrize("name", ["reproduce_palindrome", "reproduce_graphs", "benchmark", "torture", "exactness"])
 def test_every_script_tells_its_usage(name):
     told = subprocess.run([sys.executable, f"scripts/{name}.py", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert told.returncode == 0 and not told.stderr and f"python scripts/{name}.py [" in told.stdout
