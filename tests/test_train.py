@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from functools import reduce
+from functools import partial, reduce
 from operator import getitem
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from lightning_dl2.schema import Config, SequenceData, TextData
 from lightning_dl2.train import main
 from tests.comparison import checkpoint_differences, leaves, metrics_differences
 from tests.conftest import TINY, TINY_GRAPH, TINY_TEXT
-from tests.small import write_graph
+from tests.graph_files import write_planetoid, write_ten_fold
+from tests.small import write_graph, write_molecules
 from tests.test_config import EXPERIMENTS
 
 KEYS = (
@@ -188,13 +189,17 @@ def test_two_processes_on_the_cpu(tmp_path):
     )
 
 
-# Sets of graphs that are not generated; they are read and not downloaded, or the experiment is skipped.
-GRAPHS = Path(__file__).parents[1].parent / "shared/data/graphs"
-ON_DISK = {"cora": "cora", "mutag": "mutag", "proteins": "proteins", "zinc": "zinc12k/zinc12k_rebuilt.npz"}
+# Sets of graphs that are read from files, which are generated here: nothing is downloaded.
+WRITTEN = {
+    "cora": write_planetoid,
+    "mutag": write_ten_fold,
+    "proteins": partial(write_ten_fold, name="PROTEINS"),
+    "zinc": lambda directory: write_molecules(directory.with_suffix(".npz")),
+}
 
 
-def small_graphs(config: Config) -> dict[str, Any]:
-    """What makes a graph experiment quick: a small generated graph or the files at hand, and a shallow net."""
+def small_graphs(config: Config, directory: Path) -> dict[str, Any]:
+    """What makes a graph experiment quick: a small generated graph or set in `directory`, and a shallow net."""
     name = config.data.name
     if getattr(config.data, "fanouts", None) and importlib.util.find_spec("dgl") is None:
         pytest.skip("neighbours are sampled with dgl, which is not installed")
@@ -204,10 +209,7 @@ def small_graphs(config: Config) -> dict[str, Any]:
         return changes | sizes
     if name in ("csl", "minigc", "pattern", "karate_club"):
         return changes
-    path = GRAPHS / ON_DISK.get(name, name)
-    if not path.exists():
-        pytest.skip(f"the files of {name} are not at {path}")
-    return changes | {"data.path": str(path)}
+    return changes | {"data.path": str(WRITTEN[name](directory))}
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -223,7 +225,7 @@ def test_every_experiment_trains(experiment, tmp_path, book):
     elif isinstance(config.data, SequenceData):
         changes = {"data.validation_size": 64, "data.test_size": 64}
     else:
-        changes = small_graphs(config)
+        changes = small_graphs(config, tmp_path / "files")
     values = config.model_dump()
     for key, value in changes.items():
         *groups, name = key.split(".")

@@ -16,9 +16,8 @@ from lightning_dl2.data import corpora, graph_downloads
 from lightning_dl2.data.graph_downloads import BY_HAND, HASHES, URLS, fetch_graphs
 from lightning_dl2.data.planetoid import PARTS, read_planetoid
 from lightning_dl2.data.ten_fold import read_ten_fold
+from tests.graph_files import REAL, needs
 
-DATA = Path(__file__).parents[2].parent / "shared/data/graphs"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the sets' files are not in {DATA}")
 FILES = {"toy.txt": b"1\n1 0\n0 0\n", "folds/test.txt": b"0\n"}
 
 
@@ -111,11 +110,10 @@ def test_without_network_the_message_says_what_to_do(offline, tmp_path):
     assert f"put the file there by hand as {tmp_path}/citeseer/ind.citeseer.x, or data.path=DIR" in message
 
 
-@needs_data
-@pytest.mark.parametrize("name", ["cora", "mutag", "proteins"])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in ("cora", "mutag", "proteins")])
 def test_the_table_knows_the_real_files(offline, tmp_path, name):
     """Files put there by hand need no network, and are read."""
-    shutil.copytree(DATA / name, tmp_path / name)
+    shutil.copytree(REAL / name, tmp_path / name)
     directory = fetch_graphs(name, tmp_path)
     shutil.rmtree(directory / "tu_format", ignore_errors=True)
     if name == "cora":

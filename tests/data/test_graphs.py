@@ -4,7 +4,6 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +17,7 @@ from lightning_dl2.data.graph_sets import NodeSet
 from lightning_dl2.data.graphs import GraphDataModule, GraphSetDataModule, NodeDataModule
 from lightning_dl2.graphs import Graph, GraphBatch, SparseMatrix, load_dgl
 from lightning_dl2.nets import LAYERS
+from tests.graph_files import REAL, needs, write_planetoid, write_ten_fold
 from tests.small import (
     BLOCK_MODEL,
     NEEDS_DGL,
@@ -27,8 +27,6 @@ from tests.small import (
     write_graph,
     write_molecules,
 )
-
-SHARED = Path(__file__).parents[2].parent / "shared/data/graphs"
 
 DATA = {
     "whole": small_graph,
@@ -460,23 +458,36 @@ def test_impossible_folds(options, says):
         small_graph_set(**options)
 
 
-@pytest.mark.skipif(not (SHARED / "mutag").is_dir(), reason=f"MUTAG is not at {SHARED}")
-def test_folds_of_the_files():
+def test_folds_of_the_files(tmp_path):
     """Those of the field where the files have some; else our own, as many as asked for."""
-    folds = [small_graph_set("mutag", path=str(SHARED / "mutag"), num_folds=10, fold=fold) for fold in (0, 9)]
-    for data, number in zip(folds, (1, 10), strict=True):
-        lines = (SHARED / "mutag" / "10fold_idx" / f"test_idx-{number}.txt").read_text().split()
+    path = write_ten_fold(tmp_path / "mutag")
+    for fold in (0, 9):
+        data = small_graph_set("mutag", path=str(path), num_folds=10, fold=fold)
+        lines = (path / "10fold_idx" / f"test_idx-{fold + 1}.txt").read_text("utf-8").split()
         assert data.splits["test"].tolist() == sorted(map(int, lines))
-        assert data.spec["sizes"]["train"] + data.spec["sizes"]["val"] == 188 - len(lines)
+        assert data.spec["sizes"]["train"] > data.spec["sizes"]["val"] > 0
+        assert data.spec["sizes"]["train"] + data.spec["sizes"]["val"] == 42 - len(lines)
     with pytest.raises(UserError, match="data.num_folds=5: allowed: 10, as the files have"):
-        small_graph_set("mutag", path=str(SHARED / "mutag"), num_folds=5)
-    data = small_graph_set("mutag", path=str(SHARED / "mutag" / "tu_format"), num_folds=5)
+        small_graph_set("mutag", path=str(path), num_folds=5)
+
+
+@needs("mutag/tu_format")
+def test_mutag_in_the_tu_format():
+    data = small_graph_set("mutag", path=str(REAL / "mutag" / "tu_format"), num_folds=5)
     assert sum(data.spec["sizes"].values()) == 188 and data.spec["edge_types"] == 4
 
 
-@pytest.mark.skipif(not (SHARED / "cora").is_dir(), reason=f"Cora is not at {SHARED}")
+def test_a_planetoid_set_has_the_public_split_and_sparse_features(tmp_path):
+    data = NodeDataModule("cora", str(write_planetoid(tmp_path)), normalize_features=True)
+    assert {name: len(nodes) for name, nodes in data.splits.items()} == {"train": 140, "val": 500, "test": 60}
+    assert [int(data.splits[name].min()) for name in ("train", "val", "test")] == [0, 140, 650]
+    assert isinstance(data.graph.ndata["features"], SparseMatrix)
+    assert small_graph_net(data, hidden_size=4)(data.train_batch(0)).shape == (140, 7)
+
+
+@needs("cora")
 def test_cora_is_the_public_split_with_sparse_features():
-    data = NodeDataModule("cora", str(SHARED / "cora"), normalize_features=True)
+    data = NodeDataModule("cora", str(REAL / "cora"), normalize_features=True)
     assert data.spec["sizes"] == {"train": 140, "val": 500, "test": 1000} and data.spec["in_feats"] == 1433
     assert data.spec["class_shares"] == pytest.approx([1 / 7] * 7)
     features = data.graph.ndata["features"]

@@ -2,10 +2,8 @@
 
 import os
 import pickle
-import sys
 from collections import defaultdict
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,31 +11,17 @@ import torch
 
 from lightning_dl2.cli import UserError
 from lightning_dl2.data.planetoid import PARTS, read_planetoid
+from tests.graph_files import REAL, csr_matrix, dump, needs, write_planetoid
 
-CORA = Path(__file__).parents[2].parent / "shared/data/graphs/cora"
-needs_cora = pytest.mark.skipif(not CORA.is_dir(), reason=f"Cora's files are not in {CORA}")
+CORA = REAL / "cora"
 
 
 @pytest.fixture
-def small(tmp_path, monkeypatch):
+def small(tmp_path):
     """`small(name, **changes)`: a directory with a set of Planetoid of 7 nodes, written as scipy would.
 
     x, y: nodes 0 and 1. allx, ally: nodes 0 to 3. tx, ty: node 6, then node 4. Node 5 is isolated, as in Citeseer.
     """
-
-    class csr_matrix:  # noqa: N801 - the name is what the pickle holds
-        def __init__(self, dense):
-            dense = np.array(dense, np.float32)
-            rows, self.indices = (part.astype(np.int32) for part in dense.nonzero())
-            self.data = dense[dense != 0]
-            self.indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(dense)))]).astype(np.int32)
-            self._shape = dense.shape
-
-    modules = {name: ModuleType(name) for name in ("scipy", "scipy.sparse", "scipy.sparse.csr")}
-    modules["scipy.sparse.csr"].csr_matrix = csr_matrix
-    csr_matrix.__module__, csr_matrix.__qualname__ = "scipy.sparse.csr", "csr_matrix"
-    for name, module in modules.items():
-        monkeypatch.setitem(sys.modules, name, module)
 
     def write(name: str = "citeseer", **changes) -> Path:
         allx = [[1, 0, 0], [0, 2, 0], [0, 0, 0], [1, 0, 3]]
@@ -54,15 +38,14 @@ def small(tmp_path, monkeypatch):
         } | changes
         for part, value in content.items():
             if part != "test_index":
-                (tmp_path / f"ind.{name}.{part}").write_bytes(pickle.dumps(value, protocol=2))
+                dump(value, tmp_path / f"ind.{name}.{part}")
         (tmp_path / f"ind.{name}.test.index").write_text(changes.get("test_index", "6\n4\n"))
         return tmp_path
 
-    write.matrix = csr_matrix
     return write
 
 
-@needs_cora
+@needs("cora")
 def test_cora():
     cora = read_planetoid(CORA, "Cora")
     cora.check()
@@ -81,7 +64,7 @@ def test_cora():
     assert cora.src.diff().min() >= 0
 
 
-@needs_cora
+@needs("cora")
 def test_cora_is_what_dgl_makes_of_it():
     """Node by node, by an independent reading with scipy."""
     scipy = pytest.importorskip("scipy.sparse")
@@ -99,14 +82,10 @@ def test_cora_is_what_dgl_makes_of_it():
     assert (cora.labels.numpy() == classes.argmax(1)).all()
 
 
-@needs_cora
 @pytest.mark.parametrize("part", [part for part in PARTS if part not in ("x", "test.index")])
 def test_a_file_cut_short(tmp_path, part):
-    for name in PARTS:
-        (tmp_path / f"ind.cora.{name}").symlink_to(CORA / f"ind.cora.{name}")
-    path = tmp_path / f"ind.cora.{part}"
+    path = write_planetoid(tmp_path) / f"ind.cora.{part}"
     content = path.read_bytes()
-    path.unlink()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match=f"data.path={path}: is damaged or no Planetoid file") as caught:
         read_planetoid(tmp_path, "cora")
@@ -191,12 +170,12 @@ def test_files_that_do_not_fit(small, changes, message):
 
 
 def test_a_damaged_matrix(small):
-    wrong = small.matrix([[0, 6, 0], [4, 0, 4]])
+    wrong = csr_matrix([[0, 6, 0], [4, 0, 4]])
     wrong.indices[0] = 3
     with pytest.raises(UserError, match="ind.citeseer.tx: its sparse matrix is damaged"):
         read_planetoid(small(tx=wrong), "citeseer")
     with pytest.raises(UserError, match=r"ind.citeseer.tx: is \(2, 4\); allowed: \(2, 3\)"):
-        read_planetoid(small(tx=small.matrix([[0, 6, 0, 1], [4, 0, 4, 1]])), "citeseer")
+        read_planetoid(small(tx=csr_matrix([[0, 6, 0, 1], [4, 0, 4, 1]])), "citeseer")
 
 
 def test_a_missing_file_and_a_wrong_name(small):

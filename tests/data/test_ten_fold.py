@@ -7,9 +7,7 @@ import torch
 
 from lightning_dl2.cli import UserError
 from lightning_dl2.data.ten_fold import read_ten_fold
-
-DATA = Path(__file__).parents[2].parent / "shared/data/graphs"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"MUTAG and PROTEINS are not in {DATA}")
+from tests.graph_files import REAL, needs
 
 # A triangle whose edges stand in one direction or twice, and a node with a self-loop; two attributes.
 SMALL = "2\n3 4\n0 2 1 2 0.5 -1\n5 1 2 1.5 0\n0 0 2.5 0\n1 -1\n9 1 0 3 1e-3\n"
@@ -24,14 +22,16 @@ def write(directory: Path, text: str = SMALL, folds: dict[str, str] | None = Non
     return directory
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("name", "graphs", "nodes", "edges", "classes", "types", "tested"),
-    [("MUTAG", 188, 3371, 7442, [63, 125], 7, 180), ("PROTEINS", 1113, 43471, 162088, [663, 450], 3, 1110)],
+    [
+        pytest.param("MUTAG", 188, 3371, 7442, [63, 125], 7, 180, marks=needs("mutag")),
+        pytest.param("PROTEINS", 1113, 43471, 162088, [663, 450], 3, 1110, marks=needs("proteins")),
+    ],
 )
 def test_the_sets_of_the_field(name, graphs, nodes, edges, classes, types, tested):
     """The folds are of equal size: 8 graphs of MUTAG and 3 of PROTEINS are in no test fold."""
-    found = read_ten_fold(DATA / name.lower() / f"{name}.txt")
+    found = read_ten_fold(REAL / name.lower() / f"{name}.txt")
     found.check()
     assert (len(found), int(found.num_nodes.sum()), len(found.src)) == (graphs, nodes, edges)
     assert found.num_edges.sum() == edges and found.labels.bincount().tolist() == classes
@@ -43,10 +43,10 @@ def test_the_sets_of_the_field(name, graphs, nodes, edges, classes, types, teste
         assert len(train) + len(test) == graphs and not set(train.tolist()) & set(test.tolist())
 
 
-@needs_data
+@needs("mutag")
 def test_the_first_graph_of_mutag():
     """Line by line as in the file: 23 nodes, of which node 20 has tag 5 and the neighbours 6, 21 and 22."""
-    found = read_ten_fold(DATA / "mutag")
+    found = read_ten_fold(REAL / "mutag")
     assert found.class_names == ["0", "2"] and found.labels[0] == 1
     assert found.num_nodes[0] == 23 and found.num_edges[0] == 54
     src, dst = found.src[:54], found.dst[:54]

@@ -10,9 +10,9 @@ from lightning_dl2.cli import UserError
 from lightning_dl2.data.graph_sets import GraphSet
 from lightning_dl2.data.ten_fold import read_ten_fold
 from lightning_dl2.data.tu_format import read_tu
+from tests.graph_files import REAL, needs
 
-MUTAG = Path(__file__).parents[2].parent / "shared/data/graphs/mutag"
-needs_mutag = pytest.mark.skipif(not MUTAG.is_dir(), reason=f"MUTAG's files are not in {MUTAG}")
+MUTAG = REAL / "mutag"
 
 # Two graphs: the path 1 - 2 - 3 and the edge 4 - 5. The edges of the two are mixed.
 SMALL = {
@@ -44,7 +44,7 @@ def shapes(graphs: GraphSet) -> Counter:
     )
 
 
-@needs_mutag
+@needs("mutag")
 def test_mutag():
     graphs = read_tu(MUTAG / "tu_format")
     graphs.check()
@@ -56,7 +56,7 @@ def test_mutag():
     assert graphs.level == "graph" and graphs.target == "classification"
 
 
-@needs_mutag
+@needs("mutag")
 def test_both_formats_of_mutag_hold_the_same_graphs():
     """The files have other orders of graphs, nodes and labels."""
     assert shapes(read_tu(MUTAG / "tu_format")) == shapes(read_ten_fold(MUTAG))

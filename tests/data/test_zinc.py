@@ -15,9 +15,9 @@ from lightning_dl2.cli import UserError
 from lightning_dl2.data import zinc
 from lightning_dl2.data.graph_sets import SPLITS
 from lightning_dl2.data.zinc import read_zinc
+from tests.graph_files import REAL, needs
 
-ZINC = Path(__file__).parents[2].parent / "shared/data/graphs/zinc12k/zinc12k_rebuilt.npz"
-needs_zinc = pytest.mark.skipif(not ZINC.is_file(), reason=f"the rebuilt ZINC is not {ZINC}")
+ZINC = "zinc12k/zinc12k_rebuilt.npz"
 
 
 def arrays() -> dict[str, np.ndarray]:
@@ -74,9 +74,9 @@ def write_npz(path: Path, **changes) -> Path:
     return path
 
 
-@needs_zinc
+@needs(ZINC)
 def test_the_rebuilt_set():
-    found = read_zinc(ZINC)
+    found = read_zinc(REAL / ZINC)
     found.check()
     assert {name: len(graphs) for name, graphs in found.splits.items()} == {"train": 10000, "val": 1000, "test": 1000}
     assert torch.cat([found.splits[name] for name in SPLITS]).tolist() == list(range(12000))
