@@ -24,6 +24,7 @@ _HOME = {
     "compose": "config",
     "train": "train",
     "evaluate": "evaluate",
+    "load": "restore",
     "UserError": "cli",
     "generate": "continuation",
     "predict": "predictions",

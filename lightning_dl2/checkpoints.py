@@ -11,6 +11,7 @@ from lightning_dl2.files import is_whole, open_whole
 from lightning_dl2.processes import is_rank_zero
 from lightning_dl2.schema.run_files import Checkpoint
 
+OTHERWISE = ", resume=restart, or another root"  # what training allows beside the same data
 log = logging.getLogger(__name__)
 
 RESTORED = ("epoch", "state_dict", "callbacks", "loops", "optimizer_states", "lr_schedulers")  # of a checkpoint

@@ -18,6 +18,11 @@ def check(config: Config) -> None:
     check_devices(config)
     _check_optimizer(config)
     _check_engine(config)
+    check_logger(config)
+
+
+def check_logger(config: Config) -> None:
+    """Raise UserError if the logger is not installed, or W&B would ask for a login."""
     if config.logger.name == "tensorboard" and not importlib.util.find_spec("tensorboard"):
         raise UserError("logger=tensorboard: is not installed; pip install tensorboard, or logger=csv")
     if config.logger.name == "wandb":

@@ -6,13 +6,14 @@ data.path: where the run's text or graphs are now, if no longer where its config
 """
 
 import sys
+from pathlib import Path
 
 from lightning_dl2.cli import command, settings
 from lightning_dl2.restore import located, restored
 from lightning_dl2.run import Run
 
 
-def evaluate(run: str | Run, checkpoint: str = "best", data_path: str | None = None) -> dict[str, float]:
+def evaluate(run: str | Path | Run, checkpoint: str = "best", data_path: str | None = None) -> dict[str, float]:
     """Tests a checkpoint of a run on the run's test set.
 
     Args:

@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 
 from lightning_dl2 import cpu, environment, loggers, slurm
 from lightning_dl2.callbacks import Interrupted
+from lightning_dl2.checkpoints import OTHERWISE
 from lightning_dl2.cli import REQUEUE, UserError, announce
 from lightning_dl2.data import DataModule, build_data
 from lightning_dl2.files import WriteError
@@ -126,7 +127,7 @@ def _begun(config: Config, run: Run, start: Path, data: DataModule, task: Task, 
     """Return step and epoch of the checkpoint to resume from, which must be of this data, net and world size."""
     checkpoint = run.load(start)
     # Before the net: of other data, it has other shapes.
-    run.check_same_data(checkpoint["hyper_parameters"]["spec"], data.spec, ", resume=restart, or another root")
+    run.check_same_data(checkpoint["hyper_parameters"]["spec"], data.spec, OTHERWISE)
     run.check_same_devices(checkpoint, world_size, uses_gpu(config))
     run.check_fits(start, checkpoint, {name: tuple(value.shape) for name, value in task.state_dict().items()})
     return checkpoint["global_step"], checkpoint["epoch"]
@@ -160,6 +161,7 @@ def _write_result(
         "versions": environment.versions(),
         "device": environment.device_name(trainer.strategy.root_device),
         "world_size": trainer.world_size,
+        "data_digest": task.spec.get("digest"),  # of data from files or generated graphs; tells a complete run's data
         "encoding": getattr(trainer.datamodule, "encoding", None),  # of a text
     }
     if not trainer.is_global_zero:

@@ -8,10 +8,12 @@ from typing import Any
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from lightning_dl2 import tracking
 from lightning_dl2.callbacks import MetricsCSV
 from lightning_dl2.files import WriteError, writing
 from lightning_dl2.processes import is_rank_zero
 from lightning_dl2.run import Run
+from lightning_dl2.run_files import read_metrics
 from lightning_dl2.schema import Config
 from lightning_dl2.tracking import Wandb, with_gradient_flow
 
@@ -86,6 +88,18 @@ def build_loggers(config: Config, run: Run, last_step: int) -> list[Logger]:
         earlier = with_gradient_flow(table.rows, run, last_step) if is_rank_zero() else ()
         loggers.append(Wandb(config, run, earlier))
     return loggers
+
+
+def send_finished(config: Config, run: Run, result: dict[str, Any]) -> None:
+    """Give a complete run to the logger beside metrics.csv that `config` asks for, from its files."""
+    if config.logger.name == "wandb":
+        tracking.send_finished(config, run, result)
+    if config.logger.name == "tensorboard":
+        logger = TensorBoardLogger(run.path, name=None, version="tensorboard")
+        for row in tracking.with_gradient_flow(read_metrics(run.metrics_file), run, result["steps"]):
+            step = int(row.pop("step"))
+            logger.log_metrics({key: float(value) for key, value in row.items() if value}, step)
+        logger.finalize("success")
 
 
 def finish(loggers: list[Logger], result: dict[str, Any], error: BaseException | None = None) -> None:

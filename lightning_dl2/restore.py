@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import Config
@@ -25,23 +26,62 @@ def located(config: Config, data_path: str | None) -> Config:
 
 @contextmanager
 def restored(run: Run, config: Config, checkpoint: str) -> Iterator[tuple[Any, Any, Any]]:
-    """The task of a checkpoint, the data module of its run, and a Trainer that evaluates the one on the other.
+    """Yield the task of a checkpoint, the data module of its run, and a Trainer that evaluates the one on the other.
 
     Within the block there are as many threads as the run had, warnings are kept, and Ctrl-C is a KeyboardInterrupt.
 
     Raises:
         UserError: no such checkpoint, or the data are no longer those that the run was begun with.
     """
-    path = run.checkpoint(checkpoint)
+    run.checkpoint(checkpoint)  # before torch is imported
 
     from lightning_dl2 import cpu
-    from lightning_dl2.data import build_data
     from lightning_dl2.log import logging_to
-    from lightning_dl2.tasks import load_task
-    from lightning_dl2.trainer import build_evaluator, interruptible
+    from lightning_dl2.trainer import interruptible
 
     with logging_to(None), cpu.configured(config.trainer), interruptible():
-        task = load_task(config.task.name, path, checkpoint)
-        data = build_data(config.data, config.seed)
-        run.check_same_data(task.spec, data.spec)
-        yield task, data, build_evaluator(config, run)
+        yield build_restored(run, config, checkpoint)
+
+
+def build_restored(run: Run, config: Config, checkpoint: str) -> tuple[Any, Any, Any]:
+    """Build task, data module and Trainer; arguments and errors are those of `restored`."""
+    from lightning_dl2.data import build_data
+    from lightning_dl2.tasks import load_task
+    from lightning_dl2.trainer import build_evaluator
+
+    task = load_task(config.task.name, run.checkpoint(checkpoint), checkpoint)
+    data = build_data(config.data, config.seed)
+    run.check_same_data(task.spec, data.spec)
+    return task, data, build_evaluator(config, run)
+
+
+class Loaded(NamedTuple):
+    """A run, loaded from its directory.
+
+    Attributes:
+        task: a LightningModule with the weights of the checkpoint, on the CPU.
+        config: the resolved configuration.
+        result: the content of result.json; None where the run has not ended yet, or the file is damaged.
+    """
+
+    task: Any
+    config: Config
+    result: dict[str, Any] | None
+
+
+def load(run: str | Path | Run, checkpoint: str = "best") -> Loaded:
+    """Load the task, the configuration and the result of a run from its directory; the data are not needed.
+
+    Args:
+        run: the run directory.
+        checkpoint: best, last, or the name of a file.
+
+    Raises:
+        UserError: no run, or no such checkpoint.
+    """
+    run = run if isinstance(run, Run) else Run.existing(run)
+    config, path = run.config(), run.checkpoint(checkpoint)
+
+    from lightning_dl2.tasks import load_task
+
+    return Loaded(load_task(config.task.name, path, checkpoint), config, run.result())

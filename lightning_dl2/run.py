@@ -64,13 +64,16 @@ class Run(CheckpointFiles):
         self.launch_file = self.path / ".launch"  # what will start the run's command again by itself
         self._noted = False  # that it is of an older version
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
     @classmethod
     def of(cls, config: Config) -> "Run":
         """The directory that belongs to `config`."""
         return cls(Path(config.root) / config.experiment / variant(config) / f"seed={config.seed}")
 
     @classmethod
-    def existing(cls, path: str) -> "Run":
+    def existing(cls, path: Path | str) -> "Run":
         """A directory that holds a run.
 
         Raises:
@@ -90,6 +93,10 @@ class Run(CheckpointFiles):
         config, added = self._restored()
         self._note(added)
         return config
+
+    def recorded(self) -> Config:
+        """Return the resolved configuration of the run without a word about an older version; raises as `config`."""
+        return self._restored()[0]
 
     def _note(self, added: dict[str, Any]) -> None:
         if added and not self._noted and is_rank_zero():

@@ -214,8 +214,16 @@ def with_gradient_flow(rows: Iterable[dict[str, str]], run: Run, last_step: int)
     return sorted([*rows, *logged_rows(run.gradient_flow_file, last_step)], key=lambda row: int(row["step"]))
 
 
-def tell_agent(config: Config, run: Run, result: dict[str, Any]) -> None:
-    """Logs a finished run that an agent of W&B asks for once more as the agent's: its sweep waits for a value."""
+def send_finished(config: Config, run: Run, result: dict[str, Any]) -> None:
+    """Log a complete run from its files: the configuration, metrics.csv, what was logged beside it, and the result.
+
+    An agent of W&B gets it as its own run, once more if need be: its sweep waits for a value.
+
+    Args:
+        config: of the run, with the logger to use.
+        run: its directory.
+        result: the content of its result.json.
+    """
     logger = Wandb(config, run, with_gradient_flow(read_metrics(run.metrics_file), run, result["steps"]))
     logger._try(lambda: logger.experiment)
     logger.finish(result)

@@ -8,12 +8,12 @@
 Every value under conf/ is a key. The last line of standard output is the run directory.
 """
 
-import os
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Any
 
-from lightning_dl2 import environment
+from lightning_dl2 import environment, finished
 from lightning_dl2.cli import announce, command
 from lightning_dl2.config import Config, compose, flatten, ineffective
 from lightning_dl2.identity import as_typed
@@ -22,34 +22,37 @@ from lightning_dl2.processes import is_rank_zero, launched, started
 from lightning_dl2.run import Run
 
 
-def train(config: Config, words: list[str] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Trains `config` in its run directory, from where it stands.
+def train(config: Config, words: list[str] | None = None) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Trains `config` in its run directory, from where it stands; does not train a run that is complete.
 
     Args:
         config: of `compose`.
         words: what was typed, for overrides.txt; None: what could be typed for `config`.
 
     Returns:
-        The content of result.json, and the objects: `run`, and after training `task`, `datamodule`, `trainer`.
+        The content of result.json, and the objects `run`, `task`, `datamodule`, `trainer`. Of a run that was complete
+        already they are loaded when they are first asked for; the task is then that of `best.ckpt`.
 
     Raises:
+        TypeError: `config` is no configuration.
         UserError: the configuration is impossible on this machine, or the run directory cannot be used.
         Interrupted: a signal or the time limit stopped it; the state is saved.
     """
+    if not isinstance(config, Config):
+        kind = type(config).__name__
+        raise TypeError(f"train: config is of the type {kind}; allowed: a configuration, as of compose('seed=1')")
     run, group = Run.of(config), launched()
     group.agree(flatten(config.model_dump()))
     with group.agreeing():
-        finished = run.finished(config)
-        if not finished:
+        complete = run.finished(config)
+        if not complete:
             if config.callbacks.progress_bar and group.rank == 0 and "torch" not in sys.modules:
                 announce("loading torch")
             environment.check(config)
-    if finished := group.gather(finished)[0]:
-        if config.logger.name == "wandb" and "WANDB_SWEEP_ID" in os.environ and group.rank == 0:
-            from lightning_dl2.tracking import tell_agent
-
-            tell_agent(config, run, finished)
-        return finished, {"run": run}
+        elif group.rank == 0:
+            finished.attend(config, run, complete)
+    if complete := group.gather(complete)[0]:
+        return complete, finished.Objects(run, config)
     words = words or as_typed(config)
     with started(config, words) as group:
         from lightning_dl2.fit import take_part

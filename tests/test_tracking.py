@@ -15,6 +15,7 @@ import wandb
 from lightning_dl2 import compose, evaluate, train
 from lightning_dl2.callbacks.metrics_csv import read_rows
 from lightning_dl2.cli import UserError
+from lightning_dl2.finished import Objects
 from lightning_dl2.run import Run
 from lightning_dl2.tracking import STEP, check_login
 from tests.conftest import TINY
@@ -241,11 +242,33 @@ def test_an_agent_that_asks_for_a_finished_run_gets_its_values(server, tiny, mon
         monkeypatch.setenv("WANDB_RUN_ID", name)
         wandb.teardown()  # an agent starts a process for each
         result, objects = train(tiny(*ONLINE))
-    assert "trainer" not in objects  # nothing was trained
+    assert isinstance(objects, Objects)  # nothing was trained
     assert list(server.runs) == ["first", "second"]
     first, second = server.runs.values()
     assert rows(second) == rows(first) == logged(objects["run"])
     assert second.exit_codes == [0] and second.summary["val/loss"] == result["metrics"]["val/loss"]
+
+
+@pytest.mark.parametrize("mode", ["online", "offline", "disabled"])
+def test_a_complete_run_is_sent_from_its_files(server, tiny, monkeypatch, capsys, mode):
+    """Once, and without training."""
+    result, objects = train(tiny("trainer.max_steps=4"))
+    run = objects["run"]
+    monkeypatch.setenv("WANDB_MODE", mode)
+    capsys.readouterr()
+    for _ in range(2):
+        assert train(tiny("trainer.max_steps=4", *ONLINE))[0] == result == run.result()
+    told = capsys.readouterr().err
+    if mode == "disabled":
+        assert told == "" and server.runs == {}
+        return
+    assert told == "note: logger=wandb: has got the complete run from its files\n"
+    if mode == "offline":
+        sync(run.path)
+    ((name, sent),) = server.runs.items()
+    assert name == (run.path / "wandb_id").read_text()
+    assert rows(sent) == logged(run) and sent.exit_codes == [0]
+    assert sent.summary["steps"] == 4 and sent.config["task"]["value"]["hidden_size"] == 8
 
 
 def test_a_terminal_is_not_asked(tmp_path):

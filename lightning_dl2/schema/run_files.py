@@ -37,6 +37,7 @@ class Result(RunFile):
     world_size: Count | None = None
     versions: dict[str, Any] | None = None
     device: str | None = None
+    data_digest: str | None = None
     config_hash: str | None = None
 
 

@@ -13,6 +13,7 @@ from lightning_dl2 import environment, lock, slurm
 from lightning_dl2.cli import REQUEUE, UserError
 from lightning_dl2.config import compose_multirun, typed
 from lightning_dl2.files import write_text, writing
+from lightning_dl2.finished import attend_sweep
 from lightning_dl2.identity import digest
 from lightning_dl2.run import Run
 from lightning_dl2.schema import Grid as GridRules
@@ -62,6 +63,7 @@ def sweep(argv: list[str]) -> int:
         for example in plan.examples:
             if not Run.of(example).finished(example):
                 environment.check(example)
+        attend_sweep(plan.examples)
     with lock.held(directory):
         launcher = build_launcher(config.launcher, directory)
         _make_logs(directory / "logs")
