@@ -5,7 +5,9 @@ here, on a composition of the other words that is kept: a sweep composes once, n
 """
 
 import copy
+import json
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +27,7 @@ from lightning_dl2.cli import UserError
 from lightning_dl2.conf_files import check_files, conf_dir, told_yaml
 from lightning_dl2.schema import Config
 
+SHOWN = 80  # characters of a word in an error
 REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")  # ${task.hidden_size}: by the whole path of a key
 WHEN = re.compile(r"\$\{when:[\w,]*\}")  # without the references in it
 
@@ -54,6 +57,31 @@ class Base:
     references: frozenset[str] | None
 
 
+def typed(value: Any) -> str:
+    """A plain value as it is typed on the command line."""
+    if not isinstance(value, str):
+        return json.dumps(value, separators=(",", ":"))
+    if re.fullmatch(r"[\w./-]+", value, re.ASCII) and not _is_no_word(value):
+        return value
+    # A backslash is one, but before the quote that Hydra ends at and the ${ that it fills in, where two are one.
+    return "'" + re.sub(r"(\\*)('|\$\{|\Z)", lambda at: at[1] * 2 + (f"\\{at[2]}" if at[2] else ""), value) + "'"
+
+
+def _is_no_word(value: str) -> bool:
+    """Whether Hydra would read a number, a truth value or nothing."""
+    try:
+        float(value)
+    except ValueError:
+        return value.lower() in ("true", "false", "null")
+    return True
+
+
+def as_word(key: str, value: str) -> str:
+    """Write key=value with the value in quotes for Hydra, and all of it in quotes for the shell."""
+    word = f"{key}={typed(value) if typed(value) != value else repr(value)}"
+    return shlex.quote(word) if set(word) & set('"$`!') or "\\\\" in word else f'"{word}"'
+
+
 @lru_cache(4096)  # Hydra's parser takes milliseconds
 def parse(word: str) -> Override:
     """Read a word by Hydra's grammar.
@@ -67,8 +95,9 @@ def parse(word: str) -> Override:
     try:
         parsed = OverridesParser.create().parse_override(word)
     except HydraException as error:
-        quoted = f"{key}='{value}'"
-        raise UserError(f'{word}: cannot be read; allowed: the value in quotes, as in "{quoted}"') from error
+        raise UserError(f"{word}: cannot be read; allowed: the value in quotes, as in {as_word(key, value)}") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise UserError(f"{word[:SHOWN]}...: cannot be read: {error}") from error
     if parsed.key_or_group.partition(".")[0] == "hydra":
         raise UserError(f"{word}: Hydra's own keys have no effect here; allowed: {', '.join(Config.model_fields)}")
     return parsed

@@ -14,7 +14,7 @@ from omegaconf.errors import ConfigKeyError, InterpolationResolutionError, Omega
 from pydantic import ValidationError
 
 from lightning_dl2.cli import UserError, nearest
-from lightning_dl2.composition import compose_files, parse
+from lightning_dl2.composition import as_word, compose_files, parse, typed
 from lightning_dl2.conf_files import conf_dir, options
 from lightning_dl2.schema import Config, Multirun
 from lightning_dl2.schema.base import PATTERNS, Strict
@@ -193,31 +193,15 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def typed(value: Any) -> str:
-    """A plain value as it is typed on the command line."""
-    if not isinstance(value, str):
-        return json.dumps(value, separators=(",", ":"))
-    if re.fullmatch(r"[\w./-]+", value, re.ASCII) and not _is_no_word(value):
-        return value
-    # A backslash is one, but before the quote that Hydra ends at and the ${ that it fills in, where two are one.
-    return "'" + re.sub(r"(\\*)('|\$\{|\Z)", lambda at: at[1] * 2 + (f"\\{at[2]}" if at[2] else ""), value) + "'"
-
-
-def _is_no_word(value: str) -> bool:
-    """Whether Hydra would read a number, a truth value or nothing."""
-    try:
-        float(value)
-    except ValueError:
-        return value.lower() in ("true", "false", "null")
-    return True
-
-
 def _check_word(word: str) -> None:
     """What Hydra's grammar allows, but one run does not; and what it does not allow, in our words."""
     parsed = parse(word)
     key = parsed.key_or_group
     if parsed.is_sweep_override():
-        raise UserError(f"{word}: allowed: one value; a command trains one run, and with -m many")
+        raise UserError(
+            f"{word}: a command trains one run; allowed: one value, where it has commas in quotes, as in"
+            f" {as_word(*word.split('=', 1))}, or with -m many runs"
+        )
     if (conf_dir() / key).is_dir():
         name, names = parsed.value(), options(key)
         if not isinstance(name, str) or word[0] in "+~":

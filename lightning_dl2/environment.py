@@ -8,9 +8,13 @@ from lightning_dl2.cli import UserError
 from lightning_dl2.config import typed
 from lightning_dl2.processes import uses_gpu
 from lightning_dl2.schema import Config, GraphNet
+from lightning_dl2.values import user_path
 
 if TYPE_CHECKING:
     import torch
+
+
+NEEDS_PATH = ("text", "graph_csv", "tu", "ten_fold", "zinc")  # no files of these can be fetched
 
 
 def check(config: Config) -> None:
@@ -29,6 +33,15 @@ def check_logger(config: Config) -> None:
         from lightning_dl2.tracking import check_login
 
         check_login()
+
+
+def check_path(config: Config) -> None:
+    """Raise UserError where the data's files are not where they are said to be; asks no more than whether they are."""
+    path = getattr(config.data, "path", None)
+    if path is not None and not user_path("data.path", path).exists():
+        raise UserError(f"data.path={path}: there is no such file or directory; allowed: one that exists")
+    if path is None and config.data.name in NEEDS_PATH:
+        raise UserError(f"data.path=null: data={config.data.name} needs files; allowed: data.path=PATH")
 
 
 def check_devices(config: Config) -> None:

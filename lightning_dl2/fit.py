@@ -86,11 +86,12 @@ def fit(
             last_step, last_epoch = _begun(config, run, start, data, task, group.world_size)
     group.agree({"step": last_step})
     watch = build_watch(config, run)
-    trainer = build_trainer(config, run, watch, last_step, last_epoch)
+    interval, says = config.validation_interval(data.batches_per_epoch)
+    trainer = build_trainer(config, run, watch, last_step, last_epoch, interval)
     with group.agreeing():
         run.begin(config, words)
     log.info("%s from step %d", run.path, last_step)
-    for note in filter(None, (config.flat_end, getattr(data, "note", None))):
+    for note in filter(None, (says, config.flat_end, getattr(data, "note", None))):
         log.warning(note)
         if group.rank == 0:
             print(f"note: {note}", file=sys.stderr)

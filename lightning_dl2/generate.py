@@ -6,7 +6,8 @@
     prompt=TEXT              what to go on from; may be empty. prompts=FILE: one a line; prompts=-: from standard input
     unknown=error            characters the net has never seen: error | skip | nearest (by Unicode normalisation);
                              the prompt is printed as typed
-    length=200               characters to write at most    stop=TEXT  ends before it (a JSON list: several)
+    length=200               characters to write at most    stop=TEXT  ends before it (a JSON list: several);
+                             \\n is a new line, \\t a tab, \\\\ a backslash
     num_samples=1 seed=0     the same seed writes the same text
     do_sample=true           false: the likeliest character each time
     temperature=1.0          divides the logits; 0 is greedy. inverse_temperature=B multiplies them instead

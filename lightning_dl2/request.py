@@ -1,6 +1,7 @@
 """What the command `generate` is asked for: its keys, its prompts, its stop strings."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from lightning_dl2.cli import UserError, nearest
 WORDS = {"length": "max_new_tokens", "num_samples": "num_return_sequences"}
 # Where pydantic's own words would not help, by its type of error.
 ALLOWED = {"bool_parsing": "true, false", "int_parsing": "an integer", "float_parsing": "a number"}
+ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 DECODING = (
     "length num_samples seed do_sample temperature inverse_temperature top_k top_p min_p typical_p repetition_penalty"
     " num_beams length_penalty"
@@ -102,15 +104,19 @@ def read_prompts(settings: Settings) -> list[str]:
 
 
 def read_stops(stop: str | None) -> tuple[str, ...]:
-    """A text, or the texts of a JSON list; raises UserError for a list of something else."""
+    """A text, or the texts of a JSON list; raises UserError for a list of something else.
+
+    In a text that is no list, \\n, \\t, \\r and \\\\ are a new line, a tab, a carriage return and one backslash: a
+    shell's quotes leave them as they are typed. All other backslashes are backslashes.
+    """
     if not stop:
         return ()
-    if not stop.startswith("["):
-        return (stop,)
     try:
-        found = json.loads(stop)
+        found = json.loads(stop) if stop.startswith("[") else None
     except ValueError:
-        return (stop,)
+        found = None
+    if found is None:
+        return (re.sub(r"\\([ntr\\])", lambda at: ESCAPES[at[1]], stop),)
     if not all(isinstance(each, str) and each for each in found):
         raise UserError(f"stop={stop}: allowed: a text, or a JSON list of texts")
     return tuple(found)

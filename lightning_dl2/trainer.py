@@ -67,12 +67,15 @@ def build_watch(config: Config, run: Run) -> Watch:
     return watch
 
 
-def build_trainer(config: Config, run: Run, watch: Watch, last_step: int, last_epoch: int = 0) -> pl.Trainer:
+def build_trainer(
+    config: Config, run: Run, watch: Watch, last_step: int, last_epoch: int = 0, interval: int | None = None
+) -> pl.Trainer:
     """A Trainer that trains `config` in `run`.
 
     Args:
         last_step: the step it goes on from; 0 for a new run.
         last_epoch: likewise the epoch.
+        interval: training batches between two validations; None: as `config` says.
     """
     # With deterministic algorithms torch would fill new memory before each use; nothing here reads it unwritten.
     torch.utils.deterministic.fill_uninitialized_memory = False
@@ -104,7 +107,7 @@ def build_trainer(config: Config, run: Run, watch: Watch, last_step: int, last_e
         plugins=_plugins(),
         max_steps=config.trainer.max_steps,
         max_epochs=max_epochs,
-        val_check_interval=config.trainer.val_check_interval,
+        val_check_interval=interval or config.trainer.val_check_interval,
         check_val_every_n_epoch=config.trainer.check_val_every_n_epoch,
         log_every_n_steps=config.trainer.log_every_n_steps,
         gradient_clip_val=config.trainer.gradient_clip_val,

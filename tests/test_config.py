@@ -1,6 +1,7 @@
 """Words become a valid configuration, or one line that says what is wrong."""
 
 import copy
+import shlex
 
 import pytest
 import yaml
@@ -104,6 +105,9 @@ WRONG = {
     "seed=range(1,3)": ["seed=range(1,3)", "one value"],
     "seed": ["seed", "key=value"],
     "a=b=c": ["a=b=c", "\"a='b=c'\""],
+    "data.path=a,b.txt": ["data.path=a,b.txt", "one value", "in quotes, as in \"data.path='a,b.txt'\""],
+    "data.path=Don't.txt": ["data.path=Don't.txt", "in quotes, as in \"data.path='Don\\'t.txt'\""],
+    f"seed={'9' * 5000}": ["seed=999", "...: cannot be read: Exceeds the limit"],
     "=3": ["=3", "key=value"],
     "--multirun": ["--multirun", "key=value"],
     "hydra.run.dir=x": ["hydra.run.dir=x", "no effect"],
@@ -224,6 +228,29 @@ def test_experiment_is_its_own_default(experiment):
     assert config.experiment == experiment
     assert choices(config) == {}
     assert validate(config.model_dump()) == config  # as it comes back from config.yaml
+
+
+@pytest.mark.parametrize("path", ["Don't.txt", "a,b.txt", 'it\'s "1, 2"', "a'b\\", "$HOME's", "a\\'b c"])
+def test_what_is_suggested_is_taken(path):
+    """As a shell reads it."""
+    with pytest.raises(UserError) as error:
+        compose("experiment=text", f"data.path={path}")
+    (word,) = shlex.split(str(error.value).partition(" as in ")[2].removesuffix(", or with -m many runs"))
+    assert compose("experiment=text", word).data.path == path
+
+
+def test_lightnings_own_forms_are_taken():
+    assert compose("trainer.gradient_clip_val=0").trainer.gradient_clip_val is None
+    assert compose("trainer.gradient_clip_val=0.0") == compose("trainer.gradient_clip_val=null")
+    config = compose("trainer.val_check_interval=0.25", "trainer.limit_train_batches=7")
+    told = "trainer.val_check_interval=0.25: every 1 of the 7 training batches of an epoch"
+    assert config.validation_interval(1000) == (1, told)
+    assert compose("trainer.val_check_interval=0.29").validation_interval(100) == (29, None)
+    assert compose("trainer.val_check_interval=1.0").validation_interval(8) == (8, None)
+    assert compose("trainer.val_check_interval=1").validation_interval(8) == (1, None)
+    for wrong in ("1.5", "0", "-0.5", "0.0"):
+        with pytest.raises(UserError, match=f"trainer.val_check_interval={wrong}: allowed: "):
+            compose(f"trainer.val_check_interval={wrong}")
 
 
 def test_quotes_carry_any_value():

@@ -54,6 +54,20 @@ def test_a_learning_rate_that_ends_before_the_training_is_told(tiny, capsys):
     )
 
 
+@pytest.mark.parametrize("each", ["null", "1"])
+def test_a_share_of_an_epoch_is_whole_batches_and_exact_on_resume(tiny, capsys, each):
+    """0.43 of 7 batches: after 3, across epochs or anew in each."""
+    words = ("trainer.val_check_interval=0.43", f"trainer.check_val_every_n_epoch={each}", "trainer.max_steps=20")
+    whole = train(tiny("root=" + tiny().root + "/whole", *words))[1]["run"].metrics_file
+    told = "note: trainer.val_check_interval=0.43: every 3 of the 7 training batches of an epoch\n"
+    assert capsys.readouterr().err == told
+    for steps in (4, 11, 20):
+        parts = train(tiny(*words, f"trainer.max_steps={steps}"))[1]["run"].metrics_file
+    assert whole.read_bytes() == parts.read_bytes()
+    validated = [int(row["step"]) for row in read_rows(whole) if row["val/loss"]]
+    assert validated == ([3, 6, 9, 12, 15, 18] if each == "null" else [3, 6, 10, 13, 17, 20])
+
+
 def test_a_begun_epoch_is_not_done(tiny):
     """24 steps are three epochs of 7 batches and a part of the fourth; asked for four, it goes on."""
     epochs = [train(tiny(*words))[0]["epochs"] for words in ((), ("trainer.max_steps=-1", "trainer.max_epochs=4"))]

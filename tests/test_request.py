@@ -50,6 +50,8 @@ def test_prompts(tmp_path):
 def test_stops():
     assert read_stops(None) == () and read_stops("[") == ("[",) and read_stops("a b") == ("a b",)
     assert read_stops('["a", "\\n"]') == ("a", "\n")
+    assert read_stops("\\n") == ("\n",) and read_stops("a\\tb\\r") == ("a\tb\r",)
+    assert read_stops(r"\\n") == (r"\n",) and read_stops(r"\d\\") == ("\\d\\",) and read_stops(r"[\n") == ("[\n",)
     for wrong in ('["a", 1]', '["a", ""]'):
         with pytest.raises(UserError, match="stop="):
             read_stops(wrong)

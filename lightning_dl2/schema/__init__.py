@@ -172,9 +172,7 @@ class Config(Strict):
 
     def misfit(self, batches_per_epoch: int | None) -> str | None:
         """One line, if an epoch of so many training batches (None: any) ends before a validation or a step can come."""
-        trainer = self.trainer
-        limits = [limit for limit in (batches_per_epoch, trainer.limit_train_batches) if limit]
-        most = trainer.overfit_batches or min(limits, default=None)
+        trainer, most = self.trainer, self._batches(batches_per_epoch)
         if most is None:
             return None
         ends = f"an epoch ends after {most} training batches; allowed: 1 to {most}"
@@ -184,6 +182,30 @@ class Config(Strict):
             every = f"trainer.val_check_interval={trainer.val_check_interval}"
             return f"{every}: {ends}, or any with trainer.check_val_every_n_epoch=null"
         return None
+
+    def _batches(self, batches_per_epoch: int | None) -> int | None:
+        """The training batches of an epoch, of so many that the data have (None: any)."""
+        limits = [limit for limit in (batches_per_epoch, self.trainer.limit_train_batches) if limit]
+        return self.trainer.overfit_batches or min(limits, default=None)
+
+    def validation_interval(self, batches_per_epoch: int) -> tuple[int, str | None]:
+        """Count the training batches between two validations.
+
+        A share of an epoch's batches becomes a whole number of them, so that a resumed run validates where the run
+        that never stopped does.
+
+        Args:
+            batches_per_epoch: that the data have, on each process.
+
+        Returns:
+            The batches, and one line where they are not the very share that was asked for.
+        """
+        share, most = self.trainer.val_check_interval, self._batches(batches_per_epoch)
+        if isinstance(share, int):
+            return share, None
+        interval = max(1, int(round(share * most, 9)))  # down, as Lightning does; 0.29 * 100 is 28.999999999999996
+        says = f"trainer.val_check_interval={share:g}: every {interval} of the {most} training batches of an epoch"
+        return interval, None if abs(share * most - interval) < 1e-6 else says
 
     @property
     def flat_end(self) -> str | None:

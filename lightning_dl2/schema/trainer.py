@@ -1,10 +1,18 @@
 """The groups under conf/trainer/."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from lightning_dl2.schema.base import Duration, Natural, Positive, Rate, Strict
+
+Share = Annotated[float, Field(gt=0, le=1)]
+# Lightning's word for no clipping; as null, so that both are one run.
+ClipNorm = Annotated[Rate | None, BeforeValidator(lambda value: None if _is_zero(value) else value)]
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == 0
 
 
 class Trainer(Strict):
@@ -16,10 +24,10 @@ class Trainer(Strict):
     max_steps: Annotated[int, Field(ge=-1)]
     max_epochs: Annotated[int, Field(ge=-1)]
     max_time: Duration | None
-    val_check_interval: Positive
+    val_check_interval: Positive | Share
     check_val_every_n_epoch: Positive | None
     log_every_n_steps: Positive
-    gradient_clip_val: Rate | None
+    gradient_clip_val: ClipNorm
     accumulate_grad_batches: Positive
     limit_train_batches: Positive | None
     limit_val_batches: Positive | None

@@ -53,6 +53,10 @@ def sweep(argv: list[str]) -> int:
     metric = _metric(plan, config)
     directory = Path(plan.examples[0].root) / "sweeps" / name
     _check_same(directory, identity)
+    if config.launcher.name == "local":  # elsewhere there may be other disks
+        for example in plan.examples:
+            if not Run.of(example).finished(example):
+                environment.check_path(example)
     report = Report(plan, metric, directory)
     if config.dry:
         plan.open(directory, metric, dry=True)

@@ -235,7 +235,9 @@ class Search:
 
 
 def _first_validation(trainer: schema.Trainer) -> int:
-    """Return the optimiser step of the first validation."""
+    """Return the optimiser step of the first validation; of a share of an epoch, whose length only data tell, 1."""
+    if isinstance(trainer.val_check_interval, float):
+        return 1
     return max(1, trainer.val_check_interval // trainer.accumulate_grad_batches)
 
 

@@ -147,10 +147,11 @@ class Task(LightningModule):
             for number, value in enumerate(losses, start=first):
                 if not loss and not math.isfinite(value):
                     batch, loss = f"batch {number}", f"loss {value} on rank {rank}, "
+        clips = self.trainer.gradient_clip_val
         return NonFiniteError(
             f"step {self.global_step + 1}, {batch}: {loss}gradient norm {norm} (first in"
             f" {bad[0] if bad else 'the sum'}); no update was made; what may help: a lower optimizer.learning_rate,"
-            " a lower trainer.gradient_clip_val"
+            f" {'a lower trainer.gradient_clip_val' if clips else 'trainer.gradient_clip_val=1.0 (it is off)'}"
         )
 
     def on_train_batch_end(self, outputs: dict[str, Tensor], batch: Any, batch_idx: int) -> None:

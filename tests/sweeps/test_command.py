@@ -381,3 +381,19 @@ def test_a_job_that_is_held_is_waited_for(sweeper, capsys):
     assert tried == ["seed=0", "seed=1", "seed=0"]
     assert f"job 1 (seed=0): waits: its directory is held by process {other.pid}" in capsys.readouterr().err
     assert len(sweeper.runs()) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("data.path=nowhere.txt,elsewhere.txt",), "data.path=nowhere.txt: there is no such file or directory"),
+        (("seed=1,2",), "data.path=null: data=text needs files; allowed: data.path=PATH"),
+    ],
+)
+def test_data_that_are_not_there_are_told_before_a_plan(tmp_path, monkeypatch, capsys, words, says):
+    monkeypatch.chdir(tmp_path)
+    for dry in ("true", "false"):
+        assert main(["-m", "experiment=text", "data=text", *words, f"dry={dry}", f"root={tmp_path}/runs"]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.startswith(f"error: {says}") and err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()

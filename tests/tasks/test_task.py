@@ -221,8 +221,11 @@ def test_of_accumulated_batches_the_one_with_the_bad_loss_is_named():
         small_trainer(accumulate_grad_batches=3).fit(task, data)
     task = small_task(data)
     task.net.recurrent.core.weight_hh_l0.register_hook(lambda gradient: gradient * float("nan"))
-    with pytest.raises(NonFiniteError, match=r"^step 1, batches 0 to 2: gradient norm nan"):
+    with pytest.raises(NonFiniteError, match=r"^step 1, batches 0 to 2: gradient norm nan") as told:
         small_trainer(accumulate_grad_batches=3).fit(task, data)
+    assert str(told.value).endswith("a lower optimizer.learning_rate, trainer.gradient_clip_val=1.0 (it is off)")
+    with pytest.raises(NonFiniteError, match=r"a lower trainer.gradient_clip_val$"):
+        small_trainer(gradient_clip_val=2.0).fit(task, data)
 
 
 def test_of_what_fp16_skips_only_a_long_row_is_an_error():
