@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from copy import copy
 from typing import Any
+from weakref import WeakMethod
 
 from pytorch_lightning import LightningDataModule
 
@@ -78,10 +79,18 @@ class TrainBatches:
             return lambda step: datamodule.train_batch(step % repeated)
         return datamodule.train_batch
 
+    def _is_asked_to_stop(self) -> bool:
+        """Tell whether a signal has come; the callback that hears it acts between two batches, not before one comes."""
+        trainer = self.datamodule.trainer
+        return trainer is not None and any(getattr(callback, "received", None) for callback in trainer.callbacks)
+
     def _batch_ahead(self, step: int) -> Any:
         if self._iterator is None or step != self._next_step:
             make = self.maker(placed(self.datamodule))
-            self._iterator = made_ahead(make, step, self.datamodule.num_workers)
+            # Weakly, or the workers would live until the garbage of this circle is collected.
+            asked = WeakMethod(self._is_asked_to_stop)
+            arguments = make, step, self.datamodule.num_workers, lambda: bool((ask := asked()) and ask())
+            self._iterator = made_ahead(*arguments)
         self._next_step = step + 1
         batch = next(self._iterator)
         if isinstance(batch, Failure):

@@ -4,15 +4,20 @@ import multiprocessing
 import os
 import pickle
 import signal
+import threading
 import time
+from multiprocessing import resource_sharer
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from lightning_dl2.cli import UserError
+from lightning_dl2.callbacks import Interrupted, KeepCheckpoints, Preemption
+from lightning_dl2.cli import ProcessError, UserError
+from lightning_dl2.data import workers
 from lightning_dl2.data.position import placed
 from lightning_dl2.data.workers import Failure, made_ahead
+from lightning_dl2.tasks import SequenceClassifier
 from tests.small import NEEDS_DGL, small_data, small_graph, small_graph_set, small_task, small_text, small_trainer
 
 
@@ -166,6 +171,78 @@ def _signal(workers: list[int]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         for worker in workers:
             os.kill(worker, number)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    for name, seconds in {"POLL": 0.05, "LATE": 0.1, "STUCK": 0.3}.items():
+        monkeypatch.setattr(workers, name, seconds)
+
+
+def large(step: int) -> torch.Tensor:
+    return torch.full((1 << 18,), float(step))  # a megabyte, far more than a pipe takes at once
+
+
+def test_a_worker_that_is_stopped_fails_the_run_in_one_line(impatient, capsys):
+    """In the middle of a batch, as is likely, or between two; those who come after it are ended."""
+    for make in (large, slowly):
+        batches = made_ahead(make, 0, 2)
+        assert plain(next(batches)) == plain(make(0))
+        pids = [child.pid for child in multiprocessing.active_children()]
+        os.kill(pids[0], signal.SIGSTOP)
+        says = r"^data.num_workers=2: no batch for 0 s from the workers, process \d+, \d+; fix: "
+        with pytest.raises(ProcessError, match=says):
+            for _ in range(100):
+                next(batches)
+        assert capsys.readouterr().err.startswith("warning: no batch for 0 s from the workers, process ")
+        del batches
+        assert multiprocessing.active_children() == []
+
+
+def test_who_is_asked_to_stop_makes_the_batch_that_does_not_come(impatient):
+    asked = []
+    batches = made_ahead(slowly, 0, 1, lambda: bool(asked))
+    found = [next(batches)]
+    os.kill(multiprocessing.active_children()[0].pid, signal.SIGSTOP)
+    asked.append(True)
+    found += [next(batches) for _ in range(20)]
+    assert found == list(range(21)) and multiprocessing.active_children() == []
+
+
+def test_a_signal_is_obeyed_while_a_worker_is_stopped(impatient, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "STUCK", 60.0)
+    keep, data = KeepCheckpoints(tmp_path, every_n_steps=100, monitor="val/loss", mode="min"), small_data(num_workers=1)
+    task, step = small_task(data), SequenceClassifier.training_step
+
+    def stops(batch, batch_idx):
+        if batch_idx == 3:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGSTOP)
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()  # when no batch is left
+        return step(task, batch, batch_idx)
+
+    task.training_step = stops
+    with pytest.raises(Interrupted, match="SIGTERM at step"):
+        small_trainer(max_steps=100, callbacks=[keep, Preemption(keep, None)]).fit(task, data)
+    assert (tmp_path / "last.ckpt").exists() and multiprocessing.active_children() == []
+
+
+def test_batches_need_no_shared_memory():
+    """Nor the sockets by which torch shares it, whose threads print their errors when a run is interrupted."""
+    values = [
+        torch.zeros(3), torch.arange(6).view(2, 3)[:, 1], torch.tensor(True), torch.zeros(0, 2),
+        torch.tensor(1.5).double(), torch.ones(2, dtype=torch.bfloat16), torch.eye(2).to_sparse(),
+    ]  # fmt: skip
+
+    def make(step):
+        return {"values": values, "shares": resource_sharer._resource_sharer._listener is not None}
+
+    batches = made_ahead(make, 0, 1)
+    for batch in (next(batches), next(batches), next(batches)):
+        assert not batch["shares"]
+        for found, value in zip(batch["values"], values, strict=True):
+            assert found.is_sparse or not found.is_shared()
+            torch.testing.assert_close(found, value, rtol=0, atol=0)
+        batch["values"][0][0] = 1.0  # can be written
 
 
 def test_a_killed_process_leaves_no_workers():
