@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lightning_dl2.files import csv_text, replacing, write_text, writing
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Okabe and Ito (2008): told apart by the colour-blind. Black comes last: it is for levels and limits.
@@ -15,6 +16,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # and in grey by these
 SEQUENTIAL, DIVERGING = "cividis", "RdBu_r"
 TRAINING, VALIDATION = COLOURS[4], COLOURS[1]  # in learning curves
+
+BASELINES = {"accuracy": "majority_baseline", "mean_absolute_error": "median_baseline"}  # of always the same answer
 
 FUNCTIONS_OF_LOSS = ("bpc", "bits_per_byte", "perplexity")  # a panel each would show the same curve again
 
@@ -25,6 +28,16 @@ def distinct(metrics: Iterable[str]) -> list[str]:
     if "mean_absolute_error" in names and "loss" in names:  # is the loss, in the unit of the target instead of nats
         names.remove("loss")
     return names
+
+
+def end_axis_at_bounds(axes: "Axes", metric: str) -> None:
+    """End the vertical axis where the metric's values end: a share is between 0 and 1, and no axis goes on to 1.05."""
+    data = axes.dataLim
+    if metric == "accuracy" and 0 <= data.y0 <= data.y1 <= 1:
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, 0.0), min(high, 1.0))
+        for line in axes.lines:
+            line.set_clip_on(False)  # along the border a line would be cut in half
 
 
 def plain(text: str) -> str:

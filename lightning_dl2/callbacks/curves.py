@@ -5,7 +5,16 @@ from pathlib import Path
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
-from lightning_dl2.figure import TRAINING, VALIDATION, distinct, metric_label, new_figure, save
+from lightning_dl2.figure import (
+    BASELINES,
+    TRAINING,
+    VALIDATION,
+    distinct,
+    end_axis_at_bounds,
+    metric_label,
+    new_figure,
+    save,
+)
 from lightning_dl2.run_files import read_metrics
 
 CROWDED = 150  # points; markers would merge into a band
@@ -40,12 +49,13 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
                 crowded = {"marker": None} if len(points) > CROWDED else {}
                 (lines[WORDS[split]],) = axes.plot(*zip(*points, strict=True), **style | crowded)
         if baselines and name in baselines:
-            kind = "median" if name == "mean_absolute_error" else "majority"
-            lines[f"{kind} baseline"] = axes.axhline(baselines[name], color="black", linestyle=":", linewidth=1)
+            level = axes.axhline(baselines[name], color="black", linestyle=":", linewidth=1)
+            lines[BASELINES[name].replace("_", " ")] = level
         if name == "loss" and axes.dataLim.ymin * 10 < axes.dataLim.ymax:
             axes.set_yscale("log")  # within a decade, its labels would be unreadable
         axes.set(xlabel="optimiser step", ylabel=metric_label(name))
         axes.grid(alpha=0.3)
+        end_axis_at_bounds(axes, name)
     figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=3, frameon=False)
     save(figure, out)
     return True
@@ -74,6 +84,5 @@ class Curves(Callback):
     def _draw(self, pl_module: LightningModule) -> None:
         out = self.figures / "curves.png"
         spec = pl_module.hparams["spec"]
-        names = {"accuracy": "majority_baseline", "mean_absolute_error": "median_baseline"}
-        levels = {metric: spec[baseline] for metric, baseline in names.items() if baseline in spec}
+        levels = {metric: spec[baseline] for metric, baseline in BASELINES.items() if baseline in spec}
         self._is_drawn = draw_curves(self.metrics_file, out, levels)

@@ -1,5 +1,6 @@
 """Learning curves with bands over seeds, as SVG that follows the page's colours and width."""
 
+import json
 import math
 import re
 import statistics
@@ -8,15 +9,26 @@ from dataclasses import dataclass
 from html import escape
 from io import StringIO
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lightning_dl2.figure import COLOURS, MARKERS, TRAINING, VALIDATION, distinct, metric_label, new_figure
+from lightning_dl2.figure import (
+    COLOURS,
+    MARKERS,
+    TRAINING,
+    VALIDATION,
+    distinct,
+    end_axis_at_bounds,
+    metric_label,
+    new_figure,
+)
 from lightning_dl2.reporting.history import Point
 from lightning_dl2.reporting.records import Record
 from lightning_dl2.reporting.variants import Experiment, Variant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+Line = list[tuple[int, float, float]]  # step, mean, standard deviation
 
 INK = "#010203"  # stands for the page's own colour of text
 POINTS = 300  # a curve; more would not be seen
@@ -29,11 +41,13 @@ class Curve:
     """A line with its band.
 
     Args:
+        label: what it is of.
         histories: step to value, one a run.
         complete: whether these runs have completed: one line for them all; else a dotted one each.
         width: of the buckets that the steps of long runs were put together in.
     """
 
+    label: str
     colour: str
     marker: str
     histories: list[dict[int, float]]
@@ -43,25 +57,31 @@ class Curve:
 
 def shown_metrics(experiment: Experiment) -> list[str]:
     """Names without `val/` of what is drawn, the monitored one first."""
-    runs = (record for variant in experiment.variants for record in variant.records)
-    logged = dict.fromkeys(name for run in runs for name in run.logged.names())
+    logged = dict.fromkeys(name for run in experiment.records for name in run.logged.names())
     names = [name.removeprefix("val/") for name in logged if name.startswith("val/")]
     first = experiment.monitor.removeprefix("val/")
     return sorted(distinct(names), key=lambda name: (name != first, name))
 
 
-def compare(variants: list[Variant], name: str) -> str:
-    """One validation metric of up to seven variants, in their order of colours."""
-    curves = []
-    for number, variant in enumerate(variants[: len(COLOURS)]):
-        curves += _curves(variant.records, f"val/{name}", colour(number), MARKERS[number])
-    return _draw(curves, name, f"{name} compare")
+def compare(experiment: Experiment, name: str, place: str = "compare") -> str:
+    """Draw one validation metric of up to seven variants, in their order of colours.
+
+    Args:
+        place: tells the figure from another one of the same on the page.
+    """
+    curves, shown = [], experiment.variants[: len(COLOURS)]
+    for number, variant in enumerate(shown):
+        curves += _curves(variant.label, variant.records, f"val/{name}", colour(number), MARKERS[number])
+    level = experiment.baseline(name, (record for variant in shown for record in variant.records))
+    return _draw(curves, name, level, f"{experiment.name} {name} {place}")
 
 
-def alone(variant: Variant, name: str) -> str:
-    """A metric of one variant, training and validation."""
-    training = _curves(variant.records, f"train/{name}", TRAINING, "")
-    return _draw(training + _curves(variant.records, f"val/{name}", VALIDATION, "o"), name, f"{name} {variant.label}")
+def alone(experiment: Experiment, variant: Variant, name: str) -> str:
+    """Draw a metric of one variant, training and validation."""
+    curves = _curves("training", variant.records, f"train/{name}", TRAINING, "")
+    curves += _curves("validation", variant.records, f"val/{name}", VALIDATION, "o")
+    level = experiment.baseline(name, variant.records)
+    return _draw(curves, name, level, f"{experiment.name} {name} {variant.label}")
 
 
 def colour(number: int) -> str:
@@ -69,22 +89,23 @@ def colour(number: int) -> str:
     return "currentColor" if COLOURS[number] == "#000000" else COLOURS[number]
 
 
-def _curves(records: Iterable[Record], metric: str, colour: str, marker: str) -> list[Curve]:
+def _curves(label: str, records: Iterable[Record], metric: str, colour: str, marker: str) -> list[Curve]:
     histories, width = {True: [], False: []}, 1
     for record in records:
         if history := record.history(metric):
             histories[record.state == "completed"].append(history)
             width = max(width, record.logged.width)
     colour = INK if colour == "currentColor" else colour
-    return [Curve(colour, marker, each, complete, width) for complete, each in histories.items() if each]
+    return [Curve(label, colour, marker, each, complete, width) for complete, each in histories.items() if each]
 
 
-def band(histories: list[dict[int, float]], width: int = 1) -> list[tuple[int, float, float]]:
+def band(histories: list[dict[int, float]], width: int = 1) -> Line:
     """Return step, mean and standard deviation (0 for one value) where at least half of the runs have a value.
 
     A run that has solved its task early ends early, and the mean of the few slow ones would be taken for all.
 
     Args:
+        label: what it is of.
         histories: step to value, one a run.
         width: of the buckets of steps. Of long runs each has its extremes in a bucket at steps of its own: the lowest
             points are put together, and the highest.
@@ -113,7 +134,7 @@ def _mean(points: list[Point]) -> tuple[int, float, float]:
     return round(statistics.fmean(steps)), statistics.fmean(values), deviation
 
 
-def thinned(points: list[tuple[int, float, float]]) -> list[tuple[int, float, float]]:
+def thinned(points: Line) -> Line:
     """Return at most POINTS of the points: the first, the last, and between them extremes, at even distances."""
     if len(points) <= POINTS:
         return points
@@ -124,10 +145,11 @@ def thinned(points: list[tuple[int, float, float]]) -> list[tuple[int, float, fl
     return [points[0], *(point for pair in extremes for point in pair), points[-1]]
 
 
-def _draw(curves: list[Curve], name: str, salt: str) -> str:
-    """An `<svg>` element; empty where there is nothing to draw.
+def _draw(curves: list[Curve], name: str, level: tuple[str, float] | None, salt: str) -> str:
+    """Return an `<svg>` element with the points that a script may tell; empty where there is nothing to draw.
 
     Args:
+        level: name and value of a baseline, drawn as a dotted line.
         salt: makes the names in it differ from those of other figures on the page.
     """
     import matplotlib
@@ -139,10 +161,12 @@ def _draw(curves: list[Curve], name: str, salt: str) -> str:
     with matplotlib.rc_context(style):
         figure = new_figure(width=4.4, height=3.0)
         axes = figure.subplots()
-        ends = [_plot(axes, curve) for curve in curves]
-        if not axes.lines:
+        plotted = [(curve, lines) for curve in curves if (lines := _lines(curve))]
+        if not plotted:
             return ""
-        means = [y for line in axes.lines for y in line.get_ydata()]
+        levels = [level[1]] if level else []
+        ends = [_plot(axes, curve, lines) for curve, lines in plotted] + [(each, each) for each in levels]
+        means = [y for line in axes.lines for y in line.get_ydata()] + levels
         low, high = min(means), max(means)
         if "loss" in name and 0 < low * 10 < high:
             axes.set_yscale("log")
@@ -152,22 +176,48 @@ def _draw(curves: list[Curve], name: str, salt: str) -> str:
             bottom, top = max(low - room, min(end[0] for end in ends)), min(high + room, max(end[1] for end in ends))
             bottom = max(bottom, 0.0) if low >= 0 else bottom
             axes.set_ylim(bottom - 0.05 * room, top + 0.05 * room)
+        if level:
+            axes.axhline(level[1], color=INK, linestyle=(0, (1, 3)), linewidth=1)
+            place = {"xy": (1, level[1]), "xycoords": ("axes fraction", "data"), "xytext": (0, 2)}
+            axes.annotate(level[0], **place, textcoords="offset points", ha="right", fontsize=7).set_in_layout(False)
+        end_axis_at_bounds(axes, name)
         axes.set(xlabel="optimiser step", ylabel=metric_label(name))
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.2, color=INK, linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)
         axes.patch.set_visible(False)
         figure.patch.set_visible(False)
         text = StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return _inline(text.getvalue(), f"learning curves: {name} against optimiser step")
+        told = {"axes": _place(axes), "curves": [_told(curve, line) for curve, lines in plotted for line in lines]}
+    return _inline(text.getvalue(), told, f"learning curves: {name} against optimiser step")
 
 
-def _plot(axes: "Axes", curve: Curve) -> tuple[float, float]:
+def _lines(curve: Curve) -> list[Line]:
+    """Return the points of what is drawn: one line for runs that have completed, else one each."""
+    lines = [band(curve.histories, curve.width)] if curve.complete else []
+    lines += [] if curve.complete else [[(*point, 0.0) for point in each.items()] for each in curve.histories]
+    return [thinned(points) for points in lines if points]
+
+
+def _place(axes: "Axes") -> dict[str, Any]:
+    """Return where the axes are in the figure, from its upper left corner in points, and what they span."""
+    box, height = axes.get_window_extent(), axes.figure.bbox.height
+    unit = 72 / axes.figure.dpi
+    left, right, low, high = (unit * edge for edge in (box.x0, box.x1, height - box.y0, height - box.y1))
+    x, y = {"points": [left, right], "span": axes.get_xlim()}, {"points": [low, high], "span": axes.get_ylim()}
+    return {"x": x, "y": y | {"log": axes.get_yscale() == "log"}}
+
+
+def _told(curve: Curve, line: Line) -> dict[str, Any]:
+    points = [[step, *(float(f"{value:.5g}") for value in values)] for step, *values in line]
+    return {"label": curve.label if curve.complete else f"{curve.label}, not completed", "points": points}
+
+
+def _plot(axes: "Axes", curve: Curve, lines: list[Line]) -> tuple[float, float]:
     """Draws a curve, and returns how far it reaches down and up."""
-    lines = [thinned(band(curve.histories, curve.width))] if curve.complete else []
-    lines += [] if curve.complete else [thinned([(*point, 0.0) for point in each.items()]) for each in curve.histories]
     lowest, highest = math.inf, -math.inf
-    for points in filter(None, lines):
+    for points in lines:
         steps, means, deviations = zip(*points, strict=True)
         marker = curve.marker if curve.complete and len(points) <= FEW else ""
         marker = marker or ("." if len(points) == 1 else "")  # of which no line can be seen
@@ -181,10 +231,11 @@ def _plot(axes: "Axes", curve: Curve) -> tuple[float, float]:
     return lowest, highest
 
 
-def _inline(svg: str, label: str) -> str:
-    """The element alone, as wide as its place, in the page's colour."""
+def _inline(svg: str, told: dict[str, Any], label: str) -> str:
+    """Return the element alone, as wide as its place, in the page's colour, with what a script may tell of it."""
     element = svg[svg.index("<svg") :].replace(INK, "currentColor")
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
     start, end = element.split(">", 1)
     start = re.sub(r' (width|height)="[^"]*"', "", start)
-    return f'{start} role="img" aria-label="{escape(label)}">{end}'
+    points = escape(json.dumps(told, separators=(",", ":")))
+    return f'{start} role="img" aria-label="{escape(label)}" data-told="{points}">{end}'

@@ -52,12 +52,88 @@ for (const input of document.querySelectorAll("input[data-filter]")) {
   input.addEventListener("input", () => {
     const words = input.value.toLowerCase().split(/\s+/);
     for (const row of rows) {
-      const text = row.textContent.toLowerCase();
+      const text = `${row.dataset.label} ${row.textContent}`.toLowerCase();
       row.hidden = !words.every((word) => text.includes(word));
     }
     const shown = rows.filter((row) => !row.hidden).length;
     paragraph.querySelector("output").textContent = `${shown} of ${rows.length}`;
   });
+}
+
+// A table that is wider than its place says so, and shades the side where there is more.
+const boxes = Array.from(document.querySelectorAll(".wide"), (wide) => {
+  const hint = document.createElement("p");
+  hint.className = "hint";
+  wide.after(hint);
+  const scroll = wide.querySelector(".scroll");
+  const update = () => {
+    const left = scroll.scrollLeft > 1;
+    const right = scroll.scrollLeft + scroll.clientWidth < scroll.scrollWidth - 1;
+    wide.classList.toggle("more-left", left);
+    wide.classList.toggle("more-right", right);
+    hint.hidden = !left && !right;
+    hint.textContent = right ? "More columns to the right: scroll the table \u2192" : "\u2190 more columns to the left";
+  };
+  scroll.addEventListener("scroll", update, { passive: true });
+  update();
+  return update;
+});
+const updateAll = () => boxes.forEach((update) => update());
+window.addEventListener("resize", updateAll);
+document.addEventListener("toggle", updateAll, true); // a table in what was closed has no width before
+
+// The point of a curve that is nearest to the pointer, told beside it. data-told has the points and the axes' places.
+const tip = document.getElementById("tip");
+const mark = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+mark.setAttribute("r", "3.5");
+mark.setAttribute("fill", "none");
+mark.setAttribute("stroke", "currentColor");
+
+function place(axis, value) {
+  const scale = axis.log ? Math.log : (number) => number;
+  const [low, high] = axis.span.map(scale);
+  return axis.points[0] + ((scale(value) - low) / (high - low)) * (axis.points[1] - axis.points[0]);
+}
+
+function spread(svg) {
+  const told = JSON.parse(svg.dataset.told);
+  return told.curves.flatMap(({ label, points }) =>
+    points.map(([step, mean, deviation]) => ({
+      x: place(told.axes.x, step), y: place(told.axes.y, mean), step, mean, deviation, label,
+    })));
+}
+
+const spreads = new WeakMap();
+function tell(event) {
+  const svg = event.currentTarget;
+  if (!spreads.has(svg)) spreads.set(svg, spread(svg));
+  const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+  let nearest = null;
+  let least = 30; // points of the figure; farther away nothing is meant
+  for (const point of spreads.get(svg)) {
+    const distance = Math.hypot(point.x - at.x, point.y - at.y);
+    if (distance < least) [nearest, least] = [point, distance];
+  }
+  if (!nearest) return hide();
+  mark.setAttribute("cx", nearest.x);
+  mark.setAttribute("cy", nearest.y);
+  svg.append(mark);
+  const deviation = nearest.deviation ? ` \u00b1 ${Number(nearest.deviation.toPrecision(2))}` : "";
+  tip.textContent = `${nearest.label}, step ${nearest.step.toLocaleString("en")}: ${nearest.mean}${deviation}`;
+  tip.hidden = false;
+  const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
+  tip.style.left = `${Math.max(0, Math.min(event.pageX + 12, room))}px`;
+  tip.style.top = `${event.pageY + 16}px`;
+}
+
+function hide() {
+  tip.hidden = true;
+  mark.remove();
+}
+
+for (const svg of document.querySelectorAll("svg[data-told]")) {
+  for (const name of ["pointermove", "pointerdown"]) svg.addEventListener(name, tell);
+  svg.addEventListener("pointerleave", hide);
 }
 
 function openTarget(hash) {

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from lightning_dl2.figure import COLOURS, TRAINING, VALIDATION
 from lightning_dl2.reporting import learning_curves
 from lightning_dl2.reporting.records import STATES, Record, printable
-from lightning_dl2.reporting.tables import Cell, columns, references
+from lightning_dl2.reporting.tables import Cell, choice_columns, columns, remarks
 from lightning_dl2.reporting.variants import Experiment, Variant
 
 TITLE = "Runs of lightning_dl2"
@@ -24,10 +24,12 @@ class Line:
     """Of an experiment's table.
 
     Args:
+        label: all choices of the variant, to be searched for and shown where there is room for one line.
         colour: in the figure below; None: not drawn there.
         detail: the name of the place that tells more; None: there is none.
     """
 
+    label: str
     cells: list[Cell]
     colour: str | None
     detail: str | None
@@ -55,11 +57,21 @@ class Detail:
 
 @dataclass(frozen=True)
 class Section:
-    """What is told of one experiment; `drawn` variants stand in its figure, `left_out` do not."""
+    """What is told of one experiment; `drawn` variants stand in its figure, `left_out` do not.
+
+    Args:
+        overview: the monitored metric, for the top of the page; empty where nothing was logged.
+        best: what the best variant came to, in a line.
+        remarks: what holds for all its variants.
+        choices: how many of the headings, the first ones, are those of choices.
+    """
 
     name: str
-    references: str
+    overview: Markup
+    best: str
+    remarks: list[str]
     headings: list[str]
+    choices: int
     run_headings: list[str]
     lines: list[Line]
     panels: list[Markup]
@@ -104,10 +116,12 @@ def render(
 
 
 def _section(experiment: Experiment, details: int, progress: Callable[[str], None]) -> Section:
-    names, shown, variants = learning_curves.shown_metrics(experiment), columns(experiment), experiment.variants
+    names, variants = learning_curves.shown_metrics(experiment), experiment.variants
+    shown = [*choice_columns(experiment), *columns(experiment)]
     drawn = min(len(variants), len(COLOURS))
     lines = [
         Line(
+            variant.label,
             [column.of(variant) for column in shown],
             learning_curves.colour(number) if number < drawn else None,
             f"v{number + 1}" if number < details else None,
@@ -120,14 +134,17 @@ def _section(experiment: Experiment, details: int, progress: Callable[[str], Non
         progress(variant.label)
     return Section(
         name=experiment.name,
-        references=references(experiment),
+        overview=Markup(learning_curves.compare(experiment, names[0], "overview") if names else ""),
+        best=_best(experiment),
+        remarks=remarks(experiment),
         headings=[column.heading for column in shown],
+        choices=max(1, len(experiment.choices)),
         run_headings=[
             *("seed", "state", f"best {experiment.monitor}", f"last {experiment.monitor}"),
             *(*experiment.metrics[:1], "steps", "training s", "directory, and what went wrong"),
         ],
         lines=lines,
-        panels=_panels(learning_curves.compare(variants, name) for name in names) if len(variants) > 1 else [],
+        panels=_panels(learning_curves.compare(experiment, name) for name in names) if len(variants) > 1 else [],
         drawn=drawn,
         left_out=len(variants) - drawn,
         details=told,
@@ -140,12 +157,21 @@ def _detail(name: str, experiment: Experiment, variant: Variant, metrics: list[s
         name=name,
         label=variant.label,
         runs=variant.runs,
-        panels=_panels(learning_curves.alone(variant, metric) for metric in metrics),
+        panels=_panels(learning_curves.alone(experiment, variant, metric) for metric in metrics),
         lines=[_run(experiment, record) for record in variant.records],
         seed=best.seed,
         samples=best.samples(),
         pictures=[_picture(path) for path in best.pictures()],
     )
+
+
+def _best(experiment: Experiment) -> str:
+    """Return the best variant with its first test figure, or its best validation where nothing has completed."""
+    best = experiment.variants[0]
+    known = {column.heading: column.of(best).text for column in columns(experiment)}
+    names = "test/accuracy", *experiment.metrics, f"best {experiment.monitor}"
+    told = next((f"{name} {known[name]}" for name in names if known.get(name)), "nothing measured yet")
+    return f"{best.label}: {told}" if len(experiment.variants) > 1 else told
 
 
 def _panels(drawn: Iterable[str]) -> list[Markup]:

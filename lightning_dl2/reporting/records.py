@@ -25,6 +25,7 @@ from lightning_dl2.schema.data import GRAPH_SETS
 
 STATES = ("completed", "running", "interrupted", "failed")
 RUN_FILES = {"config.yaml", "result.json", "metrics.csv"}  # one of them is enough to ask for the others
+HELD_OUT, VALIDATION = "held out", "validation, which also chose the checkpoint"  # as Config.test_split
 RUN_NAME = re.compile(r"seed=\d+")
 LARGEST_PICTURE = 20 << 20  # bytes; it becomes a part of the page
 
@@ -83,6 +84,14 @@ class Record:
     def choices(self) -> dict[str, Any]:
         """What decides what is learnt."""
         return {key: value for key, value in deciding(completed(self.config)).items() if key != "experiment"}
+
+    @property
+    def test_split(self) -> str:
+        """Name what test/* is measured on; result.json of older versions does not say."""
+        told = self.result.get("test_split")
+        if told is None:
+            told = VALIDATION if self.choices.get("data.test_fraction") == 0 else HELD_OUT
+        return str(told)
 
     def monitor(self) -> tuple[str, str]:
         """The metric that chose the best checkpoint, and whether its "min" or its "max" is good."""

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightning_dl2.files import csv_text
-from lightning_dl2.reporting.records import STATES, Record, printable
+from lightning_dl2.reporting.records import HELD_OUT, STATES, Record, printable
 from lightning_dl2.reporting.variants import Experiment, Variant
 from lightning_dl2.spread import Spread
 
@@ -32,8 +32,20 @@ class Column(NamedTuple):
     rank: int
 
 
+NAME = Column("variant", lambda variant: Cell(variant.label, variant.label), 0)
+
+
+def choice_columns(experiment: Experiment) -> list[Column]:
+    """Return a column for each key in which the variants differ; for a single variant its name."""
+
+    def of(heading: str) -> Callable[[Variant], Cell]:
+        return lambda variant: Cell(variant.choices[heading].text, variant.choices[heading].value)
+
+    return [Column(heading, of(heading), 0) for heading in experiment.choices] or [NAME]
+
+
 def columns(experiment: Experiment) -> list[Column]:
-    """Of the table of an experiment, a line a variant: heading and content.
+    """Return the columns of the table of an experiment, which has a line a variant, behind those of the choices.
 
     Means are over completed runs; in brackets over the others, so far, where none has completed.
     """
@@ -59,14 +71,15 @@ def columns(experiment: Experiment) -> list[Column]:
         return over_seeds(lambda record: record.metrics.get(name))
 
     tests = [name for name in experiment.metrics if name != "test/perplexity"]  # which is a function of the loss
+    splits = [Column("test split", _test_split, 1)] if len(experiment.test_splits) > 1 else []
     differing = [name for name in experiment.references if _constant(experiment, name) is None]
     return [
-        Column("variant", lambda variant: Cell(variant.label, variant.label), 0),
         Column("runs", lambda variant: Cell(variant.runs, len(variant.completed)), 0),
         *(
             Column(name, metric(name), 0 if name in tests[:1] else 1 if name == "test/accuracy" else 5)
             for name in tests
         ),
+        *splits,
         *(Column(_words(name), metric(name), 6) for name in differing),
         Column(f"best {experiment.monitor}", over_seeds(experiment.best), 1),
         Column(f"last {experiment.monitor}", over_seeds(experiment.last), 4),
@@ -76,11 +89,24 @@ def columns(experiment: Experiment) -> list[Column]:
     ]
 
 
+def _test_split(variant: Variant) -> Cell:
+    told = " and ".join(sorted({record.test_split for record in variant.records}))
+    return Cell(told, told)
+
+
 def _constant(experiment: Experiment, name: str) -> float | None:
     """The value of a reference, if it is the same for all runs."""
     records = (record for variant in experiment.variants for record in variant.records)
     values = {record.metrics[name] for record in records if name in record.metrics}
     return values.pop() if len(values) == 1 else None
+
+
+def remarks(experiment: Experiment) -> list[str]:
+    """Return what holds for all variants: what is to be beaten, and on what it was tested where that is no test set."""
+    known = references(experiment)
+    splits = [split for split in experiment.test_splits if split != HELD_OUT]
+    measured = f"test/* is measured on: {splits[0]}" if len(experiment.test_splits) == 1 and splits else ""
+    return list(filter(None, [known and f"to be beaten: {known}", measured]))
 
 
 def references(experiment: Experiment) -> str:
@@ -94,24 +120,31 @@ def _words(reference: str) -> str:
 
 
 def table(experiment: Experiment, width: int) -> Table:
-    """For a terminal of `width` characters: the columns that have room there, and below it the names of the others."""
-    texts = {column: [column.of(each).text for each in experiment.variants] for column in columns(experiment)}
-    left_out = []
+    """For a terminal of `width` characters: the columns that have room there, and below it the names of the others.
+
+    Choices that would fill the terminal stand in one column, folded.
+    """
 
     def room(column: Column) -> int:
-        longest = max(map(len, (column.heading, *texts[column])))
-        return 3 + (min(longest, VARIANT_ROOM) if column.heading == "variant" else longest)
+        longest = max(len(column.heading), *(len(column.of(each).text) for each in experiment.variants))
+        return 3 + (min(longest, VARIANT_ROOM) if column is NAME else longest)
+
+    chosen = choice_columns(experiment)
+    if sum(map(room, chosen)) > width // 2:
+        chosen = [NAME]
+    shown = [*chosen, *columns(experiment)]
+    texts = {column: [column.of(each).text for each in experiment.variants] for column in shown}
+    left_out = []
 
     while sum(map(room, texts)) >= width and (rank := max(column.rank for column in texts)):
         column = [column for column in texts if column.rank == rank][-1]
         del texts[column]
         left_out.insert(0, column.heading)
-    below = [references(experiment), f"no room for {', '.join(left_out)}" if left_out else ""]
+    below = [*remarks(experiment), f"no room for {', '.join(left_out)}" if left_out else ""]
     caption = "\n".join(filter(None, below)) or None
     made = Table(title=experiment.name, title_justify="left", caption=caption, caption_justify="left")
     for column in texts:
-        first = column.heading == "variant"
-        made.add_column(column.heading, overflow="fold", justify="left" if first else "right")
+        made.add_column(column.heading, overflow="fold", justify="left" if column in chosen else "right")
     for cells in zip(*texts.values(), strict=True):
         made.add_row(*map(Text, cells))  # not strings: brackets are no markup
     return made
@@ -121,13 +154,12 @@ def markdown(found: list[Experiment], notes: list[str]) -> str:
     """All tables, and what was skipped."""
     parts = ["# Runs\n"]
     for experiment in found:
-        shown = columns(experiment)
+        shown = [*choice_columns(experiment), *columns(experiment)]
         lines = [[column.heading for column in shown], ["---"] * len(shown)]
         for variant in experiment.variants:
             lines.append([column.of(variant).text.replace("|", "\\|") for column in shown])
         parts.append(f"## {experiment.name}\n")
-        if known := references(experiment):
-            parts.append(f"{known}\n")
+        parts += [f"{remark}\n" for remark in remarks(experiment)]
         parts.append("".join(f"| {' | '.join(line)} |\n" for line in lines))
     if notes:
         parts.append("## Skipped\n")
@@ -156,7 +188,7 @@ def variants_csv(found: list[Experiment]) -> str:
                 spread = Spread.of(each)
                 told = (spread.mean, spread.deviation, spread.n) if spread else (None, None, 0)
                 line |= dict(zip((f"{name} mean", f"{name} std", f"{name} n"), told, strict=True))
-            lines.append(line)
+            lines.append(line | _choices(variant) | {"test split": _test_split(variant).text})
     return _csv(lines)
 
 
@@ -174,8 +206,14 @@ def runs_csv(found: list[Experiment]) -> str:
                 }
                 line |= {"best": experiment.best(record), "last": experiment.last(record), "steps": record.steps}
                 line |= {key: record.result.get(key) for key in ("seconds", "parameters", "world_size", "device")}
-                lines.append(line | record.metrics | {"run": record.name})
+                line |= record.metrics | {"run": record.name, "test split": record.test_split}
+                lines.append(line | _choices(variant))
     return _csv(lines)
+
+
+def _choices(variant: Variant) -> dict[str, float | str]:
+    """Return the columns of the choices; they stand behind those of older reports."""
+    return {f"choice {heading}": choice.value for heading, choice in variant.choices.items()}
 
 
 def _csv(lines: list[dict[str, Any]]) -> str:

@@ -1,5 +1,6 @@
 """Runs put together: the seeds of the same choices are a variant, the variants of an experiment stand in a table."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,9 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from lightning_dl2.config import typed
+from lightning_dl2.figure import BASELINES
 from lightning_dl2.identity import differing, digest
 from lightning_dl2.reporting.records import STATES, Found, Record, printable
 from lightning_dl2.spread import Spread
+
+# Test figures that no net has part in: what a trivial or a linear model reaches, and programs that compress.
+REFERENCE = re.compile(r"_baseline$|_(gzip|bz2|xz)(_|$)")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value of the configuration: as it is typed, and, to be sorted by, as a number where it is one."""
+
+    text: str
+    value: float | str
 
 
 @dataclass(frozen=True)
@@ -19,10 +32,12 @@ class Variant:
     Args:
         label: the choices that tell it from the other variants of its experiment.
         records: by seed.
+        choices: the same by heading, as shown; the headings are those of the experiment.
     """
 
     label: str
     records: list[Record]
+    choices: dict[str, Choice]
 
     @property
     def completed(self) -> list[Record]:
@@ -50,6 +65,7 @@ class Experiment:
         metrics: names of the test metrics that the nets have.
         references: names of the test figures that no net has part in, such as baselines and compressors.
         variants: the best first.
+        choices: headings of what differs between the variants; empty where there is only one.
     """
 
     name: str
@@ -58,6 +74,26 @@ class Experiment:
     metrics: list[str]
     references: list[str]
     variants: list[Variant]
+    choices: list[str]
+
+    @property
+    def records(self) -> list[Record]:
+        """The runs of all variants."""
+        return [record for variant in self.variants for record in variant.records]
+
+    @property
+    def test_splits(self) -> list[str]:
+        """What test/* is measured on; several where the runs differ in that."""
+        return sorted({record.test_split for record in self.records})
+
+    def baseline(self, metric: str, runs: Iterable[Record]) -> tuple[str, float] | None:
+        """Return name and value of what a metric, named without its split, must beat, where it is one for all `runs`.
+
+        As where the label is the same whatever the sequence, or a number is guessed that is the same for all.
+        """
+        name = BASELINES.get(metric)
+        values = {record.metrics[f"test/{name}"] for record in runs if f"test/{name}" in record.metrics}
+        return (name.replace("_", " "), values.pop()) if len(values) == 1 else None
 
     def best(self, record: Record) -> float | None:
         """The best value of the monitored metric on the way."""
@@ -101,16 +137,17 @@ def _experiment(name: str, records: list[Record], over: tuple[str, ...], skipped
         if (kept := group.setdefault(digest(own), record)) is not record:
             skipped.append((record.path, f"is the same run as {kept.name}"))
     chosen = [sorted(group.values(), key=lambda record: (record.seed, record.path)) for group in groups.values()]
-    labels = _labels([group[0] for group in chosen], over)
-    variants = [Variant(label, group) for label, group in zip(labels, chosen, strict=True)]
+    choices = _choices([group[0] for group in chosen], over)
+    variants = [Variant(_label(own, group[0], over), group, own) for own, group in zip(choices, chosen, strict=True)]
     counted = [record for group in chosen for record in group]
     (monitor, mode), _ = Counter(record.monitor() for record in counted).most_common(1)[0]
     tests = dict.fromkeys(key for record in counted for key in record.metrics if key.startswith("test/"))
     nets = {key.replace("val/", "test/") for record in counted for key in record.metrics if key.startswith("val/")}
     first = monitor.replace("val/", "test/")
-    metrics = sorted((key for key in tests if key in nets), key=lambda key: (key != first, key))
-    references = sorted(key for key in tests if key not in nets)
-    experiment = Experiment(name, monitor, mode, metrics, references, variants)
+    # A run that ended before its first validation has no val/*: then the name decides.
+    references = sorted(key for key in tests if key not in nets and REFERENCE.search(key))
+    metrics = sorted((key for key in tests if key not in references), key=lambda key: (key != first, key))
+    experiment = Experiment(name, monitor, mode, metrics, references, variants, list(choices[0]) if choices else [])
     sign = -1 if mode == "max" else 1
 
     def rank(variant: Variant) -> tuple[bool, float, str]:
@@ -121,19 +158,30 @@ def _experiment(name: str, records: list[Record], over: tuple[str, ...], skipped
     return experiment
 
 
-def _labels(records: list[Record], over: tuple[str, ...]) -> list[str]:
-    """What tells each of some variants from the others, as it would be typed; of a single one, its directory's name."""
-    if len(records) == 1:
-        name = records[0].result.get("variant") or records[0].path.resolve().parent.name
-        return [f"mean over {', '.join(over)}" if over else printable(name)]
+def _choices(records: list[Record], over: tuple[str, ...]) -> list[dict[str, Choice]]:
+    """Return what tells each of some variants from the others, by heading: a key's last part where that is enough."""
     keys = [key for key in differing(record.choices for record in records) if key not in over]
     last_parts = Counter(key.rpartition(".")[2] for key in keys)
     paths = {typed(record.choices.get("data.path")) for record in records}
     names_suffice = len({Path(path).name for path in paths}) == len(paths)
 
-    def word(key: str, value: Any) -> str:
+    def heading(key: str) -> str:
         name = key.rpartition(".")[2]
-        short = key == "data.path" and isinstance(value, str) and names_suffice
-        return f"{name if last_parts[name] == 1 else key}={Path(value).name if short else typed(value)}"
+        return printable(name if last_parts[name] == 1 else key)
 
-    return [printable(" ".join(word(key, record.choices.get(key)) for key in keys)) for record in records]
+    def choice(key: str, value: Any) -> Choice:
+        if key == "data.path" and isinstance(value, str) and names_suffice:
+            value = printable(Path(value).name)
+            return Choice(value, value)
+        text = printable(typed(value))
+        return Choice(text, value if isinstance(value, int | float) and not isinstance(value, bool) else text)
+
+    return [{heading(key): choice(key, record.choices.get(key)) for key in keys} for record in records]
+
+
+def _label(choices: dict[str, Choice], record: Record, over: tuple[str, ...]) -> str:
+    """Return the choices as they would be typed; of the only variant, its directory's name."""
+    if choices:
+        return " ".join(f"{heading}={choice.text}" for heading, choice in choices.items())
+    name = record.result.get("variant") or record.path.resolve().parent.name
+    return f"mean over {', '.join(over)}" if over else printable(name)

@@ -61,3 +61,13 @@ def test_a_run_draws_its_curves(tiny, figures):
     (legend,) = figures[0].legends
     assert "majority baseline" in [text.get_text() for text in legend.get_texts()]
     assert [0.1, 0.1] in [list(line.get_ydata()) for axes in figures[0].axes for line in axes.lines]
+
+
+def test_the_axis_of_a_share_ends_at_one(tmp_path, figures):
+    logger = MetricsCSV(tmp_path / "metrics.csv", 0)
+    for step, accuracy in ((5, 0.2), (10, 1.0)):
+        logger.log_metrics({"val/accuracy": accuracy}, step)
+        logger.save()
+    draw_curves(tmp_path / "metrics.csv", tmp_path / "curves.png", {"accuracy": 0.1})
+    low, high = figures[0].axes[0].get_ylim()
+    assert 0 < low < 0.1 and high == 1.0

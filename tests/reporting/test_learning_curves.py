@@ -1,5 +1,6 @@
 """The curves are the runs' means; a step that only a minority has reached is not shown for all."""
 
+import json
 import re
 import statistics
 from xml.etree import ElementTree
@@ -36,7 +37,8 @@ def test_the_monitored_metric_is_drawn_first(experiment):
 
 
 def test_figures_are_elements_of_a_page(experiment):
-    drawn = [compare(experiment.variants, "loss"), *(alone(variant, "loss") for variant in experiment.variants)]
+    drawn = [compare(experiment, "loss"), compare(experiment, "loss", "overview")]
+    drawn += [alone(experiment, variant, "loss") for variant in experiment.variants]
     names = []
     for svg in drawn:
         root = ElementTree.fromstring(svg)  # raises where it is not well-formed
@@ -46,14 +48,65 @@ def test_figures_are_elements_of_a_page(experiment):
     assert len(names) == len(set(names))
 
 
+def told(svg):
+    """What a script may tell of a figure."""
+    return json.loads(ElementTree.fromstring(svg).attrib["data-told"])
+
+
+def test_the_points_can_be_told_and_means_are_over_completed_runs(experiment):
+    gru, rnn = told(compare(experiment, "loss"))["curves"]
+    deviations = [pytest.approx(statistics.stdev(pair), rel=1e-4) for pair in ((2, 3), (1, 2), (0.5, 0.01))]
+    means = [2.5, 1.5, pytest.approx(0.255)]
+    points = [[step, *pair] for step, *pair in zip((10, 20, 30), means, deviations, strict=True)]
+    assert gru == {"label": "cell=gru", "points": points}
+    assert rnn["label"] == "cell=rnn, not completed" and rnn["points"] == [[10, 2, 0], [20, 1, 0], [30, 0.5, 0]]
+
+
+def test_what_failed_is_a_line_of_its_own(tmp_path):
+    made_up_run(tmp_path, losses=(2.0, 1.0))
+    made_up_run(tmp_path, seed=1, losses=(9.0, 9.0), status="failed")
+    (experiment,) = experiments(find([tmp_path]))
+    curves = told(alone(experiment, experiment.variants[0], "loss"))["curves"]
+    assert [(curve["label"], curve["points"][-1][1]) for curve in curves] == [
+        ("training", 1.1),
+        ("training, not completed", 9.9),
+        ("validation", 1.0),
+        ("validation, not completed", 9.0),
+    ]
+
+
+def test_a_share_ends_at_one_and_its_baseline_is_drawn(tmp_path, limits):
+    made_up_run(tmp_path, losses=(2.0, 0.0))
+    (experiment,) = experiments(find([tmp_path]))
+    drawn = compare(experiment, "accuracy")
+    assert "majority baseline" in drawn and "majority baseline" not in compare(experiment, "loss")
+    (low, high), _ = limits
+    assert 0 <= low < 0.1 and high == 1.0
+    place = told(drawn)["axes"]["y"]
+    assert place["span"] == [low, high] and not place["log"]
+    assert 0 < place["points"][1] < place["points"][0] < 3.0 * 72  # points from above: 1 stands above the baseline
+    made_up_run(tmp_path, "data.sequence_length=7", seed=1)  # another baseline: none for both
+    result = next(tmp_path.rglob("seed=1")) / "result.json"
+    result.write_text(result.read_text().replace('"test/majority_baseline": 0.1', '"test/majority_baseline": 0.2'))
+    (experiment,) = experiments(find([tmp_path]))
+    assert "majority baseline" not in compare(experiment, "accuracy")
+
+
+def test_a_metric_of_any_name_is_drawn(tmp_path):
+    path = made_up_run(tmp_path)
+    (path / "metrics.csv").write_text("step,val/$\\frac$\n1,2\n3,4\n")
+    (experiment,) = experiments(find([tmp_path]))
+    assert "$\\frac$" in compare(experiment, "$\\frac$")
+
+
 def test_what_was_not_logged_is_not_drawn(experiment):
-    assert alone(experiment.variants[0], "nothing") == ""
+    assert alone(experiment, experiment.variants[0], "nothing") == ""
 
 
 def test_long_runs_are_thinned_to_what_can_be_seen(tmp_path):
     made_up_run(tmp_path, losses=tuple(1 / step for step in range(1, 20 * POINTS)))
     (experiment,) = experiments(find([tmp_path]))
-    assert len(alone(experiment.variants[0], "loss")) < 60_000
+    assert len(alone(experiment, experiment.variants[0], "loss")) < 60_000
     for count in (0, 1, POINTS, POINTS + 1, 2 * POINTS + 2, 5 * POINTS + 1):
         points = [(step, float(step % 7), 0.0) for step in range(count)]
         kept = thinned(points)
@@ -80,13 +133,13 @@ def test_runs_that_share_no_step_are_not_averaged(tmp_path):
         path = made_up_run(tmp_path, seed=seed)
         (path / "metrics.csv").write_text(f"step,val/loss\n{10 + seed},0.5\n")
     (experiment,) = experiments(find([tmp_path]))
-    assert alone(experiment.variants[0], "loss") == ""
+    assert alone(experiment, experiment.variants[0], "loss") == ""
 
 
 def test_a_single_point_can_be_seen(tmp_path):
     made_up_run(tmp_path, losses=(1.0,), status="failed")
     (experiment,) = experiments(find([tmp_path]))
-    assert alone(experiment.variants[0], "loss").count("<use ") > 10  # ticks, and two points
+    assert alone(experiment, experiment.variants[0], "loss").count("<use ") > 10  # ticks, and two points
 
 
 @pytest.fixture
@@ -103,7 +156,7 @@ def test_a_spike_leaves_room_for_the_others(tmp_path, limits):
     for seed in range(4):
         made_up_run(tmp_path, seed=seed, losses=(2.0, 40.0 if seed == 0 else 2.0, 1.9))
     (experiment,) = experiments(find([tmp_path]))
-    alone(experiment.variants[0], "loss")
+    alone(experiment, experiment.variants[0], "loss")
     ((low, high),) = limits
     assert -0.5 < low <= 1.9 and 11.5 <= high < 20  # the band goes from -8 to 31
 
@@ -113,5 +166,5 @@ def test_names_cannot_break_out_of_the_figure(tmp_path):
     (path / "metrics.csv").write_text('step,"val/a"" onload=""alert(1)"\n1,2\n3,4\n')
     (experiment,) = experiments(find([tmp_path]))
     (name,) = shown_metrics(experiment)
-    ElementTree.fromstring(svg := alone(experiment.variants[0], name))
+    ElementTree.fromstring(svg := alone(experiment, experiment.variants[0], name))
     assert " onload=" not in svg.split(">")[0].replace("&quot; onload=", "")

@@ -8,7 +8,17 @@ from rich.console import Console
 
 from lightning_dl2.cli import console
 from lightning_dl2.reporting.records import find
-from lightning_dl2.reporting.tables import columns, inert, markdown, references, runs_csv, table, variants_csv
+from lightning_dl2.reporting.tables import (
+    Cell,
+    choice_columns,
+    columns,
+    inert,
+    markdown,
+    references,
+    runs_csv,
+    table,
+    variants_csv,
+)
 from lightning_dl2.reporting.variants import experiments
 from tests.reporting.made_up import made_up_run
 
@@ -79,9 +89,9 @@ def test_no_cell_is_a_formula_for_a_spreadsheet(tmp_path):
 
 def test_markdown(found):
     text = markdown(found, ["DIR: config.yaml is damaged"])
-    assert "| cell=gru | 2 | 0.5 ± 0 | 0.850 ± 0.071 |" in text
+    assert "| cell | runs |" in text and "| gru | 2 | 0.5 ± 0 | 0.850 ± 0.071 |" in text
     # A variant of which nothing has completed is told in brackets, and has no test figures.
-    assert "| cell=rnn | 0 + 1 failed |  |  | (3) | (3) | (10) | (1.5) | (1,234) |" in text
+    assert "| rnn | 0 + 1 failed |  |  | (3) | (3) | (10) | (1.5) | (1,234) |" in text
     assert "## baum_sweet" in text and "- DIR: config.yaml is damaged" in text
 
 
@@ -89,7 +99,7 @@ def test_markdown_keeps_its_columns(tmp_path):
     for path in ("a|b", "c"):
         made_up_run(tmp_path, "experiment=text", "data=text", f"data.path='{path}'")
     lines = markdown(experiments(find([tmp_path])), []).splitlines()
-    (header,) = [line for line in lines if line.startswith("| variant")]
+    (header,) = [line for line in lines if line.startswith("| path")]
     (line,) = [line for line in lines if "a\\|b" in line]
     assert line.replace("\\|", "").count("|") == header.count("|")
 
@@ -98,7 +108,42 @@ def test_terminal(found, capsys):
     for experiment in found:
         console().print(table(experiment, console().width))
     told = capsys.readouterr().out
-    assert "cell=gru" in told and "0.850 ± 0.071" in told and "majority baseline 0.1" in told
+    assert "│ gru " in told and "0.850 ± 0.071" in told and "majority baseline 0.1" in told
+
+
+def test_each_choice_has_a_column(tmp_path):
+    for cell, rate in (("gru", "0.01"), ("gru", "0.002"), ("rnn", "0.01")):
+        made_up_run(tmp_path, f"task.cell={cell}", f"optimizer.learning_rate={rate}")
+    (experiment,) = experiments(find([tmp_path]))
+    chosen = choice_columns(experiment)
+    assert [column.heading for column in chosen] == ["learning_rate", "cell"]
+    cells = {tuple(column.of(variant) for column in chosen) for variant in experiment.variants}
+    rates = [Cell(text, float(text)) for text in ("0.01", "0.002")]
+    assert cells == {(rates[0], Cell("gru", "gru")), (rates[1], Cell("gru", "gru")), (rates[0], Cell("rnn", "rnn"))}
+    lines = read(variants_csv([experiment]))
+    assert {(line["choice cell"], line["choice learning_rate"]) for line in lines} == {
+        ("gru", "0.01"),
+        ("gru", "0.002"),
+        ("rnn", "0.01"),
+    }
+    screen = Console(width=40, record=True, file=StringIO())
+    screen.print(table(experiment, 40))  # too narrow for a column each
+    assert "variant" in screen.export_text()
+
+
+def test_a_test_split_that_is_the_validation_split_is_said(tmp_path):
+    older = made_up_run(tmp_path, "experiment=text")  # result.json does not say
+    (experiment,) = experiments(find([tmp_path]))
+    says = "test/* is measured on: validation, which also chose the checkpoint"
+    assert f"\n{says}\n" in markdown([experiment], [])
+    assert read(runs_csv([experiment]))[0]["test split"] == "validation, which also chose the checkpoint"
+    newer = made_up_run(tmp_path, "experiment=text", "data.test_fraction=0.1") / "result.json"
+    newer.write_text(newer.read_text().replace('"status"', '"test_split": "held out", "status"'))
+    (experiment,) = experiments(find([tmp_path]))
+    text = markdown([experiment], [])
+    assert says not in text and "| test split |" in text and "| held out |" in text
+    made_up_run(tmp_path / "sequences")
+    assert "test split" not in markdown(experiments(find([tmp_path / "sequences"])), []) and older.exists()
 
 
 def test_references_that_differ_get_a_column(tmp_path, monkeypatch):
@@ -126,6 +171,6 @@ def test_a_narrow_terminal_shows_what_matters_most_in_full(found, width):
     screen = Console(width=width, record=True, file=StringIO())
     screen.print(table(found[1], width))
     told = screen.export_text()
-    assert "…" not in told and "test/loss" in told and "cell=gru" in told and "0 + 1 failed" in told
+    assert "…" not in told and "test/loss" in told and "│ gru " in told and "0 + 1 failed" in told
     assert all(len(line) <= width for line in told.splitlines())
     assert ("no room for" in told) == (width < 200)

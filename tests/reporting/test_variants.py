@@ -1,5 +1,6 @@
 """Seeds are put together when nothing else differs; means are over completed runs; the best variant stands first."""
 
+import re
 import statistics
 
 import pytest
@@ -111,6 +112,23 @@ def test_files_of_the_same_name_are_told_apart(tmp_path):
         made_up_run(tmp_path, "experiment=text", "data=text", f"data.path=/data/{directory}/corpus.txt")
     (experiment,) = experiments(find([tmp_path]))
     assert {variant.label for variant in experiment.variants} == {"path=/data/a/corpus.txt", "path=/data/b/corpus.txt"}
+
+
+def test_a_run_without_a_validation_has_metrics_of_its_own_and_is_not_to_be_beaten(tmp_path):
+    result = made_up_run(tmp_path) / "result.json"
+    result.write_text(re.sub(r'"val/[a-z]+": [\d.]+, ', "", result.read_text()))
+    assert '"val/' not in result.read_text()
+    (experiment,) = experiments(find([tmp_path]))
+    assert experiment.metrics == ["test/loss", "test/accuracy"]
+    assert experiment.references == ["test/majority_baseline"]
+
+
+@pytest.mark.parametrize("name", ["bpc_gzip", "bits_per_byte_xz_primed", "counts_baseline", "bpc_bz2"])
+def test_programs_and_simple_models_are_references(name, tmp_path):
+    result = made_up_run(tmp_path) / "result.json"
+    result.write_text(result.read_text().replace("majority_baseline", name))
+    (experiment,) = experiments(find([tmp_path]))
+    assert experiment.references == [f"test/{name}"]
 
 
 def test_what_no_net_has_part_in_is_a_reference(tmp_path):
