@@ -97,31 +97,39 @@ def fit(
             print(f"note: {note}", file=sys.stderr)
     objects = {"run": run, "task": task, "datamodule": data, "trainer": trainer}
     try:
-        with watch.preemption.listening():
-            trainer.fit(task, data, ckpt_path=start, weights_only=True)
-            watch.checkpoints.replace_lost_best(trainer)
-            task.load_state_dict(run.load(run.best)["state_dict"])
-            watch.final_validation.run(trainer, task, data)
-            (metrics,) = trainer.test(task, data, verbose=False)
-        metrics = dict(sorted((watch.checkpoints.best | metrics).items()))
-        result = _write_result(config, run, task, trainer, watch, status="completed", metrics=metrics)
-    except BaseException as error:
-        status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
-        if trainer.is_global_zero:
-            told = f"{type(error).__name__}: {error}" if status == "failed" else None
-            best, result = dict(watch.checkpoints.best), {}
+        with watch.preemption.listening():  # until the result is written: a signal may come twice
             try:
-                result = _write_result(config, run, task, trainer, watch, status=status, metrics=best, error=told)
-            except WriteError as unwritten:  # a full disk, say, which `error` tells already
-                log.error("%s", unwritten)
-            loggers.finish(trainer.loggers, result, error)
-        log.log(logging.ERROR if status == "failed" else logging.INFO, status, exc_info=error)
-        if isinstance(error, Interrupted) and error.exit_code == REQUEUE and trainer.is_global_zero:
+                trainer.fit(task, data, ckpt_path=start, weights_only=True)
+                watch.checkpoints.replace_lost_best(trainer)
+                task.load_state_dict(run.load(run.best)["state_dict"])
+                watch.final_validation.run(trainer, task, data)
+                (metrics,) = trainer.test(task, data, verbose=False)
+                metrics = dict(sorted((watch.checkpoints.best | metrics).items()))
+                result = _write_result(config, run, task, trainer, watch, status="completed", metrics=metrics)
+            except BaseException as error:
+                _end_early(config, run, task, trainer, watch, error)
+                raise
+    except Interrupted as error:
+        if error.exit_code == REQUEUE and trainer.is_global_zero:
             # Last of all: SLURM ends the job for it.
             slurm.requeue(progressed=watch.checkpoints.saved_step > last_step, counter=run.fruitless_file)
         raise
     loggers.finish(trainer.loggers, result)
     return result, objects
+
+
+def _end_early(config: Config, run: Run, task: Task, trainer: pl.Trainer, watch: Watch, error: BaseException) -> None:
+    """Write the result and close the loggers of a run that `error` ends, and log that."""
+    status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
+    if trainer.is_global_zero:
+        told = f"{type(error).__name__}: {error}" if status == "failed" else None
+        best, result = dict(watch.checkpoints.best), {}
+        try:
+            result = _write_result(config, run, task, trainer, watch, status=status, metrics=best, error=told)
+        except WriteError as unwritten:  # a full disk, say, which `error` tells already
+            log.error("%s", unwritten)
+        loggers.finish(trainer.loggers, result, error)
+    log.log(logging.ERROR if status == "failed" else logging.INFO, status, exc_info=error)
 
 
 def _begun(config: Config, run: Run, start: Path, data: DataModule, task: Task, world_size: int) -> tuple[int, int]:

@@ -107,6 +107,22 @@ def test_a_short_validation_is_finished(tiny, monkeypatch):
     assert taken[0] == 4 and set(taken) <= {4, 5, 10}
 
 
+def test_a_second_signal_while_the_result_is_written_changes_nothing(tiny, monkeypatch):
+    """A killed sweep's jobs get one for each of its threads."""
+    late, write = [], Run.write_result
+    signal.signal(signal.SIGTERM, lambda number, frame: late.append(number))
+    signalled(monkeypatch, SequenceClassifier, "training_step", signal.SIGTERM)
+
+    def again(self, *args, **values):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return write(self, *args, **values)
+
+    monkeypatch.setattr(Run, "write_result", again)
+    with pytest.raises(Interrupted):
+        train(tiny())
+    assert late == [] and Run.of(tiny()).result()["status"] == "interrupted"
+
+
 def test_half_accumulated_gradients_are_not_lost(tiny, tmp_path, monkeypatch):
     """Asked in the second of three batches, it stops after the third."""
     words = "trainer.accumulate_grad_batches=3", "trainer.max_steps=5", "data.batches_per_epoch=30"
