@@ -16,6 +16,7 @@ from lightning_dl2.files import write_text, writing
 from lightning_dl2.finished import attend_sweep
 from lightning_dl2.identity import digest
 from lightning_dl2.run import Run
+from lightning_dl2.run_files import Damaged, read_config
 from lightning_dl2.schema import Grid as GridRules
 from lightning_dl2.schema import Multirun
 from lightning_dl2.sweeps.control import Control, Plan
@@ -133,14 +134,13 @@ def _check_same(directory: Path, identity: dict[str, Any]) -> None:
         raise UserError(f"{long[-1]}: is too long a name; allowed: at most {LONGEST_NAME} bytes, sweep.name and root")
     file = directory / "sweep.yaml"
     try:
-        if not file.exists():
-            return
-        if not file.is_file():
-            raise ValueError("is no ordinary file")  # to read a FIFO would take for ever
-        there = yaml.safe_load(file.read_text("utf-8"))
-        there["words"], there["rules"]
-    except (OSError, KeyError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise UserError(f"{file}: is damaged; fix: another sweep.name, or remove it") from error
+        there = read_config(file)
+    except Damaged as error:
+        raise Damaged(file, error.why, "another sweep.name, or remove it") from error
+    if there is None:
+        return
+    if missing := [key for key in identity if key not in there]:
+        raise Damaged(file, f"is damaged: it has no key {missing[0]}", "another sweep.name, or remove it")
     if changed := [key for key in identity if there.get(key) != identity[key]]:
         told = str(there[changed[0]])
         raise UserError(

@@ -1,5 +1,6 @@
 """One run of a sweep: its words, its directory, how it stands. All of it is read from the run directory."""
 
+import math
 from typing import Literal
 
 from lightning_dl2 import lock
@@ -59,8 +60,9 @@ class Job:
         return "interrupted" if self.run.config_file.exists() else "missing"
 
     def metric(self, name: str) -> float | None:
-        """Of the best checkpoint, or None where there is none yet."""
-        return (self.run.result() or {"metrics": {}})["metrics"].get(name)
+        """Return a metric of the best checkpoint; None where there is none yet, or it is no number."""
+        value = (self.run.result() or {"metrics": {}})["metrics"].get(name)
+        return value if value is not None and math.isfinite(value) else None
 
     def seconds(self) -> float | None:
         """Of training, all processes of the run together."""

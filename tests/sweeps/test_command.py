@@ -16,6 +16,7 @@ import yaml
 from lightning_dl2 import lock
 from lightning_dl2.run import Run
 from lightning_dl2.sweeps import control, report
+from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.launchers import environment
 from lightning_dl2.train import main
 from tests.sweeps.sweeping import LONG
@@ -122,7 +123,7 @@ def test_a_damaged_sweep_is_told(sweeper, capsys, content):
     file.parent.mkdir(parents=True)
     file.write_text(content)
     assert sweeper("sweep.name=mine", "seed=0", "trainer.max_steps=4") == 2
-    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {file}: is damaged; fix: ")
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {file}: is damaged: ")
     assert file.read_text() == content
 
 
@@ -330,6 +331,15 @@ def test_of_the_means_the_best_stands_first(metric, first, capsys):
     table.print_seeds()
     cells = [word for word in capsys.readouterr().out.split() if word in values]
     assert cells[0] == first and len(cells) == 2
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "null"])
+def test_a_metric_that_is_no_number_is_none(tmp_path, value):
+    """NaN is in the result of older versions; nothing could be sorted by it."""
+    job = Job(1, {}, [f"root={tmp_path}"])
+    job.run.path.mkdir(parents=True)
+    job.run.result_file.write_text(f'{{"status": "completed", "metrics": {{"val/loss": {value}}}}}')
+    assert job.metric("val/loss") is None and job.state == "missing"
 
 
 def test_a_mean_is_of_completed_runs_each_counted_once(capsys):
