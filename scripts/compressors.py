@@ -24,7 +24,8 @@ def ppmd(text: bytes) -> int:
 def _main(words: list[str]) -> int:
     values = settings(words, **{"data.name": "python_docs", "data.path": None})
     path = values["data.path"]
-    data = TextDataModule("text" if path else values["data.name"], path)
+    # No net reads it: any length of window will do.
+    data = TextDataModule("text" if path else values["data.name"], path, sequence_length=1, batch_size=1)
     sizes = {name: value for name, value in data.baselines().items() if name.startswith("bpc")}
     try:
         train, test = (data.vocabulary.decode(data.splits[split].tolist()).encode() for split in ("train", "test"))

@@ -32,6 +32,7 @@ OTHERS = (
     *("gb18030", "gbk", "big5", "shift_jis", "euc_jp", "euc_kr"),
     *("cp1251", "koi8_r", "iso8859_7", "cp1253", "cp1255", "cp1256", "latin-1"),
 )  # those that may be meant instead; in the last one every byte is possible
+ISO_2022 = (b"\x1b$B", b"\x1b$@", b"\x1b$)C", b"\x1b$)A")  # ASCII until then, and so UTF-8 to the byte
 COMPRESSED = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
@@ -63,11 +64,16 @@ def detect_encoding(path: Path) -> str:
     if encoding == "cp1252" and not _has_more_than_latin1(path):
         encoding = "latin-1"
     codes = np.frombuffer(start, np.uint8)
+    kinds = ASCII_CONTROLS | ISO_CONTROLS if encoding == "latin-1" else ASCII_CONTROLS
     if encoding != "utf-8":
         _check_not_damaged(path)
         if ASCII_CONTROLS[codes].mean() <= CONTROL_SHARE / 2:  # else it is no text in any script
             _check_western(path, start)
-    kinds = ASCII_CONTROLS | ISO_CONTROLS if encoding == "latin-1" else ASCII_CONTROLS
+    elif any(escape in start for escape in ISO_2022):
+        raise UserError(
+            f"data.path={path}: has the escapes of ISO 2022, of Japanese, Korean or Chinese; fix: name its encoding by"
+            " data.encoding=NAME, such as iso2022_jp, or data.tokens=bytes"
+        )
     if kinds[codes].sum() > CONTROL_SHARE * len(start):
         raise _no_text(path)
     return encoding
