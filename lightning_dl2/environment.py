@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import typed
 from lightning_dl2.processes import uses_gpu
-from lightning_dl2.schema import Config, GraphNet
+from lightning_dl2.schema import Config, GraphNet, Trainer
 from lightning_dl2.values import user_path
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ NEEDS_PATH = ("text", "graph_csv", "tu", "ten_fold", "zinc")  # no files of thes
 
 def check(config: Config) -> None:
     """Raises UserError, one line, for what the schema cannot know to be wrong."""
+    check_variables()
     check_devices(config)
     _check_optimizer(config)
     _check_engine(config)
@@ -42,6 +43,20 @@ def check_path(config: Config) -> None:
         raise UserError(f"data.path={path}: there is no such file or directory; allowed: one that exists")
     if path is None and config.data.name in NEEDS_PATH:
         raise UserError(f"data.path=null: data={config.data.name} needs files; allowed: data.path=PATH")
+
+
+def check_variables() -> None:
+    """Raise UserError for a variable from which Lightning takes an argument of a Trainer that is not given.
+
+    A run with it is not what config.yaml says: PL_TRAINER_FAST_DEV_RUN=1 ends it after one step.
+    """
+    for name, value in sorted(os.environ.items()):
+        if name.startswith("PL_TRAINER_") and value:
+            key = f"trainer.{name.removeprefix('PL_TRAINER_').lower()}"
+            known = key.partition(".")[2] in Trainer.model_fields
+            instead = "debug=fast" if name.endswith("_FAST_DEV_RUN") else f"{key}=VALUE" if known else "a key of conf/"
+            what = "changes the Trainer behind the configuration"
+            raise UserError(f"{name}={value}: {what}; fix: unset it, use {instead}")
 
 
 def check_devices(config: Config) -> None:

@@ -45,10 +45,12 @@ def restored(run: Run, config: Config, checkpoint: str) -> Iterator[tuple[Any, A
 
 def build_restored(run: Run, config: Config, checkpoint: str) -> tuple[Any, Any, Any]:
     """Build task, data module and Trainer; arguments and errors are those of `restored`."""
+    from lightning_dl2 import environment
     from lightning_dl2.data import build_data
     from lightning_dl2.tasks import load_task
     from lightning_dl2.trainer import build_evaluator
 
+    environment.check_variables()
     task = load_task(config.task.name, run.checkpoint(checkpoint), checkpoint)
     data = build_data(config.data, config.seed)
     run.check_same_data(task.spec, data.spec)

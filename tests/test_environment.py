@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from lightning_dl2 import environment
+from lightning_dl2 import environment, evaluate, train
 from lightning_dl2.cli import UserError
 from lightning_dl2.graphs import engines
+from lightning_dl2.run import Run
 from lightning_dl2.train import main
 from tests.conftest import TINY_GRAPH
 
@@ -86,3 +87,22 @@ def test_an_engine_without_cuda(tiny_graph, monkeypatch):
 def test_versions_and_device():
     assert environment.versions()["torch"] == torch.__version__
     assert environment.device_name(torch.device("cpu")).startswith("cpu, ")
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("FAST_DEV_RUN", "debug=fast"), ("MAX_STEPS", "trainer.max_steps=VALUE"), ("BAREBONES", "a key of conf/")],
+)
+def test_variables_that_change_the_trainer_are_refused(tiny, monkeypatch, name, instead):
+    """Lightning takes them for arguments that it is not given: a run would be complete after one step."""
+    config = tiny("trainer.max_steps=2")
+    result, objects = train(config)
+    monkeypatch.setenv(f"PL_TRAINER_{name}", "1")
+    says = f"PL_TRAINER_{name}=1: changes the Trainer behind the configuration; fix: unset it, use {instead}"
+    for call in (lambda: train(tiny("trainer.max_steps=2", "seed=1")), lambda: evaluate(objects["run"])):
+        with pytest.raises(UserError, match=says):
+            call()
+    assert not Run.of(tiny("trainer.max_steps=2", "seed=1")).path.exists()
+    assert train(config)[0] == result  # nothing is built for a complete run
+    monkeypatch.setenv(f"PL_TRAINER_{name}", "")
+    assert evaluate(objects["run"])
