@@ -83,6 +83,6 @@ class Curves(Callback):
     @rank_zero_only
     def _draw(self, pl_module: LightningModule) -> None:
         out = self.figures / "curves.png"
-        spec = pl_module.hparams["spec"]
+        spec = pl_module.hparams.get("spec", {})  # of a module that is none of ours there are no baselines
         levels = {metric: spec[baseline] for metric, baseline in BASELINES.items() if baseline in spec}
         self._is_drawn = draw_curves(self.metrics_file, out, levels)

@@ -12,6 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from lightning_dl2.callbacks.metrics_csv import MetricsCSV
+from lightning_dl2.callbacks.needs import needed
 from lightning_dl2.cli import UserError
 from lightning_dl2.figure import MARKERS, SEQUENTIAL, new_figure, save
 from lightning_dl2.files import csv_text, open_to_append, read_rows, write_text, writing
@@ -40,7 +41,9 @@ class GradientFlow(Callback):
 
     @rank_zero_only
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        tokens, labels = fixed_batch(trainer.datamodule.val_dataloader(), ROWS)
+        fix = "call fit(task, datamodule) with a SequenceClassifier or TextGenerator and its data module"
+        needed(self, pl_module, "net", fix)
+        tokens, labels = fixed_batch(needed(self, trainer.datamodule, "val_dataloader", fix)(), ROWS)
         self._batch = tokens.to(pl_module.device), labels.to(pl_module.device)
         step = trainer.global_step
         rows = [row for row in _read(self.file) if int(row[0]) <= step]

@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.trainer.states import TrainerFn
 
 from lightning_dl2.callbacks.checkpoint_io import serialized
+from lightning_dl2.callbacks.needs import monitored
 from lightning_dl2.files import is_whole, open_whole, write_verified
 
 log = logging.getLogger(__name__)
@@ -157,7 +158,7 @@ class KeepCheckpoints(Checkpoint):
         self._validation_is_long = trainer.strategy.broadcast(seconds > LONG)  # one clock decides for all ranks
         self._before_validation = None
         metrics = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
-        sign, value = 1 if self.mode == "max" else -1, metrics[self.monitor]
+        sign, value = 1 if self.mode == "max" else -1, monitored(self, metrics, self.monitor)
         if math.isfinite(value) and (not self.best or sign * value > sign * self.best[self.monitor]):
             self.best, self.best_step = metrics, trainer.global_step
             self._best_to_write = self._taken(trainer)

@@ -4,6 +4,8 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from lightning_dl2.callbacks.needs import needed
+
 
 class LengthCurriculum(Callback):
     """Feeds the training accuracy, averaged over the ranks, to `datamodule.curriculum`, and logs the length.
@@ -12,6 +14,10 @@ class LengthCurriculum(Callback):
     """
 
     _step = 0  # before the batch
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        fix = "call fit(task, datamodule) with a SequenceDataModule that has a curriculum"
+        needed(self, trainer.datamodule, "curriculum", fix)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._step = trainer.global_step

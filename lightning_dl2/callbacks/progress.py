@@ -5,6 +5,7 @@ import math
 import time
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
@@ -35,6 +36,13 @@ class Description(ProgressColumn):
 
 def _joined(values: dict[str, float]) -> str:
     return "".join(f" {key} {value:.3g}" for key, value in values.items())
+
+
+def _shown(outputs: Any) -> dict[str, float]:
+    """Return the numbers that a training step has given; a module that is none of ours may give anything, or None."""
+    given = outputs if isinstance(outputs, dict) else {}
+    numbers = {name: value for name, value in given.items() if isinstance(value, int | float | torch.Tensor)}
+    return {name: float(value) for name, value in numbers.items() if getattr(value, "ndim", 0) == 0}
 
 
 class ProgressBar(Callback):
@@ -79,7 +87,9 @@ class ProgressBar(Callback):
     ) -> None:
         if not self._is_due(trainer):
             return
-        outputs = {**outputs, "loss": outputs["loss"] * trainer.accumulate_grad_batches}  # Lightning has divided it
+        outputs = _shown(outputs)
+        if "loss" in outputs:
+            outputs["loss"] *= trainer.accumulate_grad_batches  # Lightning has divided it
         text = " ".join(f"{name} {float(value):.3g}" for name, value in outputs.items() if name not in REST)
         text += self._validation
         if self.bar:

@@ -9,6 +9,7 @@ import numpy as np
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
+from lightning_dl2.callbacks.needs import needed
 from lightning_dl2.callbacks.progress import ProgressBar
 from lightning_dl2.callbacks.weight_averaging import WeightAveraging
 from lightning_dl2.decoding import Decoding, generate
@@ -48,6 +49,11 @@ class Samples(Callback):
         self.directory, self.prompts, self.length, self.temperatures = directory, prompts, length, temperatures
         self.num_greedy, self.greedy_length = num_greedy, greedy_length
         self._done_step = -1
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        fix = "call fit(task, datamodule) with a TextGenerator and a TextDataModule"
+        needed(self, pl_module, "net", fix)
+        needed(self, trainer.datamodule, "vocabulary", fix)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -6,6 +6,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.trainer.states import TrainerFn
 
+from lightning_dl2.callbacks.needs import monitored
+
 
 class StopWhenSolved(Callback):
     """Stops after so many validations in a row at or above a threshold.
@@ -32,7 +34,7 @@ class StopWhenSolved(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
-        if not trainer.callback_metrics[self.monitor] >= self.threshold:  # NaN is not, either
+        if not monitored(self, trainer.callback_metrics, self.monitor) >= self.threshold:  # NaN is not, either
             self.in_a_row = 0
             return
         if self.in_a_row == 0:

@@ -14,7 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from lightning_dl2.graphs import Graph, GraphBatch
 from lightning_dl2.nets import GraphNetwork
 from lightning_dl2.tasks.metrics import MacroAccuracy, Mean
-from lightning_dl2.tasks.task import Task
+from lightning_dl2.tasks.task import Task, check_choice
 
 SIZES = ("in_feats", "node_types", "edge_feats", "edge_types", "positional", "positional_size", "level")
 
@@ -44,6 +44,7 @@ class GraphNet(Task):
         **net: Any,
     ) -> None:
         super().__init__()
+        check_choice("class_weights", class_weights, ("none", "balanced"))
         self.save_hyperparameters()
         self.spec = spec
         self.classifies = spec["target"] == "classification"

@@ -10,9 +10,9 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from lightning_dl2.nets import RecurrentClassifier
+from lightning_dl2.nets import CELLS, RecurrentClassifier
 from lightning_dl2.tasks.metrics import Mean
-from lightning_dl2.tasks.task import Task
+from lightning_dl2.tasks.task import Task, check_choice
 
 
 class SequenceClassifier(Task):
@@ -40,6 +40,7 @@ class SequenceClassifier(Task):
         super().__init__()
         self.save_hyperparameters()
         self.spec, self.label_smoothing = spec, label_smoothing
+        check_choice("cell", net.get("cell", "lstm"), (*CELLS, "bilstm"))
         if net.get("cell") == "bilstm":
             net |= {"cell": "lstm", "bidirectional": True}
         self.net = RecurrentClassifier(

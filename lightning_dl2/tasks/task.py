@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
@@ -15,6 +16,12 @@ from torchmetrics import Metric
 from lightning_dl2.tasks.optimization import build_optimizer, build_schedule, complete, parameter_groups
 
 MAX_SKIPPED = 32  # updates in a row that may be skipped while fp16 looks for its scale
+
+
+def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
+    """Raise ValueError, before a net is built, for an argument that is none of the names that are allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
 
 
 class NonFiniteError(RuntimeError):

@@ -13,10 +13,10 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_dl2.data.vocabulary import Vocabulary
-from lightning_dl2.nets import Ensemble, LanguageModel
+from lightning_dl2.nets import CELLS, Ensemble, LanguageModel
 from lightning_dl2.nets.recurrent import State
 from lightning_dl2.tasks.metrics import Mean
-from lightning_dl2.tasks.task import Task
+from lightning_dl2.tasks.task import Task, check_choice
 
 NOT_COUNTED = -100  # a target that is no prediction: torch's ignore_index
 
@@ -54,6 +54,7 @@ class TextGenerator(Task):
         **net: Any,
     ) -> None:
         super().__init__()
+        check_choice("cell", net.get("cell", "lstm"), CELLS)
         self.save_hyperparameters()
         self.spec, self.reset_probability, self.focal_gamma = spec, reset_probability, focal_gamma
         self.unit = Vocabulary.of(spec["vocabulary"]).unit

@@ -8,6 +8,7 @@ from pytorch_lightning import Callback
 from pytorch_lightning.loggers.logger import DummyLogger
 from torch.nn import functional as F
 
+from lightning_dl2 import GraphNet, SequenceClassifier, TextGenerator
 from lightning_dl2.tasks.task import MAX_SKIPPED, NonFiniteError
 from tests.small import small_data, small_task, small_trainer
 
@@ -296,3 +297,16 @@ def test_it_can_be_validated_before_it_is_trained():
     (before,) = trainer.validate(task, data, verbose=False)
     trainer.fit(task, data)
     assert trainer.callback_metrics["val/loss"] != before["val/loss"]
+
+
+@pytest.mark.parametrize(
+    ("build", "says"),
+    [
+        (lambda: SequenceClassifier({}, cell="mamba"), "cell is 'mamba'; .* one of rnn, lstm, gru, peephole, bilstm"),
+        (lambda: TextGenerator({}, cell="mamba"), "cell is 'mamba'; it must be one of rnn, lstm, gru, peephole$"),
+        (lambda: GraphNet({}, class_weights="all"), "class_weights is 'all'; it must be one of none, balanced"),
+    ],
+)
+def test_a_name_that_is_none_is_told_before_what_else_is_missing(build, says):
+    with pytest.raises(ValueError, match=says):
+        build()
