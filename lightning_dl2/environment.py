@@ -4,6 +4,7 @@ import importlib.util
 import os
 from typing import TYPE_CHECKING
 
+from lightning_dl2 import limits
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import typed
 from lightning_dl2.processes import uses_gpu
@@ -21,6 +22,7 @@ def check(config: Config) -> None:
     """Raises UserError, one line, for what the schema cannot know to be wrong."""
     check_variables()
     check_devices(config)
+    limits.check_data(config)
     _check_optimizer(config)
     _check_engine(config)
     check_logger(config)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from lightning_dl2 import cpu, environment, loggers, slurm
+from lightning_dl2 import cpu, environment, limits, loggers, slurm
 from lightning_dl2.callbacks import Interrupted
 from lightning_dl2.checkpoints import OTHERWISE
 from lightning_dl2.cli import REQUEUE, UserError, announce
@@ -45,6 +45,7 @@ def take_part(config: Config, run: Run, words: list[str], group: Group) -> tuple
             data.placed_at = group.rank, group.world_size
             if says := config.misfit(data.batches_per_epoch):
                 raise UserError(says)
+            limits.check_net(config, data.spec)
             environment.seed(config.seed)
             task = build_task(config.task, config.optimizer, data.spec)
             if config.trainer.precision == 64:  # Lightning does so only when a checkpoint was read into single ones

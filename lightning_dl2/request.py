@@ -35,7 +35,7 @@ class Settings(BaseModel):
     out: str | None = None
     format: Literal["text", "jsonl"] | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    length: int = Field(200, ge=0)
+    length: int = Field(200, ge=0, le=10**9)
     num_samples: int = Field(1, le=10_000)
     seed: int = Field(0, ge=0)
     do_sample: bool | None = None
@@ -46,7 +46,7 @@ class Settings(BaseModel):
     min_p: float = 0.0
     typical_p: float = 1.0
     repetition_penalty: float = 1.0
-    num_beams: int = 1
+    num_beams: int = Field(1, le=10_000)
     length_penalty: float = 1.0
 
     def decoding(self) -> dict[str, Any]:

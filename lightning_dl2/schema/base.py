@@ -4,8 +4,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Positive = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
+MOST = 2**31 - 1  # of what is counted: what goes beyond is a slip of the finger
+Positive = Annotated[int, Field(ge=1, le=MOST)]
+Natural = Annotated[int, Field(ge=0, le=MOST)]
+Workers = Annotated[int, Field(ge=0, le=256)]  # processes of a data loader
+Layers = Annotated[int, Field(ge=1, le=10_000)]
 Rate = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 DURATION, FILE_NAME = r"^\d+:\d\d:\d\d:\d\d$", r"^\w[\w.-]*$"

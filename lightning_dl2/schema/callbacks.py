@@ -49,13 +49,16 @@ class WeightAveraging(Strict):
     start_step: Natural
 
 
+Length = Annotated[int, Field(ge=1, le=1_000_000)]  # characters written within a training
+
+
 class Samples(Strict):
     enabled: bool
     prompts: list[str]
-    length: Positive
+    length: Length
     temperatures: list[Rate]
-    num_greedy: Natural
-    greedy_length: Positive
+    num_greedy: Annotated[int, Field(ge=0, le=10_000)]
+    greedy_length: Length
 
 
 class GradientFlow(Strict):

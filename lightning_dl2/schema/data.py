@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lightning_dl2.schema.base import Fraction, Natural, Positive, Rate, Strict
+from lightning_dl2.schema.base import Fraction, Natural, Positive, Rate, Strict, Workers
 
 TEXTS = (
     "python_docs",
@@ -55,7 +55,7 @@ class SequenceData(Strict):
     validation_size: Positive
     test_size: Positive
     evaluation_batch_size: Positive
-    num_workers: Natural
+    num_workers: Workers
     curriculum: Curriculum
 
     @model_validator(mode="after")
@@ -88,7 +88,7 @@ class TextData(Strict):
     evaluation_batch_size: Positive
     evaluation_warmup: Natural
     cold_window: Positive
-    num_workers: Natural
+    num_workers: Workers
     cache_dir: str | None
 
     @model_validator(mode="after")
@@ -103,7 +103,7 @@ class TextData(Strict):
 
 class PositionalEncoding(Strict):
     kind: Literal["none", "laplacian", "random_walk"]
-    size: Natural
+    size: Annotated[int, Field(ge=0, le=4096)]
 
     @model_validator(mode="after")
     def size_fits_the_kind(self) -> "PositionalEncoding":
@@ -138,7 +138,7 @@ class NodeData(Strict):
     batch_size: Positive
     evaluation_chunk: Positive | None
     block_model: BlockModel
-    num_workers: Natural
+    num_workers: Workers
     cache_dir: str | None
 
     @model_validator(mode="after")
@@ -167,7 +167,7 @@ class GraphSetData(Strict):
     num_graphs: Positive
     min_nodes: Positive
     max_nodes: Positive
-    num_workers: Natural
+    num_workers: Workers
     cache_dir: str | None
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lightning_dl2.schema.base import Fraction, Positive, Strict
+from lightning_dl2.schema.base import Fraction, Layers, Positive, Strict
 
 
 class RecurrentTask(Strict):
@@ -13,7 +13,7 @@ class RecurrentTask(Strict):
     name: str
     cell: str
     hidden_size: Positive
-    num_layers: Positive
+    num_layers: Layers
     dropout: Fraction
     bias: bool
     reset_after: bool
@@ -52,7 +52,7 @@ class TextGenerator(RecurrentTask):
     weight_dropout: Fraction
     reset_probability: Fraction
     focal_gamma: Annotated[float, Field(ge=0, le=10)]
-    ensemble_size: Positive
+    ensemble_size: Annotated[int, Field(ge=1, le=1000)]
 
     @model_validator(mode="after")
     def tied_sizes_are_equal(self) -> "TextGenerator":
@@ -69,7 +69,7 @@ class GraphNet(Strict):
     name: Literal["graph_net"]
     layer: Literal["gcn", "sage", "gat", "gatv2", "gin", "gine", "gatedgcn", "gcnii", "mlp"]
     hidden_size: Positive
-    num_layers: Positive
+    num_layers: Layers
     heads: Positive
     output_heads: Positive
     activation: Literal["relu", "elu"]

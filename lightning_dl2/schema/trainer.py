@@ -21,8 +21,8 @@ class Trainer(Strict):
     num_nodes: Positive
     strategy: Literal["auto", "ddp"]
     precision: Literal[32, 64, "bf16-mixed", "16-mixed"]
-    max_steps: Annotated[int, Field(ge=-1)]
-    max_epochs: Annotated[int, Field(ge=-1)]
+    max_steps: Annotated[int, Field(ge=-1, le=10**12)]
+    max_epochs: Annotated[int, Field(ge=-1, le=10**12)]
     max_time: Duration | None
     val_check_interval: Positive | Share
     check_val_every_n_epoch: Positive | None
