@@ -12,6 +12,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+if os.name != "posix":  # signals, flock and fork are not there
+    print("error: lightning_dl2 runs on Linux and macOS alone; fix: on Windows use it in WSL", file=sys.stderr)
+    raise SystemExit(2)
+
 # Before torch is imported. Its threads wait for each other many times a step. Those that spin for long take the core
 # from the one they wait for: beside a busy neighbour a step took twenty times as long. Those that sleep at once are
 # woken too late: on quiet cores a small LSTM took 1.6 times as long. A short spin before sleep is good for both.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # what asks a command that trains to save and stop
+if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # a terminal that is closed; ignored behind nohup
+    SIGNALS += (signal.SIGHUP,)
 REQUEUE = 75  # EX_TEMPFAIL, an exit code: stopped, and whoever started this may start it again
 
 

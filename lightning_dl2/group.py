@@ -7,12 +7,14 @@ created, and again when one of them fails.
 import json
 import logging
 import queue
+import socket
 import threading
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from lightning_dl2.cli import ProcessError, UserError
@@ -38,12 +40,14 @@ def connect(
     """
     from torch.distributed import DistNetworkError, TCPStore
 
-    _resolve(address, port)
+    addresses = _resolve(address, port)
     seconds, found = seconds or (ANSWERING if hosts else MEETING), queue.SimpleQueue()
+    # Lightning's process group opens another one on the same port: both are served by the first.
+    options = {"is_master": hosts, "wait_for_workers": False, "multi_tenant": True}
+    if hosts and (listening := _loopback(addresses, port)):
+        port, options["master_listen_fd"] = listening.getsockname()[1], listening.detach()
 
     def attempt() -> None:
-        # Lightning's process group opens another one on the same port: both are served by the first.
-        options = {"is_master": hosts, "wait_for_workers": False, "multi_tenant": True}
         try:
             found.put(TCPStore(address, port, world_size, timeout=timedelta(seconds=seconds), **options))
         except DistNetworkError as error:
@@ -89,15 +93,28 @@ def connect_by(agent: "Store", rank: int, world_size: int, address: str) -> "Sto
     raise ProcessError(f"rank {rank} of {world_size}: rank 0 did not come within {MEETING:.0f} s")
 
 
-def _resolve(address: str, port: int) -> None:
-    """Waits until the name is known: in a cluster it may become so only after the processes have begun."""
-    import socket
+def _loopback(addresses: list[str], port: int) -> socket.socket | None:
+    """Open `port` on this machine's loopback address; by itself torch listens on all interfaces, to whoever comes.
 
+    None where the addresses are not all of the loopback interface, or torch is to say why the port cannot be opened.
+    """
+    if not all(ip_address(own).is_loopback for own in addresses):
+        return None
+    own = next((own for own in addresses if ip_address(own).version == 4), addresses[0])
+    try:
+        return socket.create_server(
+            (own, port), family=socket.AF_INET if ip_address(own).version == 4 else socket.AF_INET6
+        )
+    except OSError:
+        return None
+
+
+def _resolve(address: str, port: int) -> list[str]:
+    """Return the name's addresses; wait until it is known: in a cluster that may be after the processes have begun."""
     end = time.monotonic() + ANSWERING
     while True:
         try:
-            socket.getaddrinfo(address, port)
-            return
+            return [found[4][0] for found in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)]
         except OSError as error:
             if time.monotonic() > end:
                 raise UserError(

@@ -16,8 +16,10 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from lightning_dl2 import launcher
 from lightning_dl2.cli import UserError
 from lightning_dl2.group import Group, connect, connect_by
+from lightning_dl2.launcher import is_rank_zero as is_rank_zero
 from lightning_dl2.schema import Config
 
 GRACE = 10.0  # seconds in which the others are to end when this process has
@@ -26,20 +28,11 @@ NOTICED_LATEST = 30.0  # seconds in which this process is to notice that another
 LAUNCH = "LIGHTNING_DL2_LAUNCH"  # set by whatever starts a command again but does not count
 
 
-def is_rank_zero() -> bool:
-    """Known from the launcher's environment, before torch is imported or processes have met."""
-    if "RANK" in os.environ:
-        return os.environ["RANK"] == "0"
-    return all(os.environ.get(key, "0") == "0" for key in ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
-
-
 def launchers() -> dict[str, int]:
     """What starts this command again by itself, under a name that stays, and how often it has done so."""
     counts = {"SLURM_JOB_ID": "SLURM_RESTART_COUNT", "TORCHELASTIC_RUN_ID": "TORCHELASTIC_RESTART_COUNT"}
     names = {
-        f"{key}={os.environ[key]}": int(os.environ.get(count, "0"))
-        for key, count in counts.items()
-        if key in os.environ
+        f"{key}={os.environ[key]}": launcher.number(count) or 0 for key, count in counts.items() if key in os.environ
     }
     if LAUNCH in os.environ:  # a name that is used once: whoever finds it was started again
         names[f"{LAUNCH}={os.environ[LAUNCH]}"] = 1
@@ -50,22 +43,25 @@ def launched() -> Group:
     """The processes that a launcher has started, with this one among them; without one, this process alone.
 
     Raises:
-        UserError: the launcher's variables are incomplete, or the address or port of rank 0 is wrong.
+        UserError: the launcher's variables are incomplete or wrong, or the address or port of rank 0 is.
         ProcessError: rank 0 does not come.
     """
-    if "RANK" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+    launcher.check()
+    if "RANK" not in os.environ and (launcher.number("SLURM_STEP_NUM_TASKS") or 1) > 1:
         _take_from_slurm()
+    launcher.check_alone()
     return _launched(os.environ["RANK"]) if "RANK" in os.environ else Group()
 
 
 @cache  # for good: the processes count together how often they have met, and Lightning removes WORLD_SIZE in the end
 def _launched(rank: str) -> Group:
-    number, world_size = _number("RANK"), _number("WORLD_SIZE")
+    number, world_size = launcher.number("RANK"), launcher.required("WORLD_SIZE", "RANK is")
     if not number < world_size:
-        raise UserError(f"RANK={rank}: allowed with WORLD_SIZE={world_size}: 0 to {world_size - 1}")
+        raise UserError(f"RANK={rank}: allowed with WORLD_SIZE={world_size}: {launcher.allowed_ranks(world_size)}")
     if world_size == 1:
         return Group()
-    return _join(number, world_size, os.environ.get("MASTER_ADDR", "127.0.0.1"), _number("MASTER_PORT"))
+    port = launcher.required("MASTER_PORT", "RANK and WORLD_SIZE are")
+    return _join(number, world_size, os.environ.get("MASTER_ADDR", "127.0.0.1"), port)
 
 
 def _join(rank: int, world_size: int, address: str, port: int) -> Group:
@@ -88,19 +84,13 @@ def _join(rank: int, world_size: int, address: str, port: int) -> Group:
     return Group(rank, world_size, PrefixStore("run", store))
 
 
-def _number(key: str) -> int:
-    value = os.environ.get(key, "")
-    if not (value.isascii() and value.isdigit()):
-        raise UserError(f"{key}={value}: allowed: a number; whatever started this process sets it together with RANK")
-    return int(value)
-
-
 def _take_from_slurm() -> None:
     from pytorch_lightning.plugins.environments import SLURMEnvironment
 
     slurm = SLURMEnvironment(auto_requeue=False)
     names = {"RANK": "PROCID", "LOCAL_RANK": "LOCALID", "NODE_RANK": "NODEID", "WORLD_SIZE": "STEP_NUM_TASKS"}
-    os.environ.update({name: os.environ[f"SLURM_{key}"] for name, key in names.items()})
+    found = {name: launcher.required(f"SLURM_{key}", "SLURM_STEP_NUM_TASKS is") for name, key in names.items()}
+    os.environ.update({name: str(number) for name, number in found.items()})
     os.environ.update(MASTER_ADDR=slurm.main_address, MASTER_PORT=str(slurm.main_port))
 
 
@@ -136,10 +126,11 @@ def started(config: Config, words: list[str]) -> Iterator[Group]:
         with group.agreeing():
             _check_number(here, machines)
         # So that Lightning's rank is this one, whatever the launcher has left out.
-        local_rank = os.environ.setdefault("LOCAL_RANK", str(group.rank % here))
-        os.environ["NODE_RANK"] = str((group.rank - int(local_rank)) // here)
+        os.environ.setdefault("LOCAL_RANK", str(group.rank % here))
+        os.environ["NODE_RANK"] = str((group.rank - launcher.number("LOCAL_RANK")) // here)
         yield group
         return
+    launcher.check_node(machines)
     if here * machines == 1:
         yield Group()
         return
@@ -147,10 +138,10 @@ def started(config: Config, words: list[str]) -> Iterator[Group]:
         if machines > 1 and key not in os.environ:
             raise UserError(
                 f"trainer.num_nodes={machines}: {key} is not set;"
-                " allowed: torchrun, srun, or NODE_RANK, MASTER_ADDR and MASTER_PORT on every machine"
+                " fix: use torchrun or srun, or set NODE_RANK, MASTER_ADDR and MASTER_PORT on every machine"
             )
     with _environment(here, here * machines) as rank:
-        group = _join(rank, here * machines, os.environ["MASTER_ADDR"], _number("MASTER_PORT"))
+        group = _join(rank, here * machines, os.environ["MASTER_ADDR"], launcher.number("MASTER_PORT") or 0)
         with _others(config, words, rank, here):
             yield group
     if is_initialized():
@@ -160,19 +151,21 @@ def started(config: Config, words: list[str]) -> Iterator[Group]:
 def _check_number(here: int, machines: int) -> None:
     counts = {"WORLD_SIZE": here * machines, "LOCAL_WORLD_SIZE": here}
     for key, count in counts.items():
-        if key in os.environ and _number(key) != count:
+        if launcher.number(key) not in (None, count):
             raise UserError(
                 f"trainer.devices={here}, trainer.num_nodes={machines}: the launcher has set {key}={os.environ[key]};"
-                " allowed: as many devices and nodes as it starts processes for"
+                " fix: ask for as many devices and nodes as it starts processes for"
             )
+    if (launcher.number("LOCAL_RANK") or 0) >= here:
+        local_rank = os.environ["LOCAL_RANK"]
+        raise UserError(f"LOCAL_RANK={local_rank}: allowed with trainer.devices={here}: {launcher.allowed_ranks(here)}")
 
 
 @contextmanager
 def _environment(here: int, world_size: int) -> Iterator[int]:
     """What a launcher would have set for the first process of this machine; yields its rank."""
-    before, node = dict(os.environ), _number("NODE_RANK") if "NODE_RANK" in os.environ else 0
-    for key, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}.items():
-        os.environ.setdefault(key, value)
+    before, node = dict(os.environ), launcher.number("NODE_RANK") or 0
+    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     ranks = {"RANK": here * node, "LOCAL_RANK": 0, "NODE_RANK": node, "WORLD_SIZE": world_size}
     os.environ.update({key: str(value) for key, value in ranks.items()})
     try:

@@ -1,5 +1,6 @@
 """One line and exit code 2 for what the user did wrong; a pipe that closes early is no error."""
 
+import signal
 import subprocess
 import sys
 from io import BytesIO, TextIOWrapper
@@ -113,3 +114,14 @@ def test_a_message_that_cannot_be_written_changes_no_exit_code(reader, body, cod
             if reader == "gone":
                 process.stderr.close()
     assert process.returncode == code
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_closed_terminal_is_heard_but_not_behind_nohup(ignored):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        code = "from lightning_dl2.cli import SIGNALS; print(*SIGNALS)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (str(int(signal.SIGHUP)) in done.stdout.split()) is not ignored

@@ -49,3 +49,19 @@ def test_threads_that_wait_soon_sleep_unless_the_user_wants_something_else(own, 
     )
     # as the threads' library has understood it
     assert f"OMP_WAIT_POLICY = '{policy}'" in done.stderr and f"GOMP_SPINCOUNT = '{spins}'" in done.stderr
+
+
+def test_another_system_is_told_in_one_line(monkeypatch, capsys):
+    """Windows, where there is no SIGUSR1, no flock and no fork."""
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", "nt")
+        try:
+            importlib.reload(lightning_dl2)
+            code = None
+        except SystemExit as stopped:
+            code = stopped.code
+    assert code == 2
+    assert capsys.readouterr() == (
+        "",
+        "error: lightning_dl2 runs on Linux and macOS alone; fix: on Windows use it in WSL\n",
+    )

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,10 @@ from tests.test_train import PROCESSES, Command, differences
 SECONDS = 120  # for all to end on a busy machine; without what is tested here it would be half an hour
 DDP = [*TINY, "trainer=ddp_cpu", "trainer.num_threads=1"]
 LONG = [*DDP, "trainer.max_steps=160"]
-VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "SLURM_STEP_NUM_TASKS")
+VARIABLES = (
+    "RANK", "WORLD_SIZE", "LOCAL_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT",
+    "SLURM_STEP_NUM_TASKS", "SLURM_PROCID",
+)  # fmt: skip
 
 
 def free_port() -> int:
@@ -396,10 +400,13 @@ def test_without_a_launcher_a_process_is_alone(monkeypatch):
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ({"RANK": "0"}, "WORLD_SIZE=: allowed: a number"),
-        ({"RANK": "one", "WORLD_SIZE": "2"}, "RANK=one: allowed: a number"),
+        ({"RANK": "0"}, "WORLD_SIZE: is not set, but RANK is; fix: "),
+        ({"RANK": "one", "WORLD_SIZE": "2"}, "RANK=one: allowed: 0 to 999999"),
         ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK=2: allowed with WORLD_SIZE=2: 0 to 1"),
-        ({"RANK": "0", "WORLD_SIZE": "2"}, "MASTER_PORT=: allowed: a number"),
+        ({"RANK": "0", "WORLD_SIZE": "2"}, "MASTER_PORT: is not set, but RANK and WORLD_SIZE are; fix: "),
+        ({"SLURM_STEP_NUM_TASKS": "2"}, "SLURM_PROCID: is not set, but SLURM_STEP_NUM_TASKS is; fix: "),
+        ({"LOCAL_RANK": "1"}, "LOCAL_RANK=1: RANK and WORLD_SIZE are not set; fix: "),
+        ({"SLURM_PROCID": "3"}, "SLURM_PROCID=3: RANK and WORLD_SIZE are not set; fix: "),
     ],
 )
 def test_a_launcher_that_tells_too_little(monkeypatch, variables, says):
@@ -430,10 +437,87 @@ def test_several_machines_without_a_launcher(tiny):
     config = tiny("trainer=ddp_cpu", "trainer.num_nodes=2")
     assert num_devices(config) == 2 and num_devices(tiny("trainer.devices=auto")) == 1
     with (
-        pytest.raises(UserError, match="trainer.num_nodes=2: NODE_RANK is not set; allowed: torchrun, srun"),
+        pytest.raises(UserError, match="trainer.num_nodes=2: NODE_RANK is not set; fix: use torchrun or srun"),
         started(config, []),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("words", "node", "says"),
+    [
+        (("trainer=ddp_cpu",), "3", "NODE_RANK=3: allowed with trainer.num_nodes=1: 0$"),
+        ((), "1", "NODE_RANK=1: allowed with trainer.num_nodes=1: 0$"),
+        (("trainer.num_nodes=2",), "2", "NODE_RANK=2: allowed with trainer.num_nodes=2: 0 to 1$"),
+    ],
+)
+def test_a_machine_that_is_none_of_the_runs(tiny, monkeypatch, words, node, says):
+    """It would wait ten minutes for the others, or be no rank 0 and write nothing."""
+    monkeypatch.setenv("NODE_RANK", node)
+    with pytest.raises(UserError, match=f"^{says}"), started(tiny(*words), []):
+        pass
+
+
+def test_a_launcher_of_more_processes_than_devices_on_a_machine(tiny, monkeypatch):
+    monkeypatch.setattr(processes, "launched", lambda: group.Group(0, 2))
+    for key, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "7"}.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(UserError, match="^LOCAL_RANK=7: allowed with trainer.devices=2: 0 to 1$"):
+        with started(tiny("trainer=ddp_cpu"), []):
+            pass
+
+
+def test_a_process_that_outlives_its_grace_is_killed(tiny, monkeypatch):
+    """As one that waits in a collective for this one."""
+    begun, begin = [], subprocess.Popen
+
+    def sleeper(command, **options):
+        begun.append(begin(["sleep", "20"], **options))
+        return begun[-1]
+
+    monkeypatch.setattr(processes, "GRACE", 0.1)
+    monkeypatch.setattr(processes.subprocess, "Popen", sleeper)
+    with processes._others(tiny("trainer=ddp_cpu"), [], 0, 2):
+        pass
+    assert [process.returncode for process in begun] == [-signal.SIGKILL]
+
+
+@pytest.mark.parametrize(
+    ("brings", "says"),
+    [
+        ([{"a": 1}, {"a": 1, "b": 2}], "b=2: on rank 1, but None on rank 0"),
+        ([{"a": 1, "b": 2}, {"a": 1}], "b=None: on rank 1, but 2 on rank 0"),
+        ([{"a": 1}, {"a": 2}], "a=2: on rank 1, but 1 on rank 0"),
+    ],
+)
+def test_keys_that_one_rank_lacks_are_compared(brings, says):
+    store = torch.distributed.HashStore()
+
+    def agree(rank: int) -> str:
+        with pytest.raises(UserError) as error:
+            group.Group(rank, 2, store).agree(brings[rank])
+        return str(error.value)
+
+    with ThreadPoolExecutor(2) as pool:
+        told = list(pool.map(agree, (0, 1)))
+    assert told[0] == told[1] and told[0].startswith(f"{says}; allowed: the same command")
+
+
+@pytest.mark.parametrize(
+    ("address", "everywhere"), [("127.0.0.1", False), ("localhost", False), ("127.0.0.2", False), ("hostname", True)]
+)
+def test_the_store_of_one_machine_listens_there_alone(address, everywhere, monkeypatch):
+    if everywhere:  # as of a run on several machines
+        monkeypatch.setattr(group, "_resolve", lambda *args: ["192.0.2.1"])
+        address = "127.0.0.1"
+    store = group.connect(0, 1, address, 0, hosts=True)
+    listening = set()
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{name}").read_text(encoding="utf-8").splitlines()[1:]:
+            local, _, state = line.split()[1:4]
+            if state == "0A" and int(local.rpartition(":")[2], 16) == store.port:
+                listening.add(local.partition(":")[0])
+    assert listening and all(set(host) == {"0"} for host in listening) == everywhere
 
 
 def test_a_launcher_of_other_numbers_on_each_machine(tiny, monkeypatch):

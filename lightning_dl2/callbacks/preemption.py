@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT, SIGUSR1 and the time limit: save at the next batch, then stop."""
+"""SIGTERM, SIGINT, SIGUSR1, SIGHUP and the time limit: save at the next batch, then stop."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from lightning_dl2.callbacks.keep_checkpoints import KeepCheckpoints
 from lightning_dl2.cli import REQUEUE, SIGNALS
 
 ANNOUNCED = 60.0  # seconds from SIGUSR1; who cancels a job that is to stop anyway does so sooner
-TIME_IS_UP = 1  # below every signal listened to: the greatest that any rank has received is what all obey
+TIME_IS_UP = 0.5  # below every signal: the greatest that any rank has received is what all obey; 0 is none
 
 
 class Interrupted(Exception):
@@ -114,17 +114,17 @@ class Preemption(Callback):
             self._stop(trainer, asked)
 
     @staticmethod
-    def _agreed(trainer: Trainer, asked: int) -> int:
+    def _agreed(trainer: Trainer, asked: float) -> float:
         if trainer.world_size == 1:
             return asked
-        device = trainer.strategy.root_device
-        return int(trainer.strategy.reduce(torch.tensor(asked, device=device), reduce_op="max"))
+        asked = torch.tensor(asked, dtype=torch.float32, device=trainer.strategy.root_device)
+        return trainer.strategy.reduce(asked, reduce_op="max").item()
 
     @staticmethod
-    def _stop(trainer: Trainer, asked: int, where: str = "") -> None:
-        reason = "the time limit" if asked == TIME_IS_UP else signal.Signals(asked).name
+    def _stop(trainer: Trainer, asked: float, where: str = "") -> None:
+        reason = "the time limit" if asked == TIME_IS_UP else signal.Signals(int(asked)).name
         requeue = asked in (TIME_IS_UP, signal.SIGUSR1)
-        raise Interrupted(f"{reason} at step {trainer.global_step}{where}", REQUEUE if requeue else 128 + asked)
+        raise Interrupted(f"{reason} at step {trainer.global_step}{where}", REQUEUE if requeue else 128 + int(asked))
 
 
 def _in_main_thread() -> bool:

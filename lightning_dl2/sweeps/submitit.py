@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lightning_dl2 import schema
+from lightning_dl2 import launcher, schema
 from lightning_dl2.cli import UserError
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.launchers import command, environment
@@ -55,7 +55,7 @@ class Train:
     def _environment(self) -> dict[str, str]:
         if self.tasks == 1:
             return environment()
-        port = 10000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 20000
+        port = 10000 + (launcher.number("SLURM_JOB_ID") or 0) % 20000
         kept = {key: value for key, value in os.environ.items() if key not in REQUEUES}
         return {"MASTER_PORT": str(port)} | kept
 

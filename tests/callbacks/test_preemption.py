@@ -21,7 +21,7 @@ from tests.comparison import checkpoint_differences, metrics_differences
 from tests.conftest import TINY
 from tests.small import signalled, small_data, small_task, small_trainer
 
-CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGUSR1: 75}
+CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGUSR1: 75, signal.SIGHUP: 129}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,7 @@ def whole(tmp_path_factory):
         (signal.SIGUSR1, SequenceDataModule, "test_dataloader", 14),  # all is trained
         (signal.SIGTERM, SequenceClassifier, "configure_optimizers", 0),
         (signal.SIGINT, SequenceClassifier, "training_step", 11),
+        (signal.SIGHUP, SequenceClassifier, "training_step", 11),
         (signal.SIGUSR1, SequenceClassifier, "training_step", 11),
     ],
 )
