@@ -5,6 +5,7 @@ The data's way: data module and task -> run directory -> Trainer -> checkpoints 
 
 import logging
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from lightning_dl2.files import WriteError
 from lightning_dl2.group import Group
 from lightning_dl2.identity import digest
 from lightning_dl2.log import logging_to
+from lightning_dl2.numerics import bfloat16_note, numerics, numerics_note
 from lightning_dl2.processes import uses_gpu
 from lightning_dl2.run import Run
 from lightning_dl2.schema import Config
@@ -82,9 +84,9 @@ def fit(
     """
     with group.agreeing():
         start = run.resume_from()
-        last_step = last_epoch = 0
+        last_step, last_epoch, then = 0, 0, None
         if start:
-            last_step, last_epoch = _begun(config, run, start, data, task, group.world_size)
+            last_step, last_epoch, then = _begun(config, run, start, data, task, group.world_size)
     group.agree({"step": last_step})
     watch = build_watch(config, run)
     interval, says = config.validation_interval(data.batches_per_epoch)
@@ -92,10 +94,8 @@ def fit(
     with group.agreeing():
         run.begin(config, words)
     log.info("%s from step %d", run.path, last_step)
-    for note in filter(None, (says, config.flat_end, getattr(data, "note", None))):
-        log.warning(note)
-        if group.rank == 0:
-            print(f"note: {note}", file=sys.stderr)
+    notes = [says, config.flat_end, getattr(data, "note", None)]
+    _tell(*notes, *_precision_notes(config, task, trainer, then), aloud=group.rank == 0)
     objects = {"run": run, "task": task, "datamodule": data, "trainer": trainer}
     try:
         with watch.preemption.listening():  # until the result is written: a signal may come twice
@@ -133,14 +133,34 @@ def _end_early(config: Config, run: Run, task: Task, trainer: pl.Trainer, watch:
     log.log(logging.ERROR if status == "failed" else logging.INFO, status, exc_info=error)
 
 
-def _begun(config: Config, run: Run, start: Path, data: DataModule, task: Task, world_size: int) -> tuple[int, int]:
-    """Return step and epoch of the checkpoint to resume from, which must be of this data, net and world size."""
+def _begun(
+    config: Config, run: Run, start: Path, data: DataModule, task: Task, world_size: int
+) -> tuple[int, int, dict[str, Any] | None]:
+    """Return step, epoch and numerics of the checkpoint to resume from, which must be of this data, net and world."""
     checkpoint = run.load(start)
     # Before the net: of other data, it has other shapes.
     run.check_same_data(checkpoint["hyper_parameters"]["spec"], data.spec, OTHERWISE)
     run.check_same_devices(checkpoint, world_size, uses_gpu(config))
     run.check_fits(start, checkpoint, {name: tuple(value.shape) for name, value in task.state_dict().items()})
-    return checkpoint["global_step"], checkpoint["epoch"]
+    return checkpoint["global_step"], checkpoint["epoch"], checkpoint.get("numerics")
+
+
+def _precision_notes(
+    config: Config, task: Task, trainer: pl.Trainer, then: dict[str, Any] | None
+) -> Iterator[str | None]:
+    """Yield what may surprise in the bits of this run; `then` is the numerics of the checkpoint, as from `_begun`."""
+    device = trainer.strategy.root_device
+    yield numerics_note("the last checkpoint", then, numerics(task, device), "the rest of this run")
+    if config.trainer.precision == "bf16-mixed":
+        yield bfloat16_note(task.net, device)
+
+
+def _tell(*notes: str | None, aloud: bool) -> None:
+    """Log the notes that there are; `aloud` on stderr, too."""
+    for note in filter(None, notes):
+        log.warning(note)
+        if aloud:
+            print(f"note: {note}", file=sys.stderr)
 
 
 def _write_result(

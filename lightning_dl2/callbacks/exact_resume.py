@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from lightning_dl2.numerics import numerics
+
 
 def step_seed(*numbers: int) -> int:
     """A seed of 63 bits, well mixed, so that near numbers give unrelated random streams."""
@@ -73,3 +75,4 @@ class ExactResume(Callback):
         # Of a validation between the batches of one step: their gradients are in no checkpoint.
         checkpoint["within_step"] = batch % trainer.accumulate_grad_batches > 0
         checkpoint["world_size"], checkpoint["gpu"] = trainer.world_size, pl_module.device.type == "cuda"
+        checkpoint["numerics"] = numerics(pl_module, pl_module.device)

@@ -59,11 +59,13 @@ def load_task(name: str, path: Path, checkpoint: str) -> Task:
     before = torch.get_default_dtype()
     try:
         with open_whole(path) as content:  # once: a run that saves may replace the file meanwhile
-            state = torch.load(content, weights_only=True, map_location="cpu")["state_dict"]
-            if any(value.dtype == torch.float64 for value in state.values()):  # else they were rounded
+            stored = torch.load(content, weights_only=True, map_location="cpu")
+            if any(value.dtype == torch.float64 for value in stored["state_dict"].values()):  # else they were rounded
                 torch.set_default_dtype(torch.float64)
             content.seek(0)
-            return TASKS[name].load_from_checkpoint(content, map_location="cpu", weights_only=True)
+            task = TASKS[name].load_from_checkpoint(content, map_location="cpu", weights_only=True)
+            task.written_with = stored.get("numerics")
+            return task
     except OSError as error:
         raise UserError(f"checkpoint={checkpoint}: {path} is damaged; allowed: a whole file") from error
     except NOT_OURS as error:

@@ -38,6 +38,7 @@ class Task(LightningModule):
     """
 
     net: torch.nn.Module
+    written_with: dict[str, Any] | None = None  # the `numerics` of the checkpoint that it was loaded from
     update: dict[str, Any] | None = None  # what is to be logged of an update, once it is made
     outputs: tuple[dict[str, Tensor], ...] = ()  # of the batches since the last update
     losses: tuple[Tensor, ...] = ()  # likewise, as they went backward
