@@ -72,26 +72,41 @@ def _stop_with(study: BaseProcess) -> None:
 
 
 def train_all(lines: list[list[str]], jobs: int, threads: int) -> None:
-    """Trains what each line asks for, one process a job; a finished run is skipped, a stopped one gone on with."""
+    """Train what each line asks for, one process a job; a finished run is skipped, a stopped one gone on with.
+
+    When the study is interrupted, what runs saves itself and stops, and nothing more is started.
+    """
     os.environ["OMP_NUM_THREADS"] = str(threads)  # before the first process, which the others are forked from
+    running, over = set[BaseProcess](), threading.Event()
 
     def train(words: list[str]) -> tuple[list[str], int, str]:
         with TemporaryDirectory() as directory:
             said = Path(directory) / "said"
             process = PROCESSES.Process(target=_train, args=(words, said))
             process.start()
+            running.add(process)
+            if over.is_set():
+                process.terminate()
             process.join()
+            running.remove(process)
             return words, process.exitcode, said.read_text("utf-8").strip().rpartition("\n")[2]
 
     configs = [compose(*words) for words in lines]
     missing = [words for words, config in zip(lines, configs, strict=True) if not Run.of(config).finished(config)]
     with ThreadPoolExecutor(jobs) as pool, Progress(console=console(stderr=True)) as progress:
         bar = progress.add_task(f"{len(missing)} of {len(lines)} runs to do", total=len(missing))
-        for future in as_completed([pool.submit(train, words) for words in missing]):
-            words, code, last = future.result()
-            if code:
-                progress.console.print(f"exit {code}: {' '.join(words)}: {last}")
-            progress.advance(bar)
+        try:
+            for future in as_completed([pool.submit(train, words) for words in missing]):
+                words, code, last = future.result()
+                if code:
+                    progress.console.print(f"exit {code}: {' '.join(words)}: {last}")
+                progress.advance(bar)
+        except BaseException:
+            over.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(running):
+                process.terminate()
+            raise
 
 
 def spread(values: list[float], digits: int) -> str:

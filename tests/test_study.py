@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from lightning_dl2 import compose
 from lightning_dl2.cli import UserError
 from lightning_dl2.run import Run
-from scripts.study import asked
+from scripts import study
+from scripts.study import asked, train_all
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 60.0
@@ -37,6 +39,41 @@ def test_a_study_that_is_killed_leaves_no_run_behind(tmp_path):
         assert time.monotonic() < end
         time.sleep(0.05)
     assert run.result()["status"] == "interrupted" and run.last.is_file()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.2])  # until a process has started
+def test_an_interrupted_study_stops_what_runs_and_starts_nothing_more(tmp_path, monkeypatch, seconds):
+    """Also by `kill -INT`, which does not reach the runs as Ctrl-C does. Processes are made up."""
+    started = []
+
+    class Made:
+        exitcode = 143
+
+        def __init__(self, target, args):
+            self.ended = threading.Event()
+
+        def start(self):
+            started.append(self)
+            time.sleep(seconds)
+
+        def join(self):
+            self.terminated = self.ended.wait(5)
+
+        def terminate(self):
+            self.ended.set()
+
+    def interrupted(futures):
+        while not started:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study.PROCESSES, "Process", Made)
+    monkeypatch.setattr(study, "as_completed", interrupted)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with pytest.raises(KeyboardInterrupt):
+        train_all([[f"seed={seed}", f"root={tmp_path}"] for seed in (0, 1, 2)], jobs=1, threads=1)
+    assert [process.terminated for process in started] == [True]
 
 
 @pytest.mark.parametrize("name", ["reproduce_palindrome", "reproduce_graphs", "benchmark", "torture", "exactness"])
