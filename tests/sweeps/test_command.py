@@ -133,6 +133,8 @@ def test_a_damaged_sweep_is_told(sweeper, capsys, content):
         (["task.cell=gru,lst"], 'task.cell="lst": allowed'),
         (["task.cell=gru,lst", "seed=1,2"], "(job 3: task.cell=lst seed=1)"),
         (["task.dropout=interval(0,1)"], "task.dropout=interval(..): has no grid; allowed with sweep=random"),
+        (["task.dropout=0.0,0.5", "task.num_layers=1"], "task.num_layers=1 (it acts between layers); fix: "),
+        (["task.dropout=0.0,0.5", "task.num_layers=1"], "(job 2: task.dropout=0.5)"),
         (["sweep.name=a/b", "seed=0,1"], 'sweep.name="a/b": allowed: letters, digits, _, - and ., the first'),
         (["sweep.name=..", "seed=0,1"], 'sweep.name="..": allowed: letters'),
         (["optimizer.name=SGD,Nonsense"], "optimizer.name=Nonsense: is no optimiser of torch.optim; allowed: "),

@@ -65,6 +65,36 @@ def test_a_job_knows_nothing_of_what_we_are_part_of(says, tmp_path, monkeypatch)
     assert handle.poll() == 143 and (tmp_path / "log").read_text().endswith("saved\n")
 
 
+DEAF = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])  # a rank or a loader's worker
+print(other.pid, flush=True)
+time.sleep(120)
+"""
+
+
+def lives(process: int) -> bool:
+    """Whether it runs, and is not one that has ended and that nobody has asked for its exit code."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_job_that_is_killed_takes_its_processes_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "command", lambda words: [sys.executable, "-c", DEAF])
+    handle = LocalLauncher(schema.Local(name="local", jobs=1)).start(job(), tmp_path / "log")
+    other = said(tmp_path / "log")
+    handle.stop(signal.SIGTERM)
+    handle.kill()
+    deadline = time.monotonic() + 60
+    while handle.poll() is None or lives(other):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert handle.poll() == -signal.SIGKILL
+
+
 def test_jobs_end_saved_when_the_sweep_is_killed(tmp_path):
     code = f"""
 import sys, time
