@@ -8,7 +8,8 @@
     text      the same as trainer for experiment=text: characters a second
     generate  characters a second of lightning_dl2.decoding against a loop that calls torch.nn.LSTM for each character
     graph     training steps of graph networks against the same in PyG, where it is installed, and in plain DGL: a GCN
-              on Cora (DIR/cora; left out without data=) and on a large generated graph, GatedGCN and GIN on batches of
+              on Cora (DIR/cora; left out without data=) and on a large generated graph, PyG's by edge_index and by
+              torch.sparse; GatedGCN and GIN on batches of
               molecules (DIR/zinc12k/zinc12k_rebuilt.npz; without data= made-up ones); the Trainer against a bare loop
     logging   a training step with W&B, offline, against one with metrics.csv alone
     scaling   what two processes (DDP on the CPU) train in a second against one, for the three experiments

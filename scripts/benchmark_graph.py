@@ -5,7 +5,7 @@ Shapes: N nodes, B graphs.
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -111,7 +111,7 @@ def peers() -> dict[str, ModuleType]:
     return {name: importlib.import_module(module) for name, module in found.items()}
 
 
-def table_of(title: str, others: dict[str, ModuleType]) -> Table:
+def table_of(title: str, others: Iterable[str]) -> Table:
     header = ["task", "ours ms", *[f"{name} ms" for name in others], *[f"ours/{name}" for name in others]]
     return Table(*header, title=title)
 
@@ -137,16 +137,25 @@ def same_size(nets: list[nn.Module]) -> None:
     assert len({num_parameters(net) for net in nets}) == 1  # else the ratios would mean nothing
 
 
-def node_steps(nodes: NodeSet, hidden_size: int, dropout: float, others: dict[str, ModuleType]) -> list[Callable]:
+def node_peers(others: dict[str, ModuleType]) -> dict[str, type[nn.Module]]:
+    """Return the GCNs of the other libraries; PyG has two paths: edge_index and, faster, torch.sparse."""
+    found = {}
+    for name, module in others.items():
+        found[name] = module.GCN
+        if hasattr(module, "SparseGCN"):
+            found[f"{name} CSR"] = module.SparseGCN
+    return found
+
+
+def node_steps(nodes: NodeSet, hidden_size: int, dropout: float, others: dict[str, type[nn.Module]]) -> list[Callable]:
     train = nodes.splits["train"]
     targets = nodes.labels[train]
-    kinds = [GCN, *(module.GCN for module in others.values())]
-    nets = [kind(nodes, hidden_size, dropout) for kind in kinds]
+    nets = [kind(nodes, hidden_size, dropout) for kind in (GCN, *others.values())]
     same_size(nets)
     return [training_step(net, lambda net=net: F.cross_entropy(net()[train], targets)) for net in nets]
 
 
-def benchmark_nodes(others: dict[str, ModuleType], cora: NodeSet | None, repeats: int) -> Table:
+def benchmark_nodes(others: dict[str, type[nn.Module]], cora: NodeSet | None, repeats: int) -> Table:
     table = table_of("A training epoch of a GCN of two layers on a whole graph", others)
     if cora is not None:
         size = f"{cora.features.shape[1]}-{CORA_HIDDEN}-{len(cora.class_names)}"
@@ -237,7 +246,7 @@ def benchmark_graph(repeats: int, folder: Path | None) -> Iterator[Table | str]:
     cora = None if folder is None else read_planetoid(folder / "cora", "cora")
     if cora is None:
         yield NO_CORA
-    yield benchmark_nodes(others, cora, repeats)
+    yield benchmark_nodes(node_peers(others), cora, repeats)
     yield benchmark_molecules(others, folder, repeats)
     if cora is not None:
         yield benchmark_trainer(cora, folder, repeats)

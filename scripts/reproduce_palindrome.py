@@ -32,7 +32,7 @@ class Row:
     name: str
     words: tuple[str, ...]
     seeds: int
-    public: str  # what others report for it, or the goal
+    public: str  # our goal, and what public solutions of the course report: another protocol, and no address
 
 
 def course_rows() -> list[Row]:
@@ -89,16 +89,16 @@ def good_rows() -> list[Row]:
         *(f"data.curriculum.{key}={value}" for key, value in grows.items()),
     )
     rows = [
-        Row("good", "binary_palindrome 20 lstm", ("experiment=palindrome_binary",), 10, "goal 300"),
-        Row("good", "binary_palindrome 100 lstm", binary_100, 4, "goal: solved"),
+        Row("good", "binary_palindrome 20 lstm", ("experiment=palindrome_binary",), 10, "300; 0.671 0.752 1.000"),
+        Row("good", "binary_palindrome 100 lstm", binary_100, 4, "solved; -"),
     ]
     for size, goal, reported in ((5, 10, (25, 18)), (10, 25, (125, 81)), (15, 50, (545, 298))):
         for cell, others in zip(("lstm", "bilstm"), reported, strict=True):
             words = ("experiment=random_combinations", f"data.sequence_length={size}", f"task.cell={cell}")
-            rows.append(Row("good", f"random_combinations {size} {cell}", words, 10, f"goal {goal}, others {others}"))
+            rows.append(Row("good", f"random_combinations {size} {cell}", words, 10, f"{goal}; {others}"))
     for size, goal in ((4, 588), (5, 729), (6, 950)):
         words = ("experiment=baum_sweet", f"data.sequence_length={size}")
-        rows.append(Row("good", f"baum_sweet {size} lstm", words, 10, f"goal and others {goal}"))
+        rows.append(Row("good", f"baum_sweet {size} lstm", words, 10, f"{goal}; {goal}"))
     return rows
 
 
@@ -110,9 +110,9 @@ def long_setting(size: int) -> tuple[str, ...]:
 
 
 def long_rows() -> list[Row]:
-    public = {101: "0.774", 151: "0.328"}
+    public = {101: "1.0; 0.774", 151: "1.0; 0.328", 301: "1.0; -", 1001: "1.0; -"}
     return [
-        Row("long", f"palindrome {size} lstm", long_setting(size), 4, public.get(size, "none reported"))
+        Row("long", f"palindrome {size} lstm", long_setting(size), 4, public.get(size, "-; -"))
         for size in (101, 151, 301, 1001, 5001, 10001)
     ]
 
@@ -171,7 +171,7 @@ HEADER = (
     "solved",
     "solved at",
     "training s",
-    "others / goal",
+    "our goal; others",
 )
 
 
