@@ -10,7 +10,7 @@ from rich.table import Table
 from lightning_dl2.cli import ProcessError, UserError, console
 from lightning_dl2.files import WriteError, read_rows
 from lightning_dl2.processes import is_rank_zero
-from lightning_dl2.run import Run, variant
+from lightning_dl2.run import Run
 from lightning_dl2.schema import Config
 
 VANISHED = 0.05  # share of the first loss that is left when a net has learnt a batch by heart
@@ -55,7 +55,7 @@ def run_and_report(train: Callable[..., Any], config: Config, words: list[str]) 
             return _say(run, f"error: {what}", 1)
         return _say(run, f"error: {what} (traceback in {run.log_file})", 1)
     if is_rank_zero():
-        title = f"{config.experiment}/{variant(config)} seed {config.seed}: {result['status']}"
+        title = f"{config.experiment}/{run.path.parent.name} seed {config.seed}: {result['status']}"
         rows = {key.replace("_", " "): result.get(key) for key in ROWS}
         print_table(title, result["metrics"] | {"test split": config.test_split} | rows)
         _print_debugged(config, run)

@@ -13,7 +13,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,16 +34,40 @@ log = logging.getLogger(__name__)
 MOVED_ASIDE = re.compile(r"seed=\d+\.old-\d+")  # by resume=restart
 WANDB_ID = re.compile(r"[^\x00-\x1f:;,#?/'\\]{1,128}")
 TRAINED_BY_ANALYZE = "trained_by_analyze"  # a file in a root: its runs are no results of the user's
+GENERAL = ("enabled", "name", "monitor")  # last parts of keys that say nothing by themselves
+DIGITS = 8  # characters of a number that a directory's name holds as it is
 SEEN_LATEST = 60.0  # seconds; NFS keeps what it knows of a directory that long
 
 
 def variant(config: Config) -> str:
-    """`default-<hash>`, or the choices that differ, as far as a directory's name holds them, with their hash."""
-    differing = choices(config)
+    """Name the directory: `default-<hash>`, or the choices that differ, as far as a name holds them, with their hash.
+
+    The hash tells runs apart, the words before it are for people.
+    """
+    return _named(choices(config), _last_parts, _short)
+
+
+def _former_variant(config: Config) -> str:
+    """The name that older versions gave: only the last part of each key, numbers with all their digits."""
+    return _named(choices(config), lambda key: key.rpartition(".")[2], lambda value: value)
+
+
+def _named(differing: dict[str, Any], name: Callable[[str], str], value: Callable[[Any], Any]) -> str:
     # Of a path the last part, lest it leaves no room for the others; the hash knows all of it.
-    shown = {key: Path(value).name if key == "data.path" and value else value for key, value in differing.items()}
-    words = ",".join(f"{key.rpartition('.')[2]}={typed(value)}" for key, value in shown.items())
+    shown = {key: Path(each).name if key == "data.path" and each else each for key, each in differing.items()}
+    words = ",".join(f"{name(key)}={typed(value(each))}" for key, each in shown.items())
     return f"{re.sub(r'[^A-Za-z0-9=.,_-]+', '_', words)[:80] or 'default'}-{digest(differing)}"
+
+
+def _last_parts(key: str) -> str:
+    """The last part of a key, or the last two where it says nothing by itself."""
+    parts = key.split(".")
+    return ".".join(parts[-2:] if parts[-1] in GENERAL else parts[-1:])
+
+
+def _short(value: Any) -> Any:
+    """A number with many digits to four of them, as one that was drawn."""
+    return float(f"{value:.4g}") if isinstance(value, float) and len(repr(value)) > DIGITS else value
 
 
 class Run(CheckpointFiles):
@@ -69,8 +93,10 @@ class Run(CheckpointFiles):
 
     @classmethod
     def of(cls, config: Config) -> "Run":
-        """The directory that belongs to `config`."""
-        return cls(Path(config.root) / config.experiment / variant(config) / f"seed={config.seed}")
+        """Return the directory that belongs to `config`; one that an older version has named keeps its name."""
+        place, former = Path(config.root) / config.experiment, _former_variant(config)
+        name = former if os.path.isdir(place / former) else variant(config)  # no error where the name is too long
+        return cls(place / name / f"seed={config.seed}")
 
     @classmethod
     def existing(cls, path: Path | str) -> "Run":
@@ -259,7 +285,7 @@ class Run(CheckpointFiles):
 
     def write_result(self, config: Config, **values: Any) -> dict[str, Any]:
         """Writes result.json atomically and returns what it holds; None for a metric that is no number."""
-        named = {"experiment": config.experiment, "variant": variant(config), "seed": config.seed}
+        named = {"experiment": config.experiment, "variant": self.path.parent.name, "seed": config.seed}
         named["test_split"] = config.test_split
         result = _finite(named | values | {"config_hash": config_hash(config)})
         write_text(self.result_file, json.dumps(result, indent=2, allow_nan=False) + "\n")

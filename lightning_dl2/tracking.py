@@ -19,7 +19,7 @@ from lightning_dl2.callbacks import Interrupted
 from lightning_dl2.callbacks.gradient_flow import logged_rows
 from lightning_dl2.cli import UserError
 from lightning_dl2.files import sidecar
-from lightning_dl2.run import Run, variant
+from lightning_dl2.run import Run
 from lightning_dl2.run_files import read_metrics
 from lightning_dl2.schema import Config
 
@@ -171,7 +171,7 @@ class Wandb(Logger):
         )
         wandb_setup.singleton().settings  # noqa: B018 - when they are read, they decide anew what is printed
         wandb.termsetup(settings, None)
-        logger, path = self.config.logger, f"{self.config.experiment}/{variant(self.config)}"
+        logger, path = self.config.logger, f"{self.config.experiment}/{self.run.path.parent.name}"
         own = {"project": logger.project, "entity": logger.entity, "id": self.run.wandb_id()}
         if "WANDB_SWEEP_ID" in os.environ:
             own = {}  # the run is the one that `wandb agent` has made

@@ -39,9 +39,44 @@ def test_path_is_a_function_of_the_configuration(tmp_path):
 
 def test_name_says_what_differs():
     name = variant(compose("task.hidden_size=64", "task.forget_bias=null", "data.curriculum.enabled=true"))
-    assert name.startswith("enabled=true,forget_bias=null,hidden_size=64-")
+    assert name.startswith("curriculum.enabled=true,forget_bias=null,hidden_size=64-")
     assert variant(compose("debug=fast")).startswith("debug=fast-")
     assert variant(compose("+optimizer.arguments.betas=[0.9,0.98]")).startswith("betas=_0.9,0.98_-")
+
+    assert variant(compose("optimizer=sgd")).startswith("optimizer.name=SGD-")
+    assert variant(compose("callbacks.solved.enabled=false")) == "solved.enabled=false-8f3ee7a3"
+    rates = {
+        "0.0026310116275539163": "0.002631-27bc6933",
+        "0.004": "0.004-",
+        "1.25e-05": "1.25e-05-",
+        "0.00012": "0.00012-",
+    }
+    for rate, shown in rates.items():
+        assert variant(compose(f"optimizer.learning_rate={rate}")).startswith(f"learning_rate={shown}")
+
+
+@pytest.mark.parametrize(
+    ("words", "former"),
+    [
+        (("callbacks.solved.enabled=false",), "enabled=false-8f3ee7a3"),
+        (("optimizer.learning_rate=0.0026310116275539163",), "learning_rate=0.0026310116275539163-27bc6933"),
+        (("task.hidden_size=64",), None),
+    ],
+)
+def test_a_directory_that_an_older_version_named_is_found_again(tmp_path, words, former):
+    """By every seed, so that the seeds of a variant stand together; and its run goes on, or is finished."""
+    config = compose(*words, "seed=3", f"root={tmp_path}")
+    new = Run.of(config).path
+    if former is None:
+        assert new == tmp_path / "palindrome" / variant(config) / "seed=3"
+        return
+    old = tmp_path / "palindrome" / former
+    (old / "seed=0").mkdir(parents=True)
+    run = claimed(config)
+    assert run.path == old / "seed=3" and not new.exists()
+    written = run.write_result(config, **RESULT | {"steps": 10**9})
+    assert written["variant"] == former and Run.of(config).finished(config)
+    assert Run.of(compose(*words, f"root={tmp_path}/other")).path.parent.name == variant(config)
 
 
 def test_runs_that_differ_never_share_a_directory():
