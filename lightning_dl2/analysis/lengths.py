@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lightning_dl2.analysis.trained import load_classifier
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import typed
-from lightning_dl2.data.generators import SEQUENCE_TASKS, draw_batch
+from lightning_dl2.data.generators import SEQUENCE_TASKS, draw_batch, majority_share
 from lightning_dl2.data.sequences import EVALUATION_SEED
 from lightning_dl2.identity import differing, identity
 from lightning_dl2.nets import RecurrentClassifier
@@ -68,9 +69,13 @@ def accuracy(net: RecurrentClassifier, task: str, length: int, size: int) -> flo
     Raises:
         ValueError: the task has no sequences of this length.
     """
-    tokens, labels = draw_batch(task, length, size, seed=EVALUATION_SEED, split="test", step=0)
+    tokens, labels = _test_set(task, length, size)
     answers = torch.cat([net(part).argmax(-1) for part in tokens.split(BATCH_SIZE)])
     return (answers == labels).double().mean().item()
+
+
+def _test_set(task: str, length: int, size: int) -> tuple[Tensor, Tensor]:
+    return draw_batch(task, length, size, seed=EVALUATION_SEED, split="test", step=0)
 
 
 def measure(run: Run, checkpoint: str, lengths: list[int] | None, size: int) -> Measured:
@@ -102,7 +107,7 @@ def measure(run: Run, checkpoint: str, lengths: list[int] | None, size: int) -> 
         result["solved_at"],
         result["steps"],
         {length: accuracy(net, name, length, size) for length in lengths},
-        {length: task.majority_baseline(length) for length in lengths},
+        {length: majority_share(task, length, _test_set(name, length, size)[1]) for length in lengths},
     )
 
 

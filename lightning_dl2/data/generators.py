@@ -23,6 +23,7 @@ from torch import Tensor
 from lightning_dl2.data import baum_sweet
 from lightning_dl2.data.splits import SPLITS, draw_from_split
 
+FEW_SEQUENCES = 2**16  # below, the test split, a sixteenth, has fewer sequences than a test set has rows
 FEWEST_HELD_OUT = 64  # sequences, of which a sixteenth is held out to validate by, and a sixteenth to test on
 
 
@@ -233,6 +234,17 @@ def draw_batch(
     else:
         tokens, labels = task.draw(rng, n, length)
     return torch.from_numpy(np.ascontiguousarray(tokens)), torch.from_numpy(np.ascontiguousarray(labels))
+
+
+def majority_share(task: SequenceTask, length: int, labels: Tensor) -> float:
+    """Give the accuracy of always answering the commonest label, on a test set with these `labels`, int64 [B].
+
+    Where the test split has few sequences, their labels are not spread as those of all sequences are: of the 11 that
+    random_combinations holds out at N = 5, a third have one of the five labels. There it is counted.
+    """
+    if task.num_sequences(length) >= FEW_SEQUENCES:
+        return task.majority_baseline(length)
+    return labels.bincount().max().item() / len(labels)
 
 
 def get_task(name: str) -> SequenceTask:

@@ -11,10 +11,9 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from lightning_dl2.data.curriculum import Curriculum
-from lightning_dl2.data.generators import FEWEST_HELD_OUT, draw_batch, get_task
+from lightning_dl2.data.generators import FEWEST_HELD_OUT, draw_batch, get_task, majority_share
 from lightning_dl2.data.position import TrainBatches, check_share, rank_and_world
 
-FEW_SEQUENCES = 2**16  # below, the test split, a sixteenth, has fewer sequences than a test set has rows
 EVALUATION_SEED = 20201  # the validation and test sets are the same for every seed of a run
 
 Batch = tuple[Tensor, Tensor]
@@ -89,17 +88,9 @@ class SequenceDataModule(LightningDataModule):
         }
 
     def baselines(self) -> dict[str, float]:
-        """Give the accuracy of always answering the commonest label: what must be beaten on the test set.
-
-        Where the test split has few sequences, their labels are not spread as those of all sequences are: of the 11
-        that random_combinations holds out at N = 5, a third have one of the five labels. There it is counted on the
-        test set.
-        """
-        if self.task.num_sequences(self.length) >= FEW_SEQUENCES:
-            return {"majority_baseline": self.spec["majority_baseline"]}
+        """Give the accuracy of always answering the commonest label: what must be beaten on the test set."""
         self.setup("test")
-        _, labels = self.sets["test"]
-        return {"majority_baseline": labels.bincount().max().item() / len(labels)}
+        return {"majority_baseline": majority_share(self.task, self.length, self.sets["test"][1])}
 
     @property
     def note(self) -> str | None:
