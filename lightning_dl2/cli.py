@@ -90,6 +90,8 @@ def _command(function: Callable[[list[str]], int], words: list[str], doc: str | 
             print(doc.strip())
             code = 0
         else:
+            if not {"--help", "-h"} & set(words):
+                _check_directory()
             code = function(words)
         if sys.stdout:
             sys.stdout.flush()
@@ -113,6 +115,14 @@ def _command(function: Callable[[list[str]], int], words: list[str], doc: str | 
         print(f"error: {error}", file=sys.stderr)
         _to_nowhere(sys.stdout)
         return 1
+
+
+def _check_directory() -> None:
+    """Raise UserError where the current directory has been deleted: torch cannot be loaded there, nor Hydra work."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UserError("the current directory is not there any more; fix: change to one that exists") from error
 
 
 def _escape_what_the_locale_lacks() -> None:

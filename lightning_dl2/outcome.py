@@ -46,6 +46,8 @@ def run_and_report(train: Callable[..., Any], config: Config, words: list[str]) 
 
         if isinstance(error, Interrupted):
             return _say(run, f"stopped by {error}; {again}", error.exit_code)
+        if isinstance(error, WriteError) and not run.path.is_dir():
+            return _say(run, f"error: {error}; {run.path} has been moved or deleted; fix: move it back, {again}", 1)
         if isinstance(error, WriteError):  # all there is to know
             return _say(run, f"error: {error}; {again} from the last checkpoint", 1)
         what = str(error) if isinstance(error, ProcessError) else f"{type(error).__name__}: {error}"

@@ -125,3 +125,15 @@ def test_a_closed_terminal_is_heard_but_not_behind_nohup(ignored):
     finally:
         signal.signal(signal.SIGHUP, before)
     assert (str(int(signal.SIGHUP)) in done.stdout.split()) is not ignored
+
+
+def test_a_current_directory_that_is_gone_is_told(tmp_path, monkeypatch, capsys):
+    """torch and Hydra would fail in it, each in its own words."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert command(lambda words: 0, []) == 2
+    assert capsys.readouterr().err == (
+        "error: the current directory is not there any more; fix: change to one that exists\n"
+    )
+    assert command(lambda words: 0, ["--help"]) == 0

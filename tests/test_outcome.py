@@ -4,6 +4,7 @@ import pytest
 
 from lightning_dl2.callbacks import Interrupted
 from lightning_dl2.cli import UserError
+from lightning_dl2.files import WriteError
 from lightning_dl2.outcome import ROWS, print_table, run_and_report
 from lightning_dl2.run import Run
 
@@ -101,3 +102,14 @@ def test_table(capsys):
     out = capsys.readouterr().out
     assert out.splitlines()[0] == "a [red]title[/red] " + "x" * 100
     assert "0.1235" in out and "12,345" in out and "none" not in out and "cpu" in out
+
+
+def test_a_run_directory_that_is_gone_is_told(tiny, capsys):
+    """Moved or deleted while it was trained in."""
+    config = tiny()
+    run, error = Run.of(config), WriteError("metrics.csv cannot be written: No such file or directory")
+    assert run_and_report(raising(error), config, []) == 1
+    fix = "fix: move it back, the same command goes on"
+    assert capsys.readouterr().err == f"error: {error}; {run.path} has been moved or deleted; {fix}\n"
+    assert run_and_report(logging_and(error, run), config, []) == 1
+    assert capsys.readouterr().err == f"error: {error}; the same command goes on from the last checkpoint\n"
