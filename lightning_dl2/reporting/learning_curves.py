@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from lightning_dl2.figure import (
+    BASELINES,
     COLOURS,
     MARKERS,
     TRAINING,
@@ -59,12 +60,14 @@ def shown_metrics(experiment: Experiment) -> list[str]:
     """Names without `val/` of what is drawn, the monitored one first."""
     logged = dict.fromkeys(name for run in experiment.records for name in run.logged.names())
     names = [name.removeprefix("val/") for name in logged if name.startswith("val/")]
+    if not names:  # runs that ended before their first validation
+        names = [name for name in ("loss", *BASELINES) if f"train/{name}" in logged]
     first = experiment.monitor.removeprefix("val/")
     return sorted(distinct(names), key=lambda name: (name != first, name))
 
 
 def compare(experiment: Experiment, name: str, place: str = "compare") -> str:
-    """Draw one validation metric of up to seven variants, in their order of colours.
+    """Draw one validation metric of up to seven variants, in their order of colours; without a validation, training's.
 
     Args:
         place: tells the figure from another one of the same on the page.
@@ -73,6 +76,10 @@ def compare(experiment: Experiment, name: str, place: str = "compare") -> str:
     for number, variant in enumerate(shown):
         curves += _curves(variant.label, variant.records, f"val/{name}", colour(number), MARKERS[number])
     level = experiment.baseline(name, (record for variant in shown for record in variant.records))
+    if not curves:  # no run came to a validation
+        for number, variant in enumerate(shown):
+            label = f"{variant.label}, training"
+            curves += _curves(label, variant.records, f"train/{name}", colour(number), MARKERS[number])
     return _draw(curves, name, level, f"{experiment.name} {name} {place}")
 
 
