@@ -5,9 +5,11 @@ reached at the start, the run is logged offline; where it fails later, the rest 
 """
 
 import logging
+import math
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -19,9 +21,10 @@ from lightning_dl2.callbacks import Interrupted
 from lightning_dl2.callbacks.gradient_flow import logged_rows
 from lightning_dl2.cli import UserError
 from lightning_dl2.files import sidecar
-from lightning_dl2.run import Run
+from lightning_dl2.run import WANDB_ID, Run
 from lightning_dl2.run_files import read_metrics
 from lightning_dl2.schema import Config
+from lightning_dl2.schema.logger import NOT_IN_PROJECTS
 
 if TYPE_CHECKING:
     import wandb
@@ -30,6 +33,7 @@ log = logging.getLogger(__name__)
 
 STEP = "trainer/global_step"  # the axis of every chart: W&B's own counter counts rows
 LOCAL = ("offline", "dryrun", "disabled")
+TEARDOWN = 5.0  # seconds in which W&B's own process must end where it has nothing to send any more
 
 
 def check_login() -> None:
@@ -39,10 +43,11 @@ def check_login() -> None:
         UserError: it would send the run, and knows no key; or what is set for it cannot be understood.
     """
     from pydantic import ValidationError
-    from wandb.errors import AuthenticationError
+    from wandb.errors import AuthenticationError, UsageError
     from wandb.sdk import wandb_setup
     from wandb.sdk.lib import wbauth
 
+    _check_names()
     allowed = "run `wandb login`, or set WANDB_API_KEY or WANDB_MODE=offline"
     try:
         settings = wandb_setup.singleton().settings
@@ -53,11 +58,22 @@ def check_login() -> None:
         )
     except AuthenticationError as error:
         raise UserError(f"logger=wandb: {error}; {allowed}") from error
+    except UsageError as error:  # a settings file of W&B's
+        raise UserError(f"logger=wandb: W&B's settings: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"logger=wandb: W&B's setting {first['loc'][0]}={first['input']}: {first['msg']}") from error
     if not found:
         raise UserError(f"logger=wandb: not logged in; {allowed}")
+
+
+def _check_names() -> None:
+    """Raise UserError where a variable holds a name that W&B refuses, and only when the run has begun."""
+    run_id, project = os.environ.get("WANDB_RUN_ID"), os.environ.get("WANDB_PROJECT", "")
+    if run_id and not WANDB_ID.fullmatch(run_id):
+        raise UserError(f"WANDB_RUN_ID={run_id}: allowed: at most 128 characters without : ; , # ? / ' \\")
+    if set(project) & set(NOT_IN_PROJECTS):
+        raise UserError(f"WANDB_PROJECT={project}: allowed: a name without {' '.join(NOT_IN_PROJECTS)}")
 
 
 class Wandb(Logger):
@@ -73,7 +89,8 @@ class Wandb(Logger):
         super().__init__()
         self.config, self.run, self.rows = config, run, tuple(rows)
         self._experiment: wandb.Run | None = None
-        self._failed = False
+        self._failed = self._is_offline = False
+        self._best: float | None = None
 
     @property
     def name(self) -> str:
@@ -97,6 +114,7 @@ class Wandb(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         self._try(lambda: self.experiment.log({**metrics, STEP: step}))
+        self._try(lambda: self._show_best(self.experiment, metrics, step))
 
     @rank_zero_only
     def finish(self, result: dict[str, Any], error: BaseException | None = None) -> None:
@@ -116,27 +134,26 @@ class Wandb(Logger):
             self._try(self._experiment.mark_preempting)  # an agent of W&B starts such a run again
         self._try(lambda: self._close(_exit_code(error)))
         if self._failed:
-            import wandb
-
-            with suppress(Exception):
-                wandb.teardown()  # else it would try once more, and complain, when Python ends
+            _end_process()  # else it would try once more, and complain, when Python ends
+        elif self._is_offline and not isinstance(error, Interrupted):
+            print(f"note: W&B: logged offline; {self._unsent()}", file=sys.stderr)
         self._experiment = None
 
     def _open(self) -> "wandb.Run":
-        import wandb
         from wandb.sdk import wandb_setup
 
         logging.getLogger("wandb").propagate = False  # has a log of its own, beside its files
         self._drop_superseded()
-        for mode in dict.fromkeys((wandb_setup.singleton().settings.mode, "offline", "disabled")):
+        asked = wandb_setup.singleton().settings.mode
+        for mode in dict.fromkeys((asked, "offline", "disabled")):
             try:
                 found = self._init(mode)
             except Exception as error:
                 way_out = "nothing is logged there" if mode in LOCAL else f"goes on offline; {self._unsent()}"
                 _warn(f"is not to be had: {_first_line(error)}; {way_out}")
-                with suppress(Exception):
-                    wandb.teardown()  # W&B's process still holds the run's id
+                _end_process()  # it still holds the run's id
                 continue
+            self._is_offline = mode == asked and mode in ("offline", "dryrun")  # else a warning has told it
             found.define_metric(STEP)
             found.define_metric("*", step_metric=STEP, step_sync=True)
             self._catch_up(found)
@@ -157,13 +174,23 @@ class Wandb(Logger):
             values = {key: float(value) for key, value in row.items() if value and key != "step"}
             if int(row["step"]) >= known:  # the last known step may have had more than one row
                 experiment.log({**values, STEP: int(row["step"])})
+            self._show_best(experiment, values, int(row["step"]))
+
+    def _show_best(self, experiment: "wandb.Run", metrics: dict[str, float], step: int | None) -> None:
+        """Put the best validation so far into the run's summary: what `best.ckpt` is of, as long as training lasts."""
+        rule = self.config.callbacks.checkpoint
+        value = metrics.get(rule.monitor, math.nan) * (1 if rule.mode == "max" else -1)
+        if math.isfinite(value) and (self._best is None or value > self._best):
+            self._best = value
+            found = {f"best/{name}": value for name, value in metrics.items() if name.startswith("val/")}
+            experiment.summary.update(found | {"best_step": step})
 
     def _init(self, mode: str) -> "wandb.Run":
         import wandb
         from wandb.sdk import wandb_setup
 
         settings = wandb.Settings(
-            init_timeout=self.config.logger.init_timeout,
+            init_timeout=max(self.config.logger.init_timeout, 1.0),  # W&B waits without end for a nanosecond
             finish_timeout=self.config.logger.finish_timeout,
             finish_timeout_raises=True,
             silent=True,  # what there is to say is said here
@@ -178,7 +205,9 @@ class Wandb(Logger):
         return wandb.init(
             **own,
             group=logger.group or path,
-            name=f"{path}/seed={self.config.seed}",
+            name=logger.run_name or os.environ.get("WANDB_NAME") or f"{path}/seed={self.config.seed}",
+            notes=logger.notes,
+            job_type=logger.job_type,
             tags=logger.tags,
             config=self.config.model_dump(),
             dir=self.run.path,
@@ -207,6 +236,22 @@ class Wandb(Logger):
     def _unsent(self, online: bool = False) -> str:
         options = "--include-online " if online else ""
         return f"to send it later: wandb sync {options}{self.run.path / 'wandb'}"
+
+
+def _end_process() -> None:
+    """End W&B's own process; it would wait for minutes for a server that does not answer."""
+    import wandb
+    from wandb.sdk import wandb_setup
+
+    with suppress(Exception, SystemExit):  # which W&B raises where its process was killed
+        connection = wandb_setup.singleton()._connection
+        process = connection._proc._process if connection and connection._proc else None
+        killing = threading.Timer(TEARDOWN, process.kill if process else lambda: None)
+        killing.start()
+        try:
+            wandb.teardown()
+        finally:
+            killing.cancel()
 
 
 def with_gradient_flow(rows: Iterable[dict[str, str]], run: Run, last_step: int) -> list[dict[str, str]]:

@@ -8,16 +8,19 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import wandb
+from wandb.sdk import wandb_setup
 
-from lightning_dl2 import compose, evaluate, train
+from lightning_dl2 import compose, evaluate, tracking, train
 from lightning_dl2.callbacks.metrics_csv import read_rows
 from lightning_dl2.cli import UserError
 from lightning_dl2.finished import Objects
 from lightning_dl2.run import Run
 from lightning_dl2.tracking import STEP, check_login
+from lightning_dl2.train import main
 from tests.conftest import TINY
 from tests.test_train import PROCESSES, Command, _call, differences
 from tests.wandb_server import SentRun, serving
@@ -99,8 +102,10 @@ def sync(path: Path) -> str:
 
 
 def test_online_a_resumed_run_is_one_run(server, tiny, tmp_path, capsys):
+    named = ("logger.run_name=first", "logger.job_type=training", "logger.notes='a, b'")
     for steps in (10, 24):
-        result, objects = train(tiny(*ONLINE, "logger.artifacts=[checkpoint]", f"trainer.max_steps={steps}"))
+        words = (*ONLINE, *named, "logger.artifacts=[checkpoint]", f"trainer.max_steps={steps}")
+        result, objects = train(tiny(*words))
         run = objects["run"]
         objects["trainer"].loggers[1].finish({})  # is over already
     assert capsys.readouterr().err.count("W&B") == 0
@@ -113,6 +118,10 @@ def test_online_a_resumed_run_is_one_run(server, tiny, tmp_path, capsys):
     assert (sent.summary["status"], sent.summary["steps"]) == ("completed", 24)
     assert sent.config["trainer"]["value"]["max_steps"] == 24
     assert sent.about["groupName"] == f"palindrome/{run.path.parent.name}"
+    assert [sent.about[key] for key in ("displayName", "jobType", "notes")] == ["first", "training", "a, b"]
+    assert (sent.summary["best/val/loss"], sent.summary["best_step"]) == (
+        result["metrics"]["val/loss"], result["best_step"]
+    )  # fmt: skip
     assert [each["artifactCollectionName"] for each in sent.artifacts] == [f"run-{name}"] * 2
     assert wandb.run is None
     _, without = train(tiny(f"root={tmp_path}/csv"))
@@ -148,7 +157,8 @@ def test_no_server_at_the_start(server, tiny, capsys, monkeypatch, trouble):
         monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     else:
         server.mood = trouble
-    result, objects = train(tiny("logger=wandb", "logger.init_timeout=2"))
+    # W&B itself would wait for ever for a nanosecond, and then for its own process to end.
+    result, objects = train(tiny("logger=wandb", f"logger.init_timeout={1e-9 if trouble == 'mute' else 2}"))
     run = objects["run"]
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("warning: W&B: is not to be had: ")
@@ -202,7 +212,7 @@ def test_failed_and_stopped_runs_say_so(server, tiny, monkeypatch):
     assert not set(key for _, key in rows(first)) & {"train/loss"}
 
 
-def test_artifacts_offline(tiny_text, tmp_path, monkeypatch):
+def test_artifacts_offline(tiny_text, tmp_path, monkeypatch, capsys):
     """Figures and samples are logged; what the checkpoint's artifact holds is a run directory."""
     monkeypatch.setenv("WANDB_MODE", "offline")
     kept = {}
@@ -214,6 +224,8 @@ def test_artifacts_offline(tiny_text, tmp_path, monkeypatch):
     words = ("logger.artifacts=[figures,samples,checkpoint]", "callbacks.samples.enabled=true", "callbacks.curves=true")
     result, objects = train(tiny_text("logger=wandb", *words))
     run = objects["run"]
+    told = f"note: W&B: logged offline; to send it later: wandb sync {run.path}/wandb"
+    assert [line for line in capsys.readouterr().err.splitlines() if "W&B" in line] == [told]
     (media,) = run.path.glob("wandb/offline-run-*/files/media")
     assert [file.name.split("_")[0] for file in media.glob("images/figures/*.png")] == ["curves"]
     (table,) = media.glob("table/samples*.table.json")
@@ -285,7 +297,8 @@ def test_a_terminal_is_not_asked(tmp_path):
     )
     os.close(terminal)
     os.close(controller)
-    assert (done.returncode, done.stderr.splitlines()) == (
+    told = [line for line in done.stderr.splitlines() if line != "loading torch ..."]
+    assert (done.returncode, told) == (
         2,
         ["error: logger=wandb: not logged in; run `wandb login`, or set WANDB_API_KEY or WANDB_MODE=offline"],
     )
@@ -306,6 +319,50 @@ def test_wrong_settings(monkeypatch, variable, value, says):
     monkeypatch.setenv(f"WANDB_{variable}", value)
     with pytest.raises(UserError, match=f"^logger=wandb: .*{says}"):
         check_login()
+
+
+@pytest.mark.parametrize("mode", ["online", "offline"])
+@pytest.mark.parametrize("name", ["RUN_ID", "PROJECT"])
+def test_a_name_that_wandb_refuses_is_told_before_anything_is_written(tmp_path, monkeypatch, capsys, name, mode):
+    monkeypatch.setenv(f"WANDB_{name}", "a/b")
+    monkeypatch.setenv("WANDB_MODE", mode)
+    assert main([*TINY, "logger=wandb", f"root={tmp_path}/runs"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: WANDB_{name}=a/b: allowed: ") and err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_wandbs_own_process_is_ended_if_it_does_not_end_by_itself(monkeypatch):
+    """As it waits for a server; W&B then leaves with the process's exit code, which is none of the training's."""
+    process = subprocess.Popen(["sleep", "600"])
+    connection = SimpleNamespace(_proc=SimpleNamespace(_process=process))
+    monkeypatch.setattr(wandb_setup, "singleton", lambda: SimpleNamespace(_connection=connection))
+    with monkeypatch.context() as patch:
+        patch.setattr(wandb, "teardown", lambda: sys.exit(process.wait()))
+        patch.setattr(tracking, "TEARDOWN", 0.01)
+        tracking._end_process()
+    assert process.returncode == -signal.SIGKILL
+
+
+class Experiment:
+    """W&B's run, as far as metrics go."""
+
+    def __init__(self):
+        self.summary, self.logged = {}, []
+
+    def log(self, row):
+        self.logged.append(row)
+
+
+def test_the_best_so_far_is_in_the_summary_while_training_lasts(tiny, tmp_path):
+    logger = tracking.Wandb(tiny("logger=wandb"), Run(tmp_path), [{"step": "5", "val/loss": "2.0", "train/loss": ""}])
+    logger._experiment = experiment = Experiment()
+    logger._catch_up(experiment)
+    assert experiment.summary == {"best/val/loss": 2.0, "best_step": 5}
+    for step, loss in ((10, 1.5), (15, float("nan")), (20, 1.5), (25, 1.75)):
+        logger.log_metrics({"train/loss": 0.5}, step)
+        logger.log_metrics({"val/loss": loss, "val/accuracy": step / 100}, step)
+    assert experiment.summary == {"best/val/loss": 1.5, "best/val/accuracy": 0.1, "best_step": 10}
 
 
 def test_a_login_in_a_file(tmp_path, monkeypatch):

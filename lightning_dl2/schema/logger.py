@@ -14,6 +14,9 @@ class Logger(Strict):
     project: Annotated[str, Field(min_length=1, max_length=128)]
     entity: str | None
     group: str | None
+    run_name: Annotated[str, Field(min_length=1, max_length=128)] | None
+    job_type: Annotated[str, Field(min_length=1, max_length=64)] | None
+    notes: str | None
     tags: list[Annotated[str, Field(min_length=1, max_length=64)]]
     artifacts: list[Literal["figures", "samples", "checkpoint"]]
     init_timeout: Rate

@@ -75,6 +75,31 @@ def test_a_damaged_last_does_not_become_the_previous(tmp_path):
     assert [loaded(tmp_path / f"{name}.ckpt")["global_step"] for name in ("last", "previous")] == [6, 3]
 
 
+def test_a_damaged_last_leaves_the_previous_as_it_is(tmp_path):
+    fit_scripted([0.5] * 2, keep(tmp_path, every_n_steps=2), ExactResume(0))
+    (tmp_path / "last.ckpt").write_bytes(b"damage")
+    fit_scripted([0.5] * 2, keep(tmp_path), ExactResume(0), resume=tmp_path / "previous.ckpt")
+    assert is_whole(tmp_path / "previous.ckpt")
+    assert [loaded(tmp_path / f"{name}.ckpt")["global_step"] for name in ("last", "previous")] == [4, 2]
+
+
+def test_no_process_goes_on_before_the_first_has_saved(tmp_path, saved, monkeypatch):
+    """Nor ends: whoever starts the run again would find another checkpoint than the others."""
+    events = []
+
+    class Notes(Callback):
+        def on_train_batch_start(self, trainer, *_):
+            trainer.strategy.barrier = lambda *_: events.append(("barrier", len(saved)))
+
+        def on_train_batch_end(self, trainer, *_):
+            events.append(("step", trainer.global_step))
+
+    fit_scripted([0.5] * 2, Notes(), keep(tmp_path, every_n_steps=2))
+    assert [name for name, _ in saved] == ["best.ckpt", "last.ckpt", "last.ckpt"]
+    expected = [("step", 1), ("step", 2), ("barrier", 2), ("step", 3), ("step", 4), ("barrier", 3)]
+    assert [event for event in events if event in expected] == expected
+
+
 def test_last_is_never_written_while_gradients_are_accumulated(tmp_path, saved):
     kept, data = keep(tmp_path, every_n_steps=1), small_data(batches_per_epoch=30)
     trainer = small_trainer(callbacks=[kept, ExactResume(0)], accumulate_grad_batches=3, max_steps=5)

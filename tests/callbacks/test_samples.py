@@ -1,6 +1,8 @@
 """Samples come at thirds of the training, hold what was asked for, and leave the training as it is."""
 
+import numpy as np
 import pytest
+import torch
 
 from lightning_dl2 import train
 from lightning_dl2.callbacks import Samples
@@ -41,6 +43,21 @@ def test_nothing_asked_for(book, tmp_path, options):
     found = samples.samples(small_writer(data).net, data.vocabulary, 3)
     assert len(found) == len((arguments | options)["prompts"]) + (arguments | options)["num_greedy"]
     assert all(len(sample.text) in (4, 5) for sample in found)
+
+
+def test_the_step_is_the_seed(book, tmp_path):
+    """Each step has samples of its own, and the same in every process, whatever else draws random numbers."""
+    data = small_text(book)
+    arguments = {"prompts": ["the"], "length": 20, "temperatures": [1.0], "num_greedy": 8, "greedy_length": 1}
+    samples, net = Samples(tmp_path, **arguments), small_writer(data).net
+    found = []
+    for step in (3, 4, 3):
+        torch.manual_seed(len(found))
+        np.random.seed(len(found))
+        *greedy, drawn = samples.samples(net, data.vocabulary, step)
+        found.append(([sample.prompt for sample in greedy], drawn.text))
+    assert found[0] == found[2]
+    assert found[0][0] != found[1][0] and found[0][1] != found[1][1]
 
 
 def test_start_token():
