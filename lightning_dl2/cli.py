@@ -79,6 +79,8 @@ def command(function: Callable[[list[str]], int], argv: list[str] | None, doc: s
         where the output is a pipe that nobody reads any more, else what `function` returned.
     """
     words = sys.argv[1:] if argv is None else argv
+    if argv is None:  # a process of its own, which draws into files alone, whatever the user's notebooks draw on
+        os.environ["MPLBACKEND"] = "agg"
     _escape_what_the_locale_lacks()
     with redirect_stderr(Losable(sys.stderr)) if sys.stderr else nullcontext():
         return _command(function, words, doc)

@@ -1,5 +1,6 @@
 """One line and exit code 2 for what the user did wrong; a pipe that closes early is no error."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -137,3 +138,13 @@ def test_a_current_directory_that_is_gone_is_told(tmp_path, monkeypatch, capsys)
         "error: the current directory is not there any more; fix: change to one that exists\n"
     )
     assert command(lambda words: 0, ["--help"]) == 0
+
+
+def test_a_command_draws_into_files_whatever_the_backend_is_called(monkeypatch):
+    """One that is not known ends in a traceback where matplotlib is imported. A call from Python changes nothing."""
+    monkeypatch.setenv("MPLBACKEND", "junk")
+    monkeypatch.setattr(sys, "argv", ["train"])
+    found = []
+    for argv in ([], None):
+        assert command(lambda words: found.append(os.environ["MPLBACKEND"]) or 0, argv) == 0
+    assert found == ["junk", "agg"]

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from lightning_dl2 import compose, slurm, train
-from lightning_dl2.callbacks import Interrupted
+from lightning_dl2.callbacks import Interrupted, keep_checkpoints
 from lightning_dl2.cli import REQUEUE
 from lightning_dl2.run import Run
 from lightning_dl2.tasks import SequenceClassifier
@@ -127,5 +127,18 @@ def test_a_job_that_comes_no_further_than_it_was_is_given_up(tiny, monkeypatch, 
     for given_up in (False, False, True):
         with pytest.raises(Interrupted, match="the time limit at step 11"):
             train(tiny("trainer.max_steps=14", "trainer.max_time='00:00:00:00'"))
+        assert ("3 starts in a row came no step further" in capsys.readouterr().err) is given_up
+    assert calls.read_text().count("requeue 12") == 3
+
+
+def test_a_validation_longer_than_the_job_is_given_up(tiny, monkeypatch, controller, capsys):
+    """Each start repeats the step before it, and is stopped within it: that is no progress."""
+    monkeypatch.setattr(keep_checkpoints, "LONG", 0.0)
+    signalled(monkeypatch, SequenceClassifier, "on_validation_start", signal.SIGUSR1, step=5)
+    config = tiny("trainer.max_steps=14")
+    calls = controller(Run.of(config))
+    for given_up in (False, False, False, True):
+        with pytest.raises(Interrupted, match="SIGUSR1 at step 5, within the validation"):
+            train(config)
         assert ("3 starts in a row came no step further" in capsys.readouterr().err) is given_up
     assert calls.read_text().count("requeue 12") == 3

@@ -4,6 +4,7 @@ import errno
 import os
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -240,3 +241,18 @@ def test_no_rank_goes_on_before_the_checkpoint_is_written(tmp_path, monkeypatch,
     monkeypatch.setattr(SingleDeviceStrategy, "barrier", barrier)
     fit_scripted([0.25, 0.5, 0.75], keep(tmp_path, every_n_steps=2))
     assert met == [("last.ckpt", step) for step in (2, 4, 6)] and saved[-2:] == [("best.ckpt", 6), ("last.ckpt", 6)]
+
+
+def test_all_ranks_take_what_the_first_has_found(tmp_path, monkeypatch):
+    """It alone reads best.ckpt; and its clock alone decides whether the next validation can be abandoned."""
+    there = {"val/accuracy": 1.0}, 7
+    strategy = SimpleNamespace(broadcast=lambda value: there)
+    trainer = SimpleNamespace(is_global_zero=False, global_step=9, strategy=strategy)
+    for told in ("replace_lost_best", "on_train_start"):
+        kept = keep(tmp_path)
+        getattr(kept, told)(trainer, *[None][: told == "on_train_start"])
+        assert (kept.best, kept.best_step) == there
+    monkeypatch.setattr(SingleDeviceStrategy, "broadcast", lambda _, value, src=0: value is False or value)
+    kept = keep(tmp_path)
+    fit_scripted([0.5, 0.5], kept)
+    assert kept._validation_is_long
