@@ -30,7 +30,7 @@ from lightning_dl2.analysis.places import run_name
 from lightning_dl2.analysis.trained import load_recurrent, train_small, untrained_classifier
 from lightning_dl2.cli import UserError
 from lightning_dl2.data import TextDataModule
-from lightning_dl2.data.generators import draw_batch
+from lightning_dl2.data.generators import draw_batch, majority_share
 from lightning_dl2.data.sequences import EVALUATION_SEED
 from lightning_dl2.figure import write_csv
 from lightning_dl2.nets.cells import Cell
@@ -103,7 +103,8 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
         for name in cell.state
     }
     state = statistics.state_name(cell)
-    _label(out, accuracies, data.spec["majority_baseline"], statistics.separation(trace[state], labels), state, title)
+    baseline = majority_share(data.task, data.length, labels[-(size // 2) :])  # of those that the probe is tested on
+    _label(out, accuracies, baseline, statistics.separation(trace[state], labels), state, title)
     return _table(saturated, accuracies)
 
 

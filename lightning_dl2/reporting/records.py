@@ -5,6 +5,7 @@ version had no key for is as if it had been left as it is.
 """
 
 import csv
+import math
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -21,11 +22,11 @@ from lightning_dl2.identity import deciding
 from lightning_dl2.reporting.history import History, read_history
 from lightning_dl2.run import MOVED_ASIDE, TRAINED_BY_ANALYZE, Run
 from lightning_dl2.run_files import Damaged, read_config, read_result
+from lightning_dl2.schema import test_split
 from lightning_dl2.schema.data import GRAPH_SETS
 
 STATES = ("completed", "running", "interrupted", "failed")
 RUN_FILES = {"config.yaml", "result.json", "metrics.csv"}  # one of them is enough to ask for the others
-HELD_OUT, VALIDATION = "held out", "validation, which also chose the checkpoint"  # as Config.test_split
 RUN_NAME = re.compile(r"seed=\d+")
 LARGEST_PICTURE = 20 << 20  # bytes; it becomes a part of the page
 
@@ -88,10 +89,12 @@ class Record:
     @property
     def test_split(self) -> str:
         """Name what test/* is measured on; result.json of older versions does not say."""
-        told = self.result.get("test_split")
-        if told is None:
-            told = VALIDATION if self.choices.get("data.test_fraction") == 0 else HELD_OUT
-        return str(told)
+        if (told := self.result.get("test_split")) is not None:
+            return str(told)
+        name, fraction, length = (
+            self.choices.get(f"data.{key}") for key in ("name", "test_fraction", "sequence_length")
+        )
+        return test_split(name, fraction, length if isinstance(length, int) else math.inf)
 
     def monitor(self) -> tuple[str, str]:
         """The metric that chose the best checkpoint, and whether its "min" or its "max" is good."""

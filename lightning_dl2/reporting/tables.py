@@ -8,8 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lightning_dl2.files import csv_text
-from lightning_dl2.reporting.records import HELD_OUT, STATES, Record, printable
+from lightning_dl2.reporting.records import STATES, Record, printable
 from lightning_dl2.reporting.variants import Experiment, Variant
+from lightning_dl2.schema import HELD_OUT
 from lightning_dl2.spread import Spread
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of what a spreadsheet takes for one

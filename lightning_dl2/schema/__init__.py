@@ -74,6 +74,18 @@ FITTING_TASK = {
 TASKS = tuple(dict.fromkeys(FITTING_TASK.values()))
 
 
+HELD_OUT = "held out"
+
+
+def test_split(data: str, test_fraction: float | None, sequence_length: int | None) -> str:
+    """Name what test/* is measured on, by the data's name and keys; None for a key that this data does not have."""
+    if test_fraction == 0:
+        return "validation, which also chose the checkpoint"
+    if data in MINIMUM_HELD_OUT and sequence_length < MINIMUM_HELD_OUT[data]:
+        return "the sequences of training: there are no others"
+    return HELD_OUT
+
+
 class Config(Strict):
     """One run, fully resolved: plain values only."""
 
@@ -117,11 +129,9 @@ class Config(Strict):
     @property
     def test_split(self) -> str:
         """Name what test/* is measured on: not always a split of its own."""
-        if isinstance(self.data, TextData) and not self.data.test_fraction:
-            return "validation, which also chose the checkpoint"
-        if isinstance(self.data, SequenceData) and self.data.sequence_length < MINIMUM_HELD_OUT[self.data.name]:
-            return "the sequences of training: there are no others"
-        return "held out"
+        return test_split(
+            self.data.name, getattr(self.data, "test_fraction", None), getattr(self.data, "sequence_length", None)
+        )
 
     @model_validator(mode="after")
     def monitored_metrics_are_logged(self) -> "Config":

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lightning_dl2 import compose, train
+from lightning_dl2.analysis import gate_figures as figures
 from lightning_dl2.analysis import gate_statistics as statistics
 from lightning_dl2.analysis.gates import KEYS, analyze
 from lightning_dl2.analysis.trained import load_classifier, train_small, untrained_classifier
@@ -172,6 +173,16 @@ def test_cells_without_gates_and_with_two_directions_are_drawn(words, tmp_path):
     torch.testing.assert_close(shown.T, h)
     assert (tmp_path / "out" / "state.png").exists() == (words[0] != "task.cell=rnn")
     assert (tmp_path / "out" / "label.png").exists()
+
+
+def test_the_baseline_is_counted_where_there_are_few_sequences(tiny, tmp_path, monkeypatch):
+    _, objects = train(tiny("experiment=random_combinations", "data.sequence_length=5", "trainer.max_steps=5"))
+    levels = []
+    monkeypatch.setattr(figures, "draw_label", lambda accuracies, shares, baseline, *rest: levels.append(baseline))
+    analyze(tmp_path, KEYS | {"run": str(objects["run"].path), "size": "22"})
+    data = objects["datamodule"]
+    _, labels = draw_batch(data.task, data.length, 22, seed=EVALUATION_SEED, split="test", step=0)
+    assert levels == [labels[11:].bincount().max().item() / 11] != [0.2]
 
 
 def test_a_text_is_drawn_with_its_characters(tiny_text, tmp_path):

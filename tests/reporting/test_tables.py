@@ -142,6 +142,9 @@ def test_a_test_split_that_is_the_validation_split_is_said(tmp_path):
     (experiment,) = experiments(find([tmp_path]))
     text = markdown([experiment], [])
     assert says not in text and "| test split |" in text and "| held out |" in text
+    made_up_run(tmp_path / "few", "experiment=random_combinations", "data.sequence_length=3")
+    says = "test/* is measured on: the sequences of training: there are no others"
+    assert says in markdown(experiments(find([tmp_path / "few"])), [])
     made_up_run(tmp_path / "sequences")
     assert "test split" not in markdown(experiments(find([tmp_path / "sequences"])), []) and older.exists()
 
