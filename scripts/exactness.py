@@ -95,7 +95,7 @@ def differences(
             life = Life([*typed, f"trainer.max_steps={step}"], directory / "said", processes, launch)
             life.wait()
             if any(life.codes):
-                raise SystemExit(f"{' '.join(typed)} ended with {life.codes}: {life.said.read_text()}")
+                raise SystemExit(f"{' '.join(typed)} ended with {life.codes}: {life.said.read_text('utf-8')}")
         runs.append(Run.of(compose(*typed)))
     one, other = map(contents, runs)
     # A part of a run writes samples at its own thirds.
