@@ -129,7 +129,7 @@ class Control:
         if job in self._refused or not job.run.path.exists():
             return False
         self._refused.add(job)
-        self.tell(job, "waits: its directory was held by another process")
+        self.tell(job, "was refused, and nobody holds its directory now; it is tried once more")
         self._waiting[job] = 0.0
         return True
 
