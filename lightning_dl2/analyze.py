@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 
 from lightning_dl2 import cpu
-from lightning_dl2.cli import UserError, command, console, nearest, settings
+from lightning_dl2.cli import UserError, command, console, doc_of, nearest, settings
 from lightning_dl2.values import natural, out_directory
 
 WHAT = ("bptt", "gradients", "gates", "parameters", "memory", "graphs")
@@ -34,14 +34,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(words: list[str]) -> int:
     if not words or words[0] in ("--help", "-h"):
-        print(__doc__.strip())
+        print((__doc__ or doc_of(__file__)).strip())
         return 0
     what, *rest = words
     if what not in WHAT:
         raise UserError(f"{what}: {nearest(what, list(WHAT))}")
     module = import_module(f"lightning_dl2.analysis.{what}")
     if "--help" in rest or "-h" in rest:
-        print(module.__doc__.strip())
+        print((module.__doc__ or doc_of(module.__file__)).strip())
         print("\nKeys, with their defaults:", " ".join(f"{key}={value}" for key, value in module.KEYS.items()))
         return 0
     values = settings(rest, out="analysis", threads="1", **module.KEYS)

@@ -1,5 +1,6 @@
 """What every command shares: one line and exit code 2 for wrong input, results on stdout, the rest on stderr."""
 
+import ast
 import codecs
 import os
 import signal
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext, redirect_stderr
 from difflib import get_close_matches
 from io import TextIOWrapper
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lightning_dl2.files import DISK_ERRORS, WriteError
@@ -64,6 +66,11 @@ def settings(argv: list[str], **required: str | None) -> dict[str, Any]:
     if missing:
         raise UserError(f"{missing[0]}=VALUE: is missing")
     return values
+
+
+def doc_of(file: str) -> str:
+    """Read a module's docstring from its source: with `python -OO` there is no other."""
+    return ast.get_docstring(ast.parse(Path(file).read_text("utf-8"))) or ""
 
 
 def command(function: Callable[[list[str]], int], argv: list[str] | None, doc: str | None = None) -> int:

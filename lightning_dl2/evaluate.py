@@ -8,7 +8,7 @@ data.path: where the run's text or graphs are now, if no longer where its config
 import sys
 from pathlib import Path
 
-from lightning_dl2.cli import command, settings
+from lightning_dl2.cli import command, doc_of, settings
 from lightning_dl2.restore import located, restored
 from lightning_dl2.run import Run
 
@@ -43,7 +43,7 @@ def evaluate(run: str | Path | Run, checkpoint: str = "best", data_path: str | N
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    return command(_main, argv, __doc__)
+    return command(_main, argv, __doc__ or doc_of(__file__))
 
 
 def _main(words: list[str]) -> int:

@@ -25,7 +25,7 @@ from dataclasses import asdict
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
-from lightning_dl2.cli import command
+from lightning_dl2.cli import command, doc_of
 from lightning_dl2.continuation import generate
 from lightning_dl2.request import Settings, parse, read_prompts, read_stops
 from lightning_dl2.values import out_file, write_to
@@ -38,7 +38,7 @@ RULE = "-" * 80
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    return command(_main, argv, __doc__)
+    return command(_main, argv, __doc__ or doc_of(__file__))
 
 
 def _main(words: list[str]) -> int:

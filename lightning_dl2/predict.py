@@ -11,14 +11,14 @@ import csv
 import sys
 from io import StringIO
 
-from lightning_dl2.cli import command, settings
+from lightning_dl2.cli import command, doc_of, settings
 from lightning_dl2.predictions import predict
 from lightning_dl2.values import out_file, write_to
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    return command(_main, argv, __doc__)
+    return command(_main, argv, __doc__ or doc_of(__file__))
 
 
 def _main(words: list[str]) -> int:

@@ -15,18 +15,18 @@ import re
 import sys
 from pathlib import Path
 
-from lightning_dl2.cli import UserError, command, console, nearest, settings
+from lightning_dl2.cli import UserError, command, console, doc_of, nearest, settings
 from lightning_dl2.values import natural, user_path
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    return command(_main, argv, __doc__)
+    return command(_main, argv, __doc__ or doc_of(__file__))
 
 
 def _main(words: list[str]) -> int:
     if not words:
-        print(__doc__.strip())
+        print((__doc__ or doc_of(__file__)).strip())
         return 0
     directories, out, details, over = _read(words)
     from rich.progress import Progress, SpinnerColumn, TextColumn

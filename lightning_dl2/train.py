@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightning_dl2 import environment, finished
-from lightning_dl2.cli import announce, command
+from lightning_dl2.cli import announce, command, doc_of
 from lightning_dl2.config import Config, compose, flatten, ineffective
 from lightning_dl2.identity import as_typed
 from lightning_dl2.outcome import run_and_report
@@ -69,7 +69,7 @@ def _main(words: list[str]) -> int:
     if "--help" in words or "-h" in words:
         from lightning_dl2.usage import print_help
 
-        return print_help(__doc__)
+        return print_help(__doc__ or doc_of(__file__))
     if {"-m", "--multirun"} & set(words):
         from lightning_dl2.sweeps import sweep
 

@@ -36,7 +36,7 @@ import torch.nn.functional as F  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
-from lightning_dl2.cli import UserError, command, console, nearest, settings  # noqa: E402
+from lightning_dl2.cli import UserError, command, console, doc_of, nearest, settings  # noqa: E402
 from lightning_dl2.data import build_data  # noqa: E402
 from lightning_dl2.decoding import Decoding, generate  # noqa: E402
 from lightning_dl2.nets import LanguageModel, Recurrent  # noqa: E402
@@ -222,7 +222,7 @@ def run(argv: list[str]) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return command(run, argv, __doc__)
+    return command(run, argv, __doc__ or doc_of(__file__))
 
 
 if __name__ == "__main__":

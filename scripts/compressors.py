@@ -8,7 +8,7 @@ Prints bits a character. PPMd, a model of contexts, counts where the package pyp
 import sys
 
 from lightning_dl2 import TextDataModule
-from lightning_dl2.cli import command, settings
+from lightning_dl2.cli import command, doc_of, settings
 
 PPMD = {"max_order": 16, "mem_size": 256 << 20, "restore_method": 0}
 
@@ -39,4 +39,4 @@ def _main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(command(_main, None, __doc__))
+    sys.exit(command(_main, None, __doc__ or doc_of(__file__)))

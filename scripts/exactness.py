@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from rich.progress import Progress  # noqa: E402
 
 from lightning_dl2 import compose, evaluate  # noqa: E402
-from lightning_dl2.cli import UserError, command, console, nearest, settings  # noqa: E402
+from lightning_dl2.cli import UserError, command, console, doc_of, nearest, settings  # noqa: E402
 from lightning_dl2.run import Run  # noqa: E402
 from lightning_dl2.values import natural  # noqa: E402
 from scripts.lives import Life  # noqa: E402
@@ -129,7 +129,7 @@ def rows(name: str, precision: str, processes: int, root: str, progress: Progres
 
 
 def main(argv: list[str] | None = None) -> int:
-    return command(_main, argv, __doc__)
+    return command(_main, argv, __doc__ or doc_of(__file__))
 
 
 def _main(words: list[str]) -> int:

@@ -18,7 +18,7 @@ from ray.train.torch import TorchTrainer
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from lightning_dl2 import compose  # noqa: E402
-from lightning_dl2.cli import command, settings  # noqa: E402
+from lightning_dl2.cli import command, doc_of, settings  # noqa: E402
 from lightning_dl2.processes import num_devices, uses_gpu  # noqa: E402
 from lightning_dl2.run import Run  # noqa: E402
 from lightning_dl2.values import natural  # noqa: E402
@@ -59,4 +59,4 @@ def run(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(command(run, None, __doc__))
+    sys.exit(command(run, None, __doc__ or doc_of(__file__)))

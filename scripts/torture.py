@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from rich.progress import Progress  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
-from lightning_dl2.cli import UserError, command, console, nearest, settings  # noqa: E402
+from lightning_dl2.cli import UserError, command, console, doc_of, nearest, settings  # noqa: E402
 from lightning_dl2.run import Run  # noqa: E402
 from lightning_dl2.values import choice, natural, naturals  # noqa: E402
 from scripts.lives import Life  # noqa: E402
@@ -176,7 +176,7 @@ def torture(name: str, processes: int, kills: int, seed: int, launch: str, direc
 
 
 def main(argv: list[str] | None = None) -> int:
-    return command(_main, argv, __doc__)
+    return command(_main, argv, __doc__ or doc_of(__file__))
 
 
 def _main(words: list[str]) -> int:

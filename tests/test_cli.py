@@ -148,3 +148,20 @@ def test_a_command_draws_into_files_whatever_the_backend_is_called(monkeypatch):
     for argv in ([], None):
         assert command(lambda words: found.append(os.environ["MPLBACKEND"]) or 0, argv) == 0
     assert found == ["junk", "agg"]
+
+
+def test_help_without_docstrings():
+    code = """
+import sys
+from importlib import import_module
+for name in ("train", "evaluate", "generate", "predict", "report", "analyze"):
+    module = import_module("lightning_dl2." + name)
+    if module.__doc__ or module.main(["--help"]):
+        sys.exit(name + " has no help")
+if module.main(["bptt", "--help"]):
+    sys.exit("bptt has no help")
+"""
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    for word in ("Train: start a run", "Evaluate", "Generate: let", "Predict", "Report", "Analyze"):
+        assert word.lower()[:7] in done.stdout.lower()
