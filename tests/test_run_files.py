@@ -10,6 +10,8 @@ from lightning_dl2.cli import UserError
 from lightning_dl2.files import open_to_append
 from lightning_dl2.run import Run
 from lightning_dl2.run_files import Damaged, plain_yaml, read_config, read_file, read_metrics, read_result
+from lightning_dl2.sweeps.jobs import Job
+from tests.conftest import TINY
 from tests.test_run import claimed
 
 LAUGHS = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
@@ -186,3 +188,20 @@ def test_an_id_that_is_none_of_wandbs(tiny):
         (run.path / "wandb_id").write_text(content)
         with pytest.raises(Damaged, match="wandb_id: is no id of W&B's; fix: remove it"):
             claimed(config)
+
+
+def test_a_job_of_a_sweep_is_judged_by_the_same_readers(tmp_path):
+    """A damaged file of one job is no end of the sweep: the job is trained again, or says what is wrong."""
+    job = Job(1, {}, [*TINY, f"root={tmp_path}/runs"])
+    run = claimed(job.config)
+    for text in ("{", "[1]", '{"status": "completed"}', f'{{"status": "failed", "metrics": {{}}, "seconds": {MANY}}}'):
+        run.result_file.write_text(text)
+        run.metrics_file.write_text(f"step,val/loss\n{MANY},low\n")
+        assert (job.state, job.metric("val/loss"), job.seconds(), job.history("val/loss")) == (
+            "interrupted", None, None, {},
+        )  # fmt: skip
+    for make in (pipe, loop, dangling, directory):
+        for path in (run.result_file, run.metrics_file):
+            path.rmdir() if path.is_dir() else path.unlink()
+            make(path)
+        assert (job.state, job.history("val/loss")) == ("interrupted", {})

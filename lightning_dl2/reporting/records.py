@@ -17,7 +17,7 @@ from typing import Any
 from lightning_dl2 import lock
 from lightning_dl2.cli import UserError
 from lightning_dl2.config import completed, flatten
-from lightning_dl2.files import walk
+from lightning_dl2.files import open_regular, walk
 from lightning_dl2.identity import deciding
 from lightning_dl2.reporting.history import History, read_history
 from lightning_dl2.run import MOVED_ASIDE, TRAINED_BY_ANALYZE, Run
@@ -188,7 +188,7 @@ def _is_of_analyze(folder: Path, files: list[str]) -> bool:
 def no_picture(path: Path) -> str | None:
     """Why a file cannot be shown as a PNG; None: it can."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             if file.read(8) != b"\x89PNG\r\n\x1a\n":
                 return "is no PNG"
             return f"is larger than {LARGEST_PICTURE:,} bytes" if file.seek(0, os.SEEK_END) > LARGEST_PICTURE else None
@@ -221,7 +221,10 @@ def read(path: Path) -> Record:
         Damaged: a file is missing, is not what it should be, or may not be read.
     """
     run = Run(path)
-    held = lock.holder(path) is not None
+    try:
+        held = lock.holder(path) is not None
+    except OSError as error:  # another user's, say
+        raise Damaged(path / ".lock", f"cannot be read: {error.strerror}") from error
     config, logged, result = _config(run), _logged(run), read_result(run.result_file) or {}
     return Record(path, config, result, logged, "running" if held else result.get("status", "interrupted"))
 

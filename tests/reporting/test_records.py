@@ -1,6 +1,8 @@
 """Every run of a tree is found once, as its directory tells it; what cannot be read is named, and stops nothing."""
 
+import errno
 import json
+import os
 
 import pytest
 
@@ -136,6 +138,16 @@ def test_a_stray_file_hides_no_run_below_it(tmp_path):
     assert found.skipped == [(tmp_path, "config.yaml is not there")]
 
 
+def test_a_lock_that_may_not_be_read_is_told(tmp_path, monkeypatch):
+    path = made_up_run(tmp_path)
+
+    def denied(directory):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("lightning_dl2.lock.holder", denied)
+    assert find([tmp_path]).skipped == [(path, ".lock cannot be read: Permission denied")]
+
+
 def test_links_are_followed_once(tmp_path):
     path = made_up_run(tmp_path / "scratch")
     (tmp_path / "runs").mkdir()
@@ -151,6 +163,8 @@ def test_pictures_and_samples_that_cannot_be_read(tmp_path):
     (path / "figures").mkdir()
     for link in (path / "figures" / "a.png", tmp_path / "b.png"):
         link.symlink_to("gone")
+    for pipe in (path / "figures" / "p.png", tmp_path / "p.png"):  # nobody will ever write into it
+        os.mkfifo(pipe)
     with open(tmp_path / "large.png", "wb") as file:
         file.write(PNG)
         file.truncate(LARGEST_PICTURE + 1)
@@ -160,6 +174,7 @@ def test_pictures_and_samples_that_cannot_be_read(tmp_path):
     assert [(path.name, why) for path, why in found.skipped] == [
         ("b.png", "cannot be read: No such file or directory"),
         ("large.png", "is larger than 20,971,520 bytes"),
+        ("p.png", "cannot be read: it is no regular file"),
     ]
 
 
