@@ -132,6 +132,14 @@ def walk(
         yield folder, folders, sorted(files)
 
 
+def what_is_there(path: Path) -> str:
+    """Say what stands at a path that is no ordinary file, for a message."""
+    if not path.exists():
+        return "there is no such file"
+    kinds = {"a directory": path.is_dir, "a FIFO": path.is_fifo, "a socket": path.is_socket}
+    return "is " + next((name for name, is_one in kinds.items() if is_one()), "a device")
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes `path` atomically."""
     with replacing(path) as temporary:

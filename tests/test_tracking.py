@@ -287,7 +287,14 @@ def test_a_terminal_is_not_asked(tmp_path):
     """One line, although a prompt could be shown. Nothing is created."""
     controller, terminal = pty.openpty()
     done = subprocess.run(
-        [sys.executable, "-m", "lightning_dl2.train", "logger=wandb", f"root={tmp_path}/runs"],
+        [
+            sys.executable,
+            "-m",
+            "lightning_dl2.train",
+            "logger=wandb",
+            f"root={tmp_path}/runs",
+            "callbacks.progress_bar=false",
+        ],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
         stdin=terminal,
         stdout=terminal,

@@ -17,6 +17,7 @@ from torch import Tensor
 from lightning_dl2.cli import UserError
 from lightning_dl2.data.graph_sets import GraphSet
 from lightning_dl2.data.whole_numbers import whole_number
+from lightning_dl2.files import what_is_there
 
 FOLDS = "10fold_idx"  # the directory beside the file
 
@@ -58,7 +59,7 @@ def read_ten_fold(path: str | Path) -> GraphSet:
 def _find(path: Path) -> Path:
     if not path.is_dir():
         if not path.is_file():
-            raise UserError(f"data.path={path}: there is no such file; allowed: a text file of DGCNN's format")
+            raise UserError(f"data.path={path}: {what_is_there(path)}; allowed: a text file of DGCNN's format")
         return path
     files = sorted(path.glob("*.txt"))
     if len(files) != 1:

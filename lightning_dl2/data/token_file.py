@@ -15,7 +15,7 @@ from lightning_dl2.cli import UserError
 from lightning_dl2.data.encodings import CHUNK, check_not_compressed, detect_encoding, read_characters
 from lightning_dl2.data.progress import progress
 from lightning_dl2.data.vocabulary import Vocabulary
-from lightning_dl2.files import file_digest, replacing, write_text
+from lightning_dl2.files import file_digest, replacing, what_is_there, write_text
 
 CODE_POINTS = 0x110000
 FORMAT = 4  # part of the files' names: another number, and files of older versions are made anew
@@ -73,12 +73,8 @@ def _known(header: Path, target: Path) -> tuple[Vocabulary, str | None] | None:
 
 def _digest(path: Path) -> str:
     allowed = "allowed: a text file"
-    if path.is_dir():
-        raise UserError(f"data.path={path}: is a directory; {allowed}")
-    if not path.exists():
-        raise UserError(f"data.path={path}: there is no such file; {allowed}")
     if not path.is_file():
-        raise UserError(f"data.path={path}: is {_kind(path)}; {allowed}, which can be read more than once")
+        raise UserError(f"data.path={path}: {what_is_there(path)}; {allowed}")
     if not path.stat().st_size:
         raise UserError(f"data.path={path}: is empty; {allowed} with something in it")
     digest = sha256()
@@ -90,11 +86,6 @@ def _digest(path: Path) -> str:
     except OSError as error:
         raise UserError(f"data.path={path}: cannot be read ({error.strerror}); {allowed}") from error
     return digest.hexdigest()
-
-
-def _kind(path: Path) -> str:
-    kinds = {"a FIFO": path.is_fifo, "a socket": path.is_socket}
-    return next((name for name, is_one in kinds.items() if is_one()), "a device")
 
 
 def _write(path: Path, tokens: str, encoding: str, target: Path) -> tuple[Vocabulary, str | None]:

@@ -22,6 +22,7 @@ from lightning_dl2.cli import UserError
 from lightning_dl2.data.graph_sets import SPLITS, GraphSet
 from lightning_dl2.data.safe_pickle import NUMPY, read_pickle
 from lightning_dl2.data.whole_numbers import whole_number
+from lightning_dl2.files import what_is_there
 
 ATOM_TYPES = 28  # of the official files, whichever occur
 BOND_TYPES = 4  # none, single, double, triple: a bond's type is its number there, 1 to 3
@@ -48,7 +49,7 @@ def read_zinc(path: str | Path) -> GraphSet:
     elif path.is_file():
         parts, num_atoms = _rebuilt(path)
     else:
-        raise UserError(f"data.path={path}: there is no such file; allowed: an .npz file or a directory of ZINC")
+        raise UserError(f"data.path={path}: {what_is_there(path)}; allowed: an .npz file or a directory of ZINC")
     sizes = [len(part["num_nodes"]) for part in parts]
     whole = {field: torch.from_numpy(np.concatenate([part[field] for part in parts])) for field in FIELDS}
     numbers = torch.arange(sum(sizes)).split(sizes)

@@ -268,6 +268,8 @@ def test_files_that_are_cut_short_or_not_there(tmp_path):
     train.unlink()
     with pytest.raises(UserError, match="has no file train.pickle; allowed: ZINC's train, val and test.pickle"):
         read_zinc(directory)
+    with pytest.raises(UserError, match="null: is a device; allowed: an .npz file or a directory of ZINC"):
+        read_zinc("/dev/null")
     with pytest.raises(UserError, match="there is no such file; allowed: an .npz file or a directory of ZINC"):
         read_zinc(tmp_path / "nothing")
 
