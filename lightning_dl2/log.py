@@ -7,13 +7,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from lightning_dl2.files import DISK_ERRORS, open_to_append, writing
+from lightning_dl2.files import open_to_append, writing
 
 LIGHTNING = ("pytorch_lightning", "lightning_fabric")
 
 
 class LogFile(logging.FileHandler):
-    """A disk that is full leaves it short: that stops the training where it writes what it needs, with one line."""
+    """Write train.log; leave it short where the disk is full, or a server no longer allows it.
+
+    That stops the training where it writes what it needs, with one line.
+    """
 
     def __init__(self, path: Path) -> None:
         # Whatever the locale. A file's name may hold bytes that are no characters; a line with them is not lost.
@@ -24,8 +27,7 @@ class LogFile(logging.FileHandler):
         return open_to_append(Path(self.baseFilename), "backslashreplace")
 
     def handleError(self, record: logging.LogRecord) -> None:
-        error = sys.exception()
-        if not (isinstance(error, OSError) and error.errno in DISK_ERRORS):
+        if not isinstance(sys.exception(), OSError):
             super().handleError(record)
 
     def close(self) -> None:

@@ -1,9 +1,14 @@
 """train.log holds what the package, Lightning and Python's warnings say, and nothing of it reaches the terminal."""
 
+import errno
 import logging
 import warnings
 
+import pytest
+
+from lightning_dl2.files import WriteError
 from lightning_dl2.log import logging_to
+from tests.failing_disk import failing_disk
 
 
 def test_everything_goes_to_the_file(tmp_path, capfd):
@@ -44,3 +49,18 @@ def test_a_full_disk_leaves_the_log_short_and_says_nothing(capfd, tmp_path, monk
     with logging_to(tmp_path / "log"):
         logging.getLogger("lightning_dl2").info("no room")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.ESTALE])
+def test_a_log_that_can_no_longer_be_written_says_nothing(capfd, tmp_path, number):
+    with failing_disk(tmp_path, lambda _, name, __: name == "write", number) as disk, logging_to(tmp_path / "log"):
+        logging.getLogger("lightning_dl2").info("no room")
+    assert disk.failed and capfd.readouterr() == ("", "")
+
+
+def test_a_log_that_cannot_be_opened_is_told(tmp_path):
+    (tmp_path / "log").symlink_to(tmp_path / "elsewhere")
+    for path in (tmp_path / "log", tmp_path / "none" / "log"):
+        with pytest.raises(WriteError, match=f"^{path} cannot be written: "), logging_to(path):
+            pass
+    assert not (tmp_path / "elsewhere").exists()
