@@ -110,14 +110,17 @@ class Run(CheckpointFiles):
             raise UserError(f"run={path}: holds no run (no config.yaml); allowed: a directory that train printed")
         return run
 
-    def config(self) -> Config:
+    def config(self, *, tell: bool = True) -> Config:
         """The resolved configuration of the run; one line says, once, what an older version did not have yet.
+
+        Args:
+            tell: whether to say that line.
 
         Raises:
             UserError: config.yaml is damaged, or of a version whose keys are no more.
         """
         config, added = self._restored()
-        self._note(added)
+        self._note(added if tell else {})
         return config
 
     def recorded(self) -> Config:

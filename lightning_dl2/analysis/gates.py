@@ -88,7 +88,7 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
         names = [data.vocabulary.decode([token]) for token in shown[:TEXT_SHOWN]]
     else:
         names = [str(token) for token in shown]
-    title = f"{run_name(run)}, checkpoint {values['checkpoint']}, layer {layer + 1}, {values['direction']}"
+    title = f"{run_name(run.config())}, checkpoint {values['checkpoint']}, layer {layer + 1}, {values['direction']}"
     _sequence(out, trace, names, f"{title}, sequence {sequence}", sequence, *_order(cell, trace, sequence))
     saturated = _saturation(out, cell, trace, title)
     if cell.forget_gate is not None:

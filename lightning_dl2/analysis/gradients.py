@@ -71,8 +71,9 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
     published, title = {}, "untrained nets"
     if values["run"] != "none":
         refuse(values, KEYS, ("length", "hidden_size"), "a run has its own; allowed without run=DIR")
-        title = f"{run_name(Run.existing(values['run']))}, checkpoint {values['checkpoint']}"
-        curves = of_run(values["run"], values["checkpoint"], sequences, seeds)
+        run = Run.existing(values["run"])
+        title = f"{run_name(run.config())}, checkpoint {values['checkpoint']}"
+        curves = of_run(run, values["checkpoint"], sequences, seeds)
     else:
         refuse(values, KEYS, ("checkpoint",), "untrained nets have none; allowed with run=DIR")
         curves = of_cells(length, hidden_size, sequences, seeds)
@@ -110,17 +111,16 @@ def of_cells(
     return _curves(flows, lambda name, layer, direction: name)
 
 
-def of_run(path: str, checkpoint: str, sequences: int, seeds: int) -> dict[str, Curves]:
+def of_run(run: Run, checkpoint: str, sequences: int, seeds: int) -> dict[str, Curves]:
     """The flow through the net of a run on its validation data, as trained and as initialised with other seeds.
 
     Raises:
-        UserError: no run of a recurrent net, or no such checkpoint.
+        UserError: the run is of no recurrent net, or there is no such checkpoint.
     """
     from lightning_dl2 import environment
     from lightning_dl2.analysis.trained import load_recurrent
     from lightning_dl2.tasks import build_task
 
-    run = Run.existing(path)
     config = run.config()
     task, data = load_recurrent(run, checkpoint)
     data.setup("validate")

@@ -92,6 +92,8 @@ def measure(run: Run, checkpoint: str, lengths: list[int] | None, size: int) -> 
     config, result = run.config(), run.result()
     if result is None or result["status"] != "completed":
         raise UserError(f"run={run.path}: is not finished")
+    if (steps := result.get("steps")) is None:
+        raise UserError(f"run={run.path}: result.json does not say the steps; fix: write it again as it was")
     net = load_classifier(run, checkpoint)[0].net
     name, trained_at = config.data.name, config.data.sequence_length
     task = SEQUENCE_TASKS[name]
@@ -104,8 +106,8 @@ def measure(run: Run, checkpoint: str, lengths: list[int] | None, size: int) -> 
     return Measured(
         run.path,
         config,
-        result["solved_at"],
-        result["steps"],
+        result.get("solved_at"),
+        steps,
         {length: accuracy(net, name, length, size) for length in lengths},
         {length: majority_share(task, length, _test_set(name, length, size)[1]) for length in lengths},
     )

@@ -30,7 +30,6 @@ from lightning_dl2.analysis.trained import find_runs, train_small
 from lightning_dl2.cli import UserError
 from lightning_dl2.figure import write_csv
 from lightning_dl2.nets import CELLS
-from lightning_dl2.run import Run
 from lightning_dl2.values import choice, choices, natural, naturals, refuse
 
 COMPARES_RUNS = True
@@ -84,7 +83,7 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
 def _title(measured: list[Measured], checkpoint: str) -> str:
     """Say of which run the figure is, or of how many."""
     if len(measured) == 1:
-        return f"{run_name(Run(measured[0].path))}, checkpoint {checkpoint}"
+        return f"{run_name(measured[0].config)}, checkpoint {checkpoint}"
     experiments = dict.fromkeys(run.config.experiment for run in measured)
     return f"{len(measured)} runs of {', '.join(experiments)} (named in runs.csv), checkpoint {checkpoint}"
 

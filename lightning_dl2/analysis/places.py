@@ -9,19 +9,15 @@ from pathlib import Path
 from lightning_dl2.cli import UserError
 from lightning_dl2.files import write_text
 from lightning_dl2.run import Run
+from lightning_dl2.schema import Config
 from lightning_dl2.values import out_directory
 
 PARTS = ("checkpoint", "layer", "direction")  # keys that choose what of a run is shown
 SOURCES = "runs.txt"  # in the directory: the runs that its figures are of
 
 
-def run_name(run: Run) -> str:
-    """Return EXPERIMENT/VARIANT/seed=N, as the configuration has it, wherever the run stands.
-
-    Raises:
-        UserError: the configuration cannot be read.
-    """
-    config = run.config()
+def run_name(config: Config) -> str:
+    """Return EXPERIMENT/VARIANT/seed=N of a run's configuration, wherever the run stands."""
     return str(Run.of(config).path.relative_to(config.root))
 
 
@@ -35,7 +31,7 @@ def place(out: Path, runs: list[Run], values: dict[str, str], defaults: dict[str
     Raises:
         UserError: the configuration of a run cannot be read.
     """
-    names = [run_name(run) for run in runs]
+    names = [run_name(run.config(tell=False)) for run in runs]  # the analysis tells, with a Run of its own
     name = names[0] if len(names) == 1 else f"{len(names)}_runs-{_digest(runs)}"
     shown = [f"{key}={values[key]}" for key in PARTS if values.get(key) != defaults.get(key)]
     # A checkpoint may be a file's path, which is no part of a name.

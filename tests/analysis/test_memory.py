@@ -87,8 +87,14 @@ def test_the_command_tests_a_tree_and_names_what_is_not_finished(runs, tmp_path,
     shutil.copytree(runs["rnn"].path, unfinished)
     result = json.loads((unfinished / "result.json").read_text())
     (unfinished / "result.json").write_text(json.dumps(result | {"status": "interrupted"}))
+    stepless = shutil.copytree(runs["rnn"].path, tree / "without_steps")  # an edited file
+    result = {key: value for key, value in result.items() if key not in ("steps", "solved_at")}
+    (stepless / "result.json").write_text(json.dumps(result))
     analyze(tmp_path / "out", KEYS | {"run": str(tree), "size": "1024", "lengths": f"{2 * LENGTH},{LENGTH}"})
-    assert capsys.readouterr().err == f"left out: run={unfinished}: is not finished\n"
+    assert capsys.readouterr().err == (
+        f"left out: run={unfinished}: is not finished\n"
+        f"left out: run={stepless}: result.json does not say the steps; fix: write it again as it was\n"
+    )
     for row in rows(tmp_path / "out" / "accuracy.csv"):
         assert row["trained_at"] == str(LENGTH)
         if row["length"] == str(LENGTH):  # few sequences: the labels of the test set are counted
