@@ -94,6 +94,17 @@ def test_gcn_is_the_dense_formula():
     torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("size", [OUT, 9])
+@pytest.mark.parametrize("aggregator", ["sum", "mean"])
+def test_sage_is_the_dense_formula_where_it_narrows_and_where_it_widens(aggregator, size, engine):
+    graph = random_graph(dtype=torch.float64, engine=engine)
+    layer, x = SAGEConv(IN, size, aggregator=aggregator).double(), graph.ndata["features"]
+    total = torch.zeros_like(x).index_add(0, graph.dst, x[graph.src])
+    gathered = total if aggregator == "sum" else total / graph.in_degrees.clamp(min=1)[:, None]
+    torch.testing.assert_close(layer(graph, x), layer.fc_self(x) + layer.fc_neigh(gathered))
+
+
 def test_gat_without_preference_is_the_mean():
     graph = random_graph(dtype=torch.float64).with_self_loops()
     layer, x = build_layer("gat_averaged"), random_graph(dtype=torch.float64).ndata["features"]

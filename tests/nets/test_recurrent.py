@@ -127,12 +127,24 @@ def test_non_contiguous_input(options):
 
 
 @pytest.mark.parametrize("options", ALL)
-def test_ten_thousand_steps(options):
-    net = build(options)
-    x = torch.randn(1, 10_000, D, requires_grad=True)
+def test_the_first_input_reaches_the_state_a_thousand_steps_later(options):
+    """Of cells that keep their state, by both paths: its gradient is the one that it has after a single step."""
+    net = build(options, forget_bias=None if options["cell"] == "rnn" else 20.0).double()
+    with torch.no_grad():
+        for name, parameter in net.core.named_parameters():
+            if name.startswith(("weight_hh", "weight_ch", "peephole")):
+                parameter.copy_(torch.eye(H)) if options["cell"] == "rnn" else parameter.zero_()
+            elif options["cell"] == "rnn":
+                parameter.mul_(0.0 if name.startswith("bias") else 1e-3)  # where tanh is a straight line
+    x = torch.zeros(1, 1000, D, dtype=torch.float64)
+    x[0, 0] = torch.randn(D)
     for path in (net.forward, net.explicit):
-        (grad,) = torch.autograd.grad(path(x)[0].square().mean(), x)
-        assert grad.isfinite().all() and grad[0, 0].any() and grad[0, -1].any()
+        gradients = []
+        for steps in (1, 1000):
+            part = x[:, :steps].clone().requires_grad_()
+            gradients.append(torch.autograd.grad(tensors(path(part)[1])[-1].sum(), part)[0][0, 0])
+        assert gradients[0].all()
+        torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-2, atol=0)
 
 
 @pytest.mark.parametrize("options", ALL)
