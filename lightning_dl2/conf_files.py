@@ -144,7 +144,7 @@ def _check_content(file: Path, name: str, content: dict[str, Any]) -> None:
 def _has_header(file: Path) -> bool:
     """Whether a package is named where Hydra looks for it: in the first line, another comment before it hides it."""
     lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
-    return re.match(r"#\s*@package\s+\S", next(filter(None, lines), "")) is not None
+    return re.fullmatch(r"#\s*@package\s+\S+", next(filter(None, lines), "")) is not None
 
 
 def _all(values: Any) -> Iterator[tuple[Any, Any]]:

@@ -44,6 +44,7 @@ def deciding(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@cache  # a sweep asks for the same hundred keys ten thousand times
 def decides_nothing(key: str) -> bool:
     """Whether a key, or group of keys, makes no other run: neither another directory nor another seed's."""
     return any(key == name or key.startswith(f"{name}.") for name in NOT_IDENTITY)

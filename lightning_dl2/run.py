@@ -44,12 +44,16 @@ def variant(config: Config) -> str:
 
     The hash tells runs apart, the words before it are for people.
     """
-    return _named(choices(config), _last_parts, _short)
+    return _variant(choices(config))
 
 
-def _former_variant(config: Config) -> str:
+def _variant(differing: dict[str, Any]) -> str:
+    return _named(differing, _last_parts, _short)
+
+
+def _former_variant(differing: dict[str, Any]) -> str:
     """The name that older versions gave: only the last part of each key, numbers with all their digits."""
-    return _named(choices(config), lambda key: key.rpartition(".")[2], lambda value: value)
+    return _named(differing, lambda key: key.rpartition(".")[2], lambda value: value)
 
 
 def _named(differing: dict[str, Any], name: Callable[[str], str], value: Callable[[Any], Any]) -> str:
@@ -94,8 +98,9 @@ class Run(CheckpointFiles):
     @classmethod
     def of(cls, config: Config) -> "Run":
         """Return the directory that belongs to `config`; one that an older version has named keeps its name."""
-        place, former = Path(config.root) / config.experiment, _former_variant(config)
-        name = former if os.path.isdir(place / former) else variant(config)  # no error where the name is too long
+        place, differing = Path(config.root) / config.experiment, choices(config)
+        former = _former_variant(differing)
+        name = former if os.path.isdir(place / former) else _variant(differing)  # no error where it is too long
         return cls(place / name / f"seed={config.seed}")
 
     @classmethod

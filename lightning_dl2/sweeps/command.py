@@ -56,7 +56,7 @@ def sweep(argv: list[str]) -> int:
     _check_same(directory, identity)
     if config.launcher.name == "local":  # elsewhere there may be other disks
         for example in plan.examples:
-            if not Run.of(example).finished(example):
+            if hasattr(example.data, "path") and not Run.of(example).finished(example):
                 environment.check_path(example)
     report = Report(plan, metric, directory)
     if config.dry:
