@@ -274,7 +274,10 @@ def test_a_complete_run_is_sent_from_its_files(server, tiny, monkeypatch, capsys
     if mode == "disabled":
         assert told == "" and server.runs == {}
         return
-    assert told == "note: logger=wandb: has got the complete run from its files\n"
+    *offline, line = told.splitlines()
+    assert line == "note: logger=wandb: has got the complete run from its files"
+    later = f"note: W&B: logged offline; to send it later: wandb sync {run.path}/wandb"
+    assert offline == [later] * (mode == "offline")
     if mode == "offline":
         sync(run.path)
     ((name, sent),) = server.runs.items()
