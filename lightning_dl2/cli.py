@@ -5,11 +5,12 @@ import codecs
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext, redirect_stderr
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from difflib import get_close_matches
 from io import TextIOWrapper
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lightning_dl2.files import DISK_ERRORS, WriteError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # what asks a command that trains to save and stop
 if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # a terminal that is closed; ignored behind nohup
     SIGNALS += (signal.SIGHUP,)
+SILENCE = 1.0  # seconds in which a command need not say what it does
 REQUEUE = 75  # EX_TEMPFAIL, an exit code: stopped, and whoever started this may start it again
 
 
@@ -149,9 +151,19 @@ def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
         return codecs.lookup_error("backslashreplace")(error)
 
 
-def announce(text: str) -> None:
-    """Tell at once, on stderr, what takes some seconds before there is a progress bar."""
-    print(f"{text} ...", file=sys.stderr, flush=True)
+@contextmanager
+def announced(text: str) -> Iterator[None]:
+    """Tell on stderr what the block does, if it takes longer than `SILENCE`.
+
+    An error that comes sooner stands alone: bad input is one line.
+    """
+    timer = Timer(SILENCE, lambda: print(f"{text} ...", file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Losable:

@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 from lightning_dl2 import cpu, environment, limits, loggers, slurm
 from lightning_dl2.callbacks import Interrupted
 from lightning_dl2.checkpoints import OTHERWISE
-from lightning_dl2.cli import REQUEUE, UserError, announce
+from lightning_dl2.cli import REQUEUE, UserError, announced
 from lightning_dl2.data import DataModule, build_data
 from lightning_dl2.files import WriteError
 from lightning_dl2.group import Group
@@ -38,10 +38,11 @@ def take_part(config: Config, run: Run, words: list[str], group: Group) -> tuple
         group: the processes that train together.
     """
     with ExitStack() as stack:
-        with group.agreeing():  # before the directory: a file that is no text, or a net that cannot be, creates none
+        # Before the directory: a file that is no text, or a net that cannot be, creates none.
+        with group.agreeing(), ExitStack() as preparing:
             stack.enter_context(cpu.configured(config.trainer))
             if config.callbacks.progress_bar and group.rank == 0:
-                announce("preparing data and net")
+                preparing.enter_context(announced("preparing data and net"))
             data = build_data(config.data, config.seed)
             data.check_processes(group.world_size)
             data.placed_at = group.rank, group.world_size

@@ -11,10 +11,11 @@ Every value under conf/ is a key. The last line of standard output is the run di
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from lightning_dl2 import environment, finished
-from lightning_dl2.cli import announce, command, doc_of
+from lightning_dl2.cli import announced, command, doc_of
 from lightning_dl2.config import Config, compose, flatten, ineffective
 from lightning_dl2.identity import as_typed
 from lightning_dl2.outcome import run_and_report
@@ -46,9 +47,9 @@ def train(config: Config, words: list[str] | None = None) -> tuple[dict[str, Any
     with group.agreeing():
         complete = run.finished(config)
         if not complete:
-            if config.callbacks.progress_bar and group.rank == 0 and "torch" not in sys.modules:
-                announce("loading torch")
-            environment.check(config)
+            tells = config.callbacks.progress_bar and group.rank == 0
+            with announced("loading torch") if tells else nullcontext():
+                environment.check(config)
         elif group.rank == 0:
             finished.attend(config, run, complete)
     if complete := group.gather(complete)[0]:

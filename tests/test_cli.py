@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from io import BytesIO, TextIOWrapper
 
 import pytest
 
-from lightning_dl2.cli import UserError, command, nearest, settings
+from lightning_dl2.cli import UserError, announced, command, nearest, settings
 
 
 def test_user_error_is_one_line(capsys):
@@ -165,3 +167,19 @@ if module.main(["bptt", "--help"]):
     assert (done.returncode, done.stderr) == (0, "")
     for word in ("Train: start a run", "Evaluate", "Generate: let", "Predict", "Report", "Analyze"):
         assert word.lower()[:7] in done.stdout.lower()
+
+
+def test_what_takes_long_is_announced(monkeypatch, capsys):
+    monkeypatch.setattr("lightning_dl2.cli.SILENCE", 0.0)
+    with announced("waiting"):
+        while not (told := capsys.readouterr().err):
+            time.sleep(0.01)
+    assert told == "waiting ...\n"
+
+
+def test_what_ends_at_once_is_not_announced(monkeypatch, capsys):
+    monkeypatch.setattr("lightning_dl2.cli.SILENCE", 0.1)
+    with suppress(UserError), announced("waiting"):
+        raise UserError("key=value: is wrong")
+    time.sleep(0.2)
+    assert capsys.readouterr().err == ""
