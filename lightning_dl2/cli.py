@@ -157,7 +157,7 @@ def announced(text: str) -> Iterator[None]:
 
     An error that comes sooner stands alone: bad input is one line.
     """
-    timer = Timer(SILENCE, lambda: print(f"{text} ...", file=sys.stderr, flush=True))
+    timer = Timer(SILENCE, lambda: print(f"{text} ...\n", end="", file=sys.stderr, flush=True))
     timer.daemon = True
     timer.start()
     try:
