@@ -39,6 +39,18 @@ ALLOWED = {
 BEFORE = {"trainer": {"flush_denormal": False}}
 
 
+class NoEffect(UserError):
+    """Words have no effect.
+
+    Attributes:
+        keys: of these words.
+    """
+
+    def __init__(self, message: str, keys: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.keys = keys
+
+
 def compose(*overrides: str, begun: Callable[[Config], bool] = lambda config: False) -> Config:
     """Compose conf/ with `overrides` and validate the result.
 
@@ -51,15 +63,17 @@ def compose(*overrides: str, begun: Callable[[Config], bool] = lambda config: Fa
         The resolved configuration, a frozen pydantic model of plain values.
 
     Raises:
-        UserError: one line that names the key, its value and what is allowed, or the words that have no effect.
+        UserError: one line that names the key, its value and what is allowed.
+        NoEffect: one line that names the words that have no effect.
     """
     for word in overrides:
         _check_word(word)
         if word.lstrip("+~").partition("=")[0].partition(".")[0] in Multirun.model_fields:
             raise UserError(f"{word}: is a key of sweeps; allowed together with -m")
     config = _validated(overrides)
-    if (says := refusal(config, _without_use(overrides, config))) and not begun(config):
-        raise UserError(says)
+    idle = _without_use(overrides, config)
+    if (says := refusal(config, idle)) and not begun(config):
+        raise NoEffect(says, tuple(idle))
     return config
 
 

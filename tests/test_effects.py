@@ -148,7 +148,7 @@ def test_older_runs_go_on(tiny, capsys):
 
 
 def test_a_sweep_names_the_job(tmp_path):
-    words = read([f"root={tmp_path}", "task.dropout=0.0,0.3", "task.num_layers=1,2"])
-    with pytest.raises(UserError, match=r"task.dropout=0.3: has no effect .* \(job 3: task.dropout=0.3 task.num_"):
+    words = read([f"root={tmp_path}", "task.dropout=0.0,0.3", "task.num_layers=1", "seed=1,2"])
+    with pytest.raises(UserError, match=r"task.dropout=0.3: has no effect .* \(job 3: task.dropout=0.3 seed=1; and so"):
         Grid(words, ["logger.group=sweep"], None)
     assert not any(tmp_path.iterdir())

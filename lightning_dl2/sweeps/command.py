@@ -51,6 +51,8 @@ def sweep(argv: list[str]) -> int:
     extra = [f"logger.group={typed(name)}"] if words.typed("logger.group") is None else []
     rules = config.sweep
     plan = Grid(words, extra, rules) if isinstance(rules, GridRules) else Search(words, extra, rules)
+    for note in plan.notes:
+        print(f"note: {note}", file=sys.stderr)
     metric = _metric(plan, config)
     directory = Path(plan.examples[0].root) / "sweeps" / name
     _check_same(directory, identity)

@@ -27,6 +27,7 @@ class Plan(Protocol):
     jobs: list[Job]
     total: int
     examples: list[Config]  # of the jobs there are or will be
+    notes: list[str]  # for the user, before anything is trained
 
     def open(self, directory: Path, metric: str, *, dry: bool) -> None: ...
 

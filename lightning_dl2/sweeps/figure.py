@@ -68,6 +68,7 @@ def _scatter(axes: "Axes", points: list[tuple[Job, float, float]]) -> None:
 
 
 def _against(axes: "Axes", key: Swept, points: list[tuple[Job, float]]) -> None:
+    points = [(job, value) for job, value in points if key.name not in job.idle]
     numbers = [_number(job.varies[key.name]) for job, _ in points]
     if None in numbers:
         places = {text: place for place, text in enumerate(key.values)}
@@ -78,7 +79,8 @@ def _against(axes: "Axes", key: Swept, points: list[tuple[Job, float]]) -> None:
         axes.set_xlim(-0.5, len(places) - 0.5)
     else:
         _scatter(axes, [(job, number, value) for (job, value), number in zip(points, numbers, strict=True)])
-        if min(numbers) > 0 and max(numbers) / min(numbers) >= LOG_FROM or (key.span and key.span.log):
+        spread = max(numbers) / min(numbers) if numbers and min(numbers) > 0 else 1
+        if spread >= LOG_FROM or (key.span and key.span.log):
             axes.set_xscale("log")
     axes.set(xlabel=plain(key.name))
     axes.grid(alpha=0.3)

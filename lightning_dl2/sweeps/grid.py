@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lightning_dl2 import schema
 from lightning_dl2.cli import UserError
-from lightning_dl2.sweeps.jobs import Job
+from lightning_dl2.sweeps.jobs import Job, check_idle
 from lightning_dl2.sweeps.progress import progressing
 from lightning_dl2.sweeps.words import MOST_JOBS, Words
 
@@ -31,16 +31,19 @@ class Grid:
         if number > MOST_JOBS:
             keys = ", ".join(swept.name for swept in words.swept)
             raise UserError(f"{keys}: {number:,} combinations; allowed: at most {MOST_JOBS:,} jobs a sweep")
-        self.jobs: list[Job] = []
         self.rules = rules
-        seen = set()
+        jobs = []
         combinations = product(*(swept.values for swept in words.swept))
         for values in progressing(combinations, number, "jobs composed"):
             varies = {swept.name: value for swept, value in zip(words.swept, values, strict=True)}
-            job = Job(len(self.jobs) + 1, varies, [*words.filled(varies), *extra])
-            if job.run.path not in seen:  # two names of one run are one job
-                self.jobs.append(job)
-                seen.add(job.run.path)
+            jobs.append(Job(len(jobs) + 1, varies, [*words.filled(varies), *extra]))
+        self.notes = check_idle(jobs)
+        first: dict[Path, Job] = {}
+        for job in jobs:  # two names of one run are one job
+            first.setdefault(job.run.path, job)
+        self.jobs = list(first.values())
+        for number, job in enumerate(self.jobs, start=1):
+            job.number = number
         self.total = len(self.jobs)
         self.examples = [job.config for job in self.jobs]
         self._queue = iter(self.jobs)

@@ -4,6 +4,7 @@ A trial that was running then is still running for Optuna: the next call goes on
 """
 
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,8 @@ from lightning_dl2 import schema
 from lightning_dl2.cli import UserError
 from lightning_dl2.files import WriteError, replacing, writing
 from lightning_dl2.identity import digest
-from lightning_dl2.sweeps.jobs import Job
-from lightning_dl2.sweeps.space import corners, distribution, typed
+from lightning_dl2.sweeps.jobs import Job, check_idle
+from lightning_dl2.sweeps.space import combinations, corners, distribution, typed
 from lightning_dl2.sweeps.words import Words
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 JOURNAL = "optuna.log"
+MOST_LOOKED_AT = 1000  # combinations, for one in which a key has an effect
 
 
 class Search:
@@ -46,14 +48,18 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.words, self.extra, self.rules, self.metric = words, extra, rules, ""
         # Each choice and each end must be possible before anything is drawn.
-        cornered = enumerate(corners(words.swept), start=1)
-        self.examples = [Job(number, values, [*words.filled(values), *extra]).config for number, values in cornered]
+        jobs = [self._example(values) for values in corners(words.swept)]
+        self.notes = check_idle(jobs, map(self._example, islice(combinations(words.swept), MOST_LOOKED_AT)))
+        self.examples = [job.config for job in jobs]
         self._check_pruner()
         self.space = {swept.name: distribution(swept) for swept in words.swept}
         self.jobs: list[Job] = []
         self.study: Study | None = None
         self._trials: dict[Job, Trial] = {}
         self._resumed: list[Job] = []
+
+    def _example(self, values: dict[str, str]) -> Job:
+        return Job(1, values, [*self.words.filled(values), *self.extra])
 
     @property
     def total(self) -> int:

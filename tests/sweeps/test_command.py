@@ -24,6 +24,7 @@ from tests.sweeps import sweeping
 from tests.sweeps.sweeping import LONG
 
 GRID = ("seed=0,1", "task.cell=lstm,gru")
+TWO_LAYERS = ("2 task.dropout=0.0", "2 task.dropout=0.3")
 ORDER = ["seed=0 task.cell=lstm", "seed=0 task.cell=gru", "seed=1 task.cell=lstm", "seed=1 task.cell=gru"]
 
 
@@ -111,6 +112,21 @@ def test_two_names_of_one_run_are_one_job(sweeper):
     assert [row["task.forget_bias"] for row in csv_rows(sweeper)] == ["1.0"]
 
 
+def test_a_key_without_effect_in_some_jobs_is_left_out_there(sweeper, capsys):
+    """What others need of it stays: no run is trained twice under two names, and none is refused for the others."""
+    words = ("task.num_layers=1,2", "task.dropout=0.0,0.3", "trainer.max_steps=4")
+    assert sweeper(*words) == 0
+    assert sweeper.started == [f"task.num_layers={given}" for given in ("1 task.dropout=0.0", *TWO_LAYERS)]
+    assert "note: task.dropout: has no effect in 1 of 4 combinations; these are trained without it" in (
+        capsys.readouterr().err
+    )
+    assert sweeper("task.num_layers=1,2", "task.dropout=0.2,0.3", "trainer.max_steps=4") == 0
+    assert sweeper.started == ["task.num_layers=2 task.dropout=0.2"]
+    rows = jobs(capsys.readouterr().out)
+    assert [(row["task.num_layers"], row["task.dropout"]) for row in rows] == [("1", "-"), ("2", "0.2"), ("2", "0.3")]
+    assert sweeper(*words) == 0 and sweeper.started == []
+
+
 def test_experiments_are_compared_by_what_all_log(tmp_path, capsys):
     words = ["-m", "experiment=text,palindrome", f"root={tmp_path}", "dry=true"]
     assert main(words) == 0
@@ -136,7 +152,12 @@ def test_a_damaged_sweep_is_told(sweeper, capsys, content):
         (["task.cell=gru,lst", "seed=1,2"], "(job 3: task.cell=lst seed=1)"),
         (["task.dropout=interval(0,1)"], "task.dropout=interval(..): has no grid; allowed with sweep=random"),
         (["task.dropout=0.0,0.5", "task.num_layers=1"], "task.num_layers=1 (it acts between layers); fix: "),
-        (["task.dropout=0.0,0.5", "task.num_layers=1"], "(job 2: task.dropout=0.5)"),
+        (["task.dropout=0.0,0.5", "task.num_layers=1"], "(job 2: task.dropout=0.5; and so in every other)"),
+        (
+            ["task.cell=lstm,rnn", "task.peephole=assignment"],
+            "task.peephole=assignment: has no effect with task.cell=lstm",
+        ),
+        (["sweep=tpe", "task.dropout=interval(0.1,0.5)", "task.num_layers=1"], "task.dropout=0.1: has no effect"),
         (["sweep.name=a/b", "seed=0,1"], 'sweep.name="a/b": allowed: letters, digits, _, - and ., the first'),
         (["sweep.name=..", "seed=0,1"], 'sweep.name="..": allowed: letters'),
         (["optimizer.name=SGD,Nonsense"], "optimizer.name=Nonsense: is no optimiser of torch.optim; allowed: "),

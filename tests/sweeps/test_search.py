@@ -62,7 +62,7 @@ class Untrained:
     """A job without a run: what it has logged is set."""
 
     def __init__(self, number, varies, words):
-        self.varies, self.pruned, self.logged = varies, False, {}
+        self.varies, self.idle, self.pruned, self.logged = varies, {}, False, {}
         trainer = SimpleNamespace(max_steps=24, val_check_interval=5, accumulate_grad_batches=1)
         self.config = SimpleNamespace(trainer=trainer)
         self.number, self.code, self.finished, self.state = number, None, False, "held"

@@ -11,6 +11,7 @@ class Reached:
 
     def __init__(self, value: str, number: int = 1, state: str = "completed", loss: float = 0.5) -> None:
         self.varies, self.number, self.state, self.loss = {"data.path": value}, number, state, loss
+        self.idle = {}
 
     def metric(self, name: str) -> float:
         return self.loss
