@@ -86,8 +86,9 @@ class CheckpointFiles:
             UserError: they differ, as when a text file has been edited.
         """
         if changed := [key for key in now if then.get(key) != now[key]]:
+            what = "the content" if changed[0] == "digest" else changed[0]
             raise UserError(
-                f"data: {changed[0]} is not what it was when {self.path} was begun; allowed: the same data{others}"
+                f"data: {what} is not what it was when {self.path} was begun; fix: use the same data{others}"
             )
 
     @staticmethod

@@ -32,6 +32,8 @@ ALLOWED = {
     "model_attributes_type": "a group of keys",
     "int_from_float": "an integer",
     "int_type": "an integer",
+    "float_type": "a number",
+    "string_type": "text, where it looks like a number or like true, false or null in quotes of its own",
 }
 
 

@@ -72,9 +72,9 @@ def _print_debugged(config: Config, run: Run) -> None:
         says = f"train/loss on the fixed batches: {before:.4g} at step {first}, {after:.4g} at step {last}"
         vanishes = "it vanishes" if after <= VANISHED * before else "it has not vanished: more steps, or a fault"
         print(f"{says}: {vanishes}")
-    if config.trainer.profiler and (actions := _profile(run)):
-        print_table("where the time of training went, in seconds; each with all that is within it", actions)
-    if config.trainer.profiler and run.log_file.is_file():
+    if config.trainer.profiler and (actions := _profile(run)) is not None:
+        if actions:
+            print_table("where the time of training went, in seconds; each with all that is within it", actions)
         print(f"the whole profile: at the end of {run.log_file}")
 
 
@@ -84,16 +84,20 @@ def _losses(run: Run) -> list[tuple[str, float]]:
     return [(row["step"], float(row["train/loss"])) for row in rows]
 
 
-def _profile(run: Run) -> dict[str, float]:
-    """The longest actions of the training that was profiled last, in seconds, from train.log."""
+def _profile(run: Run) -> dict[str, float] | None:
+    """Read the longest actions of the training that was profiled last from train.log.
+
+    Returns:
+        seconds by action, none of an advanced profile; None: no training was profiled.
+    """
     try:
         text = run.log_file.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return {}
+        return None
     _, found, report = text.rpartition("FIT Profiler Report\n")
     rows = [[cell.strip() for cell in line.split("|")] for line in report.splitlines() if line.startswith("|  ")]
     # The first rows are the header and the total; an advanced profile has other ones.
-    return {row[1]: float(row[4]) for row in rows[2 : 2 + LONGEST]} if found else {}
+    return {row[1]: float(row[4]) for row in rows[2 : 2 + LONGEST]} if found else None
 
 
 def _written(run: Run) -> int | None:

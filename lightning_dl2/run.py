@@ -48,7 +48,7 @@ def variant(config: Config) -> str:
 
 
 def _variant(differing: dict[str, Any]) -> str:
-    return _named(differing, _last_parts, _short)
+    return _named(differing, last_parts, _short)
 
 
 def _former_variant(differing: dict[str, Any]) -> str:
@@ -63,7 +63,7 @@ def _named(differing: dict[str, Any], name: Callable[[str], str], value: Callabl
     return f"{re.sub(r'[^A-Za-z0-9=.,_-]+', '_', words)[:80] or 'default'}-{digest(differing)}"
 
 
-def _last_parts(key: str) -> str:
+def last_parts(key: str) -> str:
     """The last part of a key, or the last two where it says nothing by itself."""
     parts = key.split(".")
     return ".".join(parts[-2:] if parts[-1] in GENERAL else parts[-1:])

@@ -137,6 +137,11 @@ WRONG_VALUES = {
         "trainer={check_val_every_n_epoch: 1, val_check_interval: 10, limit_train_batches: 99, overfit_batches: 3}": [
             "1 to 3, or any",
         ],
+        "trainer.val_check_interval=0": ["trainer.val_check_interval=0: allowed: greater than 0"],
+        "trainer.val_check_interval=1.5": ["=1.5: allowed: a whole number of training batches, or a share of an epoch"],
+        "trainer.val_check_interval=true": ["trainer.val_check_interval=true: allowed: an integer or a number"],
+        "trainer.gradient_clip_val=-1": ["trainer.gradient_clip_val=-1: allowed: greater than or equal to 0"],
+        "logger.notes=5": ["logger.notes=5: allowed: text, where it looks like a number", "in quotes of its own"],
         "optimizer.schedule={name: plateau, decay: 1.0}": ["optimizer.schedule.decay=1.0", "plateau", "less than 1"],
         "optimizer.schedule={name: plateau, decay: 1}": ["optimizer.schedule.decay=1", "plateau", "less than 1"],
         "callbacks.solved.threshold=5": ["callbacks.solved.threshold=5", "less than or equal to 1"],

@@ -41,6 +41,18 @@ def test_a_debug_preset_says_what_it_was_asked_for(tiny, capsys, last, says):
     assert out.splitlines()[-2:] == [f"the whole profile: at the end of {run.log_file}", str(run.path)]
 
 
+@pytest.mark.parametrize(("report", "says"), [("", False), (REPORT.replace("|", ""), True)])
+def test_only_a_training_that_was_profiled_has_a_profile(tiny, capsys, report, says):
+    """A complete run may be asked for again with a profiler; an advanced profile has no table."""
+    config = tiny("trainer.profiler=simple")
+    run = Run.of(config)
+    run.path.mkdir(parents=True)
+    run.log_file.write_text("2026 INFO lightning_dl2.fit: from step 0\n" + report)
+    result = dict.fromkeys((*ROWS, "variant", "status")) | {"experiment": "e", "seed": 0, "metrics": {}}
+    assert run_and_report(lambda config, words: (result, {}), config, []) == 0
+    assert ("the whole profile" in capsys.readouterr().out) == says
+
+
 def raising(error: BaseException):
     def train(config, words):
         raise error

@@ -182,7 +182,7 @@ def test_other_data_are_refused(tmp_path):
     run = train(compose(*words))[1]["run"]
     assert len(predict(run, "all")) == 4
     write_graph(tmp_path / "graph", edges[:2], "abab", "ttve")
-    with pytest.raises(UserError, match="digest is not what it was"):
+    with pytest.raises(UserError, match="the content is not what it was"):
         predict(run)
 
 

@@ -82,7 +82,7 @@ class TextDataModule(LightningDataModule):
         """Say in one line in which encoding the text was read, where nobody named it and it is not UTF-8."""
         if not self.is_detected or self.encoding in (None, "utf-8", "utf-8-sig"):
             return None
-        return f"data.path={self.file}: is read in the encoding {self.encoding}; another one: data.encoding=NAME"
+        return f"data.path={self.file}: was read as {self.encoding}; where that is wrong: data.encoding=NAME"
 
     @cached_property
     def spec(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from lightning_dl2.config import typed
 from lightning_dl2.figure import BASELINES
 from lightning_dl2.identity import differing, digest
 from lightning_dl2.reporting.records import STATES, Found, Record, printable
+from lightning_dl2.run import last_parts
 from lightning_dl2.spread import Spread
 
 # Test figures that no net has part in: what a trivial or a linear model reaches, and programs that compress.
@@ -159,15 +160,15 @@ def _experiment(name: str, records: list[Record], over: tuple[str, ...], skipped
 
 
 def _choices(records: list[Record], over: tuple[str, ...]) -> list[dict[str, Choice]]:
-    """Return what tells each of some variants from the others, by heading: a key's last part where that is enough."""
+    """Return what tells each of some variants from the others, by heading: a key's end where that is enough."""
     keys = [key for key in differing(record.choices for record in records) if key not in over]
-    last_parts = Counter(key.rpartition(".")[2] for key in keys)
+    names = Counter(map(last_parts, keys))
     paths = {typed(record.choices.get("data.path")) for record in records}
     names_suffice = len({Path(path).name for path in paths}) == len(paths)
 
     def heading(key: str) -> str:
-        name = key.rpartition(".")[2]
-        return printable(name if last_parts[name] == 1 else key)
+        name = last_parts(key)
+        return printable(name if names[name] == 1 else key)
 
     def choice(key: str, value: Any) -> Choice:
         if key == "data.path" and isinstance(value, str) and names_suffice:

@@ -328,7 +328,7 @@ TRAINING = (
     ),
     Rule(
         Logger,
-        "project entity tags init_timeout finish_timeout",
+        "project entity run_name job_type notes tags init_timeout finish_timeout",
         lambda c: c.logger.name == "wandb",
         "logger={logger.name}",
         "logger=wandb",

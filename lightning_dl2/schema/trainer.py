@@ -4,11 +4,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from lightning_dl2.schema.base import Duration, Natural, Positive, Rate, Strict
+from lightning_dl2.schema.base import MOST, Duration, Natural, Positive, Strict
 
-Share = Annotated[float, Field(gt=0, le=1)]
 # Lightning's word for no clipping; as null, so that both are one run.
-ClipNorm = Annotated[Rate | None, BeforeValidator(lambda value: None if _is_zero(value) else value)]
+ClipNorm = Annotated[
+    Annotated[float, Field(ge=0)] | None, BeforeValidator(lambda value: None if _is_zero(value) else value)
+]
 
 
 def _is_zero(value: Any) -> bool:
@@ -24,7 +25,7 @@ class Trainer(Strict):
     max_steps: Annotated[int, Field(ge=-1, le=10**12)]
     max_epochs: Annotated[int, Field(ge=-1, le=10**12)]
     max_time: Duration | None
-    val_check_interval: Positive | Share
+    val_check_interval: Annotated[int | float, Field(gt=0, le=MOST)]
     check_val_every_n_epoch: Positive | None
     log_every_n_steps: Positive
     gradient_clip_val: ClipNorm
@@ -37,6 +38,15 @@ class Trainer(Strict):
     flush_denormal: bool
     deterministic: bool
     profiler: Literal["simple", "advanced"] | None
+
+    @model_validator(mode="after")
+    def a_fraction_is_a_share_of_an_epoch(self) -> "Trainer":
+        if isinstance(self.val_check_interval, float) and self.val_check_interval > 1:
+            raise ValueError(
+                f"val_check_interval={self.val_check_interval}: allowed: a whole number of training batches, or a share"
+                " of an epoch up to 1.0"
+            )
+        return self
 
     @model_validator(mode="after")
     def training_has_an_end(self) -> "Trainer":

@@ -131,6 +131,13 @@ def test_each_choice_has_a_column(tmp_path):
     assert "variant" in screen.export_text()
 
 
+def test_the_heading_of_a_switch_says_which_switch(tmp_path):
+    for solved in ("true", "false"):
+        made_up_run(tmp_path, f"callbacks.solved.enabled={solved}")
+    (experiment,) = experiments(find([tmp_path]))
+    assert [column.heading for column in choice_columns(experiment)] == ["solved.enabled"]
+
+
 def test_a_test_split_that_is_the_validation_split_is_said(tmp_path):
     older = made_up_run(tmp_path, "experiment=text")  # result.json does not say
     (experiment,) = experiments(find([tmp_path]))
