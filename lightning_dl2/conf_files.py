@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from lightning_dl2.cli import UserError, nearest
+from lightning_dl2.run_files import check_events
 
 PRESETS = ("experiment", "debug")  # groups whose files set keys of other groups
 MISSING = "???"  # Hydra's word for a value that must be typed
@@ -27,7 +28,7 @@ def conf_dir() -> Path:
 def options(group: str) -> list[str]:
     """List what can be chosen of a group."""
     root = conf_dir() / group
-    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
+    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml") if path.is_file())
 
 
 def check_files(name: str, chosen: dict[str, str], given: Collection[str], directory: Path) -> None:
@@ -113,12 +114,17 @@ class _Walk:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise UserError(f"{_shown(file)}, line {line}: is no UTF-8; fix: save it as UTF-8") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a number of thousands of digits
         raise UserError(told_yaml(error, file)) from error
+    try:
+        check_events(text)
+    except ValueError as error:  # Hydra would go round in a loop of aliases
+        raise UserError(f"{_shown(file)}: {error}; fix: write the values themselves") from error
     if content is None:
         return {}
     if not isinstance(content, dict):

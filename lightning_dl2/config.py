@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from lightning_dl2.cli import UserError, nearest
 from lightning_dl2.composition import as_word, compose_files, parse, typed
-from lightning_dl2.conf_files import conf_dir, options
+from lightning_dl2.conf_files import PRESETS, conf_dir, options
 from lightning_dl2.schema import Config, Multirun
 from lightning_dl2.schema.base import PATTERNS, Strict
 from lightning_dl2.schema.effects import note, refusal, without_effect
@@ -81,6 +81,8 @@ def compose(*overrides: str, begun: Callable[[Config], bool] = lambda config: Fa
 
 def _validated(overrides: tuple[str, ...]) -> Config:
     plain, choices = _compose("train", overrides, compose)
+    if lacking := [group for group in PRESETS if group not in choices]:
+        raise UserError(f"conf/train.yaml: its defaults have no {lacking[0]}; fix: add {lacking[0]} to them")
     return validate(plain | {"experiment": choices["experiment"], "debug": choices["debug"] or "none"})
 
 

@@ -97,14 +97,20 @@ def plain_yaml(content: bytes) -> Any:
     """
     try:
         text = content.decode()
-        _check_events(text)
+        check_events(text)
         node = yaml.compose(text, LOADER)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"it is not YAML: {str(error).splitlines()[0]}") from error
     return None if node is None else _plain(node)
 
 
-def _check_events(text: str) -> None:
+def check_events(text: str) -> None:
+    """Refuse YAML that has aliases, or lists and mappings far into each other.
+
+    Raises:
+        ValueError: names the line.
+        yaml.YAMLError: it is no YAML.
+    """
     depth = 0
     for event in yaml.parse(text, LOADER):
         if isinstance(event, yaml.AliasEvent):  # aliases to aliases make more values than any memory holds

@@ -49,6 +49,7 @@ WRONG = {
     HEADER + "defaults: [{override /data: txt}]\n": f"{MINE}, line 2: there is no data/txt.yaml; did you mean text",
     HEADER + "defaults: 3\n": f"{MINE}: defaults=3: allowed: a list",
     HEADER + "seed: ${nope\n": "no viable alternative at input",
+    HEADER + "seed: &a [*a]\n": f"{MINE}: line 2 has an alias; fix: write the values themselves",
     "- a\n": f"{MINE}: holds list; allowed: keys with values",
 }
 
@@ -77,3 +78,18 @@ def test_what_is_right_is_taken(mine):
     assert compose("experiment=other").seed == 3
     mine("")
     assert compose("experiment=mine").trainer.max_steps == 3000
+
+
+@pytest.mark.parametrize("text", ["", "seed: 3\n", "defaults: [{debug: none}]\n"])
+def test_a_main_file_without_its_defaults(mine, text):
+    mine("")
+    (conf_files.conf_dir() / "train.yaml").write_text(text, "utf-8")
+    with pytest.raises(UserError, match="^conf/train.yaml: its defaults have no experiment; fix: "):
+        compose()
+
+
+def test_a_directory_is_no_choice(mine):
+    (conf_files.conf_dir() / "experiment" / "mine.yaml").mkdir()
+    with pytest.raises(UserError, match="^experiment=mine: ") as told:
+        compose("experiment=mine")
+    assert "mine, " not in str(told.value) and "mean mine" not in str(told.value)
