@@ -5,7 +5,7 @@ Keys that are not named here are let through: older and newer versions have othe
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 LARGEST = 2**63 - 1
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
@@ -47,16 +47,28 @@ class Parameters(RunFile):
     spec: dict[str, Any]
 
 
+def _having(*keys: str) -> AfterValidator:
+    """Allow a mapping that has `keys`, which Lightning and torch read without a question."""
+
+    def check(values: dict[str, Any]) -> dict[str, Any]:
+        if missing := [key for key in keys if key not in values]:
+            raise ValueError(f"has no {missing[0]}")
+        return values
+
+    return AfterValidator(check)
+
+
 class Checkpoint(RunFile):
     """A checkpoint, as far as it is read before Lightning loads it."""
 
+    lightning: Annotated[str, Field(alias="pytorch-lightning_version", pattern=r"^\d+(\.\d+)+[\w.+-]*$")] = "0.0"
     global_step: Count
     hyper_parameters: Parameters
     epoch: Count = 0
     state_dict: dict[str, Any] = {}
     callbacks: dict[str, Any] = {}
-    loops: dict[str, Any] = {}
-    optimizer_states: list[dict[str, Any]] = []
+    loops: Annotated[dict[str, Any], _having("fit_loop")] = {}
+    optimizer_states: list[Annotated[dict[str, Any], _having("state", "param_groups")]] = []
     lr_schedulers: list[dict[str, Any]] = []
     world_size: Count | None = None  # older versions did not write it
     gpu: bool | None = None

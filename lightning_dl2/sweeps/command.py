@@ -16,7 +16,7 @@ from lightning_dl2.files import write_text, writing
 from lightning_dl2.finished import attend_sweep
 from lightning_dl2.identity import digest
 from lightning_dl2.run import Run
-from lightning_dl2.run_files import Damaged, read_config
+from lightning_dl2.run_files import Damaged, check_own_files, read_config
 from lightning_dl2.schema import Grid as GridRules
 from lightning_dl2.schema import Multirun
 from lightning_dl2.sweeps.control import Control, Plan
@@ -157,6 +157,7 @@ def _make_logs(directory: Path) -> None:
             directory.mkdir(exist_ok=True)
     except FileExistsError as error:
         raise UserError(f"{directory}: is no directory; fix: remove it, or another sweep.name") from error
+    check_own_files(*directory.iterdir())  # what a job says would go through a link
 
 
 def _exit_code(plan: Plan, stopped: Signals | None) -> int:

@@ -12,6 +12,7 @@ from lightning_dl2 import schema
 from lightning_dl2.cli import UserError
 from lightning_dl2.files import WriteError, replacing, writing
 from lightning_dl2.identity import digest
+from lightning_dl2.run_files import check_own_files
 from lightning_dl2.sweeps.jobs import Job, check_idle
 from lightning_dl2.sweeps.space import combinations, corners, distribution, typed
 from lightning_dl2.sweeps.words import Words
@@ -69,12 +70,13 @@ class Search:
         """Take up the search in `directory` for the best `metric`, or begin it there; `dry` only reads.
 
         Raises:
-            UserError: the journal is damaged.
+            UserError: the journal is damaged, or no file of the sweep's own.
             WriteError: the disk does not take it.
         """
         from optuna.trial import TrialState
 
         self.metric, file = metric, directory / JOURNAL
+        check_own_files(file)  # Optuna appends through a link, and waits for a pipe
         if dry and not (file.exists() and file.stat().st_size):
             return
         try:

@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -208,15 +209,24 @@ def test_a_failed_trial_is_drawn_again_on_request(sweeper, capsys):
     assert sweeper(*words) == 1 and sweeper.started
 
 
-@pytest.mark.parametrize("content", ["{}\n", "x\n{}\n", '{"op_code": 99}\n', "[]\n\0\n", None])
+@pytest.mark.parametrize("content", ["{}\n", "x\n{}\n", '{"op_code": 99}\n', "[]\n\0\n"])
 @pytest.mark.parametrize("dry", [False, True])
 def test_a_damaged_journal_is_told(sweeper, tmp_path, content, dry):
     file = tmp_path / "optuna.log"
-    file.mkdir() if content is None else file.write_text(content, "utf-8")
+    file.write_text(content, "utf-8")
     with pytest.raises(UserError, match=r"optuna\.log: is damaged: .*; fix: ") as error:
         search(sweeper, "sweep=random").open(tmp_path, "val/loss", dry=dry)
     assert len(str(error.value).splitlines()) == 1
-    assert content is None or file.read_text("utf-8") == content
+    assert file.read_text("utf-8") == content
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda file: file.symlink_to(file.with_name("victim"))])
+@pytest.mark.parametrize("dry", [False, True])
+def test_a_journal_that_is_no_file_of_ours_is_refused(sweeper, tmp_path, make, dry):
+    make(tmp_path / "optuna.log")
+    with pytest.raises(UserError, match=r"optuna\.log: is .*, where a run writes a file of its own; fix: "):
+        search(sweeper, "sweep=random").open(tmp_path, "val/loss", dry=dry)
+    assert not (tmp_path / "victim").exists()
 
 
 def test_a_dry_look_at_a_search_writes_nothing(sweeper, tmp_path):
