@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lightning_dl2.cli import UserError, nearest
-from lightning_dl2.files import write_out
+from lightning_dl2.files import DISK_ERRORS, write_out
 
 SHOWN = 80  # characters of a path in an error
 
@@ -132,10 +132,13 @@ def write_to(out: Path, text: str) -> None:
 
     Raises:
         UserError: it cannot be written.
+        OSError: the disk is full or broken, which is no fault of the input.
     """
     try:
         write_out(out, text)
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise
         raise _cannot_write(out, error) from error
 
 

@@ -1,9 +1,11 @@
+import errno
 import re
+from pathlib import Path
 
 import pytest
 
 from lightning_dl2.cli import UserError
-from lightning_dl2.values import choice, choices, natural, naturals
+from lightning_dl2.values import choice, choices, natural, naturals, write_to
 
 
 def test_numbers_and_names_are_read():
@@ -35,3 +37,11 @@ def test_a_wrong_one_among_many_is_refused():
         choices({"key": "gru,lstn"}, "key", ("gru", "lstm"))
     with pytest.raises(UserError, match="^key=lstn: did you mean lstm"):
         choice({"key": "lstn"}, "key", ("gru", "lstm"))
+
+
+def test_a_full_disk_is_no_wrong_input(tmp_path):
+    with pytest.raises(OSError) as error:
+        write_to(Path("/dev/full"), "text")
+    assert error.value.errno == errno.ENOSPC
+    with pytest.raises(UserError, match="^out=.*: cannot be written: Is a directory"):
+        write_to(tmp_path, "text")

@@ -178,6 +178,8 @@ def _edges(graph: Any, num_nodes: int, path: Path) -> tuple[torch.Tensor, torch.
     try:
         src = np.repeat(np.array(list(graph), np.int64), [len(nodes) for nodes in graph.values()])
         dst = np.array([node for nodes in graph.values() for node in nodes], np.int64)
+        if dst.ndim != 1:
+            raise ValueError("lists in lists")
     except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"data.path={path}: holds no lists of neighbours; allowed: a {KIND}") from error
     if len(src) and (min(src.min(), dst.min()) < 0 or max(src.max(), dst.max()) >= num_nodes):

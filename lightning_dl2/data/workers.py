@@ -114,7 +114,15 @@ class Ahead(_MultiProcessingDataLoaderIter):
         self, loader: DataLoader, make: Callable[[int], Any], first: int, is_asked_to_stop: Callable[[], bool]
     ) -> None:
         self.make, self.step, self.is_asked_to_stop, self.parent = make, first, is_asked_to_stop, os.getpid()
-        super().__init__(loader)
+        self.begun = False
+        try:
+            super().__init__(loader)
+        except OSError as error:  # their semaphores are files in /dev/shm
+            raise ProcessError(
+                f"data.num_workers={loader.num_workers}: the workers cannot be started: {error.strerror or error};"
+                " fix: room in /dev/shm, or use data.num_workers=0"
+            ) from error
+        self.begun = True
         # In a thread: a worker that is stopped in the middle of a batch would keep who reads it.
         self._data_queue, self._ended = queue.Queue(), threading.Event()
         arguments = self._worker_result_queue, self._data_queue, self._ended
@@ -155,8 +163,8 @@ class Ahead(_MultiProcessingDataLoaderIter):
 
     def _shutdown_workers(self) -> None:
         """End the workers as torch does; then kill those that are stopped, which Python would wait for at its end."""
-        if os.getpid() != self.parent:
-            return  # a forked process has inherited it, and is to end no worker
+        if os.getpid() != self.parent or not self.begun:
+            return  # a forked process has inherited it, and is to end no worker; or there are none
         stopped = [worker for worker in self._workers if not self._shutdown and _is_stopped(worker.pid)]
         if stopped:
             torch._C._remove_worker_pids(id(self))  # else torch raises an error for a killed worker
@@ -201,7 +209,7 @@ def made_ahead(
         is_asked_to_stop: a batch that does not come is made in this process when it returns True.
 
     Raises (the iterator):
-        ProcessError: no batch came for STUCK seconds.
+        ProcessError: the workers cannot be started, or no batch came for STUCK seconds.
     """
     loader = DataLoader(
         Steps(make, first),

@@ -28,6 +28,7 @@ ATOM_TYPES = 28  # of the official files, whichever occur
 BOND_TYPES = 4  # none, single, double, triple: a bond's type is its number there, 1 to 3
 FIELDS = ("num_nodes", "num_bonds", "atom", "src", "dst", "bond", "y")
 LARGEST = 1 << 30  # bytes of all arrays; of the 250,000 molecules as int64 they are 210 MB
+MOST_ATOMS = 1000  # kinds of atoms; ZINC has 28
 KIND = "list of ZINC's molecules"
 
 
@@ -84,6 +85,8 @@ def _rebuilt(path: Path) -> tuple[list[dict[str, np.ndarray]], int]:
             _check_sizes(path, file.zip, [*names, "atom_names"])
             arrays = {name: file[name] for name in names}
             num_atoms = len(file["atom_names"])
+            if num_atoms > MOST_ATOMS:
+                raise UserError(f"data.path={path}: atom_names has {num_atoms} names; allowed: {MOST_ATOMS} at most")
     except KeyError as error:
         raise UserError(f"data.path={path}: {error.args[0]}; allowed: all arrays of ZINC") from error
     except UserError:
@@ -122,9 +125,10 @@ def _part(path: Path, split: str, arrays: dict[str, np.ndarray]) -> dict[str, np
     counts = {"atom": "num_nodes", "src": "num_bonds", "dst": "num_bonds", "bond": "num_bonds"}
     for field in FIELDS[1:]:
         count = part[counts[field]] if field in counts else np.ones_like(part["num_nodes"])
-        if len(part[field]) != count.sum() or count.min(initial=0) < 0:
+        total = sum(count.tolist())  # numpy's own goes round at 2**64
+        if len(part[field]) != total or count.min(initial=0) < 0:
             raise UserError(
-                f"data.path={path}: {split}_{field} is {part[field].shape}; allowed: ({count.sum()},)"
+                f"data.path={path}: {split}_{field} is {part[field].shape}; allowed: ({total},)"
                 + (f", and no negative {split}_{counts[field]}" if field in counts else "")
             )
     return part

@@ -150,6 +150,7 @@ WRONG = [
     ({"graph": {0: [-1]}}, "ind.citeseer.graph: has node -1; allowed: 0 to 6"),
     ({"graph": [1, 2]}, "ind.citeseer.graph: holds no lists of neighbours"),
     ({"graph": {0: ["a"]}}, "ind.citeseer.graph: holds no lists of neighbours"),
+    ({"graph": {0: [[1, 2]]}}, "ind.citeseer.graph: holds no lists of neighbours"),
     ({"allx": np.eye(4)}, "ind.citeseer.allx: holds no sparse matrix"),
     ({"test_index": "6\n" + "9" * 5000}, "ind.citeseer.test.index:2: '9999"),
     ({"test_index": f"6\n{10**17}\n"}, f"ind.citeseer.graph: is of 7 nodes; allowed: {10**17 + 1}, as test.index"),

@@ -1,9 +1,12 @@
 """Batches made ahead by other processes: the same ones, whatever signals, mistakes and kills there are."""
 
-import multiprocessing
+import errno
+import gc
+import multiprocessing.synchronize
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from multiprocessing import resource_sharer
@@ -243,6 +246,21 @@ def test_batches_need_no_shared_memory():
             assert found.is_sparse or not found.is_shared()
             torch.testing.assert_close(found, value, rtol=0, atol=0)
         batch["values"][0][0] = 1.0  # can be written
+
+
+def test_workers_that_cannot_be_started_are_told_in_one_line(monkeypatch):
+    """As by a /dev/shm without room for a semaphore; torch's iterator is then half made, and is still shut down."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(multiprocessing.synchronize._multiprocessing, "SemLock", full)
+    unraised = []
+    monkeypatch.setattr(sys, "unraisablehook", unraised.append)
+    with pytest.raises(ProcessError, match="^data.num_workers=2: .*: No space left on device; fix: room in /dev/shm"):
+        next(made_ahead(int, 0, 2))
+    gc.collect()
+    assert not unraised
 
 
 def test_a_killed_process_leaves_no_workers(monkeypatch):

@@ -199,6 +199,12 @@ def test_official_files_that_do_not_fit(tmp_path, changes, message):
     assert message in str(caught.value) and "; allowed: " in str(caught.value) and "\n" not in str(caught.value)
 
 
+# As int64 the numbers of nodes sum up to 4.
+WRAPPED = {
+    "val_num_nodes": np.array([2**62] * 4 + [4]),
+    "val_num_bonds": np.array([0, 0, 0, 0, 2]),
+    "val_y": np.zeros(5, np.float32),
+}
 WRONG_NPZ = [
     ({"val_bond": None}, "val_bond"),
     ({"atom_names": None}, "atom_names"),
@@ -210,6 +216,8 @@ WRONG_NPZ = [
     ({"train_y": np.array([0, np.inf])}, "labels of graph 1: not a number"),
     ({"train_y": np.zeros((2, 1), np.float32)}, "train_y is float32 (2, 1); allowed: one row of numbers"),
     ({"val_num_nodes": np.array([[3], [1]])}, "val_num_nodes is int64 (2, 1); allowed: one row of whole numbers"),
+    (WRAPPED, f"val_atom is (4,); allowed: ({2**64 + 4},)"),
+    ({"atom_names": np.zeros(2**20, np.uint8)}, "atom_names has 1048576 names; allowed: 1000 at most"),
     ({"val_num_nodes": np.array(3)}, "val_num_nodes is int64 (); allowed: one row of whole numbers"),
     ({"test_atom": np.array([0.5, 2, 1, 0])}, "test_atom is float64 (4,); allowed: one row of whole numbers"),
     ({"test_num_bonds": np.array([3, -1])}, "test_src is (2,); allowed: (2,), and no negative test_num_bonds"),
