@@ -240,6 +240,12 @@ class Run(CheckpointFiles):
             write_text(self.launch_file, "".join(f"{name}\n" for name in names))
         else:
             self.launch_file.unlink(missing_ok=True)
+        try:
+            read_result(self.result_file)
+        except Damaged as error:
+            text = f"{error}; going on, and writing it anew"
+            print(f"warning: {text}", file=sys.stderr)
+            log.warning(text)
         self.result_file.unlink(missing_ok=True)
 
     def check_seen(self) -> None:

@@ -165,7 +165,8 @@ def read_result(path: Path) -> dict[str, Any] | None:
         Result.model_validate(values)
     except ValidationError as error:
         key = ".".join(map(str, error.errors()[0]["loc"]))
-        raise Damaged(path, f"is not a run's: {key}: {error.errors()[0]['msg']}") from error
+        says = "is missing" if error.errors()[0]["type"] == "missing" else error.errors()[0]["msg"]
+        raise Damaged(path, f"is not a run's: {key}: {says}") from error
     return values
 
 

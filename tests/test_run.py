@@ -262,10 +262,14 @@ def test_result_of_another_configuration_does_not_count(tiny):
 
 
 @pytest.mark.parametrize("content", [b'{"status": "compl', b"", b"\xff\0", b"[1]", b'{"status": "completed"}'])
-def test_damaged_result_does_not_count(tiny, content):
+def test_damaged_result_does_not_count_and_is_told_before_it_is_replaced(tiny, content, capsys):
     run = claimed(tiny())
     run.result_file.write_bytes(content)
-    assert run.finished(tiny()) is None
+    assert run.finished(tiny()) is None and capsys.readouterr().err == ""
+    claimed(tiny())
+    told = capsys.readouterr().err
+    assert told.startswith(f"warning: {run.result_file}: is ") and told.endswith("; going on, and writing it anew\n")
+    assert told.count("\n") == 1 and not run.result_file.exists()
 
 
 def test_what_killed_processes_left_is_removed_by_who_holds_the_run(tiny):

@@ -97,7 +97,7 @@ def test_a_result_with_what_the_schema_names(tmp_path):
         ("[" * 100_000, "is damaged"),
         ("\xff", "is damaged"),
         (f'{{"status": "completed", "metrics": {{}}, "steps": {MANY}}}', "is damaged"),
-        ('{"status": "completed"}', "is not a run's: metrics: "),
+        ('{"status": "completed"}', "is not a run's: metrics: is missing"),
         ('{"metrics": {}}', "is not a run's: status: "),
         ('{"status": ["completed"], "metrics": {}}', "is not a run's: status: "),
         ('{"status": "completed", "metrics": [1]}', "is not a run's: metrics: "),
