@@ -33,7 +33,7 @@ ALLOWED = {
     "int_from_float": "an integer",
     "int_type": "an integer",
     "float_type": "a number",
-    "string_type": "text, where it looks like a number or like true, false or null in quotes of its own",
+    "string_type": "text",
 }
 
 
@@ -306,6 +306,9 @@ def _pydantic_message(error: ValidationError, values: dict[str, Any]) -> str:
         return f"{name}.{first['ctx']['error']}".lstrip(".")
     if first["type"] == "missing":
         return f"{name}: is missing"
+    if first["type"] == "string_type" and isinstance(here, bool | int | float):
+        word = json.dumps(here)
+        return f"{name}={word}: is no text without quotes; fix: \"{name}='{word}'\" if that is what is meant"
     same_key = [e for e in error.errors() if _path(e, values)[: len(key)] == key]
     says = " or ".join(dict.fromkeys(map(_allowed, same_key)))
     return f"{name}={json.dumps(here, ensure_ascii=False)}: allowed: {says}"
