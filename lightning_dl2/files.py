@@ -23,7 +23,9 @@ LOOKS, LOOK_AGAIN = 100, 0.01  # tries, and seconds between them, to open a file
 MISSES = 5  # tries that find neither a file nor one that is to take its place, until there counts as being none
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 # What a path answers whose directory, or rights, somebody has taken away, or put something else in the place of.
-PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ESTALE)
+PATH_ERRORS = (
+    errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ESTALE,
+)  # fmt: skip
 
 _told: set[Path] = set()  # the tables whose rows that do not fit were told
 

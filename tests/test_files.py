@@ -227,6 +227,12 @@ def test_a_path_that_cannot_be_written_is_told_as_it_is(tmp_path):
             write_text(tmp_path / path, "a")
 
 
+def test_a_file_in_the_place_of_a_directory_is_told(tmp_path):
+    (tmp_path / "checkpoints").touch()
+    with pytest.raises(WriteError, match=f"^{tmp_path}/checkpoints/last.ckpt cannot be written: "):
+        write_verified(tmp_path / "checkpoints" / "last.ckpt", NEW)
+
+
 def test_temporaries_of_two_machines_differ(tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, "getpid", lambda: 1)
     with replacing(tmp_path / "a") as one, replacing(tmp_path / "a") as other:

@@ -63,6 +63,8 @@ def tokenize(path: Path, tokens: str, encoding: str, cache: Path) -> TokenFile:
 
 def _known(header: Path, target: Path) -> tuple[Vocabulary, str | None] | None:
     """Read the vocabulary and the encoding of tokens that are there; None where anything of them is not whole."""
+    if not (header.is_file() and target.is_file()):  # a pipe would be waited for
+        return None
     try:
         known = json.loads(header.read_text("utf-8"))
         found = Vocabulary.of(known["vocabulary"]), known["encoding"]

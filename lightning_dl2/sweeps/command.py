@@ -1,5 +1,6 @@
 """`python -m lightning_dl2.train -m words...`: lists the jobs, trains what is missing, and tells what came of it."""
 
+import errno
 import os
 import re
 import sys
@@ -12,7 +13,7 @@ import yaml
 from lightning_dl2 import environment, lock, slurm
 from lightning_dl2.cli import REQUEUE, UserError
 from lightning_dl2.config import compose_multirun, typed
-from lightning_dl2.files import write_text, writing
+from lightning_dl2.files import WriteError, write_text, writing
 from lightning_dl2.finished import attend_sweep
 from lightning_dl2.identity import digest
 from lightning_dl2.run import Run
@@ -155,7 +156,9 @@ def _make_logs(directory: Path) -> None:
     try:
         with writing(directory):
             directory.mkdir(exist_ok=True)
-    except FileExistsError as error:
+    except WriteError as error:
+        if error.errno != errno.EEXIST:
+            raise
         raise UserError(f"{directory}: is no directory; fix: remove it, or another sweep.name") from error
     check_own_files(*directory.iterdir())  # what a job says would go through a link
 

@@ -72,6 +72,8 @@ def spoil_header(content):
         lambda tokens: os.truncate(tokens, 2),
         lambda tokens: tokens.write_bytes(b"\2\1\0"),  # of the same size
         lambda tokens: tokens.unlink(),
+        lambda tokens: (tokens.unlink(), os.mkfifo(tokens)),
+        lambda tokens: (tokens.with_suffix(".json").unlink(), os.mkfifo(tokens.with_suffix(".json"))),
     ],
 )
 def test_what_is_not_whole_is_made_anew(book, cache, spoil):
