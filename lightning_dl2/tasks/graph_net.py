@@ -14,7 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from lightning_dl2.graphs import Graph, GraphBatch
 from lightning_dl2.nets import GraphNetwork
 from lightning_dl2.tasks.metrics import MacroAccuracy, Mean
-from lightning_dl2.tasks.task import Task, check_choice
+from lightning_dl2.tasks.task import Task, check_choice, check_spec
 
 SIZES = ("in_feats", "node_types", "edge_feats", "edge_types", "positional", "positional_size", "level")
 
@@ -45,6 +45,7 @@ class GraphNet(Task):
     ) -> None:
         super().__init__()
         check_choice("class_weights", class_weights, ("none", "balanced"))
+        check_spec(spec, "target", "num_outputs", *SIZES)
         self.save_hyperparameters()
         self.spec = spec
         self.classifies = spec["target"] == "classification"

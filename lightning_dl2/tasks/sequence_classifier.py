@@ -12,7 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_dl2.nets import CELLS, RecurrentClassifier
 from lightning_dl2.tasks.metrics import Mean
-from lightning_dl2.tasks.task import Task, check_choice
+from lightning_dl2.tasks.task import Task, check_choice, check_spec
 
 
 class SequenceClassifier(Task):
@@ -41,6 +41,7 @@ class SequenceClassifier(Task):
         self.save_hyperparameters()
         self.spec, self.label_smoothing = spec, label_smoothing
         check_choice("cell", net.get("cell", "lstm"), (*CELLS, "bilstm"))
+        check_spec(spec, "vocabulary_size", "num_classes", "sequence_length")
         if net.get("cell") == "bilstm":
             net |= {"cell": "lstm", "bidirectional": True}
         self.net = RecurrentClassifier(

@@ -24,6 +24,21 @@ def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
         raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
 
 
+def check_spec(spec: Any, *keys: str) -> None:
+    """Raise ValueError, before a net is built, for what is not the `spec` of data that go with the task.
+
+    Args:
+        spec: what was given for it.
+        keys: the names that the task reads of it.
+    """
+    missing = [key for key in keys if not isinstance(spec, dict) or key not in spec]
+    if missing:
+        raise ValueError(
+            f"spec has no {missing[0]!r}; it must be the `spec` of a data module that goes with this task, or a dict of"
+            f" at least {', '.join(keys)}"
+        )
+
+
 class NonFiniteError(RuntimeError):
     """A loss or gradient is NaN or infinite; raised before the update that would have spread it."""
 

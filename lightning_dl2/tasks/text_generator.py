@@ -16,7 +16,7 @@ from lightning_dl2.data.vocabulary import Vocabulary
 from lightning_dl2.nets import CELLS, Ensemble, LanguageModel
 from lightning_dl2.nets.recurrent import State
 from lightning_dl2.tasks.metrics import Mean
-from lightning_dl2.tasks.task import Task, check_choice
+from lightning_dl2.tasks.task import Task, check_choice, check_spec
 
 NOT_COUNTED = -100  # a target that is no prediction: torch's ignore_index
 
@@ -55,6 +55,7 @@ class TextGenerator(Task):
     ) -> None:
         super().__init__()
         check_choice("cell", net.get("cell", "lstm"), CELLS)
+        check_spec(spec, "vocabulary_size", "vocabulary", "sequence_length")
         self.save_hyperparameters()
         self.spec, self.reset_probability, self.focal_gamma = spec, reset_probability, focal_gamma
         self.unit = Vocabulary.of(spec["vocabulary"]).unit
