@@ -105,4 +105,6 @@ def _encoded(vocabulary: "Vocabulary", key: str, text: str, unknown: str) -> lis
         return vocabulary.encode(text, unknown)
     except ValueError as error:
         shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+        # A line's end or a tab would be seen as a space, or not at all.
+        shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in shown)
         raise UserError(f"{key}={shown}: {error}") from error

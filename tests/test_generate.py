@@ -159,6 +159,7 @@ WRONG = {
     "format=xml": "format=xml",
     "unknown=maybe": "unknown=maybe",
     "stop=☃": "stop=☃: the vocabulary lacks '☃' (U+2603)",
+    "stop=a\\t": "stop=a\\t: the vocabulary lacks '\\t' (U+0009)",
     "out=/nowhere/at/all": "out=/nowhere/at/all",
     "seed=-1": "seed=-1",
 }
