@@ -150,6 +150,7 @@ def test_garbage_in_a_file_that_matters_is_told(run, capsys, file):
         (lambda state: [state], "is no checkpoint of this version: "),
         (lambda state: state | {"global_step": "12"}, "is no checkpoint of this version: "),
         (lambda state: state | {"hyper_parameters": {"spec": [1]}}, "is no checkpoint of this version: "),
+        (lambda state: state | {"optimizer_states": []}, "is no checkpoint of this version: "),
         (lambda state: state | {"optimizer_states": [{}]}, "is no checkpoint of this version: "),
         (lambda state: state | {"loops": {}}, "is no checkpoint of this version: "),
         (lambda state: state | {"pytorch-lightning_version": None}, "is no checkpoint of this version: "),

@@ -58,6 +58,9 @@ def _having(*keys: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+Optimizer = Annotated[dict[str, Any], _having("state", "param_groups")]
+
+
 class Checkpoint(RunFile):
     """A checkpoint, as far as it is read before Lightning loads it."""
 
@@ -68,7 +71,8 @@ class Checkpoint(RunFile):
     state_dict: dict[str, Any] = {}
     callbacks: dict[str, Any] = {}
     loops: Annotated[dict[str, Any], _having("fit_loop")] = {}
-    optimizer_states: list[Annotated[dict[str, Any], _having("state", "param_groups")]] = []
+    # None at all: Lightning would go on with an optimiser that has forgotten its moments.
+    optimizer_states: Annotated[list[Optimizer], Field(min_length=1)] = []
     lr_schedulers: list[dict[str, Any]] = []
     world_size: Count | None = None  # older versions did not write it
     gpu: bool | None = None
