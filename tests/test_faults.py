@@ -120,17 +120,22 @@ def test_all_damaged_begins_anew(whole, run, capsys):
     assert differences(whole, run) == []
 
 
-@pytest.mark.parametrize("what", ["last without digest", "digest without last", "damaged previous", "garbage result"])
+@pytest.mark.parametrize("what", ["last without digest", "digest without last", "damaged previous"])
 def test_what_is_no_harm_is_not_spoken_of(whole, run, capsys, what):
     if what == "last without digest":
         sidecar(run.last).unlink()
     elif what == "digest without last":  # killed between two renames
         run.last.unlink()
-    elif what == "damaged previous":
-        flip(run.previous)
     else:
-        run.result_file.write_bytes(b"\xff{")
+        flip(run.previous)
     assert go_on(run, capsys) == (0, "")
+    assert differences(whole, run) == []
+
+
+def test_a_garbage_result_is_told_and_written_anew(whole, run, capsys):
+    run.result_file.write_bytes(b"\xff{")
+    code, err = go_on(run, capsys)
+    assert code == 0 and err.startswith(f"warning: {run.result_file}: ") and err.count("\n") == 1
     assert differences(whole, run) == []
 
 
