@@ -3,11 +3,13 @@
 import os
 import signal
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # before lightning_dl2 is imported: nohup would have it ignored
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: two threads fight with a busy neighbour
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
 import pytest  # noqa: E402
 
@@ -112,6 +114,15 @@ def molecules(tmp_path_factory) -> Path:
     from tests.small import write_molecules  # not above: it imports torch
 
     return write_molecules(tmp_path_factory.mktemp("molecules") / "zinc.npz")
+
+
+def completed_values(steps: int) -> dict[str, Any]:
+    """What result.json holds of a completed run, but for what `Run.write_result` adds."""
+    counts = dict.fromkeys(("best_step", "epochs", "parameters", "world_size"), 1)
+    rates = {"seconds": 1.0, "steps_per_second": 1.0, "solved_at": None}
+    return (
+        {"status": "completed", "stopped_by": "limit", "device": "cpu", "steps": steps, "metrics": {}} | counts | rates
+    )
 
 
 def composer(tmp_path: Path, *words: str) -> Callable[..., Config]:

@@ -8,6 +8,7 @@ import yaml
 
 from lightning_dl2.config import compose, compose_multirun, flatten
 from lightning_dl2.train import main
+from tests.conftest import completed_values
 
 
 @pytest.mark.parametrize("experiment", ["palindrome", "text", "graph", "csl"])
@@ -44,6 +45,7 @@ import json, sys
 from pathlib import Path
 from lightning_dl2 import compose, evaluate, train as _
 from lightning_dl2.train import main
+from tests.conftest import completed_values
 from lightning_dl2.predict import main as predict
 from lightning_dl2.run import Run
 assert main(["--help"]) == predict(["--help"]) == 0
@@ -53,9 +55,9 @@ assert main(["data.batch_size=0"]) == main(["-m", "seed=a,b"]) == 2
 assert main(["-m", "seed=1,2", "dry=true", "root={tmp_path}/sweep"]) == 0
 config = compose("root={tmp_path}")
 run = Run.of(config)
-run.path.mkdir(parents=True)
-rows = "solved_at best_step epochs seconds steps_per_second parameters world_size device stopped_by".split()
-run.write_result(config, status="completed", steps=9999, metrics={{}}, **dict.fromkeys(rows, 1))
+with run.held(config):
+    run.begin(config, [])
+run.write_result(config, **{completed_values(steps=9999)!r})
 assert main(["root={tmp_path}"]) == 0
 assert "torch" not in sys.modules and "wandb" not in sys.modules, "imported"
 """
