@@ -53,12 +53,15 @@ def test_labels_tell_variants_apart(tmp_path):
 
 
 def test_keys_of_the_same_last_name_are_told_in_full(tmp_path):
-    made_up_run(tmp_path, "experiment=text")
-    made_up_run(tmp_path, "experiment=text", "data=tiny_shakespeare", "task.name=text_generator", "task.cell=gru")
-    made_up_run(tmp_path, "experiment=text", "optimizer.schedule.name=constant")
+    made_up_run(tmp_path, "experiment=text", "data=tiny_shakespeare")
+    stalls = ("callbacks.early_stopping.enabled=true", "callbacks.early_stopping.patience=7")
+    made_up_run(tmp_path, "experiment=text", *stalls)
+    plateau = ("name=plateau", "warmup_steps=0", "decay=0.5", "patience=9")
+    made_up_run(tmp_path, "experiment=text", *(f"optimizer.schedule.{word}" for word in plateau))
     (experiment,) = experiments(find([tmp_path]))
-    assert any("data.name=tiny_shakespeare" in variant.label for variant in experiment.variants)
-    assert any("optimizer.schedule.name=constant" in variant.label for variant in experiment.variants)
+    told = " ".join(variant.label for variant in experiment.variants)
+    assert "data.name=tiny_shakespeare" in told and "schedule.name=plateau" in told
+    assert "callbacks.early_stopping.patience=7" in told and "optimizer.schedule.patience=9" in told
 
 
 @pytest.mark.parametrize(("words", "first"), [((), 0.1), (("callbacks.checkpoint.monitor=val/accuracy",), 0.1)])
