@@ -1,4 +1,4 @@
-"""The checkpoints of a run directory: which to resume from, and whether one fits the run at hand."""
+"""Find the checkpoint of a run directory to resume from, and check that it fits the run at hand."""
 
 import logging
 import os

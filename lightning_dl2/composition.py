@@ -68,7 +68,7 @@ def typed(value: Any) -> str:
 
 
 def _is_no_word(value: str) -> bool:
-    """Whether Hydra would read a number, a truth value or nothing."""
+    """Tell whether Hydra would read a number, a truth value or nothing."""
     try:
         float(value)
     except ValueError:
@@ -135,7 +135,7 @@ def compose_files(name: str, words: tuple[str, ...]) -> tuple[dict[str, Any], di
 
 
 def _sets_a_plain_value(parsed: Override) -> bool:
-    """Whether a word does nothing but to give one key another value, which needs no file."""
+    """Tell whether a word does nothing but give one key another value, which needs no file."""
     if parsed.is_delete() or parsed.is_add() or parsed.is_force_add() or parsed.is_sweep_override():
         return False
     key = parsed.key_or_group
@@ -152,7 +152,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _overlap(plain: Any, others: list[Override]) -> bool:
-    """Whether the order matters: two words speak of one key, or of a key and its group of keys."""
+    """Tell whether the order matters: two words speak of one key, or of a key and its group of keys."""
     return any(_related(one.key_or_group, other.key_or_group) for one in plain for other in others)
 
 
@@ -161,7 +161,7 @@ def _related(one: str, other: str) -> bool:
 
 
 def _is_leaf(values: dict[str, Any], key: str) -> bool:
-    """Whether there is a `key` with a value, and not a group of keys."""
+    """Tell whether there is a `key` with a value, and not a group of keys."""
     here: Any = values
     for part in key.split("."):
         if not isinstance(here, dict) or part not in here:

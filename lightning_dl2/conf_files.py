@@ -1,4 +1,4 @@
-"""The files under conf/: where they are, which there are, and one line for what is wrong with one.
+"""Find the files under conf/, and say in one line what is wrong with one.
 
 Hydra passes over much of what a user's own file may have wrong, or answers with a stack of calls.
 """
@@ -148,7 +148,7 @@ def _check_content(file: Path, name: str, content: dict[str, Any]) -> None:
 
 
 def _has_header(file: Path) -> bool:
-    """Whether a package is named where Hydra looks for it: in the first line, another comment before it hides it."""
+    """Tell whether the first line names a package; Hydra does not see one behind another comment."""
     lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
     return re.fullmatch(r"#\s*@package\s+\S+", next(filter(None, lines), "")) is not None
 
@@ -173,7 +173,7 @@ def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _is_set(key: str, keys: set[str]) -> bool:
-    """Whether one of `keys` is this one, or a group of keys that it is in."""
+    """Tell whether one of `keys` is this one, or a group of keys that it is in."""
     return any(f"{key}.".startswith(f"{other}.") for other in keys)
 
 
@@ -184,7 +184,7 @@ def _shown(file: Path) -> str:
 
 
 def _at(file: Path, word: str) -> str:
-    """The file, and the first line in which a word stands."""
+    """Return the file, and the first line in which a word stands."""
     lines = file.read_text(encoding="utf-8").splitlines()
     number = next((number for number, line in enumerate(lines, 1) if re.search(rf"\b{re.escape(word)}\b", line)), None)
     return f"{_shown(file)}, line {number}" if number else _shown(file)

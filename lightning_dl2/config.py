@@ -87,7 +87,7 @@ def _validated(overrides: tuple[str, ...]) -> Config:
 
 
 def _without_use(overrides: tuple[str, ...], config: Config) -> dict[str, str]:
-    """The typed keys without effect whose value is not what the files say anyway, with that value as it is typed."""
+    """Return the typed keys without effect, with their values as typed, unless the files say the same."""
     idle = without_effect(config)
     keys = [key for key in _typed_keys(overrides) if key in idle] if idle else []
     if not keys:
@@ -99,7 +99,7 @@ def _without_use(overrides: tuple[str, ...], config: Config) -> dict[str, str]:
 
 
 def _typed_keys(overrides: Iterable[str]) -> list[str]:
-    """The keys that words set; of a group of keys that one word sets, each."""
+    """Return the keys that words set; of a group of keys that one word sets, each."""
     keys: list[str] = []
     for parsed in map(parse, (word for word in overrides if not _is_choice(word))):
         if not parsed.is_delete():
@@ -108,7 +108,7 @@ def _typed_keys(overrides: Iterable[str]) -> list[str]:
 
 
 def _is_choice(word: str) -> bool:
-    """Whether a word chooses of a group, or takes one away."""
+    """Tell whether a word chooses of a group, or takes one away."""
     return (conf_dir() / parse(word).key_or_group).is_dir()
 
 

@@ -297,7 +297,7 @@ def _is_whole(content: BinaryIO, path: Path) -> bool:
 
 
 def _is_at(content: BinaryIO, path: Path) -> bool:
-    """Whether the open file is still the one at the path."""
+    """Tell whether the open file is still the one at the path."""
     try:
         return os.path.samestat(os.fstat(content.fileno()), os.stat(path))
     except OSError:

@@ -1,4 +1,4 @@
-"""What a command does that meets a run which is complete: check its data, say what was not done, send what it can.
+"""Serve a command that meets a complete run: check its data, say what was not done, send what can be sent.
 
 Nothing here trains. torch is imported only where a run's files cannot tell otherwise.
 """
@@ -148,7 +148,7 @@ def attend_sweep(configs: Iterable[Config]) -> None:
 
 
 class Objects(Mapping[str, Any]):
-    """The objects of a complete run, as `train` returns them after training; loaded when they are first asked for.
+    """Hold the objects of a complete run, as `train` returns them after training; load each when it is first asked for.
 
     Args:
         run: its directory.

@@ -1,4 +1,4 @@
-"""The variables by which a launcher tells a process its place: those of torchrun, srun, Kubernetes or a script.
+"""Read the variables by which a launcher tells a process its place: torchrun, srun, Kubernetes or a script.
 
 Whoever needs one reads it here. So a value that cannot be is one line, wherever it would have been met first.
 """

@@ -1,4 +1,4 @@
-"""What decides the last bits of a run beside its configuration: a checkpoint holds it, whoever loads that compares."""
+"""Record what decides the last bits of a run beside its configuration, and compare it when a checkpoint is loaded."""
 
 from typing import Any
 

@@ -79,7 +79,7 @@ def _print_debugged(config: Config, run: Run) -> None:
 
 
 def _losses(run: Run) -> list[tuple[str, float]]:
-    """The training losses that were logged, each with its step."""
+    """Return the training losses that were logged, each with its step."""
     rows = (row for row in read_rows(run.metrics_file) if row.get("train/loss"))
     return [(row["step"], float(row["train/loss"])) for row in rows]
 

@@ -52,7 +52,7 @@ def _variant(differing: dict[str, Any]) -> str:
 
 
 def _former_variant(differing: dict[str, Any]) -> str:
-    """The name that older versions gave: only the last part of each key, numbers with all their digits."""
+    """Return the name that older versions gave: only the last part of each key, numbers with all their digits."""
     return _named(differing, lambda key: key.rpartition(".")[2], lambda value: value)
 
 
@@ -64,7 +64,7 @@ def _named(differing: dict[str, Any], name: Callable[[str], str], value: Callabl
 
 
 def last_parts(key: str) -> str:
-    """The last part of a key, or the last two where it says nothing by itself."""
+    """Return the last part of a key, or the last two where it says nothing by itself."""
     parts = key.split(".")
     return ".".join(parts[-2:] if parts[-1] in GENERAL else parts[-1:])
 

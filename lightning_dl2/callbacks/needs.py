@@ -1,4 +1,4 @@
-"""What a callback needs of a Trainer that is not ours, said in one line before training."""
+"""Check, before training, that a Trainer which is not ours has what a callback needs."""
 
 from typing import Any
 

@@ -25,7 +25,7 @@ NARROW = 80  # columns of a terminal; below, the bar makes room for the numbers
 
 
 class Description(ProgressColumn):
-    """The task's description on one line, which is cut at its end where the terminal is too narrow for it.
+    """Show the task's description on one line, cut at its end where the terminal is too narrow for it.
 
     A table narrows the columns that may wrap before those that may not. So this is the one that may, and does not.
     """

@@ -161,7 +161,7 @@ def cache_dir(given: str | None) -> Path:
 
 
 def _is_private(directory: Path) -> bool:
-    """Whether nobody but this user can have written into a directory of the temporary ones, where all may make some."""
+    """Tell whether only this user can have written into a directory below the temporary one, where all may write."""
     found = directory.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
 

@@ -194,7 +194,7 @@ class Config(Strict):
         return None
 
     def _batches(self, batches_per_epoch: int | None) -> int | None:
-        """The training batches of an epoch, of so many that the data have (None: any)."""
+        """Return the training batches of an epoch, of so many that the data have (None: any)."""
         limits = [limit for limit in (batches_per_epoch, self.trainer.limit_train_batches) if limit]
         return self.trainer.overfit_batches or min(limits, default=None)
 

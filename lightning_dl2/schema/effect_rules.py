@@ -1,4 +1,4 @@
-"""The table of the keys that have an effect only together with others, see `effects`.
+"""List the keys that have an effect only together with others, see `effects`.
 
 A key that stands in no rule always has an effect, or the schema itself refuses it where it has none. `data.cache_dir`
 is left out because it makes no other run, and `logger.group` because a sweep gives it to all of its runs.
@@ -84,7 +84,7 @@ def _enabled(name: str) -> Callable[[Config], bool]:
 
 
 def _alone(config: Config) -> bool:
-    """Whether the only convolution gives the logits, so that nothing comes between or after convolutions."""
+    """Tell whether the only convolution gives the logits, so that nothing comes between or after convolutions."""
     return config.task.num_layers == 1 and config.task.output_layer == "none"
 
 

@@ -1,4 +1,4 @@
-"""The files of a run directory: what a reader may rely on, whoever has written or edited them.
+"""Check the files of a run directory, whoever has written or edited them.
 
 Keys that are not named here are let through: older and newer versions have others.
 """
@@ -42,7 +42,7 @@ class Result(RunFile):
 
 
 class Parameters(RunFile):
-    """The arguments of a task, in a checkpoint."""
+    """Hold the arguments of a task, in a checkpoint."""
 
     spec: dict[str, Any]
 

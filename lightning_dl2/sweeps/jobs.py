@@ -27,7 +27,7 @@ class Job:
         words: of `python -m lightning_dl2.train`.
 
     Attributes:
-        asked: `varies` as given; of the latter the values without effect are replaced.
+        asked: `varies` as given. In `varies` itself `IDLE` stands for a value that has no effect.
         idle: key to the line that says why it has no effect in this job, which is trained without it. Other jobs of
             the sweep may need it: task.dropout=0.3 with task.num_layers=1,2.
 
@@ -66,7 +66,7 @@ class Job:
 
     @property
     def asked_in_words(self) -> str:
-        """What was to vary, in words."""
+        """Say in words what was to vary."""
         return _in_words(self.asked)
 
     @property
@@ -134,7 +134,7 @@ def check_idle(jobs: Sequence[Job], others: Iterable[Job] = ()) -> list[str]:
 
 
 def _makes_no_difference(jobs: Sequence[Job]) -> list[str]:
-    """The keys without effect, in some jobs, of which the others have at most one of several values."""
+    """Return the keys that have no effect in some jobs, and at most one of several values in the others."""
     found = []
     for key in dict.fromkeys(key for job in jobs for key in job.idle):
         asked = {job.asked.get(key) for job in jobs}
