@@ -25,13 +25,13 @@ if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
 __version__ = "0.1.0"
 
 _HOME = {
-    "compose": "config",
-    "train": "train",
-    "evaluate": "evaluate",
-    "load": "restore",
-    "UserError": "cli",
-    "generate": "continuation",
-    "predict": "predictions",
+    "compose": "config.compose",
+    "train": "training.start",
+    "evaluate": "inference.evaluate",
+    "load": "training.restore",
+    "UserError": "common.errors",
+    "generate": "inference.generate",
+    "predict": "inference.predict",
     "SequenceClassifier": "tasks",
     "TextGenerator": "tasks",
     "GraphNet": "tasks",

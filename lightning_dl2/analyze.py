@@ -20,11 +20,19 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from lightning_dl2 import cpu
-from lightning_dl2.cli import UserError, command, console, doc_of, nearest, settings
-from lightning_dl2.values import natural, out_directory
+from lightning_dl2.common import cpu
+from lightning_dl2.common.arguments import natural, out_directory
+from lightning_dl2.common.command import command, console, doc_of, settings
+from lightning_dl2.common.errors import UserError, nearest
 
-WHAT = ("bptt", "gradients", "gates", "parameters", "memory", "graphs")
+ANALYSES = {
+    "bptt": "recurrent.bptt",
+    "gradients": "recurrent.gradients",
+    "gates": "recurrent.gates",
+    "parameters": "recurrent.parameters",
+    "memory": "recurrent.memory",
+    "graphs": "graphs.figures",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,9 +45,9 @@ def _main(words: list[str]) -> int:
         print((__doc__ or doc_of(__file__)).strip())
         return 0
     what, *rest = words
-    if what not in WHAT:
-        raise UserError(f"{what}: {nearest(what, list(WHAT))}")
-    module = import_module(f"lightning_dl2.analysis.{what}")
+    if what not in ANALYSES:
+        raise UserError(f"{what}: {nearest(what, list(ANALYSES))}")
+    module = import_module(f"lightning_dl2.analysis.{ANALYSES[what]}")
     if "--help" in rest or "-h" in rest:
         print((module.__doc__ or doc_of(module.__file__)).strip())
         print("\nKeys, with their defaults:", " ".join(f"{key}={value}" for key, value in module.KEYS.items()))
@@ -66,7 +74,7 @@ def _analyze_runs(module: ModuleType, out: Path, values: dict[str, str]) -> None
         UserError: there is no run, or none that can be analysed; of several, the others are named.
     """
     from lightning_dl2.analysis.places import occupied, place
-    from lightning_dl2.analysis.trained import find_runs
+    from lightning_dl2.analysis.recurrent.trained import find_runs
 
     runs = find_runs(values["run"])
     together = module.COMPARES_RUNS

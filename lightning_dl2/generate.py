@@ -25,10 +25,10 @@ from dataclasses import asdict
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
-from lightning_dl2.cli import command, doc_of
-from lightning_dl2.continuation import generate
-from lightning_dl2.request import Settings, parse, read_prompts, read_stops
-from lightning_dl2.values import out_file, write_to
+from lightning_dl2.common.arguments import out_file, write_to
+from lightning_dl2.common.command import command, doc_of
+from lightning_dl2.inference.generate import generate
+from lightning_dl2.inference.generate_arguments import Settings, parse, read_prompts, read_stops
 
 if TYPE_CHECKING:
     from lightning_dl2.decoding import Generated

@@ -11,9 +11,9 @@ import csv
 import sys
 from io import StringIO
 
-from lightning_dl2.cli import command, doc_of, settings
-from lightning_dl2.predictions import predict
-from lightning_dl2.values import out_file, write_to
+from lightning_dl2.common.arguments import out_file, write_to
+from lightning_dl2.common.command import command, doc_of, settings
+from lightning_dl2.inference.predict import predict
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -15,8 +15,9 @@ import re
 import sys
 from pathlib import Path
 
-from lightning_dl2.cli import UserError, command, console, doc_of, nearest, settings
-from lightning_dl2.values import natural, user_path
+from lightning_dl2.common.arguments import natural, user_path
+from lightning_dl2.common.command import command, console, doc_of, settings
+from lightning_dl2.common.errors import UserError, nearest
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -18,17 +18,17 @@ from ray.train.torch import TorchTrainer
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from lightning_dl2 import compose  # noqa: E402
-from lightning_dl2.cli import command, doc_of, settings  # noqa: E402
-from lightning_dl2.processes import num_devices, uses_gpu  # noqa: E402
-from lightning_dl2.run import Run  # noqa: E402
-from lightning_dl2.values import natural  # noqa: E402
+from lightning_dl2.common.arguments import natural  # noqa: E402
+from lightning_dl2.common.command import command, doc_of, settings  # noqa: E402
+from lightning_dl2.distributed.devices import num_devices, uses_gpu  # noqa: E402
+from lightning_dl2.run.directory import Run  # noqa: E402
 
 
 def work(told: dict[str, list[str] | str]) -> None:
     """What each worker does; Ray has told it its rank by the variables that torchrun sets."""
     os.chdir(told["directory"])
     sys.path.insert(0, told["package"])
-    from lightning_dl2.processes import LAUNCH
+    from lightning_dl2.common.launcher import LAUNCH
     from lightning_dl2.train import main
 
     os.environ[LAUNCH] = told["launch"]

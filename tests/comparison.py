@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from lightning_dl2.callbacks.metrics_csv import read_rows
-from lightning_dl2.config import flatten
-from lightning_dl2.run import Run
+from lightning_dl2.config.overrides import flatten
+from lightning_dl2.loggers.metrics_csv import read_rows
+from lightning_dl2.run.directory import Run
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -14,8 +14,8 @@ from typing import Any  # noqa: E402
 import pytest  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
-from lightning_dl2.cli import SIGNALS  # noqa: E402
-from lightning_dl2.schema import Config  # noqa: E402
+from lightning_dl2.common.command import SIGNALS  # noqa: E402
+from lightning_dl2.config.schema import Config  # noqa: E402
 
 # Epochs of 7 batches and validations every 5, so that stops fall on, before and after both.
 TINY = (

@@ -9,10 +9,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from lightning_dl2 import train
-from lightning_dl2.analyze import WHAT, main
+from lightning_dl2.analyze import ANALYSES, main
 
 
-@pytest.mark.parametrize("what", WHAT)
+@pytest.mark.parametrize("what", ANALYSES)
 def test_help_names_the_keys(what, capsys):
     assert main([what, "--help"]) == 0
     assert "Keys, with their defaults:" in capsys.readouterr().out

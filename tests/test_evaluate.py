@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from lightning_dl2 import compose, evaluate, train
-from lightning_dl2.cli import UserError
+from lightning_dl2.common.errors import UserError
 from lightning_dl2.evaluate import main
-from lightning_dl2.files import sidecar
-from lightning_dl2.run import Run
+from lightning_dl2.resume.checkpoint_file import sidecar
+from lightning_dl2.run.directory import Run
 from lightning_dl2.tasks import SequenceClassifier
 from tests.comparison import leaves
 from tests.conftest import TINY, TINY_GRAPH, TINY_GRAPHS

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from lightning_dl2 import compose, generate, train
-from lightning_dl2.cli import UserError
+from lightning_dl2.common.errors import UserError
 from lightning_dl2.generate import RULE, main
-from lightning_dl2.run import Run
+from lightning_dl2.run.directory import Run
 from tests.conftest import TINY, TINY_TEXT
 
 

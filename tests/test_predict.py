@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from lightning_dl2 import compose, evaluate, predict, train
-from lightning_dl2.cli import UserError
+from lightning_dl2.common.errors import UserError
 from lightning_dl2.predict import main
-from lightning_dl2.run import Run
+from lightning_dl2.run.directory import Run
 from tests.conftest import TINY, TINY_GRAPH, TINY_GRAPHS
 from tests.small import write_graph
 

@@ -1,6 +1,5 @@
 """What the README says can be typed."""
 
-import ast
 import re
 import shlex
 from pathlib import Path
@@ -8,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from lightning_dl2 import compose
-from lightning_dl2.analyze import WHAT
-from lightning_dl2.cli import settings
+from lightning_dl2.analyze import ANALYSES
+from lightning_dl2.common.command import settings
+from lightning_dl2.inference.generate_arguments import parse
 from lightning_dl2.report import main as report
-from lightning_dl2.request import parse
 from lightning_dl2.train import main
 from tests.reporting.made_up import PNG, made_up_run
 
@@ -67,7 +66,7 @@ def test_reports_are_made(line, tmp_path, monkeypatch):
 
 
 def test_every_analysis_is_named():
-    assert re.findall(r"^    python -m lightning_dl2\.analyze (\w+)$", README, re.MULTILINE) == list(WHAT)
+    assert re.findall(r"^    python -m lightning_dl2\.analyze (\w+)$", README, re.MULTILINE) == list(ANALYSES)
 
 
 def test_the_first_block_installs_and_trains_the_second_tests():
@@ -93,31 +92,3 @@ def test_pictures_exist(path):
 @pytest.mark.parametrize("path", FILES)
 def test_files_exist(path):
     assert (ROOT / path).exists()
-
-
-def imported(path: Path) -> set[str]:
-    """The package's modules and directories that a file imports, anywhere in it."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            inside = node.module == "lightning_dl2"  # from lightning_dl2 import run
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} if inside else {node.module}
-    return {name.split(".")[1] for name in names if name.startswith("lightning_dl2.")}
-
-
-def test_imports_go_down_the_list():
-    (block,) = re.findall(r"^```\nlightning_dl2/\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    rows = [line.strip().split("  ")[0].split() for line in block.splitlines() if line.startswith("  ")]
-    place = {name.removesuffix("/").removesuffix(".py"): row for row, names in enumerate(rows) for name in names}
-    package = ROOT / "lightning_dl2"
-    files = {path.relative_to(package): path for path in package.rglob("*.py")}
-    assert {path.parts[0].removesuffix(".py") for path in files} == {*place, "__init__"}
-    up = [
-        f"{path} imports {name}"
-        for path, file in files.items()
-        for name in imported(file)
-        if name in place and place[name] < place.get(path.parts[0].removesuffix(".py"), -1)
-    ]
-    assert not up and len(place) > 30

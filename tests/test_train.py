@@ -17,19 +17,19 @@ import pytest
 import torch
 
 from lightning_dl2 import compose, evaluate, train
-from lightning_dl2.callbacks.metrics_csv import read_rows
-from lightning_dl2.cli import UserError
-from lightning_dl2.config import validate
-from lightning_dl2.files import sidecar
-from lightning_dl2.finished import Objects
-from lightning_dl2.run import Run
-from lightning_dl2.schema import Config, SequenceData, TextData
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.compose import validate
+from lightning_dl2.config.schema import Config, SequenceData, TextData
+from lightning_dl2.loggers.metrics_csv import read_rows
+from lightning_dl2.resume.checkpoint_file import sidecar
+from lightning_dl2.run.directory import Run
 from lightning_dl2.train import main
+from lightning_dl2.training.finished import Objects
 from tests.comparison import checkpoint_differences, leaves, metrics_differences
+from tests.config.test_compose import EXPERIMENTS
 from tests.conftest import TINY, TINY_GRAPH, TINY_TEXT
 from tests.graph_files import write_planetoid, write_ten_fold
 from tests.small import write_graph, write_molecules
-from tests.test_config import EXPERIMENTS
 
 KEYS = (
     "experiment variant seed status metrics steps epochs seconds steps_per_second parameters config_hash versions"
@@ -39,7 +39,7 @@ LONG = [*(word for word in TINY if not word.startswith("trainer.max_steps=")), "
 
 # Processes are forked from one that has torch loaded already: real processes and signals, without seconds of import.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["lightning_dl2.fit", "lightning_dl2.train"])
+PROCESSES.set_forkserver_preload(["lightning_dl2.training.fit", "lightning_dl2.train"])
 
 
 def differences(one: Run, other: Run) -> list:

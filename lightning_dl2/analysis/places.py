@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from lightning_dl2.cli import UserError
-from lightning_dl2.files import write_text
-from lightning_dl2.run import Run
-from lightning_dl2.schema import Config
-from lightning_dl2.values import out_directory
+from lightning_dl2.common.arguments import out_directory
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.files import write_text
+from lightning_dl2.config.schema import Config
+from lightning_dl2.run.directory import Run
 
 PARTS = ("checkpoint", "layer", "direction")  # keys that choose what of a run is shown
 SOURCES = "runs.txt"  # in the directory: the runs that its figures are of

@@ -5,7 +5,7 @@ from pathlib import Path
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
-from lightning_dl2.figure import (
+from lightning_dl2.common.figures import (
     BASELINES,
     TRAINING,
     VALIDATION,
@@ -15,7 +15,7 @@ from lightning_dl2.figure import (
     new_figure,
     save,
 )
-from lightning_dl2.run_files import read_metrics
+from lightning_dl2.common.run_files import read_metrics
 
 CROWDED = 150  # points; markers would merge into a band
 WORDS = {"train": "training", "val": "validation"}

@@ -3,7 +3,7 @@
 import torch
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 
-from lightning_dl2.callbacks.keep_checkpoints import KeepCheckpoints
+from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 
 
 class FinalValidation(Callback):

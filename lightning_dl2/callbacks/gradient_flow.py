@@ -1,8 +1,6 @@
 """gradient_flow.csv: how much of the loss at the end reaches each state of a recurrent net, as training goes on."""
 
-import csv
 import os
-from collections import Counter
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,14 +9,13 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
-from lightning_dl2.callbacks.metrics_csv import MetricsCSV
-from lightning_dl2.callbacks.needs import needed
-from lightning_dl2.cli import UserError
-from lightning_dl2.figure import MARKERS, SEQUENTIAL, new_figure, save
-from lightning_dl2.files import csv_text, open_to_append, read_rows, write_text, writing
-from lightning_dl2.nets.flow import Flow, fixed_batch, gradient_flow, steps_back
+from lightning_dl2.common.figures import MARKERS, SEQUENTIAL, new_figure, save
+from lightning_dl2.common.files import csv_text, open_to_append, write_text, writing
+from lightning_dl2.loggers.gradient_flow_csv import COLUMNS, read_measurements, summarize
+from lightning_dl2.loggers.metrics_csv import MetricsCSV
+from lightning_dl2.nets.recurrent.gradient_flow import Flow, fixed_batch, gradient_flow, steps_back
+from lightning_dl2.resume.requirements import needed
 
-COLUMNS = ("step", "state", "layer", "direction", "steps_back", "norm")
 ROWS = 16  # sequences; the explicit path is slow
 LINES = 6  # steps of training that are drawn
 
@@ -46,7 +43,7 @@ class GradientFlow(Callback):
         tokens, labels = fixed_batch(needed(self, trainer.datamodule, "val_dataloader", fix)(), ROWS)
         self._batch = tokens.to(pl_module.device), labels.to(pl_module.device)
         step = trainer.global_step
-        rows = [row for row in _read(self.file) if int(row[0]) <= step]
+        rows = [row for row in read_measurements(self.file) if int(row[0]) <= step]
         here = [row for row in rows if int(row[0]) == step]
         # Of a process that had no room, or was killed while it wrote, there may be a part.
         if here and self._is_due(step) and len(here) < len(self._measure(step, pl_module)):
@@ -75,7 +72,7 @@ class GradientFlow(Callback):
             file.write(csv_text(rows))
             file.flush()
             os.fsync(file.fileno())  # before the checkpoint that has seen it
-        metrics = _summary(rows)
+        metrics = summarize(rows)
         for logger in trainer.loggers:
             if not isinstance(logger, MetricsCSV):  # the file is its place there; metrics.csv stays as it would be
                 logger.log_metrics({name: float(value) for name, value in metrics.items()}, step)
@@ -88,48 +85,12 @@ class GradientFlow(Callback):
         return _rows(step, {name: steps_back(norms) for name, norms in flow.items()})
 
 
-def logged_rows(file: Path, last_step: int) -> list[dict[str, str]]:
-    """What the loggers were given up to a step, like rows of metrics.csv; none where nothing was measured.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    steps: dict[str, list[tuple[str, ...]]] = {}
-    for row in _read(file):
-        if int(row[0]) <= last_step:
-            steps.setdefault(row[0], []).append(row)
-    return [{"step": step} | _summary(rows) for step, rows in steps.items()]
-
-
-def _read(file: Path) -> list[tuple[str, ...]]:
-    """Read a gradient_flow.csv without the measurements that lack rows; raise UserError where it is no such table."""
-    try:
-        rows = [tuple(row[column] for column in COLUMNS) for row in read_rows(file)]
-        for step, _, layer, _, back, norm in rows:
-            int(step), int(layer), int(back), float(norm)
-    except (csv.Error, KeyError, OSError, TypeError, ValueError) as error:
-        raise UserError(f"{file}: is damaged; allowed: to remove it, without its rows, or resume=restart") from error
-    counts = Counter(row[0] for row in rows)
-    return [row for row in rows if counts[row[0]] == max(counts.values())]
-
-
-def _summary(rows: list[tuple[Any, ...]]) -> dict[str, str]:
-    """Of the rows of one step, the gradients that reach the last and the first position of each layer."""
-    found = {}
-    for _, state, layer, direction, back, norm in rows:
-        name = f"gradient_flow/{state}_l{int(layer) - 1}{'_reverse' * (direction == 'backward')}"
-        found[f"{name}/first"] = norm  # the last row is
-        if int(back) == 0:
-            found[f"{name}/last"] = norm
-    return found
-
-
 def draw(file: Path, path: Path) -> None:
     """Draws a gradient_flow.csv: a panel for each state and layer, a line for each of a few steps of training."""
     import matplotlib
 
     curves: dict[tuple[str, ...], list[tuple[int, float]]] = {}
-    for *key, place, norm in _read(file):
+    for *key, place, norm in read_measurements(file):
         curves.setdefault(tuple(key), []).append((int(place), float(norm)))
     if not curves:  # turned on late, and no step was due since
         return

@@ -4,7 +4,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from lightning_dl2.callbacks.needs import needed
+from lightning_dl2.resume.requirements import needed
 
 
 class LengthCurriculum(Callback):

@@ -9,11 +9,11 @@ import numpy as np
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
-from lightning_dl2.callbacks.needs import needed
-from lightning_dl2.callbacks.progress import ProgressBar
+from lightning_dl2.callbacks.progress_bar import ProgressBar
 from lightning_dl2.callbacks.weight_averaging import WeightAveraging
+from lightning_dl2.common.files import write_text, writing
 from lightning_dl2.decoding import Decoding, generate
-from lightning_dl2.files import write_text, writing
+from lightning_dl2.resume.requirements import needed
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.trainer.states import TrainerFn
 
-from lightning_dl2.callbacks.needs import monitored
+from lightning_dl2.resume.requirements import monitored
 
 
 class StopWhenSolved(Callback):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lightning_dl2.data.vocabulary import Vocabulary
+from lightning_dl2.decoding.vocabulary import Vocabulary
 
 CHUNK = 1 << 20  # tokens at once: a text of any size is gone through in constant memory
 PRIMED = 1 << 24  # tokens, of the 64 MiB that xz looks back at most; more would take minutes

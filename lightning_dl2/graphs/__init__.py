@@ -5,13 +5,13 @@
 alone. DGL is imported when it is first needed.
 """
 
-from lightning_dl2.graphs.batch import GraphBatch
-from lightning_dl2.graphs.engines import ENGINES, resolve_engine
-from lightning_dl2.graphs.gated import edge_sum, gated_mean
+from lightning_dl2.graphs.choose_engine import ENGINES, resolve_engine
+from lightning_dl2.graphs.gated_mean import edge_sum, gated_mean
 from lightning_dl2.graphs.graph import Graph
+from lightning_dl2.graphs.graph_batch import GraphBatch
 from lightning_dl2.graphs.import_dgl import dgl_available, load_dgl
-from lightning_dl2.graphs.packed import PackedGraphs
-from lightning_dl2.graphs.positional import laplacian_encoding, random_walk_encoding
+from lightning_dl2.graphs.packed_graphs import PackedGraphs
+from lightning_dl2.graphs.positional_encodings import laplacian_encoding, random_walk_encoding
 from lightning_dl2.graphs.primitives import edge_softmax, gather, sddmm, segment_readout, spmm
 from lightning_dl2.graphs.sparse import SparseMatrix
 

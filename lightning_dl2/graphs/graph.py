@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from lightning_dl2.graphs import dgl_graph
+from lightning_dl2.graphs import dgl_conversion
 from lightning_dl2.graphs.adjacency import edge_matrix, is_symmetric, normalized_values
 from lightning_dl2.graphs.sparse import SparseMatrix, compress, expand
 
@@ -282,12 +282,12 @@ class Graph:
 
     def to_dgl(self, features: bool = False):
         """The DGLGraph, or DGL's block: see dgl_graph.to_dgl."""
-        return dgl_graph.to_dgl(self, features)
+        return dgl_conversion.to_dgl(self, features)
 
     @classmethod
     def from_dgl(cls, g) -> "Graph":
         """Of a homogeneous DGLGraph or block: see dgl_graph.from_dgl."""
-        return cls(**dgl_graph.parts_of(g))
+        return cls(**dgl_conversion.parts_of(g))
 
 
 def _by_row(rows: Tensor, cols: Tensor, num_rows: int, num_cols: int) -> tuple[Tensor, Tensor, Tensor]:

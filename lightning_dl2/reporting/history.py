@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
 
-from lightning_dl2.files import open_regular
-from lightning_dl2.spread import is_number
+from lightning_dl2.common.files import open_regular
+from lightning_dl2.common.statistics import is_number
 
 BUCKETS = 2048  # at most, in a run; more would not be seen in a figure
 

@@ -11,7 +11,7 @@ from io import StringIO
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from lightning_dl2.figure import (
+from lightning_dl2.common.figures import (
     BASELINES,
     COLOURS,
     MARKERS,

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from lightning_dl2.cli import UserError
-from lightning_dl2.files import write_text
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.files import write_text
 from lightning_dl2.reporting import tables
 from lightning_dl2.reporting.page import TITLE
 from lightning_dl2.reporting.records import RUN_FILES, printable

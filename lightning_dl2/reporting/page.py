@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lightning_dl2.figure import COLOURS, TRAINING, VALIDATION
+from lightning_dl2.common.figures import COLOURS, TRAINING, VALIDATION
 from lightning_dl2.reporting import learning_curves
 from lightning_dl2.reporting.records import STATES, Record, printable
 from lightning_dl2.reporting.tables import Cell, choice_columns, columns, remarks

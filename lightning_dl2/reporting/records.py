@@ -14,16 +14,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lightning_dl2 import lock
-from lightning_dl2.cli import UserError
-from lightning_dl2.config import completed, flatten
-from lightning_dl2.files import open_regular, walk
-from lightning_dl2.identity import deciding
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.files import open_regular, walk
+from lightning_dl2.common.run_files import Damaged, read_config, read_result
+from lightning_dl2.config.identity import deciding
+from lightning_dl2.config.older_runs import completed
+from lightning_dl2.config.overrides import flatten
+from lightning_dl2.config.schema import test_split
+from lightning_dl2.config.schema.data import GRAPH_SETS
 from lightning_dl2.reporting.history import History, read_history
-from lightning_dl2.run import MOVED_ASIDE, TRAINED_BY_ANALYZE, Run
-from lightning_dl2.run_files import Damaged, read_config, read_result
-from lightning_dl2.schema import test_split
-from lightning_dl2.schema.data import GRAPH_SETS
+from lightning_dl2.run import lock
+from lightning_dl2.run.directory import MOVED_ASIDE, TRAINED_BY_ANALYZE, Run
 
 STATES = ("completed", "running", "interrupted", "failed")
 RUN_FILES = {"config.yaml", "result.json", "metrics.csv"}  # one of them is enough to ask for the others

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from rich.table import Table
 from rich.text import Text
 
-from lightning_dl2.files import csv_text
+from lightning_dl2.common.files import csv_text
+from lightning_dl2.common.statistics import Spread
+from lightning_dl2.config.schema import HELD_OUT
 from lightning_dl2.reporting.records import STATES, Record, printable
 from lightning_dl2.reporting.variants import Experiment, Variant
-from lightning_dl2.schema import HELD_OUT
-from lightning_dl2.spread import Spread
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of what a spreadsheet takes for one
 VARIANT_ROOM = 40  # characters; longer names are folded

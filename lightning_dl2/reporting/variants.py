@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_dl2.config import typed
-from lightning_dl2.figure import BASELINES
-from lightning_dl2.identity import differing, digest
+from lightning_dl2.common.figures import BASELINES
+from lightning_dl2.common.statistics import Spread
+from lightning_dl2.config.compose import typed
+from lightning_dl2.config.identity import differing, digest
 from lightning_dl2.reporting.records import STATES, Found, Record, printable
-from lightning_dl2.run import last_parts
-from lightning_dl2.spread import Spread
+from lightning_dl2.run.directory import last_parts
 
 # Test figures that no net has part in: what a trivial or a linear model reaches, and programs that compress.
 REFERENCE = re.compile(r"_baseline$|_(gzip|bz2|xz)(_|$)")

@@ -1,5 +1,1 @@
-"""Many runs by one command: each a process of its own, in its own run directory, by the words that would train it."""
-
-from lightning_dl2.sweeps.command import sweep
-
-__all__ = ["sweep"]
+"""Train many runs by one command: grids, searches, and where their jobs run."""

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning_dl2.figure import new_figure, plain, save
-from lightning_dl2.schema import mode_of
+from lightning_dl2.common.figures import new_figure, plain, save
+from lightning_dl2.config.schema import mode_of
 from lightning_dl2.sweeps.jobs import Job
-from lightning_dl2.sweeps.words import Swept
+from lightning_dl2.sweeps.overrides import Swept
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

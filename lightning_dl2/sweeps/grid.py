@@ -4,11 +4,11 @@ import math
 from itertools import product
 from pathlib import Path
 
-from lightning_dl2 import schema
-from lightning_dl2.cli import UserError
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.config import schema
 from lightning_dl2.sweeps.jobs import Job, check_idle
-from lightning_dl2.sweeps.progress import progressing
-from lightning_dl2.sweeps.words import MOST_JOBS, Words
+from lightning_dl2.sweeps.overrides import MOST_JOBS, Words
+from lightning_dl2.sweeps.progress_report import progressing
 
 
 class Grid:

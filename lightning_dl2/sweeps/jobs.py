@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from lightning_dl2 import lock
-from lightning_dl2.cli import UserError
-from lightning_dl2.config import NoEffect, compose
-from lightning_dl2.run import Run
-from lightning_dl2.run_files import Damaged, read_metrics
-from lightning_dl2.schema import Config
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.run_files import Damaged, read_metrics
+from lightning_dl2.config.compose import NoEffect, compose
+from lightning_dl2.config.schema import Config
+from lightning_dl2.run import lock
+from lightning_dl2.run.directory import Run
 
 State = Literal["completed", "interrupted", "failed", "missing", "held", "pruned"]
 

@@ -12,12 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from lightning_dl2.cli import console
-from lightning_dl2.files import WriteError, csv_text, write_text
-from lightning_dl2.schema import mode_of
-from lightning_dl2.spread import Spread
-from lightning_dl2.sweeps.control import Plan
+from lightning_dl2.common.command import console
+from lightning_dl2.common.files import WriteError, csv_text, write_text
+from lightning_dl2.common.statistics import Spread
+from lightning_dl2.config.schema import mode_of
 from lightning_dl2.sweeps.jobs import Job, shown
+from lightning_dl2.sweeps.scheduler import Plan
 
 
 class Report:

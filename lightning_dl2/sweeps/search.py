@@ -8,14 +8,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_dl2 import schema
-from lightning_dl2.cli import UserError
-from lightning_dl2.files import WriteError, replacing, writing
-from lightning_dl2.identity import digest
-from lightning_dl2.run_files import check_own_files
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.files import WriteError, replacing, writing
+from lightning_dl2.common.run_files import check_own_files
+from lightning_dl2.config import schema
+from lightning_dl2.config.identity import digest
 from lightning_dl2.sweeps.jobs import Job, check_idle
+from lightning_dl2.sweeps.overrides import Words
 from lightning_dl2.sweeps.space import combinations, corners, distribution, typed
-from lightning_dl2.sweeps.words import Words
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from lightning_dl2.sweeps.words import Swept
+from lightning_dl2.sweeps.overrides import Swept
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_dl2.nets.ensemble import members_of
-from lightning_dl2.nets.recurrent import Recurrent
+from lightning_dl2.nets.recurrent.ensemble import members_of
+from lightning_dl2.nets.recurrent.layers import Recurrent
 
 # Of each step of the iteration, by You Jiacheng: after the five of them singular values down to 1 % of the norm are
 # between 0.8 and 1.2.

@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
-from lightning_dl2.tasks.optimization import build_optimizer, build_schedule, complete, parameter_groups
+from lightning_dl2.tasks.optimizers import build_optimizer, build_schedule, complete, parameter_groups
 
 MAX_SKIPPED = 32  # updates in a row that may be skipped while fp16 looks for its scale
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from lightning_dl2.data.vocabulary import Vocabulary
+from lightning_dl2.decoding.vocabulary import Vocabulary
 from lightning_dl2.nets import CELLS, Ensemble, LanguageModel
-from lightning_dl2.nets.recurrent import State
+from lightning_dl2.nets.recurrent.layers import State
 from lightning_dl2.tasks.metrics import Mean
 from lightning_dl2.tasks.task import Task, check_choice, check_spec
 

@@ -4,8 +4,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from lightning_dl2 import train
-from lightning_dl2.callbacks import MetricsCSV
 from lightning_dl2.callbacks.curves import draw_curves
+from lightning_dl2.loggers.metrics_csv import MetricsCSV
 
 
 @pytest.fixture

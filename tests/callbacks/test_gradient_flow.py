@@ -7,11 +7,12 @@ import torch
 from pytorch_lightning.loggers.logger import DummyLogger
 
 from lightning_dl2 import compose, train
-from lightning_dl2.callbacks.gradient_flow import ROWS, logged_rows
-from lightning_dl2.cli import UserError
-from lightning_dl2.files import WriteError, read_rows
-from lightning_dl2.nets.flow import fixed_batch, gradient_flow
-from lightning_dl2.run import Run
+from lightning_dl2.callbacks.gradient_flow import ROWS
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.files import WriteError, read_rows
+from lightning_dl2.loggers.gradient_flow_csv import logged_rows
+from lightning_dl2.nets.recurrent.gradient_flow import fixed_batch, gradient_flow
+from lightning_dl2.run.directory import Run
 from tests.comparison import contents, differing
 from tests.conftest import TINY
 from tests.failing_disk import failing_disk
@@ -37,7 +38,7 @@ def test_training_is_what_it_would_be_without(experiment, request, tmp_path):
 def test_what_the_loggers_were_given_can_be_read_again(tiny, monkeypatch):
     """So that a resumed run tells W&B of it once more, which keeps nothing of a run that was killed offline."""
     given = Given()
-    monkeypatch.setattr("lightning_dl2.trainer.build_loggers", lambda *_: [given])
+    monkeypatch.setattr("lightning_dl2.training.trainer.build_loggers", lambda *_: [given])
     run = train(tiny(*ON, "task.bidirectional=true"))[1]["run"]
     found = logged_rows(run.gradient_flow_file, 14)
     assert [(int(row.pop("step")), {key: float(value) for key, value in row.items()}) for row in found] == given.rows

@@ -3,7 +3,9 @@
 import torch
 from pytorch_lightning import Callback
 
-from lightning_dl2.callbacks import ExactResume, KeepCheckpoints, LengthCurriculum
+from lightning_dl2.callbacks import LengthCurriculum
+from lightning_dl2.resume.exact_resume import ExactResume
+from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 from tests.small import CURRICULUM, small_data, small_task, small_trainer
 
 RULE = CURRICULUM | {"threshold": 0.4, "smoothing": 0.5}  # every second perfect batch passes it

@@ -7,7 +7,7 @@ import torch
 from lightning_dl2 import train
 from lightning_dl2.callbacks import Samples
 from lightning_dl2.callbacks.samples import start_token
-from lightning_dl2.data.vocabulary import Vocabulary
+from lightning_dl2.decoding.vocabulary import Vocabulary
 from tests.comparison import checkpoint_differences, metrics_differences
 from tests.small import small_text, small_writer
 

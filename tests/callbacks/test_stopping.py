@@ -2,7 +2,8 @@
 
 import pytest
 
-from lightning_dl2.callbacks import KeepCheckpoints, StopWhenSolved, StopWhenStalled
+from lightning_dl2.callbacks import StopWhenSolved, StopWhenStalled
+from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 from tests.small import fit_scripted
 
 GOOD, BAD = 0.875, 0.5

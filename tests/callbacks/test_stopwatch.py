@@ -3,7 +3,9 @@
 import pytest
 from pytorch_lightning import Callback
 
-from lightning_dl2.callbacks import ExactResume, KeepCheckpoints, Stopwatch, stopwatch
+from lightning_dl2.callbacks import Stopwatch, stopwatch
+from lightning_dl2.resume.exact_resume import ExactResume
+from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 from tests.small import fit_scripted
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lightning_dl2.data import baselines
 from lightning_dl2.data.baselines import compressed_sizes, count_tokens, majority_share
-from lightning_dl2.data.vocabulary import Vocabulary
+from lightning_dl2.decoding.vocabulary import Vocabulary
 
 TEXT = "Eén coöperatie 😀, zei ze. " * 300
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 
 from lightning_dl2 import compose
-from lightning_dl2.config import Config
-from lightning_dl2.files import csv_text
-from lightning_dl2.run import Run, variant
+from lightning_dl2.common.files import csv_text
+from lightning_dl2.config.compose import Config
+from lightning_dl2.run.directory import Run, variant
 
 # One pixel.
 PNG = bytes.fromhex(

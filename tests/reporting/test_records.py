@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from lightning_dl2.cli import UserError
-from lightning_dl2.lock import held
+from lightning_dl2.common.errors import UserError
 from lightning_dl2.reporting.records import LARGEST_PICTURE, find, read
+from lightning_dl2.run.lock import held
 from tests.reporting.made_up import PNG, made_up_run
 
 
@@ -144,7 +144,7 @@ def test_a_lock_that_may_not_be_read_is_told(tmp_path, monkeypatch):
     def denied(directory):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr("lightning_dl2.lock.holder", denied)
+    monkeypatch.setattr("lightning_dl2.run.lock.holder", denied)
     assert find([tmp_path]).skipped == [(path, ".lock cannot be read: Permission denied")]
 
 

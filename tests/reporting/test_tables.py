@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from lightning_dl2.cli import console
+from lightning_dl2.common.command import console
 from lightning_dl2.reporting.records import find
 from lightning_dl2.reporting.tables import (
     Cell,

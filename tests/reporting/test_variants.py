@@ -5,9 +5,9 @@ import statistics
 
 import pytest
 
+from lightning_dl2.common.statistics import Spread
 from lightning_dl2.reporting.records import find
 from lightning_dl2.reporting.variants import experiments
-from lightning_dl2.spread import Spread
 from tests.reporting.made_up import made_up_run
 
 

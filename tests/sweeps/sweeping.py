@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from lightning_dl2.sweeps import command
+from lightning_dl2.sweeps import sweep
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.train import main
 from tests.conftest import TINY
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["lightning_dl2.fit", "lightning_dl2.train"])
+PROCESSES.set_forkserver_preload(["lightning_dl2.training.fit", "lightning_dl2.train"])
 LONG = ("trainer.max_steps=100000", "callbacks.solved.enabled=false")  # until it is stopped
 
 
@@ -62,7 +62,7 @@ class Sweeper:
         self.root = root
         self.wrap: Callable[[Job, Forked], Forked] = lambda job, handle: handle
         self.launcher: ForkingLauncher | None = None
-        monkeypatch.setattr(command, "build_launcher", self._launcher)
+        monkeypatch.setattr(sweep, "build_launcher", self._launcher)
 
     def _launcher(self, config, directory):
         self.launcher = ForkingLauncher(config.jobs, self.wrap)

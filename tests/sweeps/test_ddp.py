@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from lightning_dl2.run import Run
+from lightning_dl2.run.directory import Run
 from tests.conftest import TINY
-from tests.sweeps.test_command import resumed_within
+from tests.sweeps.test_sweep import resumed_within
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 180.0

@@ -18,16 +18,16 @@ from optuna.storages.journal import JournalFileBackend  # noqa: E402
 from optuna.study import load_study  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
-from lightning_dl2 import schema  # noqa: E402
-from lightning_dl2.cli import UserError  # noqa: E402
-from lightning_dl2.config import compose, compose_multirun  # noqa: E402
-from lightning_dl2.files import WriteError  # noqa: E402
-from lightning_dl2.run import Run  # noqa: E402
+from lightning_dl2.common.errors import UserError  # noqa: E402
+from lightning_dl2.common.files import WriteError  # noqa: E402
+from lightning_dl2.config import schema  # noqa: E402
+from lightning_dl2.config.compose import compose, compose_multirun  # noqa: E402
+from lightning_dl2.run.directory import Run  # noqa: E402
+from lightning_dl2.sweeps.overrides import Swept, read  # noqa: E402
 from lightning_dl2.sweeps.search import Search  # noqa: E402
 from lightning_dl2.sweeps.space import corners, distribution  # noqa: E402
-from lightning_dl2.sweeps.words import Swept, read  # noqa: E402
 from tests.sweeps.sweeping import LONG, Sweeper  # noqa: E402
-from tests.sweeps.test_command import jobs, later, resumed_within  # noqa: E402
+from tests.sweeps.test_sweep import jobs, later, resumed_within  # noqa: E402
 
 SPACE = ("optimizer.learning_rate=tag(log,interval(1e-3,1e-1))", "task.hidden_size=range(4,9,2)", "task.cell=lstm,gru")
 

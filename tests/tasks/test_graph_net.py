@@ -10,11 +10,12 @@ from torch.nn import functional as F
 from torchmetrics.functional import mean_absolute_error
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from lightning_dl2.cli import UserError
-from lightning_dl2.data.graphs import GraphDataModule
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.data.graphs.modules import GraphDataModule
 from lightning_dl2.graphs import SparseMatrix
 from lightning_dl2.nets import LAYERS
-from lightning_dl2.tasks import GraphNet, build_task
+from lightning_dl2.tasks import GraphNet
+from lightning_dl2.tasks.build import build_task
 from tests.small import BLOCK_MODEL, NEEDS_DGL, small_graph, small_graph_net, small_graph_set, small_trainer
 from tests.tasks.test_sequence_classifier import plain
 

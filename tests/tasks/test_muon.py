@@ -6,7 +6,7 @@ from torch import nn
 
 from lightning_dl2.nets import LanguageModel, Recurrent
 from lightning_dl2.tasks.muon import Muon, hidden_matrices, orthogonal
-from lightning_dl2.tasks.optimization import build_optimizer, build_schedule, complete, parameter_groups
+from lightning_dl2.tasks.optimizers import build_optimizer, build_schedule, complete, parameter_groups
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:

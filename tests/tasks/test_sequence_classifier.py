@@ -6,7 +6,8 @@ import torch
 from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from lightning_dl2.tasks import SequenceClassifier, build_task
+from lightning_dl2.tasks import SequenceClassifier
+from lightning_dl2.tasks.build import build_task
 from tests.small import small_data, small_task, small_trainer
 
 CELLS = {

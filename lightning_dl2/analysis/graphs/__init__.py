@@ -1,0 +1,1 @@
+"""Analyse graph networks: reach, spreading, oversmoothing."""

@@ -1,0 +1,119 @@
+"""Recurrent against graph networks on the same palindromes: how far does each reach?
+
+The graph networks see a sequence as a path (`data/path_graphs.py`) and answer at its last node.
+
+Shapes: B sequences, T tokens, N nodes of all paths, V tokens in the vocabulary, C classes, H hidden size.
+"""
+
+from collections.abc import Callable
+from itertools import takewhile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_dl2.analysis.graphs.fitting import fit
+from lightning_dl2.common.figures import COLOURS, MARKERS, new_figure, save, write_csv
+from lightning_dl2.data import SequenceDataModule
+from lightning_dl2.data.graphs.path_graphs import path_batch, path_spec
+from lightning_dl2.graphs import Graph
+from lightning_dl2.nets import GatedGraphConv
+from lightning_dl2.tasks import GraphNet, SequenceClassifier
+from lightning_dl2.tasks.task import Task
+
+TOKENS = (2, 3, 4, 5, 6, 8, 10)
+HIDDEN, BATCH, STEPS = 32, 64, 400
+ENOUGH = max(TOKENS) - 1  # rounds until the last node has heard of the first
+
+
+class GatedGraphReader(nn.Module):
+    """Tokens one-hot, a gated graph convolution, one linear layer."""
+
+    def __init__(self, vocabulary_size: int, num_classes: int, hidden_size: int, rounds: int) -> None:
+        super().__init__()
+        self.vocabulary_size = vocabulary_size
+        self.convolution = GatedGraphConv(vocabulary_size, hidden_size, rounds)
+        self.output = nn.Linear(hidden_size, num_classes)
+
+    def forward(self, graph: Graph) -> Tensor:
+        """Nodes with types, int64 [N] -> logits [N, C]."""
+        x = F.one_hot(graph.ndata["types"], self.vocabulary_size).to(self.output.weight.dtype)
+        return self.output(self.convolution(graph, x))
+
+
+def graph_net(spec: dict, num_layers: int) -> GraphNet:
+    """The graph task with `num_layers` convolutions, each with weights of its own."""
+    net = {"layer": "sage", "hidden_size": HIDDEN, "num_layers": num_layers, "output_layer": "linear"}
+    return GraphNet(path_spec(spec), **net, norm="layer")
+
+
+def gated_graph_net(spec: dict, rounds: int) -> GraphNet:
+    """The graph task with a GRU as the update of its nodes."""
+    task = graph_net(spec, 1)
+    # The task asks of its net only that it gives logits for the nodes of a graph.
+    task.net = GatedGraphReader(spec["vocabulary_size"], spec["num_classes"], HIDDEN, rounds)
+    return task
+
+
+def lstm(spec: dict) -> SequenceClassifier:
+    return SequenceClassifier(spec, cell="lstm", hidden_size=HIDDEN, initialization="orthogonal")
+
+
+NETS: dict[str, Callable[[dict], Task]] = {
+    "GNN, 2 layers": lambda spec: graph_net(spec, 2),
+    "GNN, 5 layers": lambda spec: graph_net(spec, 5),
+    "gated graph network, 4 rounds": lambda spec: gated_graph_net(spec, 4),
+    f"gated graph network, {ENOUGH} rounds": lambda spec: gated_graph_net(spec, ENOUGH),
+    "LSTM": lstm,
+}
+
+
+def accuracy(build: Callable[[dict], Task], num_tokens: int, *, seed: int = 0, steps: int = STEPS) -> float:
+    """Trains a net on the palindromes of the data module, and tests it on others.
+
+    The test sequences are drawn from all of them, not from those alone that training leaves out: of the few short ones,
+    a net that does not see the first digit could rule out those that it knows, and would be worse than by chance.
+
+    Args:
+        build: makes the task from the data module's spec; one of NETS.
+        num_tokens: T; the label is the first token.
+    """
+    data = SequenceDataModule("decimal_palindrome", num_tokens + 1, BATCH, seed=seed)
+    torch.manual_seed(seed)
+    task = build(data.spec)
+    view = path_batch if isinstance(task, GraphNet) else lambda batch: batch
+    fit(task, lambda step: view(data.train_batch(step)), steps=steps, learning_rate=5e-3, patience=20)
+    batch = [torch.from_numpy(x) for x in data.task.draw(np.random.default_rng(seed), 2000, data.length)]
+    with torch.no_grad():
+        logits = task(path_batch(batch) if isinstance(task, GraphNet) else batch[0])
+    return (logits.argmax(1) == batch[1]).float().mean().item()
+
+
+def write(out: Path, seed: int) -> list[tuple[str, str]]:
+    """Writes `paths.png` and `paths.csv`; returns rows of the table."""
+    found = {name: [accuracy(build, tokens, seed=seed) for tokens in TOKENS] for name, build in NETS.items()}
+    write_csv(
+        out / "paths.csv",
+        ("net", "tokens", "accuracy"),
+        [(name, tokens, value) for name, values in found.items() for tokens, value in zip(TOKENS, values, strict=True)],
+    )
+    figure = new_figure(width=7.0, height=4.2)
+    axes = figure.subplots()
+    axes.axhline(1 / 10, color=COLOURS[-1], linestyle=":", linewidth=1, label="chance")
+    # Hollow and ever larger, as the curves lie on each other.
+    for size, (name, values), colour, marker in zip(range(5, 20, 3), found.items(), COLOURS, MARKERS, strict=False):
+        style = "-" if name.startswith("GNN") else "--" if name.startswith("gated") else "-."
+        look = {"color": colour, "linestyle": style, "marker": marker, "markersize": size, "markerfacecolor": "none"}
+        axes.plot(TOKENS, values, **look, label=name)
+    axes.set(xlabel="tokens T; the answer is T - 1 steps from the last", ylabel="test accuracy", ylim=(0, 1.1))
+    axes.legend(fontsize="small", loc="center right")
+    save(figure, out / "paths.png")
+    return [(name, f"{_reach(values)} tokens") for name, values in found.items()]
+
+
+def _reach(values: list[float]) -> int:
+    """The longest sequence up to which all were solved; 0: none."""
+    solved = takewhile(lambda pair: pair[1] > 0.9, zip(TOKENS, values, strict=True))
+    return max((tokens for tokens, _ in solved), default=0)

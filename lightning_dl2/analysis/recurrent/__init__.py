@@ -1,0 +1,1 @@
+"""Analyse recurrent networks: gradients by hand, gates, memory, parameter counts."""

@@ -1,0 +1,191 @@
+"""Gates: what the gates of a trained net do to a sequence.
+
+`sequence.png`: every gate and state while one sequence is read, unit by unit. `saturation.png`: how often the gates are
+open and shut, over many sequences. `state.png`: what each step writes into the cell state and what it keeps of it, what
+of each step's writing is in the last state, and when that was written which tells the labels apart there. `label.png`:
+the accuracy with which a linear probe reads the label from the state at each step, before and after training, and the
+units in which the label stands. In a decimal palindrome the label is the first digit.
+
+Without `run` an LSTM of 64 units learns palindromes of 21 digits first (in `out`/gates/runs, once).
+    run         runs of sequence classifiers or text generators, DIR[,DIR...], or trees of them: a text has no labels
+                and so no label.png; any cell, but the plain RNN has no state.png
+    checkpoint  best | last | a file's name
+    sequence    number of the sequence that is drawn
+    size        sequences behind the other figures, half of them for the probe to learn from, or fewer of a text; the
+                net's quantities at all steps are held in memory
+    layer       1 is the lowest
+    direction   forward | backward; backwards the last token is the first step
+"""
+
+from pathlib import Path
+
+import torch
+from rich.table import Table
+from torch import Tensor
+
+from lightning_dl2.analysis.places import run_name
+from lightning_dl2.analysis.recurrent import gate_figures as figures
+from lightning_dl2.analysis.recurrent import gate_statistics as statistics
+from lightning_dl2.analysis.recurrent.gate_statistics import Trace
+from lightning_dl2.analysis.recurrent.trained import load_recurrent, train_small, untrained_classifier
+from lightning_dl2.common.arguments import choice, natural, refuse
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.figures import write_csv
+from lightning_dl2.data import TextDataModule
+from lightning_dl2.data.sequences.generators import draw_batch, majority_share
+from lightning_dl2.data.sequences.module import EVALUATION_SEED
+from lightning_dl2.nets.recurrent.cells import Cell
+from lightning_dl2.nets.recurrent.gradient_flow import fixed_batch
+from lightning_dl2.run.directory import Run
+
+COMPARES_RUNS = False
+KEYS = {
+    "run": "none",
+    "checkpoint": "best",
+    "sequence": "0",
+    "size": "2048",
+    "layer": "1",
+    "direction": "forward",
+}
+DIRECTIONS = ("forward", "backward")
+BINS = 50
+TEXT_SHOWN = 80  # characters of a window
+
+
+def analyze(out: Path, values: dict[str, str]) -> Table:
+    """Writes the figures and their numbers; returns the gates' means and saturation.
+
+    Raises:
+        UserError: a value is not allowed, or the run is not of a recurrent net.
+    """
+    size = natural(values, "size", least=8)
+    sequence = natural(values, "sequence", least=0, most=size - 1)
+    layer = natural(values, "layer", least=1) - 1
+    direction = DIRECTIONS.index(choice(values, "direction", DIRECTIONS))
+    if values["run"] == "none":
+        refuse(values, KEYS, ("layer", "direction"), "the net has one layer, forward; allowed with run=DIR")
+        choice(values, "checkpoint", ("best", "last"))
+        run = train_small(out / "runs")
+    else:
+        run = Run.existing(values["run"])
+    task, data = load_recurrent(run, values["checkpoint"])
+    blocks = statistics.blocks(task.net)
+    if layer >= (layers := sum(block.num_layers for block in blocks)):
+        raise UserError(f"layer={values['layer']}: the net has {layers}; allowed: 1 to that")
+    if direction >= blocks[0].num_directions:
+        raise UserError("direction=backward: the net reads forwards only; allowed: forward")
+    cell = blocks[0].cell
+
+    text = isinstance(data, TextDataModule)
+    if text:
+        tokens, labels = fixed_batch(data.test_dataloader(), size)[0], None
+        sequence = natural(values, "sequence", most=len(tokens) - 1)
+    else:
+        tokens, labels = draw_batch(data.task, data.length, size, seed=EVALUATION_SEED, split="test", step=0)
+    trace = statistics.read(task.net, tokens, layer, direction)
+    shown = (tokens[sequence].flip(0) if direction else tokens[sequence]).tolist()
+    if text:
+        names = [data.vocabulary.decode([token]) for token in shown[:TEXT_SHOWN]]
+    else:
+        names = [str(token) for token in shown]
+    title = f"{run_name(run.config())}, checkpoint {values['checkpoint']}, layer {layer + 1}, {values['direction']}"
+    _sequence(out, trace, names, f"{title}, sequence {sequence}", sequence, *_order(cell, trace, sequence))
+    saturated = _saturation(out, cell, trace, title)
+    if cell.forget_gate is not None:
+        _state(out, cell, trace, labels, title)
+    if labels is None:
+        return _table(saturated, {})
+
+    untrained = statistics.read(untrained_classifier(run, data).net, tokens, layer, direction)
+    accuracies = {
+        f"{name}, {when}": statistics.probe(seen[name], labels, size // 2)
+        for when, seen in {"trained": trace, "untrained": untrained}.items()
+        for name in cell.state
+    }
+    state = statistics.state_name(cell)
+    baseline = majority_share(data.task, data.length, labels[-(size // 2) :])  # of those that the probe is tested on
+    _label(out, accuracies, baseline, statistics.separation(trace[state], labels), state, title)
+    return _table(saturated, accuracies)
+
+
+def _order(cell: Cell, trace: Trace, sequence: int) -> tuple[Tensor, str]:
+    """The units in the order in which one sequence is drawn, and by what."""
+    name = cell.forget_gate or "h"
+    return trace[name][:, sequence].mean(0).argsort(descending=True), f"its mean {name}"
+
+
+def _sequence(
+    out: Path, trace: Trace, tokens: list[str], title: str, number: int, order: Tensor, sorted_by: str
+) -> None:
+    maps = {name: values[: len(tokens), number, order].T for name, values in trace.items()}  # [H, T]
+    figures.draw_sequence(maps, tokens, sorted_by, title, out / "sequence.png")
+    rows = (
+        [step, token, unit, *(values[place, step - 1].item() for values in maps.values())]
+        for place, unit in enumerate(order.tolist())
+        for step, token in enumerate(tokens, start=1)
+    )
+    write_csv(out / "sequence.csv", ["step", "token", "unit", *maps], rows)
+
+
+def _saturation(out: Path, cell: Cell, trace: Trace, title: str) -> dict[str, tuple[float, float, float]]:
+    """Returns mean, share near the lower and share near the upper bound of each gate."""
+    shares, histograms, summary = {}, {}, {}
+    for name in cell.gates:
+        low, high = statistics.bounds(cell, name)
+        counts = torch.histc(trace[name], BINS, low, high)
+        histograms[name] = (torch.linspace(low, high, BINS + 1), counts / counts.sum())
+        shares[name] = statistics.saturation(trace[name], (low, high))
+        summary[name] = (trace[name].mean().item(), *(share.mean().item() for share in shares[name]))
+    figures.draw_saturation(histograms, shares, title, out / "saturation.png")
+    rows = (
+        [name, edges[place].item(), edges[place + 1].item(), share.item()]
+        for name, (edges, values) in histograms.items()
+        for place, share in enumerate(values)
+    )
+    write_csv(out / "saturation.csv", ["gate", "from", "to", "share"], rows)
+    rows = (
+        [name, unit, low.item(), high.item()]
+        for name, pair in shares.items()
+        for unit, (low, high) in enumerate(zip(*pair, strict=True))
+    )
+    write_csv(out / "saturation_units.csv", ["gate", "unit", "share_near_lower", "share_near_upper"], rows)
+    return summary
+
+
+def _state(out: Path, cell: Cell, trace: Trace, labels: Tensor | None, title: str) -> None:
+    written, kept = statistics.written_and_kept(cell, trace)
+    state = statistics.state_name(cell)
+    parts = statistics.surviving(cell, trace)
+    sizes = {"written": written, "kept": kept, "state": trace[state], "surviving": parts}
+    means = {name: values.abs().mean((1, 2)).tolist() for name, values in sizes.items()}
+    if labels is not None:
+        means["label_share"] = statistics.label_share(parts, labels).tolist()
+    figures.draw_state(means, state, title, out / "state.png")
+    write_csv(out / "state.csv", ["step", *means], zip(range(1, len(written) + 1), *means.values(), strict=True))
+
+
+def _label(out: Path, accuracies: dict[str, Tensor], baseline: float, shares: Tensor, state: str, title: str) -> None:
+    """`shares` [T, H] is of `statistics.separation`."""
+    order = shares[-1].argsort(descending=True)
+    figures.draw_label(accuracies, shares[:, order].T, baseline, state, title, out / "label.png")
+    header = ["step", *(name.replace(", ", "_") for name in accuracies)]
+    columns = (values.tolist() for values in accuracies.values())
+    write_csv(out / "label.csv", header, zip(range(1, len(shares) + 1), *columns, strict=True))
+    rows = (
+        [unit, step, share] for unit in order.tolist() for step, share in enumerate(shares[:, unit].tolist(), start=1)
+    )
+    write_csv(out / "label_units.csv", ["unit", "step", "share_between_labels"], rows)
+
+
+def _table(saturated: dict[str, tuple[float, float, float]], accuracies: dict[str, Tensor]) -> Table:
+    table = Table()
+    table.add_column("")
+    probed = ("accuracy of a probe: worst step", "last step") if accuracies else ()
+    for column in ("mean", "near its lower end", "near its upper end", *probed):
+        table.add_column(column, justify="right")
+    for name, numbers in saturated.items():
+        table.add_row(figures.NAMES[name], *(f"{number:.3f}" for number in numbers))
+    table.add_section()
+    for name, values in accuracies.items():
+        table.add_row(f"label from {name}", "", "", "", f"{values.min():.3f}", f"{values[-1]:.3f}")
+    return table

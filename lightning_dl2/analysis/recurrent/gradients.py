@@ -1,0 +1,209 @@
+"""Gradients: how much of the loss after the last token reaches each state on the way, |dL/dh(t)| and |dL/dc(t)|.
+
+Without `run`: RNN, GRU, and LSTM with forget bias 0, 1, 2 and chrono, untrained, He initialisation, one-hot digits of
+palindromes; beside them what public solutions of the course report, where the keys are as they were there. With it:
+every layer of the run's net on its validation data, as trained and untrained, by the explicit path with the same
+weights. A net that has learnt has little loss, and so little of any gradient: compare the slopes. L is the mean loss of
+a batch of 128, and a norm the mean over its sequences; a line is the geometric mean over initialisations, its band goes
+from the lowest to the highest.
+    run          runs of sequence classifiers or text generators, DIR[,DIR...], or trees of them
+    checkpoint   best | last | a file's name
+    length       tokens read; a run has its own
+    hidden_size  units; a run has its own
+    sequences    of the batch that are looked at
+    seeds        initialisations
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from rich.table import Table
+from torch import Tensor
+
+from lightning_dl2.analysis.places import run_name
+from lightning_dl2.common.arguments import natural, refuse
+from lightning_dl2.common.figures import COLOURS, MARKERS, new_figure, save, set_title, write_csv
+from lightning_dl2.data.sequences.generators import draw_batch
+from lightning_dl2.nets import RecurrentClassifier
+from lightning_dl2.nets.recurrent.gradient_flow import Flow, band, fixed_batch, gradient_flow, steps_back
+from lightning_dl2.run.directory import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COMPARES_RUNS = False
+KEYS = {"run": "none", "checkpoint": "best", "length": "100", "hidden_size": "128", "sequences": "32", "seeds": "40"}
+
+CELLS = {
+    "RNN": {"cell": "rnn"},
+    "GRU": {"cell": "gru"},
+    "LSTM, forget bias 0": {"cell": "lstm", "forget_bias": 0.0},
+    "LSTM, forget bias 1": {"cell": "lstm", "forget_bias": 1.0},
+    "LSTM, forget bias 2": {"cell": "lstm", "forget_bias": 2.0},
+    "LSTM, chrono": {"cell": "lstm", "forget_bias": "chrono"},
+}
+# |dL/dh| so many steps back in public solutions of the course, untrained and for the values in KEYS; of one
+# initialisation each, as it seems.
+PUBLISHED_STEPS = 98
+PUBLISHED = {
+    "RNN": 2.4e-4,
+    "LSTM, forget bias 0": 6.3e-13,
+    "LSTM, forget bias 1": 9.8e-5,
+    "LSTM, forget bias 2": 1.9e-2,
+}
+TRAINED, UNTRAINED = ", trained", ", untrained"
+WORDS = {"h": "the output h", "c": "the cell state c"}
+STAR = {"markersize": 11, "markeredgecolor": "black", "linestyle": "none"}
+
+Curves = dict[str, Tensor]  # name -> [seeds, T], by steps back
+
+
+def analyze(out: Path, values: dict[str, str]) -> Table:
+    """Writes gradients.png and gradients.csv; returns how the norms fall.
+
+    Raises:
+        UserError: a value is not allowed, or the run is none of a recurrent net.
+    """
+    length, hidden_size = natural(values, "length", least=2), natural(values, "hidden_size", least=1)
+    sequences, seeds = natural(values, "sequences", least=1), natural(values, "seeds", least=1)
+    published, title = {}, "untrained nets"
+    if values["run"] != "none":
+        refuse(values, KEYS, ("length", "hidden_size"), "a run has its own; allowed without run=DIR")
+        run = Run.existing(values["run"])
+        title = f"{run_name(run.config())}, checkpoint {values['checkpoint']}"
+        curves = of_run(run, values["checkpoint"], sequences, seeds)
+    else:
+        refuse(values, KEYS, ("checkpoint",), "untrained nets have none; allowed with run=DIR")
+        curves = of_cells(length, hidden_size, sequences, seeds)
+        if all(values[key] == KEYS[key] for key in ("length", "hidden_size")):
+            published = PUBLISHED
+    rows = (
+        [f"dL/d{state}", name, steps, *(part[steps].item() for part in parts)]
+        for state, series in curves.items()
+        for name, norms in series.items()
+        for parts in [band(norms)]
+        for steps in range(norms.shape[1])
+    )
+    write_csv(out / "gradients.csv", ["gradient", "net", "steps_back", "geometric_mean", "lowest", "highest"], rows)
+    draw(curves, published, title, out / "gradients.png")
+    return _table(curves, published)
+
+
+def of_cells(
+    length: int, hidden_size: int, sequences: int, seeds: int, cells: dict[str, dict[str, float | str]] = CELLS
+) -> dict[str, Curves]:
+    """The flow through each of the cells: {"h": curves, "c": curves}.
+
+    Args:
+        cells: by name, what makes them differ, as arguments of `Recurrent`.
+    """
+
+    def flow(options: dict[str, float | str], seed: int) -> Flow:
+        torch.manual_seed(seed)
+        sizes = {"hidden_size": hidden_size, "sequence_length": length}
+        net = RecurrentClassifier(10, 10, encoding="one_hot", initialization="kaiming", **sizes, **options)
+        tokens, labels = draw_batch("decimal_palindrome", length + 1, sequences, seed=seed, split="train", step=0)
+        return gradient_flow(net.double(), tokens, labels)  # what vanishes is below what float32 can hold
+
+    flows = {name: [flow(options, seed) for seed in range(seeds)] for name, options in cells.items()}
+    return _curves(flows, lambda name, layer, direction: name)
+
+
+def of_run(run: Run, checkpoint: str, sequences: int, seeds: int) -> dict[str, Curves]:
+    """The flow through the net of a run on its validation data, as trained and as initialised with other seeds.
+
+    Raises:
+        UserError: the run is of no recurrent net, or there is no such checkpoint.
+    """
+    from lightning_dl2.analysis.recurrent.trained import load_recurrent
+    from lightning_dl2.common import system
+    from lightning_dl2.tasks.build import build_task
+
+    config = run.config()
+    task, data = load_recurrent(run, checkpoint)
+    data.setup("validate")
+    batch = fixed_batch(data.val_dataloader(), sequences)
+
+    def untrained(seed: int) -> Flow:
+        system.seed(seed)
+        return gradient_flow(build_task(config.task, config.optimizer, data.spec).net.double(), *batch)
+
+    flows = {TRAINED: [gradient_flow(task.net.double(), *batch)], UNTRAINED: [untrained(seed) for seed in range(seeds)]}
+
+    def name(how: str, layer: int, direction: int) -> str:
+        return f"layer {layer + 1}{', backwards' * direction}{how}"
+
+    return _curves(flows, name)
+
+
+def _curves(flows: dict[str, list[Flow]], name: Callable[[str, int, int], str]) -> dict[str, Curves]:
+    """Flows by seed -> one curve a layer and direction, of each state."""
+    curves: dict[str, Curves] = {}
+    for how, found in flows.items():
+        for state in found[0]:
+            norms = torch.stack([steps_back(flow[state]) for flow in found])  # [seeds, L, N, T]
+            for layer in range(norms.shape[1]):
+                for direction in range(norms.shape[2]):
+                    curves.setdefault(state, {})[name(how, layer, direction)] = norms[:, layer, direction]
+    return curves
+
+
+def draw(curves: dict[str, Curves], published: dict[str, float], title: str, path: Path) -> None:
+    """Draw a panel for each state; `title` says of what."""
+    figure = new_figure(len(curves), width=5.2, height=4.2)
+    set_title(figure, title)
+    names = list(dict.fromkeys(_plain(name) for series in curves.values() for name in series))
+    panels = figure.subplots(1, len(curves), squeeze=False, sharey=True)[0]
+    for panel, (state, series) in zip(panels, curves.items(), strict=True):
+        _draw(panel, series, names)
+        for name in published if state == "h" else ():
+            panel.plot(PUBLISHED_STEPS, published[name], marker="*", color=COLOURS[names.index(name)], **STAR)
+        panel.set(
+            xlabel="steps back from the loss, T - t", ylabel=rf"$|\partial L / \partial {state}(t)|$ (nats a unit)"
+        )
+        panel.set(title=f"what reaches {WORDS[state]}", yscale="log")
+        panel.yaxis.set_tick_params(labelleft=True)
+        panel.grid(alpha=0.3)
+    handles, labels = panels[0].get_legend_handles_labels()
+    if published:
+        handles += panels[0].plot([], [], marker="*", color="white", **STAR)
+        labels.append(f"public solutions, {PUBLISHED_STEPS} steps back")
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize="small")
+    save(figure, path)
+
+
+def _plain(name: str) -> str:
+    """What a net has in common with the same one untrained: its colour."""
+    return name.removesuffix(TRAINED).removesuffix(UNTRAINED)
+
+
+def _draw(panel: "Axes", series: Curves, names: list[str]) -> None:
+    for name, norms in series.items():
+        number = names.index(_plain(name))
+        mean, low, high = band(norms)
+        steps = range(len(mean))
+        style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "markersize": 4}
+        style |= {"markevery": (3 * number, max(1, len(mean) // 5)), "linewidth": 1.3}  # not all at the same place
+        panel.plot(steps, mean, linestyle="--" if name.endswith(UNTRAINED) else "-", label=name, **style)
+        panel.fill_between(steps, low, high, color=style["color"], alpha=0.15, linewidth=0)
+
+
+def _table(curves: dict[str, Curves], published: dict[str, float]) -> Table:
+    """Norms next to the loss and far from it, and by what factor they change in a step between the two."""
+    columns = ["gradient", "net", "at the end", "steps back", "there", "lowest to highest", "factor a step"]
+    table = Table(*columns, *(["published", "ours / published"] if published else []))
+    for state, series in curves.items():
+        for name, norms in series.items():
+            far = PUBLISHED_STEPS if published else norms.shape[1] - 1
+            mean, low, high = (part.tolist() for part in band(norms))
+            row = [f"dL/d{state}", name, f"{mean[0]:.1e}", str(far), f"{mean[far]:.1e}"]
+            row += [
+                f"{low[far]:.1e} to {high[far]:.1e}",
+                f"{(mean[far] / mean[0]) ** (1 / far):.3f}" if far and mean[0] else "-",
+            ]
+            if state == "h" and name in published:
+                row += [f"{published[name]:.1e}", f"{mean[far] / published[name]:.2f}"]
+            table.add_row(*row)
+    return table

@@ -1,0 +1,173 @@
+"""Parameters: how many a recurrent classifier has, by formula and as built, part by part, for every cell.
+
+A layer with G gates, H units and D inputs has G (H H + H D + H) parameters: G is 1 in the plain RNN, 3 in the GRU and 4
+in the LSTM. torch.nn's RNN, GRU and LSTM have a second bias of G H. Gers' peepholes are 3 H more; those of the course
+are 3 H H and stand in place of the LSTM's 4 H H. The output layer has H C, and C more with a bias. Two directions have
+twice as many of all but the output's bias; and a layer above the first reads both of them, D = 2 H.
+
+`parameters.csv` and the table: the count by part, `textbook` (one bias, no output bias), `total`, and `built`: of the
+module. `parameters.png`: the total against H, and the recurrent layers in units of H H.
+    vocabulary  tokens; a token enters one-hot, unless there is an
+    embedding   of this size; none: there is none
+    hidden      H, units a layer and direction
+    classes     C
+    layers      number of layers
+    directions  1 | 2; bilstm always has two
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from lightning_dl2.common.arguments import natural
+from lightning_dl2.common.figures import COLOURS, MARKERS, new_figure, save, write_csv
+from lightning_dl2.nets import RecurrentClassifier, count_parameters
+from lightning_dl2.nets.recurrent.cells import find_cell
+from lightning_dl2.nets.recurrent.layers import FUSED
+
+MOST = 10**7  # units; torch cannot count the bytes of much larger matrices
+KEYS = {"vocabulary": "10", "embedding": "none", "hidden": "128", "classes": "10", "layers": "1", "directions": "1"}
+CELLS: dict[str, dict[str, Any]] = {
+    "rnn": {"cell": "rnn"},
+    "gru": {"cell": "gru"},
+    "gru, reset before": {"cell": "gru", "reset_after": False},
+    "lstm": {"cell": "lstm"},
+    "peephole, gers": {"cell": "peephole", "peephole": "gers"},
+    "peephole, assignment": {"cell": "peephole", "peephole": "assignment"},
+    "bilstm": {"cell": "lstm", "bidirectional": True},
+}
+RECURRENT = ("input", "recurrent", "peepholes", "biases", "second biases")
+PARTS = ("embedding", *RECURRENT, "output", "output bias")
+PART_OF = {  # a parameter's name, up to its layer's number, to the part
+    "embedding.weight": "embedding",
+    "weight_ih": "input",
+    "weight_hh": "recurrent",
+    "weight_ch": "peepholes",
+    "peephole": "peepholes",
+    "bias_ih": "biases",
+    "bias_hh": "second biases",
+    "output.weight": "output",
+    "output.bias": "output bias",
+}
+SIZES = tuple(2**power for power in range(2, 11))
+
+
+def by_formula(
+    vocabulary_size: int,
+    num_classes: int,
+    *,
+    hidden_size: int,
+    cell: str = "lstm",
+    embedding_size: int | None = None,
+    num_layers: int = 1,
+    bidirectional: bool = False,
+    bias: bool = True,
+    output_bias: bool = True,
+    reset_after: bool = True,
+    peephole: str = "gers",
+) -> dict[str, int]:
+    """How many parameters a RecurrentClassifier has, by PARTS.
+
+    Args:
+        embedding_size: None: tokens enter one-hot. The others are those of RecurrentClassifier.
+
+    Raises:
+        ValueError: an unknown `cell` or `peephole`.
+    """
+    options = {"bidirectional": bidirectional, "bias": bias, "reset_after": reset_after, "peephole": peephole}
+    counted = count_parameters(cell, embedding_size or vocabulary_size, hidden_size, num_layers, **options)
+    has_second = find_cell(cell, reset_after=reset_after, peephole=peephole) in FUSED
+    second = counted["biases"] // 2 if has_second else 0
+    return {
+        "embedding": vocabulary_size * embedding_size if embedding_size else 0,
+        "input": counted["input"],
+        "recurrent": counted["recurrent"],
+        "peepholes": counted["peepholes"],
+        "biases": counted["biases"] - second,
+        "second biases": second,
+        "output": (2 if bidirectional else 1) * hidden_size * num_classes,
+        "output bias": num_classes if output_bias else 0,
+    }
+
+
+def as_built(net: RecurrentClassifier) -> dict[str, int]:
+    """How many parameters `net` has, by PARTS.
+
+    Raises:
+        KeyError: it has a parameter of no known part.
+    """
+    parts = dict.fromkeys(PARTS, 0)
+    for name, parameter in net.named_parameters():
+        parts[PART_OF[name.removeprefix("recurrent.core.").partition("_l")[0]]] += parameter.numel()
+    return parts
+
+
+def textbook(parts: dict[str, int]) -> int:
+    """The count with one bias a gate, and none in the output layer."""
+    return sum(parts.values()) - parts["second biases"] - parts["output bias"]
+
+
+def analyze(out: Path, values: dict[str, str]) -> Table:
+    """Writes the figure and the numbers; returns the counts.
+
+    Raises:
+        UserError: a value is not allowed.
+    """
+    sizes = {
+        "vocabulary_size": natural(values, "vocabulary", least=1, most=MOST),
+        "num_classes": natural(values, "classes", least=1, most=MOST),
+        "hidden_size": natural(values, "hidden", least=1, most=MOST),
+        "num_layers": natural(values, "layers", least=1),
+        "bidirectional": natural(values, "directions", least=1, most=2) == 2,
+        "embedding_size": None if values["embedding"] == "none" else natural(values, "embedding", least=1, most=MOST),
+    }
+    rows = []
+    for name, options in CELLS.items():
+        arguments = sizes | options
+        encoding = "embedding" if sizes["embedding_size"] else "one_hot"
+        parts = by_formula(**arguments)
+        with torch.device("meta"):  # shapes without memory
+            built = sum(as_built(RecurrentClassifier(**arguments, encoding=encoding)).values())
+        rows.append([name, *parts.values(), textbook(parts), sum(parts.values()), built])
+    header = ["cell", *PARTS, "textbook", "total", "built"]
+    write_csv(out / "parameters.csv", [name.replace(" ", "_") for name in header], rows)
+    _draw(out, sizes)
+
+    table = Table()
+    for column in header:
+        table.add_column(column, justify="left" if column == "cell" else "right")
+    for name, *numbers in rows:
+        table.add_row(name, *(f"{number:,}" for number in numbers))
+    return table
+
+
+def _draw(out: Path, sizes: dict[str, Any]) -> None:
+    figure = new_figure(2)
+    left, right = figure.subplots(1, 2)
+    rows = []
+    for number, (name, options) in enumerate(CELLS.items()):
+        totals, shares = [], []
+        for hidden in SIZES:
+            parts = by_formula(**(sizes | options | {"hidden_size": hidden}))
+            totals.append(sum(parts.values()))
+            shares.append(sum(parts[part] for part in RECURRENT) / hidden**2)
+            rows.append([name, hidden, totals[-1], shares[-1]])
+        style = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 4, "linewidth": 1.2}
+        style["linestyle"] = "--" if "," in name else "-"  # such a line lies on another one
+        left.plot(SIZES, totals, **style, label=name)
+        right.plot(SIZES, shares, **style, label=name)
+    left.set(ylabel="parameters of the net")
+    right.set(ylabel="parameters of the recurrent layers / H²")
+    for axes in (left, right):
+        axes.set(xlabel="H, units a layer and direction", yscale="log")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(SIZES, [str(size) for size in SIZES])
+        axes.grid(alpha=0.3)
+    ticks = (1, 2, 3, 4, 6, 8, 16, 32)
+    right.set_yticks(ticks, [str(tick) for tick in ticks])
+    right.minorticks_off()
+    left.legend(frameon=False, fontsize="small")
+    save(figure, out / "parameters.png")
+    write_csv(out / "against_hidden.csv", ["cell", "hidden", "total", "recurrent_over_hidden_squared"], rows)

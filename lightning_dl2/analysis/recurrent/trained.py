@@ -1,0 +1,112 @@
+"""Recurrent nets to be looked at: those of given runs, or small ones that are trained for the purpose."""
+
+from pathlib import Path
+from typing import Any
+
+from lightning_dl2.common import system
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.files import walk, write_text
+from lightning_dl2.config.compose import compose, typed
+from lightning_dl2.data import SequenceDataModule, TextDataModule
+from lightning_dl2.run.directory import MOVED_ASIDE, TRAINED_BY_ANALYZE, Run
+from lightning_dl2.tasks import SequenceClassifier, TextGenerator
+from lightning_dl2.tasks.build import build_task
+from lightning_dl2.training.restore import restored
+from lightning_dl2.training.start import train
+
+SMALL = (
+    "experiment=palindrome",
+    "task.hidden_size=64",
+    "data.validation_size=1024",
+    "data.test_size=1024",
+    "trainer.max_steps=400",
+    "trainer.val_check_interval=10",
+    "trainer.num_threads=1",
+    "callbacks.progress_bar=false",
+    "callbacks.curves=false",
+)
+
+
+def train_small(root: Path, *words: str) -> Run:
+    """Trains a palindrome net of 64 units below `root`, or finds it trained.
+
+    A file in `root` tells other commands that these are no runs of the user's.
+
+    Args:
+        words: of the command line; they come after those in SMALL.
+
+    Raises:
+        UserError: `words` are no valid configuration.
+    """
+    config = compose(*SMALL, *words, f"root={typed(str(root))}")
+    root.mkdir(parents=True, exist_ok=True)
+    write_text(root / TRAINED_BY_ANALYZE, "The runs here were trained by `analyze`, to be looked at.\n")
+    _, objects = train(config)
+    return objects["run"]
+
+
+def find_runs(text: str) -> list[Run]:
+    """The runs in directories that are written with commas between them: run directories or trees of such.
+
+    The names of run directories have commas of their own: one ends a path where what stands before it is a directory.
+
+    Raises:
+        UserError: no such directory, or one without a run.
+    """
+    paths, path = [], ""
+    for part in text.split(","):
+        path = f"{path},{part}" if path else part
+        if Path(path).is_dir():
+            paths.append(Path(path))
+            path = ""
+    if path:
+        raise UserError(f"run={path}: there is no such directory; allowed: DIR[,DIR...]")
+    runs = []
+    for path in paths:
+        found = []
+        for folder, folders, files in walk(path):
+            if TRAINED_BY_ANALYZE in files and folder != path:
+                folders.clear()
+            elif "config.yaml" in files:
+                folders.clear()  # what is in there is the run's own, such as W&B's config.yaml
+                if folder == path or not MOVED_ASIDE.fullmatch(folder.name):
+                    found.append(Run(folder))
+        if not found:
+            raise UserError(f"run={path}: holds no run (no config.yaml); allowed: a run directory or a tree of them")
+        runs += found
+    return runs
+
+
+def load_recurrent(
+    run: Run, checkpoint: str = "best"
+) -> tuple[SequenceClassifier | TextGenerator, SequenceDataModule | TextDataModule]:
+    """The task of a run, in evaluation mode, and its data.
+
+    Raises:
+        UserError: no such checkpoint, or the run trained a net that is not recurrent.
+    """
+    return _load(run, checkpoint, "sequence_classifier", "text_generator")
+
+
+def load_classifier(run: Run, checkpoint: str = "best") -> tuple[SequenceClassifier, SequenceDataModule]:
+    """Likewise, of a sequence classifier alone."""
+    return _load(run, checkpoint, "sequence_classifier")
+
+
+def _load(run: Run, checkpoint: str, *allowed: str) -> tuple[Any, Any]:
+    config = run.config()
+    if (name := config.task.name) not in allowed:
+        raise UserError(f"run={run.path}: is of a {name}; allowed: runs of a {' or a '.join(allowed)}")
+    with restored(run, config, checkpoint) as (task, data, _):
+        return task.eval(), data
+
+
+def untrained_classifier(run: Run, data: SequenceDataModule, **changed: object) -> SequenceClassifier:
+    """The task with the weights that its training began from.
+
+    Args:
+        changed: keys of the configuration's task that are to have other values.
+    """
+    config = run.config()
+    system.seed(config.seed)
+    return build_task(config.task.model_copy(update=changed), config.optimizer, data.spec).eval()

@@ -1,0 +1,175 @@
+"""How far training is: a bar on a terminal, a line now and then elsewhere. On stderr, redrawn by time, not by step."""
+
+import logging
+import math
+import time
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.trainer.states import TrainerFn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+from rich.table import Column
+from rich.text import Text
+
+from lightning_dl2.common.command import console
+
+log = logging.getLogger(__name__)
+
+
+# Not on the bar, which is to fit 80 columns, but in the log and in metrics.csv. The first three follow from the loss.
+REST = ("bpc", "bits_per_byte", "perplexity", "loss_cold")
+
+
+NARROW = 80  # columns of a terminal; below, the bar makes room for the numbers
+
+
+class Description(ProgressColumn):
+    """Show the task's description on one line, cut at its end where the terminal is too narrow for it.
+
+    A table narrows the columns that may wrap before those that may not. So this is the one that may, and does not.
+    """
+
+    def render(self, task: Task) -> Text:
+        return Text(task.description, no_wrap=True, overflow="ellipsis")
+
+
+def _joined(values: dict[str, float]) -> str:
+    return "".join(f" {key} {value:.3g}" for key, value in values.items())
+
+
+def _shown(outputs: Any) -> dict[str, float]:
+    """Return the numbers that a training step has given; a module that is none of ours may give anything, or None."""
+    given = outputs if isinstance(outputs, dict) else {}
+    numbers = {name: value for name, value in given.items() if isinstance(value, int | float | torch.Tensor)}
+    return {name: float(value) for name, value in numbers.items() if getattr(value, "ndim", 0) == 0}
+
+
+class ProgressBar(Callback):
+    """Steps done and to do, loss, accuracy and the last validation; how far a long validation or test is.
+
+    Args:
+        enabled: False draws nothing; the lines in the log stay.
+    """
+
+    def __init__(self, enabled: bool) -> None:
+        self.console = console(stderr=True)
+        self.bar: Progress | None = None
+        self.draws = enabled and self.console.is_terminal
+        self.prints = enabled and not self.draws
+        self.interval = 0.2 if self.draws else 15.0
+        self._next = 0.0
+        self._validation = ""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._next = time.monotonic() + self.interval
+        if not (self.draws and trainer.is_global_zero):
+            return
+        steps = trainer.estimated_stepping_batches
+        self._open(steps if math.isfinite(steps) else None, trainer.global_step)
+
+    def _open(self, total: int | None, completed: int) -> None:
+        bar = [] if self.console.width < NARROW else [BarColumn(bar_width=12)]
+        self.bar = Progress(
+            *bar,
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
+            Description(),
+            console=self.console,
+            auto_refresh=False,  # no thread beside the training
+            transient=True,
+        )
+        self.bar.add_task("", total=total, completed=completed)
+        self.bar.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not self._is_due(trainer):
+            return
+        outputs = _shown(outputs)
+        if "loss" in outputs:
+            outputs["loss"] *= trainer.accumulate_grad_batches  # Lightning has divided it
+        text = " ".join(f"{name} {float(value):.3g}" for name, value in outputs.items() if name not in REST)
+        text += self._validation
+        if self.bar:
+            self.bar.update(self.bar.task_ids[0], completed=trainer.global_step, description=text, refresh=True)
+        else:
+            self._line(f"step {trainer.global_step} {text}")
+
+    def _is_due(self, trainer: Trainer) -> bool:
+        if time.monotonic() < self._next or not trainer.is_global_zero:
+            return False
+        self._next = time.monotonic() + self.interval
+        return True
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != TrainerFn.FITTING:  # else the training's bar is there
+            self._begin_evaluation(trainer, trainer.num_val_batches)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin_evaluation(trainer, trainer.num_test_batches)
+
+    def _begin_evaluation(self, trainer: Trainer, batches: list[int | float]) -> None:
+        self._next = time.monotonic() + self.interval
+        if self.draws and trainer.is_global_zero:
+            self._open(sum(batches), 0)
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: int
+    ) -> None:
+        if not trainer.sanity_checking:
+            self._evaluated(trainer, "validation", batch_idx + 1, trainer.num_val_batches)
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: int
+    ) -> None:
+        self._evaluated(trainer, "test", batch_idx + 1, trainer.num_test_batches)
+
+    def _evaluated(self, trainer: Trainer, name: str, done: int, batches: list[int | float]) -> None:
+        if not self._is_due(trainer):
+            return
+        text = f"{name}: batch {done} of {sum(batches)}"
+        if not self.bar:
+            self._line(f"step {trainer.global_step} {text}")
+        elif trainer.state.fn == TrainerFn.FITTING:
+            self.bar.update(self.bar.task_ids[0], description=text, refresh=True)
+        else:
+            self.bar.update(self.bar.task_ids[0], completed=done, description=name, refresh=True)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != TrainerFn.FITTING:
+            self._close()
+            return
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        values = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
+        self._validation = _joined(
+            {key: value for key, value in values.items() if key.removeprefix("val/") not in REST}
+        )
+        log.info("step %d%s", trainer.global_step, _joined(values))
+
+    def say(self, text: str) -> None:
+        """A line above the bar, and in the log."""
+        log.info(text)
+        if self.draws or self.prints:
+            self.console.print(text, highlight=False, markup=False)
+
+    def _line(self, text: str) -> None:
+        log.info(text)
+        if self.prints:
+            self.console.print(text, highlight=False)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self.bar:
+            self.bar.stop()
+            self.bar = None

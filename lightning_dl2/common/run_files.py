@@ -1,0 +1,203 @@
+"""Readers of the files of a run directory, one for each kind of file.
+
+A file may have been edited, forged, cut short, or replaced by a directory, a link or a pipe. Each reader returns plain
+values that its schema allows, or raises `Damaged` with one line; none follows what a file asks for.
+"""
+
+import csv
+import json
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.files import read_regular, read_rows
+from lightning_dl2.common.run_file_schemas import Result
+
+LARGEST = 16 << 20  # bytes of a file that is read as a whole; config.yaml and result.json have a few thousand
+LONGEST = 300  # digits of a number in a YAML file; more than a float can hold are none that a run has written
+DEEPEST = 20  # lists and mappings in each other; config.yaml has four
+# The C one, where PyYAML has it: ten times as fast.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SCALARS = yaml.constructor.SafeConstructor()
+FIX = "write it again as it was, or use resume=restart"
+_TAG = "tag:yaml.org,2002:"
+
+
+class Damaged(UserError):
+    """A file of a run cannot be read.
+
+    Args:
+        path: the file.
+        why: what is wrong with it, such as "is not YAML".
+        fix: what can be done.
+    """
+
+    def __init__(self, path: Path, why: str, fix: str = "") -> None:
+        super().__init__(f"{path}: {why}{fix and f'; fix: {fix}'}")
+        self.path, self.why = path, why
+
+
+def read_file(path: Path, most: int | None = LARGEST) -> bytes | None:
+    """Read a regular file as a whole; return None where there is none.
+
+    Raises:
+        Damaged: the path is no regular file, may not be read, or has more than `most` bytes.
+    """
+    try:
+        return read_regular(path, most)
+    except OSError as error:
+        raise Damaged(path, f"cannot be read: {error.strerror}") from error
+
+
+def check_own_files(*paths: Path) -> None:
+    """Check that each path, where there is something, is a regular file and no link, before one is written.
+
+    Raises:
+        Damaged: one is none.
+    """
+    for path in paths:
+        try:
+            mode = os.lstat(path).st_mode
+        except OSError:
+            continue
+        if not stat.S_ISREG(mode):
+            kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a directory"}
+            kind = kinds.get(stat.S_IFMT(mode), "no regular file")
+            raise Damaged(path, f"is {kind}, where a run writes a file of its own", "move it away")
+
+
+def read_config(path: Path) -> dict[str, Any] | None:
+    """Read a run's config.yaml, whose keys and values are not checked yet; return None where there is none.
+
+    Raises:
+        Damaged: it is not YAML, or holds what a run's configuration cannot: an alias, a date, a key that is no text.
+    """
+    if (content := read_file(path)) is None:
+        return None
+    try:
+        values = plain_yaml(content)
+    except ValueError as error:
+        raise Damaged(path, f"is damaged: {error}", FIX) from error
+    if not isinstance(values, dict):
+        raise Damaged(path, f"is damaged: it {'is empty' if values is None else 'has no keys'}", FIX)
+    return values
+
+
+def plain_yaml(content: bytes) -> Any:
+    """Parse YAML of mappings with text keys, lists, texts, numbers, truth values and null.
+
+    Raises:
+        ValueError: it is no YAML, or holds anything else.
+    """
+    try:
+        text = content.decode()
+        check_events(text)
+        node = yaml.compose(text, LOADER)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"it is not YAML: {str(error).splitlines()[0]}") from error
+    return None if node is None else _plain(node)
+
+
+def check_events(text: str) -> None:
+    """Refuse YAML that has aliases, or lists and mappings far into each other.
+
+    Raises:
+        ValueError: names the line.
+        yaml.YAMLError: it is no YAML.
+    """
+    depth = 0
+    for event in yaml.parse(text, LOADER):
+        if isinstance(event, yaml.AliasEvent):  # aliases to aliases make more values than any memory holds
+            raise ValueError(f"line {event.start_mark.line + 1} has an alias")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"line {event.start_mark.line + 1} is nested too deeply")
+
+
+def _plain(node: yaml.Node) -> Any:
+    kind = node.tag.removeprefix(_TAG)
+    if isinstance(node, yaml.MappingNode) and kind == "map":
+        return _plain_mapping(node)
+    if isinstance(node, yaml.SequenceNode) and kind == "seq":
+        return [_plain(value) for value in node.value]
+    if isinstance(node, yaml.ScalarNode) and kind == "str":
+        return node.value
+    if isinstance(node, yaml.ScalarNode) and kind in ("null", "bool", "int", "float"):
+        if len(node.value) > LONGEST:
+            raise ValueError(f"line {node.start_mark.line + 1} has a number of {len(node.value)} digits")
+        try:
+            return getattr(_SCALARS, f"construct_yaml_{kind}")(node)
+        except KeyError as error:  # `!!bool maybe`
+            raise ValueError(f"line {node.start_mark.line + 1} is no {kind}") from error
+    raise ValueError(f"line {node.start_mark.line + 1} is of the type {kind}")
+
+
+def _plain_mapping(node: yaml.MappingNode) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode) or key.tag != f"{_TAG}str":
+            raise ValueError(f"line {line} has a key that is no text")
+        if key.value in values:
+            raise ValueError(f"line {line} has the key {key.value} once more")
+        values[key.value] = _plain(value)
+    return values
+
+
+def read_result(path: Path) -> dict[str, Any] | None:
+    """Read a run's result.json; return None where there is none.
+
+    Raises:
+        Damaged: it is not JSON, or not what `Result` allows.
+    """
+    if (content := read_file(path)) is None:
+        return None
+    values = _json_object(content)
+    if values is None:
+        raise Damaged(path, "is damaged")
+    try:
+        Result.model_validate(values)
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        says = "is missing" if error.errors()[0]["type"] == "missing" else error.errors()[0]["msg"]
+        raise Damaged(path, f"is not a run's: {key}: {says}") from error
+    return values
+
+
+def _json_object(content: bytes) -> dict[str, Any] | None:
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def read_metrics(path: Path, *, tell: bool = True) -> list[dict[str, str]]:
+    """Read metrics.csv: in each row a `step`, and numbers or nothing in the other columns; no file has no rows.
+
+    Args:
+        path: the file.
+        tell: whether to say which rows `read_rows` leaves out.
+
+    Raises:
+        Damaged: it is no such table.
+    """
+    fix = "remove it, without its rows, or use resume=restart"
+    try:
+        rows = read_rows(path, tell=tell)
+        for row in rows:
+            if not re.fullmatch("[0-9]{1,18}", row["step"]):
+                raise ValueError(row["step"])
+            for value in row.values():
+                float(value or 0)
+    except OSError as error:
+        raise Damaged(path, f"cannot be read: {error.strerror}", fix) from error
+    except (csv.Error, KeyError, ValueError) as error:
+        raise Damaged(path, "is damaged", fix) from error
+    return rows

@@ -1,0 +1,53 @@
+"""Ask and tell the operating system: processes, versions, devices, seeds."""
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def die_with(parent: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """From now on this process is sent a signal when the one that started it ends, in whatever way, on Linux."""
+    if sys.platform == "linux":
+        import ctypes
+
+        PR_SET_PDEATHSIG = 1
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:  # it had ended before
+        os._exit(1)
+
+
+def seed(number: int) -> None:
+    """Seeds whatever draws initial weights."""
+    import pytorch_lightning as pl
+
+    pl.seed_everything(number, verbose=False)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    import platform
+
+    import pytorch_lightning
+    import torch
+
+    from lightning_dl2 import __version__
+
+    return {
+        "lightning_dl2": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "pytorch_lightning": pytorch_lightning.__version__,
+    }
+
+
+def device_name(device: "torch.device") -> str:
+    """What a run was on, in words. Not the module's: Lightning takes that back to the CPU at the end."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu, {torch.get_num_threads()} thread(s)"

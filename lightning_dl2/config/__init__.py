@@ -1,0 +1,1 @@
+"""Compose conf/ and the overrides of a command into a validated configuration."""

@@ -1,0 +1,172 @@
+"""Compose the files under conf/ with words of the command line. The one file that knows Hydra.
+
+Hydra needs a tenth of a second for a composition. Most words only set a key that is there, and what they do is done
+here, on a composition of the other words that is kept: a sweep composes once, not once a job.
+"""
+
+import copy
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict
+from yaml import YAMLError
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.conf_files import check_files, conf_dir, told_yaml
+from lightning_dl2.config.overrides import parse
+
+REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")  # ${task.hidden_size}: by the whole path of a key
+WHEN = re.compile(r"\$\{when:[\w,]*\}")  # without the references in it
+
+
+def when(value: Any, equals: Any, then: Any, otherwise: Any) -> Any:
+    """Resolve ${when:VALUE,EQUALS,THEN,OTHERWISE} in conf/: `then` if `value` is `equals`, `otherwise` if not."""
+    return then if value == equals else otherwise
+
+
+OmegaConf.register_new_resolver("when", when, replace=True)
+
+
+@dataclass(frozen=True)
+class Base:
+    """A composition that is kept.
+
+    Attributes:
+        raw: what the files say, with ${references} as they stand.
+        values: the same, resolved.
+        choices: what was chosen of each group.
+        references: the keys that references read; None: some of them cannot be told by looking.
+    """
+
+    raw: DictConfig
+    values: dict[str, Any]
+    choices: dict[str, Any]
+    references: frozenset[str] | None
+
+
+def compose_files(name: str, words: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Compose conf/`name`.yaml with `words`.
+
+    Returns:
+        The plain values, and what was chosen of each group.
+
+    Raises:
+        HydraException, OmegaConfBaseException: the words do not fit the files.
+    """
+    setting = {word: parsed for word in words if _sets_a_plain_value(parsed := parse(word))}
+    others = tuple(word for word in words if word not in setting)
+    if not setting or _overlap(setting.values(), [parse(word) for word in others]):
+        base = _composed(name, words, conf_dir())
+        return base.values, base.choices
+    try:
+        base = _composed(name, others, conf_dir())
+    except Exception:  # noqa: BLE001  whatever it is, all words together meet it again, or mend it
+        base = None
+    keys = [each.key_or_group for each in setting.values()]
+    if base is None or not all(_is_leaf(base.values, key) for key in keys):
+        base = _composed(name, words, conf_dir())
+        return base.values, base.choices
+    changes = [(parse(word).key_or_group, parse(word).value()) for word in words if word in setting]
+    if base.references is None or any(_related(key, read) for key in keys for read in base.references):
+        return _resolved(base.raw, changes), base.choices
+    values = base.values
+    for key, value in changes:
+        values = _with(values, key.split("."), value)
+    return values, base.choices
+
+
+def _sets_a_plain_value(parsed: Override) -> bool:
+    """Tell whether a word does nothing but give one key another value, which needs no file."""
+    if parsed.is_delete() or parsed.is_add() or parsed.is_force_add() or parsed.is_sweep_override():
+        return False
+    key = parsed.key_or_group
+    is_key = re.fullmatch(r"\w+(\.\w+)*", key) and not (conf_dir() / key).is_dir()
+    return bool(is_key) and parsed.package is None and _is_plain(parsed.value())
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    if isinstance(value, str):
+        return "$" not in value and value != "???"
+    return value is None or isinstance(value, bool | int | float)
+
+
+def _overlap(plain: Any, others: list[Override]) -> bool:
+    """Tell whether the order matters: two words speak of one key, or of a key and its group of keys."""
+    return any(_related(one.key_or_group, other.key_or_group) for one in plain for other in others)
+
+
+def _related(one: str, other: str) -> bool:
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def _is_leaf(values: dict[str, Any], key: str) -> bool:
+    """Tell whether there is a `key` with a value, and not a group of keys."""
+    here: Any = values
+    for part in key.split("."):
+        if not isinstance(here, dict) or part not in here:
+            return False
+        here = here[part]
+    return not isinstance(here, dict)
+
+
+def _with(values: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    """A copy in which the key at `path` has another value; all else is shared."""
+    first, *rest = path
+    return values | {first: _with(values[first], rest, value) if rest else copy.copy(value)}
+
+
+def _resolved(raw: DictConfig, changes: list[tuple[str, Any]]) -> dict[str, Any]:
+    changed = copy.deepcopy(raw)
+    for key, value in changes:
+        OmegaConf.update(changed, key, value, merge=True)
+    return OmegaConf.to_container(changed, resolve=True)
+
+
+@lru_cache(64)
+def _composed(name: str, words: tuple[str, ...], directory: Path) -> Base:
+    chosen, given = {}, []
+    for parsed in map(parse, words):
+        key = parsed.key_or_group
+        if not (directory / key).is_dir():
+            given.append(key)
+        elif isinstance(parsed.value(), str):
+            chosen[key] = parsed.value()
+    check_files(name, chosen, given, directory)
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(directory.resolve()), version_base="1.3"):
+            composed = hydra_compose(name, overrides=list(words), return_hydra_config=True)
+    except YAMLError as error:
+        raise UserError(told_yaml(error)) from error
+    choices = dict(composed.hydra.runtime.choices)
+    with open_dict(composed):
+        del composed["hydra"]
+    plain = OmegaConf.to_container(composed, resolve=False)
+    return Base(composed, OmegaConf.to_container(composed, resolve=True), choices, _references(plain))
+
+
+def _references(values: dict[str, Any]) -> frozenset[str] | None:
+    found: set[str] = set()
+    for text in _texts(values):
+        found.update(REFERENCE.findall(text))
+        if "$" in WHEN.sub("", REFERENCE.sub("", text)):
+            return None
+    return frozenset(found)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)

@@ -1,0 +1,190 @@
+"""Find the files under conf/, and say in one line what is wrong with one.
+
+Hydra passes over much of what a user's own file may have wrong, or answers with a stack of calls.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightning_dl2.common.errors import UserError, nearest
+from lightning_dl2.common.run_files import check_events
+
+PRESETS = ("experiment", "debug")  # groups whose files set keys of other groups
+MISSING = "???"  # Hydra's word for a value that must be typed
+HEADER = "# @package _global_"
+
+
+def conf_dir() -> Path:
+    """Return conf/: beside the package in a clone, inside it in an installed wheel."""
+    package = Path(__file__).parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def options(group: str) -> list[str]:
+    """List what can be chosen of a group."""
+    root = conf_dir() / group
+    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml") if path.is_file())
+
+
+def check_files(name: str, chosen: dict[str, str], given: Collection[str], directory: Path) -> None:
+    """Read the files that are composed, and refuse what Hydra would pass over or fail at.
+
+    Args:
+        name: of the main file, without .yaml.
+        chosen: group to its option, as typed.
+        given: the keys that are typed.
+        directory: conf/.
+
+    Raises:
+        UserError: names the file, where possible the line, and what is wrong.
+    """
+    _Walk(directory, chosen, set(given)).visit(name, [], set())
+
+
+def told_yaml(error: Exception, file: Path | None = None) -> str:
+    """Return one line for what a YAML parser has raised: the file, the line, the problem."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    place = Path(mark.name) if mark and file is None else file
+    what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error).partition("\n")[0]
+    line = f", line {mark.line + 1}" if mark else ""
+    return f"{_shown(place) if place else 'conf/'}{line}: is no YAML: {what}; fix: correct it there"
+
+
+class _Walk:
+    """Goes from file to file as their defaults lead."""
+
+    def __init__(self, directory: Path, chosen: dict[str, str], given: set[str]) -> None:
+        self.directory, self.chosen, self.given = directory, chosen, given
+
+    def visit(self, name: str, path: list[str], above: set[str]) -> None:
+        """Check the file `name`, such as "experiment/mine", and those in its defaults.
+
+        Args:
+            path: the files that have led here.
+            above: the keys that these set, whatever stands here.
+        """
+        file = self.directory / f"{name}.yaml"
+        if not file.is_file():  # a choice of the user's that there is not: Hydra tells
+            return
+        content = _read(file)
+        _check_content(file, name, content)
+        prefix = "" if not path or name.partition("/")[0] in PRESETS else f"{name.partition('/')[0]}."
+        values = {prefix + key: value for key, value in _leaves(content)}
+        for key, value in values.items():
+            if value == MISSING and not _is_set(key, self.given | above):
+                raise UserError(f"{key}={MISSING}: {_shown(file)} asks for a value; fix: type {key}=VALUE")
+        if path:  # the main file comes first, and any other file's value takes the place of its own
+            above = above | {key for key, value in values.items() if value != MISSING}
+        entries = content.get("defaults") or []
+        if not isinstance(entries, list):
+            raise UserError(f"{_shown(file)}: defaults={entries}: allowed: a list")
+        for entry in entries:
+            self._follow(entry, file, name, path, above)
+
+    def _follow(self, entry: Any, file: Path, name: str, path: list[str], above: set[str]) -> None:
+        group, option = next(iter(entry.items())) if isinstance(entry, dict) and entry else (None, entry)
+        if not isinstance(option, str) or "$" in option or option == "_self_":
+            return
+        words = group.split() if isinstance(group, str) else []
+        parent = name.rpartition("/")[0] if group is None else words[-1].lstrip("/")
+        if not path and parent in self.chosen:
+            option = self.chosen[parent]
+        elif "override" in words and parent in self.chosen:
+            return
+        # What stands below a folder of experiments names its defaults from the folder of all.
+        target = "/".join(filter(None, (parent.partition("/")[0] if group is None else parent, option.lstrip("/"))))
+        if group is None and not (self.directory / f"{target}.yaml").is_file():
+            target = "/".join(filter(None, (parent, option)))
+        if target in (*path, name):
+            raise UserError(f"{_at(file, option)}: the defaults lead back to {target}; fix: take one of them out")
+        if not (self.directory / f"{target}.yaml").is_file():
+            if path and "optional" not in words:
+                if not (self.directory / parent).is_dir():
+                    groups = [each.name for each in self.directory.iterdir() if each.is_dir()]
+                    raise UserError(f"{_at(file, parent)}: there is no group {parent}; {nearest(parent, groups)}")
+                raise UserError(f"{_at(file, option)}: there is no {target}.yaml; {nearest(option, options(parent))}")
+            return
+        self.visit(target, [*path, name], above)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError(f"{_shown(file)}, line {line}: is no UTF-8; fix: save it as UTF-8") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a number of thousands of digits
+        raise UserError(told_yaml(error, file)) from error
+    try:
+        check_events(text)
+    except ValueError as error:  # Hydra would go round in a loop of aliases
+        raise UserError(f"{_shown(file)}: {error}; fix: write the values themselves") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(f"{_shown(file)}: holds {type(content).__name__}; allowed: keys with values")
+    return content
+
+
+def _check_content(file: Path, name: str, content: dict[str, Any]) -> None:
+    for key, value in _all(content):
+        if not isinstance(key, str):
+            raise UserError(f"{_shown(file)}: key {key!r}: allowed: a word")
+        if isinstance(value, bytes | set):
+            raise UserError(f"{_shown(file)}: {key}={value!r}: allowed: text, numbers, true, false, null and lists")
+    if "hydra" in content:
+        raise UserError(f"{_at(file, 'hydra')}: Hydra's own keys have no effect here; fix: take hydra out")
+    if name.partition("/")[0] in PRESETS and set(content) - {"defaults"} and not _has_header(file):
+        raise UserError(
+            f"{_shown(file)}: its keys have no effect, because its first line is not the header; fix: begin it with"
+            f' "{HEADER}"'
+        )
+
+
+def _has_header(file: Path) -> bool:
+    """Tell whether the first line names a package; Hydra does not see one behind another comment."""
+    lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+    return re.fullmatch(r"#\s*@package\s+\S+", next(filter(None, lines), "")) is not None
+
+
+def _all(values: Any) -> Iterator[tuple[Any, Any]]:
+    """Every key with its value, at any depth."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield key, value
+            yield from _all(value)
+    elif isinstance(values, list):
+        for value in values:
+            yield from _all(value)
+
+
+def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        elif prefix or key != "defaults":
+            yield f"{prefix}{key}", value
+
+
+def _is_set(key: str, keys: set[str]) -> bool:
+    """Tell whether one of `keys` is this one, or a group of keys that it is in."""
+    return any(f"{key}.".startswith(f"{other}.") for other in keys)
+
+
+def _shown(file: Path) -> str:
+    """A path from conf/ on, such as conf/experiment/mine.yaml."""
+    directory = conf_dir()
+    return f"conf/{file.relative_to(directory)}" if file.is_relative_to(directory) else str(file)
+
+
+def _at(file: Path, word: str) -> str:
+    """Return the file, and the first line in which a word stands."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    number = next((number for number, line in enumerate(lines, 1) if re.search(rf"\b{re.escape(word)}\b", line)), None)
+    return f"{_shown(file)}, line {number}" if number else _shown(file)

@@ -1,0 +1,95 @@
+"""Which choices make a run what it is: two configurations with the same identity and seed train the same run."""
+
+import json
+from collections.abc import Iterable
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+from lightning_dl2.config.compose import compose, typed
+from lightning_dl2.config.messages import OPEN
+from lightning_dl2.config.overrides import flatten
+from lightning_dl2.config.schema import Config
+
+# What changes neither the learnt function nor the metrics on the way, and so does not make another run. The seed does,
+# and has a level of its own in the tree.
+NOT_IDENTITY = (
+    "root",
+    "resume",
+    "logger",
+    "callbacks.progress_bar",
+    "callbacks.curves",
+    "callbacks.samples",
+    "callbacks.gradient_flow",
+    "callbacks.checkpoint.every_n_steps",
+    "data.cache_dir",
+    "data.num_workers",
+    "trainer.flush_denormal",
+    "trainer.max_steps",
+    "trainer.max_epochs",
+    "trainer.max_time",
+    "trainer.profiler",
+)
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """The choices that decide what is learnt, as a flat dict."""
+    return deciding(config.model_dump())
+
+
+def deciding(values: dict[str, Any]) -> dict[str, Any]:
+    """Likewise of a run's config.yaml as it stands, which may be of an older version."""
+    return {
+        key: value
+        for key, value in flatten(values).items()
+        if key != "seed" and not decides_nothing(key) and value != {}
+    }
+
+
+@cache  # a sweep asks for the same hundred keys ten thousand times
+def decides_nothing(key: str) -> bool:
+    """Whether a key, or group of keys, makes no other run: neither another directory nor another seed's."""
+    return any(key == name or key.startswith(f"{name}.") for name in NOT_IDENTITY)
+
+
+def choices(config: Config) -> dict[str, Any]:
+    """The part of `identity` that differs from the experiment's defaults; a debug preset counts as one choice."""
+    defaults = _defaults(config.experiment, config.debug) | {"debug": "none"}
+    mine = identity(config)
+    return {key: mine.get(key) for key in sorted(mine | defaults) if mine.get(key) != defaults.get(key)}
+
+
+@cache  # Hydra takes a fifth of a second, and conf/ stays as it is
+def _defaults(experiment: str, debug: str) -> dict[str, Any]:
+    return identity(compose(f"experiment={experiment}", f"debug={debug}"))
+
+
+def differing(chosen: Iterable[dict[str, Any]]) -> list[str]:
+    """The keys in which some runs' choices differ, in order; one that a run does not have counts as null."""
+    chosen = list(chosen)
+    # Not sets of the values themselves: there are lists among them.
+    return [
+        key
+        for key in sorted({key for choices in chosen for key in choices})
+        if len({typed(choices.get(key)) for choices in chosen}) > 1
+    ]
+
+
+def as_typed(config: Config) -> list[str]:
+    """What to type for `config`, but for where it stands, how long it trains and what it says."""
+    typed_choices = {key: typed(value) for key, value in choices(config).items()}
+    defaults = _defaults(config.experiment, config.debug)
+    new = {key for key in typed_choices if key.startswith(OPEN) and key not in defaults}
+    return [f"experiment={config.experiment}", f"seed={config.seed}"] + [
+        f"{'+' * (key in new)}{key}={value}" for key, value in typed_choices.items()
+    ]
+
+
+def digest(values: dict[str, Any]) -> str:
+    """Eight hexadecimal digits that stand for `values`."""
+    return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def config_hash(config: Config) -> str:
+    """Equal for two configurations exactly when they train the same run, seed included."""
+    return digest(identity(config) | {"seed": config.seed})

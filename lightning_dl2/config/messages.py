@@ -1,0 +1,114 @@
+"""Say in one line what is wrong with a configuration: the errors of Hydra and pydantic."""
+
+import json
+import re
+from collections.abc import Callable, Collection
+from typing import Any
+
+from hydra.errors import ConfigCompositionException, MissingConfigException
+from omegaconf.errors import ConfigKeyError, InterpolationResolutionError
+from pydantic import ValidationError
+
+from lightning_dl2.common.errors import nearest
+from lightning_dl2.config.conf_files import conf_dir, options
+from lightning_dl2.config.overrides import flatten
+from lightning_dl2.config.schema.base import PATTERNS, Strict
+
+# Groups of keys that the user names.
+OPEN = ("optimizer.arguments.", "optimizer.weight_decay_of.", "launcher.parameters.")
+# Where pydantic's own words would not help, by its type of error.
+ALLOWED = {
+    "string_too_short": "a word",
+    "model_type": "a group of keys",
+    "model_attributes_type": "a group of keys",
+    "int_from_float": "an integer",
+    "int_type": "an integer",
+    "float_type": "a number",
+    "string_type": "text",
+}
+
+
+def hydra_message(error: Exception, overrides: tuple[str, ...], again: Callable[..., Strict]) -> str:
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return f"{group}={name}: {nearest(name, options(group))}"
+    cause = error.__cause__
+    if isinstance(error, ConfigCompositionException) and isinstance(cause, (ConfigKeyError, AttributeError)):
+        key = getattr(cause, "full_key", None) or str(error).split("'")[1]
+        return _unknown_key(key, overrides, again)
+    if found := re.search(r"Either remove \+ prefix: '(.*)'", str(error)):
+        return f"+{found[1]}: the key exists; write {found[1]}"
+    if isinstance(error, InterpolationResolutionError):
+        return f"{error.full_key}: {str(error).splitlines()[0]}"
+    told = str(error) if str(error).strip() else str(cause or "")
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    return " ".join(lines[:2]) or type(error).__name__
+
+
+def _unknown_key(key: str, overrides: tuple[str, ...], again: Callable[..., Strict]) -> str:
+    if key.startswith(OPEN):
+        typed = next((word for word in overrides if word.partition("=")[0] == key), f"{key}=VALUE")
+        return f"{key}: is not set yet; write +{typed}"
+    typed = next((word for word in overrides if word.lstrip("+~").partition("=")[0] == key), key)
+    groups = [word for word in overrides if (conf_dir() / word.partition("=")[0]).is_dir()]
+    return f"{typed}: there is no key {key}; {_nearest_key(key, flatten(again(*groups).model_dump()))}"
+
+
+def _nearest_key(key: str, known_keys: Collection[str]) -> str:
+    """Names the keys that stand where `key` was looked for."""
+    parent, _, name = key.rpartition(".")
+    prefix = parent and f"{parent}."
+    known = {full.removeprefix(prefix).split(".")[0] for full in known_keys if full.startswith(prefix)}
+    return nearest(name, sorted(known or {full.partition(".")[0] for full in known_keys}))
+
+
+def _allowed(error: Any) -> str:
+    """What one of pydantic's errors says to be allowed."""
+    if error["type"] == "string_pattern_mismatch":
+        return PATTERNS[error["ctx"]["pattern"]]
+    return ALLOWED.get(error["type"], error["msg"].removeprefix("Input should be "))
+
+
+def _path(error: Any, values: dict[str, Any]) -> list[str]:
+    """Where pydantic found an error, without the name that chose among several groups of keys, such as data's."""
+    path = [str(part) for part in error["loc"] if "[" not in str(part)]
+    group = values.get(path[0]) if path else None
+    if len(path) > 1 and isinstance(group, dict) and path[1] not in group and path[1] in _tags(group):
+        del path[1]
+    return path
+
+
+def _tags(group: dict[str, Any]) -> tuple[Any, Any]:
+    """What chooses the type of a group: data.name, sweep.method."""
+    return group.get("name"), group.get("method")
+
+
+def pydantic_message(error: ValidationError, values: dict[str, Any]) -> str:
+    first = error.errors()[0]
+    # A choice of types adds the type's name to the path of the key: keep what leads to a value.
+    key, here = [], values
+    for part in _path(first, values):
+        if not isinstance(here, dict) or (part not in here and first["type"] != "missing"):
+            break
+        key.append(part)
+        here = here.get(part)
+    name = ".".join(key)
+    if first["type"] == "union_tag_invalid":
+        told = first["ctx"]
+        name = f"{name}.{told['discriminator']}".replace("'", "")
+        return f"{name}={json.dumps(told['tag'], ensure_ascii=False)}: allowed: {told['expected_tags']}"
+    if first["type"] == "union_tag_not_found":
+        return f"{name}.name: is missing"
+    if first["type"] == "extra_forbidden":
+        known = [known for known in flatten(values) if known != name and not known.startswith(f"{name}.")]
+        return f"{name}={json.dumps(here, ensure_ascii=False)}: there is no key {name}; {_nearest_key(name, known)}"
+    if first["type"] == "value_error":  # written in schema.py: begins with the key and the value
+        return f"{name}.{first['ctx']['error']}".lstrip(".")
+    if first["type"] == "missing":
+        return f"{name}: is missing"
+    if first["type"] == "string_type" and isinstance(here, bool | int | float):
+        word = json.dumps(here)
+        return f"{name}={word}: is no text without quotes; fix: \"{name}='{word}'\" if that is what is meant"
+    same_key = [e for e in error.errors() if _path(e, values)[: len(key)] == key]
+    says = " or ".join(dict.fromkeys(map(_allowed, same_key)))
+    return f"{name}={json.dumps(here, ensure_ascii=False)}: allowed: {says}"

@@ -1,0 +1,73 @@
+"""Read and write overrides `key=value` by the grammar of Hydra."""
+
+import json
+import re
+import shlex
+from functools import lru_cache
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.schema import Config
+
+SHOWN = 80  # characters of a word in an error
+
+
+def typed(value: Any) -> str:
+    """A plain value as it is typed on the command line."""
+    if not isinstance(value, str):
+        return json.dumps(value, separators=(",", ":"))
+    if re.fullmatch(r"[\w./-]+", value, re.ASCII) and not _is_no_word(value):
+        return value
+    # A backslash is one, but before the quote that Hydra ends at and the ${ that it fills in, where two are one.
+    return "'" + re.sub(r"(\\*)('|\$\{|\Z)", lambda at: at[1] * 2 + (f"\\{at[2]}" if at[2] else ""), value) + "'"
+
+
+def _is_no_word(value: str) -> bool:
+    """Tell whether Hydra would read a number, a truth value or nothing."""
+    try:
+        float(value)
+    except ValueError:
+        return value.lower() in ("true", "false", "null")
+    return True
+
+
+def as_word(key: str, value: str) -> str:
+    """Write key=value with the value in quotes for Hydra, and all of it in quotes for the shell."""
+    word = f"{key}={typed(value) if typed(value) != value else repr(value)}"
+    return shlex.quote(word) if set(word) & set('"$`!') or "\\\\" in word else f'"{word}"'
+
+
+@lru_cache(4096)  # Hydra's parser takes milliseconds
+def parse(word: str) -> Override:
+    """Read a word by Hydra's grammar.
+
+    Raises:
+        UserError: it is not of that form, or the key is one of Hydra's own.
+    """
+    key, equals, value = word.partition("=")
+    if not re.fullmatch(r"\+{0,2}~?[A-Za-z_][\w./@-]*", key) or (not equals and key[0] != "~"):
+        raise UserError(f"{word}: is not of the form key=value")
+    try:
+        parsed = OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        raise UserError(f"{word}: cannot be read; allowed: the value in quotes, as in {as_word(key, value)}") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise UserError(f"{word[:SHOWN]}...: cannot be read: {error}") from error
+    if parsed.key_or_group.partition(".")[0] == "hydra":
+        raise UserError(f"{word}: Hydra's own keys have no effect here; allowed: {', '.join(Config.model_fields)}")
+    return parsed
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,193 @@
+"""The groups under conf/data/."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from lightning_dl2.config.schema.base import Fraction, Natural, Positive, Rate, Strict, Workers
+
+TEXTS = (
+    "python_docs",
+    "tiny_shakespeare",
+    "grimms_fairy_tales",
+    "democracy_in_america",
+    "darwin_dutch",
+    "anna_karenina_dutch",
+    "calculus_made_easy",
+    "text",  # any file, by its path
+)
+PLANETOID = ("cora", "citeseer", "pubmed")
+NODE_SETS = ("karate_club", "sbm", *PLANETOID, "graph_csv")  # one graph; its nodes have labels
+GRAPH_SETS = ("minigc", "csl", "pattern", "mutag", "proteins", "enzymes", "nci1", "tu", "ten_fold", "zinc")
+GENERATED = ("karate_club", "sbm", "minigc", "csl", "pattern")  # no files
+MINIMUM_LENGTH = {"decimal_palindrome": 2, "binary_palindrome": 1, "baum_sweet": 2, "random_combinations": 2}
+
+# From here on, validation and test have sequences that training never sees; shorter ones are too few.
+MINIMUM_HELD_OUT = {"decimal_palindrome": 3, "binary_palindrome": 3, "baum_sweet": 2, "random_combinations": 5}
+
+
+def superfluous_path(name: str, path: str | None) -> str | None:
+    """What is wrong with a path to graphs that are generated: whoever gives one means other graphs."""
+    if path is None or name not in GENERATED:
+        return None
+    other = "graph_csv" if name in NODE_SETS else "tu"
+    return f"path={path}: data={name} is generated; allowed: null, or for graphs of your own such as data={other}"
+
+
+class Curriculum(Strict):
+    enabled: bool
+    start: Positive
+    growth: Annotated[float, Field(gt=1)]
+    threshold: Annotated[float, Field(gt=0, le=1)]
+    smoothing: Fraction
+    shortest: Annotated[float, Field(gt=0, le=1)]
+    tokens_per_batch: Positive | None
+    minimum_batch_size: Positive
+    full_rate_length: Positive | None
+    final_steps: Positive | None
+
+
+class SequenceData(Strict):
+    name: Literal["decimal_palindrome", "binary_palindrome", "baum_sweet", "random_combinations"]
+    sequence_length: Positive
+    batch_size: Positive
+    batches_per_epoch: Positive
+    validation_size: Positive
+    test_size: Positive
+    evaluation_batch_size: Positive
+    num_workers: Workers
+    curriculum: Curriculum
+
+    @model_validator(mode="after")
+    def lengths_and_workers_are_possible(self) -> "SequenceData":
+        least = MINIMUM_LENGTH[self.name]
+        if self.sequence_length < least:
+            raise ValueError(f"sequence_length={self.sequence_length}: {self.name} allowed: {least} or more")
+        if self.curriculum.enabled and not least <= self.curriculum.start <= self.sequence_length:
+            raise ValueError(
+                f"curriculum.start={self.curriculum.start}:"
+                f" allowed: {least} to data.sequence_length={self.sequence_length}"
+            )
+        if self.num_workers and self.curriculum.enabled:
+            raise ValueError(
+                f"num_workers={self.num_workers}: the curriculum decides each batch when it is asked for; allowed: 0,"
+                " or data.curriculum.enabled=false"
+            )
+        return self
+
+
+class TextData(Strict):
+    name: Literal[TEXTS]
+    path: str | None
+    tokens: Literal["characters", "bytes"]
+    encoding: Annotated[str, Field(min_length=1)]
+    sequence_length: Positive
+    batch_size: Positive
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    test_fraction: Fraction
+    evaluation_batch_size: Positive
+    evaluation_warmup: Natural
+    cold_window: Positive
+    num_workers: Workers
+    cache_dir: str | None
+
+    @model_validator(mode="after")
+    def something_is_left_to_train_on(self) -> "TextData":
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction}: with test_fraction={self.test_fraction} nothing is"
+                " left to train on; allowed: a sum below 1"
+            )
+        return self
+
+
+class PositionalEncoding(Strict):
+    kind: Literal["none", "laplacian", "random_walk"]
+    size: Annotated[int, Field(ge=0, le=4096)]
+
+    @model_validator(mode="after")
+    def size_fits_the_kind(self) -> "PositionalEncoding":
+        if (self.kind == "none") != (self.size == 0):
+            allowed = "0" if self.kind == "none" else "1 or more"
+            raise ValueError(f"size={self.size}: allowed with kind={self.kind}: {allowed}")
+        return self
+
+
+class BlockModel(Strict):
+    """The stochastic block model that name=sbm draws."""
+
+    num_nodes: Positive
+    num_classes: Annotated[int, Field(ge=2)]
+    average_degree: Rate
+    homophily: Annotated[float, Field(ge=0, le=1)]
+    num_feats: Positive
+    signal: Annotated[float, Field(ge=0)]
+
+
+class NodeData(Strict):
+    name: Literal[NODE_SETS]
+    path: str | None
+    undirected: bool
+    split: Literal["public", "random"]
+    train_per_class: Positive
+    validation_size: Positive
+    test_size: Positive | None
+    normalize_features: bool
+    positional: PositionalEncoding
+    fanouts: list[Positive] | None
+    batch_size: Positive
+    evaluation_chunk: Positive | None
+    block_model: BlockModel
+    num_workers: Workers
+    cache_dir: str | None
+
+    @model_validator(mode="after")
+    def path_fanouts_and_workers_are_possible(self) -> "NodeData":
+        if says := superfluous_path(self.name, self.path):
+            raise ValueError(says)
+        if self.fanouts == []:
+            raise ValueError("fanouts=[]: allowed: one number a layer, or null for the whole graph at each step")
+        if self.num_workers and self.fanouts is None:
+            raise ValueError(
+                f"num_workers={self.num_workers}: with data.fanouts=null each batch is the graph at hand; allowed: 0,"
+                " or data.fanouts of the layers"
+            )
+        return self
+
+
+class GraphSetData(Strict):
+    name: Literal[GRAPH_SETS]
+    path: str | None
+    num_folds: Annotated[int, Field(ge=3)]
+    fold: Natural
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    positional: PositionalEncoding
+    batch_size: Positive
+    evaluation_batch_size: Positive
+    num_graphs: Positive
+    min_nodes: Positive
+    max_nodes: Positive
+    num_workers: Workers
+    cache_dir: str | None
+
+    @model_validator(mode="after")
+    def path_folds_and_sizes_are_possible(self) -> "GraphSetData":
+        if says := superfluous_path(self.name, self.path):
+            raise ValueError(says)
+        if self.fold >= self.num_folds:
+            raise ValueError(f"fold={self.fold}: allowed: 0 to {self.num_folds - 1}")
+        if self.min_nodes > self.max_nodes:
+            raise ValueError(f"min_nodes={self.min_nodes}: allowed: at most max_nodes={self.max_nodes}")
+        return self
+
+    @property
+    def level(self) -> str:
+        return "node" if self.name == "pattern" else "graph"
+
+    @property
+    def target(self) -> str:
+        return "regression" if self.name == "zinc" else "classification"
+
+
+# The name tells which keys there are.
+Data = Annotated[SequenceData | TextData | NodeData | GraphSetData, Field(discriminator="name")]

@@ -1,0 +1,358 @@
+"""List the keys that have an effect only together with others, see `effects`.
+
+A key that stands in no rule always has an effect, or the schema itself refuses it where it has none. `data.cache_dir`
+is left out because it makes no other run, and `logger.group` because a sweep gives it to all of its runs.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lightning_dl2.config.schema import (
+    PLANETOID,
+    Config,
+    GraphNet,
+    GraphSetData,
+    Logger,
+    NodeData,
+    Optimizer,
+    SequenceClassifier,
+    SequenceData,
+    TextData,
+    TextGenerator,
+    Trainer,
+)
+from lightning_dl2.config.schema.base import Strict
+from lightning_dl2.config.schema.callbacks import Callbacks
+from lightning_dl2.config.schema.task import RecurrentTask
+
+ATTENTION = ("gat", "gatv2")
+FALLING = ("linear", "cosine")  # the schedules that end
+EDGES = ("gine", "gatedgcn")  # the layers that read what is known of an edge
+WITHOUT_EDGE_FEATURES = ("karate_club", "sbm", *PLANETOID, "minigc", "csl", "pattern")
+
+# What several rules say.
+LAYER, LAYERS = "task.num_layers=1", "task.num_layers=2 or more"
+ALONE, NOT_ALONE = f"{LAYER} and task.output_layer=none", f"{LAYERS}, or an output layer"
+BY_NAME = "optimizer.schedule.name"
+SCHEDULE = f"{BY_NAME}={{{BY_NAME}}}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Keys of one group that have an effect only together with other keys.
+
+    Attributes:
+        kind: the type of the group.
+        keys: their names within the group; "solved.*" stands for all below but `enabled`.
+        works: whether they have an effect.
+        why: with what they have none; {task.cell} stands for a value.
+        fix: with what they have one.
+        off: the values that ask for nothing, so that nobody misses their effect.
+        quiet: whether to say nothing where a file sets such a key: the user's choice makes that plain.
+    """
+
+    kind: type[Strict]
+    keys: str
+    works: Callable[[Config], bool]
+    why: str
+    fix: str
+    off: tuple[Any, ...] = ()
+    quiet: bool = False
+
+    def names(self, group: Strict) -> Iterator[str]:
+        """Name the keys of the rule one by one."""
+        for key in self.keys.split():
+            parent, star, _ = key.partition(".*")
+            below = type(value_of(group, parent)).model_fields if star else ()
+            yield from (f"{parent}.{name}" for name in below if name != "enabled") if star else (key,)
+
+
+def value_of(model: Any, key: str) -> Any:
+    """Return the value at a path such as "schedule.decay"."""
+    for name in key.split("."):
+        model = getattr(model, name)
+    return model
+
+
+def _switch(key: str) -> tuple[str, str]:
+    return f"{key}=false", f"{key}=true"
+
+
+def _enabled(name: str) -> Callable[[Config], bool]:
+    return lambda config: getattr(config.callbacks, name).enabled
+
+
+def _alone(config: Config) -> bool:
+    """Tell whether the only convolution gives the logits, so that nothing comes between or after convolutions."""
+    return config.task.num_layers == 1 and config.task.output_layer == "none"
+
+
+def _drops(config: Config) -> bool:
+    task = config.task
+    return bool(task.input_dropout or task.output_dropout or (task.dropout and task.num_layers > 1))
+
+
+def _one_process(config: Config) -> bool:
+    return config.trainer.devices == 1 and config.trainer.num_nodes == 1
+
+
+DATA = (
+    Rule(
+        SequenceData,
+        "curriculum.*",
+        lambda c: c.data.curriculum.enabled,
+        *_switch("data.curriculum.enabled"),
+        (None,),
+        True,
+    ),
+    Rule(
+        SequenceData,
+        "curriculum.minimum_batch_size",
+        lambda c: c.data.curriculum.tokens_per_batch is not None,
+        "data.curriculum.tokens_per_batch=null",
+        "data.curriculum.tokens_per_batch=NUMBER",
+    ),
+    Rule(
+        SequenceData,
+        "curriculum.growth curriculum.threshold curriculum.smoothing curriculum.shortest",
+        lambda c: c.data.curriculum.start < c.data.sequence_length,
+        "data.curriculum.start=data.sequence_length",
+        "a smaller data.curriculum.start",
+    ),
+    Rule(
+        TextData,
+        "encoding",
+        lambda c: c.data.tokens == "characters",
+        "data.tokens=bytes",
+        "data.tokens=characters",
+        ("auto",),
+    ),
+    Rule(
+        TextData,
+        "evaluation_warmup",
+        lambda c: c.data.evaluation_batch_size > 1 or not _one_process(c),
+        "data.evaluation_batch_size=1 (one row reads from the start)",
+        "data.evaluation_batch_size=2 or more",
+        (0,),
+    ),
+    Rule(NodeData, "undirected", lambda c: c.data.name == "graph_csv", "data={data.name}", "data=graph_csv", (True,)),
+    Rule(
+        NodeData,
+        "train_per_class validation_size test_size",
+        lambda c: c.data.split == "random",
+        "data.split=public",
+        "data.split=random",
+        (None,),
+        True,
+    ),
+    Rule(
+        NodeData,
+        "batch_size",
+        lambda c: c.data.fanouts is not None,
+        "data.fanouts=null (each step sees the whole graph)",
+        "data.fanouts=[N,...], a number a layer",
+    ),
+    Rule(NodeData, "block_model.*", lambda c: c.data.name == "sbm", "data={data.name}", "data=sbm"),
+    Rule(
+        GraphSetData,
+        "num_graphs min_nodes max_nodes",
+        lambda c: c.data.name in ("minigc", "pattern"),
+        "data={data.name}",
+        "data=minigc or data=pattern",
+    ),
+    Rule(
+        GraphSetData,
+        "num_folds fold validation_fraction",
+        lambda c: c.data.name != "zinc",
+        "data=zinc (which has a split of its own)",
+        "other data",
+    ),
+)
+
+RECURRENT = (
+    Rule(RecurrentTask, "dropout", lambda c: c.task.num_layers > 1, f"{LAYER} (it acts between layers)", LAYERS, (0,)),
+    Rule(RecurrentTask, "reset_after", lambda c: c.task.cell == "gru", "task.cell={task.cell}", "task.cell=gru"),
+    Rule(RecurrentTask, "peephole", lambda c: c.task.cell == "peephole", "task.cell={task.cell}", "task.cell=peephole"),
+    Rule(
+        RecurrentTask,
+        "forget_bias",
+        lambda c: c.task.cell != "rnn",
+        "task.cell=rnn (which has no gate)",
+        "another task.cell",
+        (None,),
+    ),
+    Rule(
+        SequenceClassifier,
+        "bidirectional",
+        lambda c: c.task.cell != "bilstm",
+        "task.cell=bilstm (which reads in both directions)",
+        "task.cell=lstm",
+    ),
+    Rule(
+        SequenceClassifier,
+        "embedding_size",
+        lambda c: c.task.encoding == "embedding",
+        "task.encoding={task.encoding}",
+        "task.encoding=embedding",
+    ),
+    Rule(TextGenerator, "skip_connections", lambda c: c.task.num_layers > 1, LAYER, LAYERS, (False,)),
+    Rule(
+        TextGenerator,
+        "locked_dropout",
+        _drops,
+        "no dropout that it could lock",
+        "task.input_dropout, task.output_dropout, or task.dropout with two layers",
+        (False,),
+    ),
+)
+
+GRAPHS = (
+    Rule(
+        GraphNet,
+        "heads",
+        lambda c: c.task.layer in ATTENTION and not _alone(c),
+        "task.layer={task.layer}, task.num_layers={task.num_layers}, task.output_layer={task.output_layer}",
+        "task.layer=gat or gatv2, with two layers or an output layer",
+        (1,),
+    ),
+    Rule(
+        GraphNet,
+        "output_heads",
+        lambda c: c.task.layer in ATTENTION and c.task.output_layer == "none",
+        "task.layer={task.layer}, task.output_layer={task.output_layer}",
+        "task.layer=gat or gatv2, with task.output_layer=none",
+        (1,),
+    ),
+    Rule(
+        GraphNet,
+        "attention_dropout",
+        lambda c: c.task.layer in ATTENTION,
+        "task.layer={task.layer}",
+        "task.layer=gat or gatv2",
+        (0,),
+    ),
+    Rule(GraphNet, "activation dropout residual", lambda c: not _alone(c), ALONE, NOT_ALONE, (0,)),
+    Rule(GraphNet, "norm", lambda c: c.task.layer in ("gin", "gine") or not _alone(c), ALONE, NOT_ALONE, ("none",)),
+    Rule(
+        GraphNet,
+        "hidden_size",
+        lambda c: not _alone(c) or c.task.input_layer or c.task.layer in EDGES or c.data.positional.size > 0,
+        f"{ALONE} and task.input_layer=false",
+        f"{NOT_ALONE}, or an input layer",
+    ),
+    Rule(GraphNet, "jumping_knowledge", lambda c: c.task.num_layers > 1, LAYER, LAYERS, ("none",)),
+    Rule(
+        GraphNet,
+        "input_layer",
+        lambda c: c.data.name not in ("zinc", "ten_fold"),
+        "data={data.name} (whose kinds of nodes always have one)",
+        "other data",
+        (True,),
+    ),
+    Rule(
+        GraphNet,
+        "readout",
+        lambda c: isinstance(c.data, GraphSetData) and c.data.level == "graph",
+        "data={data.name} (whose nodes have the labels)",
+        "data whose graphs have the labels",
+    ),
+    Rule(
+        GraphNet,
+        "self_loops",
+        lambda c: c.task.layer != "mlp",
+        "task.layer=mlp (which sees no edges)",
+        "another task.layer",
+        (None,),
+    ),
+    Rule(
+        GraphNet,
+        "edge_features",
+        lambda c: c.task.layer in EDGES and c.data.name not in WITHOUT_EDGE_FEATURES,
+        "task.layer={task.layer} and data={data.name}",
+        "task.layer=gine or gatedgcn, and data with features of the edges",
+        (True,),
+    ),
+    Rule(GraphNet, "alpha lambda_", lambda c: c.task.layer == "gcnii", "task.layer={task.layer}", "task.layer=gcnii"),
+    Rule(
+        GraphNet,
+        "class_weights",
+        lambda c: getattr(c.data, "target", "classification") == "classification",
+        "data={data.name} (a regression)",
+        "data with classes",
+        ("none",),
+    ),
+)
+
+TRAINING = (
+    Rule(
+        Optimizer,
+        "schedule.total_steps",
+        lambda c: c.optimizer.schedule.name in FALLING,
+        SCHEDULE,
+        f"{BY_NAME}=linear or cosine",
+        (None,),
+        True,
+    ),
+    Rule(
+        Optimizer,
+        "schedule.final_factor",
+        lambda c: c.optimizer.schedule.name in FALLING,
+        SCHEDULE,
+        f"{BY_NAME}=linear or cosine",
+    ),
+    Rule(
+        Optimizer,
+        "schedule.decay",
+        lambda c: c.optimizer.schedule.name in ("exponential", "plateau"),
+        SCHEDULE,
+        f"{BY_NAME}=exponential or plateau",
+    ),
+    Rule(
+        Optimizer,
+        "schedule.decay_every",
+        lambda c: c.optimizer.schedule.name == "exponential",
+        SCHEDULE,
+        f"{BY_NAME}=exponential",
+    ),
+    Rule(
+        Optimizer, "schedule.patience", lambda c: c.optimizer.schedule.name == "plateau", SCHEDULE, f"{BY_NAME}=plateau"
+    ),
+    Rule(
+        Trainer,
+        "limit_train_batches",
+        lambda c: not c.trainer.overfit_batches,
+        "trainer.overfit_batches={trainer.overfit_batches}",
+        "trainer.overfit_batches=0",
+        (None,),
+    ),
+    Rule(
+        Logger,
+        "project entity run_name job_type notes tags init_timeout finish_timeout",
+        lambda c: c.logger.name == "wandb",
+        "logger={logger.name}",
+        "logger=wandb",
+        (None, []),
+        True,
+    ),
+    *(
+        Rule(Callbacks, f"{name}.*", _enabled(name), *_switch(f"callbacks.{name}.enabled"))
+        for name in ("solved", "early_stopping", "weight_averaging", "samples", "gradient_flow")
+    ),
+    Rule(
+        Callbacks,
+        "samples.length",
+        lambda c: bool(c.callbacks.samples.prompts and c.callbacks.samples.temperatures),
+        "no prompt or no temperature",
+        "callbacks.samples.prompts and callbacks.samples.temperatures",
+    ),
+    Rule(
+        Callbacks,
+        "samples.greedy_length",
+        lambda c: c.callbacks.samples.num_greedy > 0,
+        "callbacks.samples.num_greedy=0",
+        "callbacks.samples.num_greedy=1 or more",
+    ),
+)
+
+RULES = (*DATA, *RECURRENT, *GRAPHS, *TRAINING)

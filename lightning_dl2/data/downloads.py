@@ -1,0 +1,100 @@
+"""Download files by an address and a digest that cannot change, into a cache directory."""
+
+import os
+import stat
+from hashlib import sha1
+from http.client import HTTPException
+from pathlib import Path
+from tempfile import gettempdir
+from urllib.request import urlopen
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.files import file_digest, replacing
+from lightning_dl2.common.progress import progress
+
+TIMEOUT = 10  # seconds without an answer
+READ, WRITE = os.R_OK | os.X_OK, os.W_OK | os.X_OK  # in a directory
+
+
+def download_file(url: str, expected: str, path: Path, name: str, otherwise: str) -> None:
+    """Fetches `url` as `path` unless it is there and whole.
+
+    Args:
+        url: the file's address.
+        expected: the SHA-256 of its content, or git's name for it, a SHA-1 (40 digits), where that alone is known.
+        path: where it belongs; the directory is there.
+        name: data.name, for messages; so is `otherwise`, what can be done instead.
+
+    Raises:
+        UserError: the file cannot be fetched, or what was fetched is another one.
+    """
+    kind, digest = ("git hash", _git_digest) if len(expected) == 40 else ("SHA-256", file_digest)
+    if path.is_file() and digest(path) == expected:
+        return
+    by_hand = f"allowed: put the file there by hand as {path}, or {otherwise}"
+    try:
+        with replacing(path) as temporary:
+            _fetch(url, temporary, name)
+            found = digest(temporary)
+            if found != expected:
+                raise UserError(f"data.name={name}: {url} has the {kind} {found} instead of {expected}; {by_hand}")
+    except (OSError, HTTPException) as error:
+        raise UserError(f"data.name={name}: {url} cannot be downloaded ({error}); {by_hand}") from error
+
+
+def _git_digest(path: Path) -> str:
+    """What `git hash-object` says."""
+    content = path.read_bytes()
+    return sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def _fetch(url: str, path: Path, name: str) -> None:
+    with urlopen(url, timeout=TIMEOUT) as answer, open(path, "wb") as file:
+        size = answer.headers.get("Content-Length")
+        with progress(f"downloading {name}", int(size) if size else None) as advance:
+            while chunk := answer.read(1 << 16):
+                file.write(chunk)
+                advance(len(chunk))
+
+
+def cache_dir(given: str | None) -> Path:
+    """The directory for downloads and token files; made if it is not there.
+
+    `given`, else lightning_dl2 in the user's cache directory, else, where that cannot be written, a directory of the
+    user's own among the temporary files.
+
+    Raises:
+        UserError: `given` cannot be written, and is no directory that may hold all already.
+    """
+    if given is not None:
+        # One that can only be read may hold all already, as a cache that others share.
+        path = _usable(given, WRITE) or _usable(given, READ)
+        if path is None:
+            raise UserError(f"data.cache_dir={given}: cannot be written; allowed: a directory that can, or null")
+        return path
+    usual = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "lightning_dl2")
+    temporary = os.path.join(gettempdir(), f"lightning_dl2_{os.getuid()}")
+    path = _usable(usual, WRITE) or _usable(temporary, WRITE)
+    if path is None:
+        raise UserError(f"data.cache_dir=null: neither {usual} nor {temporary} can be written; allowed: a directory")
+    if str(path) == temporary and not _is_private(path):
+        raise UserError(
+            f"data.cache_dir=null: {usual} cannot be written, and others can write to {temporary}, so that its content"
+            " may be theirs; fix: data.cache_dir=DIR"
+        )
+    return path
+
+
+def _is_private(directory: Path) -> bool:
+    """Tell whether only this user can have written into a directory below the temporary one, where all may write."""
+    found = directory.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
+def _usable(directory: str, mode: int) -> Path | None:
+    try:
+        path = Path(directory).expanduser()
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        return None
+    return path if os.access(path, mode) else None

@@ -1,0 +1,203 @@
+"""What every reader and generator of graphs gives: one graph whose nodes have labels, or many graphs.
+
+Plain tensors, so that a worker process can be sent them whatever engine computes on them later.
+
+Shapes: N nodes, E directed edges, F node features, D edge features, G graphs.
+"""
+
+import json
+from dataclasses import dataclass, fields
+from hashlib import sha256
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.graphs import SparseMatrix
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass
+class NodeSet:
+    """One graph whose nodes have labels. An undirected edge stands in both directions."""
+
+    src: Tensor  # int64 [E]
+    dst: Tensor  # int64 [E]
+    num_nodes: int
+    features: Tensor | SparseMatrix | None  # float32 [N, F]
+    labels: Tensor  # int64 [N]: class numbers; -1: unknown
+    class_names: list[str]
+    splits: dict[str, Tensor] | None = None  # int64: node numbers of SPLITS; None: to be drawn
+    edge_features: Tensor | None = None  # float32 [E, D]
+    node_ids: list[str] | None = None  # the user's names of the nodes; None: their numbers
+
+    def digest(self) -> str:
+        """16 hexadecimal digits that follow from the whole content: other ones, another set."""
+        return _digest(self)
+
+    def check(self, source: str = "data") -> None:
+        """Raises UserError, naming `source` and the first bad item, where the parts do not fit together."""
+        _check_edges(source, self.src, self.dst, self.num_nodes, self.edge_features)
+        values = self.features
+        if values is not None:
+            _check_rows(source, "features", values, self.num_nodes, "node")
+        _check_rows(source, "labels", self.labels, self.num_nodes, "node")
+        _check_range(source, "node", "label", self.labels, -1, len(self.class_names))
+        _check_splits(source, self.splits, "node", self.num_nodes)
+        for name, nodes in (self.splits or {}).items():
+            bad = _first(self.labels[nodes] < 0)
+            if bad is not None:
+                raise UserError(
+                    f"{source}: node {self._name(int(nodes[bad]))} of the split {name} has no label;"
+                    " allowed: nodes with one"
+                )
+
+    def _name(self, node: int) -> str:
+        return str(node) if self.node_ids is None else self.node_ids[node]
+
+
+@dataclass
+class GraphSet:
+    """Many graphs, one after another. src and dst count the nodes of each graph from 0."""
+
+    src: Tensor  # int64 [sum E]
+    dst: Tensor  # int64 [sum E]
+    num_nodes: Tensor  # int64 [G]
+    num_edges: Tensor  # int64 [G]
+    labels: Tensor  # [G], or [sum N] at level "node"; int64 classes or float32 values
+    class_names: list[str]  # empty for a regression
+    node_types: Tensor | None = None  # int64 [sum N]
+    num_node_types: int = 0
+    node_features: Tensor | None = None  # float32 [sum N, F]
+    edge_types: Tensor | None = None  # int64 [sum E]
+    num_edge_types: int = 0
+    edge_features: Tensor | None = None  # float32 [sum E, D]
+    level: Literal["graph", "node"] = "graph"
+    target: Literal["classification", "regression"] = "classification"
+    splits: dict[str, Tensor] | None = None  # int64: graph numbers of SPLITS; None: to be drawn
+    folds: list[tuple[Tensor, Tensor]] | None = None  # int64: graph numbers of training and test
+    graph_ids: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.num_nodes)
+
+    def digest(self) -> str:
+        """16 hexadecimal digits that follow from the whole content: other ones, another set."""
+        return _digest(self)
+
+    def check(self, source: str = "data") -> None:
+        """Raises UserError, naming `source` and the first bad item, where the parts do not fit together."""
+        nodes, edges = int(self.num_nodes.sum()), int(self.num_edges.sum())
+        _check_rows(source, "num_edges", self.num_edges, len(self), "graph")
+        empty = _first(self.num_nodes < 1)
+        if empty is not None:
+            raise UserError(f"{source}: graph {empty} has no nodes; allowed: at least one")
+        negative = _first(self.num_edges < 0)
+        if negative is not None:
+            raise UserError(f"{source}: graph {negative} has {int(self.num_edges[negative])} edges; allowed: 0 or more")
+        limits = self.num_nodes.repeat_interleave(self.num_edges)
+        if len(limits) != len(self.src):
+            raise UserError(f"{source}: num_edges sums to {edges}; allowed: the number of edges, {len(self.src)}")
+        _check_edges(source, self.src, self.dst, limits, self.edge_features)
+        for name, values, rows, item in (
+            ("node_types", self.node_types, nodes, "node"),
+            ("node_features", self.node_features, nodes, "node"),
+            ("edge_types", self.edge_types, edges, "edge"),
+            ("labels", self.labels, nodes if self.level == "node" else len(self), self.level),
+        ):
+            if values is not None:
+                _check_rows(source, name, values, rows, item)
+        if self.node_types is not None:
+            _check_range(source, "node", "type", self.node_types, 0, self.num_node_types)
+        if self.edge_types is not None:
+            _check_range(source, "edge", "type", self.edge_types, 0, self.num_edge_types)
+        if self.target == "classification":
+            _check_range(source, self.level, "label", self.labels, 0, len(self.class_names))
+        _check_splits(source, self.splits, "graph", len(self))
+        for number, (train, test) in enumerate(self.folds or [], start=1):
+            _check_splits(f"{source}, fold {number}", {"train": train, "test": test}, "graph", len(self))
+
+
+def _first(bad: Tensor) -> int | None:
+    """The number of the first true entry; None if there is none."""
+    found = bad.nonzero()
+    return int(found[0, 0]) if len(found) else None
+
+
+def _check_edges(source: str, src: Tensor, dst: Tensor, limits: int | Tensor, features: Tensor | None) -> None:
+    if src.shape != dst.shape:
+        raise UserError(f"{source}: {len(src)} edges begin and {len(dst)} end; allowed: as many")
+    bad = _first((src < 0) | (src >= limits) | (dst < 0) | (dst >= limits))
+    if bad is not None:
+        limit = limits if isinstance(limits, int) else int(limits[bad])
+        raise UserError(
+            f"{source}: edge {bad} goes from node {int(src[bad])} to node {int(dst[bad])};"
+            f" allowed: nodes 0 to {limit - 1}"
+        )
+    if features is not None:
+        _check_rows(source, "edge_features", features, len(src), "edge")
+
+
+def _check_rows(source: str, name: str, values: Tensor | SparseMatrix, rows: int, item: str) -> None:
+    if values.shape[0] != rows:
+        raise UserError(f"{source}: {name} has {values.shape[0]} rows; allowed: one for each {item}, {rows}")
+    sparse = not isinstance(values, Tensor)
+    numbers = values.values if sparse else values
+    if not numbers.is_floating_point():
+        return
+    bad = _first(~numbers.isfinite())
+    if bad is not None:
+        row = int(values.row_of_entry()[bad]) if sparse else bad
+        raise UserError(f"{source}: {name} of {item} {row}: not a number or infinite; allowed: finite numbers")
+
+
+def _check_range(source: str, item: str, name: str, values: Tensor, low: int, high: int) -> None:
+    bad = _first((values < low) | (values >= high))
+    if bad is not None:
+        raise UserError(f"{source}: {name} {int(values[bad])} of {item} {bad}; allowed: {low} to {high - 1}")
+
+
+def _check_splits(source: str, splits: dict[str, Tensor] | None, item: str, number: int) -> None:
+    seen = torch.zeros(number, dtype=torch.bool)
+    for name, members in (splits or {}).items():
+        if name not in SPLITS:
+            raise UserError(f"{source}: the split {name}; allowed: {', '.join(SPLITS)}")
+        bad = _first((members < 0) | (members >= number))
+        if bad is not None:
+            raise UserError(
+                f"{source}: {item} {int(members[bad])} of the split {name}; allowed: {item}s 0 to {number - 1}"
+            )
+        twice = _first(seen[members])
+        if twice is None:
+            _, place, times = members.unique(return_inverse=True, return_counts=True)
+            twice = _first(times[place] > 1)
+        if twice is not None:
+            raise UserError(f"{source}: {item} {int(members[twice])} stands in two places of the splits; allowed: one")
+        seen[members] = True
+
+
+def _digest(item: NodeSet | GraphSet) -> str:
+    digest = sha256()
+
+    def feed(name: str, value: Any) -> None:
+        digest.update(f"\0{name}\0{type(value).__name__}\0".encode())
+        if isinstance(value, Tensor):
+            digest.update(f"{value.dtype}{list(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().numpy())
+        elif isinstance(value, SparseMatrix):
+            for part in ("indptr", "indices", "values", "shape"):
+                feed(part, getattr(value, part))
+        elif isinstance(value, dict):
+            for key in sorted(value):
+                feed(key, value[key])
+        elif isinstance(value, list | tuple) and any(isinstance(part, list | tuple | Tensor) for part in value):
+            for number, part in enumerate(value):
+                feed(str(number), part)
+        else:
+            digest.update(json.dumps(value).encode())
+
+    for field in fields(item):
+        feed(field.name, getattr(item, field.name))
+    return digest.hexdigest()[:16]

@@ -1,0 +1,190 @@
+"""Cora, Citeseer and PubMed in the files and with the public split of Planetoid.
+
+Yang, Cohen & Salakhutdinov (2016), Revisiting Semi-Supervised Learning with Graph Embeddings.
+The files are pickles of Python 2 that name scipy's csr_matrix; neither scipy nor what a pickle could run is needed.
+
+Shapes: N nodes, E directed edges, F words, L labelled training nodes, A nodes of allx, T nodes of tx.
+"""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lightning_dl2.common.errors import UserError, nearest
+from lightning_dl2.data.graph_files.graph_sets import NodeSet
+from lightning_dl2.data.graph_files.safe_pickle import NUMPY, read_pickle
+from lightning_dl2.data.graph_files.whole_numbers import whole_number
+from lightning_dl2.graphs import SparseMatrix
+
+NAMES = ("cora", "citeseer", "pubmed")
+PARTS = ("x", "y", "tx", "ty", "allx", "ally", "graph", "test.index")
+VALIDATION = 500  # the nodes after the training nodes, as in Planetoid and everywhere since
+KIND = "Planetoid file"
+
+# The files hold numbers. The sizes of the classes, all different, tell their names in the sets' own description.
+CLASS_NAMES = {
+    "cora": [
+        "Theory",
+        "Reinforcement_Learning",
+        "Genetic_Algorithms",
+        "Neural_Networks",
+        "Probabilistic_Methods",
+        "Case_Based",
+        "Rule_Learning",
+    ],
+    "citeseer": ["AI", "ML", "IR", "DB", "Agents", "HCI"],
+}
+
+
+class _Csr:
+    """Takes the place of scipy's csr_matrix: the unpickler puts data, indices, indptr and _shape here."""
+
+
+ALLOWED = {
+    **NUMPY,
+    ("scipy.sparse.csr", "csr_matrix"): _Csr,
+    ("scipy.sparse._csr", "csr_matrix"): _Csr,  # pickled anew with a later scipy
+    ("collections", "defaultdict"): defaultdict,
+    ("__builtin__", "list"): list,
+    ("builtins", "list"): list,
+}
+
+
+def read_planetoid(directory: str | Path, name: str) -> NodeSet:
+    """The graph `name`, one of NAMES in any case, from the files ind.NAME.* in `directory`.
+
+    Features are the bag of words as stored (Cora's and Citeseer's are 0 and 1, PubMed's TF-IDF), not normalised.
+    Nodes that have neither features nor a label (15 of Citeseer's) get zeros and -1.
+
+    Raises:
+        UserError: a file is missing, damaged, no Planetoid file, or does not fit the others.
+    """
+    directory, key = Path(directory), name.lower()
+    if key not in NAMES:
+        raise UserError(f"data.name={name}: is no set of Planetoid; {nearest(key, list(NAMES))}")
+    paths = {part: directory / f"ind.{key}.{part}" for part in PARTS}
+    for path in paths.values():
+        if not path.is_file():
+            raise UserError(
+                f"data.path={directory}: has no file {path.name}; allowed: all of ind.{key}.{{{','.join(PARTS)}}}"
+            )
+    # x is the beginning of allx.
+    parts = {part: read_pickle(paths[part], ALLOWED, KIND) for part in PARTS if part not in ("x", "test.index")}
+    test = _test_index(paths["test.index"])
+    words = {part: _words(parts[part], paths[part]) for part in ("allx", "tx")}
+    labels = {part: _classes(parts[part], paths[part]) for part in ("y", "ally", "ty")}
+    known, num_words = words["allx"][3]
+    for part, rows, other in (("ally", known, "allx"), ("ty", len(test), "test.index")):
+        if len(labels[part]) != rows:
+            raise UserError(f"data.path={paths[part]}: has {len(labels[part])} rows; allowed: {rows}, as {other}")
+    train = len(labels["y"])
+    if not 0 < train < known:
+        raise UserError(f"data.path={paths['y']}: has {train} rows; allowed: 1 to {known - 1}, fewer than ally")
+    wanted = (len(test), num_words)
+    if words["tx"][3] != wanted:
+        raise UserError(f"data.path={paths['tx']}: is {words['tx'][3]}; allowed: {wanted}, after test.index and allx")
+    if test.min() < known:
+        raise UserError(f"data.path={paths['test.index']}: has node {test.min()}; allowed: from {known} on, after allx")
+    num_classes = parts["ally"].shape[1]
+    num_nodes = int(test.max()) + 1  # Citeseer: more than allx and tx have rows
+    src, dst = _edges(parts["graph"], num_nodes, paths["graph"])
+    _check_lengths(parts, paths, num_nodes)  # before memory for so many nodes is taken
+    # Row i of tx and ty belongs to the node that line i of test.index names; no other order holds among test nodes.
+    rows = np.concatenate([words["allx"][0], test[words["tx"][0]]])
+    columns, values = (np.concatenate([words["allx"][i], words["tx"][i]]) for i in (1, 2))
+    classes = np.full(num_nodes, -1)
+    classes[:known], classes[test] = labels["ally"], labels["ty"]
+    names = CLASS_NAMES.get(key, [])
+    found = NodeSet(
+        src=src,
+        dst=dst,
+        num_nodes=num_nodes,
+        features=SparseMatrix.from_coo(
+            torch.from_numpy(rows), torch.from_numpy(columns), torch.from_numpy(values), (num_nodes, num_words)
+        ),
+        labels=torch.from_numpy(classes),
+        class_names=names if len(names) == num_classes else [str(number) for number in range(num_classes)],
+        splits={
+            "train": torch.arange(train),
+            "val": torch.arange(train, min(train + VALIDATION, known)),
+            "test": torch.from_numpy(np.sort(test)),
+        },
+    )
+    found.check(f"data.path={directory}")
+    return found
+
+
+def _check_lengths(parts: dict[str, Any], paths: dict[str, Path], num_nodes: int) -> None:
+    """Raises UserError where the parts are not of one set: y begins ally, the graph has all nodes."""
+    graph, ally = parts["graph"], parts["ally"]
+    wrong = {
+        "y": "not the beginning of ally" if not np.array_equal(parts["y"], ally[: len(parts["y"])]) else None,
+        "ty": f"of {parts['ty'].shape[1]} classes" if parts["ty"].shape[1] != ally.shape[1] else None,
+        "graph": f"of {len(graph)} nodes" if isinstance(graph, dict) and len(graph) != num_nodes else None,
+    }
+    allowed = {"y": "its first rows", "ty": f"{ally.shape[1]}, as ally", "graph": f"{num_nodes}, as test.index"}
+    for part, what in wrong.items():
+        if what:
+            raise UserError(f"data.path={paths[part]}: is {what}; allowed: {allowed[part]}")
+
+
+def _test_index(path: Path) -> np.ndarray:
+    """int64 [T]: the node of every row of tx and ty."""
+    nodes = []
+    for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), start=1):
+        node = whole_number(line)
+        if node is None:
+            raise UserError(f"{path}:{number}: {line.strip()[:40]!r}; allowed: the number of a node")
+        nodes.append(node)
+    found, times = np.unique(nodes, return_counts=True)
+    if not nodes or times.max() > 1:
+        what = f"node {found[times.argmax()]} stands twice" if nodes else "is empty"
+        raise UserError(f"data.path={path}: {what}; allowed: the test nodes, one a line")
+    return np.array(nodes)
+
+
+def _words(matrix: Any, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
+    """Rows and columns, int64, values, float32, and the shape of a sparse matrix."""
+    state = vars(matrix) if isinstance(matrix, _Csr) else {}
+    try:
+        rows, columns = (int(size) for size in state["_shape"])
+        starts, indices = state["indptr"].astype(np.int64), state["indices"].astype(np.int64)
+        values = state["data"].astype(np.float32)
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"data.path={path}: holds no sparse matrix; allowed: a {KIND}") from error
+    lengths = np.diff(starts)
+    fits = len(lengths) == rows and (lengths >= 0).all() and lengths.sum() == len(indices) == len(values)
+    if not fits or (len(indices) and (indices.min() < 0 or indices.max() >= columns)):
+        raise UserError(f"data.path={path}: its sparse matrix is damaged; allowed: a whole {KIND}")
+    return np.repeat(np.arange(rows), lengths), indices, values, (rows, columns)
+
+
+def _classes(one_hot: Any, path: Path) -> np.ndarray:
+    """int64: where the 1 stands in each row; -1 for a row of zeros."""
+    if not isinstance(one_hot, np.ndarray) or one_hot.ndim != 2 or one_hot.dtype.kind not in "iuf":
+        raise UserError(f"data.path={path}: holds no matrix of labels; allowed: a {KIND}")
+    return np.where(one_hot.any(1), one_hot.argmax(1), -1).astype(np.int64)
+
+
+def _edges(graph: Any, num_nodes: int, path: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """Every edge in both directions, once. Sorted by src, then by dst.
+
+    The lists of neighbours hold duplicates and, in Citeseer and PubMed, a few self-loops. Both are dropped, as PyG
+    does (9,104 and 88,648 edges); DGL keeps them (9,228 and 88,651). Layers that want self-loops add their own.
+    """
+    try:
+        src = np.repeat(np.array(list(graph), np.int64), [len(nodes) for nodes in graph.values()])
+        dst = np.array([node for nodes in graph.values() for node in nodes], np.int64)
+        if dst.ndim != 1:
+            raise ValueError("lists in lists")
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"data.path={path}: holds no lists of neighbours; allowed: a {KIND}") from error
+    if len(src) and (min(src.min(), dst.min()) < 0 or max(src.max(), dst.max()) >= num_nodes):
+        worst = max(src.max(), dst.max()) if min(src.min(), dst.min()) >= 0 else min(src.min(), dst.min())
+        raise UserError(f"data.path={path}: has node {worst}; allowed: 0 to {num_nodes - 1}")
+    src, dst = np.concatenate([src, dst]), np.concatenate([dst, src])
+    pairs = np.unique((src * num_nodes + dst)[src != dst])
+    return torch.from_numpy(pairs // num_nodes), torch.from_numpy(pairs % num_nodes)

@@ -1,0 +1,78 @@
+"""Pickled data of other programs, without the programs that a pickle can hold.
+
+Unpickling calls whatever the file names. Here it finds what is allowed and nothing else.
+"""
+
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightning_dl2.common.errors import UserError
+
+Allowed = Mapping[tuple[str, str], Callable[..., Any]]
+
+_reconstruct = np.empty(0).__reduce__()[0]  # its module has another name in every version of numpy
+_scalar = np.float64(0).__reduce__()[0]
+_from_buffer = np.empty(1).__reduce_ex__(5)[0]
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """How Python 3 writes bytes in the pickle protocol of Python 2."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"bytes in {encoding}")
+    return text.encode("latin1")
+
+
+# What arrays and scalars of numpy 1 and 2 are made of.
+NUMPY: Allowed = {
+    ("_codecs", "encode"): _encode,
+    ("__builtin__", "bytes"): lambda: b"",  # of nothing, in that protocol
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file, path: Path, allowed: Allowed, kind: str) -> None:
+        super().__init__(file, encoding="latin1")  # Python 2's strings, which hold the bytes of arrays
+        self.path, self.allowed, self.kind = path, allowed, kind
+
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
+        if (module, name) not in self.allowed:
+            raise UserError(
+                f"data.path={self.path}: is no {self.kind}: it asks for {module}.{name};"
+                " allowed: data alone, and no other classes and functions"
+            )
+        return self.allowed[module, name]
+
+    def persistent_load(self, pid: Any) -> None:
+        raise pickle.UnpicklingError("refers to something outside")
+
+
+def read_pickle(path: Path, allowed: Allowed, kind: str) -> Any:
+    """What the pickle `path` holds, made of plain Python data and of what is `allowed`.
+
+    Args:
+        path: the file; of Python 2 or 3.
+        allowed: module and name in the file -> what takes its place.
+        kind: what the file should be, for messages.
+
+    Raises:
+        UserError: there is no such file, it asks for anything else, or it is damaged.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _Unpickler(file, path, allowed, kind).load()
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(f"data.path={path}: cannot be read ({error.strerror}); allowed: a {kind}") from error
+    except Exception as error:  # a damaged pickle can fail anywhere, with any error
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise UserError(f"data.path={path}: is damaged or no {kind} ({reason}); allowed: a whole one") from error

@@ -1,0 +1,167 @@
+"""Sets of graphs in the text format of TU Dortmund: DS_A.txt, DS_graph_indicator.txt and so on.
+
+Morris et al. (2020), TUDataset: A collection of benchmark datasets for learning with graphs.
+
+Shapes: N nodes and E edges of all graphs together, G graphs.
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.data.graph_files.graph_sets import GraphSet
+
+LARGEST = 2.0**53  # from here on float64, as which the files are read, has no odd whole numbers
+
+
+def read_tu(directory: str | Path, name: str | None = None) -> GraphSet:
+    """The set of graphs `name` (None: the one that is there) in `directory`.
+
+    Edges are taken as they stand: every set of the collection has each edge in both directions. Labels of graphs,
+    nodes and edges are numbered anew from 0, in their order; class_names has the graphs' own.
+
+    Raises:
+        UserError: a file is missing, or the first line that is wrong.
+    """
+    directory = Path(directory)
+    name = _find_name(directory) if name is None else name
+    paths = {part: directory / f"{name}_{part}.txt" for part in ("A", "graph_indicator", "graph_labels")}
+    for path in paths.values():
+        if not path.is_file():
+            raise UserError(f"data.path={directory}: has no file {path.name}; allowed: the files of the TU format")
+    labels = _read(paths["graph_labels"], np.int64, 1)[:, 0]
+    graph_of = _graph_of(paths["graph_indicator"], len(labels))
+    num_nodes = np.bincount(graph_of, minlength=len(labels))
+    src, dst, graph_of_edge = _edges(paths["A"], graph_of)
+    order = np.argsort(graph_of_edge, kind="stable")  # mostly sorted already
+    first_node = (np.cumsum(num_nodes) - num_nodes)[graph_of_edge]
+
+    def optional(part: str, rows: int, what: str) -> np.ndarray | None:
+        path = directory / f"{name}_{part}.txt"
+        return (
+            _read(path, np.float64 if part.endswith("attributes") else np.int64, None, rows, what)
+            if path.is_file()
+            else None
+        )
+
+    node_types, edge_types = (
+        _numbered(optional(f"{item}_labels", rows, f"{item}s"))
+        for item, rows in (("node", len(graph_of)), ("edge", len(src)))
+    )
+    node_features = optional("node_attributes", len(graph_of), "nodes")
+    edge_features = optional("edge_attributes", len(src), "edges")
+    class_names, labels = np.unique(labels, return_inverse=True)
+    found = GraphSet(
+        src=torch.from_numpy((src - first_node)[order]),
+        dst=torch.from_numpy((dst - first_node)[order]),
+        num_nodes=torch.from_numpy(num_nodes),
+        num_edges=torch.from_numpy(np.bincount(graph_of_edge, minlength=len(labels))),
+        labels=torch.from_numpy(labels.astype(np.int64)),
+        class_names=[str(label) for label in class_names],
+        node_types=None if node_types is None else torch.from_numpy(node_types[0]),
+        num_node_types=0 if node_types is None else node_types[1],
+        node_features=None if node_features is None else torch.from_numpy(node_features.astype(np.float32)),
+        edge_types=None if edge_types is None else torch.from_numpy(edge_types[0][order]),
+        num_edge_types=0 if edge_types is None else edge_types[1],
+        edge_features=None if edge_features is None else torch.from_numpy(edge_features[order].astype(np.float32)),
+    )
+    found.check(f"data.path={directory}")
+    return found
+
+
+def _find_name(directory: Path) -> str:
+    if not directory.is_dir():
+        raise UserError(f"data.path={directory}: there is no such directory; allowed: one with files of the TU format")
+    names = sorted(path.name.removesuffix("_A.txt") for path in directory.glob("*_A.txt"))
+    if len(names) != 1:
+        found = f"has {len(names)} sets ({', '.join(names)})" if names else "has no file *_A.txt"
+        raise UserError(f"data.path={directory}: {found}; allowed: the files of one set of the TU format")
+    return names[0]
+
+
+def _graph_of(path: Path, num_graphs: int) -> np.ndarray:
+    """int64 [N]: the graph of every node, from 0."""
+    graph_of = _read(path, np.int64, 1)[:, 0] - 1
+    bad = np.flatnonzero((graph_of < 0) | (graph_of >= num_graphs))
+    if len(bad):
+        raise UserError(f"{path}:{bad[0] + 1}: graph {graph_of[bad[0]] + 1}; allowed: 1 to {num_graphs}")
+    steps = np.diff(graph_of, prepend=-1, append=num_graphs)
+    bad = np.flatnonzero((steps < 0) | (steps > 1))
+    if len(bad):
+        before = graph_of[bad[0] - 1] + 1 if bad[0] else 0
+        after = f"graph {graph_of[bad[0]] + 1}" if bad[0] < len(graph_of) else "the end"
+        raise UserError(
+            f"{path}:{bad[0] + 1}: {after} after graph {before};"
+            f" allowed: the graphs 1 to {num_graphs} one after another, each with a node"
+        )
+    return graph_of
+
+
+def _edges(path: Path, graph_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """int64 [E]: source and destination among all nodes, from 0, and the graph."""
+    if not path.stat().st_size:
+        return (np.zeros(0, np.int64),) * 3
+    src, dst = _read(path, np.int64, 2).T - 1
+    bad = np.flatnonzero((np.minimum(src, dst) < 0) | (np.maximum(src, dst) >= len(graph_of)))
+    if len(bad):
+        pair = f"{src[bad[0]] + 1}, {dst[bad[0]] + 1}"
+        raise UserError(f"{path}:{bad[0] + 1}: an edge between the nodes {pair}; allowed: 1 to {len(graph_of)}")
+    bad = np.flatnonzero(graph_of[src] != graph_of[dst])
+    if len(bad):
+        graphs = f"{graph_of[src[bad[0]]] + 1} and {graph_of[dst[bad[0]]] + 1}"
+        raise UserError(f"{path}:{bad[0] + 1}: an edge between the graphs {graphs}; allowed: within one")
+    return src, dst, graph_of[src]
+
+
+def _numbered(labels: np.ndarray | None) -> tuple[np.ndarray, int] | None:
+    """The labels, numbered from 0, and their number. Several labels of one item, a row, count as one."""
+    if labels is None:
+        return None
+    known, numbers = np.unique(labels, axis=0, return_inverse=True)
+    return numbers.reshape(-1).astype(np.int64), len(known)
+
+
+def _read(path: Path, dtype: type, columns: int | None, rows: int | None = None, what: str = "") -> np.ndarray:
+    """The numbers of a file: [rows, columns], as many as are asked for, all finite.
+
+    Raises:
+        UserError: the first line that is wrong.
+    """
+    text = path.read_text("utf-8", "replace").rstrip()
+    lines = text.count("\n") + 1 if text else 0
+    try:
+        table = np.loadtxt(io.StringIO(text), np.float64, delimiter=",", comments=None, ndmin=2) if text else None
+    except ValueError:
+        table = None
+    if table is not None and dtype is np.int64 and not (abs(table) < LARGEST).all():
+        table = None
+    # loadtxt passes over empty lines; all after them would belong to another item.
+    good = table is not None and len(table) == lines and columns in (None, table.shape[1])
+    if not good or not (np.isfinite(table).all() if dtype is np.float64 else (table == np.rint(table)).all()):
+        _complain(path, text, dtype, columns)
+    if rows is not None and lines != rows:
+        raise UserError(f"{path}:{min(lines, rows) + 1}: {lines} lines; allowed: one for each of the {rows} {what}")
+    return table.astype(dtype)
+
+
+def _complain(path: Path, text: str, dtype: type, columns: int | None) -> None:
+    """Finds the first wrong line, which is too slow to be done for every line of a good file."""
+    kind = "whole numbers" if dtype is np.int64 else "finite numbers"
+    for number, line in enumerate(text.split("\n"), start=1):
+        cells = line.split(",")
+        columns = len(cells) if columns is None else columns
+        allowed = f"allowed: {columns} {kind}" if columns > 1 else f"allowed: {kind}, one a line"
+        for cell in cells:
+            try:
+                value = float(cell)
+            except ValueError:
+                value = np.nan
+            whole = np.isfinite(value) and value.is_integer() and abs(value) < LARGEST
+            if not np.isfinite(value) or (dtype is np.int64 and not whole):
+                raise UserError(f"{path}:{number}: {cell.strip()[:40]!r}; {allowed}")
+        if len(cells) != columns:
+            raise UserError(f"{path}:{number}: {len(cells)} numbers instead of {columns}; {allowed}")
+    raise UserError(f"{path}:1: cannot be read; allowed: {kind}, separated by commas")

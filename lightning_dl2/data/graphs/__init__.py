@@ -1,0 +1,1 @@
+"""Serve graphs to training: data modules, generators, splits, neighbour sampling."""

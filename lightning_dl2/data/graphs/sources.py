@@ -1,0 +1,181 @@
+"""From the name of a set of graphs to its content and its split."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_dl2.common.arguments import user_path
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.files import DISK_ERRORS
+from lightning_dl2.config.schema.data import superfluous_path
+from lightning_dl2.data.downloads import cache_dir
+from lightning_dl2.data.graph_files.downloads import fetch_graphs
+from lightning_dl2.data.graph_files.graph_csv import read_csv
+from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
+from lightning_dl2.data.graph_files.planetoid import read_planetoid
+from lightning_dl2.data.graph_files.ten_fold import read_ten_fold
+from lightning_dl2.data.graph_files.tu_format import read_tu
+from lightning_dl2.data.graph_files.zinc import read_zinc
+from lightning_dl2.data.graphs.folds import stratified_folds, stratified_split
+from lightning_dl2.data.graphs.generators import csl, karate_club, mini_gc, pattern, stochastic_block_model
+
+GENERATOR_SEED = 20201  # generated graphs and folds are the same for every seed of a run
+BLOCK_MODEL = {
+    "num_nodes": 2000,
+    "num_classes": 5,
+    "average_degree": 10.0,
+    "homophily": 0.8,
+    "num_feats": 32,
+    "signal": 0.5,
+}
+
+
+@contextmanager
+def _from_files(name: str, path: str | None) -> Iterator[None]:
+    """Refuses a path that would not be read, and tells of a file that may not be read."""
+    if says := superfluous_path(name, path):
+        raise UserError(f"data.{says}")
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_ERRORS or error.filename is None:
+            raise
+        allowed = "allowed: a file that may be read"
+        raise UserError(f"data.path={error.filename}: cannot be read ({error.strerror}); {allowed}") from error
+
+
+def load_node_set(
+    name: str, path: str | None, *, undirected: bool, block_model: dict[str, Any] | None, cache: str | None
+) -> NodeSet:
+    """The graph called `name`, one of schema.NODE_SETS.
+
+    Raises:
+        UserError: it is not to be had, or damaged.
+    """
+    with _from_files(name, path):
+        if name == "karate_club":
+            found = karate_club()
+        elif name == "sbm":
+            found = stochastic_block_model(**BLOCK_MODEL | (block_model or {}), seed=GENERATOR_SEED)
+        elif name == "graph_csv":
+            if path is None:
+                raise UserError(
+                    "data.path=null: data.name=graph_csv needs nodes.csv and edges.csv; allowed: data.path=DIR"
+                )
+            found = read_csv(user_path("data.path", path), undirected=undirected)
+        else:
+            found = read_planetoid(_files(name, path, cache), name)
+    found.check()
+    _check_classes(name, found.class_names)
+    return found
+
+
+def load_graph_set(name: str, path: str | None, *, sizes: dict[str, int], cache: str | None) -> GraphSet:
+    """The graphs called `name`, one of schema.GRAPH_SETS; `sizes` are those of a generated set.
+
+    Raises:
+        UserError: they are not to be had, or damaged.
+    """
+    with _from_files(name, path):
+        if name == "csl":
+            found = csl(seed=GENERATOR_SEED)
+        elif name == "minigc":
+            found = mini_gc(**sizes, seed=GENERATOR_SEED)
+        elif name == "pattern":
+            found = pattern(**sizes, seed=GENERATOR_SEED)
+        elif name == "zinc":
+            found = read_zinc(_files(name, path, cache))
+        elif name == "tu":
+            found = read_tu(_files(name, path, cache))
+        else:
+            files = _files(name, path, cache)
+            in_tu_format = name != "ten_fold" and files.is_dir() and any(files.glob("*_A.txt"))
+            found = read_tu(files) if in_tu_format else read_ten_fold(files)
+    found.check()
+    if found.target == "classification":
+        _check_classes(name, found.class_names)
+    return found
+
+
+def _check_classes(name: str, classes: list[str]) -> None:
+    if len(classes) < 2:
+        raise UserError(f"data.name={name}: everything is of one class, {classes[0]}; allowed: two classes or more")
+
+
+def _files(name: str, path: str | None, cache: str | None) -> Path:
+    return user_path("data.path", path) if path is not None else fetch_graphs(name, cache_dir(cache))
+
+
+def node_splits(
+    nodes: NodeSet, split: str, seed: int, *, train_per_class: int, validation_size: int, test_size: int | None
+) -> dict[str, Tensor]:
+    """Numbers of the nodes to train, validate and test on.
+
+    Raises:
+        UserError: the source has no split, or too few labelled nodes for this one.
+    """
+    if split == "public":
+        if nodes.splits is None:
+            raise UserError("data.split=public: these data have no split of their own; allowed: random")
+        return nodes.splits
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(nodes.num_nodes, generator=generator)
+    order = order[nodes.labels[order] >= 0]
+    labels = nodes.labels[order]
+    train = torch.zeros(len(order), dtype=torch.bool)
+    for number, name in enumerate(nodes.class_names):
+        members = (labels == number).nonzero().squeeze(1)
+        if len(members) <= train_per_class:
+            raise UserError(
+                f"data.train_per_class={train_per_class}: class {name} has {len(members)} nodes; allowed: at most"
+                f" {max(len(members) - 1, 0)}"
+            )
+        train[members[:train_per_class]] = True
+    rest = order[~train]
+    needed = validation_size + (test_size or 1)
+    if len(rest) < needed:
+        raise UserError(
+            f"data.validation_size={validation_size}: with data.test_size={test_size or 'null'} the split needs"
+            f" {needed} nodes beside those to train on, there are {len(rest)}; allowed: less"
+        )
+    end = len(rest) if test_size is None else validation_size + test_size
+    found = {"train": order[train], "val": rest[:validation_size], "test": rest[validation_size:end]}
+    return {name: index.sort().values for name, index in found.items()}
+
+
+def graph_splits(graphs: GraphSet, num_folds: int, fold: int, validation_fraction: float) -> dict[str, Tensor]:
+    """Numbers of the graphs to train, validate and test on: the source's split, else fold number `fold` to test on.
+
+    The folds are the source's where it has some.
+
+    Raises:
+        UserError: there are not so many folds.
+    """
+    count = len(graphs)
+    if graphs.splits is not None:
+        return graphs.splits
+    labels = graphs.labels
+    if graphs.level == "node" or graphs.target == "regression":
+        labels = torch.zeros(count, dtype=torch.int64)
+    if graphs.folds is not None:
+        if num_folds != len(graphs.folds) or fold >= num_folds:
+            raise UserError(f"data.num_folds={num_folds}: allowed: {len(graphs.folds)}, as the files have")
+        rest, test = graphs.folds[fold]
+    else:
+        if num_folds > count:
+            raise UserError(f"data.num_folds={num_folds}: there are {count} graphs; allowed: at most {count}")
+        folds = stratified_folds(labels, num_folds, GENERATOR_SEED)
+        test = folds[fold]
+        rest = torch.cat([part for number, part in enumerate(folds) if number != fold])
+    train, val = stratified_split(rest, labels, validation_fraction, GENERATOR_SEED)
+    if not (len(train) and len(val)):
+        none, other = ("val", "more") if len(train) else ("train", "less")
+        raise UserError(
+            f"data.validation_fraction={validation_fraction}: of {len(rest)} graphs none is in the split {none};"
+            f" allowed: {other}, or more graphs"
+        )
+    return {"train": train.sort().values, "val": val.sort().values, "test": test.sort().values}

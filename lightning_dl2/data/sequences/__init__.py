@@ -1,0 +1,1 @@
+"""Generate the sequence tasks: palindromes, Baum-Sweet, combinations."""

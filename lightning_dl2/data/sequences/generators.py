@@ -1,0 +1,265 @@
+"""Generators of the sequence tasks: what a recurrent net must remember, drawn at random and never stored.
+
+Every task maps a `length`, counted as the literature counts it, to token sequences and one label for each:
+
+    decimal_palindrome   T digits       reads T - 1 tokens             names the last digit
+    binary_palindrome    L numbers      reads 8 ceil(L/2) + 1 tokens   names the last bit
+    baum_sweet           L digits       reads 4 L tokens               no odd block of zeros?
+    random_combinations  N numbers      reads N - 1 tokens             names the missing number
+
+Source: the course "Deep Learning" of the University of Amsterdam, assignment 2, 2018 to 2020.
+Shapes: B sequences, T tokens.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_dl2.data.sequences import baum_sweet
+from lightning_dl2.data.sequences.splits import SPLITS, draw_from_split
+
+FEW_SEQUENCES = 2**16  # below, the test split, a sixteenth, has fewer sequences than a test set has rows
+FEWEST_HELD_OUT = 64  # sequences, of which a sixteenth is held out to validate by, and a sixteenth to test on
+
+
+class SequenceTask(ABC):
+    """A distribution over token sequences with one label each, for every length from `minimum_length` on."""
+
+    minimum_length: int
+
+    def check(self, length: int) -> None:
+        """Raises ValueError if the task has no sequences of this length; the other methods trust theirs."""
+        if length < self.minimum_length:
+            name = type(self).__name__
+            raise ValueError(f"{name} has no sequences of length {length}: at least {self.minimum_length}")
+
+    @abstractmethod
+    def vocabulary_size(self, length: int) -> int:
+        """Tokens are in 0..vocabulary_size-1."""
+
+    @abstractmethod
+    def num_classes(self, length: int) -> int:
+        """Labels are in 0..num_classes-1."""
+
+    @abstractmethod
+    def num_tokens(self, length: int) -> int:
+        """T, the number of tokens that the net reads."""
+
+    @abstractmethod
+    def num_sequences(self, length: int) -> int:
+        """Number of distinct sequences of tokens."""
+
+    @abstractmethod
+    def majority_baseline(self, length: int) -> float:
+        """Accuracy of always answering the most common label: what a net reaches that has learnt nothing."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, n: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draws `n` independent samples: int64 tokens [n, T] and int64 labels [n]."""
+
+
+class DecimalPalindrome(SequenceTask):
+    """The first T - 1 digits of a palindrome of T uniform digits; the label is the last, as is the first."""
+
+    minimum_length = 2
+
+    def vocabulary_size(self, length: int) -> int:
+        return 10
+
+    num_classes = vocabulary_size
+
+    def num_tokens(self, length: int) -> int:
+        return length - 1
+
+    def num_sequences(self, length: int) -> int:
+        return 10 ** ((length + 1) // 2)
+
+    def majority_baseline(self, length: int) -> float:
+        return 1 / 10
+
+    def draw(self, rng: np.random.Generator, n: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        half = rng.integers(10, size=(n, (length + 1) // 2), dtype=np.uint8)
+        mirrored = half[:, length // 2 - 1 : 0 : -1]  # without the last digit
+        return np.concatenate((half, mirrored), axis=1, dtype=np.int64), half[:, 0].astype(np.int64)
+
+
+class BitTask(SequenceTask):
+    """Bits padded on the left, with a bit as label: token 0 is padding, 1 is bit 0 and 2 is bit 1."""
+
+    def vocabulary_size(self, length: int) -> int:
+        return 3
+
+    def num_classes(self, length: int) -> int:
+        return 2
+
+
+class BinaryPalindrome(BitTask):
+    """A palindrome of bits without its last bit, which is the label.
+
+    Its left half is ceil(L/2) integers, uniform in 0..8, written in binary without leading zeros one after
+    the other; with probability 1/2 the half is reversed. The palindrome is padded to 8 ceil(L/2) + 2. The
+    label is also the first bit after the padding, and 1 in two cases of three: of the numbers 0..8, eight
+    begin with 1 and four end with it.
+
+    The course pads to 4 L + 2, the same for even L; for odd L its longest palindromes do not fit.
+    """
+
+    minimum_length = 1
+    spellings = [format(number, "b") for number in range(9)]
+    spelled = np.array([[" 01".index(char) for char in f"{number:4b}"] for number in range(9)])  # as tokens
+
+    def num_tokens(self, length: int) -> int:
+        return 8 * ((length + 1) // 2) + 1
+
+    def num_sequences(self, length: int) -> int:
+        """Number of distinct sequences of tokens; for L > 8 a lower bound."""
+        numbers = (length + 1) // 2
+        if numbers > 4:
+            return 4**numbers  # those of 4..7 alone, never ambiguous as all have three bits
+        halves = {"".join(spelled) for spelled in product(self.spellings, repeat=numbers)}
+        return len(halves | {half[::-1] for half in halves})
+
+    def majority_baseline(self, length: int) -> float:
+        # The label is the first bit of a number or, where the half is reversed, the last one.
+        labels = [spelling[end] for spelling in self.spellings for end in (0, -1)]
+        return max(labels.count("0"), labels.count("1")) / len(labels)
+
+    def draw(self, rng: np.random.Generator, n: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        numbers = rng.integers(9, size=(n, (length + 1) // 2))
+        spelled = self.spelled[numbers].reshape(n, -1)
+        bits = spelled[spelled > 0]  # all halves, one after the other
+        size = np.count_nonzero(spelled, axis=1)
+        place = np.arange(len(bits)) - np.repeat(size.cumsum() - size, size)  # of each bit in its half
+        reverse = np.repeat(rng.integers(2, size=n, dtype=bool), size)
+        last = np.repeat(size, size) - 1  # place of the last bit in the same half
+        place = np.where(reverse, last - place, place)
+
+        palindromes = np.zeros((n, self.num_tokens(length) + 1), np.int64)
+        end = np.repeat(np.arange(1, n + 1) * palindromes.shape[1], size) - 1
+        palindromes.put(end - place, bits)
+        palindromes.put(end - 2 * last - 1 + place, bits)
+        return palindromes[:, :-1], palindromes[:, -1] - 1
+
+
+class BaumSweet(BitTask):
+    """A number in binary; the label is its term of the Baum-Sweet sequence: 1 iff no block of zeros is odd.
+
+    Numbers are uniform in [10, 10^L], but those with label 0 are kept with probability 0.016724 only. The
+    number is padded to 4 L tokens.
+    """
+
+    minimum_length = 2
+
+    def num_tokens(self, length: int) -> int:
+        return 4 * length
+
+    def num_sequences(self, length: int) -> int:
+        return 10**length - 9
+
+    def majority_baseline(self, length: int) -> float:
+        one = baum_sweet.probability_of_one(length)
+        return float(max(one, 1 - one))
+
+    def draw(self, rng: np.random.Generator, n: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        bits, is_one = baum_sweet.draw(rng, n, length)
+        started = np.logical_or.accumulate(bits, axis=1)
+        return np.where(started, bits + 1, 0), is_one.astype(np.int64)
+
+
+class RandomCombinations(SequenceTask):
+    """A random permutation of 0..N-1 without its last number, which is the label."""
+
+    minimum_length = 2
+
+    def vocabulary_size(self, length: int) -> int:
+        return length
+
+    num_classes = vocabulary_size
+
+    def num_tokens(self, length: int) -> int:
+        return length - 1
+
+    def num_sequences(self, length: int) -> int:
+        return math.factorial(length)
+
+    def majority_baseline(self, length: int) -> float:
+        return 1 / length
+
+    def draw(self, rng: np.random.Generator, n: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        permutations = rng.permuted(np.broadcast_to(np.arange(length), (n, length)), axis=1)
+        return permutations[:, :-1], permutations[:, -1]
+
+
+SEQUENCE_TASKS: dict[str, SequenceTask] = {
+    "decimal_palindrome": DecimalPalindrome(),
+    "binary_palindrome": BinaryPalindrome(),
+    "baum_sweet": BaumSweet(),
+    "random_combinations": RandomCombinations(),
+}
+
+
+def draw_batch(
+    task: str | SequenceTask, length: int, n: int, *, seed: int, split: str, step: int, holdout: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Draws a batch, a pure function of its arguments. A fixed set of m samples is the batch n=m, step=0.
+
+    Args:
+        task: A task or its name in `SEQUENCE_TASKS`.
+        length: Size of the sequences, as the task counts it.
+        n: B, the number of samples.
+        seed, step: Not negative; distinct pairs give independent batches.
+        split: "train", "val" or "test"; where the task `holds_out`, they never share a sequence.
+        holdout: False lets every split draw from all sequences.
+
+    Returns:
+        int64 tokens [B, T] and int64 labels [B].
+
+    Raises:
+        ValueError: unknown task or split, or a length shorter than the task's minimum.
+    """
+    if isinstance(task, str):
+        task = get_task(task)
+    task.check(length)
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}: choose from {', '.join(SPLITS)}")
+    entropy = np.random.SeedSequence((seed, SPLITS.index(split), step, length))
+    rng = np.random.Generator(np.random.PCG64(entropy))
+    if holdout and holds_out(task, length):
+        tokens, labels = draw_from_split(lambda rows: task.draw(rng, rows, length), n, split)
+    else:
+        tokens, labels = task.draw(rng, n, length)
+    return torch.from_numpy(np.ascontiguousarray(tokens)), torch.from_numpy(np.ascontiguousarray(labels))
+
+
+def majority_share(task: SequenceTask, length: int, labels: Tensor) -> float:
+    """Give the accuracy of always answering the commonest label, on a test set with these `labels`, int64 [B].
+
+    Where the test split has few sequences, their labels are not spread as those of all sequences are: of the 11 that
+    random_combinations holds out at N = 5, a third have one of the five labels. There it is counted.
+    """
+    if task.num_sequences(length) >= FEW_SEQUENCES:
+        return task.majority_baseline(length)
+    return labels.bincount().max().item() / len(labels)
+
+
+def get_task(name: str) -> SequenceTask:
+    """Returns the task of that name, or raises ValueError with the names there are."""
+    if name not in SEQUENCE_TASKS:
+        raise ValueError(f"unknown sequence task {name!r}: choose from {', '.join(SEQUENCE_TASKS)}")
+    return SEQUENCE_TASKS[name]
+
+
+@lru_cache
+def holds_out(task: SequenceTask, length: int) -> bool:
+    """Whether validation and test have sequences of their own, a sixteenth of all each; checks `length`.
+
+    Below FEWEST_HELD_OUT sequences too few would be left to learn from: all splits share them. From 2^56 on, no
+    sequence is drawn twice anyway.
+    """
+    task.check(length)
+    return FEWEST_HELD_OUT <= task.num_sequences(length) < 2**56

@@ -1,0 +1,1 @@
+"""Read texts as windows of tokens."""

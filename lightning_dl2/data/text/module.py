@@ -1,0 +1,177 @@
+"""Any text as a LightningDataModule: windows of it, and the next token as the target.
+
+Shapes: B streams a process, T tokens a window, N tokens in a split, K batches an epoch.
+"""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from pytorch_lightning import LightningDataModule
+
+from lightning_dl2.common.arguments import user_path
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.data.baselines import compressed_sizes, majority_share
+from lightning_dl2.data.text import corpora
+from lightning_dl2.data.text.token_file import tokenize
+from lightning_dl2.data.text.windows import EvaluationBatches, TextBatch, read_ring
+from lightning_dl2.resume.train_batches import TrainBatches, rank_and_world
+
+
+class TextDataModule(LightningDataModule):
+    """A text cut by position: training, then validation, then test. Nothing of it is held in memory.
+
+    Training batch k is a function of (seed, k, rank). In an epoch each of the streams of all ranks reads on where it
+    stopped, so that a state can be carried from batch to batch; n processes with batch B see what one process with
+    batch n*B sees.
+
+    The text is fetched and made into tokens here, not in `setup`: what is wrong with it is told before a run begins.
+
+    Args:
+        name: one of CORPORA, or "text", which needs a `path`.
+        path: a text file, which is read instead of the one that `name` stands for.
+        tokens: "characters" or "bytes".
+        encoding: Python's name of the file's encoding, or "auto".
+        sequence_length: T.
+        batch_size: B.
+        validation_fraction: share of the text; likewise `test_fraction`. Without a test split, the validation split
+            is tested on.
+        evaluation_batch_size: E, rows of a validation or test batch; likewise `evaluation_warmup`, `cold_window`: see
+            EvaluationBatches.
+        cache_dir: for downloads and tokens; None: the user's cache directory.
+        num_workers: processes that make batches ahead; 0: they are made between the steps. Does not change them.
+        seed: decides where in the text the epochs begin.
+
+    Raises:
+        UserError: the text is not to be had, is no text, or is too short.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str | None = None,
+        *,
+        tokens: str = "characters",
+        encoding: str = "auto",
+        sequence_length: int = 128,
+        batch_size: int = 64,
+        validation_fraction: float = 0.1,
+        test_fraction: float = 0.0,
+        evaluation_batch_size: int = 32,
+        evaluation_warmup: int = 256,
+        cold_window: int = 256,
+        cache_dir: str | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if path is None and name == "text":
+            raise UserError("data.path=null: data.name=text needs a text file; allowed: data.path=FILE")
+        self.length, self.batch_size, self.seed = sequence_length, batch_size, seed
+        self.num_workers = num_workers
+        self.evaluation = {"rows": evaluation_batch_size, "warmup": evaluation_warmup, "width": cold_window}
+        cache = cache_dir(cache_dir)
+        file = user_path("data.path", path) if path is not None else corpora.download(name, cache)
+        whole, self.vocabulary, self.digest, self.encoding = tokenize(file, tokens, encoding, cache)
+        self.file, self.is_detected = file, encoding == "auto"
+        self.splits = _split(whole, validation_fraction, test_fraction)
+        self.check_processes(1)
+
+    @property
+    def note(self) -> str | None:
+        """Say in one line in which encoding the text was read, where nobody named it and it is not UTF-8."""
+        if not self.is_detected or self.encoding in (None, "utf-8", "utf-8-sig"):
+            return None
+        return f"data.path={self.file}: was read as {self.encoding}; where that is wrong: data.encoding=NAME"
+
+    @cached_property
+    def spec(self) -> dict[str, Any]:
+        """What a model must know of the data; plain values, saved in every checkpoint."""
+        return {
+            "vocabulary_size": len(self.vocabulary),
+            "vocabulary": self.vocabulary.plain,
+            "sequence_length": self.length,
+            "majority_baseline": majority_share(self.splits["train"], self.splits["test"], len(self.vocabulary)),
+            "num_tokens": {split: len(tokens) for split, tokens in self.splits.items()},
+            "digest": self.digest,
+        }
+
+    def baselines(self) -> dict[str, float]:
+        """What must be beaten on the test split: the accuracy of one guess, bits a token of programs that compress."""
+        sizes = compressed_sizes(self.splits["train"], self.splits["test"], self.vocabulary)
+        return {
+            "majority_baseline": self.spec["majority_baseline"],
+            **{f"{self.vocabulary.unit}_{program}": size for program, size in sizes.items()},
+        }
+
+    def check_processes(self, number: int) -> None:
+        """Raises UserError if a split is too small for so many."""
+        self._check_training_split(number)
+        for split in ("val", "test"):
+            self._check_evaluation_split(split, number)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """K: an epoch ends before a stream would reach the start of the next one."""
+        _, world = rank_and_world(self)
+        return self._batches_per_epoch(world)
+
+    def train_batch(self, step: int) -> TextBatch:
+        """Training batch number `step` of this rank."""
+        rank, world = rank_and_world(self)
+        ring, num_batches = self.splits["train"], self._batches_per_epoch(world)
+        epoch, number = divmod(step, num_batches)
+        # Each epoch begins elsewhere: the windows are cut at other places, and other text is left out at the end.
+        offset = np.random.default_rng((self.seed, epoch)).integers(len(ring))
+        streams = np.arange(rank * self.batch_size, (rank + 1) * self.batch_size)
+        starts = offset + (streams * num_batches + number) * self.length
+        return TextBatch(*read_ring(ring, starts, self.length), fresh=number == 0, cold=False)
+
+    def train_dataloader(self) -> TrainBatches:
+        self._check_training_split(rank_and_world(self)[1])
+        return TrainBatches(self)
+
+    def val_dataloader(self) -> EvaluationBatches:
+        return self._evaluation_batches("val")
+
+    def test_dataloader(self) -> EvaluationBatches:
+        return self._evaluation_batches("test")
+
+    def _evaluation_batches(self, split: str) -> EvaluationBatches:
+        rank, world = rank_and_world(self)
+        self._check_evaluation_split(split, world)
+        return EvaluationBatches(self.splits[split], rank, world, **self.evaluation)
+
+    def _batches_per_epoch(self, world: int) -> int:
+        return len(self.splits["train"]) // (self.batch_size * world * self.length)
+
+    def _check_training_split(self, world: int) -> None:
+        if self._batches_per_epoch(world):
+            return
+        size, streams = len(self.splits["train"]), self.batch_size * world
+        longest = f"at most {size // streams}, or " if size >= streams else ""
+        raise UserError(
+            f"data.sequence_length={self.length}: the training split has {size} {self.vocabulary.tokens} for {streams}"
+            f" streams of {self.length}; allowed: {longest}a smaller data.batch_size={self.batch_size}, a longer text"
+        )
+
+    def _check_evaluation_split(self, split: str, world: int) -> None:
+        size = len(self.splits[split])
+        if size > world:
+            return
+        key = {"val": "validation", "test": "test"}[split]
+        raise UserError(
+            f"data.{key}_fraction: the {key} split has {size} {self.vocabulary.tokens} for {world} process(es);"
+            f" allowed: a fraction or a text that gives {world + 1} or more"
+        )
+
+
+def _split(whole: np.ndarray, validation_fraction: float, test_fraction: float) -> dict[str, np.ndarray]:
+    """Cuts where others cut: with a tenth held out, training has int(0.9 * N) tokens."""
+    train_share = round(1 - validation_fraction - test_fraction, 9)  # 0.9, not 0.8999999999999999
+    first = int(max(train_share, 0.0) * len(whole))
+    second = int(round(1 - test_fraction, 9) * len(whole)) if test_fraction else len(whole)
+    splits = {"train": whole[:first], "val": whole[first:second], "test": whole[second:]}
+    if not test_fraction:
+        splits["test"] = splits["val"]
+    return splits

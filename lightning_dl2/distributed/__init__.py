@@ -1,0 +1,1 @@
+"""Start, connect and restart the ranks of a run."""

@@ -1,0 +1,113 @@
+"""Connect the ranks of a run to the store that rank 0 opens."""
+
+import queue
+import socket
+import threading
+import time
+from contextlib import suppress
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from lightning_dl2.common.errors import ProcessError, UserError
+
+if TYPE_CHECKING:
+    from torch.distributed import Store
+
+MEETING = 600.0  # seconds for all processes to come: machines do not start at once
+ANSWERING = 30.0  # seconds for an address to be known, or for a store to answer that is there
+
+
+def connect(
+    rank: int, world_size: int, address: str, port: int, *, hosts: bool, seconds: float | None = None
+) -> "Store":
+    """The store at `address`; this process opens it there, if it `hosts`. Takes at most `seconds`.
+
+    Raises:
+        UserError: the address is unknown or another machine's, or the port is taken.
+        ProcessError: nobody opened a store there.
+    """
+    from torch.distributed import DistNetworkError, TCPStore
+
+    addresses = _resolve(address, port)
+    seconds, found = seconds or (ANSWERING if hosts else MEETING), queue.SimpleQueue()
+    # Lightning's process group opens another one on the same port: both are served by the first.
+    options = {"is_master": hosts, "wait_for_workers": False, "multi_tenant": True}
+    if hosts and (listening := _loopback(addresses, port)):
+        port, options["master_listen_fd"] = listening.getsockname()[1], listening.detach()
+
+    def attempt() -> None:
+        try:
+            found.put(TCPStore(address, port, world_size, timeout=timedelta(seconds=seconds), **options))
+        except DistNetworkError as error:
+            found.put(error)
+
+    # In a thread: it would hear no signal, and wait for ever for a server of another kind.
+    threading.Thread(target=attempt, daemon=True).start()
+    try:
+        store = found.get(timeout=seconds + 1)
+    except queue.Empty as error:
+        store = error
+    if not isinstance(store, Exception):
+        return store
+    if "failed to listen" in str(store):
+        why = str(store).rpartition("message: ")[2]
+        raise UserError(
+            f"MASTER_PORT={port}: cannot be opened on this machine, which has rank 0: {why};"
+            " allowed: a free port, the same for every process"
+        ) from store
+    if hosts:
+        raise UserError(
+            f"MASTER_ADDR={address}: does not lead to this machine, which has rank 0;"
+            " allowed: its name or address, the same for every process"
+        ) from store
+    raise ProcessError(
+        f"rank {rank} of {world_size} found no rank 0 at MASTER_ADDR={address}, MASTER_PORT={port}"
+        f" within {seconds:.0f} s"
+    ) from store
+
+
+def connect_by(agent: "Store", rank: int, world_size: int, address: str) -> "Store":
+    """The store that rank 0 has opened, which has written its port to `agent`, perhaps over a port long dead.
+
+    Raises:
+        ProcessError: there is none.
+    """
+    end = time.monotonic() + MEETING
+    while time.monotonic() < end:
+        if agent.check(["port"]):
+            with suppress(ProcessError):
+                return connect(rank, world_size, address, int(agent.get("port")), hosts=False, seconds=5.0)
+        time.sleep(0.1)
+    raise ProcessError(f"rank {rank} of {world_size}: rank 0 did not come within {MEETING:.0f} s")
+
+
+def _loopback(addresses: list[str], port: int) -> socket.socket | None:
+    """Open `port` on this machine's loopback address; by itself torch listens on all interfaces, to whoever comes.
+
+    None where the addresses are not all of the loopback interface, or torch is to say why the port cannot be opened.
+    """
+    if not all(ip_address(own).is_loopback for own in addresses):
+        return None
+    own = next((own for own in addresses if ip_address(own).version == 4), addresses[0])
+    try:
+        return socket.create_server(
+            (own, port), family=socket.AF_INET if ip_address(own).version == 4 else socket.AF_INET6
+        )
+    except OSError:
+        return None
+
+
+def _resolve(address: str, port: int) -> list[str]:
+    """Return the name's addresses; wait until it is known: in a cluster that may be after the processes have begun."""
+    end = time.monotonic() + ANSWERING
+    while True:
+        try:
+            return [found[4][0] for found in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)]
+        except OSError as error:
+            if time.monotonic() > end:
+                raise UserError(
+                    f"MASTER_ADDR={address}: cannot be resolved: {error.strerror};"
+                    " allowed: the name or address of the machine that has rank 0"
+                ) from error
+            time.sleep(0.5)

@@ -1,0 +1,163 @@
+"""Where a node is in its graph, as numbers: what message passing alone cannot tell apart.
+
+Shapes: N nodes of all graphs, n nodes of one graph, G graphs of the same size, k encodings.
+
+Graphs of equal size are computed side by side, without padding. All is in float64 on the CPU, and returned in float32.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lightning_dl2.graphs.graph import Graph
+from lightning_dl2.graphs.packed_graphs import PackedGraphs
+from lightning_dl2.graphs.sparse import SparseMatrix
+
+MAX_EIGENVECTOR_NODES = 4000  # half a minute, and 128 MB for each of a few dense matrices
+MAX_DENSE_WALK_NODES = 128  # above, sparse products are faster
+ENTRIES = 2**21  # of the dense matrices, 16 MB, that are worked on at a time
+
+
+def laplacian_encoding(graphs: Graph | PackedGraphs, k: int) -> Tensor:
+    """Eigenvectors of I - D^-1/2 A D^-1/2 in the order of their eigenvalues, without the first -> float32 [N, k].
+
+    A is that of the undirected graph without self-loops and parallel edges. Each graph of a batch has its own
+    eigenvectors, of length 1; where it has k nodes or fewer, the last encodings are 0. Their signs are arbitrary:
+    here the entry of largest magnitude, the first one if several are equal, is positive. Within the eigenvectors of
+    one eigenvalue the choice is LAPACK's. From Dwivedi et al. 2020, https://arxiv.org/abs/2003.00982.
+
+    Raises:
+        ValueError: for a graph of more than MAX_EIGENVECTOR_NODES nodes, or a sampled block.
+    """
+    nodes = _Nodes.of(graphs)
+    if (largest := nodes.largest) > MAX_EIGENVECTOR_NODES:
+        raise ValueError(f"Laplacian encodings of {largest} nodes; the limit is {MAX_EIGENVECTOR_NODES}")
+    encodings = torch.zeros(nodes.total, k, dtype=torch.float64)
+    for first, last, adjacency in nodes.dense_chunks():
+        size = adjacency.shape[-1]
+        linked = ((adjacency + adjacency.mT) > 0).double()
+        linked.diagonal(dim1=1, dim2=2).zero_()
+        roots = linked.sum(2).clamp(min=1).rsqrt()
+        laplacian = torch.eye(size, dtype=torch.float64) - roots.unsqueeze(2) * linked * roots.unsqueeze(1)
+        vectors = torch.linalg.eigh(laplacian).eigenvectors[..., 1 : k + 1]
+        encodings[first:last, : vectors.shape[2]] = _orient(vectors).flatten(0, 1)
+    return nodes.in_given_order(encodings)
+
+
+def _orient(vectors: Tensor) -> Tensor:
+    """[G, n, k], each of the k with its largest entry positive."""
+    sizes = vectors.abs()
+    # Equal up to rounding counts as equal, or rounding would choose the sign.
+    largest = (sizes >= sizes.amax(1, keepdim=True) * (1 - 1e-6)).int().argmax(1, keepdim=True)
+    return vectors * vectors.gather(1, largest).sign()
+
+
+def random_walk_encoding(graphs: Graph | PackedGraphs, k: int) -> Tensor:
+    """How probable it is to be back after i = 1, ..., k random steps along edges: the diagonals of (D^-1 A)^i.
+
+    D are the out-degrees; a walk ends where there is no way on. From Dwivedi et al. 2022,
+    https://arxiv.org/abs/2110.07875. Time grows with k * edges * nodes of each graph.
+
+    Returns: float32 [N, k].
+
+    Raises:
+        ValueError: for a sampled block.
+    """
+    nodes = _Nodes.of(graphs)
+    encodings = torch.zeros(nodes.total, k, dtype=torch.float64)
+    for first, last, adjacency in nodes.dense_chunks(MAX_DENSE_WALK_NODES):
+        step = adjacency / adjacency.sum(2, keepdim=True).clamp(min=1)
+        power = step
+        for i in range(k):
+            encodings[first:last, i] = power.diagonal(dim1=1, dim2=2).flatten()
+            if i + 1 < k:
+                power = power @ step
+    for first, last, src, dst in nodes.above(MAX_DENSE_WALK_NODES):
+        size = last - first
+        chances = 1 / torch.bincount(src, minlength=size).clamp(min=1).double()
+        step = SparseMatrix.from_coo(dst, src, chances[src], (size, size))
+        width = max(1, ENTRIES // size)
+        for start in range(0, size, width):
+            starts = torch.arange(start, min(start + width, size))
+            at = torch.zeros(size, len(starts), dtype=torch.float64)  # the chance to be at each node, by start
+            at[starts, starts - start] = 1
+            for i in range(k):
+                at = step @ at
+                encodings[first + starts, i] = at[starts, starts - start]
+    return nodes.in_given_order(encodings)
+
+
+@dataclass
+class _Nodes:
+    """All nodes with those of graphs of equal size side by side, in which order `src` and `dst`, int64 [E], count."""
+
+    src: Tensor
+    dst: Tensor
+    sizes: Tensor  # int64, nodes of each graph, ascending
+    num_edges: Tensor  # int64, edges of each graph; they lie in the order of the graphs
+    place: Tensor  # int64 [N], from the given order to this one
+    device: torch.device  # of what was given
+
+    @classmethod
+    def of(cls, graphs: Graph | PackedGraphs) -> "_Nodes":
+        src, dst = graphs.src.cpu().long(), graphs.dst.cpu().long()
+        if isinstance(graphs, PackedGraphs):
+            counts = graphs.num_nodes.cpu()
+            graph_of_edge = torch.repeat_interleave(graphs.num_edges.cpu())
+            shift = (counts.cumsum(0) - counts)[graph_of_edge]
+            src, dst = src + shift, dst + shift
+        else:
+            if graphs.is_block:
+                raise ValueError("a sampled block has no positional encodings: encode the graph before sampling")
+            counts = graphs.batch_num_nodes.cpu()
+            graph_of_edge = torch.repeat_interleave(counts)[src]
+        order = torch.argsort(counts, stable=True)
+        rank = torch.empty_like(order)
+        rank[order] = torch.arange(len(order))
+        sizes = counts[order]
+        shift = (sizes.cumsum(0) - sizes)[rank] - (counts.cumsum(0) - counts)
+        place = torch.arange(int(counts.sum())) + torch.repeat_interleave(shift, counts)
+        edges = torch.argsort(rank[graph_of_edge], stable=True)
+        num_edges = torch.bincount(graph_of_edge, minlength=len(counts))[order]
+        return cls(place[src[edges]], place[dst[edges]], sizes, num_edges, place, graphs.src.device)
+
+    @property
+    def total(self) -> int:
+        return len(self.place)
+
+    @property
+    def largest(self) -> int:
+        return int(self.sizes[-1]) if len(self.sizes) else 0
+
+    def in_given_order(self, encodings: Tensor) -> Tensor:
+        return encodings[self.place].float().to(self.device)
+
+    def dense_chunks(self, limit: int | None = None) -> Iterator[tuple[int, int, Tensor]]:
+        """Of graphs of up to `limit` nodes: first node, last node + 1, and the numbers of edges, float64 [G, n, n]."""
+        node = edge = graph = 0
+        for size, count in zip(*(x.tolist() for x in self.sizes.unique_consecutive(return_counts=True)), strict=True):
+            if limit is not None and size > limit:
+                return
+            if size == 0:
+                graph += count
+                continue
+            step = max(1, ENTRIES // size**2)
+            for start in range(0, count, step):
+                graphs = min(step, count - start)
+                edges = int(self.num_edges[graph : graph + graphs].sum())
+                src, dst = (x[edge : edge + edges] - node for x in (self.src, self.dst))
+                adjacency = torch.zeros(graphs, size, size, dtype=torch.float64)
+                places = src * size + dst % size
+                adjacency.view(-1).index_add_(0, places, torch.ones(edges, dtype=torch.float64))
+                yield node, node + graphs * size, adjacency
+                node, edge, graph = node + graphs * size, edge + edges, graph + graphs
+
+    def above(self, limit: int) -> Iterator[tuple[int, int, Tensor, Tensor]]:
+        """Of each graph of more than `limit` nodes: first node, last node + 1, src and dst, counted within it."""
+        starts, edge_starts = self.sizes.cumsum(0) - self.sizes, self.num_edges.cumsum(0) - self.num_edges
+        for graph in (self.sizes > limit).nonzero().flatten().tolist():
+            first, edge = int(starts[graph]), int(edge_starts[graph])
+            edges = slice(edge, edge + int(self.num_edges[graph]))
+            yield first, first + int(self.sizes[graph]), self.src[edges] - first, self.dst[edges] - first

@@ -1,0 +1,1 @@
+"""Use a trained run: evaluate, generate, predict."""

@@ -1,0 +1,1 @@
+"""Write metrics to metrics.csv, Weights & Biases and TensorBoard."""

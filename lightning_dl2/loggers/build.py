@@ -1,0 +1,51 @@
+"""Where metrics go: metrics.csv always, Weights & Biases or TensorBoard beside it on request."""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+
+from lightning_dl2.common.launcher import is_rank_zero
+from lightning_dl2.common.run_files import read_metrics
+from lightning_dl2.config.schema import Config
+from lightning_dl2.loggers import wandb_logger
+from lightning_dl2.loggers.gradient_flow_csv import with_gradient_flow
+from lightning_dl2.loggers.metrics_csv import MetricsCSV
+from lightning_dl2.loggers.tensorboard import TensorBoard
+from lightning_dl2.loggers.wandb_logger import Wandb
+
+if TYPE_CHECKING:
+    from lightning_dl2.run.directory import Run
+
+log = logging.getLogger(__name__)
+
+
+def build_loggers(config: Config, run: "Run", last_step: int) -> list[Logger]:
+    """metrics.csv always; W&B or TensorBoard beside it on request."""
+    table = MetricsCSV(run.metrics_file, last_step)
+    loggers: list[Logger] = [table]
+    if config.logger.name == "tensorboard":
+        loggers.append(TensorBoard(run.path, last_step))
+    if config.logger.name == "wandb":
+        earlier = with_gradient_flow(table.rows, run, last_step) if is_rank_zero() else ()
+        loggers.append(Wandb(config, run, earlier))
+    return loggers
+
+
+def send_finished(config: Config, run: "Run", result: dict[str, Any]) -> None:
+    """Give a complete run to the logger beside metrics.csv that `config` asks for, from its files."""
+    if config.logger.name == "wandb":
+        wandb_logger.send_finished(config, run, result)
+    if config.logger.name == "tensorboard":
+        logger = TensorBoardLogger(run.path, name=None, version="tensorboard")
+        for row in wandb_logger.with_gradient_flow(read_metrics(run.metrics_file), run, result["steps"]):
+            step = int(row.pop("step"))
+            logger.log_metrics({key: float(value) for key, value in row.items() if value}, step)
+        logger.finalize("success")
+
+
+def finish(loggers: list[Logger], result: dict[str, Any], error: BaseException | None = None) -> None:
+    """Tells W&B how the run ended: with this result.json, and this error, if any. The others need not know."""
+    for logger in loggers:
+        if isinstance(logger, Wandb):
+            logger.finish(result, error)

@@ -1,0 +1,71 @@
+"""Log to TensorBoard, each step once however often a run is resumed."""
+
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from lightning_dl2.common.files import WriteError, writing
+
+log = logging.getLogger(__name__)
+
+
+class TensorBoard(TensorBoardLogger):
+    """Log to event files in which a run that was killed and resumed has each step once.
+
+    A resumed run logs the steps after its checkpoint again: TensorBoard is told to drop them. What came after the
+    checkpoint at its own step, such as a validation, is logged again, too: it is skipped where it is there already.
+
+    Args:
+        path: the run directory; the event files are in its folder `tensorboard`.
+        last_step: the step that the run goes on from; 0 for a new run.
+    """
+
+    def __init__(self, path: Path, last_step: int) -> None:
+        self._folder, self._last_step = path / "tensorboard", last_step
+        purge_step = last_step + 1 if last_step else 0
+        super().__init__(path, name=None, version=self._folder.name, purge_step=purge_step)
+
+    @cached_property
+    def _known(self) -> set[str]:
+        """Names of the scalars that the event files of earlier processes have at `last_step`."""
+        if not self._last_step or not self._folder.is_dir():
+            return set()
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        events = EventAccumulator(str(self._folder), size_guidance={"scalars": 0}).Reload()
+        names = events.Tags()["scalars"]
+        return {name for name in names if any(event.step == self._last_step for event in events.Scalars(name))}
+
+    @rank_zero_only
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Log them at the start of the run; they are the same for each process of it."""
+        if not self._last_step:
+            with writing(self._folder):
+                super().log_hyperparams(*args, **kwargs)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        if step == self._last_step:
+            metrics = {name: value for name, value in metrics.items() if name not in self._known}
+        with writing(self._folder):
+            super().log_metrics(metrics, step)
+            self.experiment.flush()  # as metrics.csv: a process that is killed has logged what it has logged
+
+    @rank_zero_only
+    def save(self) -> None:
+        with writing(self._folder):
+            super().save()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        try:
+            with writing(self._folder):
+                super().finalize(status)
+        except WriteError as error:
+            if status != "failed":
+                raise
+            log.error("%s", error)

@@ -1,0 +1,40 @@
+"""Send the figures, samples and checkpoint of a complete run to Weights & Biases."""
+
+from typing import TYPE_CHECKING
+
+from lightning_dl2.resume.checkpoint_file import sidecar
+
+if TYPE_CHECKING:
+    import wandb
+
+    from lightning_dl2.run.directory import Run
+
+
+def _send_figures(experiment: "wandb.Run", run: "Run") -> None:
+    import wandb
+
+    files = sorted((run.path / "figures").glob("*.png"))
+    if files:
+        experiment.log({f"figures/{file.stem}": wandb.Image(str(file)) for file in files})
+
+
+def _send_samples(experiment: "wandb.Run", run: "Run") -> None:
+    import wandb
+
+    files = sorted((run.path / "samples").glob("step=*.txt"))
+    rows = [[int(file.stem.removeprefix("step=")), file.read_text("utf-8")] for file in files]
+    if rows:
+        experiment.log({"samples": wandb.Table(columns=["step", "text"], data=rows)})
+
+
+def _send_checkpoint(experiment: "wandb.Run", run: "Run") -> None:
+    """What `evaluate` and `generate` need of a run directory."""
+    import wandb
+
+    artifact = wandb.Artifact(f"run-{experiment.id}", type="model")
+    for file in (run.config_file, run.result_file, run.best, sidecar(run.best)):
+        artifact.add_file(str(file), name=str(file.relative_to(run.path)))
+    experiment.log_artifact(artifact, aliases=["best"])
+
+
+ARTIFACTS = {"figures": _send_figures, "samples": _send_samples, "checkpoint": _send_checkpoint}

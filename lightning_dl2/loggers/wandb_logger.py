@@ -1,0 +1,247 @@
+"""Weights & Biases: one run there for one run directory, and nothing that it does can stop the training.
+
+W&B's own process keeps what is logged on the disk and sends it; the training only hands it over. Where W&B cannot be
+reached at the start, the run is logged offline; where it fails later, the rest is not sent. Either is told in one line.
+"""
+
+import logging
+import math
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
+from pytorch_lightning.utilities import rank_zero_only
+
+from lightning_dl2.common.run_files import read_metrics
+from lightning_dl2.config.schema import Config
+from lightning_dl2.loggers.gradient_flow_csv import with_gradient_flow
+from lightning_dl2.loggers.wandb_artifacts import ARTIFACTS
+from lightning_dl2.loggers.wandb_login import LOCAL
+from lightning_dl2.resume.preemption import Interrupted
+
+if TYPE_CHECKING:
+    import wandb
+
+    from lightning_dl2.run.directory import Run
+
+log = logging.getLogger(__name__)
+
+STEP = "trainer/global_step"  # the axis of every chart: W&B's own counter counts rows
+TEARDOWN = 5.0  # seconds in which W&B's own process must end where it has nothing to send any more
+
+
+class Wandb(Logger):
+    """The run's place in W&B. It is opened when training starts, and to be closed by `finish`.
+
+    Args:
+        config: of the run.
+        run: its directory, which holds the id and all files of W&B.
+        rows: what a resumed run has logged before, as in metrics.csv, in the order of its steps.
+    """
+
+    def __init__(self, config: Config, run: "Run", rows: Iterable[dict[str, str]] = ()) -> None:
+        super().__init__()
+        self.config, self.run, self.rows = config, run, tuple(rows)
+        self._experiment: wandb.Run | None = None
+        self._failed = self._is_offline = False
+        self._best: float | None = None
+
+    @property
+    def name(self) -> str:
+        return "wandb"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "wandb.Run":
+        """W&B's own object, opened at the first use."""
+        if self._experiment is None:
+            self._experiment = self._open()
+        return self._experiment
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """The configuration, given at the start, holds them."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self._try(lambda: self.experiment.log({**metrics, STEP: step}))
+        self._try(lambda: self._show_best(self.experiment, metrics, step))
+
+    @rank_zero_only
+    def finish(self, result: dict[str, Any], error: BaseException | None = None) -> None:
+        """Hands over the result and what `logger.artifacts` asks for, and closes the run; bounded in time.
+
+        Args:
+            result: the content of result.json.
+            error: what ended the training; None: it is complete.
+        """
+        if self._experiment is None:
+            return
+        self._try(lambda: self._experiment.summary.update(_flat(result)))
+        if error is None:
+            for kind in self.config.logger.artifacts:
+                self._try(lambda kind=kind: ARTIFACTS[kind](self._experiment, self.run), f"logger.artifacts={kind}")
+        elif isinstance(error, Interrupted):
+            self._try(self._experiment.mark_preempting)  # an agent of W&B starts such a run again
+        self._try(lambda: self._close(_exit_code(error)))
+        if self._failed:
+            _end_process()  # else it would try once more, and complain, when Python ends
+        elif self._is_offline and not isinstance(error, Interrupted):
+            print(f"note: W&B: logged offline; {self._unsent()}", file=sys.stderr)
+        self._experiment = None
+
+    def _open(self) -> "wandb.Run":
+        from wandb.sdk import wandb_setup
+
+        logging.getLogger("wandb").propagate = False  # has a log of its own, beside its files
+        self._drop_superseded()
+        asked = wandb_setup.singleton().settings.mode
+        for mode in dict.fromkeys((asked, "offline", "disabled")):
+            try:
+                found = self._init(mode)
+            except Exception as error:
+                way_out = "nothing is logged there" if mode in LOCAL else f"goes on offline; {self._unsent()}"
+                _warn(f"is not to be had: {_first_line(error)}; {way_out}")
+                _end_process()  # it still holds the run's id
+                continue
+            self._is_offline = mode == asked and mode in ("offline", "dryrun")  # else a warning has told it
+            found.define_metric(STEP)
+            found.define_metric("*", step_metric=STEP, step_sync=True)
+            self._catch_up(found)
+            log.info("W&B: run %s, %s", found.id, mode if mode in LOCAL else found.url)
+            return found
+        raise AssertionError("wandb.init(mode='disabled') starts nothing that could fail")
+
+    def _drop_superseded(self) -> None:
+        """What a process that was killed had logged offline is cut short, and `wandb sync` would stop there."""
+        for directory in self.run.path.glob("wandb/offline-run-*"):
+            if not any(directory.glob("*.synced")):
+                shutil.rmtree(directory)
+
+    def _catch_up(self, experiment: "wandb.Run") -> None:
+        """Logs what W&B does not have: offline all earlier steps, online those that a killed process did not send."""
+        known = experiment.summary.get(STEP, -1)
+        for row in self.rows:
+            values = {key: float(value) for key, value in row.items() if value and key != "step"}
+            if int(row["step"]) >= known:  # the last known step may have had more than one row
+                experiment.log({**values, STEP: int(row["step"])})
+            self._show_best(experiment, values, int(row["step"]))
+
+    def _show_best(self, experiment: "wandb.Run", metrics: dict[str, float], step: int | None) -> None:
+        """Put the best validation so far into the run's summary: what `best.ckpt` is of, as long as training lasts."""
+        rule = self.config.callbacks.checkpoint
+        value = metrics.get(rule.monitor, math.nan) * (1 if rule.mode == "max" else -1)
+        if math.isfinite(value) and (self._best is None or value > self._best):
+            self._best = value
+            found = {f"best/{name}": value for name, value in metrics.items() if name.startswith("val/")}
+            experiment.summary.update(found | {"best_step": step})
+
+    def _init(self, mode: str) -> "wandb.Run":
+        import wandb
+        from wandb.sdk import wandb_setup
+
+        settings = wandb.Settings(
+            init_timeout=max(self.config.logger.init_timeout, 1.0),  # W&B waits without end for a nanosecond
+            finish_timeout=self.config.logger.finish_timeout,
+            finish_timeout_raises=True,
+            silent=True,  # what there is to say is said here
+            console="off",  # train.log has it
+        )
+        wandb_setup.singleton().settings  # noqa: B018 - when they are read, they decide anew what is printed
+        wandb.termsetup(settings, None)
+        logger, path = self.config.logger, f"{self.config.experiment}/{self.run.path.parent.name}"
+        own = {"project": logger.project, "entity": logger.entity, "id": self.run.wandb_id()}
+        if "WANDB_SWEEP_ID" in os.environ:
+            own = {}  # the run is the one that `wandb agent` has made
+        return wandb.init(
+            **own,
+            group=logger.group or path,
+            name=logger.run_name or os.environ.get("WANDB_NAME") or f"{path}/seed={self.config.seed}",
+            notes=logger.notes,
+            job_type=logger.job_type,
+            tags=logger.tags,
+            config=self.config.model_dump(),
+            dir=self.run.path,
+            resume="allow",
+            reinit="create_new",  # another run of this process is none of ours
+            mode=mode,
+            settings=settings,
+        )
+
+    def _close(self, exit_code: int) -> None:
+        try:
+            self._experiment.finish(exit_code)
+        except TimeoutError:
+            _warn(f"could not be sent all within {self.config.logger.finish_timeout:g} s; {self._unsent(online=True)}")
+
+    def _try(self, action: Callable[[], None], what: str = "") -> None:
+        """W&B's trouble is told, and is none of the training's. After the first, unless it is of one thing, no more."""
+        if self._failed:
+            return
+        try:
+            action()
+        except Exception as error:
+            self._failed = not what
+            _warn(f"{what or 'the rest is not logged there'}: {_first_line(error)}")
+
+    def _unsent(self, online: bool = False) -> str:
+        options = "--include-online " if online else ""
+        return f"to send it later: wandb sync {options}{self.run.path / 'wandb'}"
+
+
+def _end_process() -> None:
+    """End W&B's own process; it would wait for minutes for a server that does not answer."""
+    import wandb
+    from wandb.sdk import wandb_setup
+
+    with suppress(Exception, SystemExit):  # which W&B raises where its process was killed
+        connection = wandb_setup.singleton()._connection
+        process = connection._proc._process if connection and connection._proc else None
+        killing = threading.Timer(TEARDOWN, process.kill if process else lambda: None)
+        killing.start()
+        try:
+            wandb.teardown()
+        finally:
+            killing.cancel()
+
+
+def send_finished(config: Config, run: "Run", result: dict[str, Any]) -> None:
+    """Log a complete run from its files: the configuration, metrics.csv, what was logged beside it, and the result.
+
+    An agent of W&B gets it as its own run, once more if need be: its sweep waits for a value.
+
+    Args:
+        config: of the run, with the logger to use.
+        run: its directory.
+        result: the content of its result.json.
+    """
+    logger = Wandb(config, run, with_gradient_flow(read_metrics(run.metrics_file), run, result["steps"]))
+    logger._try(lambda: logger.experiment)
+    logger.finish(result)
+
+
+def _exit_code(error: BaseException | None) -> int:
+    if error is None:
+        return 0
+    return error.exit_code if isinstance(error, Interrupted) else 1
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
+
+
+def _warn(text: str) -> None:
+    log.warning("W&B: %s", text)
+    print(f"warning: W&B: {text}", file=sys.stderr)
+
+
+def _flat(result: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in result.items() if key != "metrics"} | result.get("metrics", {})

@@ -1,0 +1,48 @@
+"""Check the login and the settings of Weights & Biases before a run begins."""
+
+import os
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.schema.logger import NOT_IN_PROJECTS, WANDB_ID
+
+LOCAL = ("offline", "dryrun", "disabled")
+
+
+def check_login() -> None:
+    """Sees to it that W&B need not ask for anything.
+
+    Raises:
+        UserError: it would send the run, and knows no key; or what is set for it cannot be understood.
+    """
+    from pydantic import ValidationError
+    from wandb.errors import AuthenticationError, UsageError
+    from wandb.sdk import wandb_setup
+    from wandb.sdk.lib import wbauth
+
+    _check_names()
+    allowed = "run `wandb login`, or set WANDB_API_KEY or WANDB_MODE=offline"
+    try:
+        settings = wandb_setup.singleton().settings
+        if settings.mode in LOCAL:
+            return
+        found = wbauth.authenticate_session(
+            host=settings.base_url, source=__package__, prompt=False, update_session=False
+        )
+    except AuthenticationError as error:
+        raise UserError(f"logger=wandb: {error}; {allowed}") from error
+    except UsageError as error:  # a settings file of W&B's
+        raise UserError(f"logger=wandb: W&B's settings: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"logger=wandb: W&B's setting {first['loc'][0]}={first['input']}: {first['msg']}") from error
+    if not found:
+        raise UserError(f"logger=wandb: not logged in; {allowed}")
+
+
+def _check_names() -> None:
+    """Raise UserError where a variable holds a name that W&B refuses, and only when the run has begun."""
+    run_id, project = os.environ.get("WANDB_RUN_ID"), os.environ.get("WANDB_PROJECT", "")
+    if run_id and not WANDB_ID.fullmatch(run_id):
+        raise UserError(f"WANDB_RUN_ID={run_id}: allowed: at most 128 characters without : ; , # ? / ' \\")
+    if set(project) & set(NOT_IN_PROJECTS):
+        raise UserError(f"WANDB_PROJECT={project}: allowed: a name without {' '.join(NOT_IN_PROJECTS)}")

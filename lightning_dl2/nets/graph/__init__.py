@@ -1,0 +1,1 @@
+"""Graph layers and networks over `lightning_dl2.graphs`."""

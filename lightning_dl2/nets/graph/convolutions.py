@@ -1,0 +1,195 @@
+"""Graph convolutions: each node's new features from its own and those of the nodes with an edge to it.
+
+Every layer is a module with forward(graph, x, e=None): features x [S, I] of the sources -> [N, O] of the destination
+nodes, the first N sources. None of them adds self-loops; those that have no use for edge features e ignore them. The
+attention layers stand in `attention`, the gated one in `gated`.
+
+Shapes: S sources, N destination nodes (N = S but in a sampled block), E edges, I in_feats, O out_feats.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_dl2.graphs import Graph, SparseMatrix, gather, spmm
+from lightning_dl2.nets.graph.norms import build_norm
+from lightning_dl2.nets.graph.sparse_linear import Features, SparseLinear, as_dense, destinations
+
+AGGREGATORS = ("mean", "sum", "pool")
+
+
+def propagate(graph: Graph, x: Tensor) -> Tensor:
+    """D^-1/2 A D^-1/2 x: [S, I] -> [N, I], of the dtype of x; summed in float32 at least."""
+    adjacency = graph.normalized_adjacency(torch.promote_types(x.dtype, torch.float32))
+    return adjacency.matmul(x).to(x.dtype)
+
+
+class MLPConv(nn.Module):
+    """H' = H W + b: no edge is looked at. What the graph is worth shows only beside this."""
+
+    def __init__(self, in_feats: int, out_feats: int):
+        super().__init__()
+        self.fc = SparseLinear(in_feats, out_feats)
+
+    def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
+        """Features [S, I], dense or sparse -> [N, O]."""
+        return self.fc(destinations(graph, x))
+
+
+class GCNConv(nn.Module):
+    """H' = D^-1/2 A D^-1/2 H W + b (Kipf & Welling 2017, equation 2; the paper's A has self-loops).
+
+    D is the degree, of a directed graph the in-degree on the left and the out-degree on the right.
+    """
+
+    def __init__(self, in_feats: int, out_feats: int, *, bias: bool = True):
+        super().__init__()
+        self.fc = SparseLinear(in_feats, out_feats, bias=False)
+        nn.init.xavier_uniform_(self.fc.weight)
+        self.bias = nn.Parameter(torch.zeros(out_feats)) if bias else None
+
+    def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
+        """Features [S, I], dense or sparse -> [N, O]."""
+        # the product is associative: the order that multiplies the narrower matrix by A is the cheaper one
+        if isinstance(x, SparseMatrix) or self.fc.in_features > self.fc.out_features:
+            x = propagate(graph, self.fc(x))
+        else:
+            x = self.fc(propagate(graph, x))
+        return x if self.bias is None else x + self.bias
+
+
+class SAGEConv(nn.Module):
+    """h_v' = W_self h_v + W_neigh AGG_{u -> v} h_u + b (Hamilton, Ying & Leskovec 2017, algorithm 1).
+
+    Args:
+        aggregator: `mean`, `sum`, or `pool`, the maximum of relu(W_pool h_u + b_pool) (equation 3).
+
+    Raises:
+        ValueError: another `aggregator`.
+    """
+
+    def __init__(self, in_feats: int, out_feats: int, *, aggregator: str = "mean", bias: bool = True):
+        super().__init__()
+        if aggregator not in AGGREGATORS:
+            raise ValueError(f"aggregator is {aggregator!r}; it must be one of {', '.join(AGGREGATORS)}")
+        self.aggregator = aggregator
+        self.fc_self = SparseLinear(in_feats, out_feats, bias=bias)
+        self.fc_neigh = SparseLinear(in_feats, out_feats, bias=False)
+        gain = nn.init.calculate_gain("relu")
+        nn.init.xavier_uniform_(self.fc_self.weight, gain)
+        nn.init.xavier_uniform_(self.fc_neigh.weight, gain)
+        if aggregator == "pool":
+            self.fc_pool = SparseLinear(in_feats, in_feats)
+            nn.init.xavier_uniform_(self.fc_pool.weight, gain)
+
+    def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
+        """Features [S, I], dense or sparse -> [N, O]."""
+        own = self.fc_self(destinations(graph, x))
+        if self.aggregator == "pool":
+            return own + self.fc_neigh(spmm(graph, F.relu(self.fc_pool(x)), reduce="max"))
+        if isinstance(x, SparseMatrix) or self.fc_neigh.in_features > self.fc_neigh.out_features:
+            return own + spmm(graph, self.fc_neigh(x), reduce=self.aggregator)
+        return own + self.fc_neigh(spmm(graph, x, reduce=self.aggregator))
+
+
+class GINConv(nn.Module):
+    """h_v' = MLP((1 + eps) h_v + sum_{u -> v} h_u) (Xu et al. 2019, equation 4.1).
+
+    Args:
+        hidden_sizes: of the MLP, which has a norm and a relu after each linear layer but the last; (O,) if None.
+        norm: of the MLP, `batch` in the paper; `none`, `batch` or `layer`.
+        learn_eps: eps is a parameter (the paper's GIN-eps); else it stays at `eps` (GIN-0).
+
+    Raises:
+        ValueError: another `norm`.
+    """
+
+    def __init__(
+        self,
+        in_feats: int,
+        out_feats: int,
+        *,
+        hidden_sizes: tuple[int, ...] | None = None,
+        norm: str = "batch",
+        eps: float = 0.0,
+        learn_eps: bool = True,
+    ):
+        super().__init__()
+        sizes = (in_feats, *((out_feats,) if hidden_sizes is None else hidden_sizes))
+        hidden = []
+        for size, next_size in zip(sizes, sizes[1:], strict=False):
+            # the norm has a bias of its own
+            hidden += [nn.Linear(size, next_size, bias=norm != "batch"), build_norm(norm, next_size), nn.ReLU()]
+        self.mlp = nn.Sequential(*hidden, nn.Linear(sizes[-1], out_feats))
+        if learn_eps:
+            self.eps = nn.Parameter(torch.tensor(float(eps)))
+        else:
+            self.register_buffer("eps", torch.tensor(float(eps)), persistent=False)
+
+    def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
+        """Features [S, I], dense or sparse -> [N, O]."""
+        x = as_dense(x)
+        return self.mlp((1 + self.eps) * destinations(graph, x) + self.aggregate(graph, x, e))
+
+    def aggregate(self, graph: Graph, x: Tensor, e: Tensor | None) -> Tensor:
+        """The sum over the sources, [N, I]."""
+        return spmm(graph, x)
+
+
+class GINEConv(GINConv):
+    """h_v' = MLP((1 + eps) h_v + sum_{u -> v} relu(h_u + e_uv)) (Hu et al. 2020); without e GIN.
+
+    Args:
+        edge_feats: of e; None or I: added as it is; another size goes through a linear layer to I first.
+        gin: what `GINConv` takes.
+    """
+
+    def __init__(self, in_feats: int, out_feats: int, *, edge_feats: int | None = None, **gin):
+        super().__init__(in_feats, out_feats, **gin)
+        fits = edge_feats is None or edge_feats == in_feats
+        self.fc_edge = nn.Identity() if fits else nn.Linear(edge_feats, in_feats)
+
+    def aggregate(self, graph: Graph, x: Tensor, e: Tensor | None) -> Tensor:
+        """The sum over the edges, [N, I]."""
+        if e is None:
+            return spmm(graph, x)
+        return spmm(graph, None, F.relu(gather(graph, x) + self.fc_edge(e)))
+
+
+class GCNIIConv(nn.Module):
+    """H' = M ((1 - beta) I + beta W), M = (1 - alpha) A_hat H + alpha H0 (Chen et al. 2020, equation 5).
+
+    A_hat is D^-1/2 A D^-1/2, as in `GCNConv`, H0 the first layer's input, beta = log(lambda / layer + 1).
+
+    Args:
+        layer: its number in the net, from 1 on: the deeper, the nearer to the identity.
+        alpha: the share of H0.
+        lambda_: how slowly W fades with depth.
+        bias: the paper has none.
+
+    Raises:
+        ValueError: `alpha` outside of [0, 1], `lambda_` below 0, `layer` below 1.
+    """
+
+    def __init__(self, in_feats: int, layer: int, *, alpha: float = 0.1, lambda_: float = 0.5, bias: bool = False):
+        super().__init__()
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"alpha is {alpha}; it must be in [0, 1]")
+        if lambda_ < 0:
+            raise ValueError(f"lambda_ is {lambda_}; it must be >= 0")
+        if layer < 1:
+            raise ValueError(f"layer is {layer}; it must be >= 1")
+        self.alpha, self.beta = alpha, math.log(lambda_ / layer + 1)
+        self.fc = nn.Linear(in_feats, in_feats, bias=bias)
+        nn.init.uniform_(self.fc.weight, -1 / math.sqrt(in_feats), 1 / math.sqrt(in_feats))
+        if bias:
+            nn.init.zeros_(self.fc.bias)
+
+    def forward(self, graph: Graph, x: Tensor, x0: Tensor) -> Tensor:
+        """Features x [S, I] and the first layer's input x0 [S, I], or its first N rows -> [N, I]."""
+        mixed = (1 - self.alpha) * propagate(graph, x) + self.alpha * x0[: graph.num_nodes]
+        product = F.linear(mixed, self.fc.weight)
+        mixed = (1 - self.beta) * mixed + self.beta * product
+        return mixed if self.fc.bias is None else mixed + self.fc.bias

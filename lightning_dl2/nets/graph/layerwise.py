@@ -1,0 +1,80 @@
+"""Exact inference on one graph that is too big for a forward pass.
+
+Shapes: N nodes, E edges, C outputs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lightning_dl2.graphs import Graph, SparseMatrix, resolve_engine
+from lightning_dl2.graphs.graph import Features
+
+if TYPE_CHECKING:
+    from lightning_dl2.nets.graph.network import GraphNetwork
+
+
+@torch.no_grad()
+def layerwise(net: GraphNetwork, graph: Graph, chunk_size: int) -> Tensor:
+    """Every layer for all nodes before the next, `chunk_size` destination nodes at once -> logits [N, C].
+
+    Each node is computed once a layer, so that it costs what a forward pass costs, while a sampled block with all
+    neighbours would hold most of the graph after a few layers. The graph and what the layers leave stay on the graph's
+    device, the chunks go to the net's, where the logits are.
+
+    Raises:
+        ValueError: in training mode, at graph level, or a `chunk_size` below 1.
+    """
+    if net.training:
+        raise ValueError("the net is in training mode; layerwise is for inference, call eval() first")
+    if net.level != "node":
+        raise ValueError(f"level is {net.level!r}; layerwise is for level='node'")
+    if chunk_size < 1:
+        raise ValueError(f"chunk_size is {chunk_size}; it must be >= 1")
+    device, home = next(net.parameters()).device, graph.device
+    engine = resolve_engine(net.engine, device)
+    graph = net.prepare(graph)
+    starts = range(0, graph.num_nodes, chunk_size)
+    chunks = [(start, min(start + chunk_size, graph.num_nodes)) for start in starts]
+
+    ndatas = (_rows(graph.ndata, torch.arange(*chunk, device=home), device) for chunk in chunks)
+    inputs = [net.initial(net.inputs(ndata)) for ndata in ndatas]
+    if isinstance(inputs[0][0], SparseMatrix):
+        x, x0 = graph.ndata["features"], None  # as they are: nothing was computed
+    else:
+        x = torch.cat([part.to(home) for part, _ in inputs])
+        x0 = None if inputs[0][1] is None else torch.cat([part.to(home) for _, part in inputs])
+
+    states, outputs = None, []  # states of all edges: gatedgcn has them from its second layer on
+    for layer in net.layers:
+        pieces, next_states = [], None
+        for chunk in chunks:
+            block, source, edge = graph.in_block(*chunk)
+            e = None
+            if states is not None:
+                e = states[edge].to(device)
+            elif net.edge_inputs is not None:
+                e = net.edge_inputs(_rows(graph.edata, edge, device), len(edge))
+            x0_here = None if x0 is None else x0[slice(*chunk)].to(device)
+            y, raw = layer(block.to(device).using(engine), _take(x, source).to(device), e, x0_here)
+            pieces.append(y.to(home))
+            if layer.edge_norm is not None:
+                raw = layer.edges(raw, e).to(home)
+                if next_states is None:
+                    next_states = raw.new_empty(graph.num_edges, raw.shape[1])
+                next_states[edge] = raw
+        x, states = torch.cat(pieces), next_states
+        # what the output layer will not read need not be kept
+        outputs = [x] if net.jumping_knowledge == "none" else [*outputs, x]
+    return torch.cat([net.conclude(None, [x[start:stop].to(device) for x in outputs]) for start, stop in chunks])
+
+
+def _rows(data: dict[str, Features], index: Tensor, device: torch.device) -> dict[str, Features]:
+    return {name: _take(x, index).to(device) for name, x in data.items()}
+
+
+def _take(x: Features, index: Tensor) -> Features:
+    return x.rows(index) if isinstance(x, SparseMatrix) else x[index]

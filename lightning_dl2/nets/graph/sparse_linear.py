@@ -1,0 +1,49 @@
+"""What the first layer of a net needs where its input is a sparse matrix, such as bags of words.
+
+Shapes: R rows, I in_features, O out_features.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lightning_dl2.graphs import Graph, SparseMatrix
+from lightning_dl2.graphs.graph import Features
+from lightning_dl2.nets.dropout import dropout as dense_dropout
+from lightning_dl2.nets.graph.lookup import Lookup
+
+
+class SparseLinear(nn.Linear):
+    """`nn.Linear` that also takes a SparseMatrix [R, I]: of Cora's 1433 words a paper has 18."""
+
+    def forward(self, x: Features | Lookup) -> Tensor:
+        """Features [R, I], dense, sparse or of a table -> [R, O]."""
+        if isinstance(x, Lookup):
+            return x.map(super().forward)
+        if not isinstance(x, SparseMatrix):
+            return super().forward(x)
+        y = x.matmul(self.weight.t()).to(self.weight.dtype)
+        return y if self.bias is None else y + self.bias
+
+
+def dropout(x: Features, p: float, training: bool) -> Features:
+    """Dropout, of a sparse matrix on its stored values: its zeros need none."""
+    if isinstance(x, SparseMatrix) and training and p:
+        return x.with_values(dense_dropout(x.values, p))
+    return x if isinstance(x, SparseMatrix) else dense_dropout(x, p, training)
+
+
+def first_rows(x: Features, count: int) -> Features:
+    """[R, I] -> [count, I]."""
+    if x.shape[0] == count:
+        return x
+    return x.rows(torch.arange(count, device=x.device)) if isinstance(x, SparseMatrix) else x[:count]
+
+
+def destinations(graph: Graph, x: Features) -> Features:
+    """Of the sources' rows [S, I] those of the destination nodes, [N, I]: the first."""
+    return first_rows(x, graph.num_nodes)
+
+
+def as_dense(x: Features | Lookup) -> Tensor:
+    """The same as a tensor."""
+    return x if isinstance(x, Tensor) else x.to_dense()

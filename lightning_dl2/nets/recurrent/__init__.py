@@ -1,0 +1,1 @@
+"""Recurrent cells, layers and networks in torch alone."""

@@ -1,0 +1,82 @@
+"""How much of the loss at the end reaches each state on the way: |dL/dh(t)| and |dL/dc(t)|.
+
+The fused kernels do not show these gradients: the net is run by its explicit path, with the same weights.
+Shapes: B sequences, T tokens, L layers (of an ensemble, those of all members), N directions, H hidden_size.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_dl2.nets.recurrent.classifier import RecurrentClassifier
+from lightning_dl2.nets.recurrent.ensemble import Ensemble
+from lightning_dl2.nets.recurrent.language_model import LanguageModel
+
+RecurrentNet = RecurrentClassifier | LanguageModel | Ensemble
+Flow = dict[str, Tensor]
+
+BATCH = 128  # L is the mean loss of so many sequences, as in the figures of the course
+
+
+def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor) -> Flow:
+    """The gradients of L in each state, as the mean of their norms over the sequences.
+
+    L is the cross entropy after the last token, the mean of a batch of BATCH sequences, of which B are here. So it is
+    for a language model, whose other predictions would add gradients on the way. No dropout; neither the net's
+    gradients nor its mode change.
+
+    Args:
+        tokens: [B, T], int64.
+        labels: [B], what follows the last token.
+
+    Returns:
+        {"h": [L, N, T], "c": [L, N, T]} by the place t of the token; c where the cell has it.
+    """
+    training = net.training
+    net.eval()
+    try:
+        with torch.enable_grad():
+            logits, trace = net.explicit(tokens)
+            last = logits if logits.dim() == 2 else logits[:, -1]
+            loss = F.cross_entropy(last, labels, reduction="sum") / BATCH
+            names = [name for name in ("h", "c") if name in trace[0][0]]
+            states = [state for layer in trace for steps in layer for name in names for state in steps[name]]
+            gradients = torch.stack(torch.autograd.grad(loss, states, materialize_grads=True))  # gates may not see h
+    finally:
+        net.train(training)
+    norms = gradients.norm(dim=2).mean(1).view(len(trace), len(trace[0]), len(names), -1)
+    return dict(zip(names, norms.unbind(2), strict=True))
+
+
+def steps_back(flow: Tensor) -> Tensor:
+    """[..., N, T] by place -> the same by the steps that a direction has made since: 0 is next to the loss."""
+    forward, *backward = flow.unbind(-2)  # the second direction has read its last token at place 0
+    return torch.stack([forward.flip(-1), *backward], -2)
+
+
+def fixed_batch(batches: Iterable[Any], rows: int) -> tuple[Tensor, Tensor]:
+    """The first sequences of a data module's validation or test batches that begin from a zero state.
+
+    Args:
+        batches: of a data module for sequences or texts.
+        rows: at most so many sequences.
+
+    Returns:
+        tokens [B, T] and what follows the last of them, [B].
+    """
+    for tokens, labels, *kind in batches:
+        if not kind:
+            return tokens[:rows], labels[:rows]
+        _, cold = kind
+        if cold:  # in the last batch some rows may be empty
+            full = labels[:, -1] >= 0
+            return tokens[full][:rows], labels[full, -1][:rows]
+    raise AssertionError("each split of a text has a window from a zero state")
+
+
+def band(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of positive values [seeds, ...]: the geometric mean, the lowest, the highest."""
+    return values.log().mean(0).exp(), values.amin(0), values.amax(0)

@@ -1,0 +1,99 @@
+"""Named initialisations of recurrent nets: of the weights, gate by gate, and of the forget gate's bias."""
+
+import math
+
+import torch
+from torch import nn
+
+from lightning_dl2.nets.recurrent.cells import Cell
+
+_INPUT = {
+    "kaiming": nn.init.kaiming_normal_,
+    "xavier": nn.init.xavier_uniform_,
+    "orthogonal": nn.init.xavier_uniform_,
+}
+_RECURRENT = _INPUT | {"orthogonal": nn.init.orthogonal_}
+
+INITIALIZATIONS = ("torch", *_INPUT)
+
+
+def check_initialization(initialization: str) -> None:
+    """Raises ValueError where the name is not in INITIALIZATIONS."""
+    if initialization not in INITIALIZATIONS:
+        allowed = ", ".join(INITIALIZATIONS)
+        raise ValueError(f"initialization is {initialization!r}; it must be one of {allowed}")
+
+
+@torch.no_grad()
+def initialize_recurrent(core: nn.Module, hidden_size: int, initialization: str) -> None:
+    """Draw the weights of every layer and direction anew, gate by gate; zero biases and diagonal peepholes.
+
+    `kaiming`: normal with gain sqrt(2) over the fan-in (He et al. 2015). `xavier`: uniform (Glorot & Bengio
+    2010). `orthogonal`: xavier from the input, orthogonal from the state (Saxe et al. 2014). `torch`: uniform
+    within 1/sqrt(H), biases and peepholes too, as torch.nn does.
+
+    Raises:
+        ValueError: an unknown `initialization`.
+    """
+    check_initialization(initialization)
+    for name, parameter in core.named_parameters():
+        if initialization == "torch":
+            nn.init.uniform_(parameter, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
+        elif name.startswith("weight"):
+            draw = (_INPUT if name.startswith("weight_ih") else _RECURRENT)[initialization]
+            for gate in parameter.split(hidden_size):
+                draw(gate)
+        else:
+            nn.init.zeros_(parameter)
+
+
+@torch.no_grad()
+def initialize_linear(linear: nn.Linear, initialization: str) -> None:
+    """The same scheme for a feed-forward layer: its input weights; a zero bias. `torch` leaves it as built.
+
+    Raises:
+        ValueError: an unknown `initialization`.
+    """
+    check_initialization(initialization)
+    if initialization == "torch":
+        return
+    _INPUT[initialization](linear.weight)
+    if linear.bias is not None:
+        nn.init.zeros_(linear.bias)
+
+
+@torch.no_grad()
+def initialize_forget_bias(
+    core: nn.Module, cell: Cell, hidden_size: int, forget_bias: float | str, sequence_length: int | None
+) -> None:
+    """Set the forget gate's total bias, bias_ih + bias_hh, in every layer and direction.
+
+    A number fills it. "chrono" draws b_f = log U(1, Tmax - 1) and sets b_i = -b_f, Tmax = `sequence_length`
+    (Tallec & Ollivier 2018, section 3); up to Tmax = 2 both are zero. For the GRU the update gate z, which
+    keeps h, is the forget gate, and there is no input gate. The plain RNN has neither and is left alone.
+
+    Raises:
+        ValueError: another string, "chrono" without a `sequence_length` >= 1, or no biases to set.
+    """
+    if cell.forget_gate is None:
+        return
+    chrono = forget_bias == "chrono"
+    if isinstance(forget_bias, str) and not chrono:
+        raise ValueError(f"forget_bias is {forget_bias!r}; it must be None, a number or 'chrono'")
+    if chrono and (sequence_length is None or sequence_length < 1):
+        raise ValueError(f"sequence_length is {sequence_length}; forget_bias='chrono' needs a number >= 1")
+    biases = [(name, bias) for name, bias in core.named_parameters() if name.startswith("bias")]
+    if not biases:
+        raise ValueError(f"forget_bias is {forget_bias!r} but bias is False; set bias=True or forget_bias=None")
+
+    for name, bias in biases:
+        gates = dict(zip(cell.gates, bias.split(hidden_size), strict=True))
+        forget_gate, input_gate = gates[cell.forget_gate], gates.get("i")
+        if name.startswith("bias_hh"):  # adds nothing, so that bias_ih is the total
+            forget_gate.zero_()
+        elif chrono:
+            forget_gate.uniform_(1, max(1, sequence_length - 1)).log_()
+        else:
+            forget_gate.fill_(forget_bias)
+        if chrono and input_gate is not None:
+            input_gate.copy_(-forget_gate)

@@ -1,0 +1,285 @@
+"""Recurrent layers of any cell: a fast path, and an explicit one with the same weights that shows every gate.
+
+Shapes: B batch, T steps, D input_size, H hidden_size, L num_layers, N directions (1 or 2).
+"""
+
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_dl2.nets.recurrent import cells
+from lightning_dl2.nets.recurrent.cells import LSTM
+from lightning_dl2.nets.recurrent.initialization import initialize_forget_bias, initialize_recurrent
+from lightning_dl2.nets.recurrent.kernels import KERNELS
+
+FUSED = {cells.RNN: nn.RNN, cells.LSTM: nn.LSTM, cells.GRU: nn.GRU}
+FUSED_CALL = {cells.RNN: torch.rnn_tanh, cells.LSTM: torch.lstm, cells.GRU: torch.gru}
+
+State = Tensor | tuple[Tensor, Tensor]
+Trace = list[list[dict[str, list[Tensor]]]]
+
+
+class Recurrent(nn.Module):
+    """L recurrent layers of one or two directions.
+
+    `core` holds the parameters: where torch.nn has the equations it is the torch.nn module, and state dicts
+    are interchangeable; elsewhere it holds parameters of the same names and layout (see `cells`).
+
+    Args:
+        cell: `rnn`, `lstm`, `gru` or `peephole`; the equations and their sources are in `cells`.
+        dropout: probability, between layers only and in training only.
+        bias: False leaves out every bias.
+        reset_after: the GRU's reset gate acts after the matrix (torch.nn's form) or before (the paper's).
+        peephole: `gers`, diagonal peepholes beside h, or `assignment`, full matrices from c in place of h.
+        initialization: `torch`, `kaiming`, `xavier` or `orthogonal`; see `initialization`.
+        forget_bias: None, a number or `chrono`: the forget gate's total bias, in the GRU the update gate's.
+            The plain RNN has no such gate and ignores it.
+        sequence_length: the longest length expected; read by `chrono` alone.
+        weight_dropout: probability, on the matrices from the state, one mask a call and in training only
+            (DropConnect as in AWD-LSTM: Merity, Keskar & Socher 2018).
+
+    Raises:
+        ValueError: an unknown name, a size below 1, a dropout outside of [0, 1), or a forget bias
+            without biases.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        bias: bool = True,
+        reset_after: bool = True,
+        peephole: str = "gers",
+        initialization: str = "torch",
+        forget_bias: float | str | None = None,
+        sequence_length: int | None = None,
+        weight_dropout: float = 0.0,
+    ):
+        super().__init__()
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"{name} is {size}; it must be at least 1")
+        for name, probability in (("dropout", dropout), ("weight_dropout", weight_dropout)):
+            if not 0 <= probability < 1:
+                raise ValueError(f"{name} is {probability}; it must be in [0, 1)")
+        self.cell = cells.find_cell(cell, reset_after=reset_after, peephole=peephole)
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.num_directions = 2 if bidirectional else 1
+        self.dropout = dropout
+        self.weight_dropout = weight_dropout
+
+        if self.cell in FUSED:
+            self.core = FUSED[self.cell](
+                input_size,
+                hidden_size,
+                num_layers,
+                bias=bias,
+                batch_first=True,
+                dropout=dropout if num_layers > 1 else 0.0,
+                bidirectional=bidirectional,
+            )
+        else:
+            self.core = nn.ParameterDict()
+            for layer in range(num_layers):
+                features = hidden_size * self.num_directions if layer else input_size
+                for direction in range(self.num_directions):
+                    for name, shape in self.cell.shapes(features, hidden_size).items():
+                        if bias or not name.startswith("bias"):
+                            self.core[name + _suffix(layer, direction)] = nn.Parameter(torch.empty(shape))
+        # torch.nn has drawn its own: not again, so that one seed gives the weights that torch.nn has for it
+        if self.cell not in FUSED or initialization != "torch":
+            initialize_recurrent(self.core, hidden_size, initialization)
+        if forget_bias is not None:
+            initialize_forget_bias(self.core, self.cell, hidden_size, forget_bias, sequence_length)
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """The fast path: torch.nn's kernels where it has the equations, else those of `kernels`; of a cell that has
+        neither, its steps through autograd.
+
+        Args:
+            x: [B, T, D].
+            state: h [L*N, B, H], for the lstm and the peephole the tuple (h, c); zeros if None.
+
+        Returns:
+            outputs [B, T, H*N] and the final state, like `state`. Under autocast all but torch.nn compute in and
+            return the parameters' dtype; torch.nn does what it does, but for the LSTM on CPUs without bfloat16,
+            where it does nothing: that one is computed in float32.
+
+        Raises:
+            ValueError: `x` or `state` has another shape.
+        """
+        if self.cell in FUSED:
+            self._check(x, state)
+            if self.cell is cells.LSTM and _half_lstm_is_missing(x):
+                with torch.autocast("cpu", enabled=False):
+                    state = None if state is None else tuple(part.float() for part in state)
+                    return self.forward(x.float(), state)
+            if self.training and self.weight_dropout:
+                return self._fused_with_dropped_weights(x, state)
+            return self.core(x, state)
+        kernel = KERNELS.get(self.cell, self._unrolled)
+        outputs, state = self._sweep(lambda layer, direction, *args: kernel(*args), x, state)
+        return outputs, state
+
+    def _unrolled(self, weights: cells.Weights, x: Tensor, *state: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Like one of KERNELS, by autograd."""
+        steps, state = self._unroll(weights, x, *state)
+        return torch.stack([step["h"] for step in steps]), state
+
+    def _unroll(self, weights: cells.Weights, x: Tensor, *state: Tensor) -> tuple[list[cells.Step], list[Tensor]]:
+        """Every quantity of every step over x [T, B, D], and the state after the last one."""
+        steps = []
+        for x_t in x:
+            steps.append(self.cell.step(weights, x_t, *state))
+            state = [steps[-1][name] for name in self.cell.state]
+        return steps, state
+
+    def explicit(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State, Trace]:
+        """`forward` step by step in plain autograd operations: many times slower, and everything can be seen.
+
+        Returns:
+            outputs and final state as from `forward`, in the parameters' dtype, and the trace:
+            trace[layer][direction][name][t], [B, H], is the quantity `name` of the cell at position t of
+            the sequence and a node of the graph: torch.autograd.grad(loss, trace[0][0]["h"]) gives dL/dh(t)
+            for all t. Names: rnn h; gru r, z, n, h; lstm and peephole i, f, g, o, c, h.
+        """
+        trace: Trace = [[{} for _ in range(self.num_directions)] for _ in range(self.num_layers)]
+
+        def unroll(layer, direction, weights, x, *state):
+            steps, state = self._unroll(weights, x, *state)
+            in_order = steps[::-1] if direction else steps
+            trace[layer][direction] = {name: [step[name] for step in in_order] for name in steps[0]}
+            return torch.stack([step["h"] for step in steps]), state
+
+        outputs, state = self._sweep(unroll, x, state)
+        return outputs, state, trace
+
+    def last(self, state: State) -> Tensor:
+        """The last layer's final h of each direction, [h_fwd(T); h_bwd(0)]: [B, H*N]."""
+        h = state if isinstance(state, Tensor) else state[0]
+        return h[-self.num_directions :].transpose(0, 1).flatten(1)
+
+    def weights(self, layer: int, direction: int = 0) -> cells.Weights:
+        """The parameters of one layer and direction (1: backwards), by their names in `cells`."""
+        suffix = _suffix(layer, direction)
+        parameters = dict(self.core.named_parameters())
+        return {name.removesuffix(suffix): p for name, p in parameters.items() if name.endswith(suffix)}
+
+    def _fused_with_dropped_weights(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """What torch.nn's module does in its forward, with other weights than its own."""
+        core = self.core
+        if state is None:
+            zeros = x.new_zeros(self.num_layers * self.num_directions, x.shape[0], self.hidden_size)
+            state = zeros if len(self.cell.state) == 1 else (zeros, zeros)
+        weights = list(self._dropped(dict(core.named_parameters())).values())
+        outputs, *state = FUSED_CALL[self.cell](
+            x, state, weights, core.bias, core.num_layers, core.dropout, True, core.bidirectional, True
+        )
+        return outputs, tuple(state) if len(state) > 1 else state[0]
+
+    def _dropped(self, weights: cells.Weights) -> cells.Weights:
+        """`weights` with some entries of the matrices from the state at zero."""
+        if not (self.training and self.weight_dropout):
+            return weights
+        from_state = ("weight_hh", "weight_ch")
+        return {n: F.dropout(w, self.weight_dropout) if n.startswith(from_state) else w for n, w in weights.items()}
+
+    def _sweep(self, run: Callable, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Take x through all layers and directions, each of them by `run`, which sees time-major sequences.
+
+        run(layer, direction, weights, x [T, B, D], *state of [B, H]) -> hs [T, B, H], state.
+        """
+        self._check(x, state)
+        dtype = next(self.parameters()).dtype
+        # half precision's errors add up over the steps: the recurrence stays in the parameters' dtype
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.to(dtype).transpose(0, 1)
+            if state is None:
+                zeros = x.new_zeros(self.num_layers * self.num_directions, x.shape[1], self.hidden_size)
+                state = [zeros] * len(self.cell.state)
+            initial = [part.to(dtype) for part in ([state] if isinstance(state, Tensor) else state)]
+            final = []
+            for layer in range(self.num_layers):
+                if layer:
+                    x = F.dropout(x, self.dropout, self.training)
+                outputs = []
+                for direction in range(self.num_directions):
+                    start = [part[len(final)] for part in initial]
+                    ordered = x.flip(0) if direction else x
+                    hs, end = run(layer, direction, self._dropped(self.weights(layer, direction)), ordered, *start)
+                    outputs.append(hs.flip(0) if direction else hs)
+                    final.append(end)
+                x = torch.cat(outputs, dim=2) if len(outputs) > 1 else outputs[0]
+        final = tuple(torch.stack(parts) for parts in zip(*final, strict=True))
+        return x.transpose(0, 1), final if len(final) > 1 else final[0]
+
+    def _check(self, x: Tensor, state: State | None) -> None:
+        if x.dim() != 3 or x.shape[1] < 1 or x.shape[2] != self.input_size:
+            raise ValueError(f"x is {list(x.shape)}; it must be [B, T >= 1, input_size={self.input_size}]")
+        if state is None:
+            return
+        shape = [self.num_layers * self.num_directions, x.shape[0], self.hidden_size]
+        shapes = [list(part.shape) for part in ([state] if isinstance(state, Tensor) else state)]
+        if shapes != [shape] * len(self.cell.state):
+            raise ValueError(f"state is {shapes}; it must be {' and '.join(self.cell.state)}, each {shape}")
+
+
+def split_layers(state: State | None, sizes: list[int]) -> list[State | None]:
+    """A state of sum(sizes) layers as states of `sizes` layers; None for each if it is None."""
+    if state is None:
+        return [None] * len(sizes)
+    if isinstance(state, Tensor):
+        return list(state.split(sizes))
+    return list(zip(*(part.split(sizes) for part in state), strict=True))
+
+
+def join_layers(states: list[State]) -> State:
+    """The opposite of `split_layers`."""
+    if isinstance(states[0], Tensor):
+        return torch.cat(states)
+    return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+
+
+def _half_lstm_is_missing(x: Tensor) -> bool:
+    """Whether torch would ask oneDNN for a bfloat16 LSTM that it does not have for this CPU."""
+    return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not bfloat16_lstm_works()
+
+
+@cache
+def bfloat16_lstm_works() -> bool:
+    """Tell whether torch has an LSTM in bfloat16 for this CPU.
+
+    The first forward of a process asks for it, in the middle of a seeded step: to build an nn.LSTM here would draw its
+    weights from the global generator, and the step's dropout would be another one than in a later step.
+    """
+    state, weights = [torch.zeros(1, 1, 1)] * 2, [torch.zeros(4, *shape) for shape in ((1,), (1,), (), ())]
+    try:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            torch.lstm(torch.zeros(1, 1, 1), state, weights, True, 1, 0.0, False, False, False)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _suffix(layer: int, direction: int) -> str:
+    """torch.nn's: _l0, _l0_reverse, _l1, ..."""
+    return f"_l{layer}" + ("_reverse" if direction else "")
+
+
+def bfloat16_note(net: torch.nn.Module, device: torch.device) -> str | None:
+    """Return one line if a layer of `net` computes in float32 although Lightning says that it uses bfloat16."""
+    has_lstm = any(isinstance(module, Recurrent) and module.cell is LSTM for module in net.modules())
+    if has_lstm and device.type == "cpu" and not bfloat16_lstm_works():
+        return "trainer.precision=bf16-mixed: torch has no bfloat16 LSTM for this CPU; the LSTM computes in float32"
+    return None

@@ -1,0 +1,194 @@
+"""`last.ckpt` every n steps and at the end, `previous.ckpt` the one before, `best.ckpt` of the best validation."""
+
+import logging
+import math
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.trainer.states import TrainerFn
+
+from lightning_dl2.resume.checkpoint_file import is_whole, open_whole, write_verified
+from lightning_dl2.resume.checkpoint_io import serialized
+from lightning_dl2.resume.requirements import monitored
+
+log = logging.getLogger(__name__)
+
+LONG = 1.0  # seconds of a validation; one that takes longer can be abandoned
+
+
+class KeepCheckpoints(Checkpoint):
+    """Three files under fixed names.
+
+    `last.ckpt` is written before the batch that follows, when the step's validation and metrics are all done, and
+    never while gradients are accumulated. What is to be `best.ckpt` waits in memory and is written just before it: a
+    run that is killed goes on from `last.ckpt`, and finds the same best again.
+
+    A long validation can be abandoned. The state before the step that it follows is kept in memory while it lasts: a
+    run that goes on from there repeats that step and the validation.
+
+    Args:
+        directory: where they stand.
+        every_n_steps: optimiser steps between two `last.ckpt`.
+        monitor: a logged metric of the validation; where it is NaN or infinite, the validation was not the best.
+        mode: "min" or "max".
+    """
+
+    def __init__(self, directory: Path, *, every_n_steps: int, monitor: str, mode: str) -> None:
+        self.directory, self.every_n_steps, self.monitor, self.mode = directory, every_n_steps, monitor, mode
+        self.best: dict[str, float] = {}
+        self.best_step = 0
+        self._saved_step = 0
+        self._best_to_write: memoryview | None = None
+        self._last_is_ours = False
+        self._validation_is_long = True  # as long as none has ended
+        self._validation_began = 0.0
+        self._before_validation: tuple[int, memoryview | None] | None = None  # a step and its checkpoint
+
+    def replace_lost_best(self, trainer: Trainer) -> None:
+        """Where `best.ckpt` is lost or damaged after all training, `last.ckpt` takes its place; a warning says so."""
+        best = self.directory / "best.ckpt"
+        if trainer.is_global_zero and not is_whole(best):
+            self._warn(best, "last.ckpt takes its place")
+            self.best, self.best_step = {}, 0
+            write_verified(best, (self.directory / "last.ckpt").read_bytes())
+        self.best, self.best_step = trainer.strategy.broadcast((self.best, self.best_step))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._saved_step = trainer.global_step
+        if trainer.global_step:
+            if trainer.is_global_zero:
+                self.best, self.best_step = self._kept()
+            self.best, self.best_step = trainer.strategy.broadcast((self.best, self.best_step))
+
+    def _kept(self) -> tuple[dict[str, float], int]:
+        """Metrics and step of `best.ckpt`: after a failure, or when `last.ckpt` was damaged, it may be ahead."""
+        path = self.directory / "best.ckpt"
+        with suppress(OSError), open_whole(path) as content:
+            state = torch.load(content, weights_only=True, map_location="cpu")["callbacks"][self.state_key]
+            return state["best"], state["best_step"]
+        if self.best:
+            self._warn(path, "the best is sought from here on")
+        return {}, 0
+
+    @staticmethod
+    def _warn(path: Path, then: str) -> None:
+        text = f"warning: {path} is {'damaged' if path.exists() else 'lost'}; {then}"
+        log.warning(text)
+        print(text, file=sys.stderr)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step % self.every_n_steps == 0:
+            self.save_last(trainer)
+        if batch_idx % trainer.accumulate_grad_batches == 0:
+            keeps = self._validation_is_long and _validation_follows(trainer)
+            self._before_validation = (trainer.global_step, self._taken(trainer)) if keeps else None
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validation_began = time.monotonic()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.save_last(trainer, ends=True)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        # All there may be of a run that fails before its first `last.ckpt`. A full disk would not take it either.
+        if isinstance(exception, Exception) and not isinstance(exception, OSError):
+            self._write_best()
+
+    def save_last(self, trainer: Trainer, *, ends: bool = False) -> None:
+        """Writes `last.ckpt`, unless it holds this step already.
+
+        Args:
+            ends: training does; the last weights are the best where no validation came, or none with a finite value.
+
+        Raises:
+            WriteError: the disk does not take it; the one before stays whole.
+        """
+        if trainer.global_step != self._saved_step:
+            self._write_last(trainer, trainer.global_step, self._taken(trainer), ends=ends)
+        elif ends:  # by a validation between the batches of the next step
+            self._write_best()
+        else:
+            return
+        trainer.strategy.barrier()
+
+    @property
+    def saved_step(self) -> int:
+        """Return the step of `last.ckpt`."""
+        return self._saved_step
+
+    @property
+    def can_abandon_validation(self) -> bool:
+        """Tell, on all ranks alike, whether `save_before_validation` has something to save."""
+        return self._before_validation is not None
+
+    def save_before_validation(self, trainer: Trainer) -> None:
+        """Write the state before the step that this validation follows as `last.ckpt`, unless it is there already.
+
+        Raises:
+            WriteError: the disk does not take it; the one before stays whole.
+        """
+        step, content = self._before_validation
+        if step != self._saved_step:
+            self._write_last(trainer, step, content)
+        trainer.strategy.barrier()
+
+    def _write_last(self, trainer: Trainer, step: int, content: memoryview | None, *, ends: bool = False) -> None:
+        self._saved_step = step
+        for logger in trainer.loggers:
+            logger.save()  # what a checkpoint has seen must be on the disk before it
+        if content:
+            if ends and not self.best:
+                self._best_to_write = content
+            self._write_best()
+            last = self.directory / "last.ckpt"
+            keeps = self._last_is_ours or is_whole(last)  # not that a damaged one takes the place of a whole one
+            write_verified(last, content, self.directory / "previous.ckpt" if keeps else None)
+            self._last_is_ours = True
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+            return
+        seconds = time.monotonic() - self._validation_began
+        self._validation_is_long = trainer.strategy.broadcast(seconds > LONG)  # one clock decides for all ranks
+        self._before_validation = None
+        metrics = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
+        sign, value = 1 if self.mode == "max" else -1, monitored(self, metrics, self.monitor)
+        if math.isfinite(value) and (not self.best or sign * value > sign * self.best[self.monitor]):
+            self.best, self.best_step = metrics, trainer.global_step
+            self._best_to_write = self._taken(trainer)
+
+    @staticmethod
+    def _taken(trainer: Trainer) -> memoryview | None:
+        """The checkpoint of this moment, in memory; all ranks bring their part, and only the first has it all."""
+        checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+        return serialized(checkpoint) if trainer.is_global_zero else None
+
+    def _write_best(self) -> None:
+        if self._best_to_write:
+            write_verified(self.directory / "best.ckpt", self._best_to_write)
+            self._best_to_write = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "best_step": self.best_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self.best_step = state_dict["best"], state_dict["best_step"]
+
+
+def _validation_follows(trainer: Trainer) -> bool:
+    """Tell whether a validation comes before the next optimiser step but this one."""
+    loop, every = trainer.fit_loop.epoch_loop, trainer.val_check_batch
+    epochs = trainer.check_val_every_n_epoch
+    if epochs and (trainer.current_epoch + 1) % epochs:
+        return False
+    batches = min(trainer.accumulate_grad_batches, trainer.num_training_batches - loop.batch_idx)
+    if every == float("inf"):
+        return loop.batch_idx + batches >= trainer.num_training_batches
+    done = loop.batch_idx if epochs else loop.total_batch_idx
+    return (done + batches) // every > done // every

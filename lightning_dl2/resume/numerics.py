@@ -1,0 +1,43 @@
+"""Record what decides the last bits of a run beside its configuration, and compare it when a checkpoint is loaded."""
+
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+
+from lightning_dl2.common import cpu
+from lightning_dl2.graphs import resolve_engine
+
+
+def numerics(task: LightningModule, device: torch.device) -> dict[str, Any]:
+    """Return the facts of this process that decide in which order, and with which instructions, numbers are added.
+
+    Args:
+        task: has the engine of a graph net among its hyperparameters.
+        device: that it computes on.
+    """
+    facts: dict[str, Any] = {"torch": str(torch.__version__), "device": device.type}
+    if device.type == "cuda":
+        facts["device"] = torch.cuda.get_device_name(device)
+    else:
+        facts["instructions"] = torch.backends.cpu.get_cpu_capability()
+        facts |= {"threads": torch.get_num_threads(), "flush_denormal": cpu.flushes_denormal()}
+    if engine := task.hparams.get("engine"):
+        facts["engine"] = resolve_engine(engine, device)
+    return facts
+
+
+def numerics_note(name: str, then: dict[str, Any] | None, now: dict[str, Any], result: str) -> str | None:
+    """Return one line if `now` differs from what a checkpoint was written with; None if it does not.
+
+    Args:
+        name: of the checkpoint.
+        then: its `numerics`; None where an older version wrote it, which says nothing.
+        result: what may differ.
+    """
+    changed = [key for key in now if then and then.get(key, now[key]) != now[key]]
+    if not changed:
+        return None
+    before, here = (", ".join(f"{key}={facts[key]}" for key in changed) for facts in (then, now))
+    fix = f"; fix: OMP_NUM_THREADS={then['threads']}" if changed == ["threads"] else ""
+    return f"{name} was written with {before}, here {here}: {result} may differ in the last bits{fix}"

@@ -1,0 +1,38 @@
+"""Check, before training, that a Trainer which is not ours has what a callback needs."""
+
+from typing import Any
+
+from pytorch_lightning import Callback
+
+from lightning_dl2.common.errors import UserError
+
+
+def needed(callback: Callback, owner: Any, name: str, fix: str) -> Any:
+    """Return an attribute that a callback needs.
+
+    Args:
+        callback: of which the error speaks.
+        owner: a LightningModule, or a data module; None: the Trainer was given none.
+        name: of the attribute.
+        fix: what to give the Trainer instead.
+
+    Raises:
+        UserError: there is no such attribute.
+    """
+    if (value := getattr(owner, name, None)) is None:
+        what = "was given no data module" if owner is None else f"{type(owner).__name__} has no {name}"
+        raise UserError(f"{type(callback).__name__}: {what}; fix: {fix}")
+    return value
+
+
+def monitored(callback: Callback, metrics: dict[str, Any], monitor: str) -> Any:
+    """Return the metric that a callback goes by.
+
+    Raises:
+        UserError: the validation has not logged it.
+    """
+    if monitor not in metrics:
+        allowed = ", ".join(sorted(key for key in metrics if key.startswith("val/"))) or "a metric that it logs"
+        what = f"{type(callback).__name__}: monitor={monitor}: the validation logs no such metric"
+        raise UserError(f"{what}; allowed: {allowed}")
+    return metrics[monitor]

@@ -1,0 +1,1 @@
+"""Own the run directory: its names, its lock, its log."""

@@ -1,0 +1,1 @@
+"""Start the jobs of a sweep: on this machine, on SLURM, on a Ray cluster."""

@@ -1,0 +1,94 @@
+"""Jobs as processes of this machine, which share out its GPUs or its cores."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from lightning_dl2.common.files import writing
+from lightning_dl2.common.system import die_with
+from lightning_dl2.config import schema
+from lightning_dl2.config.schema import Config
+from lightning_dl2.distributed.devices import uses_gpu
+from lightning_dl2.sweeps.jobs import Job
+from lightning_dl2.sweeps.launchers.base import command, environment
+
+
+def end_with_us() -> Callable[[], None]:
+    """What a new process calls to be sent SIGTERM when this one ends, in whatever way: it saves."""
+    return partial(die_with, os.getpid(), signal.SIGTERM)
+
+
+class Process:
+    """A job in a process and a group of its own: what is typed at the terminal reaches the sweep alone."""
+
+    def __init__(self, words: list[str], log: Path, added: dict[str, str]) -> None:
+        with writing(log):
+            file = open(log, "ab")  # noqa: SIM115 - below; what else fails is not the file's
+        with file:
+            self._process = subprocess.Popen(
+                command(words),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=environment() | added,
+                start_new_session=True,
+                preexec_fn=end_with_us(),
+            )
+
+    def poll(self) -> int | None:
+        return self._process.poll()
+
+    def stop(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+class LocalLauncher:
+    """Starts jobs here.
+
+    Args:
+        config: of conf/launcher/local.yaml.
+    """
+
+    def __init__(self, config: schema.Local) -> None:
+        self.jobs = config.jobs
+        self._taken: dict[Process, list[str]] = {}  # GPUs
+
+    def start(self, job: Job, log: Path) -> Process | None:
+        if not uses_gpu(job.config):
+            return Process(job.words, log, self._threads(job.config))
+        if self.jobs == 1:
+            return Process(job.words, log, {})
+        self._taken = {process: gpus for process, gpus in self._taken.items() if process.poll() is None}
+        there, taken = visible_gpus(), sum(self._taken.values(), [])
+        free = [gpu for gpu in there if gpu not in taken]
+        wanted = job.config.trainer.devices
+        number = max(1, len(there) // self.jobs) if wanted == "auto" else wanted
+        if number > len(free) and taken:
+            return None
+        gpus = free[:number]  # too few in all: the job says so
+        process = Process(job.words, log, {"CUDA_VISIBLE_DEVICES": ",".join(gpus)})
+        self._taken[process] = gpus
+        return process
+
+    def _threads(self, config: Config) -> dict[str, str]:
+        if "OMP_NUM_THREADS" in os.environ:
+            return {}
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        devices = 1 if config.trainer.devices == "auto" else config.trainer.devices
+        return {"OMP_NUM_THREADS": str(max(1, cores // (self.jobs * devices)))}
+
+
+def visible_gpus() -> list[str]:
+    """The names of the GPUs that this process may use, as in CUDA_VISIBLE_DEVICES."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]

@@ -1,0 +1,109 @@
+"""Jobs of a Ray cluster: an actor each, which is started elsewhere if its machine is lost."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.config import schema
+from lightning_dl2.sweeps.jobs import Job
+from lightning_dl2.sweeps.launchers.base import command, environment
+from lightning_dl2.sweeps.launchers.local import end_with_us
+
+
+class Train:
+    """What runs on the cluster: the command, in a process of its own, which a second thread can signal."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen | None = None
+        self._told: int | None = None  # a signal that came before the process
+        self._starting = Lock()
+
+    def run(self, command: list[str], log: str, cwd: str) -> int:
+        with open(log, "ab") as file, self._starting:
+            if self._told is not None:
+                return 128 + self._told
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                env=environment(),
+                cwd=cwd,
+                preexec_fn=end_with_us(),
+            )
+        return self._process.wait()
+
+    def stop(self, number: int) -> None:
+        with self._starting:
+            if self._process is None:
+                self._told = number
+            else:
+                self._process.send_signal(number)
+
+
+class Actor:
+    """A job that was handed to Ray."""
+
+    def __init__(self, actor: Any, result: Any) -> None:
+        self._actor, self._result = actor, result
+
+    def poll(self) -> int | None:
+        import ray
+
+        ended, _ = ray.wait([self._result], timeout=0)
+        if not ended:
+            return None
+        try:
+            return ray.get(self._result)
+        except ray.exceptions.RayError:  # more machines were lost than launcher.restarts allows
+            return -signal.SIGKILL
+
+    def stop(self, number: signal.Signals) -> None:
+        self._actor.stop.remote(int(number))
+
+    def kill(self) -> None:
+        import ray
+
+        ray.kill(self._actor)
+
+
+class RayLauncher:
+    """Starts jobs on a Ray cluster.
+
+    Args:
+        config: of conf/launcher/ray.yaml.
+
+    Raises:
+        UserError: Ray is not installed, or the cluster is not there.
+    """
+
+    def __init__(self, config: schema.Ray) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise UserError("launcher=ray: is not installed; pip install ray, or launcher=local") from error
+        self.jobs = config.jobs
+        try:
+            if not ray.is_initialized():
+                ray.init(address=config.address, log_to_driver=False, runtime_env={"env_vars": _environment()})
+        except ConnectionError as error:
+            raise UserError(f"launcher.address={config.address}: no cluster answers; allowed: null") from error
+        self._actor = ray.remote(Train).options(
+            num_cpus=config.cpus,
+            num_gpus=config.gpus,
+            max_restarts=config.restarts,
+            max_task_retries=config.restarts,
+            max_concurrency=2,
+        )
+
+    def start(self, job: Job, log: Path) -> Actor:
+        actor = self._actor.remote()
+        return Actor(actor, actor.run.remote(command(job.words), str(log.absolute()), os.getcwd()))
+
+
+def _environment() -> dict[str, str]:
+    return {"PYTHONPATH": environment()["PYTHONPATH"]}

@@ -1,0 +1,162 @@
+"""The loop of a sweep: start what is missing, watch what runs, pass signals on, until all is done or told to stop."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from lightning_dl2.common.command import SIGNALS
+from lightning_dl2.config.schema import Config
+from lightning_dl2.run import lock
+from lightning_dl2.sweeps.jobs import Job
+from lightning_dl2.sweeps.launchers.base import Handle, Launcher
+
+POLL = 0.2  # seconds between two looks at the processes
+WATCH = 1.0  # seconds between two looks at what they have logged
+RETRY = 60.0  # seconds until a job is tried again although another process seems to hold its directory
+GRACE = 10.0  # seconds in which jobs end that were told to stop at once
+
+
+class Plan(Protocol):
+    """What is to be trained: a grid or a search."""
+
+    jobs: list[Job]
+    total: int
+    examples: list[Config]  # of the jobs there are or will be
+    notes: list[str]  # for the user, before anything is trained
+
+    def open(self, directory: Path, metric: str, *, dry: bool) -> None: ...
+
+    def to_come(self) -> list[str]: ...
+
+    def next(self) -> Job | None: ...
+
+    def watch(self, job: Job) -> bool: ...
+
+    def ended(self, job: Job) -> None: ...
+
+
+class Control:
+    """Has a plan's jobs trained.
+
+    Args:
+        plan: says which.
+        launcher: starts them.
+        logs: the directory for what each job says.
+        tell: is called when something happens to a job: the job, and what.
+    """
+
+    def __init__(self, plan: Plan, launcher: Launcher, logs: Path, tell: Callable[[Job, str], None]) -> None:
+        self.plan, self.launcher, self.logs, self.tell = plan, launcher, logs, tell
+        self.received: list[signal.Signals] = []
+        self._running: dict[Job, Handle] = {}
+        self._waiting: dict[Job, float] = {}  # until when
+        self._held: set[Job] = set()  # of which it was told
+        self._refused: set[Job] = set()  # tried again although nobody seems to hold their directories
+        self._watched = 0.0
+
+    def run(self) -> signal.Signals | None:
+        """Returns when nothing is left to do, or the signal that stopped the sweep when all jobs have ended."""
+        with self._listening():
+            passed = 0
+            while True:
+                for number in self.received[passed:]:
+                    passed += 1
+                    self._pass_on(number)
+                self._poll()
+                if not self.received:
+                    self._fill()
+                if not self._running and (self.received or not self._waiting):
+                    return self.received[0] if self.received else None
+                time.sleep(POLL)
+
+    def _fill(self) -> None:
+        """Starts jobs as long as there are any and there is room."""
+        while len(self._running) < self.launcher.jobs and (job := self._next()):
+            busy = any(other.run.path == job.run.path for other in self._running)
+            handle = None if busy else self.launcher.start(job, self.logs / f"{job.number}.log")
+            if handle is None:
+                self._waiting[job] = time.monotonic() + WATCH
+                return
+            self._running[job] = handle
+            self.tell(job, "started")
+
+    def _next(self) -> Job | None:
+        now = time.monotonic()
+        for job, until in self._waiting.items():
+            if until < now or (job in self._held and not lock.holder(job.run.path)):
+                del self._waiting[job]
+                return job
+        without_room = self._waiting.keys() - self._held
+        return None if without_room else self.plan.next()
+
+    def _poll(self) -> None:
+        watching = time.monotonic() > self._watched + WATCH
+        for job, handle in list(self._running.items()):
+            code = handle.poll()
+            if code is not None:
+                del self._running[job]
+                self._ended(job, code)
+            elif watching and not self.received and not job.pruned and self.plan.watch(job):
+                handle.stop(signal.SIGTERM)
+        if watching:
+            self._watched = time.monotonic()
+
+    def _ended(self, job: Job, code: int) -> None:
+        done = job.finished  # if so, however the process ended, and whoever has trained it
+        if code == 2 and not done and self._is_to_wait(job):
+            return
+        job.code = 0 if done else code
+        self.plan.ended(job)
+        self.tell(job, "ended")
+
+    def _is_to_wait(self, job: Job) -> bool:
+        """Have a job tried again that was refused since another process held its directory.
+
+        Such as one that an earlier sweep's death has told to save, or a job of another sweep over the same runs.
+        """
+        if holder := lock.holder(job.run.path):
+            if job not in self._held:
+                self.tell(job, f"waits: its directory is held by {holder}")
+            self._held.add(job)
+            self._refused.discard(job)
+            self._waiting[job] = time.monotonic() + RETRY
+            return True
+        # The holder may have ended since. A refusal for another reason repeats itself, or has made no directory.
+        if job in self._refused or not job.run.path.exists():
+            return False
+        self._refused.add(job)
+        self.tell(job, "was refused, and nobody holds its directory now; it is tried once more")
+        self._waiting[job] = 0.0
+        return True
+
+    def _pass_on(self, number: signal.Signals) -> None:
+        at_once = self.received.count(signal.SIGINT) > 1
+        for handle in self._running.values():
+            handle.stop(number)
+        end = time.monotonic() + GRACE
+        while at_once and time.monotonic() < end and any(handle.poll() is None for handle in self._running.values()):
+            time.sleep(POLL)
+        for handle in self._running.values() if at_once else ():
+            handle.kill()
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        def handle(number: int, frame: FrameType | None) -> None:
+            self.received.append(signal.Signals(number))
+
+        if threading.current_thread() is not threading.main_thread():  # Python gives signals to no other
+            yield
+            return
+        before = {number: signal.signal(number, handle) for number in SIGNALS}
+        blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            for number, handler in before.items():
+                signal.signal(number, handler)

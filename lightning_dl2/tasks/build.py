@@ -1,0 +1,71 @@
+"""Build the task that a configuration names, and load one from a checkpoint."""
+
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.config import schema
+from lightning_dl2.resume.checkpoint_file import open_whole
+from lightning_dl2.tasks.graph_net import GraphNet
+from lightning_dl2.tasks.optimizers import complete, parameter_groups
+from lightning_dl2.tasks.sequence_classifier import SequenceClassifier
+from lightning_dl2.tasks.task import Task
+from lightning_dl2.tasks.text_generator import TextGenerator
+
+# What torch and Lightning raise where a whole file is no checkpoint of ours.
+NOT_OURS = (AttributeError, EOFError, IndexError, KeyError, RuntimeError, TypeError, ValueError, UnpicklingError)
+TASKS: dict[str, type[Task]] = {
+    "sequence_classifier": SequenceClassifier,
+    "text_generator": TextGenerator,
+    "graph_net": GraphNet,
+}
+
+
+def build_task(config: schema.Task, optimizer: schema.Optimizer, spec: dict[str, Any]) -> Task:
+    """The task that `config` names, for data of this `spec`.
+
+    Raises:
+        UserError: there is no such net, or it has no such part to optimise.
+    """
+    arguments = config.model_dump(exclude={"name"})
+    try:
+        task = TASKS[config.name](spec=spec, optimizer=optimizer.model_dump(), **arguments)
+    except (ValueError, RuntimeError, MemoryError) as error:  # the latter two: there is not so much memory
+        raise UserError(f"task: {error}") from error
+    try:
+        parameter_groups(task.net, complete(task.hparams["optimizer"]))
+    except ValueError as error:
+        raise UserError(f"optimizer.{error}") from error
+    return task
+
+
+def load_task(name: str, path: Path, checkpoint: str) -> Task:
+    """The task of a checkpoint, on the CPU; the file is all it needs.
+
+    Args:
+        name: one of TASKS.
+        path: the file.
+        checkpoint: what the user calls it.
+
+    Raises:
+        UserError: the file is no checkpoint of such a task.
+    """
+    before = torch.get_default_dtype()
+    try:
+        with open_whole(path) as content:  # once: a run that saves may replace the file meanwhile
+            stored = torch.load(content, weights_only=True, map_location="cpu")
+            if any(value.dtype == torch.float64 for value in stored["state_dict"].values()):  # else they were rounded
+                torch.set_default_dtype(torch.float64)
+            content.seek(0)
+            task = TASKS[name].load_from_checkpoint(content, map_location="cpu", weights_only=True)
+            task.written_with = stored.get("numerics")
+            return task
+    except OSError as error:
+        raise UserError(f"checkpoint={checkpoint}: {path} is damaged; allowed: a whole file") from error
+    except NOT_OURS as error:
+        raise UserError(f"checkpoint={checkpoint}: {path} is no {name} of this version") from error
+    finally:
+        torch.set_default_dtype(before)

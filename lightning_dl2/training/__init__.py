@@ -1,0 +1,1 @@
+"""Train one run, from its configuration to its result."""

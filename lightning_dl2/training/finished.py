@@ -1,0 +1,175 @@
+"""Serve a command that meets a complete run: check its data, say what was not done, send what can be sent.
+
+Nothing here trains. torch is imported only where a run's files cannot tell otherwise.
+"""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.files import file_digest
+from lightning_dl2.config.compose import Config
+from lightning_dl2.config.schema import TextData
+from lightning_dl2.config.schema.data import GENERATED
+from lightning_dl2.resume.find_checkpoint import OTHERWISE
+from lightning_dl2.run import lock
+from lightning_dl2.run.directory import Run
+
+
+def check_data(config: Config, run: Run, result: dict[str, Any]) -> str | None:
+    """Compare the data at `data.path` with those of a complete run; return a note where they are gone.
+
+    A text is compared by its digest. Graphs, and runs of older versions, need the data module and a checkpoint.
+
+    Args:
+        config: of the command.
+        run: the run that `config` asks for.
+        result: the content of its result.json.
+
+    Raises:
+        UserError: they differ, or cannot be read.
+    """
+    path = getattr(config.data, "path", None)
+    if path is None or config.data.name in GENERATED:
+        return None
+    place = Path(path).expanduser()
+    if not place.exists():
+        return f"data.path={path}: is not there now; the result is of the data that the run was trained on"
+    then = result.get("data_digest")
+    if then is not None and isinstance(config.data, TextData) and place.is_file():
+        status = place.stat()
+        now = {"digest": _text_digest(place, status.st_size, status.st_mtime_ns)}
+        run.check_same_data({"digest": then}, now, OTHERWISE)
+        return None
+    kept = next((file for file in (run.best, run.last) if file.exists()), None)
+    if kept is None:
+        return f"data.path={path}: cannot be compared with what the run was trained on, which has no checkpoint left"
+    from lightning_dl2.data.build import build_data
+
+    trained_on = run.load(kept)["hyper_parameters"]["spec"]
+    run.check_same_data(trained_on, build_data(config.data, config.seed).spec, OTHERWISE)
+    return None
+
+
+@cache  # a sweep asks for many runs on one text
+def _text_digest(path: Path, size: int, modified: int) -> str:
+    try:
+        return file_digest(path)
+    except OSError as error:
+        raise UserError(f"data.path={path}: cannot be read ({error.strerror}); allowed: a text file") from error
+
+
+def not_done(config: Config, run: Run, result: dict[str, Any]) -> list[str]:
+    """Say what `config` asks for beside the training that a complete run did not do, each with the way to get it.
+
+    Args:
+        config: of the command.
+        run: the run that `config` asks for.
+        result: the content of its result.json.
+    """
+    rules, before = config.callbacks, run.recorded()
+    told = []
+
+    def tell(key: str, value: Any, was: Any, there: bool, fix: str) -> None:
+        if value and value != was and not there:
+            told.append(f"{key}={str(value).lower()}: has no effect on a complete run; fix: {fix}")
+
+    again = "use resume=restart, which trains it again"
+    flow, samples = rules.gradient_flow, rules.samples
+    tell(
+        "callbacks.gradient_flow.enabled", flow.enabled, before.callbacks.gradient_flow.enabled,
+        run.gradient_flow_file.exists(),
+        f"python -m lightning_dl2.analyze gradients run={run.path}, for the trained net; or {again}",
+    )  # fmt: skip
+    tell(
+        "callbacks.samples.enabled", samples.enabled, before.callbacks.samples.enabled, (run.path / "samples").exists(),
+        f"python -m lightning_dl2.generate run={run.path}",
+    )  # fmt: skip
+    tell(
+        "callbacks.curves", rules.curves, before.callbacks.curves, (run.path / "figures" / "curves.png").exists(),
+        f"python -m lightning_dl2.report {run.path}",
+    )  # fmt: skip
+    tell("trainer.profiler", config.trainer.profiler, before.trainer.profiler, False, again)
+    steps, most = result.get("steps") or 0, config.trainer.max_steps
+    if 0 < most < steps and result.get("stopped_by") == "limit":
+        told.append(f"trainer.max_steps={most}: the run has been trained for {steps} steps; fix: use another root")
+    return told
+
+
+def is_sent(config: Config, run: Run) -> bool:
+    """Tell whether the logger that `config` asks for has the run."""
+    if config.logger.name == "wandb":
+        return any(run.path.glob("wandb/*run-*"))
+    return config.logger.name != "tensorboard" or (run.path / "tensorboard").exists()
+
+
+def attend(config: Config, run: Run, result: dict[str, Any]) -> None:
+    """Check the data of a complete run, give it to a logger that does not have it, and say what is not done.
+
+    Raises:
+        UserError: its data are others now, or the logger cannot be used.
+    """
+    note = check_data(config, run, result)
+    agent = config.logger.name == "wandb" and "WANDB_SWEEP_ID" in os.environ  # its sweep waits for a value
+    for line in filter(None, [note, *not_done(config, run, result)]):
+        print(f"note: {line}", file=sys.stderr)
+    if is_sent(config, run) and not agent:
+        return
+    from lightning_dl2.loggers import build
+    from lightning_dl2.training import preflight
+
+    preflight.check_logger(config)
+    with lock.held(run.path):
+        build.send_finished(config, run, result)
+    if is_sent(config, run) and not agent:
+        print(f"note: logger={config.logger.name}: has got the complete run from its files", file=sys.stderr)
+
+
+def attend_sweep(configs: Iterable[Config]) -> None:
+    """Check the data of the complete runs among the jobs of a sweep, and say in a line a key what is not done there.
+
+    Raises:
+        UserError: the data of one are others now.
+    """
+    counts: Counter[str] = Counter()
+    for config in configs:
+        run = Run.of(config)
+        if result := run.finished(config):
+            check_data(config, run, result)
+            counts.update(line.partition(":")[0] for line in not_done(config, run, result))
+            counts.update([f"logger={config.logger.name}"] if not is_sent(config, run) else [])
+    for key, count in counts.items():
+        jobs = f"{count} job{'s are' if count > 1 else ' is'} complete and not started again"
+        print(f"note: {key}: {jobs}; fix: call train for each without -m", file=sys.stderr)
+
+
+class Objects(Mapping[str, Any]):
+    """Hold the objects of a complete run, as `train` returns them after training; load each when it is first asked for.
+
+    Args:
+        run: its directory.
+        config: of the command.
+    """
+
+    def __init__(self, run: Run, config: Config) -> None:
+        self._run, self._config = run, config
+        self._loaded: dict[str, Any] = {"run": run}
+
+    def __getitem__(self, key: str) -> Any:
+        if key in ("task", "datamodule", "trainer") and key not in self._loaded:
+            from lightning_dl2.training.restore import build_restored
+
+            parts = build_restored(self._run, self._config, "best")
+            self._loaded |= dict(zip(("task", "datamodule", "trainer"), parts, strict=True))
+        return self._loaded[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("run", "task", "datamodule", "trainer"))
+
+    def __len__(self) -> int:
+        return 4

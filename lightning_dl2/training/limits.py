@@ -1,0 +1,138 @@
+"""Refuse sizes that this machine cannot hold, before it takes minutes to find that out.
+
+Each number of bytes is a lower bound: what is refused cannot fit, what is not may still be too large.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.compose import typed
+from lightning_dl2.config.overrides import flatten
+from lightning_dl2.config.schema import Config, GraphNet, NodeData, SequenceData, TextData
+from lightning_dl2.distributed.devices import uses_gpu
+
+CGROUP = Path("/sys/fs/cgroup/memory.max")  # of a container or a job
+WORD = 8  # bytes of an integer
+NUMBER = 4  # bytes of a float
+GATES = 4  # what a gated cell keeps of each unit for the gradient, at least
+
+
+def machine_memory() -> int:
+    """Return the bytes of memory of this machine, or as many of them as this process may use."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # no such file, or the word max
+        memory = min(memory, int(CGROUP.read_text("utf-8")))
+    return memory
+
+
+def check_data(config: Config) -> None:
+    """Raise UserError where the data, or what a net keeps of one batch, cannot fit; asked before there are any."""
+    data, kept = config.data, 1
+    if not isinstance(config.task, GraphNet):
+        kept = config.task.num_layers * (1 if config.task.cell == "rnn" else GATES)
+    if isinstance(data, SequenceData):
+        length, sets = data.sequence_length, data.validation_size + data.test_size
+        keys = "data.validation_size data.test_size data.sequence_length"
+        _refuse(config, "the validation and test sets", keys, sets * length * NUMBER)
+        rows = min(data.evaluation_batch_size, max(data.validation_size, data.test_size))
+        _check_batch(config, "an evaluation batch", "data.evaluation_batch_size", rows * length, states=1)
+        tokens = data.batch_size * length
+        if data.curriculum.enabled and data.curriculum.tokens_per_batch:
+            least = data.curriculum.minimum_batch_size * length
+            tokens = min(tokens, max(data.curriculum.tokens_per_batch, least))
+        _check_batch(config, "a training batch", "data.batch_size", tokens, states=kept)
+    elif isinstance(data, TextData):
+        tokens = data.batch_size * data.sequence_length
+        _check_batch(config, "a training batch", "data.batch_size", tokens, states=kept)
+    elif isinstance(data, NodeData):
+        if data.name == "sbm":
+            model = data.block_model
+            size = model.num_nodes * (model.num_feats * NUMBER + model.average_degree * 2 * WORD)
+            keys = "num_nodes num_feats average_degree".split()
+            _refuse(config, "the graph", " ".join(f"data.block_model.{key}" for key in keys), size)
+    elif data.name in ("minigc", "pattern"):
+        nodes = (data.min_nodes + data.max_nodes) // 2
+        edges = data.num_graphs * nodes * max(1, nodes // 8)  # one of eight kinds of graphs is complete
+        _refuse(config, "the graphs", "data.num_graphs data.min_nodes data.max_nodes", edges * 2 * WORD)
+
+
+def check_net(config: Config, spec: dict[str, Any]) -> None:
+    """Raise UserError where the net and its gradients cannot fit.
+
+    Args:
+        spec: `datamodule.spec`.
+    """
+    if isinstance(config.task, GraphNet):
+        keys, count = "task.hidden_size task.num_layers task.heads", _graph_parameters(config, spec)
+    else:
+        keys, count = "task.hidden_size task.num_layers", _recurrent_parameters(config, spec)
+        keys += " task.embedding_size"
+        if isinstance(config.data, TextData):
+            keys += " task.projection_size task.ensemble_size"
+            rows = min(config.data.evaluation_batch_size, max(spec["num_tokens"].values()))
+            tokens = rows * min(config.data.cold_window, max(spec["num_tokens"].values()))
+            _check_batch(
+                config,
+                "an evaluation batch",
+                "data.evaluation_batch_size",
+                tokens,
+                states=1,
+                outputs=spec["vocabulary_size"],
+            )
+    _refuse(config, f"a net of {count:,} parameters and its gradients", keys, 2 * NUMBER * count)
+
+
+def _recurrent_parameters(config: Config, spec: dict[str, Any]) -> int:
+    from lightning_dl2.nets.recurrent.cells import count_parameters
+
+    task, words = config.task, spec["vocabulary_size"]
+    forms = {"bias": task.bias, "reset_after": task.reset_after, "peephole": task.peephole}
+    if isinstance(config.data, TextData):
+        embedding = task.embedding_size or task.hidden_size
+        core = count_parameters(task.cell, embedding, task.hidden_size, task.num_layers, **forms)["total"]
+        read = task.hidden_size * (task.num_layers if task.skip_connections else 1)
+        features = task.projection_size or read
+        projection = read * features if task.projection_size else 0
+        return task.ensemble_size * (words * embedding + core + projection + words * features)
+    cell, both = ("lstm", True) if task.cell == "bilstm" else (task.cell, task.bidirectional)
+    inputs = {"embedding": task.embedding_size, "one_hot": words, "scalar": 1}[task.encoding]
+    table = words * inputs if task.encoding == "embedding" else 0
+    return (
+        table + count_parameters(cell, inputs, task.hidden_size, task.num_layers, bidirectional=both, **forms)["total"]
+    )
+
+
+def _graph_parameters(config: Config, spec: dict[str, Any]) -> int:
+    task = config.task
+    wide = task.layer in ("gat", "gatv2") and task.output_layer == "none"
+    width = task.hidden_size * (task.heads if wide else 1)
+    first = spec["in_feats"] * (width if task.num_layers > 1 or task.output_layer != "none" else 1)
+    return first + max(0, task.num_layers - 2) * width * width
+
+
+def _check_batch(config: Config, what: str, key: str, tokens: int, *, states: int, outputs: int = 0) -> None:
+    """What a recurrent net keeps of a batch: of each token a number for each unit, in training for each gate of it."""
+    if uses_gpu(config):  # which has a memory of its own
+        return
+    length = "data.cold_window" if isinstance(config.data, TextData) and "evaluation" in key else "data.sequence_length"
+    size = tokens * (WORD + (outputs + states * config.task.hidden_size) * NUMBER)
+    _refuse(config, what, f"{key} {length} task.hidden_size task.num_layers", size)
+
+
+def _refuse(config: Config, what: str, keys: str, size: float) -> None:
+    memory = machine_memory()
+    if size <= memory:
+        return
+    values = flatten(config.model_dump())
+    told = ", ".join(f"{key}={typed(values[key])}" for key in keys.split() if key in values)
+    raise UserError(
+        f"{told}: {what} would take {_gigabytes(size)} or more, this machine has {_gigabytes(memory)}; fix: smaller"
+        " numbers"
+    )
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 2**30:,.3g} GiB" if size < 2**40 else f"{size / 2**40:,.3g} TiB"

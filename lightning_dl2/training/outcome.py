@@ -1,0 +1,132 @@
+"""How a run ends, as the shell sees it: the table, the last line, the exit code."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from rich.table import Table
+
+from lightning_dl2.common.command import console
+from lightning_dl2.common.errors import ProcessError, UserError
+from lightning_dl2.common.files import WriteError, read_rows
+from lightning_dl2.common.launcher import is_rank_zero
+from lightning_dl2.config.schema import Config
+from lightning_dl2.run.directory import Run
+
+VANISHED = 0.05  # share of the first loss that is left when a net has learnt a batch by heart
+LONGEST = 8  # actions of a profile that are printed
+ROWS = (
+    "solved_at",
+    "best_step",
+    "steps",
+    "epochs",
+    "seconds",
+    "steps_per_second",
+    "parameters",
+    "world_size",
+    "device",
+)
+
+
+def run_and_report(train: Callable[..., Any], config: Config, words: list[str]) -> int:
+    """Calls `train`, prints the result and the run directory, and returns the exit code."""
+    run = Run.of(config)
+    before = _written(run)
+    again = "the same command" + (" with resume=auto" if config.resume != "auto" else "") + " goes on"
+    try:
+        result, _ = train(config, words)
+    except UserError:
+        raise
+    except KeyboardInterrupt:
+        if not run.path.exists():
+            raise  # nothing was begun
+        return _say(run, f"stopped at once; {again} from the last checkpoint", 130)
+    except Exception as error:
+        from lightning_dl2.resume.preemption import Interrupted
+
+        if isinstance(error, Interrupted):
+            return _say(run, f"stopped by {error}; {again}", error.exit_code)
+        if isinstance(error, WriteError) and not run.path.is_dir():
+            return _say(run, f"error: {error}; {run.path} has been moved or deleted; fix: move it back, {again}", 1)
+        if isinstance(error, WriteError):  # all there is to know
+            return _say(run, f"error: {error}; {again} from the last checkpoint", 1)
+        what = str(error) if isinstance(error, ProcessError) else f"{type(error).__name__}: {error}"
+        if _written(run) == before:  # it failed before there was a log
+            if is_rank_zero():
+                traceback.print_exception(error)
+            return _say(run, f"error: {what}", 1)
+        return _say(run, f"error: {what} (traceback in {run.log_file})", 1)
+    if is_rank_zero():
+        title = f"{config.experiment}/{run.path.parent.name} seed {config.seed}: {result['status']}"
+        rows = {key.replace("_", " "): result.get(key) for key in ROWS}
+        print_table(title, result["metrics"] | {"test split": config.test_split} | rows)
+        _print_debugged(config, run)
+        print(run.path)
+    return 0
+
+
+def _print_debugged(config: Config, run: Run) -> None:
+    """Print what a debug preset was asked for: whether the loss has vanished, where the time went."""
+    if config.trainer.overfit_batches and (losses := _losses(run)):
+        (first, before), (last, after) = losses[0], losses[-1]
+        says = f"train/loss on the fixed batches: {before:.4g} at step {first}, {after:.4g} at step {last}"
+        vanishes = "it vanishes" if after <= VANISHED * before else "it has not vanished: more steps, or a fault"
+        print(f"{says}: {vanishes}")
+    if config.trainer.profiler and (actions := _profile(run)) is not None:
+        if actions:
+            print_table("where the time of training went, in seconds; each with all that is within it", actions)
+        print(f"the whole profile: at the end of {run.log_file}")
+
+
+def _losses(run: Run) -> list[tuple[str, float]]:
+    """Return the training losses that were logged, each with its step."""
+    rows = (row for row in read_rows(run.metrics_file) if row.get("train/loss"))
+    return [(row["step"], float(row["train/loss"])) for row in rows]
+
+
+def _profile(run: Run) -> dict[str, float] | None:
+    """Read the longest actions of the training that was profiled last from train.log.
+
+    Returns:
+        seconds by action, none of an advanced profile; None: no training was profiled.
+    """
+    try:
+        text = run.log_file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    _, found, report = text.rpartition("FIT Profiler Report\n")
+    rows = [[cell.strip() for cell in line.split("|")] for line in report.splitlines() if line.startswith("|  ")]
+    # The first rows are the header and the total; an advanced profile has other ones.
+    return {row[1]: float(row[4]) for row in rows[2 : 2 + LONGEST]} if found else None
+
+
+def _written(run: Run) -> int | None:
+    """When the log was written last; None: there is none."""
+    try:
+        return run.log_file.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _say(run: Run, text: str, code: int) -> int:
+    if is_rank_zero():
+        print(" ".join(text.split()), file=sys.stderr)
+        print(run.path)
+        return code
+    return code if code == 1 else 0  # they have ended as was agreed: one exit code is enough
+
+
+def print_table(title: str, values: dict[str, Any]) -> None:
+    """A title and a table of names and values on stdout; None, which a metric is that is no number, is left out."""
+    print(title)
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, value in values.items():
+        if value is not None:
+            text = (
+                f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+            )
+            table.add_row(name, text)
+    console().print(table)

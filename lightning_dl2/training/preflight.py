@@ -1,0 +1,84 @@
+"""What only this machine can tell to be impossible: devices, optimiser classes, logins. Checked before a run begins."""
+
+import importlib.util
+import os
+
+from lightning_dl2.common.arguments import user_path
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.compose import typed
+from lightning_dl2.config.schema import Config, GraphNet, Trainer
+from lightning_dl2.distributed.devices import check_devices, uses_gpu
+from lightning_dl2.training import limits
+
+NEEDS_PATH = ("text", "graph_csv", "tu", "ten_fold", "zinc")  # no files of these can be fetched
+
+
+def check(config: Config) -> None:
+    """Raises UserError, one line, for what the schema cannot know to be wrong."""
+    check_variables()
+    check_devices(config)
+    limits.check_data(config)
+    _check_optimizer(config)
+    _check_engine(config)
+    check_logger(config)
+
+
+def check_logger(config: Config) -> None:
+    """Raise UserError if the logger is not installed, or W&B would ask for a login."""
+    if config.logger.name == "tensorboard" and not importlib.util.find_spec("tensorboard"):
+        raise UserError("logger=tensorboard: is not installed; pip install tensorboard, or logger=csv")
+    if config.logger.name == "wandb":
+        from lightning_dl2.loggers.wandb_login import check_login
+
+        check_login()
+
+
+def check_path(config: Config) -> None:
+    """Raise UserError where the data's files are not where they are said to be; asks no more than whether they are."""
+    path = getattr(config.data, "path", None)
+    if path is not None and not user_path("data.path", path).exists():
+        raise UserError(f"data.path={path}: there is no such file or directory; allowed: one that exists")
+    if path is None and config.data.name in NEEDS_PATH:
+        raise UserError(f"data.path=null: data={config.data.name} needs files; allowed: data.path=PATH")
+
+
+def check_variables() -> None:
+    """Raise UserError for a variable from which Lightning takes an argument of a Trainer that is not given.
+
+    A run with it is not what config.yaml says: PL_TRAINER_FAST_DEV_RUN=1 ends it after one step.
+    """
+    for name, value in sorted(os.environ.items()):
+        if name.startswith("PL_TRAINER_") and value:
+            key = f"trainer.{name.removeprefix('PL_TRAINER_').lower()}"
+            known = key.partition(".")[2] in Trainer.model_fields
+            instead = "debug=fast" if name.endswith("_FAST_DEV_RUN") else f"{key}=VALUE" if known else "a key of conf/"
+            what = "changes the Trainer behind the configuration"
+            raise UserError(f"{name}={value}: {what}; fix: unset it, use {instead}")
+
+
+def _check_optimizer(config: Config) -> None:
+    """Some classes object to an argument only when they are built, or to a gradient only when they step."""
+    import torch
+
+    from lightning_dl2.tasks.optimizers import build_optimizer
+
+    name, arguments = config.optimizer.name, config.optimizer.arguments
+    parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in ((2, 2), (2,))]
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    try:
+        build_optimizer(parameters, config.optimizer.model_dump()).step(lambda: torch.zeros(()))
+    except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        told = f", optimizer.arguments={typed(arguments)}" if arguments else ""
+        raise UserError(f"optimizer.name={name}{told}: {str(error).removeprefix(f'{name}: ')}") from error
+
+
+def _check_engine(config: Config) -> None:
+    if not isinstance(config.task, GraphNet):
+        return
+    from lightning_dl2.graphs import resolve_engine
+
+    try:
+        resolve_engine(config.task.engine, "cuda" if uses_gpu(config) else "cpu")
+    except ValueError as error:
+        raise UserError(f"task.{error}") from error

@@ -1,0 +1,89 @@
+"""A finished run, taken up again to be evaluated: its task, its data, its threads, from its directory alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.compose import Config
+from lightning_dl2.config.schema.data import GENERATED
+from lightning_dl2.run.directory import Run
+
+
+def located(config: Config, data_path: str | None) -> Config:
+    """`config`, with its data at `data_path`; None: where they are.
+
+    Raises:
+        UserError: its data are generated.
+    """
+    if data_path is None:
+        return config
+    if not hasattr(config.data, "path") or config.data.name in GENERATED:
+        raise UserError(f"data.path={data_path}: the run's data={config.data.name} is generated; allowed: no data.path")
+    return config.model_copy(update={"data": config.data.model_copy(update={"path": data_path})})
+
+
+@contextmanager
+def restored(run: Run, config: Config, checkpoint: str) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield the task of a checkpoint, the data module of its run, and a Trainer that evaluates the one on the other.
+
+    Within the block there are as many threads as the run had, warnings are kept, and Ctrl-C is a KeyboardInterrupt.
+
+    Raises:
+        UserError: no such checkpoint, or the data are no longer those that the run was begun with.
+    """
+    run.checkpoint(checkpoint)  # before torch is imported
+
+    from lightning_dl2.common import cpu
+    from lightning_dl2.run.log import logging_to
+    from lightning_dl2.training.trainer import interruptible
+
+    with logging_to(None), cpu.configured(config.trainer), interruptible():
+        yield build_restored(run, config, checkpoint)
+
+
+def build_restored(run: Run, config: Config, checkpoint: str) -> tuple[Any, Any, Any]:
+    """Build task, data module and Trainer; arguments and errors are those of `restored`."""
+    from lightning_dl2.data.build import build_data
+    from lightning_dl2.tasks.build import load_task
+    from lightning_dl2.training import preflight
+    from lightning_dl2.training.trainer import build_evaluator
+
+    preflight.check_variables()
+    task = load_task(config.task.name, run.checkpoint(checkpoint), checkpoint)
+    data = build_data(config.data, config.seed)
+    run.check_same_data(task.spec, data.spec)
+    return task, data, build_evaluator(config, run)
+
+
+class Loaded(NamedTuple):
+    """A run, loaded from its directory.
+
+    Attributes:
+        task: a LightningModule with the weights of the checkpoint, on the CPU.
+        config: the resolved configuration.
+        result: the content of result.json; None where the run has not ended yet, or the file is damaged.
+    """
+
+    task: Any
+    config: Config
+    result: dict[str, Any] | None
+
+
+def load(run: str | Path | Run, checkpoint: str = "best") -> Loaded:
+    """Load the task, the configuration and the result of a run from its directory; the data are not needed.
+
+    Args:
+        run: the run directory.
+        checkpoint: best, last, or the name of a file.
+
+    Raises:
+        UserError: no run, or no such checkpoint.
+    """
+    run = run if isinstance(run, Run) else Run.existing(run)
+    config, path = run.config(), run.checkpoint(checkpoint)
+
+    from lightning_dl2.tasks.build import load_task
+
+    return Loaded(load_task(config.task.name, path, checkpoint), config, run.result())

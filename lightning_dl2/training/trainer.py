@@ -1,0 +1,186 @@
+"""From a configuration to Lightning's Trainer, with its loggers and callbacks."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
+
+from lightning_dl2.callbacks import (
+    Curves,
+    FinalValidation,
+    GradientFlow,
+    LengthCurriculum,
+    ProgressBar,
+    Samples,
+    Stopwatch,
+    StopWhenSolved,
+    StopWhenStalled,
+    WeightAveraging,
+)
+from lightning_dl2.config.schema import Config
+from lightning_dl2.distributed.devices import uses_gpu
+from lightning_dl2.loggers.build import build_loggers
+from lightning_dl2.resume.checkpoint_io import VerifiedCheckpointIO
+from lightning_dl2.resume.exact_resume import ExactResume
+from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
+from lightning_dl2.resume.preemption import Preemption
+from lightning_dl2.run.directory import Run
+
+
+@dataclass
+class Watch:
+    """The callbacks that know how a run went."""
+
+    checkpoints: KeepCheckpoints
+    preemption: Preemption
+    final_validation: FinalValidation
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    solved: StopWhenSolved | None = None
+    stalled: StopWhenStalled | None = None
+
+    @property
+    def stopped_by(self) -> str:
+        """solved, early_stopping, or limit (max_steps or max_epochs)."""
+        if self.solved and self.solved.solved_at is not None:
+            return "solved"
+        return "early_stopping" if self.stalled and self.stalled.stalled else "limit"
+
+
+def build_watch(config: Config, run: Run) -> Watch:
+    """The callbacks of `config` whose state ends up in the result."""
+    rules = config.callbacks
+    checkpoints = KeepCheckpoints(run.checkpoints, **rules.checkpoint.model_dump())
+    watch = Watch(checkpoints, Preemption(checkpoints, config.trainer.max_time), FinalValidation(checkpoints))
+    if rules.solved.enabled:
+        watch.solved = StopWhenSolved(**rules.solved.model_dump(exclude={"enabled"}))
+    if rules.early_stopping.enabled:
+        watch.stalled = StopWhenStalled(
+            **rules.early_stopping.model_dump(exclude={"enabled"}), check_on_train_epoch_end=False
+        )
+    return watch
+
+
+def build_trainer(
+    config: Config, run: Run, watch: Watch, last_step: int, last_epoch: int = 0, interval: int | None = None
+) -> pl.Trainer:
+    """A Trainer that trains `config` in `run`.
+
+    Args:
+        last_step: the step it goes on from; 0 for a new run.
+        last_epoch: likewise the epoch.
+        interval: training batches between two validations; None: as `config` says.
+    """
+    # With deterministic algorithms torch would fill new memory before each use; nothing here reads it unwritten.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    rules, max_epochs = config.callbacks, config.trainer.max_epochs
+    if max_epochs > 0:  # fewer than there are already is the end, as with steps; Lightning would call it an error
+        max_epochs = max(max_epochs, last_epoch)
+    # A checkpoint is saved, or training interrupted, before a step draws random numbers: ExactResume comes last
+    # (but for the checkpoints, which Lightning moves to the end; to save draws nothing).
+    callbacks: list[pl.Callback] = [watch.stopwatch, ProgressBar(rules.progress_bar)]
+    curriculum = getattr(config.data, "curriculum", None)
+    if curriculum and curriculum.enabled:
+        callbacks.append(LengthCurriculum())
+    averaging, samples, flow = rules.weight_averaging, rules.samples, rules.gradient_flow
+    if averaging.enabled:
+        callbacks.append(WeightAveraging(averaging.decay, averaging.start_step))
+    callbacks += [callback for callback in (watch.solved, watch.stalled) if callback]
+    if rules.curves:
+        callbacks.append(Curves(run.metrics_file, run.path / "figures"))
+    if samples.enabled:
+        callbacks.append(Samples(run.path / "samples", **samples.model_dump(exclude={"enabled"})))
+    if flow.enabled:
+        figures = run.path / "figures"
+        callbacks.append(GradientFlow(run.gradient_flow_file, figures, every_n_steps=flow.every_n_steps))
+    callbacks += [watch.final_validation, watch.checkpoints, watch.preemption, ExactResume(config.seed)]
+    trainer = pl.Trainer(
+        **_trainer_arguments(config, run.path),
+        logger=build_loggers(config, run, last_step),
+        callbacks=callbacks,
+        plugins=_plugins(),
+        max_steps=config.trainer.max_steps,
+        max_epochs=max_epochs,
+        val_check_interval=interval or config.trainer.val_check_interval,
+        check_val_every_n_epoch=config.trainer.check_val_every_n_epoch,
+        log_every_n_steps=config.trainer.log_every_n_steps,
+        gradient_clip_val=config.trainer.gradient_clip_val,
+        accumulate_grad_batches=config.trainer.accumulate_grad_batches,
+        limit_train_batches=config.trainer.limit_train_batches,
+        overfit_batches=config.trainer.overfit_batches,
+        num_sanity_val_steps=0,  # would log metrics of no step
+    )
+    if config.trainer.overfit_batches:  # Lightning takes it for the number of validation batches, too
+        trainer.limit_val_batches = (
+            1.0 if config.trainer.limit_val_batches is None else config.trainer.limit_val_batches
+        )
+    _leave_sigterm(trainer)
+    return trainer
+
+
+def build_evaluator(config: Config, run: Run) -> pl.Trainer:
+    """A Trainer that only evaluates: one process, no logger, on a CPU where the run's GPU is not to be had."""
+    gpu, precision = uses_gpu(config) and torch.cuda.is_available(), config.trainer.precision
+    if precision == "16-mixed" and not gpu:  # Lightning would take bf16 and say nothing
+        print("note: trainer.precision=16-mixed needs a GPU; evaluated with 32 here", file=sys.stderr)
+        precision = 32
+    arguments = _trainer_arguments(config, run.path) | {
+        "accelerator": "gpu" if gpu else "cpu",
+        "precision": precision,
+        "devices": 1,
+        "num_nodes": 1,
+        "strategy": "auto",
+        "profiler": None,
+    }
+    callbacks = [ProgressBar(config.callbacks.progress_bar)]
+    trainer = pl.Trainer(**arguments, logger=False, callbacks=callbacks, plugins=_plugins(), enable_checkpointing=False)
+    _leave_sigterm(trainer)
+    return trainer
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within the block Ctrl-C ends a Trainer with KeyboardInterrupt; Lightning would exit with 1 and then ignore it."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise error.__context__ from None
+
+
+def _leave_sigterm(trainer: pl.Trainer) -> None:
+    """Lightning's own handler would end the process in the middle of a step, with exit code 0."""
+    trainer._signal_connector.register_signal_handlers = lambda: None
+
+
+def _trainer_arguments(config: Config, path: Path) -> dict[str, Any]:
+    trainer = config.trainer
+    return {
+        "accelerator": trainer.accelerator,
+        "devices": trainer.devices,
+        "num_nodes": trainer.num_nodes,
+        "strategy": trainer.strategy,
+        "precision": trainer.precision,
+        "deterministic": trainer.deterministic,
+        "profiler": trainer.profiler,
+        "limit_val_batches": trainer.limit_val_batches,
+        "limit_test_batches": trainer.limit_test_batches,
+        "default_root_dir": path,
+        "use_distributed_sampler": False,  # the data modules share out the batches themselves
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+
+
+def _plugins() -> list[Any]:
+    # The processes are there already, with their ranks in Lightning's own variables, whoever has started them.
+    return [VerifiedCheckpointIO(), LightningEnvironment()]

@@ -1,0 +1,230 @@
+"""Benchmarks as ratios in one run: ours beside what one would write with PyTorch, PyG or DGL alone.
+
+    python scripts/benchmarks/benchmark.py [trainer] [cells] [text] [generate] [graph] [logging] [scaling] [waiting]
+        [subnormal] [repeats=7] [threads=1] [data=DIR]
+
+    trainer   a training step of the Trainer against a bare loop: palindromes, three sizes
+    cells     forward and backward of our cells against torch.nn.LSTM
+    text      the same as trainer for experiment=text: characters a second
+    generate  characters a second of lightning_dl2.decoding against a loop that calls torch.nn.LSTM for each character
+    graph     training steps of graph networks against the same in PyG, where it is installed, and in plain DGL: a GCN
+              on Cora (DIR/cora; left out without data=) and on a large generated graph, PyG's by edge_index and by
+              torch.sparse; GatedGCN and GIN on batches of
+              molecules (DIR/zinc12k/zinc12k_rebuilt.npz; without data= made-up ones); the Trainer against a bare loop
+    logging   a training step with W&B, offline, against one with metrics.csv alone
+    scaling   what two processes (DDP on the CPU) train in a second against one, for the three experiments
+    waiting   two threads that wait for each other by our rule and by others, on quiet cores and beside a busy process
+    subnormal a step of nets whose gradient vanishes, with trainer.flush_denormal against without
+
+Without a kind, all of them. All sides do the same work in the same process, in turns; the tables show the median of
+each and of their ratios. On a busy machine the seconds move, the ratio hardly does.
+"""
+
+import os
+import resource
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import torch  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from lightning_dl2 import compose  # noqa: E402
+from lightning_dl2.common.arguments import natural  # noqa: E402
+from lightning_dl2.common.command import command, console, doc_of, settings  # noqa: E402
+from lightning_dl2.common.errors import UserError, nearest  # noqa: E402
+from lightning_dl2.config.schema import Config  # noqa: E402
+from lightning_dl2.data.build import build_data  # noqa: E402
+from lightning_dl2.decoding import Decoding, generate  # noqa: E402
+from lightning_dl2.nets import LanguageModel, Recurrent  # noqa: E402
+from scripts.benchmarks.graph_steps import benchmark_graph  # noqa: E402
+from scripts.benchmarks.logging_cost import benchmark_logging  # noqa: E402
+from scripts.benchmarks.loops import against_bare, alternate, seconds  # noqa: E402
+from scripts.benchmarks.scaling import benchmark_scaling  # noqa: E402
+from scripts.benchmarks.subnormal import benchmark_subnormal  # noqa: E402
+from scripts.benchmarks.waiting import benchmark_waiting  # noqa: E402
+
+SIZES = ((128, 20, 128), (256, 81, 256), (64, 128, 512))
+STEPS = {20: 300, 81: 8, 128: 8}  # steps a measurement, by T
+COURSE = ["data.batch_size=64", "data.sequence_length=30", "task.num_layers=2", "task.hidden_size=128"]
+COURSE += ["task.embedding_size=null", "task.output_dropout=0"]
+TEXT_SIZES = ([], COURSE)  # the experiment's own, whatever it is, and the course's
+TEXT_STEPS = 50  # one of them logs, as by default; one writes a checkpoint, four times as often as by default
+GENERATOR_SIZES = ((1, 256), (2, 128), (2, 512))  # layers, H
+GENERATED = {1: 1000, 64: 100}  # characters of each stream, by the number of streams
+VOCABULARY_SIZE = 100  # python_docs has about as many characters
+NO_DATA = "none"
+
+
+class BareNet(torch.nn.Module):
+    """The peer: the model as anybody would write it without a framework, with its optimiser."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding(10, 128)
+        self.lstm = torch.nn.LSTM(128, hidden_size, batch_first=True)
+        self.output = torch.nn.Linear(hidden_size, 10)
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=1e-3)
+        self.schedule = None
+
+    def loss(self, tokens: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        _, (h, _) = self.lstm(self.embedding(tokens))
+        return F.cross_entropy(self.output(h[-1]), labels)
+
+
+class BareTextNet(torch.nn.Module):
+    """The peer that predicts the next character, and carries its state from window to window."""
+
+    def __init__(self, config: Config, vocabulary_size: int) -> None:
+        super().__init__()
+        task, optimizer = config.task, config.optimizer
+        embedding_size = task.embedding_size or task.hidden_size
+        self.embedding = torch.nn.Embedding(vocabulary_size, embedding_size)
+        self.lstm = torch.nn.LSTM(embedding_size, task.hidden_size, task.num_layers, batch_first=True)
+        self.dropout = torch.nn.Dropout(task.output_dropout)
+        self.output = torch.nn.Linear(task.hidden_size, vocabulary_size)
+        self.state = None
+        self.optimizer = torch.optim.AdamW(
+            self.parameters(), lr=optimizer.learning_rate, weight_decay=optimizer.weight_decay
+        )
+        # Without the warm-up, which costs no time.
+        steps = optimizer.schedule.total_steps
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=steps)
+
+    def loss(self, tokens: torch.Tensor, targets: torch.Tensor, fresh: bool, cold: bool) -> torch.Tensor:
+        outputs, (h, c) = self.lstm(self.embedding(tokens), None if fresh else self.state)
+        self.state = h.detach(), c.detach()
+        return F.cross_entropy(self.output(self.dropout(outputs)).flatten(0, 1), targets.flatten())
+
+
+def benchmark_trainer(repeats: int) -> Table:
+    table = Table("(B, T, H)", "Trainer ms/step", "bare loop ms/step", "ratio", title="Trainer against a bare loop")
+    for batch, length, hidden in SIZES:
+        words = [
+            f"data.batch_size={batch}",
+            f"data.sequence_length={length + 1}",
+            f"task.hidden_size={hidden}",
+            "data.validation_size=8",
+        ]
+        ours, bare, ratio = against_bare(words, partial(BareNet, hidden), STEPS[length], repeats)
+        table.add_row(str((batch, length, hidden)), f"{ours * 1e3:.2f}", f"{bare * 1e3:.2f}", f"{ratio:.3f}")
+    return table
+
+
+def benchmark_text(repeats: int) -> Table:
+    title = "Training on text, characters/s: the Trainer against a bare loop"
+    table = Table("(B, T, E, layers, H)", "Trainer", "bare loop", "ratio", title=title)
+    with tempfile.TemporaryDirectory() as cache:  # its own, so that no user's cache is written to
+        for size in TEXT_SIZES:
+            words = ["experiment=text", f"data.cache_dir={cache}", "callbacks.samples.enabled=false", *size]
+            words.append(f"callbacks.checkpoint.every_n_steps={TEXT_STEPS}")
+            config = compose(*words)
+            data, task = config.data, config.task
+            build = partial(BareTextNet, config, build_data(data, 0).spec["vocabulary_size"])
+            ours, bare, ratio = against_bare(words, build, TEXT_STEPS, repeats)
+            embedding_size, count = task.embedding_size or task.hidden_size, data.batch_size * data.sequence_length
+            shape = (data.batch_size, data.sequence_length, embedding_size, task.num_layers, task.hidden_size)
+            table.add_row(str(shape), f"{count / ours:.0f}", f"{count / bare:.0f}", f"{1 / ratio:.3f}")
+    return table
+
+
+def generate_naively(net: LanguageModel, streams: int, length: int) -> list[list[int]]:
+    """Text as a first program would write it: the whole model once a character, with the same weights."""
+    lstm, chosen, state = net.blocks[0].core, [], None
+    with torch.inference_mode():
+        tokens = torch.zeros(streams, 1, dtype=torch.int64)
+        for _ in range(length):
+            outputs, state = lstm(net.embedding(tokens), state)
+            tokens = torch.multinomial(net.output(outputs[:, 0]).softmax(1), 1)
+            chosen.append(tokens)
+        return torch.cat(chosen, 1).tolist()
+
+
+def generate_ours(net: LanguageModel, streams: int, length: int) -> None:
+    """From the prompt to lists of tokens, log-probabilities included, which the naive loop does not compute."""
+    generate(net, [[]] * streams, Decoding(max_new_tokens=length, temperature=1), start_token=0)
+
+
+def benchmark_generate(repeats: int) -> Table:
+    title = "Generating, characters/s of all streams: ours against a loop over torch.nn.LSTM"
+    table = Table("(layers, H)", "streams", "ours", "naive loop", "ratio", title=title)
+    for num_layers, hidden in GENERATOR_SIZES:
+        net = LanguageModel(VOCABULARY_SIZE, cell="lstm", num_layers=num_layers, hidden_size=hidden).eval()
+        assert isinstance(net.blocks[0].core, torch.nn.LSTM) and len(net.blocks) == 1
+        for streams, length in GENERATED.items():
+            ours = partial(seconds, partial(generate_ours, net, streams, length))
+            naive = partial(seconds, partial(generate_naively, net, streams, length))
+            (a, b), (ratio,) = alternate((ours, naive), repeats)
+            row = (f"{streams * length / a:.0f}", f"{streams * length / b:.0f}", f"{1 / ratio:.2f}")
+            table.add_row(str((num_layers, hidden)), str(streams), *row)
+    return table
+
+
+def cell_step(net: torch.nn.Module, x: torch.Tensor) -> float:
+    """Seconds of forward and backward, the gradient of the input included."""
+    start = time.perf_counter()
+    outputs, _ = net(x)
+    outputs.sum().backward()
+    return time.perf_counter() - start
+
+
+def benchmark_cells(repeats: int) -> Table:
+    table = Table("cell", "(B, T, H)", "ms", "nn.LSTM ms", "ratio", title="Forward and backward against torch.nn.LSTM")
+    kinds = (
+        ("rnn", {}),
+        ("gru", {}),
+        ("gru", {"reset_after": False}),
+        ("peephole", {"peephole": "gers"}),
+        ("peephole", {"peephole": "assignment"}),
+    )
+    for cell, options in kinds:
+        for batch, length, hidden in SIZES:
+            x = torch.randn(batch, length, hidden, requires_grad=True)
+            ours, peer = Recurrent(cell, hidden, hidden, **options), torch.nn.LSTM(hidden, hidden, batch_first=True)
+            (a, b), (ratio,) = alternate([partial(cell_step, net, x) for net in (ours, peer)], repeats)
+            name = " ".join([cell, *(f"{key}={value}" for key, value in options.items())])
+            table.add_row(name, str((batch, length, hidden)), f"{a * 1e3:.1f}", f"{b * 1e3:.1f}", f"{ratio:.2f}")
+    return table
+
+
+KINDS = {
+    "trainer": benchmark_trainer,
+    "cells": benchmark_cells,
+    "text": benchmark_text,
+    "generate": benchmark_generate,
+    "logging": benchmark_logging,
+    "scaling": benchmark_scaling,
+    "waiting": benchmark_waiting,
+    "subnormal": benchmark_subnormal,
+}
+
+
+def run(argv: list[str]) -> int:
+    chosen, kinds = [word for word in argv if "=" not in word], [*KINDS, "graph"]
+    for word in chosen:
+        if word not in kinds:
+            raise UserError(f"{word}: is no benchmark; {nearest(word, kinds)}")
+    values = settings([word for word in argv if "=" in word], repeats="7", threads="1", data=NO_DATA)
+    repeats, threads = (natural(values, key, least=1) for key in ("repeats", "threads"))
+    folder = None if values["data"] == NO_DATA else Path(values["data"]).expanduser()
+    torch.set_num_threads(threads)
+    for kind in chosen or kinds:
+        for shown in benchmark_graph(repeats, folder) if kind == "graph" else [KINDS[kind](repeats)]:
+            console().print(shown)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
+        console().print(f"Peak memory of this process so far, with all sides and all imports: {peak:.0f} MB")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    return command(run, argv, __doc__ or doc_of(__file__))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,252 @@
+"""`benchmark.py graph`: training steps of our graph networks against the same networks in PyG and in plain DGL.
+
+Shapes: N nodes, B graphs.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from rich.table import Table
+from torch import Tensor, nn
+
+from lightning_dl2.data.graph_files.graph_sets import NodeSet
+from lightning_dl2.data.graph_files.planetoid import read_planetoid
+from lightning_dl2.data.graph_files.zinc import read_zinc
+from lightning_dl2.data.graphs.generators import stochastic_block_model
+from lightning_dl2.graphs import Graph, GraphBatch, PackedGraphs, load_dgl
+from lightning_dl2.graphs.import_dgl import why_no_dgl
+from lightning_dl2.nets import GraphNetwork
+from scripts.benchmarks.loops import against_bare, alternate, num_parameters, seconds
+
+NO_PYG = "PyG is not installed (pip install torch-geometric==2.7.0): without it the tables have plain DGL alone"
+NO_CORA = "Cora is left out: data=DIR says where it lies, in DIR/cora"
+CORA_HIDDEN, CORA_STEPS = 16, 10
+BLOCKS = {"num_nodes": 100_000, "num_classes": 10, "average_degree": 11.0, "num_feats": 64}
+BLOCKS_HIDDEN = 64
+MOLECULES_HIDDEN, MOLECULES_LAYERS, MOLECULES_BATCH, MOLECULES_STEPS = 70, 4, 128, 4
+NUM_MOLECULES = 2000
+TRAINER_STEPS = 200
+
+
+class GCN(nn.Module):
+    """Two layers on the whole graph."""
+
+    def __init__(self, nodes: NodeSet, hidden_size: int, dropout: float) -> None:
+        super().__init__()
+        self.graph = Graph(nodes.src, nodes.dst, nodes.num_nodes, ndata={"features": nodes.features})
+        self.net = GraphNetwork(
+            in_feats=nodes.features.shape[1],
+            node_types=0,
+            edge_feats=0,
+            edge_types=0,
+            positional_size=0,
+            positional=None,
+            num_outputs=len(nodes.class_names),
+            level="node",
+            hidden_size=hidden_size,
+            input_dropout=dropout,
+            dropout=dropout,
+        )
+
+    def forward(self) -> Tensor:
+        """Logits [N, C]."""
+        return self.net(self.graph)
+
+
+class BareGCN(GCN):
+    """What the Trainer is measured against: the same net and the batches of the data module, in a bare loop."""
+
+    def __init__(self, nodes: NodeSet, hidden_size: int, dropout: float) -> None:
+        super().__init__(nodes, hidden_size, dropout)
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=1e-2, weight_decay=5e-4)
+        self.schedule = None
+
+    def loss(self, batch: GraphBatch) -> Tensor:
+        return F.cross_entropy(self.net(batch.graphs)[batch.index], batch.targets)
+
+
+class Molecules(nn.Module):
+    """Batches of molecules and the net for them: a number for each."""
+
+    def __init__(self, graphs: PackedGraphs, y: Tensor, layer: str, hidden_size: int, num_layers: int) -> None:
+        super().__init__()
+        self.graphs, self.y = graphs, y
+        self.net = GraphNetwork(
+            in_feats=0,
+            node_types=int(graphs.ndata["types"].max()) + 1,
+            edge_feats=0,
+            edge_types=int(graphs.edata["types"].max()) + 1,
+            positional_size=0,
+            positional=None,
+            num_outputs=1,
+            level="graph",
+            layer=layer,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            residual=True,
+            norm="batch",
+            input_layer=True,
+            output_layer="mlp",
+        )
+
+    def batch(self, index: Tensor) -> tuple[Graph, Tensor]:
+        return self.graphs.batch(index), self.y[index]
+
+    def forward(self, batch: Graph) -> Tensor:
+        """[B]."""
+        return self.net(batch).squeeze(1)
+
+
+def peers() -> dict[str, ModuleType]:
+    """The modules that have the same two nets as this one, by the names of their libraries."""
+    found = {"PyG": "scripts.benchmarks.pyg_steps"} if importlib.util.find_spec("torch_geometric") else {}
+    found |= {"DGL": "scripts.benchmarks.dgl_steps"} if load_dgl() is not None else {}
+    return {name: importlib.import_module(module) for name, module in found.items()}
+
+
+def table_of(title: str, others: Iterable[str]) -> Table:
+    header = ["task", "ours ms", *[f"{name} ms" for name in others], *[f"ours/{name}" for name in others]]
+    return Table(*header, title=title)
+
+
+def add_row(table: Table, task: str, sides: list[Callable[[], object]], times: int, repeats: int) -> None:
+    """Calls each side so many times a turn."""
+    medians, ratios = alternate([partial(seconds, side, times) for side in sides], repeats)
+    table.add_row(task, *[f"{1e3 * value:.2f}" for value in medians], *[f"{ratio:.2f}" for ratio in ratios])
+
+
+def training_step(net: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, weight_decay=5e-4)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+    return step
+
+
+def same_size(nets: list[nn.Module]) -> None:
+    assert len({num_parameters(net) for net in nets}) == 1  # else the ratios would mean nothing
+
+
+def node_peers(others: dict[str, ModuleType]) -> dict[str, type[nn.Module]]:
+    """Return the GCNs of the other libraries; PyG has two paths: edge_index and, faster, torch.sparse."""
+    found = {}
+    for name, module in others.items():
+        found[name] = module.GCN
+        if hasattr(module, "SparseGCN"):
+            found[f"{name} CSR"] = module.SparseGCN
+    return found
+
+
+def node_steps(nodes: NodeSet, hidden_size: int, dropout: float, others: dict[str, type[nn.Module]]) -> list[Callable]:
+    train = nodes.splits["train"]
+    targets = nodes.labels[train]
+    nets = [kind(nodes, hidden_size, dropout) for kind in (GCN, *others.values())]
+    same_size(nets)
+    return [training_step(net, lambda net=net: F.cross_entropy(net()[train], targets)) for net in nets]
+
+
+def benchmark_nodes(others: dict[str, type[nn.Module]], cora: NodeSet | None, repeats: int) -> Table:
+    table = table_of("A training epoch of a GCN of two layers on a whole graph", others)
+    if cora is not None:
+        size = f"{cora.features.shape[1]}-{CORA_HIDDEN}-{len(cora.class_names)}"
+        add_row(table, f"Cora, {size}", node_steps(cora, CORA_HIDDEN, 0.5, others), CORA_STEPS, repeats)
+    blocks = stochastic_block_model(**BLOCKS, homophily=0.8, signal=0.5, seed=0)
+    size = f"{blocks.num_nodes:,} nodes, {len(blocks.src):,} edges, {BLOCKS['num_feats']}-{BLOCKS_HIDDEN}-10"
+    add_row(table, size, node_steps(blocks, BLOCKS_HIDDEN, 0.5, others), 1, repeats)
+    return table
+
+
+def made_up_molecules() -> tuple[PackedGraphs, Tensor]:
+    """Chains with a few rings, of about the sizes that ZINC's molecules have."""
+    rng = np.random.default_rng(0)
+    num_nodes = rng.integers(16, 31, NUM_MOLECULES)
+    bonds = []
+    for size in num_nodes:
+        rings = rng.integers(0, size - 5, 3)
+        one, other = np.append(np.arange(size - 1), rings), np.append(np.arange(1, size), rings + 5)
+        bonds.append((np.stack([one, other], 1).ravel(), np.stack([other, one], 1).ravel()))
+    src, dst = (torch.from_numpy(np.concatenate(ends)) for ends in zip(*bonds, strict=True))
+    num_edges = torch.tensor([len(one) for one, _ in bonds])
+    ndata = {"types": torch.from_numpy(rng.integers(0, 28, num_nodes.sum()))}
+    edata = {"types": torch.from_numpy(rng.integers(0, 4, len(src) // 2)).repeat_interleave(2)}
+    graphs = PackedGraphs(src, dst, torch.from_numpy(num_nodes), num_edges, ndata=ndata, edata=edata)
+    return graphs, torch.randn(NUM_MOLECULES)
+
+
+def molecules(folder: Path | None) -> tuple[PackedGraphs, Tensor]:
+    if folder is None:
+        return made_up_molecules()
+    zinc = read_zinc(folder / "zinc12k" / "zinc12k_rebuilt.npz")
+    parts = (zinc.src, zinc.dst, zinc.num_nodes, zinc.num_edges)
+    graphs = PackedGraphs(*parts, ndata={"types": zinc.node_types}, edata={"types": zinc.edge_types})
+    chosen = torch.arange(NUM_MOLECULES)
+    return graphs.subset(chosen), zinc.labels[chosen]
+
+
+def benchmark_molecules(others: dict[str, ModuleType], folder: Path | None, repeats: int) -> Table:
+    source = "made-up molecules" if folder is None else "molecules of ZINC"
+    title = f"A training step on {MOLECULES_BATCH} {source}, {MOLECULES_LAYERS} x {MOLECULES_HIDDEN}"
+    table = table_of(title, others)
+    graphs, y = molecules(folder)
+    for layer, name in (("gatedgcn", "GatedGCN"), ("gin", "GIN")):
+        kinds = [Molecules, *(module.Molecules for module in others.values())]
+        nets = [kind(graphs, y, layer, MOLECULES_HIDDEN, MOLECULES_LAYERS) for kind in kinds]
+        same_size(nets)
+        batches = [map(net.batch, draws(len(graphs))) for net in nets]
+        if layer == "gatedgcn":
+            add_row(table, "the batch alone", [partial(next, made) for made in batches], 5 * MOLECULES_STEPS, repeats)
+        losses = [partial(molecules_loss, net, made) for net, made in zip(nets, batches, strict=True)]
+        steps = list(map(training_step, nets, losses))
+        add_row(table, f"{name}, with its batch", steps, MOLECULES_STEPS, repeats)
+    return table
+
+
+def molecules_loss(net: nn.Module, batches: Iterator) -> Tensor:
+    batch, targets = next(batches)
+    return F.l1_loss(net(batch), targets)
+
+
+def draws(number: int) -> Iterator[Tensor]:
+    """The numbers of the molecules of one batch after the other, the same for each side."""
+    generator = torch.Generator().manual_seed(0)
+    while True:
+        yield torch.randint(number, (MOLECULES_BATCH,), generator=generator)
+
+
+def benchmark_trainer(cora: NodeSet, folder: Path, repeats: int) -> Table:
+    words = ["experiment=cora", f"data.path={folder / 'cora'}"]
+    ours, bare, ratio = against_bare(words, lambda: BareGCN(cora, CORA_HIDDEN, 0.5), TRAINER_STEPS, repeats)
+    title = "The Trainer against a bare loop, steps/s"
+    table = Table("task", "Trainer", "bare loop", "ratio", title=title)
+    table.add_row("experiment=cora", f"{1 / ours:.0f}", f"{1 / bare:.0f}", f"{1 / ratio:.3f}")
+    return table
+
+
+def benchmark_graph(repeats: int, folder: Path | None) -> Iterator[Table | str]:
+    """Tables and remarks, each when it is known.
+
+    Args:
+        folder: where the data sets lie.
+    """
+    others = peers()
+    if "PyG" not in others:
+        yield NO_PYG
+    if "DGL" not in others:
+        yield f"Plain DGL is left out: {why_no_dgl()}"
+    cora = None if folder is None else read_planetoid(folder / "cora", "cora")
+    if cora is None:
+        yield NO_CORA
+    yield benchmark_nodes(node_peers(others), cora, repeats)
+    yield benchmark_molecules(others, folder, repeats)
+    if cora is not None:
+        yield benchmark_trainer(cora, folder, repeats)

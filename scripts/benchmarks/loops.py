@@ -1,0 +1,106 @@
+"""What all benchmarks measure with: two or more sides in turns, and the Trainer against a bare loop."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import pytorch_lightning as pl
+import torch
+
+from lightning_dl2 import compose
+from lightning_dl2.data.build import DataModule, build_data
+from lightning_dl2.run.directory import Run
+from lightning_dl2.run.log import logging_to
+from lightning_dl2.tasks.build import build_task
+from lightning_dl2.training.trainer import build_trainer, build_watch
+
+
+class Bare(Protocol):
+    """The peer: a module as anybody would write it without a framework, with its optimiser."""
+
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler | None
+
+    def loss(self, *batch: object) -> torch.Tensor: ...
+
+
+def bare_loop(data: DataModule, build: Callable[[], Bare], steps: int, clip: float | None) -> float:
+    """Seconds a step of plain PyTorch: the same batches, model, loss, clipping and optimiser."""
+    torch.use_deterministic_algorithms(False)  # the Trainer's choice, not the peer's
+    net = build()
+
+    def step(k: int) -> None:
+        batch = data.train_batch(k)
+        loss = net.loss(*(batch if isinstance(batch, tuple) else [batch]))
+        net.optimizer.zero_grad()
+        loss.backward()
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_(net.parameters(), clip)
+        net.optimizer.step()
+        if net.schedule is not None:
+            net.schedule.step()
+
+    step(0)
+    start = time.perf_counter()
+    for k in range(1, steps + 1):
+        step(k)
+    return (time.perf_counter() - start) / steps
+
+
+def num_parameters(net: torch.nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+class Clock(pl.Callback):
+    """Seconds from the end of the first step to the end of the last."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: object) -> None:
+        if trainer.global_step == 1:
+            self.start = time.perf_counter()
+        self.end = time.perf_counter()
+
+
+def trainer_loop(words: list[str], build: Callable[[], Bare], steps: int) -> float:
+    """Seconds a step of our Trainer with everything that a run has: logging, checkpoints, callbacks."""
+    with tempfile.TemporaryDirectory() as root:
+        config = compose(*words, f"trainer.max_steps={steps + 1}", f"root={root}")
+        run = Run.of(config)
+        with run.held(config), logging_to(run.log_file):
+            data = build_data(config.data, config.seed)
+            task = build_task(config.task, config.optimizer, data.spec)
+            assert num_parameters(task) == num_parameters(build())  # else the ratio would mean nothing
+            trainer = build_trainer(config, run, build_watch(config, run), 0)
+            clock = Clock()
+            trainer.callbacks.append(clock)
+            trainer.fit(task, data)
+    return (clock.end - clock.start) / steps
+
+
+def alternate(sides: Sequence[Callable[[], float]], repeats: int) -> tuple[list[float], list[float]]:
+    """The median of each side, and that of the ratios of the first to each of the others; one turn is not counted."""
+    for side in sides:
+        side()
+    turns = [[side() for side in sides] for _ in range(repeats)]
+    medians = [statistics.median(values) for values in zip(*turns, strict=True)]
+    ratios = [statistics.median(turn[0] / turn[k] for turn in turns) for k in range(1, len(sides))]
+    return medians, ratios
+
+
+def against_bare(words: list[str], build: Callable[[], Bare], steps: int, repeats: int) -> tuple[float, float, float]:
+    """Seconds a step of the Trainer and of the bare loop, and their ratio; no validation, no figures."""
+    words = [*words, "callbacks.curves=false", "trainer.val_check_interval=100000"]
+    config = compose(*words)
+    data, clip = build_data(config.data, 0), config.trainer.gradient_clip_val
+    sides = (lambda: trainer_loop(words, build, steps), lambda: bare_loop(data, build, steps, clip))
+    (ours, bare), (ratio,) = alternate(sides, repeats)
+    return ours, bare, ratio
+
+
+def seconds(function: Callable[[], object], times: int = 1) -> float:
+    """Of one call, on the average of so many."""
+    start = time.perf_counter()
+    for _ in range(times):
+        function()
+    return (time.perf_counter() - start) / times

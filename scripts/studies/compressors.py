@@ -1,0 +1,42 @@
+"""Programs that compress the test split of a text: alone, and after they have read the training split, as a net has.
+
+    python scripts/studies/compressors.py [data.name=python_docs] [data.path=FILE]
+
+Prints bits a character. PPMd, a model of contexts, counts where the package pyppmd is installed.
+"""
+
+import sys
+
+from lightning_dl2 import TextDataModule
+from lightning_dl2.common.command import command, doc_of, settings
+
+PPMD = {"max_order": 16, "mem_size": 256 << 20, "restore_method": 0}
+
+
+def ppmd(text: bytes) -> int:
+    """Count the bytes of `text`, compressed by PPMd, variant I."""
+    import pyppmd
+
+    encoder = pyppmd.Ppmd8Encoder(**PPMD)
+    return len(encoder.encode(text)) + len(encoder.flush())
+
+
+def _main(words: list[str]) -> int:
+    values = settings(words, **{"data.name": "python_docs", "data.path": None})
+    path = values["data.path"]
+    # No net reads it: any length of window will do.
+    data = TextDataModule("text" if path else values["data.name"], path, sequence_length=1, batch_size=1)
+    sizes = {name: value for name, value in data.baselines().items() if name.startswith("bpc")}
+    try:
+        train, test = (data.vocabulary.decode(data.splits[split].tolist()).encode() for split in ("train", "test"))
+        bits = 8 / len(data.splits["test"])
+        sizes |= {"bpc_ppmd": bits * ppmd(test), "bpc_ppmd_primed": bits * (ppmd(train + test) - ppmd(train))}
+    except ImportError:
+        print("note: pyppmd is not installed", file=sys.stderr)
+    for name, value in sizes.items():
+        print(f"{name:16} {value:.3f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command(_main, None, __doc__ or doc_of(__file__)))

@@ -1,0 +1,123 @@
+"""What the studies share: the rows asked for, training many runs side by side, and the spread of their figures."""
+
+import multiprocessing
+import os
+import signal
+import statistics
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from rich.progress import Progress  # noqa: E402
+
+from lightning_dl2 import compose  # noqa: E402
+from lightning_dl2.common.arguments import natural  # noqa: E402
+from lightning_dl2.common.command import console, settings  # noqa: E402
+from lightning_dl2.common.errors import UserError, nearest  # noqa: E402
+from lightning_dl2.run.directory import Run  # noqa: E402
+from lightning_dl2.train import main  # noqa: E402
+
+# Forked from one that has torch and Lightning loaded, which takes longer than many a run.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["lightning_dl2.training.fit", "lightning_dl2.train"])
+
+
+def asked(words: list[str], studies: dict[str, Callable[[], list]], **more: str) -> tuple[list, dict[str, Any]]:
+    """What a study's words ask for: [STUDY ...] [jobs=1] [threads=1] [root=runs] [only=PHRASE] [seeds=0] and `more`.
+
+    Args:
+        studies: for each name, what makes its rows: dataclasses with a `name` and a number of `seeds`.
+        more: further keys with their defaults.
+
+    Returns:
+        The rows, and the keys' values, with jobs and threads as numbers.
+
+    Raises:
+        UserError: there is no such study, key or value.
+    """
+    defaults = {"jobs": "1", "threads": "1", "root": "runs", "only": "all", "seeds": "0", **more}
+    values: dict[str, Any] = settings([word for word in words if "=" in word], **defaults)
+    names = [word for word in words if "=" not in word] or list(studies)
+    for name in names:
+        if name not in studies:
+            raise UserError(f"{name}: {nearest(name, list(studies))}")
+    limit = natural(values, "seeds") or sys.maxsize
+    only = values["only"]
+    rows = [row for name in names for row in studies[name]() if only == "all" or f" {only} " in f" {row.name} "]
+    numbers = {key: natural(values, key, least=1) for key in ("jobs", "threads")}
+    return [replace(row, seeds=min(row.seeds, limit)) for row in rows], values | numbers
+
+
+def _train(words: list[str], said: Path) -> None:
+    """`python -m lightning_dl2.train words...`, in a process of its own; what it says goes to a file."""
+    threading.Thread(target=_stop_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+    descriptor = os.open(said, os.O_WRONLY | os.O_CREAT)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.exit(main(words))
+
+
+def _stop_with(study: BaseProcess) -> None:
+    """Saves and stops when the study is killed. Its server of forks would be no sign: that lives as long as we do."""
+    study.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def train_all(lines: list[list[str]], jobs: int, threads: int) -> None:
+    """Train what each line asks for, one process a job; a finished run is skipped, a stopped one gone on with.
+
+    When the study is interrupted, what runs saves itself and stops, and nothing more is started.
+    """
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # before the first process, which the others are forked from
+    running, over = set[BaseProcess](), threading.Event()
+
+    def train(words: list[str]) -> tuple[list[str], int, str]:
+        with TemporaryDirectory() as directory:
+            said = Path(directory) / "said"
+            process = PROCESSES.Process(target=_train, args=(words, said))
+            process.start()
+            running.add(process)
+            if over.is_set():
+                process.terminate()
+            process.join()
+            running.remove(process)
+            return words, process.exitcode, said.read_text("utf-8").strip().rpartition("\n")[2]
+
+    configs = [compose(*words) for words in lines]
+    missing = [words for words, config in zip(lines, configs, strict=True) if not Run.of(config).finished(config)]
+    with ThreadPoolExecutor(jobs) as pool, Progress(console=console(stderr=True)) as progress:
+        bar = progress.add_task(f"{len(missing)} of {len(lines)} runs to do", total=len(missing))
+        try:
+            for future in as_completed([pool.submit(train, words) for words in missing]):
+                words, code, last = future.result()
+                if code:
+                    progress.console.print(f"exit {code}: {' '.join(words)}: {last}")
+                progress.advance(bar)
+        except BaseException:
+            over.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(running):
+                process.terminate()
+            raise
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Mean and standard deviation over seeds."""
+    if not values:
+        return "-"
+    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{deviation}"
+
+
+def markdown(header: tuple[str, ...], lines: list[list[str]]) -> str:
+    """The table as it stands in the README."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ("---",) * len(header), *lines))

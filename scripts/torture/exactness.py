@@ -1,0 +1,161 @@
+"""Stops runs of every precision, cell and layer, with and without dropout, and compares them with untouched ones.
+
+    python scripts/torture/exactness.py [EXPERIMENT ...] [precisions=32,64,bf16-mixed] [processes=1] [root=DIR]
+
+EXPERIMENT is palindrome, text, graph (the nodes of one, neighbours sampled by two workers), graphs (many), optimizers
+(every class of torch.optim on palindrome), or none for all of them. Each run trains once in one go and once in three
+parts, each part in a fresh process. Then metrics.csv is compared by bytes, all else that the two have on the disk value
+by value, to the last bit; and `evaluate` must repeat the figures of the test. The result is a table in Markdown on
+stdout, a row for an experiment and precision; exit code 1 if any run differs.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from rich.progress import Progress  # noqa: E402
+
+from lightning_dl2 import compose, evaluate  # noqa: E402
+from lightning_dl2.common.arguments import natural  # noqa: E402
+from lightning_dl2.common.command import command, console, doc_of, settings  # noqa: E402
+from lightning_dl2.common.errors import UserError, nearest  # noqa: E402
+from lightning_dl2.run.directory import Run  # noqa: E402
+from scripts.studies.study import markdown  # noqa: E402
+from scripts.torture.run_until_killed import Life  # noqa: E402
+from scripts.torture.small_runs import words_of  # noqa: E402
+from tests.comparison import contents, differing  # noqa: E402
+
+PRECISIONS = ("32", "64", "bf16-mixed")
+STOPS = (13, 26, 40)  # within an accumulated epoch; validations come every 7 batches
+CELLS = {
+    "rnn": ("task.cell=rnn",),
+    "lstm": ("task.cell=lstm",),
+    "gru": ("task.cell=gru",),
+    "gru, reset before": ("task.cell=gru", "task.reset_after=false"),
+    "peephole": ("task.cell=peephole",),
+    "peephole, assignment": ("task.cell=peephole", "task.peephole=assignment"),
+}
+LAYERS = {name: (f"task.layer={name}",) for name in ("gcn", "sage", "gat", "gatv2", "gin", "gine", "gatedgcn", "mlp")}
+DEEP = {"gcnii": ("task.layer=gcnii", "task.input_layer=true", "task.output_layer=linear")}
+DROPOUTS = ("task.dropout=0.0", "task.dropout=0.3")
+UNFIT = ("SparseAdam",)  # takes no dense gradients
+HEADER = ("experiment", "processes", "precision", "runs", "values", "differing", "seconds")
+
+
+def cases(name: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The experiment of `small_runs` and the further overrides of each run of `name`."""
+    if name == "optimizers":
+        yield from (("palindrome", (f"optimizer.name={optimizer}",)) for optimizer in optimizers())
+        return
+    kinds = CELLS if name in ("palindrome", "text") else LAYERS | (DEEP if name == "graphs" else {})
+    for words in kinds.values():
+        yield from ((name, (*words, dropout)) for dropout in DROPOUTS)
+
+
+@cache
+def optimizers() -> list[str]:
+    """The classes of torch.optim that `optimizer.name` allows."""
+    from torch import optim
+
+    found = {name for name, value in vars(optim).items() if isinstance(value, type)} - {"Optimizer", *UNFIT}
+    return sorted(name for name in found if issubclass(getattr(optim, name), optim.Optimizer))
+
+
+def differences(
+    name: str,
+    words: tuple[str, ...],
+    directory: Path,
+    stops: tuple[int, ...] = STOPS,
+    processes: int = 1,
+    launch: str = "fork",
+) -> tuple[list[str], int]:
+    """The places where a run in one go and one in parts differ, and how many places there are.
+
+    Args:
+        name: of the experiment, in `small_runs`.
+        words: further overrides.
+        directory: for both runs.
+        stops: the last step of each part.
+        processes: that train together.
+        launch: of `Life`.
+
+    Raises:
+        SystemExit: a part did not end as it should.
+    """
+    runs = []
+    for kind, steps in (("whole", stops[-1:]), ("parts", stops)):
+        typed = [*words_of(name, processes, directory), *words, f"root={directory / kind}"]
+        for step in steps:
+            life = Life([*typed, f"trainer.max_steps={step}"], directory / "said", processes, launch)
+            life.wait()
+            if any(life.codes):
+                raise SystemExit(f"{' '.join(typed)} ended with {life.codes}: {life.said.read_text('utf-8')}")
+        runs.append(Run.of(compose(*typed)))
+    one, other = map(contents, runs)
+    # A part of a run writes samples at its own thirds.
+    both = one.keys() & other.keys()
+    wrong = [place for place in differing(one, other) if place in both or not place.startswith("samples/")]
+    files = [run.metrics_file.read_bytes() for run in runs]
+    if files[0] != files[1]:
+        wrong.append("metrics.csv")
+    if processes == 1:  # several add up their shares in another order
+        result = runs[0].result()["metrics"]
+        wrong += [f"evaluate {key}" for key, value in evaluate(runs[0]).items() if value != result[key]]
+    return wrong, len(one)
+
+
+def rows(name: str, precision: str, processes: int, root: str, progress: Progress) -> list[str]:
+    """A row of the table."""
+    began, values, wrong, todo = time.monotonic(), 0, 0, list(cases(name))
+    bar = progress.add_task(f"{name}, {precision}", total=len(todo))
+    for experiment, words in todo:
+        directory = Path(tempfile.mkdtemp(prefix=f"exactness-{name}-", dir=root))
+        words = (*words, f"trainer.precision={precision}")
+        found, count = differences(experiment, words, directory, processes=processes)
+        for place in found[:5]:
+            print(f"{name} {' '.join(words)}: {place} differs, see {directory}", file=sys.stderr)
+        values, wrong = values + count, wrong + len(found)
+        if not found:
+            shutil.rmtree(directory)
+        progress.advance(bar)
+    seconds = round(time.monotonic() - began)
+    return [str(cell) for cell in (name, processes, precision, len(todo), values, wrong, seconds)]
+
+
+def main(argv: list[str] | None = None) -> int:
+    return command(_main, argv, __doc__ or doc_of(__file__))
+
+
+def _main(words: list[str]) -> int:
+    defaults = {"precisions": ",".join(PRECISIONS), "processes": "1", "root": tempfile.gettempdir()}
+    values = settings([word for word in words if "=" in word], **defaults)
+    known = ("palindrome", "text", "graph", "graphs", "optimizers")
+    names = [word for word in words if "=" not in word] or known
+    precisions = values["precisions"].split(",")
+    for given, allowed in ((names, known), (precisions, PRECISIONS)):
+        for name in given:
+            if name not in allowed:
+                raise UserError(f"{name}: {nearest(name, list(allowed))}")
+    processes = natural(values, "processes", least=1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # before the first process, which the others are forked from
+    Path(values["root"]).mkdir(parents=True, exist_ok=True)
+    print(markdown(HEADER, []))
+    wrong = 0
+    with Progress(console=console(stderr=True)) as progress:
+        for name in names:
+            for precision in precisions:
+                cells = rows(name, precision, processes, values["root"], progress)
+                print(f"| {' | '.join(cells)} |", flush=True)
+                wrong += cells[HEADER.index("differing")] != "0"
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

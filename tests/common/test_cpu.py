@@ -1,0 +1,118 @@
+"""What a run sets on the CPU holds in every thread that computes, and is given back."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from lightning_dl2 import compose, train
+from lightning_dl2.common import cpu
+from lightning_dl2.data.build import build_data
+from lightning_dl2.tasks.build import build_task
+from lightning_dl2.tasks.sequence_classifier import SequenceClassifier
+from tests.conftest import TINY
+
+
+def kept(numbers: torch.Tensor) -> float:
+    """The share of subnormal numbers that a product with 1 leaves as they are."""
+    return ((numbers * 1).view(torch.int32) != 0).double().mean().item()
+
+
+@pytest.fixture
+def numbers():
+    """Enough for two threads to share, and subnormal; both threads have computed before."""
+    torch.set_num_threads(2)
+    numbers = torch.full((1 << 20,), 1e-40)
+    assert kept(numbers) == 1
+    yield numbers
+    cpu.set_flush_denormal(False)
+    torch.set_num_threads(1)
+
+
+def test_subnormal_numbers_are_zero_in_all_threads_and_then_as_before(numbers):
+    trainer = compose(*TINY, "trainer.num_threads=2").trainer
+    with cpu.configured(trainer):
+        assert kept(numbers) == 0 and cpu.flushes_denormal()
+        with cpu.configured(trainer.model_copy(update={"flush_denormal": False})):
+            assert kept(numbers) == 1 and not cpu.flushes_denormal()
+        assert kept(numbers) == 0
+    assert kept(numbers) == 1
+
+
+def test_more_threads_than_before(numbers):
+    torch.set_num_threads(1)
+    with cpu.configured(compose(*TINY, "trainer.num_threads=2").trainer):
+        assert kept(numbers) == 0
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(2)
+    assert kept(numbers) == 1
+
+
+def test_given_back_after_an_error():
+    with pytest.raises(ValueError, match="lost"), cpu.configured(compose(*TINY).trainer):
+        assert cpu.flushes_denormal()
+        raise ValueError("lost")
+    assert not cpu.flushes_denormal()
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_training(flush, tmp_path, monkeypatch):
+    seen, start = [], SequenceClassifier.on_train_start
+    monkeypatch.setattr(
+        SequenceClassifier, "on_train_start", lambda self: (seen.append(cpu.flushes_denormal()), start(self))
+    )
+    train(compose(*TINY, f"root={tmp_path}", "trainer.max_steps=5", f"trainer.flush_denormal={str(flush).lower()}"))
+    assert seen == [flush] and not cpu.flushes_denormal()
+
+
+def test_a_gradient_that_vanishes_ends_in_subnormal_numbers_that_nothing_needs():
+    """Those of an RNN with the course's settings begin some 70 steps before the loss."""
+    torch.manual_seed(0)
+    config = compose("experiment=course/palindrome", "data.sequence_length=151", "task.cell=rnn")
+    data = build_data(config.data, 0)
+    net = build_task(config.task, config.optimizer, data.spec).net
+    tokens, labels = data.train_batch(0)
+
+    def gradients() -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """In h at each step, and in the weights."""
+        logits, trace = net.explicit(tokens)
+        loss, hs = torch.nn.functional.cross_entropy(logits, labels), trace[0][0]["h"]
+        both = torch.autograd.grad(loss, [*hs, *net.parameters()])
+        return list(both[: len(hs)]), list(both[len(hs) :])
+
+    def subnormal(grad: torch.Tensor) -> bool:
+        bits = grad.view(torch.int32) & 0x7FFFFFFF  # asked of the bits: a comparison may take them for zero
+        return bool(((bits > 0) & (bits < 0x00800000)).any())
+
+    in_h, in_weights = gradients()
+    begins = max(t for t, grad in enumerate(in_h) if subnormal(grad))
+    assert 50 < begins < 110
+    with cpu.configured(config.trainer):
+        flushed_h, flushed_weights = gradients()
+    assert not any(map(subnormal, flushed_h)) and not flushed_h[0].any()
+    torch.testing.assert_close(flushed_weights, in_weights, rtol=1e-6, atol=0)
+
+
+def test_the_weights_are_the_same_to_the_last_bit(tmp_path):
+    words = ("experiment=course/palindrome", "data.sequence_length=151", "task.cell=rnn", "trainer.max_steps=5",
+             "data.validation_size=8", "data.test_size=8", "trainer.num_threads=1")  # fmt: skip
+    runs = []
+    for flush in ("true", "false"):
+        config = compose(*words, f"trainer.flush_denormal={flush}", f"root={tmp_path}/{flush}")
+        runs.append(train(config)[1]["run"])
+    states = [torch.load(run.last, weights_only=True) for run in runs]
+    for part in ("state_dict", "optimizer_states"):
+        torch.testing.assert_close(*[state[part] for state in states], rtol=0, atol=0)
+    assert (
+        runs[0].path.name == runs[1].path.name and runs[0].metrics_file.read_text() == runs[1].metrics_file.read_text()
+    )
+
+
+def test_dgl_has_as_many_threads(monkeypatch):
+    """Its OpenMP may be another one."""
+    asked, before = [], torch.get_num_threads()
+    monkeypatch.setitem(sys.modules, "dgl", SimpleNamespace(utils=SimpleNamespace(set_num_threads=asked.append)))
+    with cpu.configured(compose(*TINY, "trainer.num_threads=2").trainer):
+        assert asked == [2]
+    assert asked == [2, before]

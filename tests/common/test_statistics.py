@@ -1,0 +1,35 @@
+"""Numbers have as many digits as they deserve, and what is no number does not count."""
+
+import math
+
+import pytest
+
+from lightning_dl2.common.statistics import Spread
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([0.5], "0.5"),
+        ([2200], "2,200"),
+        ([10000], "10,000"),
+        ([0.81957, 0.8133, 0.8258], "0.8196 ± 0.0063"),
+        ([272.4, 390, 150], "271 ± 120"),
+        ([1.0, 1.0], "1 ± 0"),
+        ([1e-9], "1e-09"),
+        ([3e-8, 4e-8], "3.5e-08 ± 7.1e-09"),
+        ([4.4e16], "4.4e+16"),
+        ([4.4e16, 4.6e16], "4.5e+16 ± 1.4e+15"),
+        ([2.302581, 2.302585, 2.302589], "2.302585 ± 4e-06"),
+        ([1.2345678, 1.2345679], "1.23456785 ± 7.1e-08"),
+        ([1e149, -1e149], "0 ± 1.4e+149"),
+        ([0.0, 1e-9], "5e-10 ± 7.1e-10"),
+    ],
+)
+def test_numbers_have_as_many_digits_as_they_deserve(values, text):
+    assert str(Spread.of(values)) == text
+
+
+def test_what_is_no_number_is_left_out():
+    assert Spread.of([None, math.nan, 1.0]) == Spread(1.0, None, 1)
+    assert Spread.of([None, math.inf, 1.7e308]) is None

@@ -1,0 +1,96 @@
+"""A user's own file under conf/ that Hydra would pass over, or fail at with a stack of calls, gets one line."""
+
+import shutil
+from importlib import import_module
+
+import pytest
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.config import composition, conf_files, messages
+from lightning_dl2.config.compose import compose
+
+HEADER = "# @package _global_\n"
+MINE = "conf/experiment/mine.yaml"
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """mine(text): writes conf/experiment/mine.yaml of a conf/ of its own."""
+    directory = tmp_path / "conf"
+    shutil.copytree(conf_files.conf_dir(), directory)
+    for module in (composition, conf_files, messages, import_module("lightning_dl2.config.compose")):
+        monkeypatch.setattr(module, "conf_dir", lambda: directory)
+
+    def write(text: str | bytes, name: str = "mine") -> None:
+        content = text if isinstance(text, bytes) else text.encode()
+        (directory / "experiment" / f"{name}.yaml").write_bytes(content)
+        composition._composed.cache_clear()
+
+    return write
+
+
+WRONG = {
+    "trainer: {max_steps: 5}\nseed: 7\n": f'{MINE}: its keys have no effect, .*; fix: begin it with "{HEADER[:-1]}"',
+    "# Mine.\n" + HEADER + "seed: 7\n": f"{MINE}: its keys have no effect, because its first line is not the header",
+    "seed: 7\n# @package _global_\n": f"{MINE}: its keys have no effect",
+    HEADER + "seed: ???\n": rf"seed=\?\?\?: {MINE} asks for a value; fix: type seed=VALUE",
+    HEADER + "hydra: {run: {dir: x}}\n": f"{MINE}, line 2: Hydra's own keys have no effect here",
+    HEADER + "trainer: {max_steps: 5\nseed: 7\n": f"{MINE}, line 3: is no YAML: ",
+    HEADER + "trainer:\n\tmax_steps: 5\n": f"{MINE}, line 3: is no YAML: ",
+    HEADER + "seed: 1\nseed: 2\n": f"{MINE}, line 3: is no YAML: found duplicate key seed",
+    HEADER + "seed: *a\n": f"{MINE}, line 2: is no YAML: found undefined alias",
+    HEADER + "root: !!python/object/apply:os.system [x]\n": f"{MINE}, line 2: is no YAML: ",
+    HEADER + "root: !!binary aGVsbG8=\n": f"{MINE}: root=b'hello': allowed: text",
+    HEADER + f"seed: {'9' * 5000}\n": f"{MINE}: is no YAML: Exceeds the limit",
+    HEADER + "3: 4\n": f"{MINE}: key 3: allowed: a word",
+    HEADER + "defaults: [mine]\n": f"{MINE}, line 2: the defaults lead back to experiment/mine",
+    HEADER + "defaults: [other]\n": "conf/experiment/other.yaml, line 2: the defaults lead back to experiment/mine",
+    HEADER + "defaults: [nowhere]\n": f"{MINE}, line 2: there is no experiment/nowhere.yaml; .*allowed: ",
+    HEADER + "defaults: [{override /dta: text}]\n": f"{MINE}, line 2: there is no group dta; did you mean data?",
+    HEADER + "defaults: [{override /data: txt}]\n": f"{MINE}, line 2: there is no data/txt.yaml; did you mean text",
+    HEADER + "defaults: 3\n": f"{MINE}: defaults=3: allowed: a list",
+    HEADER + "seed: ${nope\n": "no viable alternative at input",
+    HEADER + "seed: &a [*a]\n": f"{MINE}: line 2 has an alias; fix: write the values themselves",
+    "- a\n": f"{MINE}: holds list; allowed: keys with values",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_one_line_names_the_file(mine, text):
+    mine(text)
+    mine(HEADER + "defaults: [mine]\n", "other")
+    with pytest.raises(UserError, match=f"^{WRONG[text]}") as told:
+        compose("experiment=mine")
+    assert "\n" not in str(told.value)
+
+
+def test_bytes_that_are_no_utf8(mine):
+    mine(HEADER.encode() + b"# \xe9\nseed: 3\n")
+    with pytest.raises(UserError, match=f"^{MINE}, line 2: is no UTF-8; fix: save it as UTF-8"):
+        compose("experiment=mine")
+
+
+def test_what_is_right_is_taken(mine):
+    """A value that is asked for and typed, or that a file above sets."""
+    mine(HEADER + "# Mine.\nseed: ???\ntrainer: {max_steps: 5}\n")
+    config = compose("experiment=mine", "seed=7")
+    assert (config.seed, config.trainer.max_steps) == (7, 5)
+    mine(HEADER + "defaults: [mine]\nseed: 3\n", "other")
+    assert compose("experiment=other").seed == 3
+    mine("")
+    assert compose("experiment=mine").trainer.max_steps == 3000
+
+
+@pytest.mark.parametrize("text", ["", "seed: 3\n", "defaults: [{debug: none}]\n"])
+def test_a_main_file_without_its_defaults(mine, text):
+    mine("")
+    (conf_files.conf_dir() / "train.yaml").write_text(text, "utf-8")
+    with pytest.raises(UserError, match="^conf/train.yaml: its defaults have no experiment; fix: "):
+        compose()
+
+
+def test_a_directory_is_no_choice(mine):
+    (conf_files.conf_dir() / "experiment" / "mine.yaml").mkdir()
+    with pytest.raises(UserError, match="^experiment=mine: ") as told:
+        compose("experiment=mine")
+    assert "mine, " not in str(told.value) and "mean mine" not in str(told.value)

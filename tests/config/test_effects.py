@@ -1,0 +1,160 @@
+"""A key that has no effect is no silent choice: what was typed is refused, what the files say is told."""
+
+import pytest
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.compose import compose, ineffective
+from lightning_dl2.config.older_runs import restore
+from lightning_dl2.config.overrides import flatten
+from lightning_dl2.config.schema.effect_rules import RULES
+from lightning_dl2.run.directory import Run
+from lightning_dl2.sweeps.grid import Grid
+from lightning_dl2.sweeps.overrides import read
+from lightning_dl2.train import main
+from tests.config.test_compose import EXPERIMENTS
+from tests.conftest import completed_values
+
+# What is typed, each word for itself behind the choices before the bar; and what then gives it an effect.
+IDLE = {
+    "": {
+        "task.dropout=0.7": "task.num_layers=2",
+        "task.reset_after=false": "task.cell=gru",
+        "task.peephole=assignment": "task.cell=peephole",
+        "optimizer.schedule.decay=0.5": "optimizer.schedule.name=plateau",
+        "optimizer.schedule.decay_every=9": "optimizer.schedule.name=exponential",
+        "optimizer.schedule.patience=9": "optimizer.schedule.name=plateau",
+        "optimizer.schedule.final_factor=0.5": "optimizer.schedule={name:linear,total_steps:9}",
+        "data.curriculum.growth=3": "data.curriculum.enabled=true",
+        "callbacks.early_stopping.patience=3": "callbacks.early_stopping.enabled=true",
+        "callbacks.weight_averaging={decay:0.5}": "callbacks.weight_averaging.enabled=true",
+        "callbacks.gradient_flow.every_n_steps=7": "callbacks.gradient_flow.enabled=true",
+        "logger.project=mine": "logger=wandb",
+        "logger.run_name=a": "logger=wandb",
+        "logger.job_type=a": "logger=wandb",
+        "logger.notes=a": "logger=wandb",
+    },
+    "task.cell=rnn": {"task.forget_bias=2": "task.cell=lstm"},
+    "task.cell=bilstm": {"task.bidirectional=true": "task.cell=lstm"},
+    "task.encoding=one_hot": {"task.embedding_size=7": "task.encoding=embedding"},
+    "callbacks.solved.enabled=false": {"callbacks.solved.threshold=0.5": "callbacks.solved.enabled=true"},
+    "data.curriculum.enabled=true": {
+        "data.curriculum.minimum_batch_size=7": "data.curriculum.tokens_per_batch=99",
+        "data.curriculum.shortest=0.5 data.curriculum.start=21": "data.curriculum.start=9",
+    },
+    "trainer.overfit_batches=1": {"trainer.limit_train_batches=5": "trainer.overfit_batches=0"},
+    "experiment=text": {
+        "task.skip_connections=true": "task.num_layers=2",
+        "data.encoding=latin-1 data.tokens=bytes": "data.tokens=characters",
+        "data.evaluation_warmup=9 data.evaluation_batch_size=1": "data.evaluation_batch_size=2",
+        "task.locked_dropout=true task.output_dropout=0": "task.output_dropout=0.5",
+        "callbacks.samples.length=7 callbacks.samples.enabled=false": "callbacks.samples.enabled=true",
+        "callbacks.samples.length=7 callbacks.samples.prompts=[]": "callbacks.samples.prompts=[a]",
+        "callbacks.samples.greedy_length=7 callbacks.samples.num_greedy=0": "callbacks.samples.num_greedy=1",
+        "optimizer.schedule.total_steps=7 optimizer.schedule={name:constant,warmup_steps:0}": (
+            "optimizer.schedule.name=linear"
+        ),
+    },
+    "experiment=graph": {
+        "task.heads=4": "task.layer=gat",
+        "task.output_heads=4": "task.layer=gatv2",
+        "task.attention_dropout=0.4": "task.layer=gat",
+        "task.alpha=0.4": "task.layer=gcnii task.output_layer=linear",
+        "task.readout=max": "data=minigc task.output_layer=linear",
+        "task.jumping_knowledge=cat task.num_layers=1": "task.num_layers=2",
+        "task.activation=elu task.num_layers=1": "task.num_layers=2",
+        "task.norm=layer task.num_layers=1": "task.layer=gin",
+        "task.hidden_size=5 task.num_layers=1": "task.input_layer=true",
+        "task.self_loops=true task.layer=mlp": "task.layer=sage",
+        "task.edge_features=false": "task.layer=gine data=graph_csv",
+        "data.batch_size=9": "data.fanouts=[3,3]",
+        "data.undirected=false": "data=graph_csv",
+        "data.train_per_class=9 data.split=public": "data.split=random",
+    },
+    "experiment=cora": {"data.block_model.signal=0.1": "data=sbm"},
+    "experiment=mutag": {"data.num_graphs=9 data.min_nodes=5": "data=minigc"},
+    "experiment=zinc": {
+        "data.fold=2": "data=csl callbacks.checkpoint.monitor=val/loss",
+        "task.class_weights=balanced": "data=csl callbacks.checkpoint.monitor=val/loss",
+        "task.input_layer=false": "data=csl callbacks.checkpoint.monitor=val/loss",
+    },
+}
+CASES = [(chosen, idle, cure) for chosen, words in IDLE.items() for idle, cure in words.items()]
+
+
+def test_typed_without_effect_is_refused_and_with_its_condition_taken():
+    for chosen, idle, cure in CASES:
+        words = [*chosen.split(), *idle.split()]
+        with pytest.raises(UserError) as told:
+            compose(*words)
+        key = idle.split()[0].partition("=")[0]
+        line = str(told.value)
+        assert line.startswith(key) and "has no effect with" in line and "; fix: " in line, (words, line)
+        given = {word.partition("=")[0] for word in cure.split()}
+        compose(*(word for word in words if word.partition("=")[0] not in given), *cure.split())
+
+
+def test_every_rule_has_a_case():
+    """And names only keys that there are."""
+    covered = set()
+    for chosen, idle, _ in CASES:
+        config = compose(*chosen.split(), *idle.split(), begun=lambda config: True)
+        for group in ("data", "task", "optimizer", "trainer", "logger", "callbacks"):
+            part = getattr(config, group)
+            keys = flatten(part.model_dump())
+            for rule in RULES:
+                if isinstance(part, rule.kind):
+                    assert set(rule.names(part)) <= set(keys)
+                    covered |= {RULES.index(rule)} if not rule.works(config) else set()
+    assert covered == set(range(len(RULES)))
+
+
+def test_all_are_named_in_one_line():
+    with pytest.raises(UserError) as told:
+        compose("task.dropout=0.7", "task.reset_after=false", "optimizer.schedule.decay=0.5")
+    line = str(told.value)
+    assert "\n" not in line
+    assert all(f"{word}: has no effect" in line for word in ("task.dropout=0.7", "task.reset_after=false"))
+    assert "optimizer.schedule.decay=0.5: has no effect with optimizer.schedule.name=constant" in line
+    assert line.endswith(", or leave them out")
+
+
+@pytest.mark.parametrize("words", ["task.dropout=0", "task.reset_after=true", "task.cell=rnn task.forget_bias=null"])
+def test_what_asks_for_nothing_or_for_what_is_so_anyway_is_taken(words):
+    compose(*words.split())
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_says_nothing_by_itself(experiment):
+    words = (f"experiment={experiment}",)
+    assert ineffective(compose(*words), words) is None
+
+
+def test_what_a_choice_takes_the_effect_of_is_told():
+    words = ("experiment=tiny_shakespeare", "task.num_layers=1")
+    told = ineffective(compose(*words), words)
+    assert "task.dropout=0.1: has no effect with task.num_layers=1" in told and "task.skip_connections=true" in told
+    assert ineffective(compose("task.hidden_size=8"), ("task.hidden_size=8",)) is None
+
+
+def test_older_runs_go_on(tiny, capsys):
+    """Their stored configuration is taken, and the command that began one finds it, with a note."""
+    config = tiny("task.num_layers=1", "seed=7")
+    assert config.task.dropout == 0.3 and restore(config.model_dump()) == (config, {})
+    words = [f"root={config.root}", "task.dropout=0.5", "trainer.max_steps=4", "callbacks.progress_bar=false"]
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith("error: task.dropout=0.5: has no effect")
+    run = Run.of(compose(*words, begun=lambda config: True))
+    assert not run.path.exists()
+    with run.held(config := compose(*words, begun=lambda config: True)):
+        run.begin(config, words)
+    run.write_result(config, **completed_values(steps=4))
+    assert main(words) == 0
+    (line,) = capsys.readouterr().err.splitlines()  # and nothing is trained
+    assert line.startswith("note: task.dropout=0.5: has no effect with task.num_layers=1")
+
+
+def test_a_sweep_names_the_job(tmp_path):
+    words = read([f"root={tmp_path}", "task.dropout=0.0,0.3", "task.num_layers=1", "seed=1,2"])
+    with pytest.raises(UserError, match=r"task.dropout=0.3: has no effect .* \(job 3: task.dropout=0.3 seed=1; and so"):
+        Grid(words, ["logger.group=sweep"], None)
+    assert not any(tmp_path.iterdir())

@@ -1,0 +1,36 @@
+"""From a name to a set of graphs: what is generated has no path, and what cannot be read is told in one line."""
+
+import pytest
+
+from lightning_dl2 import GraphSetDataModule, NodeDataModule, UserError
+from lightning_dl2.config.schema.data import GENERATED, NODE_SETS
+from lightning_dl2.data.graphs import sources
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_generated_graphs_have_no_path(name):
+    module = NodeDataModule if name in NODE_SETS else GraphSetDataModule
+    with pytest.raises(UserError, match=f"^data.path=DIR: data={name} is generated; allowed: null, or"):
+        module(name, path="DIR")
+
+
+def test_a_set_in_the_tu_format_is_asked_for_in_its_words(tmp_path):
+    with pytest.raises(UserError, match="there is no such directory; allowed: one with files of the TU format"):
+        GraphSetDataModule("tu", path=str(tmp_path / "typo"))
+    with pytest.raises(UserError, match=r"has no file \*_A.txt"):
+        GraphSetDataModule("tu", path=str(tmp_path))
+    (tmp_path / "SMALL_A.txt").touch()
+    with pytest.raises(UserError, match="allowed: the files of the TU format"):  # whoever has these of another set
+        GraphSetDataModule("mutag", path=str(tmp_path))
+    with pytest.raises(UserError, match="SMALL_A.txt:1: .*the number of graphs"):
+        GraphSetDataModule("ten_fold", path=str(tmp_path))
+
+
+@pytest.mark.parametrize(("name", "reader"), [("tu", "read_tu"), ("ten_fold", "read_ten_fold"), ("zinc", "read_zinc")])
+def test_a_file_that_may_not_be_read(name, reader, tmp_path, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path / "FILE"))
+
+    monkeypatch.setattr(sources, reader, refused)
+    with pytest.raises(UserError, match=f"^data.path={tmp_path}/FILE: cannot be read .Permission denied.; allowed: "):
+        GraphSetDataModule(name, path=str(tmp_path))

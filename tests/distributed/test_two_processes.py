@@ -1,0 +1,217 @@
+"""Two processes with DDP are one process with the doubled batch: in weights, metrics, curriculum and when they stop.
+
+Run as a program, this file is what the two processes do.
+"""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning import Callback
+
+from lightning_dl2.callbacks import LengthCurriculum
+from lightning_dl2.resume.exact_resume import ExactResume
+from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
+from lightning_dl2.resume.preemption import Interrupted, Preemption
+from tests.small import (
+    CURRICULUM,
+    NEEDS_DGL,
+    small_data,
+    small_graph,
+    small_graph_net,
+    small_graph_set,
+    small_task,
+    small_text,
+    small_trainer,
+    small_writer,
+)
+
+SIZE = 17  # in batches of 4: 9 sequences and 8, neither equal nor even
+RULE = CURRICULUM | {"threshold": 0.05, "smoothing": 0.9}
+STEPS = 8
+
+
+class Interrupt(Callback):
+    """Rank 1 alone is told to end, in the middle of a step or of a validation."""
+
+    def __init__(self, hook: str, step: int) -> None:
+        self.step = step
+        setattr(self, hook, self.kill)
+
+    def kill(self, trainer, *_):
+        if trainer.global_step == self.step and trainer.global_rank == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def fit(batch_size: int, **options) -> tuple[pl.Trainer, dict]:
+    """What came of training, as plain values."""
+    data = small_data(
+        length=9, batch_size=batch_size, curriculum=RULE, validation_size=SIZE, test_size=SIZE, evaluation_batch_size=4
+    )
+    task = small_task(data, optimizer={"name": "SGD", "learning_rate": 0.5})
+    trainer = small_trainer(max_steps=STEPS, gradient_clip_val=0.3, callbacks=[LengthCurriculum()], **options)
+    trainer.fit(task, data)
+    metrics = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
+    metrics |= trainer.test(task, data, verbose=False)[0]
+    weights = {name: value.tolist() for name, value in task.state_dict().items()}
+    return trainer, {"weights": weights, "metrics": metrics, "curriculum": data.curriculum.state_dict()}
+
+
+def interrupted(directory: Path, *moment, **options) -> dict:
+    keep, data = KeepCheckpoints(directory, every_n_steps=100, monitor="val/accuracy", mode="max"), small_data()
+    trainer = small_trainer(max_steps=100, callbacks=[Interrupt(*moment), keep, Preemption(keep, None)], **options)
+    try:
+        trainer.fit(small_task(data), data)
+    except Interrupted as error:
+        return {"message": str(error), "exit_code": error.exit_code}
+    return {"message": "not interrupted"}
+
+
+def write(book: Path, batch_size: int, directory: Path | None = None, **options) -> dict:
+    """A text generator trained on a text, in one go or with a stop in between."""
+    stops, start = ((5, STEPS), None) if directory else ((STEPS,), None)
+    for steps in stops:
+        data = small_text(book, batch_size=batch_size, evaluation_batch_size=5)
+        task = small_writer(data, optimizer={"name": "SGD", "learning_rate": 0.5})
+        trainer = small_trainer(max_steps=steps, callbacks=[ExactResume(0)], **options)
+        trainer.fit(task, data, ckpt_path=start, weights_only=True)
+        if directory:
+            start = directory / f"{steps}.ckpt"
+            trainer.save_checkpoint(start)
+    (metrics,) = trainer.test(task, data, verbose=False)
+    weights = {name: value.tolist() for name, value in task.state_dict().items()}
+    return {"metrics": metrics, "weights": weights, "state": [part.tolist() for part in task.state]}
+
+
+GRAPHS = {  # to train on: 21 nodes; 28 graphs of eight classes, not all as common; the nodes of 16 graphs
+    "nodes": lambda size: (small_graph(train_per_class=7), {}),
+    "graphs": lambda size: (small_graph_set(num_graphs=50, batch_size=size), {"class_weights": "balanced"}),
+    "pattern": lambda size: (
+        small_graph_set("pattern", num_graphs=23, max_nodes=6, batch_size=size, evaluation_batch_size=2),
+        {"layer": "gatedgcn"},
+    ),
+}
+
+
+def fit_graphs(name: str, batch_size: int, **options) -> dict:
+    data, net = GRAPHS[name](batch_size)
+    task = small_graph_net(data, optimizer={"name": "SGD", "learning_rate": 0.1}, **net)
+    options |= {"check_val_every_n_epoch": 1, "log_every_n_steps": STEPS}
+    trainer = small_trainer(max_steps=STEPS, gradient_clip_val=0.3, **options)
+    trainer.fit(task, data)
+    found = trainer.callback_metrics
+    metrics = {key: value.item() for key, value in found.items() if key.startswith("val/") or key == "train/loss"}
+    metrics |= trainer.test(task, data, verbose=False)[0]
+    return {"weights": {name: value.tolist() for name, value in task.state_dict().items()}, "metrics": metrics}
+
+
+def fit_sampled(**options) -> tuple[list[list[int]], dict]:
+    """The nodes of each step of two epochs, and what came of it."""
+    data, seen = small_graph(train_per_class=7, batch_size=4, fanouts=[3, 3]), []
+    task = small_graph_net(data, layer="sage")
+    step = task.training_step
+    task.training_step = lambda batch, batch_idx: seen.append(batch.ids.tolist()) or step(batch, batch_idx)
+    trainer = small_trainer(max_steps=-1, max_epochs=2, **options)
+    trainer.fit(task, data)
+    (metrics,) = trainer.test(task, data, verbose=False)
+    return seen, {"weights": {name: value.tolist() for name, value in task.state_dict().items()}, "metrics": metrics}
+
+
+if __name__ == "__main__":
+    out, two = Path(sys.argv[1]), {"devices": 2, "strategy": "ddp", "use_distributed_sampler": False}
+    trainer, found = fit(8, **two)
+    found["interrupted"] = interrupted(out, "on_before_backward", 3, **two)
+    found["in_validation"] = interrupted(out / "val", "on_validation_start", 7, **two)
+    found["text"] = write(Path(sys.argv[2]), 2, **two)
+    found["resumed_text"] = write(Path(sys.argv[2]), 2, out, **two)
+    found["graphs"] = {name: fit_graphs(name, 2, **two) for name in GRAPHS}
+    if importlib.util.find_spec("dgl"):
+        found["seen"], found["sampled"] = fit_sampled(**two)
+    (out / f"{trainer.global_rank}.json").write_text(json.dumps(found))
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory, book):
+    out = tmp_path_factory.mktemp("ranks")
+    command = [sys.executable, "-m", "tests.distributed.test_two_processes", str(out), str(book)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads((out / f"{rank}.json").read_text()) for rank in (0, 1)], out
+
+
+def test_all_ranks_agree(ranks):
+    (first, second), _ = ranks
+    own = {"seen": None}  # each has nodes of its own, and carries the state of its own streams
+    for name in ("text", "resumed_text"):
+        assert first[name]["state"] != second[name]["state"]
+        own[name] = {**first[name], "state": None}
+        assert own[name] == {**second[name], "state": None}
+    assert {**first, **own} == {**second, **own}
+
+
+def test_two_ranks_are_one_process_with_the_doubled_batch(ranks):
+    ((found, _), _), (_, one) = ranks, fit(16)
+    assert found["curriculum"] == pytest.approx(one["curriculum"])
+    assert found["curriculum"]["length"] > RULE["start"]
+    for name, value in one["weights"].items():
+        torch.testing.assert_close(torch.tensor(found["weights"][name]), torch.tensor(value), msg=name)
+
+
+def test_two_ranks_write_as_one_process_with_the_doubled_batch(ranks, book):
+    ((found, _), _), one = ranks, write(book, 4)
+    for name, value in one["weights"].items():
+        torch.testing.assert_close(torch.tensor(found["text"]["weights"][name]), torch.tensor(value), msg=name)
+    assert found["text"]["metrics"] == pytest.approx(one["metrics"], rel=1e-3)
+
+
+def test_a_resumed_text_equals_the_uninterrupted_on_two_ranks(ranks):
+    (found, _), _ = ranks
+    assert found["resumed_text"] == found["text"]
+
+
+def test_metrics_are_those_of_every_sequence_once(ranks):
+    ((found, _), _), (_, one) = ranks, fit(16)
+    assert set(found["metrics"]) > {"val/loss", "val/accuracy", "test/loss", "test/accuracy"}
+    assert found["metrics"] == pytest.approx(one["metrics"], rel=1e-4)
+    assert found["metrics"]["test/accuracy"] * SIZE == pytest.approx(round(found["metrics"]["test/accuracy"] * SIZE))
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_two_ranks_learn_graphs_as_one_process_with_the_doubled_batch(ranks, name):
+    """Weights and metrics: each item is counted once, however unevenly the ranks share them out."""
+    ((found, _), _), one = ranks, fit_graphs(name, 4)
+    for key, value in one["weights"].items():
+        torch.testing.assert_close(torch.tensor(found["graphs"][name]["weights"][key]), torch.tensor(value), msg=key)
+    assert found["graphs"][name]["metrics"] == pytest.approx(one["metrics"], rel=1e-4)
+    baseline = "test/counts_baseline" if name == "graphs" else "test/no_graph_baseline"
+    assert {"train/loss", "val/loss", "test/macro_accuracy", baseline} < set(one["metrics"])
+
+
+@NEEDS_DGL
+def test_two_ranks_sample_around_every_node_once_an_epoch(ranks):
+    """11 and 10 nodes in as many steps; the ranks' weights agree (above), and so do their metrics."""
+    (first, second), _ = ranks
+    nodes = small_graph(train_per_class=7).splits["train"].tolist()
+    assert [len(found["seen"]) for found in (first, second)] == [6, 6]
+    for epoch in (slice(0, 3), slice(3, 6)):
+        shares = [sum(found["seen"][epoch], []) for found in (first, second)]
+        assert sorted(shares[0] + shares[1]) == nodes
+    assert first["seen"][:3] != first["seen"][3:]
+    correct = first["sampled"]["metrics"]["test/accuracy"] * (90 - 21 - 30)
+    assert correct == pytest.approx(round(correct), abs=1e-4)
+
+
+def test_one_rank_is_signalled_and_all_stop_together(ranks):
+    (first, second), out = ranks
+    assert first["interrupted"] == second["interrupted"] == {"message": "SIGTERM at step 4", "exit_code": 143}
+    assert torch.load(out / "last.ckpt", weights_only=True)["global_step"] == 4
+    assert first["in_validation"] == second["in_validation"]
+    assert first["in_validation"]["message"].startswith("SIGTERM at step 7, within the validation")
+    assert torch.load(out / "val" / "last.ckpt", weights_only=True)["global_step"] == 6

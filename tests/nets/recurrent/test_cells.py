@@ -1,0 +1,96 @@
+"""The equations against numbers worked out by hand, the formulas of parameter counts against built nets."""
+
+import math
+import random
+
+import pytest
+import torch
+
+from lightning_dl2.nets import CELLS, Recurrent, count_parameters
+from lightning_dl2.nets.recurrent import cells
+
+
+def sigmoid(a):
+    return 1 / (1 + math.exp(-a))
+
+
+def weights(**values):
+    return {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+
+
+def step(cell, w, *inputs):
+    """One step of a cell of size 1, from and to floats."""
+    quantities = cell.step(w, *(torch.tensor([[value]], dtype=torch.float64) for value in inputs))
+    return {name: value.item() for name, value in quantities.items()}
+
+
+def test_paper_gru_resets_before_the_matrix():
+    w = weights(weight_ih=[[0.1], [0.2], [0.3]], weight_hh=[[0.4], [0.5], [0.6]], bias_ih=[0.7, 0.8, 0.9])
+    r, z = sigmoid(0.1 * 2 + 0.4 * 3 + 0.7), sigmoid(0.2 * 2 + 0.5 * 3 + 0.8)
+    n = math.tanh(0.3 * 2 + 0.6 * (r * 3) + 0.9)
+    expected = {"r": r, "z": z, "n": n, "h": (1 - z) * n + z * 3}
+    assert step(cells.PaperGRU, w, 2.0, 3.0) == pytest.approx(expected, abs=1e-12)
+
+
+def test_gers_peepholes_see_the_old_c_in_i_and_f_and_the_new_c_in_o():
+    w = weights(
+        weight_ih=[[0.1], [0.2], [0.3], [0.4]],
+        weight_hh=[[0.5], [0.6], [0.7], [0.8]],
+        bias_ih=[0.9, 1.0, 1.1, 1.2],
+        peephole=[[0.13], [0.14], [0.15]],
+    )
+    x, h, c = 0.5, -0.4, 0.3
+    i = sigmoid(0.1 * x + 0.5 * h + 0.9 + 0.13 * c)
+    f = sigmoid(0.2 * x + 0.6 * h + 1.0 + 0.14 * c)
+    g = math.tanh(0.3 * x + 0.7 * h + 1.1)
+    new_c = f * c + i * g
+    o = sigmoid(0.4 * x + 0.8 * h + 1.2 + 0.15 * new_c)
+    expected = {"i": i, "f": f, "g": g, "o": o, "c": new_c, "h": o * math.tanh(new_c)}
+    assert step(cells.GersPeephole, w, x, h, c) == pytest.approx(expected, abs=1e-12)
+
+
+def test_assignment_peepholes_see_c_and_never_h():
+    w = weights(weight_ih=[[0.1], [0.2], [0.3], [0.4]], weight_ch=[[0.5], [0.6], [0.7]], bias_ih=[0.8, 0.9, 1.0, 1.1])
+    x, c = 0.5, 0.3
+    i, f = sigmoid(0.1 * x + 0.5 * c + 0.8), sigmoid(0.2 * x + 0.6 * c + 0.9)
+    g, o = sigmoid(0.3 * x + 1.0), sigmoid(0.4 * x + 0.7 * c + 1.1)
+    new_c = g * i + c * f
+    expected = {"i": i, "f": f, "g": g, "o": o, "c": new_c, "h": math.tanh(new_c) * o}
+    assert step(cells.AssignmentPeephole, w, x, 123.0, c) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_count_equals_the_built_net(cell):
+    draw = random.Random(0)
+    for _ in range(20):
+        sizes = {"input_size": draw.randint(1, 9), "hidden_size": draw.randint(1, 9)}
+        options = {
+            "num_layers": draw.randint(1, 3),
+            "bidirectional": draw.random() < 0.5,
+            "bias": draw.random() < 0.7,
+            "reset_after": draw.random() < 0.5,
+            "peephole": draw.choice(["gers", "assignment"]),
+        }
+        built = {"input": 0, "recurrent": 0, "biases": 0, "peepholes": 0}
+        part = {
+            "weight_ih": "input",
+            "weight_hh": "recurrent",
+            "weight_ch": "peepholes",
+            "peephole": "peepholes",
+        }
+        net = Recurrent(cell, **sizes, **options)
+        for name, parameter in net.core.named_parameters():
+            built[part.get(name[: name.index("_l")], "biases")] += parameter.numel()
+        built["total"] = sum(p.numel() for p in net.parameters())
+        assert count_parameters(cell, **sizes, **options) == built, (sizes, options)
+
+
+def test_count_of_an_lstm_layer_is_the_textbooks():
+    counted = count_parameters("lstm", 3, 256, bias=False)
+    assert counted["total"] == 4 * (256 * 256 + 256 * 3) == 265_216
+
+
+@pytest.mark.parametrize("options", [{"cell": "lsmt"}, {"cell": "peephole", "peephole": "diagonal"}])
+def test_unknown_names_are_refused_with_what_is_allowed(options):
+    with pytest.raises(ValueError, match="must be one of"):
+        cells.find_cell(**options)

@@ -1,0 +1,26 @@
+"""The peers of the benchmark in PyG compute the same by both of its paths; where PyG is installed."""
+
+import pytest
+import torch
+
+from lightning_dl2.data.graphs.generators import stochastic_block_model
+
+pytest.importorskip("torch_geometric", reason="PyG is not installed: pip install torch-geometric==2.7.0")
+
+
+def test_both_paths_of_pyg_are_the_same_net():
+    from scripts.benchmarks.graph_steps import node_peers, node_steps
+    from scripts.benchmarks.pyg_steps import GCN, SparseGCN
+
+    nodes = stochastic_block_model(60, 3, 4.0, num_feats=5, homophily=0.8, signal=0.5, seed=0)
+    one_way = nodes.src < nodes.dst  # so that a path which takes edges backwards is found
+    nodes.src, nodes.dst = nodes.src[one_way], nodes.dst[one_way]
+    slow, fast = GCN(nodes, 8, 0.5).eval(), SparseGCN(nodes, 8, 0.5).eval()
+    fast.load_state_dict(slow.state_dict())
+    torch.testing.assert_close(fast(), slow())
+    from scripts.benchmarks import pyg_steps
+
+    peers = node_peers({"PyG": pyg_steps})
+    assert list(peers) == ["PyG", "PyG CSR"]
+    for step in node_steps(nodes, 8, 0.5, peers):
+        step()

@@ -1,0 +1,61 @@
+"""The short form of scripts/torture/exactness.py: in every precision, each part of a run in a process of its own."""
+
+import pytest
+
+from scripts.torture import exactness
+from tests.small import NEEDS_DGL
+
+CASES = {  # what each would find: draws, dtypes and caches that only the first steps of a process see
+    "a probe that draws": ("palindrome", "bf16-mixed", ("task.cell=lstm",)),
+    "own kernels": ("palindrome", "64", ("task.cell=peephole",)),
+    "carried state": ("text", "bf16-mixed", ("task.cell=gru",)),
+    "sums of a split": ("text", "64", ("task.cell=lstm",)),
+    "an import at first use": ("graph", "64", ()),
+    "sums over edges": ("graphs", "bf16-mixed", ()),
+    "a scalar of the optimiser": ("palindrome", "64", ("optimizer.name=NAdam",)),
+}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=NEEDS_DGL if CASES[case][0] == "graph" else ()) for case in CASES]
+)
+def test_a_run_in_parts_equals_the_run_in_one_go(case, tmp_path):
+    name, precision, words = CASES[case]
+    wrong, values = exactness.differences(name, (*words, f"trainer.precision={precision}"), tmp_path, (13, 26))
+    assert wrong == [] and values > 300
+
+
+def test_commands_as_they_are_typed_equal_one_command(tmp_path):
+    words = ("task.cell=lstm", "trainer.precision=bf16-mixed")
+    wrong, _ = exactness.differences("palindrome", words, tmp_path, (7, 14), launch="command")
+    assert wrong == []
+
+
+def test_two_processes_in_parts_equal_two_in_one_go(tmp_path):
+    words = ("task.cell=lstm", "trainer.precision=bf16-mixed")
+    wrong, _ = exactness.differences("palindrome", words, tmp_path, (13, 26), processes=2)
+    assert wrong == []
+
+
+def test_another_run_is_a_difference(tmp_path, monkeypatch):
+    """The negative control: the second run has another seed."""
+    typed = exactness.words_of
+    seeds = iter((0, 1))
+    monkeypatch.setattr(exactness, "words_of", lambda *args: [*typed(*args), f"seed={next(seeds)}"])
+    wrong, _ = exactness.differences("palindrome", (), tmp_path, (2,))
+    assert "metrics.csv" in wrong and any("state_dict" in place for place in wrong)
+
+
+def test_every_cell_layer_and_optimizer_is_among_the_cases():
+    from lightning_dl2.nets.graph.layer import LAYERS
+    from lightning_dl2.nets.recurrent.cells import CELLS
+
+    words = {word for name in ("palindrome", "graph", "graphs") for _, typed in exactness.cases(name) for word in typed}
+    assert {f"task.cell={cell}" for cell in CELLS} | {f"task.layer={layer}" for layer in LAYERS} <= words
+    assert {"Adam", "LBFGS", "Muon", "NAdam"} <= set(exactness.optimizers())
+
+
+def test_wrong_words_are_told(capsys):
+    for words, told in ((["nothing"], "nothing: "), (["precisions=16"], "16: "), (["processes=0"], "processes=0")):
+        assert exactness.main(words) == 2
+        assert capsys.readouterr().err.startswith(f"error: {told}")

@@ -1,0 +1,111 @@
+"""What the studies in scripts/ share."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lightning_dl2 import compose
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.run.directory import Run
+from scripts.studies import study
+from scripts.studies.study import asked, train_all
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 60.0
+LONG = ("task.hidden_size=8", "trainer.max_steps=100000", "trainer.val_check_interval=100000", "trainer.num_threads=1")
+STUDY = (
+    "import json, sys; from scripts.studies.study import train_all;"
+    " train_all(json.loads(sys.argv[1]), jobs=1, threads=1)"
+)
+
+
+def test_a_study_that_is_killed_leaves_no_run_behind(tmp_path):
+    """The run saves and stops, so that the study can be started again at once."""
+    words = [*LONG, "callbacks.progress_bar=false", "callbacks.solved.enabled=false", f"root={tmp_path}"]
+    run = Run.of(compose(*words))
+    study = subprocess.Popen([sys.executable, "-c", STUDY, json.dumps([words])], cwd=ROOT, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + SECONDS
+    try:
+        while not run.metrics_file.is_file() or not run.metrics_file.stat().st_size:
+            assert study.poll() is None and time.monotonic() < end
+            time.sleep(0.05)
+    finally:
+        study.kill()
+        study.wait()
+    while run.result() is None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert run.result()["status"] == "interrupted" and run.last.is_file()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.2])  # until a process has started
+def test_an_interrupted_study_stops_what_runs_and_starts_nothing_more(tmp_path, monkeypatch, seconds):
+    """Also by `kill -INT`, which does not reach the runs as Ctrl-C does. Processes are made up."""
+    started = []
+
+    class Made:
+        exitcode = 143
+
+        def __init__(self, target, args):
+            self.ended = threading.Event()
+
+        def start(self):
+            started.append(self)
+            time.sleep(seconds)
+
+        def join(self):
+            self.terminated = self.ended.wait(5)
+
+        def terminate(self):
+            self.ended.set()
+
+    def interrupted(futures):
+        while not started:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study.PROCESSES, "Process", Made)
+    monkeypatch.setattr(study, "as_completed", interrupted)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with pytest.raises(KeyboardInterrupt):
+        train_all([[f"seed={seed}", f"root={tmp_path}"] for seed in (0, 1, 2)], jobs=1, threads=1)
+    assert [process.terminated for process in started] == [True]
+
+
+@pytest.mark.parametrize("name", ["reproduce_palindrome", "reproduce_graphs", "benchmark", "torture", "exactness"])
+def test_every_script_tells_its_usage(name):
+    told = subprocess.run([sys.executable, f"scripts/{name}.py", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert told.returncode == 0 and not told.stderr and f"python scripts/{name}.py [" in told.stdout
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    seeds: int
+
+
+STUDIES = {"short": lambda: [Row("palindrome 51 rnn", 3)], "long": lambda: [Row("palindrome 501 rnn", 2)]}
+
+
+def test_the_rows_asked_for():
+    rows, values = asked(["root=there", "jobs=2"], STUDIES, data="none")
+    assert rows == [Row("palindrome 51 rnn", 3), Row("palindrome 501 rnn", 2)]
+    assert values == {"root": "there", "jobs": 2, "threads": 1, "only": "all", "seeds": "0", "data": "none"}
+    assert asked(["only=51 rnn"], STUDIES)[0] == [Row("palindrome 51 rnn", 3)]
+    assert asked(["long", "seeds=1"], STUDIES)[0] == [Row("palindrome 501 rnn", 1)]
+    assert asked(["seeds=9"], STUDIES)[0][0].seeds == 3
+
+
+@pytest.mark.parametrize(
+    "word, named", [("lang", "long"), ("job=1", "jobs"), ("jobs=0", "jobs=0"), ("seeds=-1", "seeds=")]
+)
+def test_a_study_that_there_is_not(word, named):
+    with pytest.raises(UserError, match=named):
+        asked([word], STUDIES)

@@ -1,0 +1,54 @@
+"""The short form of scripts/torture/torture.py: killed runs end as the untouched one, and a wrong one is found out."""
+
+import random
+import signal
+
+import pytest
+
+from scripts.torture import torture
+from scripts.torture.run_until_killed import Life
+from tests.small import NEEDS_DGL
+
+
+@pytest.mark.parametrize(("name", "processes", "kills"), [("text", 1, 3), pytest.param("graph", 2, 2, marks=NEEDS_DGL)])
+def test_killed_runs_equal_the_untouched(name, processes, kills, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(torture.EXPERIMENTS, name, (*torture.EXPERIMENTS[name], "trainer.max_steps=30"))
+    line = torture.torture(name, processes, kills, 0, "fork", tmp_path, lambda *told: None)
+    found = dict(zip(torture.HEADER, line, strict=True))
+    assert int(found["kills"]) == kills == sum(int(found[number.name[3:]]) for number in torture.SIGNALS)
+    assert int(found["values"]) > 300
+    assert found["differing"] == "0", capsys.readouterr().err
+    assert int(found["in the control"]) > 20
+
+
+def test_one_process_of_two_is_killed_and_none_stays(tmp_path, monkeypatch):
+    """A rank that dies alone, by a signal that it cannot hear: the other one ends, too."""
+    one = torture.Torture("palindrome", 2, tmp_path, "fork", random.Random(0))
+    words, run = one.in_root("killed")
+    life = one.live(words)
+    while not torture.step_of(run):
+        assert not life.has_ended(), life.said.read_text()
+    life.send(signal.SIGKILL, [1], group=False)
+    life.wait()
+    assert life.codes[1] == -signal.SIGKILL and life.codes[0] not in (0, None)
+
+
+def test_wrong_words_are_told(capsys):
+    for words, told in ((["nothing"], "nothing: "), (["launch=ssh"], "launch=ssh: "), (["kill=3"], "kill=3: ")):
+        assert torture.main(words) == 2
+        assert capsys.readouterr().err.startswith(f"error: {told}")
+
+
+def test_any_bit_is_a_difference():
+    import torch
+
+    one = {"a": torch.tensor([1.0, float("nan")]), "b": 1, "c": "x"}
+    assert torture.differing(one, {**one, "a": one["a"].clone()}) == []
+    others = {"a": torch.tensor([1.0 + 2**-23, float("nan")]), "b": 1.0, "d": "x"}
+    assert torture.differing(one, others) == ["a", "b", "c", "d"]
+
+
+def test_a_life_that_ends_by_itself_needs_no_help(tmp_path):
+    life = Life(["data.batch_size=0"], tmp_path / "said")
+    assert life.wait() and life.codes == [2]
+    assert life.said.read_text().startswith("error: data.batch_size=0")

@@ -1,0 +1,58 @@
+"""How a job counts that was refused, or whose run another process has completed. Processes are made up."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from lightning_dl2.sweeps.scheduler import Control
+
+
+class Made(SimpleNamespace):
+    """A job that can be a key."""
+
+    __hash__ = object.__hash__
+
+
+class Ended:
+    """A handle of a process that has ended."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def poll(self) -> int:
+        return self.code
+
+
+def controlled(job: Made, codes: list[int]) -> tuple[list[str], int]:
+    """What was told of `job`, whose processes end with `codes`, and what its code is in the end."""
+    told, jobs, codes = [], iter([job]), iter(codes)
+
+    def start(started: Made, log: object) -> Ended:
+        code = next(codes)
+        job.finished |= code == 0
+        return Ended(code)
+
+    plan = SimpleNamespace(next=lambda: next(jobs, None), watch=lambda job: False, ended=lambda job: None)
+    launcher = SimpleNamespace(jobs=1, start=start)
+    assert Control(plan, launcher, job.run.path, lambda job, what: told.append(what)).run() is None
+    return told, job.code
+
+
+@pytest.mark.parametrize(
+    ("codes", "is_there", "is_finished", "starts", "code"),
+    [
+        ([2, 0], True, False, 2, 0),  # refused, and free again when one looks who holds it
+        ([2, 2], True, False, 2, 2),  # refused for another reason
+        ([2], False, False, 1, 2),  # likewise, before there was a directory
+        ([2], True, True, 1, 0),  # refused, and completed by who held it
+        ([-9], True, True, 1, 0),  # killed when its result was written
+        ([1], True, False, 1, 1),
+    ],
+)
+def test_a_refusal_is_tried_again_and_a_completed_job_has_not_crashed(
+    tmp_path, codes, is_there, is_finished, starts, code
+):
+    run = SimpleNamespace(path=tmp_path if is_there else tmp_path / "none")
+    job = Made(number=1, run=run, pruned=False, finished=is_finished)
+    told, found = controlled(job, codes)
+    assert (told.count("started"), told[-1], found) == (starts, "ended", code)

@@ -1,0 +1,133 @@
+"""Rooms, floors and imports of the package: imports go down only, and what answers at once stays light."""
+
+import ast
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = "lightning_dl2"
+# The rooms by floor. A module imports rooms of lower floors, and its own. docs/architecture.md says what each is for.
+FLOORS = (
+    ("common", "graphs", "decoding"),
+    ("config", "resume", "nets"),
+    ("data", "tasks", "loggers", "distributed", "run"),
+    ("callbacks", "reporting"),
+    ("training",),
+    ("inference", "sweeps", "analysis"),
+    ("lobby",),
+    ("scripts",),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS, start=1) for room in rooms}
+LOBBY = {"__init__", "train", "evaluate", "generate", "predict", "report", "analyze"}
+LARGEST = 13  # modules of a directory, its __init__ aside
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """The modules of package and scripts by their dotted names."""
+    files = [path for top in (PACKAGE, "scripts") for path in (ROOT / top).rglob("*.py")]
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
+    return names
+
+
+def room(module: str) -> str:
+    top, *rest = module.split(".")
+    if top == "scripts":
+        return "scripts"
+    return "lobby" if not rest or rest[0] in LOBBY else rest[0]
+
+
+@cache
+def imports(module: str, *, lazy: bool) -> set[str]:
+    """What a module imports, of the package by the whole name of the module, of others by the first part.
+
+    Args:
+        lazy: whether to count imports within functions, too; those under `if TYPE_CHECKING` never count.
+    """
+    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+    typing = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    left_out = {id(inner) for node in typing for child in node.body for inner in ast.walk(child)}
+    if not lazy:
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        left_out |= {id(inner) for node in functions for inner in ast.walk(node)}
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in left_out:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name if alias.name in modules() else alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"{module} has a relative import"
+            if node.module.split(".")[0] not in (PACKAGE, "scripts"):
+                found.add(node.module.split(".")[0])
+                continue
+            whole = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in modules() else node.module for name in whole.values()}
+    return found
+
+
+def ours(names: set[str]) -> set[str]:
+    return {name for name in names if name in modules()}
+
+
+def test_every_room_has_a_floor():
+    assert {room(module) for module in modules()} == set(FLOOR) and len(FLOORS) <= 8
+
+
+def test_the_lobby_is_small():
+    assert {path.stem for path in (ROOT / PACKAGE).glob("*.py")} == LOBBY and len(LOBBY) <= 8
+
+
+def test_imports_go_down():
+    up = [
+        f"{module} imports {other}"
+        for module in modules()
+        for other in ours(imports(module, lazy=True))
+        if room(other) != room(module) and other != PACKAGE and FLOOR[room(other)] >= FLOOR[room(module)]
+    ]
+    assert not up
+
+
+def test_imports_have_no_circle():
+    """Neither within a room."""
+    graph = {module: ours(imports(module, lazy=False)) - {module} for module in modules()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_packages_are_neither_crowded_nor_empty():
+    counts = {path.parent: len(list(path.parent.glob("*.py"))) - 1 for path in (ROOT / PACKAGE).rglob("__init__.py")}
+    del counts[ROOT / PACKAGE]
+    assert not {str(path.relative_to(ROOT)): count for path, count in counts.items() if count > LARGEST}
+    assert all(count or any(path.glob("*/__init__.py")) for path, count in counts.items())
+
+
+def loaded(module: str) -> set[str]:
+    """The libraries that importing a module loads, by way of any module of the package."""
+    seen, left, libraries = set(), {module}, set()
+    while left:
+        name = left.pop()
+        seen.add(name)
+        found = imports(name, lazy=False)
+        parents = {".".join(name.split(".")[:depth]) for depth in range(1, name.count(".") + 1)}
+        left |= (ours(found) | ours(parents)) - seen
+        libraries |= {each for each in found if each not in modules()}
+    return libraries
+
+
+TORCH = {"torch", "pytorch_lightning", "torchmetrics", "dgl", "wandb", "matplotlib"}
+HYDRA = {"hydra", "omegaconf"}
+LIGHT = {"common": TORCH | HYDRA, "config.schema": TORCH | HYDRA, "config": TORCH, "run": TORCH, "lobby": TORCH}
+
+
+@pytest.mark.parametrize("place", LIGHT)
+def test_what_answers_at_once_imports_nothing_heavy(place):
+    """`--help` and a wrong key are answered in half a second; torch alone takes four."""
+    here = [name for name in modules() if f"{name}.".startswith(f"{PACKAGE}.{place}.") or room(name) == place]
+    heavy = {name: sorted(loaded(name) & LIGHT[place]) for name in here}
+    assert here and not {name: found for name, found in heavy.items() if found}

@@ -1,0 +1,110 @@
+"""What only this machine can tell to be impossible, told before a run begins."""
+
+import pytest
+import torch
+
+from lightning_dl2 import evaluate, train
+from lightning_dl2.common import system
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.graphs import choose_engine
+from lightning_dl2.run.directory import Run
+from lightning_dl2.train import main
+from lightning_dl2.training import preflight
+from tests.conftest import TINY_GRAPH
+
+NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+
+WRONG = {
+    "optimizer.name=Foo": ["optimizer.name=Foo: is no", "AdamW"],
+    "optimizer.name=Optimizer": ["optimizer.name=Optimizer: is no"],
+    "optimizer.name=adam": ["optimizer.name=adam", "Adam,"],
+    "+optimizer.arguments.momentum=0.9": ["optimizer.name=Adam", '{"momentum":0.9}', "takes no momentum", "betas"],
+    "+optimizer.arguments.betas=3": ["optimizer.name=Adam", '{"betas":3}'],
+    "+optimizer.arguments.betas=[0.9,2.0]": ["optimizer.name=Adam", '{"betas":[0.9,2.0]}', "2.0"],
+    "optimizer.name=SparseAdam": ["optimizer.name=SparseAdam", "dense"],
+    "trainer.devices=1000": ["trainer.devices=1000", "allowed: 1 to"],
+}
+
+
+@pytest.mark.parametrize("word", WRONG)
+def test_impossible(tiny, word):
+    with pytest.raises(UserError) as error:
+        preflight.check(tiny(word))
+    for part in WRONG[word]:
+        assert part in str(error.value)
+
+
+@NO_GPU
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("trainer.accelerator=gpu", "trainer.accelerator=gpu: .* allowed: cpu, auto"),
+        ("trainer.precision=16-mixed", "trainer.precision=16-mixed: .* 32, bf16-mixed, 64"),
+    ],
+)
+def test_impossible_without_a_gpu(tiny, word, says):
+    with pytest.raises(UserError, match=says):
+        preflight.check(tiny(word))
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["optimizer=sgd", "optimizer=rmsprop", "optimizer=adamw", "optimizer=muon", "optimizer.name=LBFGS",
+     "+optimizer.arguments.eps=1e-6", "trainer.accelerator=auto", "trainer.precision=bf16-mixed",
+     "trainer.devices=auto"],
+)  # fmt: skip
+def test_possible(tiny, word):
+    preflight.check(tiny(word))
+
+
+def test_more_gpus_than_there_are(tiny, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    preflight.check_devices(tiny("trainer.accelerator=gpu", "trainer.devices=2", "trainer.precision=16-mixed"))
+    with pytest.raises(UserError, match=r"trainer.devices=4: this machine has 2 GPU\(s\); allowed: 1 to 2"):
+        preflight.check_devices(tiny("trainer.accelerator=gpu", "trainer.devices=4"))
+
+
+def test_an_engine_that_is_not_to_be_had(tiny_graph, tmp_path, capsys, monkeypatch):
+    """One line with the way out; auto and torch go on. A task without graphs is not asked."""
+    monkeypatch.setattr(choose_engine, "dgl_available", lambda: False)
+    monkeypatch.setattr(choose_engine, "why_no_dgl", lambda: "dgl is not installed")
+    with pytest.raises(UserError, match="^task.engine=dgl: dgl is not installed; allowed: auto, torch$"):
+        preflight.check(tiny_graph("task.engine=dgl"))
+    for engine in ("auto", "torch"):
+        preflight.check(tiny_graph(f"task.engine={engine}"))
+    assert main([*TINY_GRAPH, "task.engine=dgl", f"root={tmp_path}/runs"]) == 2
+    assert capsys.readouterr() == ("", "error: task.engine=dgl: dgl is not installed; allowed: auto, torch\n")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_engine_without_cuda(tiny_graph, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(choose_engine, "dgl_available", lambda: True)
+    monkeypatch.setattr(choose_engine, "dgl_has_cuda", lambda: False)
+    with pytest.raises(UserError, match="task.engine=dgl: the installed dgl has no support for cuda; allowed: auto"):
+        preflight.check(tiny_graph("trainer.accelerator=gpu", "task.engine=dgl"))
+    preflight.check(tiny_graph("trainer.accelerator=gpu"))
+
+
+def test_versions_and_device():
+    assert system.versions()["torch"] == torch.__version__
+    assert system.device_name(torch.device("cpu")).startswith("cpu, ")
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("FAST_DEV_RUN", "debug=fast"), ("MAX_STEPS", "trainer.max_steps=VALUE"), ("BAREBONES", "a key of conf/")],
+)
+def test_variables_that_change_the_trainer_are_refused(tiny, monkeypatch, name, instead):
+    """Lightning takes them for arguments that it is not given: a run would be complete after one step."""
+    config = tiny("trainer.max_steps=2")
+    result, objects = train(config)
+    monkeypatch.setenv(f"PL_TRAINER_{name}", "1")
+    says = f"PL_TRAINER_{name}=1: changes the Trainer behind the configuration; fix: unset it, use {instead}"
+    for call in (lambda: train(tiny("trainer.max_steps=2", "seed=1")), lambda: evaluate(objects["run"])):
+        with pytest.raises(UserError, match=says):
+            call()
+    assert not Run.of(tiny("trainer.max_steps=2", "seed=1")).path.exists()
+    assert train(config)[0] == result  # nothing is built for a complete run
+    monkeypatch.setenv(f"PL_TRAINER_{name}", "")
+    assert evaluate(objects["run"])
