@@ -12,7 +12,6 @@ from lightning_dl2.common.arguments import user_path
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import DISK_ERRORS
 from lightning_dl2.config.schema.data import superfluous_path
-from lightning_dl2.data.downloads import cache_dir
 from lightning_dl2.data.graph_files.downloads import fetch_graphs
 from lightning_dl2.data.graph_files.graph_csv import read_csv
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet

@@ -70,7 +70,7 @@ class TextDataModule(LightningDataModule):
         self.length, self.batch_size, self.seed = sequence_length, batch_size, seed
         self.num_workers = num_workers
         self.evaluation = {"rows": evaluation_batch_size, "warmup": evaluation_warmup, "width": cold_window}
-        cache = cache_dir(cache_dir)
+        cache = downloads.cache_dir(cache_dir)
         file = user_path("data.path", path) if path is not None else corpora.download(name, cache)
         whole, self.vocabulary, self.digest, self.encoding = tokenize(file, tokens, encoding, cache)
         self.file, self.is_detected = file, encoding == "auto"
