@@ -12,6 +12,7 @@ from lightning_dl2.common.arguments import user_path
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import DISK_ERRORS
 from lightning_dl2.config.schema.data import superfluous_path
+from lightning_dl2.data import downloads
 from lightning_dl2.data.graph_files.downloads import fetch_graphs
 from lightning_dl2.data.graph_files.graph_csv import read_csv
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
@@ -106,7 +107,7 @@ def _check_classes(name: str, classes: list[str]) -> None:
 
 
 def _files(name: str, path: str | None, cache: str | None) -> Path:
-    return user_path("data.path", path) if path is not None else fetch_graphs(name, cache_dir(cache))
+    return user_path("data.path", path) if path is not None else fetch_graphs(name, downloads.cache_dir(cache))
 
 
 def node_splits(
