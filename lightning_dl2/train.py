@@ -40,7 +40,7 @@ def _main(words: list[str]) -> int:
         return print_job(words)
     # Kept until training listens: it would end the process while torch is imported, and SLURM sends it but once.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-    with launched().agreeing():
+    with launched().all_or_none():
         config = compose(*words, begun=lambda config: Run.of(config).config_file.is_file())
     if is_rank_zero() and (says := ineffective(config, words)):
         print(f"note: {says}", file=sys.stderr)

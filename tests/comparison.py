@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
+from lightning_dl2.common.files import read_rows
 from lightning_dl2.config.overrides import flatten
-from lightning_dl2.loggers.metrics_csv import read_rows
 from lightning_dl2.run.directory import Run
 
 

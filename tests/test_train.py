@@ -18,9 +18,9 @@ import torch
 
 from lightning_dl2 import compose, evaluate, train
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.files import read_rows
 from lightning_dl2.config.compose import validate
 from lightning_dl2.config.schema import Config, SequenceData, TextData
-from lightning_dl2.loggers.metrics_csv import read_rows
 from lightning_dl2.resume.checkpoint_file import sidecar
 from lightning_dl2.run.directory import Run
 from lightning_dl2.train import main

@@ -97,7 +97,7 @@ def allowed_ranks(size: int) -> str:
 LAUNCH = "LIGHTNING_DL2_LAUNCH"  # set by whatever starts a command again but does not count
 
 
-def launchers() -> dict[str, int]:
+def restart_ids() -> dict[str, int]:
     """What starts this command again by itself, under a name that stays, and how often it has done so."""
     counts = {"SLURM_JOB_ID": "SLURM_RESTART_COUNT", "TORCHELASTIC_RUN_ID": "TORCHELASTIC_RESTART_COUNT"}
     names = {f"{key}={os.environ[key]}": number(count) or 0 for key, count in counts.items() if key in os.environ}

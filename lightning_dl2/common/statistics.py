@@ -12,7 +12,7 @@ def is_number(value: float) -> bool:
 
 
 @dataclass(frozen=True)
-class Spread:
+class MeanStd:
     """Mean, standard deviation (of the sample; None for one value) and number of those values that are numbers."""
 
     mean: float
@@ -20,7 +20,7 @@ class Spread:
     n: int
 
     @classmethod
-    def of(cls, values: Iterable[float | None]) -> "Spread | None":
+    def of(cls, values: Iterable[float | None]) -> "MeanStd | None":
         """None where there is no value."""
         finite = [value for value in values if value is not None and is_number(value)]
         if not finite:

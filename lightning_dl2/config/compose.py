@@ -14,7 +14,7 @@ from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.config.composition import compose_files
 from lightning_dl2.config.conf_files import PRESETS, conf_dir, options
 from lightning_dl2.config.messages import hydra_message, pydantic_message
-from lightning_dl2.config.overrides import as_word, flatten, parse, typed
+from lightning_dl2.config.overrides import as_word, flatten, format_override, parse
 from lightning_dl2.config.schema import Config, Multirun
 from lightning_dl2.config.schema.base import Strict
 from lightning_dl2.config.schema.effects import note, refusal, without_effect
@@ -76,7 +76,7 @@ def _without_use(overrides: tuple[str, ...], config: Config) -> dict[str, str]:
     values = flatten(config.model_dump())
     plain, _ = compose_values("train", tuple(word for word in overrides if _is_choice(word)), compose)
     files = flatten(plain)
-    return {key: typed(values[key]) for key in keys if values[key] != files.get(key)}
+    return {key: format_override(values[key]) for key in keys if values[key] != files.get(key)}
 
 
 def _typed_keys(overrides: Iterable[str]) -> list[str]:
@@ -98,7 +98,7 @@ def ineffective(config: Config, overrides: Iterable[str]) -> str | None:
     words = list(overrides)
     begun_with = refusal(config, _without_use(tuple(words), config))  # of a run that goes on though it has such keys
     defaults = _validated((f"experiment={config.experiment}", f"debug={config.debug}"))
-    return "; ".join(filter(None, (begun_with, note(config, defaults, _typed_keys(words), typed)))) or None
+    return "; ".join(filter(None, (begun_with, note(config, defaults, _typed_keys(words), format_override)))) or None
 
 
 def compose_multirun(*overrides: str) -> Multirun:

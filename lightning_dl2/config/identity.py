@@ -6,9 +6,9 @@ from functools import cache
 from hashlib import sha256
 from typing import Any
 
-from lightning_dl2.config.compose import compose, typed
+from lightning_dl2.config.compose import compose
 from lightning_dl2.config.messages import OPEN
-from lightning_dl2.config.overrides import flatten
+from lightning_dl2.config.overrides import flatten, format_override
 from lightning_dl2.config.schema import Config
 
 # What changes neither the learnt function nor the metrics on the way, and so does not make another run. The seed does,
@@ -42,12 +42,12 @@ def deciding(values: dict[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in flatten(values).items()
-        if key != "seed" and not decides_nothing(key) and value != {}
+        if key != "seed" and not is_irrelevant_to_result(key) and value != {}
     }
 
 
 @cache  # a sweep asks for the same hundred keys ten thousand times
-def decides_nothing(key: str) -> bool:
+def is_irrelevant_to_result(key: str) -> bool:
     """Whether a key, or group of keys, makes no other run: neither another directory nor another seed's."""
     return any(key == name or key.startswith(f"{name}.") for name in NOT_IDENTITY)
 
@@ -71,13 +71,13 @@ def differing(chosen: Iterable[dict[str, Any]]) -> list[str]:
     return [
         key
         for key in sorted({key for choices in chosen for key in choices})
-        if len({typed(choices.get(key)) for choices in chosen}) > 1
+        if len({format_override(choices.get(key)) for choices in chosen}) > 1
     ]
 
 
-def as_typed(config: Config) -> list[str]:
+def to_overrides(config: Config) -> list[str]:
     """What to type for `config`, but for where it stands, how long it trains and what it says."""
-    typed_choices = {key: typed(value) for key, value in choices(config).items()}
+    typed_choices = {key: format_override(value) for key, value in choices(config).items()}
     defaults = _defaults(config.experiment, config.debug)
     new = {key for key in typed_choices if key.startswith(OPEN) and key not in defaults}
     return [f"experiment={config.experiment}", f"seed={config.seed}"] + [

@@ -16,7 +16,7 @@ from lightning_dl2.config.schema import Config
 SHOWN = 80  # characters of a word in an error
 
 
-def typed(value: Any) -> str:
+def format_override(value: Any) -> str:
     """A plain value as it is typed on the command line."""
     if not isinstance(value, str):
         return json.dumps(value, separators=(",", ":"))
@@ -37,7 +37,7 @@ def _is_no_word(value: str) -> bool:
 
 def as_word(key: str, value: str) -> str:
     """Write key=value with the value in quotes for Hydra, and all of it in quotes for the shell."""
-    word = f"{key}={typed(value) if typed(value) != value else repr(value)}"
+    word = f"{key}={format_override(value) if format_override(value) != value else repr(value)}"
     return shlex.quote(word) if set(word) & set('"$`!') or "\\\\" in word else f'"{word}"'
 
 

@@ -89,7 +89,7 @@ class Group:
         return error
 
     @contextmanager
-    def agreeing(self) -> Iterator[None]:
+    def all_or_none(self) -> Iterator[None]:
         """All processes get through the block, or none does: an error of one is raised by all.
 
         Raises:
@@ -109,7 +109,7 @@ class Group:
                 raise self._shared(_as_told(rank, kind, text))
 
     @contextmanager
-    def failing_together(self) -> Iterator[None]:
+    def raise_first_failure(self) -> Iterator[None]:
         """Within the block the first error that any process has is what rank 0 raises, not that its peer is gone.
 
         Raises:

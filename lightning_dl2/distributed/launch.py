@@ -94,7 +94,7 @@ def started(config: Config, words: list[str]) -> Iterator[Group]:
     here, machines = num_devices(config), config.trainer.num_nodes
     if "RANK" in os.environ:
         group = launched()
-        with group.agreeing():
+        with group.all_or_none():
             _check_number(here, machines)
         # So that Lightning's rank is this one, whatever the launcher has left out.
         os.environ.setdefault("LOCAL_RANK", str(group.rank % here))

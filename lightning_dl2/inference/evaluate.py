@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from lightning_dl2.run.directory import Run
-from lightning_dl2.training.restore import located, restored
+from lightning_dl2.training.restore import open_finished_run, with_data_path
 
 
 def evaluate(run: str | Path | Run, checkpoint: str = "best", data_path: str | None = None) -> dict[str, float]:
@@ -25,7 +25,7 @@ def evaluate(run: str | Path | Run, checkpoint: str = "best", data_path: str | N
         UserError: no run, or no such checkpoint.
     """
     run = run if isinstance(run, Run) else Run.existing(run)
-    with restored(run, located(run.config(), data_path), checkpoint) as (task, data, trainer):
+    with open_finished_run(run, with_data_path(run.config(), data_path), checkpoint) as (task, data, trainer):
         from lightning_dl2.resume.numerics import numerics, numerics_note
 
         here = numerics(task, trainer.strategy.root_device)

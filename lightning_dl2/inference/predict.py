@@ -5,7 +5,7 @@ from typing import Any
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.schema import GraphNet
 from lightning_dl2.run.directory import Run
-from lightning_dl2.training.restore import located, restored
+from lightning_dl2.training.restore import open_finished_run, with_data_path
 
 SPLITS = ("train", "val", "test", "rest")
 
@@ -30,13 +30,13 @@ def predict(
     if split not in (*SPLITS, "all"):
         raise UserError(f"split={split}: allowed: {', '.join(SPLITS)}, all")
     run = run if isinstance(run, Run) else Run.existing(run)
-    config = located(run.config(), data_path)
+    config = with_data_path(run.config(), data_path)
     if not isinstance(config.task, GraphNet):
         raise UserError(f"run={run.path}: is a run of a {config.task.name}; allowed: one of a graph_net")
 
     from lightning_dl2.data.graphs.base_module import FixedGraphBatches
 
-    with restored(run, config, checkpoint) as (task, data, trainer):
+    with open_finished_run(run, config, checkpoint) as (task, data, trainer):
         rows = []
         if split == "rest" and not len(data.items(split)):
             raise UserError("split=rest: every node or graph is in a split; allowed: train, val, test, all")

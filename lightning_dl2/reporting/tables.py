@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightning_dl2.common.files import csv_text
-from lightning_dl2.common.statistics import Spread
+from lightning_dl2.common.statistics import MeanStd
 from lightning_dl2.config.schema import HELD_OUT
 from lightning_dl2.reporting.records import STATES, Record, printable
 from lightning_dl2.reporting.variants import Experiment, Variant
@@ -51,9 +51,9 @@ def columns(experiment: Experiment) -> list[Column]:
     Means are over completed runs; in brackets over the others, so far, where none has completed.
     """
 
-    def over_seeds(of: Callable[[Record], float | None], form: Callable[[Spread], str] = str) -> Callable:
+    def over_seeds(of: Callable[[Record], float | None], form: Callable[[MeanStd], str] = str) -> Callable:
         def cell(variant: Variant) -> Cell:
-            spread = Spread.of(map(of, variant.completed or variant.records))
+            spread = MeanStd.of(map(of, variant.completed or variant.records))
             if not spread:
                 return Cell("", None)
             runs = len(variant.completed or variant.records)
@@ -62,10 +62,10 @@ def columns(experiment: Experiment) -> list[Column]:
 
         return cell
 
-    def whole(spread: Spread) -> str:
+    def whole(spread: MeanStd) -> str:
         return f"{spread.mean:,.0f}" + (f" ± {spread.deviation:,.0f}" if spread.deviation else "")
 
-    def parameters(spread: Spread) -> str:
+    def parameters(spread: MeanStd) -> str:
         return f"{spread.mean:,.0f}"
 
     def metric(name: str) -> Callable:
@@ -186,7 +186,7 @@ def variants_csv(found: list[Experiment]) -> str:
                 "parameters": [record.result.get("parameters") for record in variant.completed],
             }
             for name, each in values.items():
-                spread = Spread.of(each)
+                spread = MeanStd.of(each)
                 told = (spread.mean, spread.deviation, spread.n) if spread else (None, None, 0)
                 line |= dict(zip((f"{name} mean", f"{name} std", f"{name} n"), told, strict=True))
             lines.append(line | _choices(variant) | {"test split": _test_split(variant).text})

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lightning_dl2.common.figures import BASELINES
-from lightning_dl2.common.statistics import Spread
-from lightning_dl2.config.compose import typed
+from lightning_dl2.common.statistics import MeanStd
 from lightning_dl2.config.identity import differing, digest
+from lightning_dl2.config.overrides import format_override
 from lightning_dl2.reporting.records import STATES, Found, Record, printable
 from lightning_dl2.run.directory import last_parts
 
@@ -129,7 +129,7 @@ def experiments(found: Found, over: Iterable[str] = ()) -> list[Experiment]:
 
 
 def _experiment(name: str, records: list[Record], over: tuple[str, ...], skipped: list[tuple[Path, str]]) -> Experiment:
-    over = tuple(key for key in over if len({typed(record.choices.get(key)) for record in records}) > 1)
+    over = tuple(key for key in over if len({format_override(record.choices.get(key)) for record in records}) > 1)
     groups: dict[str, dict[str, Record]] = {}
     for record in sorted(records, key=lambda record: (record.state != "completed", -record.steps)):
         own = {key: record.choices.get(key) for key in over} | {"seed": record.seed}
@@ -152,7 +152,7 @@ def _experiment(name: str, records: list[Record], over: tuple[str, ...], skipped
     sign = -1 if mode == "max" else 1
 
     def rank(variant: Variant) -> tuple[bool, float, str]:
-        spread = Spread.of(map(experiment.best, variant.completed))
+        spread = MeanStd.of(map(experiment.best, variant.completed))
         return spread is None, sign * (spread.mean if spread else 0.0), variant.label
 
     variants.sort(key=rank)
@@ -163,7 +163,7 @@ def _choices(records: list[Record], over: tuple[str, ...]) -> list[dict[str, Cho
     """Return what tells each of some variants from the others, by heading: a key's end where that is enough."""
     keys = [key for key in differing(record.choices for record in records) if key not in over]
     names = Counter(map(last_parts, keys))
-    paths = {typed(record.choices.get("data.path")) for record in records}
+    paths = {format_override(record.choices.get("data.path")) for record in records}
     names_suffice = len({Path(path).name for path in paths}) == len(paths)
 
     def heading(key: str) -> str:
@@ -174,7 +174,7 @@ def _choices(records: list[Record], over: tuple[str, ...]) -> list[dict[str, Cho
         if key == "data.path" and isinstance(value, str) and names_suffice:
             value = printable(Path(value).name)
             return Choice(value, value)
-        text = printable(typed(value))
+        text = printable(format_override(value))
         return Choice(text, value if isinstance(value, int | float) and not isinstance(value, bool) else text)
 
     return [{heading(key): choice(key, record.choices.get(key)) for key in keys} for record in records]

@@ -8,7 +8,7 @@ from weakref import WeakMethod
 from pytorch_lightning import LightningDataModule
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.resume.workers import Failure, made_ahead
+from lightning_dl2.resume.workers import Failure, prefetched
 
 
 def batches_done(datamodule: LightningDataModule) -> int:
@@ -22,7 +22,7 @@ def batches_done(datamodule: LightningDataModule) -> int:
 
 
 def rank_and_world(datamodule: LightningDataModule) -> tuple[int, int]:
-    """(rank, number of processes); without a Trainer those it was `placed` at, else (0, 1)."""
+    """(rank, number of processes); without a Trainer those it was `detached_from_trainer` at, else (0, 1)."""
     if datamodule.trainer is None:
         return getattr(datamodule, "placed_at", (0, 1))
     return datamodule.trainer.global_rank, datamodule.trainer.world_size
@@ -39,7 +39,7 @@ def check_share(items: int, kind: str, split: str, world: int) -> None:
         )
 
 
-def placed(datamodule: LightningDataModule) -> LightningDataModule:
+def detached_from_trainer(datamodule: LightningDataModule) -> LightningDataModule:
     """A copy on the same data that knows its rank and has no Trainer, for another process."""
     alone = copy(datamodule)
     alone.placed_at, alone.trainer = rank_and_world(datamodule), None
@@ -86,11 +86,11 @@ class TrainBatches:
 
     def _batch_ahead(self, step: int) -> Any:
         if self._iterator is None or step != self._next_step:
-            make = self.maker(placed(self.datamodule))
+            make = self.maker(detached_from_trainer(self.datamodule))
             # Weakly, or the workers would live until the garbage of this circle is collected.
             asked = WeakMethod(self._is_asked_to_stop)
             arguments = make, step, self.datamodule.num_workers, lambda: bool((ask := asked()) and ask())
-            self._iterator = made_ahead(*arguments)
+            self._iterator = prefetched(*arguments)
         self._next_step = step + 1
         batch = next(self._iterator)
         if isinstance(batch, Failure):

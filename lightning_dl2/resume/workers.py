@@ -198,7 +198,7 @@ def _nobody_asks() -> bool:
     return False
 
 
-def made_ahead(
+def prefetched(
     make: Callable[[int], Any], first: int, num_workers: int, is_asked_to_stop: Callable[[], bool] = _nobody_asks
 ) -> Iterator[Any]:
     """Return make(first), make(first + 1), ... from so many processes; a batch, or the Failure to make it.

@@ -22,11 +22,12 @@ import yaml
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import read_regular, remove_temporaries, write_text, writing
-from lightning_dl2.common.launcher import is_rank_zero, launchers
+from lightning_dl2.common.launcher import is_rank_zero, restart_ids
 from lightning_dl2.common.run_files import Damaged, check_own_files, read_config, read_file, read_result
-from lightning_dl2.config.compose import Config, typed
-from lightning_dl2.config.identity import choices, config_hash, decides_nothing, digest, identity
+from lightning_dl2.config.identity import choices, config_hash, digest, identity, is_irrelevant_to_result
 from lightning_dl2.config.older_runs import restore
+from lightning_dl2.config.overrides import format_override
+from lightning_dl2.config.schema import Config
 from lightning_dl2.config.schema.logger import WANDB_ID
 from lightning_dl2.resume.checkpoint_file import sidecar
 from lightning_dl2.resume.find_checkpoint import CheckpointFiles
@@ -61,7 +62,7 @@ def _former_variant(differing: dict[str, Any]) -> str:
 def _named(differing: dict[str, Any], name: Callable[[str], str], value: Callable[[Any], Any]) -> str:
     # Of a path the last part, lest it leaves no room for the others; the hash knows all of it.
     shown = {key: Path(each).name if key == "data.path" and each else each for key, each in differing.items()}
-    words = ",".join(f"{name(key)}={typed(value(each))}" for key, each in shown.items())
+    words = ",".join(f"{name(key)}={format_override(value(each))}" for key, each in shown.items())
     return f"{re.sub(r'[^A-Za-z0-9=.,_-]+', '_', words)[:80] or 'default'}-{digest(differing)}"
 
 
@@ -137,7 +138,7 @@ class Run(CheckpointFiles):
     def _note(self, added: dict[str, Any]) -> None:
         if added and not self._noted and is_rank_zero():
             self._noted = True
-            words = " ".join(f"{key}={typed(value)}" for key, value in added.items())
+            words = " ".join(f"{key}={format_override(value)}" for key, value in added.items())
             print(f"note: {self.config_file} is of an older version; added: {words}", file=sys.stderr)
 
     def _restored(self) -> tuple[Config, dict[str, Any]]:
@@ -175,7 +176,7 @@ class Run(CheckpointFiles):
 
     def _resume(self, config: Config) -> str:
         """`config.resume`; auto where a cluster has started the command again that began the run."""
-        again = {name for name, count in launchers().items() if count}
+        again = {name for name, count in restart_ids().items() if count}
         try:
             told = set((read_regular(self.launch_file) or b"").decode("utf-8", "replace").splitlines())
         except OSError:
@@ -183,7 +184,7 @@ class Run(CheckpointFiles):
         return "auto" if again & told else config.resume
 
     @contextmanager
-    def held(self, config: Config) -> Iterator[None]:
+    def locked(self, config: Config) -> Iterator[None]:
         """Holds the directory within the block, so that no second process trains in it; `begin` writes there.
 
         Raises:
@@ -202,9 +203,9 @@ class Run(CheckpointFiles):
             if resume == "auto":
                 self._check_same(config)
             else:
-                with lock.held(self.path):
+                with lock.locked(self.path):
                     self.path.rename(self._aside())
-        with lock.held(self.path):
+        with lock.locked(self.path):
             self._check_own_files()
             if config.logger.name == "wandb":
                 self._known_wandb_id()
@@ -238,7 +239,7 @@ class Run(CheckpointFiles):
         remove_temporaries(self.path)
         write_text(self.config_file, yaml.safe_dump(config.model_dump(), sort_keys=False))
         write_text(self.path / "overrides.txt", "".join(f"{word}\n" for word in words))
-        if names := launchers():
+        if names := restart_ids():
             write_text(self.launch_file, "".join(f"{name}\n" for name in names))
         else:
             self.launch_file.unlink(missing_ok=True)
@@ -267,12 +268,13 @@ class Run(CheckpointFiles):
 
     def _check_same(self, config: Config) -> None:
         before, added = self._restored()
-        self._note({key: value for key, value in added.items() if not decides_nothing(key)})  # there `config` decides
+        # Of keys that are irrelevant to the result, `config` decides.
+        self._note({key: value for key, value in added.items() if not is_irrelevant_to_result(key)})
         old, new = identity(before), identity(config)
         changed = [key for key in old | new if old.get(key) != new.get(key)]
         if changed:
             key = changed[0]
-            was, now = (f"{key}={typed(values.get(key))}" for values in (old, new))
+            was, now = (f"{key}={format_override(values.get(key))}" for values in (old, new))
             raise UserError(f"{now}: {self.path} was begun with {was}; allowed: resume=restart, or another root")
 
     def _aside(self) -> Path:

@@ -44,7 +44,7 @@ os.register_at_fork(after_in_child=_leave)
 
 
 @contextmanager
-def held(directory: Path) -> Iterator[None]:
+def locked(directory: Path) -> Iterator[None]:
     """Makes `directory` where there is none, and holds it within the block: no second process does so.
 
     A holder that is found to be replaced, since it was suspended for long, ends at once with exit code 2.

@@ -7,7 +7,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, O
 
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.config.conf_files import options
-from lightning_dl2.config.identity import decides_nothing
+from lightning_dl2.config.identity import is_irrelevant_to_result
 from lightning_dl2.config.overrides import parse
 from lightning_dl2.config.schema import Config, Multirun
 
@@ -109,7 +109,7 @@ def _swept(word: str, parsed: Override) -> Swept:
     key, value = parsed.get_key_element(), parsed.value()
     if key in FIXED:
         raise UserError(f"{word}: allowed: one value, the same for every run")
-    if decides_nothing(key.lstrip("+")):
+    if is_irrelevant_to_result(key.lstrip("+")):
         raise UserError(f"{word}: makes no other run; allowed: one value")
     if getattr(value, "shuffle", False):
         raise UserError(f"{word}: allowed: without shuffle; the same words are to name the same runs")

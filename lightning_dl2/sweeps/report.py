@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lightning_dl2.common.command import console
 from lightning_dl2.common.files import WriteError, csv_text, write_text
-from lightning_dl2.common.statistics import Spread
+from lightning_dl2.common.statistics import MeanStd
 from lightning_dl2.config.schema import mode_of
 from lightning_dl2.sweeps.jobs import Job, shown
 from lightning_dl2.sweeps.scheduler import Plan
@@ -138,7 +138,7 @@ class Report:
         mean = {key: statistics.mean(job.metric(self.metric) for job in jobs) for key, jobs in groups.items()}
         for key in sorted(groups, key=mean.__getitem__, reverse=mode_of(self.metric) == "max"):
             metrics = self.metric, self.test_metric
-            spreads = [Spread.of(job.metric(metric) for job in groups[key]) for metric in metrics]
+            spreads = [MeanStd.of(job.metric(metric) for job in groups[key]) for metric in metrics]
             cells = *key, str(len(groups[key])), *(str(spread or "") for spread in spreads)
             table.add_row(*map(Text, cells))
         console().print(table)

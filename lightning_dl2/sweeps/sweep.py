@@ -14,8 +14,9 @@ from lightning_dl2.common.command import REQUEUE
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import WriteError, write_text, writing
 from lightning_dl2.common.run_files import Damaged, check_own_files, read_config
-from lightning_dl2.config.compose import compose_multirun, typed
+from lightning_dl2.config.compose import compose_multirun
 from lightning_dl2.config.identity import digest
+from lightning_dl2.config.overrides import format_override
 from lightning_dl2.config.schema import Grid as GridRules
 from lightning_dl2.config.schema import Multirun
 from lightning_dl2.distributed import slurm
@@ -52,7 +53,7 @@ def sweep(argv: list[str]) -> int:
     config = compose_multirun(*words.own)
     identity = _identity(words, config)
     name = config.sweep.name or _default_name(words, identity)
-    extra = [f"logger.group={typed(name)}"] if words.typed("logger.group") is None else []
+    extra = [f"logger.group={format_override(name)}"] if words.typed("logger.group") is None else []
     rules = config.sweep
     plan = Grid(words, extra, rules) if isinstance(rules, GridRules) else Search(words, extra, rules)
     for note in plan.notes:
@@ -75,7 +76,7 @@ def sweep(argv: list[str]) -> int:
             if not Run.of(example).finished(example):
                 preflight.check(example)
         attend_sweep(plan.examples)
-    with lock.held(directory):
+    with lock.locked(directory):
         launcher = build_launcher(config.launcher, directory)
         _make_logs(directory / "logs")
         values = identity | {"metric": metric} | config.model_dump()

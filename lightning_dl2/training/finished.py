@@ -13,8 +13,7 @@ from typing import Any
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import file_digest
-from lightning_dl2.config.compose import Config
-from lightning_dl2.config.schema import TextData
+from lightning_dl2.config.schema import Config, TextData
 from lightning_dl2.config.schema.data import GENERATED
 from lightning_dl2.resume.find_checkpoint import OTHERWISE
 from lightning_dl2.run import lock
@@ -124,7 +123,7 @@ def attend(config: Config, run: Run, result: dict[str, Any]) -> None:
     from lightning_dl2.training import preflight
 
     preflight.check_logger(config)
-    with lock.held(run.path):
+    with lock.locked(run.path):
         build.send_finished(config, run, result)
     if is_sent(config, run) and not agent:
         print(f"note: logger={config.logger.name}: has got the complete run from its files", file=sys.stderr)

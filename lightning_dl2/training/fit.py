@@ -32,12 +32,12 @@ from lightning_dl2.run.log import logging_to
 from lightning_dl2.tasks import Task
 from lightning_dl2.tasks.build import build_task
 from lightning_dl2.training import limits
-from lightning_dl2.training.trainer import Watch, build_trainer, build_watch
+from lightning_dl2.training.trainer import RunCallbacks, build_trainer, build_watch
 
 log = logging.getLogger(__name__)
 
 
-def take_part(config: Config, run: Run, words: list[str], group: Group) -> tuple[dict[str, Any], dict[str, Any]]:
+def run_rank(config: Config, run: Run, words: list[str], group: Group) -> tuple[dict[str, Any], dict[str, Any]]:
     """What each of the processes of a run does. Arguments, results and errors are those of `train`.
 
     Args:
@@ -45,14 +45,14 @@ def take_part(config: Config, run: Run, words: list[str], group: Group) -> tuple
     """
     with ExitStack() as stack:
         # Before the directory: a file that is no text, or a net that cannot be, creates none.
-        with group.agreeing(), ExitStack() as preparing:
+        with group.all_or_none(), ExitStack() as preparing:
             stack.enter_context(cpu.configured(config.trainer))
             if config.callbacks.progress_bar and group.rank == 0:
                 preparing.enter_context(announced("preparing data and net"))
             data = build_data(config.data, config.seed)
             data.check_processes(group.world_size)
             data.placed_at = group.rank, group.world_size
-            if says := config.misfit(data.batches_per_epoch):
+            if says := config.epoch_length_problem(data.batches_per_epoch):
                 raise UserError(says)
             limits.check_net(config, data.spec)
             system.seed(config.seed)
@@ -60,12 +60,12 @@ def take_part(config: Config, run: Run, words: list[str], group: Group) -> tuple
             if config.trainer.precision == 64:  # Lightning does so only when a checkpoint was read into single ones
                 task.double()
         group.agree({"data": digest(data.spec)})
-        with group.agreeing():  # nobody looks into the directory before rank 0 has prepared it
-            stack.enter_context(run.held(config))
-        with group.agreeing():
+        with group.all_or_none():  # nobody looks into the directory before rank 0 has prepared it
+            stack.enter_context(run.locked(config))
+        with group.all_or_none():
             run.check_seen()
         stack.enter_context(logging_to(run.log_file if group.rank == 0 else None))
-        stack.enter_context(group.failing_together())
+        stack.enter_context(group.raise_first_failure())
         return fit(config, run, words, data, task, group)
 
 
@@ -89,7 +89,7 @@ def fit(
         NonFiniteError: a loss or gradient is NaN or infinite; the result says where.
         WriteError: the disk is full, say; the last checkpoint is whole.
     """
-    with group.agreeing():
+    with group.all_or_none():
         start = run.resume_from()
         last_step, last_epoch, then = 0, 0, None
         if start:
@@ -98,10 +98,10 @@ def fit(
     watch = build_watch(config, run)
     interval, says = config.validation_interval(data.batches_per_epoch)
     trainer = build_trainer(config, run, watch, last_step, last_epoch, interval)
-    with group.agreeing():
+    with group.all_or_none():
         run.begin(config, words)
     log.info("%s from step %d", run.path, last_step)
-    notes = [says, config.flat_end, getattr(data, "note", None)]
+    notes = [says, config.schedule_warning, getattr(data, "note", None)]
     _tell(*notes, *_precision_notes(config, task, trainer, then), aloud=group.rank == 0)
     objects = {"run": run, "task": task, "datamodule": data, "trainer": trainer}
     try:
@@ -126,7 +126,9 @@ def fit(
     return result, objects
 
 
-def _end_early(config: Config, run: Run, task: Task, trainer: pl.Trainer, watch: Watch, error: BaseException) -> None:
+def _end_early(
+    config: Config, run: Run, task: Task, trainer: pl.Trainer, watch: RunCallbacks, error: BaseException
+) -> None:
     """Write the result and close the loggers of a run that `error` ends, and log that."""
     status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
     if trainer.is_global_zero:
@@ -175,7 +177,7 @@ def _write_result(
     run: Run,
     task: Task,
     trainer: pl.Trainer,
-    watch: Watch,
+    watch: RunCallbacks,
     *,
     status: str,
     metrics: dict[str, float],

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.compose import typed
-from lightning_dl2.config.overrides import flatten
+from lightning_dl2.config.overrides import flatten, format_override
 from lightning_dl2.config.schema import Config, GraphNet, NodeData, SequenceData, TextData
 from lightning_dl2.distributed.devices import uses_gpu
 
@@ -127,7 +126,7 @@ def _refuse(config: Config, what: str, keys: str, size: float) -> None:
     if size <= memory:
         return
     values = flatten(config.model_dump())
-    told = ", ".join(f"{key}={typed(values[key])}" for key in keys.split() if key in values)
+    told = ", ".join(f"{key}={format_override(values[key])}" for key in keys.split() if key in values)
     raise UserError(
         f"{told}: {what} would take {_gigabytes(size)} or more, this machine has {_gigabytes(memory)}; fix: smaller"
         " numbers"

@@ -5,7 +5,7 @@ import os
 
 from lightning_dl2.common.arguments import user_path
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.compose import typed
+from lightning_dl2.config.overrides import format_override
 from lightning_dl2.config.schema import Config, GraphNet, Trainer
 from lightning_dl2.distributed.devices import check_devices, uses_gpu
 from lightning_dl2.training import limits
@@ -69,7 +69,7 @@ def _check_optimizer(config: Config) -> None:
     try:
         build_optimizer(parameters, config.optimizer.model_dump()).step(lambda: torch.zeros(()))
     except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        told = f", optimizer.arguments={typed(arguments)}" if arguments else ""
+        told = f", optimizer.arguments={format_override(arguments)}" if arguments else ""
         raise UserError(f"optimizer.name={name}{told}: {str(error).removeprefix(f'{name}: ')}") from error
 
 

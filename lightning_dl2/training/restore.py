@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.compose import Config
+from lightning_dl2.config.schema import Config
 from lightning_dl2.config.schema.data import GENERATED
 from lightning_dl2.run.directory import Run
 
 
-def located(config: Config, data_path: str | None) -> Config:
+def with_data_path(config: Config, data_path: str | None) -> Config:
     """`config`, with its data at `data_path`; None: where they are.
 
     Raises:
@@ -25,7 +25,7 @@ def located(config: Config, data_path: str | None) -> Config:
 
 
 @contextmanager
-def restored(run: Run, config: Config, checkpoint: str) -> Iterator[tuple[Any, Any, Any]]:
+def open_finished_run(run: Run, config: Config, checkpoint: str) -> Iterator[tuple[Any, Any, Any]]:
     """Yield the task of a checkpoint, the data module of its run, and a Trainer that evaluates the one on the other.
 
     Within the block there are as many threads as the run had, warnings are kept, and Ctrl-C is a KeyboardInterrupt.
@@ -44,7 +44,7 @@ def restored(run: Run, config: Config, checkpoint: str) -> Iterator[tuple[Any, A
 
 
 def build_restored(run: Run, config: Config, checkpoint: str) -> tuple[Any, Any, Any]:
-    """Build task, data module and Trainer; arguments and errors are those of `restored`."""
+    """Build task, data module and Trainer; arguments and errors are those of `open_finished_run`."""
     from lightning_dl2.data.build import build_data
     from lightning_dl2.tasks.build import load_task
     from lightning_dl2.training import preflight

@@ -5,9 +5,9 @@ from contextlib import nullcontext
 from typing import Any
 
 from lightning_dl2.common.command import announced
-from lightning_dl2.config.compose import Config
-from lightning_dl2.config.identity import as_typed
+from lightning_dl2.config.identity import to_overrides
 from lightning_dl2.config.overrides import flatten
+from lightning_dl2.config.schema import Config
 from lightning_dl2.distributed.launch import launched, started
 from lightning_dl2.run.directory import Run
 from lightning_dl2.training import finished, preflight
@@ -34,7 +34,7 @@ def train(config: Config, words: list[str] | None = None) -> tuple[dict[str, Any
         raise TypeError(f"train: config is of the type {kind}; allowed: a configuration, as of compose('seed=1')")
     run, group = Run.of(config), launched()
     group.agree(flatten(config.model_dump()))
-    with group.agreeing():
+    with group.all_or_none():
         complete = run.finished(config)
         if not complete:
             tells = config.callbacks.progress_bar and group.rank == 0
@@ -44,8 +44,8 @@ def train(config: Config, words: list[str] | None = None) -> tuple[dict[str, Any
             finished.attend(config, run, complete)
     if complete := group.gather(complete)[0]:
         return complete, finished.Objects(run, config)
-    words = words or as_typed(config)
+    words = words or to_overrides(config)
     with started(config, words) as group:
-        from lightning_dl2.training.fit import take_part
+        from lightning_dl2.training.fit import run_rank
 
-        return take_part(config, run, words, group)
+        return run_rank(config, run, words, group)

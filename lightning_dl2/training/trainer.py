@@ -35,7 +35,7 @@ from lightning_dl2.run.directory import Run
 
 
 @dataclass
-class Watch:
+class RunCallbacks:
     """The callbacks that know how a run went."""
 
     checkpoints: KeepCheckpoints
@@ -53,11 +53,11 @@ class Watch:
         return "early_stopping" if self.stalled and self.stalled.stalled else "limit"
 
 
-def build_watch(config: Config, run: Run) -> Watch:
+def build_watch(config: Config, run: Run) -> RunCallbacks:
     """The callbacks of `config` whose state ends up in the result."""
     rules = config.callbacks
     checkpoints = KeepCheckpoints(run.checkpoints, **rules.checkpoint.model_dump())
-    watch = Watch(checkpoints, Preemption(checkpoints, config.trainer.max_time), FinalValidation(checkpoints))
+    watch = RunCallbacks(checkpoints, Preemption(checkpoints, config.trainer.max_time), FinalValidation(checkpoints))
     if rules.solved.enabled:
         watch.solved = StopWhenSolved(**rules.solved.model_dump(exclude={"enabled"}))
     if rules.early_stopping.enabled:
@@ -68,7 +68,7 @@ def build_watch(config: Config, run: Run) -> Watch:
 
 
 def build_trainer(
-    config: Config, run: Run, watch: Watch, last_step: int, last_epoch: int = 0, interval: int | None = None
+    config: Config, run: Run, watch: RunCallbacks, last_step: int, last_epoch: int = 0, interval: int | None = None
 ) -> pl.Trainer:
     """A Trainer that trains `config` in `run`.
 

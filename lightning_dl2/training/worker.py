@@ -10,7 +10,8 @@ from typing import Any
 
 from lightning_dl2.common.command import command
 from lightning_dl2.common.system import die_with
-from lightning_dl2.config.compose import Config, validate
+from lightning_dl2.config.compose import validate
+from lightning_dl2.config.schema import Config
 from lightning_dl2.distributed.launch import launched
 from lightning_dl2.run.directory import Run
 from lightning_dl2.training.outcome import run_and_report
@@ -22,9 +23,9 @@ def follow() -> int:
     die_with(told["parent"])
 
     def train(config: Config, words: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-        from lightning_dl2.training.fit import take_part
+        from lightning_dl2.training.fit import run_rank
 
-        return take_part(config, Run.of(config), words, launched())
+        return run_rank(config, Run.of(config), words, launched())
 
     return command(partial(run_and_report, train, validate(told["config"])), told["words"])
 

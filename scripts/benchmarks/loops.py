@@ -67,7 +67,7 @@ def trainer_loop(words: list[str], build: Callable[[], Bare], steps: int) -> flo
     with tempfile.TemporaryDirectory() as root:
         config = compose(*words, f"trainer.max_steps={steps + 1}", f"root={root}")
         run = Run.of(config)
-        with run.held(config), logging_to(run.log_file):
+        with run.locked(config), logging_to(run.log_file):
             data = build_data(config.data, config.seed)
             task = build_task(config.task, config.optimizer, data.spec)
             assert num_parameters(task) == num_parameters(build())  # else the ratio would mean nothing

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lightning_dl2.common.statistics import Spread
+from lightning_dl2.common.statistics import MeanStd
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,9 @@ from lightning_dl2.common.statistics import Spread
     ],
 )
 def test_numbers_have_as_many_digits_as_they_deserve(values, text):
-    assert str(Spread.of(values)) == text
+    assert str(MeanStd.of(values)) == text
 
 
 def test_what_is_no_number_is_left_out():
-    assert Spread.of([None, math.nan, 1.0]) == Spread(1.0, None, 1)
-    assert Spread.of([None, math.inf, 1.7e308]) is None
+    assert MeanStd.of([None, math.nan, 1.0]) == MeanStd(1.0, None, 1)
+    assert MeanStd.of([None, math.inf, 1.7e308]) is None

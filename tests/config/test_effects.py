@@ -145,7 +145,7 @@ def test_older_runs_go_on(tiny, capsys):
     assert capsys.readouterr().err.startswith("error: task.dropout=0.5: has no effect")
     run = Run.of(compose(*words, begun=lambda config: True))
     assert not run.path.exists()
-    with run.held(config := compose(*words, begun=lambda config: True)):
+    with run.locked(config := compose(*words, begun=lambda config: True)):
         run.begin(config, words)
     run.write_result(config, **completed_values(steps=4))
     assert main(words) == 0

@@ -56,7 +56,7 @@ assert main(["data.batch_size=0"]) == main(["-m", "seed=a,b"]) == 2
 assert main(["-m", "seed=1,2", "dry=true", "root={tmp_path}/sweep"]) == 0
 config = compose("root={tmp_path}")
 run = Run.of(config)
-with run.held(config):
+with run.locked(config):
     run.begin(config, [])
 run.write_result(config, **{completed_values(steps=9999)!r})
 assert main(["root={tmp_path}"]) == 0

@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 
 from lightning_dl2.config.compose import compose
-from lightning_dl2.config.identity import as_typed, choices, config_hash, digest, identity
+from lightning_dl2.config.identity import choices, config_hash, digest, identity, to_overrides
 from lightning_dl2.config.overrides import flatten
 from lightning_dl2.config.schema import Samples
 from lightning_dl2.config.schema.callbacks import GradientFlow
@@ -37,7 +37,7 @@ def test_choices_are_what_differs():
 def test_choices_can_be_typed_again(words):
     """Keys that the user named begin with +, unless the experiment has named them already."""
     config = compose(*words)
-    assert compose(*as_typed(config)) == config
+    assert compose(*to_overrides(config)) == config
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_choices_can_be_typed_again(words):
 def test_paths_can_be_typed_again(path):
     config = compose("experiment=text", "data=text", "data.path=x")
     config = config.model_copy(update={"data": config.data.model_copy(update={"path": path})})
-    assert compose(*as_typed(config)) == config
+    assert compose(*to_overrides(config)) == config
 
 
 @pytest.mark.parametrize(

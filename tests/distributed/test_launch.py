@@ -17,11 +17,11 @@ import torch
 
 from lightning_dl2 import compose
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.common.launcher import LAUNCH, is_rank_zero, launchers
+from lightning_dl2.common.files import read_rows
+from lightning_dl2.common.launcher import LAUNCH, is_rank_zero, restart_ids
 from lightning_dl2.distributed import group, launch, store
 from lightning_dl2.distributed.devices import num_devices
 from lightning_dl2.distributed.launch import launched, started
-from lightning_dl2.loggers.metrics_csv import read_rows
 from lightning_dl2.run import directory as run_module
 from lightning_dl2.run.directory import Run
 from lightning_dl2.tasks import SequenceClassifier
@@ -125,13 +125,13 @@ def whole(tmp_path_factory) -> Run:
 def test_what_starts_a_command_again_has_a_name(monkeypatch):
     for key in ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", LAUNCH):
         monkeypatch.delenv(key, raising=False)
-    assert launchers() == {}
+    assert restart_ids() == {}
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    assert launchers() == {"SLURM_JOB_ID=7": 0}
+    assert restart_ids() == {"SLURM_JOB_ID=7": 0}
     monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     monkeypatch.setenv(LAUNCH, "y")
-    assert launchers() == {"SLURM_JOB_ID=7": 2, "TORCHELASTIC_RUN_ID=x": 0, f"{LAUNCH}=y": 1}
+    assert restart_ids() == {"SLURM_JOB_ID=7": 2, "TORCHELASTIC_RUN_ID=x": 0, f"{LAUNCH}=y": 1}
 
 
 def test_one_directory_and_one_voice(tmp_path):

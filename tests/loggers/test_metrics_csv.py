@@ -6,8 +6,8 @@ import os
 import pytest
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.common.files import WriteError
-from lightning_dl2.loggers.metrics_csv import MetricsCSV, read_rows
+from lightning_dl2.common.files import WriteError, read_rows
+from lightning_dl2.loggers.metrics_csv import MetricsCSV
 from tests.failing_disk import failing_disk
 
 LARGE = b"step,a\n" + b"9" * 5000 + b",1\n"  # Python makes no integer of so many digits

@@ -16,8 +16,8 @@ from wandb.sdk import wandb_setup
 
 from lightning_dl2 import compose, evaluate, train
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.files import read_rows
 from lightning_dl2.loggers import wandb_logger
-from lightning_dl2.loggers.metrics_csv import read_rows
 from lightning_dl2.loggers.wandb_logger import STEP
 from lightning_dl2.loggers.wandb_login import check_login
 from lightning_dl2.run.directory import Run

@@ -8,7 +8,7 @@ import yaml
 
 from lightning_dl2 import compose
 from lightning_dl2.common.files import csv_text
-from lightning_dl2.config.compose import Config
+from lightning_dl2.config.schema import Config
 from lightning_dl2.run.directory import Run, variant
 
 # One pixel.

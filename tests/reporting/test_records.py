@@ -8,7 +8,7 @@ import pytest
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.reporting.records import LARGEST_PICTURE, find, read
-from lightning_dl2.run.lock import held
+from lightning_dl2.run.lock import locked
 from tests.reporting.made_up import PNG, made_up_run
 
 
@@ -31,7 +31,7 @@ def test_unfinished_and_failed_runs_are_known(status, state, tmp_path):
 
 def test_a_run_that_trains_is_running(tmp_path):
     path = made_up_run(tmp_path, status=None)
-    with held(path):
+    with locked(path):
         assert read(path).state == "running"
     assert read(path).state == "interrupted"
 

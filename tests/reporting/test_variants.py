@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from lightning_dl2.common.statistics import Spread
+from lightning_dl2.common.statistics import MeanStd
 from lightning_dl2.reporting.records import find
 from lightning_dl2.reporting.variants import experiments
 from tests.reporting.made_up import made_up_run
@@ -16,8 +16,8 @@ def test_mean_and_deviation_are_those_of_the_values(tmp_path):
     for seed, accuracy in enumerate(accuracies):
         made_up_run(tmp_path, seed=seed, accuracy=accuracy)
     ((variant,),) = [experiment.variants for experiment in experiments(find([tmp_path]))]
-    spread = Spread.of(record.metrics["test/accuracy"] for record in variant.completed)
-    assert spread == Spread(pytest.approx(0.8), pytest.approx(statistics.stdev(accuracies)), 3)
+    spread = MeanStd.of(record.metrics["test/accuracy"] for record in variant.completed)
+    assert spread == MeanStd(pytest.approx(0.8), pytest.approx(statistics.stdev(accuracies)), 3)
     assert [record.seed for record in variant.records] == [0, 1, 2]
 
 
@@ -90,7 +90,7 @@ def test_means_are_over_completed_runs_alone(tmp_path):
     (experiment,) = experiments(find([tmp_path]))
     (variant,) = experiment.variants
     assert variant.runs == "1 + 1 interrupted + 1 failed"
-    assert Spread.of(map(experiment.best, variant.completed)) == Spread(0.5, None, 1)
+    assert MeanStd.of(map(experiment.best, variant.completed)) == MeanStd(0.5, None, 1)
 
 
 def test_of_the_same_run_twice_the_complete_one_counts(tmp_path):

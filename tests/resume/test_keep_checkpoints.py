@@ -11,8 +11,8 @@ import torch
 from pytorch_lightning import Callback
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
-from lightning_dl2.common.files import WriteError
-from lightning_dl2.loggers.metrics_csv import MetricsCSV, read_rows
+from lightning_dl2.common.files import WriteError, read_rows
+from lightning_dl2.loggers.metrics_csv import MetricsCSV
 from lightning_dl2.resume import keep_checkpoints
 from lightning_dl2.resume.checkpoint_file import is_whole, write_verified
 from lightning_dl2.resume.exact_resume import ExactResume

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from lightning_dl2 import compose, train
+from lightning_dl2.common.command import SIGNALS
 from lightning_dl2.data import SequenceDataModule
 from lightning_dl2.resume import keep_checkpoints
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
-from lightning_dl2.resume.preemption import SIGNALS, Interrupted, Preemption, seconds
+from lightning_dl2.resume.preemption import Interrupted, Preemption, seconds
 from lightning_dl2.run.directory import Run
 from lightning_dl2.tasks import SequenceClassifier
 from lightning_dl2.train import main

@@ -19,8 +19,8 @@ from lightning_dl2.common.errors import ProcessError, UserError
 from lightning_dl2.resume import workers
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 from lightning_dl2.resume.preemption import Interrupted, Preemption
-from lightning_dl2.resume.train_batches import placed
-from lightning_dl2.resume.workers import Failure, made_ahead
+from lightning_dl2.resume.train_batches import detached_from_trainer
+from lightning_dl2.resume.workers import Failure, prefetched
 from lightning_dl2.tasks import SequenceClassifier
 from tests.small import NEEDS_DGL, small_data, small_graph, small_graph_set, small_task, small_text, small_trainer
 
@@ -72,7 +72,8 @@ def test_workers_know_rank_and_place_and_no_trainer(name, tmp_path):
         data.trainer = SimpleNamespace(global_rank=1, world_size=2, fit_loop=loop, overfit_batches=0.0)
         found.append([plain(batch) for batch in data.train_dataloader()])
     assert found[0] == found[1]
-    assert found[0][0] == plain(placed(data).train_batch(3)) != plain(MAKERS[name](tmp_path).train_batch(3))
+    drawn, elsewhere = detached_from_trainer(data).train_batch(3), MAKERS[name](tmp_path).train_batch(3)
+    assert found[0][0] == plain(drawn) != plain(elsewhere)
 
 
 class Processed:
@@ -99,7 +100,7 @@ def test_a_mistake_is_told_at_its_own_step_in_its_own_words():
             raise UserError("data.path=x: is damaged")
         return step
 
-    batches = made_ahead(make, 2, 2)
+    batches = prefetched(make, 2, 2)
     assert [next(batches) for _ in range(3)] == [2, 3, 4]
     failure = next(batches)
     del batches  # else the exception's frame would keep the workers
@@ -152,7 +153,7 @@ def test_overfitting_repeats_its_batches():
 
 
 def test_signals_to_all_processes_leave_the_workers_at_work():
-    batches = made_ahead(slowly, 0, 2)
+    batches = prefetched(slowly, 0, 2)
     assert next(batches) == 0
     workers = multiprocessing.active_children()
     sender = multiprocessing.get_context("fork").Process(target=_signal, args=([worker.pid for worker in workers],))
@@ -190,7 +191,7 @@ def large(step: int) -> torch.Tensor:
 def test_a_worker_that_is_stopped_fails_the_run_in_one_line(impatient, capsys):
     """In the middle of a batch, as is likely, or between two; those who come after it are ended."""
     for make in (large, slowly):
-        batches = made_ahead(make, 0, 2)
+        batches = prefetched(make, 0, 2)
         assert plain(next(batches)) == plain(make(0))
         pids = [child.pid for child in multiprocessing.active_children()]
         os.kill(pids[0], signal.SIGSTOP)
@@ -205,7 +206,7 @@ def test_a_worker_that_is_stopped_fails_the_run_in_one_line(impatient, capsys):
 
 def test_who_is_asked_to_stop_makes_the_batch_that_does_not_come(impatient):
     asked = []
-    batches = made_ahead(slowly, 0, 1, lambda: bool(asked))
+    batches = prefetched(slowly, 0, 1, lambda: bool(asked))
     found = [next(batches)]
     os.kill(multiprocessing.active_children()[0].pid, signal.SIGSTOP)
     asked.append(True)
@@ -240,7 +241,7 @@ def test_batches_need_no_shared_memory():
     def make(step):
         return {"values": values, "shares": resource_sharer._resource_sharer._listener is not None}
 
-    batches = made_ahead(make, 0, 1)
+    batches = prefetched(make, 0, 1)
     for batch in (next(batches), next(batches), next(batches)):
         assert not batch["shares"]
         for found, value in zip(batch["values"], values, strict=True):
@@ -259,7 +260,7 @@ def test_workers_that_cannot_be_started_are_told_in_one_line(monkeypatch):
     unraised = []
     monkeypatch.setattr(sys, "unraisablehook", unraised.append)
     with pytest.raises(ProcessError, match="^data.num_workers=2: .*: No space left on device; fix: room in /dev/shm"):
-        next(made_ahead(int, 0, 2))
+        next(prefetched(int, 0, 2))
     gc.collect()
     assert not unraised
 
@@ -281,7 +282,7 @@ def test_a_killed_process_leaves_no_workers(monkeypatch):
 
 
 def _wait_with_workers(sender) -> None:
-    batches = made_ahead(slowly, 0, 2)
+    batches = prefetched(slowly, 0, 2)
     next(batches)
     sender.send([worker.pid for worker in multiprocessing.active_children()])
     time.sleep(60)

@@ -8,17 +8,18 @@ import pytest
 import yaml
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.launcher import is_rank_zero
 from lightning_dl2.config.compose import compose
 from lightning_dl2.config.identity import config_hash
 from lightning_dl2.resume.checkpoint_file import write_verified
 from lightning_dl2.resume.checkpoint_io import serialized
-from lightning_dl2.run.directory import Run, is_rank_zero, variant
+from lightning_dl2.run.directory import Run, variant
 
 
 def claimed(config):
     """The run of `config`, as if training had begun."""
     run = Run.of(config)
-    with run.held(config):
+    with run.locked(config):
         run.begin(config, [])
     return run
 
@@ -106,7 +107,7 @@ def test_runs_that_differ_never_share_a_directory():
 def test_held_writes_what_was_asked_for(tiny):
     config = tiny()
     run = Run.of(config)
-    with run.held(config):
+    with run.locked(config):
         run.begin(config, ["seed=0", "task.cell=gru"])
         assert run.config() == config
         assert (run.path / "overrides.txt").read_text() == "seed=0\ntask.cell=gru\n"
@@ -121,7 +122,7 @@ from lightning_dl2 import compose
 from lightning_dl2.run.directory import Run
 from tests.conftest import TINY
 config = compose(*TINY, "root={tmp_path}/runs")
-with Run.of(config).held(config):
+with Run.of(config).locked(config):
     print("held", flush=True)
     sys.stdin.read()
 """

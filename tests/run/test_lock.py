@@ -37,7 +37,7 @@ if flock == "local":  # to each machine its own
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    with lock.held(Path(directory)):
+    with lock.locked(Path(directory)):
         print("held", flush=True)
         sys.stdin.read()
 except UserError as error:
@@ -101,13 +101,13 @@ def unsupported(*args):
 
 def taken_at_once(directory, capsys):
     """Whoever waits says so first."""
-    with lock.held(directory):
+    with lock.locked(directory):
         pass
     return capsys.readouterr().err == ""
 
 
 def test_held_names_its_holder_and_ends_empty(tmp_path, capsys):
-    with lock.held(tmp_path / "deep" / "er"):
+    with lock.locked(tmp_path / "deep" / "er"):
         name = json.loads((tmp_path / "deep" / "er" / ".lock").read_text())
         assert name["boot"] == lock._boot_id() and name["beat"] == 0
     assert (tmp_path / "deep" / "er" / ".lock").read_bytes() == b""
@@ -138,7 +138,7 @@ def test_another_machines_living_process_is_seen_by_its_beat(tmp_path, holder, c
     other = holder(boot="elsewhere", flock=flock).go()
     assert other.says() == "held"
     with pytest.raises(UserError, match=f"is held by process {other.process.pid} on "):
-        with lock.held(tmp_path):
+        with lock.locked(tmp_path):
             pass
     err = capsys.readouterr().err
     assert f"process {other.process.pid} on " in err and "waiting" in err and err.count("\n") == 1
@@ -160,7 +160,7 @@ def test_who_ends_while_it_is_watched_leaves_the_directory(tmp_path, holder):
     other.process.send_signal(signal.SIGSTOP)
     timer = threading.Timer(3 * lock.BEAT, lambda: (tmp_path / ".lock").write_bytes(b""))
     timer.start()
-    with lock.held(tmp_path):
+    with lock.locked(tmp_path):
         timer.join()
 
 
@@ -171,7 +171,7 @@ def test_without_flock_the_beat_decides_on_the_same_machine_too(tmp_path, holder
     with pytest.raises(UserError, match=f"is held by process {other.process.pid} on "):
         taken_at_once(tmp_path, capsys)
     other.ends(signal.SIGKILL)
-    with lock.held(tmp_path):
+    with lock.locked(tmp_path):
         pass
     assert (tmp_path / ".lock").read_bytes() == b""
 
@@ -207,7 +207,7 @@ def test_who_was_suspended_and_replaced_ends_at_once(tmp_path, holder):
     other = holder(boot="elsewhere", flock="local").go()
     assert other.says() == "held"
     other.process.send_signal(signal.SIGSTOP)
-    with lock.held(tmp_path):
+    with lock.locked(tmp_path):
         other.process.send_signal(signal.SIGCONT)
         other.process.wait(30)
         code, err = other.ends()
@@ -219,7 +219,7 @@ def test_who_ends_after_it_was_replaced_leaves_the_others_name(tmp_path, capsys,
     """Between two of its beats, so that it has not noticed."""
     monkeypatch.setattr(lock, "SETTLING", 60.0)
     other = {"process": 1, "host": "elsewhere", "boot": "elsewhere", "id": "other", "beat": 0}
-    with lock.held(tmp_path):
+    with lock.locked(tmp_path):
         (tmp_path / ".lock").write_text(json.dumps(other) + "\n")
     assert lock.holder(tmp_path) == "process 1 on elsewhere"
 
@@ -230,7 +230,7 @@ def test_a_forked_child_does_not_hold(tmp_path, capsys):
 import os, sys, time
 from pathlib import Path
 from lightning_dl2.run import lock
-with lock.held(Path(sys.argv[1])):
+with lock.locked(Path(sys.argv[1])):
     if not os.fork():
         print(os.getpid(), flush=True)
         os.kill(os.getppid(), 9)
@@ -257,7 +257,7 @@ def test_a_directory_moved_away_while_the_lock_was_opened_is_not_the_one(tmp_pat
         flock(*args)
 
     monkeypatch.setattr(fcntl, "flock", moves)
-    with lock.held(directory):
+    with lock.locked(directory):
         assert json.loads((directory / ".lock").read_text())
     assert (tmp_path / "aside" / ".lock").read_bytes() == b""
 
@@ -275,7 +275,7 @@ def test_of_two_that_take_over_from_a_dead_one_the_last_to_write_holds(tmp_path,
     monkeypatch.setattr(lock, "_watch", lambda *args: None)
     monkeypatch.setattr(lock.time, "sleep", lambda _: (tmp_path / ".lock").write_text(json.dumps(OTHER) + "\n"))
     with pytest.raises(UserError, match="is held by process 1 on elsewhere"):
-        with lock.held(tmp_path):
+        with lock.locked(tmp_path):
             pass
 
 
@@ -288,7 +288,7 @@ def test_a_name_is_on_the_disk_before_the_directory_is_held(tmp_path, monkeypatc
         flushed.append((tmp_path / ".lock").read_text())
 
     monkeypatch.setattr(lock.os, "fsync", flushes)
-    with lock.held(tmp_path):
+    with lock.locked(tmp_path):
         assert [json.loads(text)["process"] for text in flushed] == [os.getpid()]
 
 
@@ -326,7 +326,7 @@ def test_what_is_no_ordinary_file_is_not_touched(tmp_path, monkeypatch, kind):
         path.symlink_to({"link": victim, "loop": ".lock", "lost link": tmp_path / "new"}[kind])
     assert lock.holder(path.parent) is None
     with pytest.raises(UserError, match=f"^{path}: is a link, a directory or a device, .*; fix: remove it$"):
-        with lock.held(path.parent):
+        with lock.locked(path.parent):
             pass
     assert victim.read_text() == "kept" and sorted(tmp_path.iterdir()) == [path.parent, victim]
 
@@ -334,5 +334,5 @@ def test_what_is_no_ordinary_file_is_not_touched(tmp_path, monkeypatch, kind):
 def test_a_directory_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=f"root: {tmp_path}/file/run cannot be written: Not a directory"):
-        with lock.held(tmp_path / "file" / "run"):
+        with lock.locked(tmp_path / "file" / "run"):
             pass

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from lightning_dl2 import compose, train
-from lightning_dl2.loggers.metrics_csv import read_rows
+from lightning_dl2.common.files import read_rows
 from lightning_dl2.run.directory import Run
 from tests.comparison import checkpoint_differences, metrics_differences
 from tests.conftest import TINY, TINY_GRAPH, TINY_TEXT

@@ -213,7 +213,7 @@ def test_a_name_holds_one_sweep(sweeper, capsys):
 
 def test_a_second_sweep_is_told_who_is_at_it(sweeper, capsys):
     assert sweeper("sweep.name=mine", "seed=0", "dry=true") == 0
-    with lock.held(sweeper.root / "sweeps" / "mine"):
+    with lock.locked(sweeper.root / "sweeps" / "mine"):
         assert sweeper("sweep.name=mine", "seed=0") == 2
     err = capsys.readouterr().err
     assert f"is held by process {os.getpid()}" in err and err.count("\n") == 1 and sweeper.runs() == []

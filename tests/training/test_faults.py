@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from lightning_dl2 import compose, train
-from lightning_dl2.loggers.metrics_csv import read_rows
+from lightning_dl2.common.files import read_rows
 from lightning_dl2.resume.checkpoint_file import is_whole, sidecar, write_verified
 from lightning_dl2.resume.checkpoint_io import serialized
 from lightning_dl2.run.directory import Run

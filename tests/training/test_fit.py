@@ -7,7 +7,7 @@ import torch
 
 from lightning_dl2 import evaluate, train
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.loggers.metrics_csv import read_rows
+from lightning_dl2.common.files import read_rows
 from lightning_dl2.resume.checkpoint_file import write_verified
 from lightning_dl2.resume.checkpoint_io import serialized
 from lightning_dl2.resume.preemption import Interrupted

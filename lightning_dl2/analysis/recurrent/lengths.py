@@ -9,8 +9,8 @@ from torch import Tensor
 
 from lightning_dl2.analysis.recurrent.trained import load_classifier
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.compose import typed
 from lightning_dl2.config.identity import differing, identity
+from lightning_dl2.config.overrides import format_override
 from lightning_dl2.config.schema import Config
 from lightning_dl2.data.sequences.generators import SEQUENCE_TASKS, draw_batch, majority_share
 from lightning_dl2.data.sequences.module import EVALUATION_SEED
@@ -137,5 +137,7 @@ def _names(runs: list[Measured]) -> list[str]:
     for choices in chosen:
         cell = choices["task.cell"]
         told = [key for key in keys[cell] if key != "data.sequence_length"]
-        names.append(" ".join([cell, *(f"{key.rpartition('.')[2]}={typed(choices.get(key))}" for key in told)]))
+        names.append(
+            " ".join([cell, *(f"{key.rpartition('.')[2]}={format_override(choices.get(key))}" for key in told)])
+        )
     return names

@@ -6,12 +6,13 @@ from typing import Any
 from lightning_dl2.common import system
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import walk, write_text
-from lightning_dl2.config.compose import compose, typed
+from lightning_dl2.config.compose import compose
+from lightning_dl2.config.overrides import format_override
 from lightning_dl2.data import SequenceDataModule, TextDataModule
 from lightning_dl2.run.directory import MOVED_ASIDE, TRAINED_BY_ANALYZE, Run
 from lightning_dl2.tasks import SequenceClassifier, TextGenerator
 from lightning_dl2.tasks.build import build_task
-from lightning_dl2.training.restore import restored
+from lightning_dl2.training.restore import open_finished_run
 from lightning_dl2.training.start import train
 
 SMALL = (
@@ -38,7 +39,7 @@ def train_small(root: Path, *words: str) -> Run:
     Raises:
         UserError: `words` are no valid configuration.
     """
-    config = compose(*SMALL, *words, f"root={typed(str(root))}")
+    config = compose(*SMALL, *words, f"root={format_override(str(root))}")
     root.mkdir(parents=True, exist_ok=True)
     write_text(root / TRAINED_BY_ANALYZE, "The runs here were trained by `analyze`, to be looked at.\n")
     _, objects = train(config)
@@ -97,7 +98,7 @@ def _load(run: Run, checkpoint: str, *allowed: str) -> tuple[Any, Any]:
     config = run.config()
     if (name := config.task.name) not in allowed:
         raise UserError(f"run={run.path}: is of a {name}; allowed: runs of a {' or a '.join(allowed)}")
-    with restored(run, config, checkpoint) as (task, data, _):
+    with open_finished_run(run, config, checkpoint) as (task, data, _):
         return task.eval(), data
 
 

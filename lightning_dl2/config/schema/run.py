@@ -135,11 +135,12 @@ class Config(Strict):
     @model_validator(mode="after")
     def validations_fit_into_an_epoch(self) -> "Config":
         # Of other data only their files tell how many batches there are.
-        if says := self.misfit(self.data.batches_per_epoch if isinstance(self.data, SequenceData) else None):
+        known = self.data.batches_per_epoch if isinstance(self.data, SequenceData) else None
+        if says := self.epoch_length_problem(known):
             raise ValueError(says)
         return self
 
-    def misfit(self, batches_per_epoch: int | None) -> str | None:
+    def epoch_length_problem(self, batches_per_epoch: int | None) -> str | None:
         """One line, if an epoch of so many training batches (None: any) ends before a validation or a step can come."""
         trainer, most = self.trainer, self._batches(batches_per_epoch)
         if most is None:
@@ -177,7 +178,7 @@ class Config(Strict):
         return interval, None if abs(share * most - interval) < 1e-6 else says
 
     @property
-    def flat_end(self) -> str | None:
+    def schedule_warning(self) -> str | None:
         """One line, if the schedule has ended before the training does: what is learnt after it may be nothing."""
         schedule, max_steps = self.optimizer.schedule, self.trainer.max_steps
         if schedule.name not in ("linear", "cosine") or schedule.total_steps >= max_steps:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_dl2.graphs import Graph, edge_softmax, sddmm, spmm
-from lightning_dl2.nets.graph.sparse_linear import Features, SparseLinear, destinations, dropout
+from lightning_dl2.graphs.graph import Features
+from lightning_dl2.nets.graph.sparse_linear import SparseLinear, destinations, dropout
 
 
 class _Attention(nn.Module):

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_dl2.graphs import Graph, SparseMatrix, gather, spmm
+from lightning_dl2.graphs.graph import Features
 from lightning_dl2.nets.graph.norms import build_norm
-from lightning_dl2.nets.graph.sparse_linear import Features, SparseLinear, as_dense, destinations
+from lightning_dl2.nets.graph.sparse_linear import SparseLinear, as_dense, destinations
 
 AGGREGATORS = ("mean", "sum", "pool")
 

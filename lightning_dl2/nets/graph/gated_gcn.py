@@ -6,8 +6,9 @@ Shapes as in `convolutions`; G edge_feats.
 from torch import Tensor, nn
 
 from lightning_dl2.graphs import Graph, edge_sum, gated_mean
+from lightning_dl2.graphs.graph import Features
 from lightning_dl2.nets.graph.lookup import Lookup
-from lightning_dl2.nets.graph.sparse_linear import Features, SparseLinear, destinations
+from lightning_dl2.nets.graph.sparse_linear import SparseLinear, destinations
 
 
 class GatedGCNConv(nn.Module):

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_dl2.graphs import Graph, spmm
-from lightning_dl2.nets.graph.sparse_linear import Features, as_dense
+from lightning_dl2.graphs.graph import Features
+from lightning_dl2.nets.graph.sparse_linear import as_dense
 
 
 class GatedGraphConv(nn.Module):

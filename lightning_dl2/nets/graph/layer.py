@@ -7,13 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_dl2.graphs import Graph
+from lightning_dl2.graphs.graph import Features
 from lightning_dl2.nets.dropout import dropout
 from lightning_dl2.nets.graph.attention import GATConv, GATv2Conv
 from lightning_dl2.nets.graph.convolutions import GCNConv, GCNIIConv, GINConv, GINEConv, MLPConv, SAGEConv
 from lightning_dl2.nets.graph.gated_gcn import GatedGCNConv
 from lightning_dl2.nets.graph.lookup import Lookup
 from lightning_dl2.nets.graph.norms import build_norm
-from lightning_dl2.nets.graph.sparse_linear import Features, as_dense
+from lightning_dl2.nets.graph.sparse_linear import as_dense
 
 LAYERS = ("gcn", "sage", "gat", "gatv2", "gin", "gine", "gatedgcn", "gcnii", "mlp")
 ATTENTION = ("gat", "gatv2")

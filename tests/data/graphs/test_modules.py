@@ -15,7 +15,8 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.build import build_data
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.graphs import base_module, modules
-from lightning_dl2.data.graphs.modules import GraphDataModule, GraphSetDataModule, NodeDataModule
+from lightning_dl2.data.graphs.base_module import GraphDataModule
+from lightning_dl2.data.graphs.modules import GraphSetDataModule, NodeDataModule
 from lightning_dl2.graphs import Graph, GraphBatch, SparseMatrix, load_dgl
 from lightning_dl2.nets import LAYERS
 from tests.graph_files import REAL, needs, write_planetoid, write_ten_fold
