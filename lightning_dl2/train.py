@@ -1,11 +1,12 @@
 """Train: start a run, go on with it, or do nothing if it is finished.
 
     python -m lightning_dl2.train [experiment=palindrome] [key=value ...]
-    python -m lightning_dl2.train -m [sweep=grid|random|tpe] [dry=true] key=a,b ...     train many runs
-    python -m lightning_dl2.train --cfg job [key=value ...]     print the configuration and exit
+    python -m lightning_dl2.train -m [sweep=grid|random|tpe] [dry=true] key=a,b
+    python -m lightning_dl2.train --cfg job [key=value ...]
     python -m lightning_dl2.train --help
 
-Every value under conf/ is a key. The last line of standard output is the run directory.
+-m trains many runs. --cfg job prints the configuration and exits. Every value
+under conf/ is a key. The last line of standard output is the run directory.
 """
 
 import signal

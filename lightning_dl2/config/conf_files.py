@@ -26,9 +26,9 @@ def conf_dir() -> Path:
 
 
 def options(group: str) -> list[str]:
-    """List what can be chosen of a group."""
+    """List what can be chosen of a group. The base of a family, whose name begins with _, cannot."""
     root = conf_dir() / group
-    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml") if path.is_file())
+    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("[!_]*.yaml") if path.is_file())
 
 
 def check_files(name: str, chosen: dict[str, str], given: Collection[str], directory: Path) -> None:
@@ -92,6 +92,8 @@ class _Walk:
             return
         words = group.split() if isinstance(group, str) else []
         parent = name.rpartition("/")[0] if group is None else words[-1].lstrip("/")
+        if group is None and option.startswith("/"):  # from conf/ on
+            parent, _, option = option[1:].rpartition("/")
         if not path and parent in self.chosen:
             option = self.chosen[parent]
         elif "override" in words and parent in self.chosen:

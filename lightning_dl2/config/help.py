@@ -2,48 +2,59 @@
 --cfg job, the configuration that words come to.
 """
 
+import re
+from textwrap import fill
+
 import yaml
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.compose import compose
-from lightning_dl2.config.conf_files import conf_dir, options
+from lightning_dl2.config.conf_files import PRESETS, conf_dir, options
 
 GROUPS = ("experiment", "data", "task", "optimizer", "trainer", "logger", "callbacks", "debug", "sweep", "launcher")
-FILES = (  # that have every key
-    "train",
-    "data/decimal_palindrome",
-    "data/python_docs",
-    "data/karate_club",
-    "data/minigc",
-    "task/sequence_classifier",
-    "task/text_generator",
-    "task/graph_net",
-    "optimizer/adam",
-    "trainer/cpu",
-    "logger/csv",
-    "callbacks/default",
-    "multirun",
-    "sweep/grid",
-    "sweep/random",
-    "launcher/local",
-    "launcher/submitit",
-    "launcher/ray",
-)
+BASE = re.compile(r"^defaults:\s*[\[-]?\s*(\w+)", re.MULTILINE)  # the file that a file of the same group builds on
 
 
 def print_help(doc: str) -> int:
-    """Prints a command's docstring and what can be set; returns the exit code."""
+    """Print a command's docstring and what can be set; return the exit code."""
     print(doc.strip(), "\n\nGroups, chosen by group=name:\n")
     for group in GROUPS:
-        print(f"  {group:<11} {' | '.join(options(group))}")
-    print("\nKeys, with their defaults:\n")
-    for name in FILES:
-        group, _, option = name.partition("/")
-        top = {"train": "# top level", "multirun": "# top level, with -m"}
-        print(top[name] if not option else f"# {group}, with {group}={option}")
-        text = (conf_dir() / f"{name}.yaml").read_text("utf-8").splitlines()
-        print("\n".join(line for line in text if line and not line.startswith(("#", "defaults:", "  - "))), "\n")
+        print(_listed(f"  {group:<11} ", options(group)))
+    print("\nKeys, with their defaults (--cfg job prints those of a choice):\n")
+    _print_keys("# top level", "train")
+    for group in (group for group in GROUPS if group not in PRESETS):
+        if group == "sweep":
+            _print_keys("# top level, with -m", "multirun")
+        for file, choices in _families(group).items():
+            _print_keys(_listed(f"# {group}=", choices), f"{group}/{file}")
     return 0
+
+
+def _listed(title: str, choices: list[str]) -> str:
+    lines = fill("\xa0| ".join(choices), 80, initial_indent=title, subsequent_indent=title[0].ljust(len(title)))
+    return lines.replace("\xa0", " ")
+
+
+def _print_keys(title: str, name: str) -> None:
+    lines = (line for line in _read(name).splitlines() if not line.startswith(("#", "defaults:", "  - ")))
+    print(title, *filter(None, lines), "", sep="\n")
+
+
+def _families(group: str) -> dict[str, list[str]]:
+    """Map each file that introduces keys of `group` to the choices that have them."""
+    families: dict[str, list[str]] = {}
+    for choice in options(group):
+        files = [choice]
+        while (base := BASE.search(_read(f"{group}/{files[-1]}"))) and base[1] not in files:
+            files.append(base[1])
+        for file in [file for file in files if file.startswith("_")] or files[-1:]:
+            families.setdefault(file, []).append(choice)
+    return families
+
+
+def _read(name: str) -> str:
+    file = conf_dir() / f"{name}.yaml"
+    return file.read_text("utf-8", errors="replace") if file.is_file() else ""
 
 
 def print_job(words: list[str]) -> int:

@@ -8,14 +8,11 @@ import yaml
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.compose import compose, validate
-from lightning_dl2.config.conf_files import conf_dir
+from lightning_dl2.config.conf_files import options
 from lightning_dl2.config.identity import choices, identity
 from lightning_dl2.config.older_runs import restore
 
-EXPERIMENTS = sorted(
-    str(path.relative_to(conf_dir() / "experiment").with_suffix(""))
-    for path in (conf_dir() / "experiment").rglob("*.yaml")
-)
+EXPERIMENTS = options("experiment")
 
 # What is typed, and what the line must say: the key with its value, and what is allowed.
 WRONG = {

@@ -1,12 +1,14 @@
 """A user's own file under conf/ that Hydra would pass over, or fail at with a stack of calls, gets one line."""
 
+import re
 import shutil
 from importlib import import_module
 
 import pytest
+import yaml
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config import composition, conf_files, messages
+from lightning_dl2.config import composition, conf_files, help, messages
 from lightning_dl2.config.compose import compose
 
 HEADER = "# @package _global_\n"
@@ -18,7 +20,7 @@ def mine(tmp_path, monkeypatch):
     """mine(text): writes conf/experiment/mine.yaml of a conf/ of its own."""
     directory = tmp_path / "conf"
     shutil.copytree(conf_files.conf_dir(), directory)
-    for module in (composition, conf_files, messages, import_module("lightning_dl2.config.compose")):
+    for module in (composition, conf_files, help, messages, import_module("lightning_dl2.config.compose")):
         monkeypatch.setattr(module, "conf_dir", lambda: directory)
 
     def write(text: str | bytes, name: str = "mine") -> None:
@@ -45,6 +47,8 @@ WRONG = {
     HEADER + "3: 4\n": f"{MINE}: key 3: allowed: a word",
     HEADER + "defaults: [mine]\n": f"{MINE}, line 2: the defaults lead back to experiment/mine",
     HEADER + "defaults: [other]\n": "conf/experiment/other.yaml, line 2: the defaults lead back to experiment/mine",
+    HEADER + "defaults: [/experiment/other]\n": "conf/experiment/other.yaml, line 2: the defaults lead back",
+    HEADER + "defaults: [/experiment/nowhere]\n": f"{MINE}, line 2: there is no experiment/nowhere.yaml; .*allowed: ",
     HEADER + "defaults: [nowhere]\n": f"{MINE}, line 2: there is no experiment/nowhere.yaml; .*allowed: ",
     HEADER + "defaults: [{override /dta: text}]\n": f"{MINE}, line 2: there is no group dta; did you mean data?",
     HEADER + "defaults: [{override /data: txt}]\n": f"{MINE}, line 2: there is no data/txt.yaml; did you mean text",
@@ -81,6 +85,13 @@ def test_what_is_right_is_taken(mine):
     assert compose("experiment=mine").trainer.max_steps == 3000
 
 
+@pytest.mark.parametrize("name", ["cora_gat", "proteins", "course/baum_sweet", "/experiment/course/palindrome"])
+def test_an_experiment_builds_on_another(mine, name):
+    mine(HEADER + f"defaults: [{name}]\nseed: 3\n")
+    other = compose(f"experiment={name.removeprefix('/experiment/')}")
+    assert compose("experiment=mine") == other.model_copy(update={"experiment": "mine", "seed": 3})
+
+
 @pytest.mark.parametrize("text", ["", "seed: 3\n", "defaults: [{debug: none}]\n"])
 def test_a_main_file_without_its_defaults(mine, text):
     mine("")
@@ -94,3 +105,28 @@ def test_a_directory_is_no_choice(mine):
     with pytest.raises(UserError, match="^experiment=mine: ") as told:
         compose("experiment=mine")
     assert "mine, " not in str(told.value) and "mean mine" not in str(told.value)
+
+
+@pytest.mark.parametrize("word", ["data=_node_set", "optimizer=_base", "experiment=course/_2020"])
+def test_a_base_is_no_choice(word):
+    with pytest.raises(UserError, match=f"^{word}: ") as told:
+        compose(word)
+    assert not re.search(r"[ /]_", str(told.value).removeprefix(word))
+
+
+def test_files_build_on_bases_alone():
+    """Else a change for one member of a family would change others."""
+    for file in conf_files.conf_dir().rglob("*.yaml"):
+        entries = (yaml.safe_load(file.read_text("utf-8")) or {}).get("defaults", [])
+        names = [entry.rpartition("/")[2] for entry in entries if isinstance(entry, str)]
+        assert all(name.startswith("_") for name in names), file
+
+
+def test_help_stands_files_of_a_user(mine, capsys):
+    """--help lists them, whatever is wrong with them."""
+    for number, text in enumerate(
+        [b"defaults: [mine1]\n", b"defaults:\n  - mine0\n", b"defaults: [nowhere]\n", b"# \xe9\n"]
+    ):
+        (conf_files.conf_dir() / "data" / f"mine{number}.yaml").write_bytes(text)
+    assert help.print_help("") == 0
+    assert "| mine0 | mine1 | mine2 | mine3 |" in " ".join(capsys.readouterr().out.split())

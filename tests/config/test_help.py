@@ -1,5 +1,6 @@
 """--help and --cfg answer at once, and say what is true."""
 
+import re
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 import yaml
 
 from lightning_dl2.config.compose import compose, compose_multirun
+from lightning_dl2.config.conf_files import options
 from lightning_dl2.config.overrides import flatten
 from lightning_dl2.train import main
 from tests.conftest import completed_values
@@ -26,6 +28,24 @@ def test_help_names_every_key_of_a_sweep(words, capsys):
     assert main(["-m", "--help"]) == 0
     told = set(capsys.readouterr().out.replace(":", " ").split())
     assert {key.rpartition(".")[2] for key in flatten(compose_multirun(*words).model_dump())} <= told
+
+
+def test_help_fits_80_columns(capsys):
+    assert main(["--help"]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == []
+
+
+def test_help_offers_no_base(capsys):
+    assert main(["--help"]) == 0
+    assert re.findall(r"(?:^|[ /=])_\w+", capsys.readouterr().out) == []
+
+
+def test_help_has_each_choice_with_its_keys(capsys):
+    assert main(["--help"]) == 0
+    titles = re.sub(r"\n# {3,}", " ", capsys.readouterr().out)
+    for group in ("data", "task", "optimizer", "trainer", "logger", "callbacks", "sweep", "launcher"):
+        found = [line.partition("=")[2].split(" | ") for line in titles.splitlines() if line.startswith(f"# {group}=")]
+        assert {choice for choices in found for choice in choices} == set(options(group))
 
 
 def test_cfg_prints_what_compose_gives(capsys):
