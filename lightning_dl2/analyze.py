@@ -49,7 +49,7 @@ def _main(words: list[str]) -> int:
         raise UserError(f"{what}: {nearest(what, list(ANALYSES))}")
     module = import_module(f"lightning_dl2.analysis.{ANALYSES[what]}")
     if "--help" in rest or "-h" in rest:
-        print((module.__doc__ or doc_of(module.__file__)).strip())
+        print((module.__doc__ or doc_of(str(module.__file__))).strip())
         print("\nKeys, with their defaults:", " ".join(f"{key}={value}" for key, value in module.KEYS.items()))
         return 0
     values = settings(rest, out="analysis", threads="1", **module.KEYS)
@@ -91,8 +91,8 @@ def _analyze_runs(module: ModuleType, out: Path, values: dict[str, str]) -> None
             left_out.append(error)
     if not places:
         raise left_out[0]
-    for error in left_out:
-        print(f"left out: {error}", file=sys.stderr)
+    for each in left_out:
+        print(f"left out: {each}", file=sys.stderr)
     if len(groups) > 1:
         print(out)
 

@@ -27,7 +27,7 @@ class FinalValidation(Callback):
             return
         loggers, trainer.loggers = trainer.loggers, []
         try:
-            (self.metrics,) = trainer.validate(task, data, verbose=False)
+            self.metrics = dict(*trainer.validate(task, data, verbose=False))
         finally:
             trainer.loggers = loggers
         self.checkpoints.best, self.checkpoints.best_step = dict(self.metrics), trainer.global_step

@@ -40,7 +40,8 @@ class GradientFlow(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         fix = "call fit(task, datamodule) with a SequenceClassifier or TextGenerator and its data module"
         needed(self, pl_module, "net", fix)
-        tokens, labels = fixed_batch(needed(self, trainer.datamodule, "val_dataloader", fix)(), ROWS)
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it later
+        tokens, labels = fixed_batch(needed(self, datamodule, "val_dataloader", fix)(), ROWS)
         self._batch = tokens.to(pl_module.device), labels.to(pl_module.device)
         step = trainer.global_step
         rows = [row for row in read_measurements(self.file) if int(row[0]) <= step]
@@ -80,7 +81,8 @@ class GradientFlow(Callback):
     def _is_due(self, step: int) -> bool:
         return step % self.every_n_steps == 0
 
-    def _measure(self, step: int, pl_module: LightningModule) -> list[tuple[Any, ...]]:
+    def _measure(self, step: int, pl_module: Any) -> list[tuple[Any, ...]]:
+        assert self._batch
         flow = gradient_flow(pl_module.net, *self._batch)
         return _rows(step, {name: steps_back(norms) for name, norms in flow.items()})
 

@@ -68,7 +68,7 @@ class ProgressBar(Callback):
         steps = trainer.estimated_stepping_batches
         self._open(steps if math.isfinite(steps) else None, trainer.global_step)
 
-    def _open(self, total: int | None, completed: int) -> None:
+    def _open(self, total: float | None, completed: int) -> None:
         bar = [] if self.console.width < NARROW else [BarColumn(bar_width=12)]
         self.bar = Progress(
             *bar,

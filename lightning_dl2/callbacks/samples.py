@@ -53,7 +53,7 @@ class Samples(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         fix = "call fit(task, datamodule) with a TextGenerator and a TextDataModule"
         needed(self, pl_module, "net", fix)
-        needed(self, trainer.datamodule, "vocabulary", fix)
+        needed(self, trainer.datamodule, "vocabulary", fix)  # type: ignore[attr-defined]  # as below: set later
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -66,7 +66,7 @@ class Samples(Callback):
         self._write(trainer, pl_module)
 
     @rank_zero_only
-    def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _write(self, trainer: Any, pl_module: LightningModule) -> None:
         step = self._done_step = trainer.global_step
         averages = [callback for callback in trainer.callbacks if isinstance(callback, WeightAveraging)]
         with averages[0].average_in_place(pl_module) if averages else nullcontext():

@@ -56,7 +56,8 @@ class StopWhenStalled(EarlyStopping):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, check_finite=False, **kwargs)
+        kwargs["check_finite"] = False
+        super().__init__(*args, **kwargs)
 
     @property
     def stalled(self) -> bool:

@@ -18,6 +18,7 @@ class Stopwatch(Callback):
         self._since = time.perf_counter()
 
     def _stop(self) -> None:
+        assert self._since is not None
         self.seconds += time.perf_counter() - self._since
         self._since = None
 

@@ -26,6 +26,7 @@ class WeightAveraging(LightningWeightAveraging):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
         if self._latest_update_step < trainer.global_step <= self.start_step + 1:
+            assert self._average_model
             self._average_model.n_averaged.zero_()  # what comes first is copied
         super().on_train_batch_end(trainer, pl_module, *batch)
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # what asks a command that trains to save and stop
+# What asks a command that trains to save and stop.
+SIGNALS: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # a terminal that is closed; ignored behind nohup
     SIGNALS += (signal.SIGHUP,)
 SILENCE = 1.0  # seconds in which a command need not say what it does

@@ -14,8 +14,11 @@ from typing import Protocol
 class Settings(Protocol):
     """Name what a run sets, as conf/trainer/ does: threads (None: as torch decides), and subnormal numbers as zero."""
 
-    num_threads: int | None
-    flush_denormal: bool
+    @property
+    def num_threads(self) -> int | None: ...
+
+    @property
+    def flush_denormal(self) -> bool: ...
 
 
 @contextmanager

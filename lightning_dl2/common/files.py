@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from io import StringIO
+from io import BufferedReader, StringIO, TextIOWrapper
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ def read_regular(path: Path, most: int | None = None) -> bytes | None:
         return content.read()
 
 
-def open_to_append(path: Path, errors: str = "strict") -> TextIO:
+def open_to_append(path: Path, errors: str = "strict") -> TextIOWrapper:
     """Open a text file of ours to append to it, UTF-8 and with line ends as they are written; make it if need be.
 
     Raises:
@@ -199,7 +199,7 @@ def _open_no_link(path: str, flags: int) -> int:
     return file
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a regular file to read its bytes.
 
     Raises:

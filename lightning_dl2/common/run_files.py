@@ -113,6 +113,7 @@ def check_events(text: str) -> None:
     """
     depth = 0
     for event in yaml.parse(text, LOADER):
+        assert event.start_mark
         if isinstance(event, yaml.AliasEvent):  # aliases to aliases make more values than any memory holds
             raise ValueError(f"line {event.start_mark.line + 1} has an alias")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -63,6 +63,7 @@ def compose_files(name: str, words: tuple[str, ...]) -> tuple[dict[str, Any], di
     """
     setting = {word: parsed for word in words if _sets_a_plain_value(parsed := parse(word))}
     others = tuple(word for word in words if word not in setting)
+    base: Base | None
     if not setting or _overlap(setting.values(), [parse(word) for word in others]):
         base = _composed(name, words, conf_dir())
         return base.values, base.choices
@@ -129,18 +130,19 @@ def _resolved(raw: DictConfig, changes: list[tuple[str, Any]]) -> dict[str, Any]
     changed = copy.deepcopy(raw)
     for key, value in changes:
         OmegaConf.update(changed, key, value, merge=True)
-    return OmegaConf.to_container(changed, resolve=True)
+    return _plain(changed, resolve=True)
 
 
 @lru_cache(64)
 def _composed(name: str, words: tuple[str, ...], directory: Path) -> Base:
-    chosen, given = {}, []
+    chosen: dict[str, str] = {}
+    given: list[str] = []
     for parsed in map(parse, words):
         key = parsed.key_or_group
         if not (directory / key).is_dir():
             given.append(key)
-        elif isinstance(parsed.value(), str):
-            chosen[key] = parsed.value()
+        elif isinstance(value := parsed.value(), str):
+            chosen[key] = value
     check_files(name, chosen, given, directory)
     GlobalHydra.instance().clear()
     try:
@@ -151,8 +153,11 @@ def _composed(name: str, words: tuple[str, ...], directory: Path) -> Base:
     choices = dict(composed.hydra.runtime.choices)
     with open_dict(composed):
         del composed["hydra"]
-    plain = OmegaConf.to_container(composed, resolve=False)
-    return Base(composed, OmegaConf.to_container(composed, resolve=True), choices, _references(plain))
+    return Base(composed, _plain(composed, resolve=True), choices, _references(_plain(composed, resolve=False)))
+
+
+def _plain(composed: DictConfig, *, resolve: bool) -> dict[str, Any]:
+    return cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=resolve))
 
 
 def _references(values: dict[str, Any]) -> frozenset[str] | None:

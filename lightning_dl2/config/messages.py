@@ -86,7 +86,8 @@ def _tags(group: dict[str, Any]) -> tuple[Any, Any]:
 def pydantic_message(error: ValidationError, values: dict[str, Any]) -> str:
     first = error.errors()[0]
     # A choice of types adds the type's name to the path of the key: keep what leads to a value.
-    key, here = [], values
+    key: list[str] = []
+    here: Any = values
     for part in _path(first, values):
         if not isinstance(here, dict) or (part not in here and first["type"] != "missing"):
             break

@@ -5,6 +5,7 @@ Shapes: P prompts, K beams, V vocabulary, t tokens so far.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from lightning_dl2.decoding.warping import at_least_single, warp
 
 
 def search(
-    step: Callable,
+    step: Callable[..., Any],
     logits: Tensor,
     state: object,
     prompts: Sequence[list[int]],

@@ -49,7 +49,7 @@ def generate(
         ValueError: a token outside of the vocabulary, an empty stop string, or a model whose logits are NaN or
             infinite; those of tokens that are impossible may be -inf.
     """
-    prompts = [[index(token) for token in prompt] for prompt in prompts]
+    texts = [[index(token) for token in prompt] for prompt in prompts]
     if device is None:
         first = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
         device = "cpu" if first is None else first.device
@@ -58,24 +58,24 @@ def generate(
 
     with _evaluating(model):
         vocabulary_size = model(torch.zeros(1, 1, dtype=torch.int64, device=device), None)[0].shape[-1]
-        _check(prompts, start_token, stop, vocabulary_size)
-        if not prompts:
+        _check(texts, start_token, stop, vocabulary_size)
+        if not texts:
             return []
         stops = Stops(stop)
-        logits, state = read(model, [prompt or [start_token] for prompt in prompts], device)
+        logits, state = read(model, [text or [start_token] for text in texts], device)
         # the greatest is NaN where any is, and -inf only where no token is possible
         if not logits.amax(1).isfinite().all():
             raise ValueError("the model's logits are NaN or infinite; it may have diverged in training")
         seen = None
         if decoding.repetition_penalty != 1:
             seen = torch.zeros(logits.shape, dtype=torch.bool)
-            for row, prompt in enumerate(prompts):
-                seen[row, prompt] = True
+            for row, text in enumerate(texts):
+                seen[row, text] = True
             seen = seen.to(device)
         step = _stepper(model)
 
         if decoding.num_beams > 1:
-            results = search(step, logits, state, prompts, decoding, stops, seen)
+            results = search(step, logits, state, texts, decoding, stops, seen)
             if on_token is not None:
                 for p, best in enumerate(results):
                     for r, result in enumerate(best):
@@ -84,14 +84,14 @@ def generate(
             return results
 
         met: Counter[tuple[int, ...]] = Counter()
-        numbers = []
-        for prompt in map(tuple, prompts):
+        numbers: list[int] = []
+        for prompt in map(tuple, texts):
             numbers += range(met[prompt], met[prompt] + n)
             met[prompt] += n
         rows = torch.arange(len(prompts), device=device).repeat_interleave(n)
         logits, state = logits[rows], select(state, rows)
         seen = None if seen is None else seen[rows]
-        repeated = [prompt for prompt in prompts for _ in range(n)]
+        repeated = [text for text in texts for _ in range(n)]
         flat = sample(step, logits, state, repeated, numbers, decoding, stops, seen, on_token)
         return [flat[start : start + n] for start in range(0, len(flat), n)]
 
@@ -109,7 +109,7 @@ def _check(prompts: Sequence[Sequence[int]], start_token: int, stop: Sequence[Se
             raise ValueError(f"{name} has the token {wrong}; tokens must be from 0 to {size - 1}")
 
 
-def _stepper(model: Any) -> Callable:
+def _stepper(model: Any) -> Callable[..., Any]:
     if hasattr(model, "stepper"):
         return model.stepper()
 

@@ -4,6 +4,7 @@ Shapes: B rows, T steps, V vocabulary.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 READ_STEPS = 4096
 
 
-def read(model: Callable, prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, object]:
+def read(model: Callable[..., Any], prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, object]:
     """Read prompts of one token or more -> the logits [B, V] after each one's last token, and the state there.
 
     Without padding, which a recurrent net would read too: all rows are read up to the length of the shortest, then
@@ -20,7 +21,8 @@ def read(model: Callable, prompts: Sequence[Sequence[int]], device: torch.device
     """
     order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))
     ordered = [prompts[row] for row in order]
-    logits, state, start = None, None, 0
+    logits: Any = None
+    state, start = None, 0
     lengths = {len(prompt) for prompt in ordered}
     for end in sorted(lengths.union(range(READ_STEPS, max(lengths), READ_STEPS))):
         n = sum(len(prompt) >= end for prompt in ordered)
@@ -41,7 +43,7 @@ def select(state: object, rows: Tensor) -> object:
     return _each(lambda part: part.index_select(1, rows), state)
 
 
-def _each(function: Callable, *states: object) -> object:
+def _each(function: Callable[..., Any], *states: object) -> object:
     """The function of the tensor, or of each in the tuple, that a state is; None remains None."""
     if states[0] is None:
         return None

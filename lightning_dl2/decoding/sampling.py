@@ -6,6 +6,7 @@ Shapes: B rows, V vocabulary.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ DRAWN_STEPS = 1024
 
 
 def sample(
-    step: Callable,
+    step: Callable[..., Any],
     logits: Tensor,
     state: object,
     prompts: Sequence[list[int]],
@@ -132,7 +133,7 @@ class _Stream:
 
     def __init__(self, num_rows: int, stops: Stops, on_token: Callable[[int, int], None] | None):
         self.stops, self.on_token = stops, on_token
-        self.running = {row: [] for row in range(num_rows)}
+        self.running: dict[int, list[int]] = {row: [] for row in range(num_rows)}
         self.num_sent = [0] * num_rows
         self.ends: dict[int, tuple[int, int]] = {}  # row -> length, and of it the stop string's
 
@@ -155,6 +156,7 @@ class _Stream:
                 self._send(row, text, len(text))
 
     def _send(self, row: int, text: list[int], until: int) -> None:
+        assert self.on_token
         for token in text[self.num_sent[row] : until]:
             self.on_token(row, token)
         self.num_sent[row] = max(until, self.num_sent[row])

@@ -17,7 +17,6 @@ from lightning_dl2.distributed.store import MEETING
 
 if TYPE_CHECKING:
     from torch.distributed import Store
-
 log = logging.getLogger(__name__)
 
 WAITING = 1800.0  # seconds for all to prepare, as long as torch waits in a collective
@@ -54,6 +53,7 @@ class Group:
         return found
 
     def _wait(self, kind: str) -> None:
+        assert self.store
         seconds = MEETING if self._rounds == 1 else WAITING
         end = time.monotonic() + seconds
         missing = list(range(self.world_size))
@@ -85,7 +85,7 @@ class Group:
 
     def _shared(self, error: Exception) -> Exception:
         """Marks an error that all processes raise: it is to be told once."""
-        error.told = self.rank > 0
+        error.told = self.rank > 0  # type: ignore[attr-defined]  # read of those that a command tells
         return error
 
     @contextmanager
@@ -121,9 +121,10 @@ class Group:
             if self.store is None:
                 raise
             mine = [self.rank, type(error).__name__, str(error), traceback.format_exc()]
-            first = json.dumps(mine)
+            told = json.dumps(mine)
+            first: str | bytes = told
             with suppress(RuntimeError):  # rank 0 has ended, and the store with it
-                first = self.store.compare_set(f"{self._rounds}/failure", "", first)
+                first = self.store.compare_set(f"{self._rounds}/failure", "", told)
             rank, kind, text, trace = json.loads(first)
             if [kind, text] == mine[1:3]:
                 self._shared(error)

@@ -42,7 +42,7 @@ def launched() -> Group:
 
 @cache  # for good: the processes count together how often they have met, and Lightning removes WORLD_SIZE in the end
 def _launched(rank: str) -> Group:
-    number, world_size = launcher.number("RANK"), launcher.required("WORLD_SIZE", "RANK is")
+    number, world_size = launcher.required("RANK", "WORLD_SIZE is"), launcher.required("WORLD_SIZE", "RANK is")
     if not number < world_size:
         raise UserError(f"RANK={rank}: allowed with WORLD_SIZE={world_size}: {launcher.allowed_ranks(world_size)}")
     if world_size == 1:
@@ -98,7 +98,7 @@ def started(config: Config, words: list[str]) -> Iterator[Group]:
             _check_number(here, machines)
         # So that Lightning's rank is this one, whatever the launcher has left out.
         os.environ.setdefault("LOCAL_RANK", str(group.rank % here))
-        os.environ["NODE_RANK"] = str((group.rank - launcher.number("LOCAL_RANK")) // here)
+        os.environ["NODE_RANK"] = str((group.rank - launcher.required("LOCAL_RANK", "RANK is")) // here)
         yield group
         return
     launcher.check_node(machines)
@@ -159,6 +159,7 @@ def _others(config: Config, words: list[str], rank: int, here: int) -> Iterator[
             process = subprocess.Popen(command, env=os.environ | own, stdin=subprocess.PIPE)
             others[rank + local_rank] = process
             threading.Thread(target=_watch, args=(process, rank + local_rank, over), daemon=True).start()
+            assert process.stdin
             with process.stdin as pipe:
                 pipe.write(work)
         yield
@@ -172,7 +173,7 @@ def _others(config: Config, words: list[str], rank: int, here: int) -> Iterator[
                 process.wait()
 
 
-def _watch(process: subprocess.Popen, rank: int, over: threading.Event) -> None:
+def _watch(process: subprocess.Popen[bytes], rank: int, over: threading.Event) -> None:
     """Ends this process if it does not notice by itself that another is dead, as in a collective of NCCL."""
     if process.wait() != 0 and not over.wait(NOTICED_LATEST):
         print(f"error: rank {rank} ended with exit code {process.returncode}", file=sys.stderr, flush=True)

@@ -7,20 +7,19 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lightning_dl2.common.errors import ProcessError, UserError
 
 if TYPE_CHECKING:
-    from torch.distributed import Store
-
+    from torch.distributed import Store, TCPStore
 MEETING = 600.0  # seconds for all processes to come: machines do not start at once
 ANSWERING = 30.0  # seconds for an address to be known, or for a store to answer that is there
 
 
 def connect(
     rank: int, world_size: int, address: str, port: int, *, hosts: bool, seconds: float | None = None
-) -> "Store":
+) -> "TCPStore":
     """The store at `address`; this process opens it there, if it `hosts`. Takes at most `seconds`.
 
     Raises:
@@ -30,9 +29,10 @@ def connect(
     from torch.distributed import DistNetworkError, TCPStore
 
     addresses = _resolve(address, port)
-    seconds, found = seconds or (ANSWERING if hosts else MEETING), queue.SimpleQueue()
+    seconds = seconds or (ANSWERING if hosts else MEETING)
+    found: queue.SimpleQueue[TCPStore | DistNetworkError] = queue.SimpleQueue()
     # Lightning's process group opens another one on the same port: both are served by the first.
-    options = {"is_master": hosts, "wait_for_workers": False, "multi_tenant": True}
+    options: dict[str, Any] = {"is_master": hosts, "wait_for_workers": False, "multi_tenant": True}
     if hosts and (listening := _loopback(addresses, port)):
         port, options["master_listen_fd"] = listening.getsockname()[1], listening.detach()
 
@@ -45,7 +45,7 @@ def connect(
     # In a thread: it would hear no signal, and wait for ever for a server of another kind.
     threading.Thread(target=attempt, daemon=True).start()
     try:
-        store = found.get(timeout=seconds + 1)
+        store: TCPStore | Exception = found.get(timeout=seconds + 1)
     except queue.Empty as error:
         store = error
     if not isinstance(store, Exception):
@@ -67,7 +67,7 @@ def connect(
     ) from store
 
 
-def connect_by(agent: "Store", rank: int, world_size: int, address: str) -> "Store":
+def connect_by(agent: "Store", rank: int, world_size: int, address: str) -> "TCPStore":
     """The store that rank 0 has opened, which has written its port to `agent`, perhaps over a port long dead.
 
     Raises:
@@ -103,7 +103,7 @@ def _resolve(address: str, port: int) -> list[str]:
     end = time.monotonic() + ANSWERING
     while True:
         try:
-            return [found[4][0] for found in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)]
+            return [str(found[4][0]) for found in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)]
         except OSError as error:
             if time.monotonic() > end:
                 raise UserError(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lightning_dl2.graphs.graph import Graph
 
 
-def to_dgl(graph: "Graph", features: bool = False):
+def to_dgl(graph: "Graph", features: bool = False) -> Any:
     """A DGLGraph, or a DGL block, of the same edges in the same order, on the same memory.
 
     Without features it is kept with the graph: it must not be changed. With them it is a new object whose frames hold
@@ -32,7 +32,7 @@ def to_dgl(graph: "Graph", features: bool = False):
     return handle
 
 
-def _structure(graph: "Graph"):
+def _structure(graph: "Graph") -> Any:
     dgl = load_dgl()
     if dgl is None:
         raise ValueError(f"no DGLGraph can be made: {why_no_dgl()}")
@@ -48,7 +48,7 @@ def _structure(graph: "Graph"):
     return handle
 
 
-def parts_of(g) -> dict[str, Any]:
+def parts_of(g: Any) -> dict[str, Any]:
     """The arguments that make a Graph of a homogeneous DGLGraph or of a block with one type of edges.
 
     Raises:

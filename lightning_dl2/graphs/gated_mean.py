@@ -5,6 +5,8 @@ The primitives could say the same. Here, on either engine, it is torch alone in 
 Shapes: N destination nodes, S source nodes, E edges, F features.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.autograd import Function
@@ -40,7 +42,7 @@ class _GatedMean(Function):
     """With y the mean and t the sum of gates, dy_v/dx_u = s_uv / t_v, dy_v/ds_uv = (x_u - y_v) / t_v."""
 
     @staticmethod
-    def forward(ctx, x, scores, graph):
+    def forward(ctx: Any, x: Tensor, scores: Tensor, graph: Graph) -> Tensor:
         edges = edges_of(graph, "in", x.dtype)
         gates = torch.sigmoid(scores)
         total = times(edges, gates).add_(EPSILON)
@@ -50,7 +52,7 @@ class _GatedMean(Function):
         return mean
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, scores, gates, total, mean = ctx.saved_tensors
         graph = ctx.graph
         if torch.is_grad_enabled():  # a gradient of the gradient is wanted, as for a penalty

@@ -178,7 +178,7 @@ class Graph:
 
     def _with_self_loops(self) -> "Graph":
         others, loops = self._others(), torch.arange(self.num_nodes, device=self.device)
-        degrees = None if self.full_degrees is None else tuple(degree + 1 for degree in self.full_degrees)
+        degrees = None if self.full_degrees is None else (self.full_degrees[0] + 1, self.full_degrees[1] + 1)
         result = Graph(
             torch.cat([self.src[others], loops]),
             torch.cat([self.dst[others], loops]),
@@ -277,15 +277,15 @@ class Graph:
             _cache={},
         )
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": {}}
 
-    def to_dgl(self, features: bool = False):
+    def to_dgl(self, features: bool = False) -> Any:
         """The DGLGraph, or DGL's block: see dgl_graph.to_dgl."""
         return dgl_conversion.to_dgl(self, features)
 
     @classmethod
-    def from_dgl(cls, g) -> "Graph":
+    def from_dgl(cls, g: Any) -> "Graph":
         """Of a homogeneous DGLGraph or block: see dgl_graph.from_dgl."""
         return cls(**dgl_conversion.parts_of(g))
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -26,14 +27,14 @@ class _Absent(ModuleType):
     AttributeError, as ImportError breaks torch.compile, which looks through all modules.
     """
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{self.__name__}.{name}: {self.__name__} is not there; this is a placeholder for it")
 
 
 def needs_graphbolt_stub() -> bool:
     """Whether `import dgl` would fail for want of GraphBolt. Imports nothing."""
     spec = importlib.util.find_spec("dgl")
-    if spec is None:
+    if spec is None or not spec.submodule_search_locations:
         return False
     folder = Path(spec.submodule_search_locations[0]) / "graphbolt"
     if not folder.is_dir():  # DGL before 2.0
@@ -84,7 +85,7 @@ def _load() -> tuple[ModuleType | None, str]:
         return None, f"dgl is installed but cannot be loaded ({type(error).__name__}: {str(error).splitlines()[0]})"
 
 
-def load_dgl() -> ModuleType | None:
+def load_dgl() -> Any:
     """The dgl module, or None where it is not installed or cannot be loaded."""
     return _load()[0]
 

@@ -77,14 +77,14 @@ def random_walk_encoding(graphs: Graph | PackedGraphs, k: int) -> Tensor:
     for first, last, src, dst in nodes.above(MAX_DENSE_WALK_NODES):
         size = last - first
         chances = 1 / torch.bincount(src, minlength=size).clamp(min=1).double()
-        step = SparseMatrix.from_coo(dst, src, chances[src], (size, size))
+        walk = SparseMatrix.from_coo(dst, src, chances[src], (size, size))
         width = max(1, ENTRIES // size)
         for start in range(0, size, width):
             starts = torch.arange(start, min(start + width, size))
             at = torch.zeros(size, len(starts), dtype=torch.float64)  # the chance to be at each node, by start
             at[starts, starts - start] = 1
             for i in range(k):
-                at = step @ at
+                at = walk @ at
                 encodings[first + starts, i] = at[starts, starts - start]
     return nodes.in_given_order(encodings)
 

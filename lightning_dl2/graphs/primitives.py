@@ -11,6 +11,7 @@ passes over NaN, and of edges that are equal torch's takes the first, DGL's the 
 """
 
 from functools import reduce as fold
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -63,8 +64,8 @@ def sddmm(graph: Graph, op: str, x: Tensor, y: Tensor) -> Tensor:
     if op == "dot" and min(x.ndim, y.ndim) < 2:
         raise ValueError(f"dot needs a feature dimension; x is {list(x.shape)}, y {list(y.shape)}")
     x, y = _align(x, y)
-    (x, y), dtype = _widen(x, y)
-    return _engine(graph).sddmm(graph, op, x, y).to(dtype)
+    wide, dtype = _widen(x, y)
+    return _engine(graph).sddmm(graph, op, *wide).to(dtype)
 
 
 def edge_softmax(graph: Graph, scores: Tensor) -> Tensor:
@@ -101,7 +102,7 @@ def gather(graph: Graph, x: Tensor) -> Tensor:
     return torch_engine.gather(graph, x)
 
 
-def _engine(graph: Graph):
+def _engine(graph: Graph) -> ModuleType:
     """DGL has no kernels for graphs without edges; nothing is to be gained there either."""
     return dgl_engine if graph.engine == "dgl" and graph.num_edges else torch_engine
 
@@ -109,7 +110,8 @@ def _engine(graph: Graph):
 def _align(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Both with as many dimensions: ones are put in after the first, which counts nodes or edges."""
     ndim = max(x.ndim, y.ndim)
-    return tuple(t if t.ndim == ndim else t.reshape(len(t), *(1,) * (ndim - t.ndim), *t.shape[1:]) for t in (x, y))
+    x, y = (t if t.ndim == ndim else t.reshape(len(t), *(1,) * (ndim - t.ndim), *t.shape[1:]) for t in (x, y))
+    return x, y
 
 
 def _widen(*tensors: Tensor | None) -> tuple[list[Tensor | None], torch.dtype]:

@@ -5,7 +5,9 @@ Shapes: R rows, C columns, nnz entries, F features.
 
 import warnings
 import weakref
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,7 +41,7 @@ class _Product(Function):
     """matrix @ dense; its gradient is the transpose times the gradient, which is such a product again."""
 
     @staticmethod
-    def forward(ctx, matrix, dense):
+    def forward(ctx: Any, matrix: "SparseMatrix", dense: Tensor) -> Tensor:
         ctx.matrix = matrix
         # cuSPARSE promises the same bits on each run for none of the algorithms that torch takes.
         if dense.is_cuda and torch.are_deterministic_algorithms_enabled():
@@ -49,7 +51,7 @@ class _Product(Function):
         return matrix.torch_csr() @ dense
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
         return None, ctx.matrix.transpose().matmul(grad)
 
 
@@ -116,7 +118,7 @@ class SparseMatrix:
     @classmethod
     def from_dense(cls, x: Tensor) -> "SparseMatrix":
         rows, cols = x.nonzero(as_tuple=True)
-        return cls(compress(rows, len(x)), cols, x[rows, cols], tuple(x.shape))
+        return cls(compress(rows, len(x)), cols, x[rows, cols], (x.shape[0], x.shape[1]))
 
     def __repr__(self) -> str:
         return f"SparseMatrix({self.shape[0]} x {self.shape[1]}, nnz={self.nnz}, {self.dtype}, {self.device})"
@@ -161,11 +163,10 @@ class SparseMatrix:
     def pin_memory(self) -> "SparseMatrix":
         return self._map(Tensor.pin_memory)
 
-    def _map(self, function) -> "SparseMatrix":
-        result = SparseMatrix(
-            *map(function, (self.indptr, self.indices, self.values)), self.shape, symmetric=self.symmetric
-        )
-        result._turned = [tuple(map(function, turned)) for turned in self._turned]
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "SparseMatrix":
+        indptr, indices, values = map(function, (self.indptr, self.indices, self.values))
+        result = SparseMatrix(indptr, indices, values, self.shape, symmetric=self.symmetric)
+        result._turned = [(function(a), function(b), function(c)) for a, b, c in self._turned]
         return result
 
     def with_values(self, values: Tensor) -> "SparseMatrix":
@@ -228,5 +229,5 @@ class SparseMatrix:
 
     __matmul__ = matmul
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_csr": None, "_transpose": None, "_transpose_of": None, "_turned": []}

@@ -6,6 +6,7 @@ derivatives.
 """
 
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ def spmm(graph: Graph, x: Tensor | None, e: Tensor | None, reduce: str) -> Tenso
         messages = e if x is None else gather(graph, x) if e is None else gather(graph, x) * e
         return _Maximum.apply(messages, graph.dst, graph.in_degrees)
     if e is None:
+        assert x is not None
         total = times(graph.adjacency(x.dtype), x)
     else:
         messages = e if x is None else gather(graph, x) * e
@@ -31,7 +33,7 @@ def sddmm(graph: Graph, op: str, x: Tensor, y: Tensor) -> Tensor:
     x, y = gather(graph, x), select(y, graph, "in")
     if op == "dot":
         return (x * y).sum(-1, keepdim=True)
-    return {"add": torch.add, "sub": torch.sub, "mul": torch.mul}[op](x, y)
+    return x + y if op == "add" else x - y if op == "sub" else x * y
 
 
 def edge_softmax(graph: Graph, scores: Tensor) -> Tensor:
@@ -91,12 +93,12 @@ def times(matrix: SparseMatrix, x: Tensor) -> Tensor:
 
 class _Select(Function):
     @staticmethod
-    def forward(ctx, x, graph, direction):
+    def forward(ctx: Any, x: Tensor, graph: Graph, direction: str) -> Tensor:
         ctx.graph, ctx.direction = graph, direction
         return x.index_select(0, graph.dst if direction == "in" else graph.src)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         owners = edges_of(ctx.graph, ctx.direction, grad.dtype)  # made here: inference needs none
         return times(owners, grad).to(grad.dtype), None, None
 
@@ -108,7 +110,7 @@ class _Maximum(Function):
     """
 
     @staticmethod
-    def forward(ctx, x, owner, counts):
+    def forward(ctx: Any, x: Tensor, owner: Tensor, counts: Tensor) -> Tensor:
         largest = _largest(x, owner, len(counts))
         # Row numbers as floats, for which torch has a faster kernel: float32 counts to 2^24 without gaps.
         dtype = torch.float32 if len(x) < 2**24 else torch.float64
@@ -121,7 +123,7 @@ class _Maximum(Function):
         return largest.masked_fill(rows_like(counts == 0, largest), 0)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         chosen, owner = ctx.saved_tensors
         return grad.index_select(0, owner) * chosen, None, None
 

@@ -78,7 +78,7 @@ def generate(
     decoder = vocabulary.decoder()
 
     def on_token(row: int, token: int) -> None:
-        if row == 0:
+        if row == 0 and on_text:
             on_text(decoder(token))
 
     if device != "cpu" and torch.cuda.is_available():

@@ -80,7 +80,7 @@ def parse(words: list[str]) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = first["loc"][0]
+        key = str(first["loc"][0])
         says = ALLOWED.get(first["type"]) or first["msg"].removeprefix("Input should be ")
         raise UserError(f"{key}={values[key]}: allowed: {says}") from error
 

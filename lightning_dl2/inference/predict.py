@@ -49,7 +49,9 @@ def predict(
     return rows
 
 
-def _rows(names: list[str], split: str, targets: list, outputs: list, classes: list[str]) -> list[dict[str, Any]]:
+def _rows(
+    names: list[str], split: str, targets: list[Any], outputs: list[Any], classes: list[str]
+) -> list[dict[str, Any]]:
     rows = []
     for name, target, output in zip(names, targets, outputs, strict=True):
         row = {"id": name, "split": split, "target": target, "prediction": output}

@@ -38,7 +38,7 @@ class MetricsCSV(Logger):
     def __init__(self, path: Path, last_step: int) -> None:
         super().__init__()
         self.path = path
-        read = read_metrics(path, tell=rank_zero_only.rank == 0)
+        read = read_metrics(path, tell=getattr(rank_zero_only, "rank", None) == 0)
         kept = [row for row in read if int(row["step"]) <= last_step and not _is_test(row)]
         self.rows = [{key: value for key, value in row.items() if value} for row in kept]
         # Without the columns that only dropped rows had, such as a test's: the run that never stopped adds them later.
@@ -47,7 +47,7 @@ class MetricsCSV(Logger):
         self._unwritten = 0
         self._is_on_disk = True
         self._may_be_cut = False  # an append failed, perhaps within a row
-        if path.exists() and rank_zero_only.rank == 0:
+        if path.exists() and getattr(rank_zero_only, "rank", None) == 0:
             self._write_all(self.columns)
 
     @property

@@ -1,6 +1,7 @@
 """Log to TensorBoard, each step once however often a run is resumed."""
 
 import logging
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class TensorBoard(TensorBoardLogger):
                 super().log_hyperparams(*args, **kwargs)
 
     @rank_zero_only
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         if step == self._last_step:
             metrics = {name: value for name, value in metrics.items() if name not in self._known}
         with writing(self._folder):

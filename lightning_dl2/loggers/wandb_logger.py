@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
@@ -83,15 +84,15 @@ class Wandb(Logger):
             result: the content of result.json.
             error: what ended the training; None: it is complete.
         """
-        if self._experiment is None:
+        if (experiment := self._experiment) is None:
             return
-        self._try(lambda: self._experiment.summary.update(_flat(result)))
+        self._try(lambda: experiment.summary.update(_flat(result)))
         if error is None:
             for kind in self.config.logger.artifacts:
-                self._try(lambda kind=kind: ARTIFACTS[kind](self._experiment, self.run), f"logger.artifacts={kind}")
+                self._try(partial(ARTIFACTS[kind], experiment, self.run), f"logger.artifacts={kind}")
         elif isinstance(error, Interrupted):
-            self._try(self._experiment.mark_preempting)  # an agent of W&B starts such a run again
-        self._try(lambda: self._close(_exit_code(error)))
+            self._try(experiment.mark_preempting)  # an agent of W&B starts such a run again
+        self._try(lambda: self._close(experiment, _exit_code(error)))
         if self._failed:
             _end_process()  # else it would try once more, and complain, when Python ends
         elif self._is_offline and not isinstance(error, Interrupted):
@@ -144,7 +145,7 @@ class Wandb(Logger):
             found = {f"best/{name}": value for name, value in metrics.items() if name.startswith("val/")}
             experiment.summary.update(found | {"best_step": step})
 
-    def _init(self, mode: str) -> "wandb.Run":
+    def _init(self, mode: Any) -> "wandb.Run":
         import wandb
         from wandb.sdk import wandb_setup
 
@@ -158,7 +159,7 @@ class Wandb(Logger):
         wandb_setup.singleton().settings  # noqa: B018 - when they are read, they decide anew what is printed
         wandb.termsetup(settings, None)
         logger, path = self.config.logger, f"{self.config.experiment}/{self.run.path.parent.name}"
-        own = {"project": logger.project, "entity": logger.entity, "id": self.run.wandb_id()}
+        own: dict[str, Any] = {"project": logger.project, "entity": logger.entity, "id": self.run.wandb_id()}
         if "WANDB_SWEEP_ID" in os.environ:
             own = {}  # the run is the one that `wandb agent` has made
         return wandb.init(
@@ -176,13 +177,13 @@ class Wandb(Logger):
             settings=settings,
         )
 
-    def _close(self, exit_code: int) -> None:
+    def _close(self, experiment: "wandb.Run", exit_code: int) -> None:
         try:
-            self._experiment.finish(exit_code)
+            experiment.finish(exit_code)
         except TimeoutError:
             _warn(f"could not be sent all within {self.config.logger.finish_timeout:g} s; {self._unsent(online=True)}")
 
-    def _try(self, action: Callable[[], None], what: str = "") -> None:
+    def _try(self, action: Callable[[], object], what: str = "") -> None:
         """W&B's trouble is told, and is none of the training's. After the first, unless it is of one thing, no more."""
         if self._failed:
             return

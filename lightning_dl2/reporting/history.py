@@ -59,7 +59,8 @@ class History:
     def _widen(self) -> None:
         self.width *= 2
         for name, buckets in self._buckets.items():
-            self._buckets[name] = merged = {}
+            merged: dict[int, Pair] = {}
+            self._buckets[name] = merged
             for number, pair in buckets.items():
                 for point in pair:
                     merged[number // 2] = _with(point, merged.get(number // 2))

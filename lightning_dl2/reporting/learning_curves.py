@@ -97,7 +97,8 @@ def colour(number: int) -> str:
 
 
 def _curves(label: str, records: Iterable[Record], metric: str, colour: str, marker: str) -> list[Curve]:
-    histories, width = {True: [], False: []}, 1
+    histories: dict[bool, list[dict[int, float]]] = {True: [], False: []}
+    width = 1
     for record in records:
         if history := record.history(metric):
             histories[record.state == "completed"].append(history)
@@ -132,7 +133,7 @@ def _buckets(history: dict[int, float], width: int) -> dict[int, tuple[Point, Po
     grouped: dict[int, list[Point]] = {}
     for point in history.items():
         grouped.setdefault(point[0] // width, []).append(point)
-    return {number: tuple(extreme(points, key=VALUE) for extreme in (min, max)) for number, points in grouped.items()}
+    return {number: (min(points, key=VALUE), max(points, key=VALUE)) for number, points in grouped.items()}
 
 
 def _mean(points: list[Point]) -> tuple[int, float, float]:
@@ -163,7 +164,7 @@ def _draw(curves: list[Curve], name: str, level: tuple[str, float] | None, salt:
 
     if not curves:
         return ""
-    style = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif", "font.size": 9}
+    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif", "font.size": 9}
     style |= dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
     with matplotlib.rc_context(style):
         figure = new_figure(width=4.4, height=3.0)
@@ -173,7 +174,7 @@ def _draw(curves: list[Curve], name: str, level: tuple[str, float] | None, salt:
             return ""
         levels = [level[1]] if level else []
         ends = [_plot(axes, curve, lines) for curve, lines in plotted] + [(each, each) for each in levels]
-        means = [y for line in axes.lines for y in line.get_ydata()] + levels
+        means = [float(y) for line in axes.lines for y in list(line.get_ydata())] + levels  # type: ignore[arg-type]
         low, high = min(means), max(means)
         if "loss" in name and 0 < low * 10 < high:
             axes.set_yscale("log")
@@ -185,11 +186,11 @@ def _draw(curves: list[Curve], name: str, level: tuple[str, float] | None, salt:
             axes.set_ylim(bottom - 0.05 * room, top + 0.05 * room)
         if level:
             axes.axhline(level[1], color=INK, linestyle=(0, (1, 3)), linewidth=1)
-            place = {"xy": (1, level[1]), "xycoords": ("axes fraction", "data"), "xytext": (0, 2)}
+            place: dict[str, Any] = {"xy": (1, level[1]), "xycoords": ("axes fraction", "data"), "xytext": (0, 2)}
             axes.annotate(level[0], **place, textcoords="offset points", ha="right", fontsize=7).set_in_layout(False)
         end_axis_at_bounds(axes, name)
         axes.set(xlabel="optimiser step", ylabel=metric_label(name))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params("x", integer=True)
         axes.grid(alpha=0.2, color=INK, linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)
         axes.patch.set_visible(False)
@@ -228,7 +229,10 @@ def _plot(axes: "Axes", curve: Curve, lines: list[Line]) -> tuple[float, float]:
         steps, means, deviations = zip(*points, strict=True)
         marker = curve.marker if curve.complete and len(points) <= FEW else ""
         marker = marker or ("." if len(points) == 1 else "")  # of which no line can be seen
-        style = {"linewidth": 1.4 if curve.complete else 1.2, "linestyle": "-" if curve.complete else ":"}
+        style: dict[str, Any] = {
+            "linewidth": 1.4 if curve.complete else 1.2,
+            "linestyle": "-" if curve.complete else ":",
+        }
         axes.plot(steps, means, color=curve.colour, marker=marker, markersize=3 if marker != "." else 7, **style)
         low = [mean - deviation for mean, deviation in zip(means, deviations, strict=True)]
         high = [mean + deviation for mean, deviation in zip(means, deviations, strict=True)]

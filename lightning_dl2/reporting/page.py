@@ -130,7 +130,7 @@ def _section(experiment: Experiment, details: int, progress: Callable[[str], Non
     ]
     told = []
     for line, variant in zip(lines, variants[:details], strict=False):
-        told.append(_detail(line.detail, experiment, variant, names))
+        told.append(_detail(str(line.detail), experiment, variant, names))
         progress(variant.label)
     return Section(
         name=experiment.name,

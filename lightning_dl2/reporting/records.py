@@ -95,12 +95,12 @@ class Record:
         name, fraction, length = (
             self.choices.get(f"data.{key}") for key in ("name", "test_fraction", "sequence_length")
         )
-        return test_split(name, fraction, length if isinstance(length, int) else math.inf)
+        return test_split(str(name), fraction, length if isinstance(length, int) else math.inf)
 
     def monitor(self) -> tuple[str, str]:
         """The metric that chose the best checkpoint, and whether its "min" or its "max" is good."""
         flat = flatten(self.config)
-        return tuple(str(flat.get(f"callbacks.checkpoint.{key}")) for key in ("monitor", "mode"))
+        return str(flat.get("callbacks.checkpoint.monitor")), str(flat.get("callbacks.checkpoint.mode"))
 
     def history(self, metric: str) -> dict[int, float]:
         """Return step to value; what is no number is left out, and of a long run what is no extreme."""
@@ -183,7 +183,7 @@ def find(directories: Iterable[Path], progress: Callable[[str], None] = lambda w
 def _is_of_analyze(folder: Path, files: list[str]) -> bool:
     """Tell the runs that an analysis has trained for its figures: by their mark, older ones by its numbers beside."""
     older = {"gates": "saturation.csv", "memory": "accuracy.csv"}.get(folder.parent.name)
-    return TRAINED_BY_ANALYZE in files or (folder.name == "runs" and bool(older) and (folder.parent / older).exists())
+    return TRAINED_BY_ANALYZE in files or bool(older and folder.name == "runs" and (folder.parent / older).exists())
 
 
 def no_picture(path: Path) -> str | None:

@@ -51,7 +51,7 @@ def columns(experiment: Experiment) -> list[Column]:
     Means are over completed runs; in brackets over the others, so far, where none has completed.
     """
 
-    def over_seeds(of: Callable[[Record], float | None], form: Callable[[MeanStd], str] = str) -> Callable:
+    def over_seeds(of: Callable[[Record], float | None], form: Callable[[MeanStd], str] = str) -> Callable[..., Any]:
         def cell(variant: Variant) -> Cell:
             spread = MeanStd.of(map(of, variant.completed or variant.records))
             if not spread:
@@ -68,7 +68,7 @@ def columns(experiment: Experiment) -> list[Column]:
     def parameters(spread: MeanStd) -> str:
         return f"{spread.mean:,.0f}"
 
-    def metric(name: str) -> Callable:
+    def metric(name: str) -> Callable[..., Any]:
         return over_seeds(lambda record: record.metrics.get(name))
 
     tests = [name for name in experiment.metrics if name != "test/perplexity"]  # which is a function of the loss
@@ -135,7 +135,7 @@ def table(experiment: Experiment, width: int) -> Table:
         chosen = [NAME]
     shown = [*chosen, *columns(experiment)]
     texts = {column: [column.of(each).text for each in experiment.variants] for column in shown}
-    left_out = []
+    left_out: list[str] = []
 
     while sum(map(room, texts)) >= width and (rank := max(column.rank for column in texts)):
         column = [column for column in texts if column.rank == rank][-1]
@@ -179,8 +179,8 @@ def variants_csv(found: list[Experiment]) -> str:
             names = [*experiment.metrics, *experiment.references]
             values = {name: [record.metrics.get(name) for record in variant.completed] for name in names}
             values |= {
-                "best": map(experiment.best, variant.completed),
-                "last": map(experiment.last, variant.completed),
+                "best": [experiment.best(record) for record in variant.completed],
+                "last": [experiment.last(record) for record in variant.completed],
                 "steps": [record.steps for record in variant.completed],
                 "seconds": [record.result.get("seconds") for record in variant.completed],
                 "parameters": [record.result.get("parameters") for record in variant.completed],

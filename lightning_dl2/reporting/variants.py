@@ -94,7 +94,7 @@ class Experiment:
         """
         name = BASELINES.get(metric)
         values = {record.metrics[f"test/{name}"] for record in runs if f"test/{name}" in record.metrics}
-        return (name.replace("_", " "), values.pop()) if len(values) == 1 else None
+        return (name.replace("_", " "), values.pop()) if name and len(values) == 1 else None
 
     def best(self, record: Record) -> float | None:
         """The best value of the monitored metric on the way."""

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 from zipfile import ZipFile
 
 from lightning_dl2.common.files import flush, open_regular, read_regular, replacing, write_text
@@ -32,7 +32,7 @@ def is_whole(path: Path) -> bool:
 
 
 @contextmanager
-def open_whole(path: Path) -> Iterator[BinaryIO]:
+def open_whole(path: Path) -> Iterator[BufferedReader]:
     """Open a checkpoint that is whole; what the block reads is what was verified, even if a run replaces the file.
 
     Raises:
@@ -64,7 +64,7 @@ def open_whole(path: Path) -> Iterator[BinaryIO]:
     raise OSError(errno.EIO, "it is damaged: it differs from the digest beside it", str(path))
 
 
-def _is_whole(content: BinaryIO, path: Path) -> bool:
+def _is_whole(content: BufferedReader, path: Path) -> bool:
     found = hashlib.file_digest(content, "sha256").hexdigest().encode()
     try:
         kept = read_regular(sidecar(path))
@@ -79,7 +79,7 @@ def _is_whole(content: BinaryIO, path: Path) -> bool:
         return False
 
 
-def _is_at(content: BinaryIO, path: Path) -> bool:
+def _is_at(content: BufferedReader, path: Path) -> bool:
     """Tell whether the open file is still the one at the path."""
     try:
         return os.path.samestat(os.fstat(content.fileno()), os.stat(path))

@@ -12,6 +12,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lightning_dl2.resume.numerics import numerics
+from lightning_dl2.resume.train_batches import batches_processed
 
 
 def step_seed(*numbers: int) -> int:
@@ -61,7 +62,7 @@ class ExactResume(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         loop = trainer.fit_loop.epoch_loop
-        seed = step_seed(self.seed, loop.batch_progress.total.processed, trainer.global_rank)
+        seed = step_seed(self.seed, batches_processed(trainer), trainer.global_rank)
         torch.default_generator.manual_seed(seed)
         if pl_module.device.type == "cuda":
             torch.cuda.manual_seed(seed)
@@ -69,7 +70,7 @@ class ExactResume(Callback):
         loop._batches_that_stepped = trainer.global_step
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        between_batches(checkpoint["loops"]["fit_loop"], trainer.num_training_batches)
+        between_batches(checkpoint["loops"]["fit_loop"], int(trainer.num_training_batches))
         done = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["processed"]
         checkpoint["epoch"], batch = divmod(done, trainer.num_training_batches)
         # Of a validation between the batches of one step: their gradients are in no checkpoint.

@@ -45,7 +45,7 @@ class CheckpointFiles:
         whole = [path for path in there if is_whole(path)]
         states = {path: self.load(path) for path in whole}
         steps = {path: state["global_step"] for path, state in states.items() if not state.get("within_step")}
-        newest = max(steps, key=steps.get, default=None)
+        newest = max(steps, key=lambda path: steps[path], default=None)
         if damaged := [str(path) for path in there if path not in whole]:
             what = f"{' and '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged"
             text = f"warning: {what}; going on from {newest.name if newest else 'the start'}"

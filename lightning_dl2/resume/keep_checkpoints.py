@@ -133,6 +133,7 @@ class KeepCheckpoints(Checkpoint):
         Raises:
             WriteError: the disk does not take it; the one before stays whole.
         """
+        assert self._before_validation
         step, content = self._before_validation
         if step != self._saved_step:
             self._write_last(trainer, step, content)
@@ -191,4 +192,5 @@ def _validation_follows(trainer: Trainer) -> bool:
     if every == float("inf"):
         return loop.batch_idx + batches >= trainer.num_training_batches
     done = loop.batch_idx if epochs else loop.total_batch_idx
+    assert every is not None
     return (done + batches) // every > done // every

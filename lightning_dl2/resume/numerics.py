@@ -35,7 +35,8 @@ def numerics_note(name: str, then: dict[str, Any] | None, now: dict[str, Any], r
         then: its `numerics`; None where an older version wrote it, which says nothing.
         result: what may differ.
     """
-    changed = [key for key in now if then and then.get(key, now[key]) != now[key]]
+    then = then or {}
+    changed = [key for key in now if then.get(key, now[key]) != now[key]]
     if not changed:
         return None
     before, here = (", ".join(f"{key}={facts[key]}" for key in changed) for facts in (then, now))

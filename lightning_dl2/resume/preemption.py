@@ -117,8 +117,8 @@ class Preemption(Callback):
     def _agreed(trainer: Trainer, asked: float) -> float:
         if trainer.world_size == 1:
             return asked
-        asked = torch.tensor(asked, dtype=torch.float32, device=trainer.strategy.root_device)
-        return trainer.strategy.reduce(asked, reduce_op="max").item()
+        mine = torch.tensor(asked, dtype=torch.float32, device=trainer.strategy.root_device)
+        return trainer.strategy.reduce(mine, reduce_op="max").item()
 
     @staticmethod
     def _stop(trainer: Trainer, asked: float, where: str = "") -> None:

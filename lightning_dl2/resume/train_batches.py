@@ -2,29 +2,45 @@
 
 from collections.abc import Callable, Iterator
 from copy import copy
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakMethod
 
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import Trainer
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.resume.workers import Failure, prefetched
 
 
-def batches_done(datamodule: LightningDataModule) -> int:
-    """Training batches that this run has processed, over all epochs and all of its processes' lives.
+class StepData(Protocol):
+    """The part of a data module that TrainBatches needs: a training batch is a function of the step's number."""
+
+    trainer: Trainer | None
+    num_workers: int
+    placed_at: tuple[int, int]  # rank and number of processes, without a Trainer
+
+    @property
+    def batches_per_epoch(self) -> int: ...
+
+    def train_batch(self, step: int) -> Any: ...
+
+
+def batches_processed(trainer: Trainer) -> int:
+    """Count the training batches of a run, over all epochs and all of its processes' lives.
 
     Uses `processed`: Lightning's `ready` and `total_batch_idx` drift by one for each checkpoint within a step.
     """
-    if datamodule.trainer is None:
-        return 0
-    return datamodule.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+    return trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]  # see Lightning's stub
 
 
-def rank_and_world(datamodule: LightningDataModule) -> tuple[int, int]:
+def batches_done(datamodule: StepData) -> int:
+    """Count the training batches as `batches_processed` does; 0 without a Trainer."""
+    return batches_processed(datamodule.trainer) if datamodule.trainer else 0
+
+
+def rank_and_world(datamodule: StepData) -> tuple[int, int]:
     """(rank, number of processes); without a Trainer those it was `detached_from_trainer` at, else (0, 1)."""
     if datamodule.trainer is None:
-        return getattr(datamodule, "placed_at", (0, 1))
+        return datamodule.placed_at
     return datamodule.trainer.global_rank, datamodule.trainer.world_size
 
 
@@ -39,7 +55,7 @@ def check_share(items: int, kind: str, split: str, world: int) -> None:
         )
 
 
-def detached_from_trainer(datamodule: LightningDataModule) -> LightningDataModule:
+def detached_from_trainer(datamodule: StepData) -> StepData:
     """A copy on the same data that knows its rank and has no Trainer, for another process."""
     alone = copy(datamodule)
     alone.placed_at, alone.trainer = rank_and_world(datamodule), None
@@ -56,10 +72,10 @@ class TrainBatches:
         datamodule: has `batches_per_epoch`, `train_batch(step)` and `num_workers`.
     """
 
-    def __init__(self, datamodule: LightningDataModule) -> None:
+    def __init__(self, datamodule: StepData) -> None:
         self.datamodule = datamodule
         trainer = datamodule.trainer
-        self.overfit_batches = int(trainer.overfit_batches) if trainer else 0
+        self.overfit_batches = int(trainer.overfit_batches) if trainer else 0  # type: ignore[attr-defined]  # Lightning sets it later
         # Lightning ends the workers of an attribute of this name, as torch's DataLoader has it, however training ends.
         self._iterator: Iterator[Any] | None = None
         self._next_step = 0
@@ -73,7 +89,7 @@ class TrainBatches:
         for step in range(done, done + len(self)):
             yield batch(step)
 
-    def maker(self, datamodule: LightningDataModule) -> Callable[[int], Any]:
+    def maker(self, datamodule: StepData) -> Callable[[int], Any]:
         """What makes the batch of a step's number."""
         if repeated := self.overfit_batches:
             return lambda step: datamodule.train_batch(step % repeated)
@@ -82,7 +98,8 @@ class TrainBatches:
     def _is_asked_to_stop(self) -> bool:
         """Tell whether a signal has come; the callback that hears it acts between two batches, not before one comes."""
         trainer = self.datamodule.trainer
-        return trainer is not None and any(getattr(callback, "received", None) for callback in trainer.callbacks)
+        callbacks: list[Any] = getattr(trainer, "callbacks", [])
+        return any(getattr(callback, "received", None) for callback in callbacks)
 
     def _batch_ahead(self, step: int) -> Any:
         if self._iterator is None or step != self._next_step:

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from multiprocessing.queues import Queue
 from typing import Any
 
 import torch
@@ -82,14 +81,14 @@ class Failure:
         raise pickle.loads(self.pickled)
 
 
-class Steps(IterableDataset):
+class Steps(IterableDataset[bytes]):
     """Worker w of n makes the batches of the steps first + w, first + w + n, ...; without end."""
 
     def __init__(self, make: Callable[[int], Any], first: int) -> None:
         self.make, self.first = make, first
 
     def __iter__(self) -> Iterator[Any]:
-        worker = get_worker_info()
+        worker: Any = get_worker_info()
         for step in count(self.first + worker.id, worker.num_workers):
             try:
                 content = _pickled(self.make(step))
@@ -112,7 +111,7 @@ class Ahead(_MultiProcessingDataLoaderIter):
     """
 
     def __init__(
-        self, loader: DataLoader, make: Callable[[int], Any], first: int, is_asked_to_stop: Callable[[], bool]
+        self, loader: DataLoader[Any], make: Callable[[int], Any], first: int, is_asked_to_stop: Callable[[], bool]
     ) -> None:
         self.make, self.step, self.is_asked_to_stop, self.parent = make, first, is_asked_to_stop, os.getpid()
         self.begun = False
@@ -166,7 +165,7 @@ class Ahead(_MultiProcessingDataLoaderIter):
         """End the workers as torch does; then kill those that are stopped, which Python would wait for at its end."""
         if os.getpid() != self.parent or not self.begun:
             return  # a forked process has inherited it, and is to end no worker; or there are none
-        stopped = [worker for worker in self._workers if not self._shutdown and _is_stopped(worker.pid)]
+        stopped = [worker for worker in self._workers if not self._shutdown and worker.pid and _is_stopped(worker.pid)]
         if stopped:
             torch._C._remove_worker_pids(id(self))  # else torch raises an error for a killed worker
             self._worker_pids_set = False
@@ -184,7 +183,7 @@ def _is_stopped(pid: int) -> bool:
         return False
 
 
-def _pass_on(source: Queue, target: queue.Queue, ended: threading.Event) -> None:
+def _pass_on(source: Any, target: queue.Queue[Any], ended: threading.Event) -> None:
     while not ended.is_set():
         try:
             target.put(source.get(timeout=POLL))

@@ -4,8 +4,8 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
 
 from lightning_dl2.common.files import open_to_append, writing
 
@@ -22,7 +22,7 @@ class LogFile(logging.FileHandler):
         # Whatever the locale. A file's name may hold bytes that are no characters; a line with them is not lost.
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
 
-    def _open(self) -> TextIO:
+    def _open(self) -> TextIOWrapper:
         """Open the file, but follow no link to another one."""
         return open_to_append(Path(self.baseFilename), "backslashreplace")
 

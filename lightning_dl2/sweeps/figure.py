@@ -1,7 +1,7 @@
 """figures/sweep.png: what the jobs came to, against each key that varies, and in the order they were tried."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lightning_dl2.common.figures import new_figure, plain, save
 from lightning_dl2.config.schema import mode_of
@@ -11,9 +11,9 @@ from lightning_dl2.sweeps.overrides import Swept
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DOT = {"color": "#0072B2", "s": 18, "alpha": 0.7}
+DOT: dict[str, Any] = {"color": "#0072B2", "s": 18, "alpha": 0.7}
 MARKS = {True: ("o", "completed"), False: ("x", "stopped or failed")}  # whether the job is completed
-BEST = {"color": "#D55E00"}
+BEST: dict[str, Any] = {"color": "#D55E00"}
 LOG_FROM = 30  # the ratio of the largest to the smallest from which numbers are shown by their logarithm
 ROW = 4  # panels side by side
 
@@ -46,7 +46,8 @@ def draw(jobs: list[Job], swept: list[Swept], metric: str, out: Path, *, history
 
 
 def _history(axes: "Axes", points: list[tuple[Job, float]], metric: str) -> None:
-    choose, numbers, best = (max if mode_of(metric) == "max" else min), [], []
+    choose, numbers = (max if mode_of(metric) == "max" else min), []
+    best: list[float] = []
     for job, value in points:
         if job.state == "completed":
             numbers.append(job.number)
@@ -54,7 +55,7 @@ def _history(axes: "Axes", points: list[tuple[Job, float]], metric: str) -> None
     _scatter(axes, [(job, job.number, value) for job, value in points])
     axes.step(numbers, best, where="post", **BEST, label="best so far")
     axes.set(xlabel="job")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params("x", integer=True)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="small")
 
@@ -70,7 +71,8 @@ def _scatter(axes: "Axes", points: list[tuple[Job, float, float]]) -> None:
 def _against(axes: "Axes", key: Swept, points: list[tuple[Job, float]]) -> None:
     points = [(job, value) for job, value in points if key.name not in job.idle]
     numbers = [_number(job.varies[key.name]) for job, _ in points]
-    if None in numbers:
+    known = [number for number in numbers if number is not None]
+    if len(known) < len(numbers):
         places = {text: place for place, text in enumerate(key.values)}
         _scatter(axes, [(job, places[job.varies[key.name]], value) for job, value in points])
         axes.set_xticks(
@@ -78,8 +80,8 @@ def _against(axes: "Axes", key: Swept, points: list[tuple[Job, float]]) -> None:
         )
         axes.set_xlim(-0.5, len(places) - 0.5)
     else:
-        _scatter(axes, [(job, number, value) for (job, value), number in zip(points, numbers, strict=True)])
-        spread = max(numbers) / min(numbers) if numbers and min(numbers) > 0 else 1
+        _scatter(axes, [(job, number, value) for (job, value), number in zip(points, known, strict=True)])
+        spread = max(known) / min(known) if known and min(known) > 0 else 1
         if spread >= LOG_FROM or (key.span and key.span.log):
             axes.set_xscale("log")
     axes.set(xlabel=plain(key.name))

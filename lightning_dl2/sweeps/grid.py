@@ -32,7 +32,7 @@ class Grid:
             keys = ", ".join(swept.name for swept in words.swept)
             raise UserError(f"{keys}: {number:,} combinations; allowed: at most {MOST_JOBS:,} jobs a sweep")
         self.rules = rules
-        jobs = []
+        jobs: list[Job] = []
         combinations = product(*(swept.values for swept in words.swept))
         for values in progressing(combinations, number, "jobs composed"):
             varies = {swept.name: value for swept, value in zip(words.swept, values, strict=True)}

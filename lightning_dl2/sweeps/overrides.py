@@ -52,6 +52,7 @@ class Swept:
     def __str__(self) -> str:
         if self.values:
             return f"{self.key}={','.join(self.values)}" + " (log)" * bool(self.span and self.span.log)
+        assert self.span
         text = f"interval({self.span.low},{self.span.high})"
         return f"{self.key}={f'tag(log,{text})' if self.span.log else text}"
 
@@ -131,6 +132,7 @@ def _values(word: str, parsed: Override, value: Any) -> tuple[str, ...]:
     if not isinstance(value, (ChoiceSweep, RangeSweep)):
         raise UserError(f"{word}: allowed: a,b | choice(a,b) | range(start,stop) | interval(low,high) | glob(*)")
     if isinstance(value, RangeSweep) and value.step:
+        assert value.start is not None and value.stop is not None  # as Hydra's grammar has it
         number = (value.stop - value.start) / value.step
         if not number <= MOST_JOBS:  # infinity and NaN are not, either
             raise UserError(f"{word}: names {number:,.0f} values; allowed: at most {MOST_JOBS:,} jobs a sweep")

@@ -120,7 +120,7 @@ class Report:
             told = ["" if number is None else f"{number:.4g}" for number in numbers]
             told.append("" if seconds is None else f"{seconds:.1f}")
             cells = str(job.number), *map(shown, job.varies.values()), state, *told, path
-            table.add_row(*(Text(cell) for cell in cells))  # not strings: a value in brackets is no markup
+            table.add_row(*(Text(str(cell)) for cell in cells))  # not strings: a value in brackets is no markup
         console(stderr=out is sys.stderr).print(table)
 
     def print_seeds(self) -> None:
@@ -135,8 +135,8 @@ class Report:
         table = Table(title="mean ± standard deviation over seeds", title_justify="left")
         for name in (*names, "seeds", self.metric, self.test_metric):
             table.add_column(name)
-        mean = {key: statistics.mean(job.metric(self.metric) for job in jobs) for key, jobs in groups.items()}
-        for key in sorted(groups, key=mean.__getitem__, reverse=mode_of(self.metric) == "max"):
+        mean = {key: statistics.mean(job.metric(self.metric) or 0.0 for job in jobs) for key, jobs in groups.items()}
+        for key in sorted(groups, key=lambda key: mean[key], reverse=mode_of(self.metric) == "max"):
             metrics = self.metric, self.test_metric
             spreads = [MeanStd.of(job.metric(metric) for job in groups[key]) for metric in metrics]
             cells = *key, str(len(groups[key])), *(str(spread or "") for spread in spreads)

@@ -25,9 +25,11 @@ class Plan(Protocol):
     """What is to be trained: a grid or a search."""
 
     jobs: list[Job]
-    total: int
     examples: list[Config]  # of the jobs there are or will be
     notes: list[str]  # for the user, before anything is trained
+
+    @property
+    def total(self) -> int: ...
 
     def open(self, directory: Path, metric: str, *, dry: bool) -> None: ...
 

@@ -39,6 +39,8 @@ class Search:
         UserError: nothing is to be searched, Optuna is not installed, or an end of the space is no valid configuration.
     """
 
+    study: "Study"  # from `open` on
+
     def __init__(self, words: Words, extra: list[str], rules: schema.Search) -> None:
         if not words.swept:
             raise UserError(f"sweep={rules.method}: no key varies; allowed with a key=interval(low,high) or key=a,b")
@@ -55,7 +57,6 @@ class Search:
         self._check_pruner()
         self.space = {swept.name: distribution(swept) for swept in words.swept}
         self.jobs: list[Job] = []
-        self.study: Study | None = None
         self._trials: dict[Job, Trial] = {}
         self._resumed: list[Job] = []
 
@@ -104,16 +105,17 @@ class Search:
         import optuna
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
+        from optuna.study import StudyDirection
 
         class Journal(JournalFileBackend):
             def append_logs(self, logs: list[dict[str, Any]]) -> None:
                 with writing(file):
                     super().append_logs(logs)
 
-        known = {"storage": JournalStorage(Journal(str(file))), "study_name": file.parent.name}
+        known: dict[str, Any] = {"storage": JournalStorage(Journal(str(file))), "study_name": file.parent.name}
         if dry:
             return optuna.load_study(**known, pruner=self._pruner())
-        direction = {"min": "minimize", "max": "maximize"}[schema.mode_of(self.metric)]
+        direction = StudyDirection.MAXIMIZE if schema.mode_of(self.metric) == "max" else StudyDirection.MINIMIZE
         return optuna.create_study(**known, direction=direction, pruner=self._pruner(), load_if_exists=True)
 
     def _remember(self, trial: "FrozenTrial") -> None:

@@ -18,7 +18,7 @@ def distribution(swept: Swept) -> "BaseDistribution":
     if span is None:
         return CategoricalDistribution(swept.values)
     if isinstance(span.low, int) and isinstance(span.high, int):
-        return IntDistribution(span.low, span.high, log=span.log, step=span.step or 1)
+        return IntDistribution(span.low, span.high, log=span.log, step=int(span.step or 1))
     return FloatDistribution(span.low, span.high, log=span.log, step=span.step)
 
 

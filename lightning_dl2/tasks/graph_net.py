@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics import MeanAbsoluteError, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from lightning_dl2.graphs import Graph, GraphBatch
+from lightning_dl2.graphs import GraphBatch
 from lightning_dl2.nets import GraphNetwork
 from lightning_dl2.tasks.metrics import MacroAccuracy, Mean
 from lightning_dl2.tasks.task import Task, check_choice, check_spec
@@ -34,6 +34,8 @@ class GraphNet(Task):
     Raises:
         ValueError: the net cannot be built from these arguments.
     """
+
+    class_weights: Tensor | None
 
     def __init__(
         self,
@@ -96,7 +98,7 @@ class GraphNet(Task):
         return batch.ids, outputs.softmax(-1) if self.classifies else outputs
 
 
-def _widened(graphs: Graph | list[Graph]) -> Graph | list[Graph]:
+def _widened(graphs: Any) -> Any:
     """With features in float64, as the weights with precision=64: Lightning converts a batch's own tensors alone."""
     if isinstance(graphs, list):
         return [_widened(block) for block in graphs]

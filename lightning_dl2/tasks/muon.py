@@ -1,6 +1,5 @@
 """Muon: momentum, orthogonalised, for the matrices of hidden layers."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -63,7 +62,7 @@ class Muon(torch.optim.Optimizer):
         self._adamw = torch.optim.AdamW(self.param_groups, betas=betas, eps=eps)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+    def step(self, closure: Any = None) -> Any:
         # Anew each time: loading a state has replaced both.
         self._adamw.state = self.state
         self._adamw.param_groups = [group for group in self.param_groups if not group["blocks"]]
@@ -72,17 +71,17 @@ class Muon(torch.optim.Optimizer):
             if group["blocks"]:
                 for parameter in group["params"]:
                     if parameter.grad is not None:
-                        self._move(parameter, **group)
+                        self._move(parameter, parameter.grad, group)
         return loss
 
-    def _move(self, parameter: Tensor, lr: float, weight_decay: float, momentum: float, blocks: int, **_: Any) -> None:
-        gradient, state = parameter.grad, self.state[parameter]
+    def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        lr, momentum, state = group["lr"], group["momentum"], self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
         average = state["momentum"].lerp_(gradient, 1 - momentum)
-        update = orthogonal(gradient.lerp(average, momentum).unflatten(0, (blocks, -1)))
+        update = orthogonal(gradient.lerp(average, momentum).unflatten(0, (group["blocks"], -1)))
         scale = max(1.0, update.shape[1] / update.shape[2]) ** 0.5
-        parameter.mul_(1 - lr * weight_decay).add_(update.flatten(0, 1), alpha=-lr * scale)
+        parameter.mul_(1 - lr * group["weight_decay"]).add_(update.flatten(0, 1), alpha=-lr * scale)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
@@ -109,5 +108,5 @@ def hidden_matrices(net: nn.Module) -> dict[nn.Parameter, int]:
                 rows = module.hidden_size
                 found |= {p: len(p) // rows for n, p in module.named_parameters() if n.startswith("core.weight")}
             elif isinstance(module, nn.Linear) and name.split(".")[0] != "output":
-                found[module.weight] = 1
+                found[module.weight] = 1  # type: ignore[index]  # a Parameter
     return found

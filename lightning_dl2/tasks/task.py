@@ -13,6 +13,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
+from lightning_dl2.resume.train_batches import batches_processed
 from lightning_dl2.tasks.optimizers import build_optimizer, build_schedule, complete, parameter_groups
 
 MAX_SKIPPED = 32  # updates in a row that may be skipped while fp16 looks for its scale
@@ -52,7 +53,8 @@ class Task(LightningModule):
     `train/<name>` every `log_every_n_steps` steps.
     """
 
-    net: torch.nn.Module
+    net: Any  # a Module, and each task knows its own
+    spec: dict[str, Any]  # of the data that it was built for
     written_with: dict[str, Any] | None = None  # the `numerics` of the checkpoint that it was loaded from
     update: dict[str, Any] | None = None  # what is to be logged of an update, once it is made
     outputs: tuple[dict[str, Tensor], ...] = ()  # of the batches since the last update
@@ -97,11 +99,11 @@ class Task(LightningModule):
         Lightning calls it for precision=64; torchmetrics leaves its states out of it.
         """
         for module in self.modules():
-            if isinstance(module, Metric) and any(x.is_floating_point() for x in module.metric_state.values()):
+            if isinstance(module, Metric) and any(torch.is_floating_point(x) for x in module.metric_state.values()):  # type: ignore[arg-type]
                 module.set_dtype(torch.float64)
         return super().double()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         config = complete(self.hparams["optimizer"] or {})
         optimizer = build_optimizer(parameter_groups(self.net, config), config)
         scheduler = build_schedule(optimizer, config["schedule"])
@@ -162,11 +164,12 @@ class Task(LightningModule):
 
     def _non_finite(self, norm: float) -> NonFiniteError:
         bad = [name for name, p in self.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
-        last = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+        last = batches_processed(self.trainer)
         first = last - len(self.losses) + 1
         batch = f"batch {last}" if first == last else f"batches {first} to {last}"
         loss = ""
-        for rank, losses in enumerate(self.all_gather(torch.stack(self.losses)).view(-1, len(self.losses)).tolist()):
+        gathered: Any = self.all_gather(torch.stack(self.losses))
+        for rank, losses in enumerate(gathered.view(-1, len(self.losses)).tolist()):
             for number, value in enumerate(losses, start=first):
                 if not loss and not math.isfinite(value):
                     batch, loss = f"batch {number}", f"loss {value} on rank {rank}, "
@@ -177,12 +180,12 @@ class Task(LightningModule):
             f" {'a lower trainer.gradient_clip_val' if clips else 'trainer.gradient_clip_val=1.0 (it is off)'}"
         )
 
-    def on_train_batch_end(self, outputs: dict[str, Tensor], batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.outputs += (outputs,)
         if self.update is None:  # within a step
             return
         (update, self.update), (seen, self.outputs) = (self.update, None), (self.outputs, ())
-        every = self.trainer.log_every_n_steps  # 0: never
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it later; 0: never
         if not every or self.global_step % every:
             return
         values = {f"train/{name}": self._mean([each[name] for each in seen]) for name in outputs} | update
@@ -191,7 +194,7 @@ class Task(LightningModule):
 
     def _mean(self, values: list[Tensor | float]) -> Tensor:
         """Also of the plain numbers that callbacks add to what `training_step` returns."""
-        plain = {"dtype": torch.get_default_dtype(), "device": self.device}
+        plain: dict[str, Any] = {"dtype": torch.get_default_dtype(), "device": self.device}
         return torch.stack([v if isinstance(v, Tensor) else torch.tensor(v, **plain) for v in values]).mean()
 
     def on_validation_epoch_end(self) -> None:
@@ -206,7 +209,8 @@ class Task(LightningModule):
     def on_test_epoch_end(self) -> None:
         """Logs what the data module's baselines reach, beside what the net does."""
         self._log_derived("test")
-        baselines = getattr(self.trainer.datamodule, "baselines", dict)()
+        data = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it later
+        baselines: dict[str, float] = getattr(data, "baselines", dict)()
         self.log_dict({f"test/{name}": value for name, value in baselines.items()}, sync_dist=True)
 
     def _log_derived(self, split: str) -> None:

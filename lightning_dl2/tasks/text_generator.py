@@ -128,7 +128,7 @@ class TextGenerator(Task):
         if self.state is None:
             return
         parts = [self.state] if isinstance(self.state, Tensor) else self.state
-        gathered = (self.all_gather(part) if self.trainer.world_size > 1 else part.unsqueeze(0) for part in parts)
+        gathered: Any = (self.all_gather(part) if self.trainer.world_size > 1 else part.unsqueeze(0) for part in parts)
         checkpoint["carried_state"] = [part.cpu() for part in gathered]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ from lightning_dl2.nets.recurrent.layers import bfloat16_note
 from lightning_dl2.resume.find_checkpoint import OTHERWISE
 from lightning_dl2.resume.numerics import numerics, numerics_note
 from lightning_dl2.resume.preemption import Interrupted
+from lightning_dl2.resume.train_batches import batches_processed
 from lightning_dl2.run.directory import Run
 from lightning_dl2.run.log import logging_to
 from lightning_dl2.tasks import Task
@@ -112,7 +113,7 @@ def fit(
                 task.load_state_dict(run.load(run.best)["state_dict"])
                 watch.final_validation.run(trainer, task, data)
                 (metrics,) = trainer.test(task, data, verbose=False)
-                metrics = dict(sorted((watch.checkpoints.best | metrics).items()))
+                metrics = dict(sorted({**watch.checkpoints.best, **metrics}.items()))
                 result = _write_result(config, run, task, trainer, watch, status="completed", metrics=metrics)
             except BaseException as error:
                 _end_early(config, run, task, trainer, watch, error)
@@ -184,7 +185,7 @@ def _write_result(
     error: str | None = None,
 ) -> dict[str, Any]:
     seconds, steps = watch.stopwatch.state_dict()["seconds"], trainer.global_step
-    batches = trainer.fit_loop.epoch_loop.batch_progress.total.processed
+    batches = batches_processed(trainer)
     values = {
         "status": status,
         "error": error,
@@ -201,7 +202,7 @@ def _write_result(
         "device": system.device_name(trainer.strategy.root_device),
         "world_size": trainer.world_size,
         "data_digest": task.spec.get("digest"),  # of data from files or generated graphs; tells a complete run's data
-        "encoding": getattr(trainer.datamodule, "encoding", None),  # of a text
+        "encoding": getattr(trainer.datamodule, "encoding", None),  # type: ignore[attr-defined]  # of a text
     }
     if not trainer.is_global_zero:
         return values

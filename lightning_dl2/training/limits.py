@@ -10,7 +10,15 @@ from typing import Any
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.overrides import flatten, format_override
-from lightning_dl2.config.schema import Config, GraphNet, NodeData, SequenceData, TextData
+from lightning_dl2.config.schema import (
+    Config,
+    GraphNet,
+    NodeData,
+    SequenceClassifier,
+    SequenceData,
+    TextData,
+    TextGenerator,
+)
 from lightning_dl2.distributed.devices import uses_gpu
 
 CGROUP = Path("/sys/fs/cgroup/memory.max")  # of a container or a job
@@ -50,8 +58,8 @@ def check_data(config: Config) -> None:
         if data.name == "sbm":
             model = data.block_model
             size = model.num_nodes * (model.num_feats * NUMBER + model.average_degree * 2 * WORD)
-            keys = "num_nodes num_feats average_degree".split()
-            _refuse(config, "the graph", " ".join(f"data.block_model.{key}" for key in keys), size)
+            keys = " ".join(f"data.block_model.{key}" for key in ("num_nodes", "num_feats", "average_degree"))
+            _refuse(config, "the graph", keys, size)
     elif data.name in ("minigc", "pattern"):
         nodes = (data.min_nodes + data.max_nodes) // 2
         edges = data.num_graphs * nodes * max(1, nodes // 8)  # one of eight kinds of graphs is complete
@@ -65,9 +73,9 @@ def check_net(config: Config, spec: dict[str, Any]) -> None:
         spec: `datamodule.spec`.
     """
     if isinstance(config.task, GraphNet):
-        keys, count = "task.hidden_size task.num_layers task.heads", _graph_parameters(config, spec)
+        keys, count = "task.hidden_size task.num_layers task.heads", _graph_parameters(config.task, spec)
     else:
-        keys, count = "task.hidden_size task.num_layers", _recurrent_parameters(config, spec)
+        keys, count = "task.hidden_size task.num_layers", _recurrent_parameters(config.task, spec)
         keys += " task.embedding_size"
         if isinstance(config.data, TextData):
             keys += " task.projection_size task.ensemble_size"
@@ -84,12 +92,12 @@ def check_net(config: Config, spec: dict[str, Any]) -> None:
     _refuse(config, f"a net of {count:,} parameters and its gradients", keys, 2 * NUMBER * count)
 
 
-def _recurrent_parameters(config: Config, spec: dict[str, Any]) -> int:
+def _recurrent_parameters(task: SequenceClassifier | TextGenerator, spec: dict[str, Any]) -> int:
     from lightning_dl2.nets.recurrent.cells import count_parameters
 
-    task, words = config.task, spec["vocabulary_size"]
-    forms = {"bias": task.bias, "reset_after": task.reset_after, "peephole": task.peephole}
-    if isinstance(config.data, TextData):
+    words = spec["vocabulary_size"]
+    forms: dict[str, Any] = {"bias": task.bias, "reset_after": task.reset_after, "peephole": task.peephole}
+    if isinstance(task, TextGenerator):
         embedding = task.embedding_size or task.hidden_size
         core = count_parameters(task.cell, embedding, task.hidden_size, task.num_layers, **forms)["total"]
         read = task.hidden_size * (task.num_layers if task.skip_connections else 1)
@@ -104,8 +112,7 @@ def _recurrent_parameters(config: Config, spec: dict[str, Any]) -> int:
     )
 
 
-def _graph_parameters(config: Config, spec: dict[str, Any]) -> int:
-    task = config.task
+def _graph_parameters(task: GraphNet, spec: dict[str, Any]) -> int:
     wide = task.layer in ("gat", "gatv2") and task.output_layer == "none"
     width = task.hidden_size * (task.heads if wide else 1)
     first = spec["in_feats"] * (width if task.num_layers > 1 or task.output_layer != "none" else 1)

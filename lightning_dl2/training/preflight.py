@@ -67,7 +67,7 @@ def _check_optimizer(config: Config) -> None:
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
     try:
-        build_optimizer(parameters, config.optimizer.model_dump()).step(lambda: torch.zeros(()))
+        build_optimizer(parameters, config.optimizer.model_dump()).step(lambda: 0.0)
     except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
         told = f", optimizer.arguments={format_override(arguments)}" if arguments else ""
         raise UserError(f"optimizer.name={name}{told}: {str(error).removeprefix(f'{name}: ')}") from error

@@ -78,7 +78,7 @@ def build_trainer(
         interval: training batches between two validations; None: as `config` says.
     """
     # With deterministic algorithms torch would fill new memory before each use; nothing here reads it unwritten.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # not in torch's stubs
     rules, max_epochs = config.callbacks, config.trainer.max_epochs
     if max_epochs > 0:  # fewer than there are already is the end, as with steps; Lightning would call it an error
         max_epochs = max(max_epochs, last_epoch)
@@ -138,7 +138,7 @@ def build_evaluator(config: Config, run: Run) -> pl.Trainer:
         "strategy": "auto",
         "profiler": None,
     }
-    callbacks = [ProgressBar(config.callbacks.progress_bar)]
+    callbacks: list[pl.Callback] = [ProgressBar(config.callbacks.progress_bar)]
     trainer = pl.Trainer(**arguments, logger=False, callbacks=callbacks, plugins=_plugins(), enable_checkpointing=False)
     _leave_sigterm(trainer)
     return trainer
@@ -159,7 +159,7 @@ def interruptible() -> Iterator[None]:
 
 def _leave_sigterm(trainer: pl.Trainer) -> None:
     """Lightning's own handler would end the process in the middle of a step, with exit code 0."""
-    trainer._signal_connector.register_signal_handlers = lambda: None
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]  # has no switch
 
 
 def _trainer_arguments(config: Config, path: Path) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class _Seen:
 
     def attend(self, graph: Graph, z: Tensor, scores: Tensor) -> Tensor:
         self.attention = edge_softmax(graph, scores).detach()
-        return super().attend(graph, z, scores)
+        return super().attend(graph, z, scores)  # type: ignore[misc]  # of the convolution that it stands before
 
 
 class _SeenGAT(_Seen, GATConv):

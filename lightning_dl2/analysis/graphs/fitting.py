@@ -31,7 +31,7 @@ def fit(
     right = 0
     task.train()
     for step in range(steps):
-        result = task.training_step(batch(step), step)
+        result: Any = task.training_step(batch(step), step)
         optimizer.zero_grad()
         result["loss"].backward()
         clip_grad_norm_(task.parameters(), 1.0)

@@ -27,6 +27,7 @@ def gcn_difference(graph: Graph, *, seed: int = 0, in_feats: int = 5, out_feats:
     """The largest difference, in float64, of `GCNConv` from the dense formula."""
     torch.manual_seed(seed)
     x, layer = torch.randn(graph.num_nodes, in_feats, dtype=torch.float64), GCNConv(in_feats, out_feats).double()
+    assert layer.bias is not None
     nn.init.normal_(layer.bias)
     with torch.no_grad():
         difference = layer(graph.with_self_loops(), x) - dense_gcn(graph, x, layer.fc.weight, layer.bias)
@@ -38,6 +39,7 @@ def gat_difference(graph: Graph, *, seed: int = 0, in_feats: int = 5, out_feats:
     torch.manual_seed(seed)
     x, layer = torch.randn(graph.num_nodes, in_feats, dtype=torch.float64), GATConv(in_feats, out_feats).double()
     nn.init.zeros_(layer.attn_l)  # what is left of the score, a_r . z_v, is the same for all neighbours of v
+    assert layer.bias is not None
     nn.init.normal_(layer.bias)
     looped = graph.with_self_loops()
     with torch.no_grad():

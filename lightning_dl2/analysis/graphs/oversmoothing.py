@@ -63,7 +63,7 @@ def measure(data: NodeDataModule, net: str, depth: int, *, seed: int = 0, steps:
         net: one of NETS.
     """
     torch.manual_seed(seed)
-    sizes = {"num_layers": depth, "hidden_size": HIDDEN, "input_layer": True, "output_layer": "linear"}
+    sizes: dict[str, Any] = {"num_layers": depth, "hidden_size": HIDDEN, "input_layer": True, "output_layer": "linear"}
     task = GraphNet(data.spec, dropout=0.3, **sizes, **NETS[net])
     fit(task, data.train_batch, steps=steps, learning_rate=0.01, weight_decay=5e-4)
     states: list[Tensor] = []

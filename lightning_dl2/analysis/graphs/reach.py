@@ -8,6 +8,7 @@ Shapes: B sequences, T tokens, N nodes of all paths, V tokens in the vocabulary,
 from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,17 +40,18 @@ class GatedGraphReader(nn.Module):
 
     def forward(self, graph: Graph) -> Tensor:
         """Nodes with types, int64 [N] -> logits [N, C]."""
-        x = F.one_hot(graph.ndata["types"], self.vocabulary_size).to(self.output.weight.dtype)
+        types: Any = graph.ndata["types"]
+        x = F.one_hot(types, self.vocabulary_size).to(self.output.weight.dtype)
         return self.output(self.convolution(graph, x))
 
 
-def graph_net(spec: dict, num_layers: int) -> GraphNet:
+def graph_net(spec: dict[str, Any], num_layers: int) -> GraphNet:
     """The graph task with `num_layers` convolutions, each with weights of its own."""
-    net = {"layer": "sage", "hidden_size": HIDDEN, "num_layers": num_layers, "output_layer": "linear"}
+    net: dict[str, Any] = {"layer": "sage", "hidden_size": HIDDEN, "num_layers": num_layers, "output_layer": "linear"}
     return GraphNet(path_spec(spec), **net, norm="layer")
 
 
-def gated_graph_net(spec: dict, rounds: int) -> GraphNet:
+def gated_graph_net(spec: dict[str, Any], rounds: int) -> GraphNet:
     """The graph task with a GRU as the update of its nodes."""
     task = graph_net(spec, 1)
     # The task asks of its net only that it gives logits for the nodes of a graph.
@@ -57,11 +59,11 @@ def gated_graph_net(spec: dict, rounds: int) -> GraphNet:
     return task
 
 
-def lstm(spec: dict) -> SequenceClassifier:
+def lstm(spec: dict[str, Any]) -> SequenceClassifier:
     return SequenceClassifier(spec, cell="lstm", hidden_size=HIDDEN, initialization="orthogonal")
 
 
-NETS: dict[str, Callable[[dict], Task]] = {
+NETS: dict[str, Callable[[dict[str, Any]], Task]] = {
     "GNN, 2 layers": lambda spec: graph_net(spec, 2),
     "GNN, 5 layers": lambda spec: graph_net(spec, 5),
     "gated graph network, 4 rounds": lambda spec: gated_graph_net(spec, 4),
@@ -70,7 +72,7 @@ NETS: dict[str, Callable[[dict], Task]] = {
 }
 
 
-def accuracy(build: Callable[[dict], Task], num_tokens: int, *, seed: int = 0, steps: int = STEPS) -> float:
+def accuracy(build: Callable[[dict[str, Any]], Task], num_tokens: int, *, seed: int = 0, steps: int = STEPS) -> float:
     """Trains a net on the palindromes of the data module, and tests it on others.
 
     The test sequences are drawn from all of them, not from those alone that training leaves out: of the few short ones,
@@ -85,7 +87,8 @@ def accuracy(build: Callable[[dict], Task], num_tokens: int, *, seed: int = 0, s
     task = build(data.spec)
     view = path_batch if isinstance(task, GraphNet) else lambda batch: batch
     fit(task, lambda step: view(data.train_batch(step)), steps=steps, learning_rate=5e-3, patience=20)
-    batch = [torch.from_numpy(x) for x in data.task.draw(np.random.default_rng(seed), 2000, data.length)]
+    tokens, labels = data.task.draw(np.random.default_rng(seed), 2000, data.length)
+    batch = torch.from_numpy(tokens), torch.from_numpy(labels)
     with torch.no_grad():
         logits = task(path_batch(batch) if isinstance(task, GraphNet) else batch[0])
     return (logits.argmax(1) == batch[1]).float().mean().item()
@@ -105,8 +108,8 @@ def write(out: Path, seed: int) -> list[tuple[str, str]]:
     # Hollow and ever larger, as the curves lie on each other.
     for size, (name, values), colour, marker in zip(range(5, 20, 3), found.items(), COLOURS, MARKERS, strict=False):
         style = "-" if name.startswith("GNN") else "--" if name.startswith("gated") else "-."
-        look = {"color": colour, "linestyle": style, "marker": marker, "markersize": size, "markerfacecolor": "none"}
-        axes.plot(TOKENS, values, **look, label=name)
+        look: dict[str, Any] = {"color": colour, "linestyle": style, "marker": marker, "markersize": size}
+        axes.plot(TOKENS, values, **look, markerfacecolor="none", label=name)
     axes.set(xlabel="tokens T; the answer is T - 1 steps from the last", ylabel="test accuracy", ylim=(0, 1.1))
     axes.legend(fontsize="small", loc="center right")
     save(figure, out / "paths.png")

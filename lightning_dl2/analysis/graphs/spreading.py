@@ -4,6 +4,7 @@ Shapes: N nodes, E edges, K updates.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -93,8 +94,8 @@ def write(out: Path, source: str = "C", target: str = "E") -> list[tuple[str, st
     return [(f"updates until {source} reaches {target}", str(updates_until(graph, start, NAMES.index(target))))]
 
 
-def _draw_graph(axes, arrival: Tensor, source: str) -> None:
-    for one, other in SIX_NODES:
+def _draw_graph(axes: Any, arrival: Tensor, source: str) -> None:
+    for one, other in map(tuple, SIX_NODES):
         axes.plot(*zip(PLACES[one], PLACES[other], strict=True), color=COLOURS[-1], linewidth=1, zorder=1)
     for name, updates in zip(NAMES, arrival.tolist(), strict=True):
         axes.scatter(*PLACES[name], s=900, color=COLOURS[updates], zorder=2)
@@ -105,7 +106,7 @@ def _draw_graph(axes, arrival: Tensor, source: str) -> None:
     axes.set_axis_off()
 
 
-def _draw_numbers(axes, values: Tensor):
+def _draw_numbers(axes: Any, values: Tensor) -> Any:
     """A map with its numbers on it; an exact 0 is left empty."""
     shown = values.masked_fill(values == 0, torch.nan)
     image = axes.imshow(shown, cmap=SEQUENTIAL, vmin=0, vmax=0.5, aspect="auto")

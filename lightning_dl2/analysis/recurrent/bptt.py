@@ -14,7 +14,7 @@ A line is the geometric mean over initialisations, its band goes from the lowest
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from rich.table import Table
@@ -108,7 +108,7 @@ def lstm(forget_bias: float, *, hidden_size: int, length: int, batch_size: int, 
     return _net("lstm", hidden_size, length, batch_size, seed, forget_bias=forget_bias)
 
 
-def _net(cell: str, hidden_size: int, length: int, batch_size: int, seed: int, **options: float) -> Net:
+def _net(cell: str, hidden_size: int, length: int, batch_size: int, seed: int, **options: Any) -> Net:
     torch.manual_seed(seed)
     recurrent = Recurrent(cell, hidden_size, hidden_size, initialization="kaiming", **options).double()
     nn.init.normal_(recurrent.core.weight_ih_l0, std=hidden_size**-0.5)

@@ -100,7 +100,7 @@ def draw_state(means: dict[str, list[float]], state: str, title: str, path: Path
     for axes in figure.axes:
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params("x", integer=True)
     save(figure, path)
 
 
@@ -130,5 +130,5 @@ def draw_label(
     right.set(xlabel="step", ylabel=f"unit of {state}, sorted at the last step")
     figure.colorbar(image, ax=right, label="share of its variance that lies between labels")
     for axes in (left, right):
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params("x", integer=True)
     save(figure, path)

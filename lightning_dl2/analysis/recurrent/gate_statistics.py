@@ -72,7 +72,7 @@ def surviving(cell: Cell, trace: Trace) -> Tensor:
         ValueError: the plain RNN has no gates.
     """
     written, _ = written_and_kept(cell, trace)
-    gates = trace[cell.forget_gate]
+    gates = trace[str(cell.forget_gate)]
     later = torch.cat([gates[1:], torch.ones_like(gates[:1])])
     return written * later.flip(0).cumprod(0).flip(0)
 

@@ -76,15 +76,14 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
         raise UserError("direction=backward: the net reads forwards only; allowed: forward")
     cell = blocks[0].cell
 
-    text = isinstance(data, TextDataModule)
-    if text:
+    if isinstance(data, TextDataModule):
         tokens, labels = fixed_batch(data.test_dataloader(), size)[0], None
         sequence = natural(values, "sequence", most=len(tokens) - 1)
     else:
         tokens, labels = draw_batch(data.task, data.length, size, seed=EVALUATION_SEED, split="test", step=0)
     trace = statistics.read(task.net, tokens, layer, direction)
     shown = (tokens[sequence].flip(0) if direction else tokens[sequence]).tolist()
-    if text:
+    if isinstance(data, TextDataModule):
         names = [data.vocabulary.decode([token]) for token in shown[:TEXT_SHOWN]]
     else:
         names = [str(token) for token in shown]
@@ -93,7 +92,7 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
     saturated = _saturation(out, cell, trace, title)
     if cell.forget_gate is not None:
         _state(out, cell, trace, labels, title)
-    if labels is None:
+    if labels is None or isinstance(data, TextDataModule):
         return _table(saturated, {})
 
     untrained = statistics.read(untrained_classifier(run, data).net, tokens, layer, direction)
@@ -135,7 +134,8 @@ def _saturation(out: Path, cell: Cell, trace: Trace, title: str) -> dict[str, tu
         counts = torch.histc(trace[name], BINS, low, high)
         histograms[name] = (torch.linspace(low, high, BINS + 1), counts / counts.sum())
         shares[name] = statistics.saturation(trace[name], (low, high))
-        summary[name] = (trace[name].mean().item(), *(share.mean().item() for share in shares[name]))
+        lower, upper = (share.mean().item() for share in shares[name])
+        summary[name] = trace[name].mean().item(), lower, upper
     figures.draw_saturation(histograms, shares, title, out / "saturation.png")
     rows = (
         [name, edges[place].item(), edges[place + 1].item(), share.item()]

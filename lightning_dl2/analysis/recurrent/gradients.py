@@ -16,7 +16,7 @@ from the lowest to the highest.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.table import Table
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 COMPARES_RUNS = False
 KEYS = {"run": "none", "checkpoint": "best", "length": "100", "hidden_size": "128", "sequences": "32", "seeds": "40"}
 
-CELLS = {
+CELLS: dict[str, dict[str, Any]] = {
     "RNN": {"cell": "rnn"},
     "GRU": {"cell": "gru"},
     "LSTM, forget bias 0": {"cell": "lstm", "forget_bias": 0.0},
@@ -92,7 +92,7 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
 
 
 def of_cells(
-    length: int, hidden_size: int, sequences: int, seeds: int, cells: dict[str, dict[str, float | str]] = CELLS
+    length: int, hidden_size: int, sequences: int, seeds: int, cells: dict[str, dict[str, Any]] = CELLS
 ) -> dict[str, Curves]:
     """The flow through each of the cells: {"h": curves, "c": curves}.
 
@@ -100,9 +100,9 @@ def of_cells(
         cells: by name, what makes them differ, as arguments of `Recurrent`.
     """
 
-    def flow(options: dict[str, float | str], seed: int) -> Flow:
+    def flow(options: dict[str, Any], seed: int) -> Flow:
         torch.manual_seed(seed)
-        sizes = {"hidden_size": hidden_size, "sequence_length": length}
+        sizes: dict[str, Any] = {"hidden_size": hidden_size, "sequence_length": length}
         net = RecurrentClassifier(10, 10, encoding="one_hot", initialization="kaiming", **sizes, **options)
         tokens, labels = draw_batch("decimal_palindrome", length + 1, sequences, seed=seed, split="train", step=0)
         return gradient_flow(net.double(), tokens, labels)  # what vanishes is below what float32 can hold
@@ -184,10 +184,11 @@ def _draw(panel: "Axes", series: Curves, names: list[str]) -> None:
         number = names.index(_plain(name))
         mean, low, high = band(norms)
         steps = range(len(mean))
-        style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "markersize": 4}
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4}
         style |= {"markevery": (3 * number, max(1, len(mean) // 5)), "linewidth": 1.3}  # not all at the same place
         panel.plot(steps, mean, linestyle="--" if name.endswith(UNTRAINED) else "-", label=name, **style)
-        panel.fill_between(steps, low, high, color=style["color"], alpha=0.15, linewidth=0)
+        panel.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def _table(curves: dict[str, Curves], published: dict[str, float]) -> Table:

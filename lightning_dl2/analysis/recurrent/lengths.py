@@ -3,6 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,7 +39,8 @@ class Measured:
 
     @property
     def trained_at(self) -> int:
-        return self.config.data.sequence_length
+        data: Any = self.config.data  # of sequences
+        return data.sequence_length
 
 
 @dataclass
@@ -95,7 +97,8 @@ def measure(run: Run, checkpoint: str, lengths: list[int] | None, size: int) -> 
     if (steps := result.get("steps")) is None:
         raise UserError(f"run={run.path}: result.json does not say the steps; fix: write it again as it was")
     net = load_classifier(run, checkpoint)[0].net
-    name, trained_at = config.data.name, config.data.sequence_length
+    data: Any = config.data  # of sequences
+    name, trained_at = data.name, data.sequence_length
     task = SEQUENCE_TASKS[name]
     if lengths is None:
         lengths = sorted({max(task.minimum_length, round(factor * trained_at)) for factor in FACTORS})

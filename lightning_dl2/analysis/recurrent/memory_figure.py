@@ -45,10 +45,10 @@ def draw(lines: list[Line], title: str, path: Path) -> None:
 def _accuracy(axes: "Axes", lines: list[Line], styles: dict[str, dict[str, Any]]) -> None:
     for line in lines:
         means, colour = line.means(), styles[line.name]["color"]
-        axes.plot(means.keys(), means.values(), **styles[line.name], clip_on=False, label=plain(line.name))
+        axes.plot(list(means), list(means.values()), **styles[line.name], clip_on=False, label=plain(line.name))
         if len(line.runs) > 1:
             lowest, highest = ([of(line.values(length)) for length in means] for of in (min, max))
-            axes.fill_between(means.keys(), lowest, highest, color=colour, alpha=0.2, linewidth=0)
+            axes.fill_between(list(means), lowest, highest, color=colour, alpha=0.2, linewidth=0)
     levels = {length: level for line in lines for run in line.runs for length, level in run.baselines.items()}
     ordered = sorted(levels.items())
     axes.plot(*zip(*ordered, strict=True), color=COLOURS[-1], linestyle=":", label="majority baseline")
@@ -63,12 +63,12 @@ def _steps(axes: "Axes", lines: list[Line], styles: dict[str, dict[str, Any]]) -
         solved = {}
         for line in mine:
             for run in line.runs:
-                open_mark = {"markerfacecolor": "white"} if run.solved_at is None else {}
+                open_mark: dict[str, Any] = {"markerfacecolor": "white"} if run.solved_at is None else {}
                 steps = run.steps if run.solved_at is None else run.solved_at
                 axes.plot(line.trained_at, steps, **style, **open_mark, linestyle="")
-            if steps := [run.solved_at for run in line.runs if run.solved_at is not None]:
-                solved[line.trained_at] = sum(steps) / len(steps)
-        axes.plot(solved.keys(), solved.values(), color=style["color"], linewidth=1)
+            if ends := [run.solved_at for run in line.runs if run.solved_at is not None]:
+                solved[line.trained_at] = sum(ends) / len(ends)
+        axes.plot(list(solved), list(solved.values()), color=style["color"], linewidth=1)
     axes.set(xlabel="length of training", ylabel="optimiser steps until solved")
     if axes.dataLim.ymin * 10 < axes.dataLim.ymax:
         axes.set_yscale("log")

@@ -76,8 +76,9 @@ def by_formula(
     Raises:
         ValueError: an unknown `cell` or `peephole`.
     """
-    options = {"bidirectional": bidirectional, "bias": bias, "reset_after": reset_after, "peephole": peephole}
-    counted = count_parameters(cell, embedding_size or vocabulary_size, hidden_size, num_layers, **options)
+    forms: dict[str, Any] = {"bias": bias, "reset_after": reset_after, "peephole": peephole}
+    features = embedding_size or vocabulary_size
+    counted = count_parameters(cell, features, hidden_size, num_layers, bidirectional=bidirectional, **forms)
     has_second = find_cell(cell, reset_after=reset_after, peephole=peephole) in FUSED
     second = counted["biases"] // 2 if has_second else 0
     return {
@@ -123,7 +124,7 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
         "bidirectional": natural(values, "directions", least=1, most=2) == 2,
         "embedding_size": None if values["embedding"] == "none" else natural(values, "embedding", least=1, most=MOST),
     }
-    rows = []
+    rows: list[list[Any]] = []
     for name, options in CELLS.items():
         arguments = sizes | options
         encoding = "embedding" if sizes["embedding_size"] else "one_hot"

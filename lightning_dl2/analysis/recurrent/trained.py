@@ -10,7 +10,7 @@ from lightning_dl2.config.compose import compose
 from lightning_dl2.config.overrides import format_override
 from lightning_dl2.data import SequenceDataModule, TextDataModule
 from lightning_dl2.run.directory import MOVED_ASIDE, TRAINED_BY_ANALYZE, Run
-from lightning_dl2.tasks import SequenceClassifier, TextGenerator
+from lightning_dl2.tasks import SequenceClassifier, Task, TextGenerator
 from lightning_dl2.tasks.build import build_task
 from lightning_dl2.training.restore import open_finished_run
 from lightning_dl2.training.start import train
@@ -63,17 +63,17 @@ def find_runs(text: str) -> list[Run]:
     if path:
         raise UserError(f"run={path}: there is no such directory; allowed: DIR[,DIR...]")
     runs = []
-    for path in paths:
+    for top in paths:
         found = []
-        for folder, folders, files in walk(path):
-            if TRAINED_BY_ANALYZE in files and folder != path:
+        for folder, folders, files in walk(top):
+            if TRAINED_BY_ANALYZE in files and folder != top:
                 folders.clear()
             elif "config.yaml" in files:
                 folders.clear()  # what is in there is the run's own, such as W&B's config.yaml
-                if folder == path or not MOVED_ASIDE.fullmatch(folder.name):
+                if folder == top or not MOVED_ASIDE.fullmatch(folder.name):
                     found.append(Run(folder))
         if not found:
-            raise UserError(f"run={path}: holds no run (no config.yaml); allowed: a run directory or a tree of them")
+            raise UserError(f"run={top}: holds no run (no config.yaml); allowed: a run directory or a tree of them")
         runs += found
     return runs
 
@@ -102,7 +102,7 @@ def _load(run: Run, checkpoint: str, *allowed: str) -> tuple[Any, Any]:
         return task.eval(), data
 
 
-def untrained_classifier(run: Run, data: SequenceDataModule, **changed: object) -> SequenceClassifier:
+def untrained_classifier(run: Run, data: SequenceDataModule, **changed: object) -> Task:
     """The task with the weights that its training began from.
 
     Args:

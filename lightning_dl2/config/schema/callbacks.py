@@ -9,7 +9,7 @@ from lightning_dl2.config.schema.base import Natural, Positive, Rate, Strict
 Metric = Literal["val/loss", "val/loss_cold", "val/accuracy", "val/mean_absolute_error"]
 
 
-def mode_of(metric: Metric) -> Literal["min", "max"]:
+def mode_of(metric: str) -> Literal["min", "max"]:
     """Which values of a metric are good."""
     return "max" if metric == "val/accuracy" else "min"
 

@@ -77,7 +77,7 @@ class SequenceData(Strict):
 
 
 class TextData(Strict):
-    name: Literal[TEXTS]
+    name: Literal[TEXTS]  # type: ignore[valid-type]  # as the other two: its names stand in one place, not in a type
     path: str | None
     tokens: Literal["characters", "bytes"]
     encoding: Annotated[str, Field(min_length=1)]
@@ -125,7 +125,7 @@ class BlockModel(Strict):
 
 
 class NodeData(Strict):
-    name: Literal[NODE_SETS]
+    name: Literal[NODE_SETS]  # type: ignore[valid-type]
     path: str | None
     undirected: bool
     split: Literal["public", "random"]
@@ -156,7 +156,7 @@ class NodeData(Strict):
 
 
 class GraphSetData(Strict):
-    name: Literal[GRAPH_SETS]
+    name: Literal[GRAPH_SETS]  # type: ignore[valid-type]
     path: str | None
     num_folds: Annotated[int, Field(ge=3)]
     fold: Natural

@@ -54,7 +54,7 @@ class Rule:
 
     kind: type[Strict]
     keys: str
-    works: Callable[[Config], bool]
+    works: Callable[[Any], bool]  # of a Config whose group is of `kind`
     why: str
     fix: str
     off: tuple[Any, ...] = ()
@@ -83,12 +83,12 @@ def _enabled(name: str) -> Callable[[Config], bool]:
     return lambda config: getattr(config.callbacks, name).enabled
 
 
-def _alone(config: Config) -> bool:
+def _alone(config: Any) -> bool:
     """Tell whether the only convolution gives the logits, so that nothing comes between or after convolutions."""
     return config.task.num_layers == 1 and config.task.output_layer == "none"
 
 
-def _drops(config: Config) -> bool:
+def _drops(config: Any) -> bool:
     task = config.task
     return bool(task.input_dropout or task.output_dropout or (task.dropout and task.num_layers > 1))
 

@@ -36,11 +36,11 @@ TASKS = tuple(dict.fromkeys(FITTING_TASK.values()))
 HELD_OUT = "held out"
 
 
-def test_split(data: str, test_fraction: float | None, sequence_length: int | None) -> str:
+def test_split(data: str, test_fraction: float | None, sequence_length: float | None) -> str:
     """Name what test/* is measured on, by the data's name and keys; None for a key that this data does not have."""
     if test_fraction == 0:
         return "validation, which also chose the checkpoint"
-    if data in MINIMUM_HELD_OUT and sequence_length < MINIMUM_HELD_OUT[data]:
+    if data in MINIMUM_HELD_OUT and sequence_length is not None and sequence_length < MINIMUM_HELD_OUT[data]:
         return "the sequences of training: there are no others"
     return HELD_OUT
 
@@ -120,7 +120,8 @@ class Config(Strict):
             raise ValueError(
                 f"task.output_layer=none: data={self.data.name} has one answer a graph; allowed: linear, mlp"
             )
-        if self.data.name in PLANETOID and self.data.positional.size and not self.task.input_layer:
+        sparse = isinstance(self.data, NodeData) and self.data.name in PLANETOID and self.data.positional.size
+        if sparse and not self.task.input_layer:
             raise ValueError(
                 f"task.input_layer=false: data={self.data.name} has sparse features; allowed with data.positional: true"
             )
@@ -170,7 +171,7 @@ class Config(Strict):
         Returns:
             The batches, and one line where they are not the very share that was asked for.
         """
-        share, most = self.trainer.val_check_interval, self._batches(batches_per_epoch)
+        share, most = self.trainer.val_check_interval, self._batches(batches_per_epoch) or batches_per_epoch
         if isinstance(share, int):
             return share, None
         interval = max(1, int(round(share * most, 9)))  # down, as Lightning does; 0.29 * 100 is 28.999999999999996
@@ -181,7 +182,9 @@ class Config(Strict):
     def schedule_warning(self) -> str | None:
         """One line, if the schedule has ended before the training does: what is learnt after it may be nothing."""
         schedule, max_steps = self.optimizer.schedule, self.trainer.max_steps
-        if schedule.name not in ("linear", "cosine") or schedule.total_steps >= max_steps:
+        if schedule.name not in ("linear", "cosine") or schedule.total_steps is None:
+            return None
+        if schedule.total_steps >= max_steps:
             return None
         return (
             f"optimizer.schedule.total_steps={schedule.total_steps}: from there to trainer.max_steps={max_steps} the"

@@ -7,6 +7,7 @@ import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,7 +70,9 @@ def _numeric(label: str) -> tuple[int, str, str]:
 
 def _nodes(path: Path) -> tuple[dict[str, int], list[str], dict[str, Tensor] | None, np.ndarray]:
     """Number of each id, label of each node ("" for none), splits if there is such a column, features [N, F]."""
-    ids, lines, labels, features = {}, [], [], []
+    ids: dict[str, int] = {}
+    lines: list[int] = []
+    labels, features = [], []
     members: dict[str, list[int]] = {name: [] for name in SPLITS}
     for line, name, label, split, numbers in _rows(path, ("id", "label"), "split"):
         if not name:
@@ -137,7 +140,7 @@ def _first_not_utf8(path: Path) -> int:
     return next(number for number, line in enumerate(lines, start=1) if re.search("[\udc80-\udcff]", line))
 
 
-def _checked(path: Path, reader, required: tuple[str, str], optional: str | None) -> Iterator[Row]:
+def _checked(path: Path, reader: Any, required: tuple[str, str], optional: str | None) -> Iterator[Row]:
     header = [name.strip() for name in next(reader, [])]
     if not any(header):
         raise UserError(f"{path}: is empty; allowed: a line of column names with {' and '.join(required)}, then rows")

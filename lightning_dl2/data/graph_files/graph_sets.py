@@ -143,13 +143,12 @@ def _check_edges(source: str, src: Tensor, dst: Tensor, limits: int | Tensor, fe
 def _check_rows(source: str, name: str, values: Tensor | SparseMatrix, rows: int, item: str) -> None:
     if values.shape[0] != rows:
         raise UserError(f"{source}: {name} has {values.shape[0]} rows; allowed: one for each {item}, {rows}")
-    sparse = not isinstance(values, Tensor)
-    numbers = values.values if sparse else values
+    numbers = values if isinstance(values, Tensor) else values.values
     if not numbers.is_floating_point():
         return
     bad = _first(~numbers.isfinite())
     if bad is not None:
-        row = int(values.row_of_entry()[bad]) if sparse else bad
+        row = bad if isinstance(values, Tensor) else int(values.row_of_entry()[bad])
         raise UserError(f"{source}: {name} of {item} {row}: not a number or infinite; allowed: finite numbers")
 
 
@@ -185,7 +184,7 @@ def _digest(item: NodeSet | GraphSet) -> str:
         digest.update(f"\0{name}\0{type(value).__name__}\0".encode())
         if isinstance(value, Tensor):
             digest.update(f"{value.dtype}{list(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().numpy())
+            digest.update(value.detach().cpu().contiguous().numpy().data)
         elif isinstance(value, SparseMatrix):
             for part in ("indptr", "indices", "values", "shape"):
                 feed(part, getattr(value, part))

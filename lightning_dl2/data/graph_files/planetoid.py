@@ -15,7 +15,7 @@ import torch
 
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
-from lightning_dl2.data.graph_files.safe_pickle import NUMPY, read_pickle
+from lightning_dl2.data.graph_files.safe_pickle import NUMPY, Allowed, read_pickle
 from lightning_dl2.data.graph_files.whole_numbers import whole_number
 from lightning_dl2.graphs import SparseMatrix
 
@@ -43,7 +43,7 @@ class _Csr:
     """Takes the place of scipy's csr_matrix: the unpickler puts data, indices, indptr and _shape here."""
 
 
-ALLOWED = {
+ALLOWED: Allowed = {
     **NUMPY,
     ("scipy.sparse.csr", "csr_matrix"): _Csr,
     ("scipy.sparse._csr", "csr_matrix"): _Csr,  # pickled anew with a later scipy
@@ -77,9 +77,9 @@ def read_planetoid(directory: str | Path, name: str) -> NodeSet:
     words = {part: _words(parts[part], paths[part]) for part in ("allx", "tx")}
     labels = {part: _classes(parts[part], paths[part]) for part in ("y", "ally", "ty")}
     known, num_words = words["allx"][3]
-    for part, rows, other in (("ally", known, "allx"), ("ty", len(test), "test.index")):
-        if len(labels[part]) != rows:
-            raise UserError(f"data.path={paths[part]}: has {len(labels[part])} rows; allowed: {rows}, as {other}")
+    for part, count, other in (("ally", known, "allx"), ("ty", len(test), "test.index")):
+        if len(labels[part]) != count:
+            raise UserError(f"data.path={paths[part]}: has {len(labels[part])} rows; allowed: {count}, as {other}")
     train = len(labels["y"])
     if not 0 < train < known:
         raise UserError(f"data.path={paths['y']}: has {train} rows; allowed: 1 to {known - 1}, fewer than ally")

@@ -14,9 +14,9 @@ from lightning_dl2.common.errors import UserError
 
 Allowed = Mapping[tuple[str, str], Callable[..., Any]]
 
-_reconstruct = np.empty(0).__reduce__()[0]  # its module has another name in every version of numpy
-_scalar = np.float64(0).__reduce__()[0]
-_from_buffer = np.empty(1).__reduce_ex__(5)[0]
+_reconstruct: Any = np.empty(0).__reduce__()[0]  # its module has another name in every version of numpy
+_scalar: Any = np.float64(0).__reduce__()[0]
+_from_buffer: Any = np.empty(1).__reduce_ex__(5)[0]
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -39,7 +39,7 @@ NUMPY: Allowed = {
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file, path: Path, allowed: Allowed, kind: str) -> None:
+    def __init__(self, file: Any, path: Path, allowed: Allowed, kind: str) -> None:
         super().__init__(file, encoding="latin1")  # Python 2's strings, which hold the bytes of arrays
         self.path, self.allowed, self.kind = path, allowed, kind
 

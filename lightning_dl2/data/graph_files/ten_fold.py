@@ -77,7 +77,8 @@ def _graphs(path: Path) -> tuple[np.ndarray, ...]:
     (num_graphs,) = _header(path, lines, 0, 1, "the number of graphs")
     if num_graphs < 1:
         raise UserError(f"{path}:1: {num_graphs} graphs; allowed: at least one")
-    labels, sizes, tags, attributes, degrees, neighbours = [], [], [], [], [], []
+    tags: list[int] = []
+    labels, sizes, attributes, degrees, neighbours = [], [], [], [], []
     at, width = 1, None  # the next line from 0, and how many attributes a node has
     for graph in range(num_graphs):
         size, label = _header(path, lines, at, 2, f"the nodes and the label of graph {graph} of {num_graphs}")

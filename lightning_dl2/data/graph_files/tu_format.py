@@ -7,6 +7,7 @@ Shapes: N nodes and E edges of all graphs together, G graphs.
 
 import io
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -139,15 +140,16 @@ def _read(path: Path, dtype: type, columns: int | None, rows: int | None = None,
     if table is not None and dtype is np.int64 and not (abs(table) < LARGEST).all():
         table = None
     # loadtxt passes over empty lines; all after them would belong to another item.
-    good = table is not None and len(table) == lines and columns in (None, table.shape[1])
-    if not good or not (np.isfinite(table).all() if dtype is np.float64 else (table == np.rint(table)).all()):
+    if table is None or len(table) != lines or columns not in (None, table.shape[1]):
+        _complain(path, text, dtype, columns)
+    if not (np.isfinite(table).all() if dtype is np.float64 else (table == np.rint(table)).all()):
         _complain(path, text, dtype, columns)
     if rows is not None and lines != rows:
         raise UserError(f"{path}:{min(lines, rows) + 1}: {lines} lines; allowed: one for each of the {rows} {what}")
     return table.astype(dtype)
 
 
-def _complain(path: Path, text: str, dtype: type, columns: int | None) -> None:
+def _complain(path: Path, text: str, dtype: type, columns: int | None) -> NoReturn:
     """Finds the first wrong line, which is too slow to be done for every line of a good file."""
     kind = "whole numbers" if dtype is np.int64 else "finite numbers"
     for number, line in enumerate(text.split("\n"), start=1):

@@ -21,7 +21,7 @@ from torch import Tensor
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import what_is_there
 from lightning_dl2.data.graph_files.graph_sets import SPLITS, GraphSet
-from lightning_dl2.data.graph_files.safe_pickle import NUMPY, read_pickle
+from lightning_dl2.data.graph_files.safe_pickle import NUMPY, Allowed, read_pickle
 from lightning_dl2.data.graph_files.whole_numbers import whole_number
 
 ATOM_TYPES = 28  # of the official files, whichever occur
@@ -152,7 +152,7 @@ def _rebuild(storage: bytes, offset: int, size: tuple[int, ...], stride: tuple[i
     return _Stored(storage, offset, tuple(size), tuple(stride))
 
 
-ALLOWED = {
+ALLOWED: Allowed = {
     **NUMPY,
     ("collections", "OrderedDict"): OrderedDict,
     ("torch.storage", "_load_from_bytes"): lambda storage: storage,
@@ -186,7 +186,7 @@ def _chosen(path: Path, number: int) -> list[int]:
     return chosen
 
 
-def _molecules(path: Path, molecules: list[Any], chosen: list[int]) -> Iterator[tuple]:
+def _molecules(path: Path, molecules: list[Any], chosen: list[int]) -> Iterator[tuple[Any, ...]]:
     """What FIELDS names, of each chosen molecule."""
     for number in chosen:
         try:

@@ -42,6 +42,7 @@ class GraphDataModule(LightningDataModule):
     num_workers: int
     seed: int
     positional: dict[str, Any]
+    placed_at = 0, 1  # rank and number of processes, without a Trainer
     _order: tuple[int, Tensor] | None = None  # of the last batch's epoch: its number, and the training items
 
     @cached_property

@@ -30,8 +30,8 @@ def stratified_split(index: Tensor, labels: Tensor, fraction: float, seed: int) 
     Returns:
         Two int64 tensors, in ascending order.
     """
-    index = index.numpy()
-    order = _by_class(labels.numpy()[index], seed)
+    items = index.numpy()
+    order = _by_class(labels.numpy()[items], seed)
     wanted = round(fraction * len(index))
     # As even steps over the items sorted by class as whole numbers can make.
     marks = np.arange(len(index) + 1) * wanted // max(len(index), 1)

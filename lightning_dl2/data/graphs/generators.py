@@ -6,6 +6,7 @@ Shapes: N nodes, E directed edges, C classes, F features, n nodes of one graph, 
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -124,7 +125,7 @@ def stochastic_block_model(
     )
 
 
-def _distinct(draw, number: int, num_nodes: int) -> np.ndarray:
+def _distinct(draw: Any, number: int, num_nodes: int) -> np.ndarray:
     """`number` undirected edges, none twice, as low * num_nodes + high, int64; `draw` gives about as many as asked."""
     found = np.zeros(0, np.int64)
     while len(found) < number:
@@ -250,7 +251,7 @@ def _both(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([one, other]), np.concatenate([other, one])
 
 
-def _graph_set(graphs: Iterable[tuple[int, np.ndarray, np.ndarray]], **rest) -> GraphSet:
+def _graph_set(graphs: Iterable[tuple[int, np.ndarray, np.ndarray]], **rest: Any) -> GraphSet:
     """From the number of nodes and the undirected edges of each graph."""
     sizes, ones, others = zip(*graphs, strict=True)
     directed = [_both(one, other) for one, other in zip(ones, others, strict=True)]

@@ -72,8 +72,8 @@ class NodeDataModule(GraphDataModule):
         self.positional = positional or {"kind": "none", "size": 0}
         self.set: NodeSet = load_node_set(name, path, undirected=undirected, block_model=block_model, cache=cache_dir)
         self.labels, self.class_names, self.num_items = self.set.labels, self.set.class_names, self.set.num_nodes
-        sizes = {"train_per_class": train_per_class, "validation_size": validation_size, "test_size": test_size}
-        self.splits = node_splits(self.set, split, seed, **sizes)
+        sizes: dict[str, Any] = {"train_per_class": train_per_class, "validation_size": validation_size}
+        self.splits = node_splits(self.set, split, seed, **sizes, test_size=test_size)
         self.graph = self._graph(normalize_features, sampled=fanouts is not None)
         self.sampler = NeighborBlocks(self.graph, fanouts) if fanouts is not None else None
         self.batch_size = batch_size if self.sampler else len(self.splits["train"])
@@ -188,9 +188,9 @@ class GraphSetDataModule(GraphDataModule):
 
     def _pack(self) -> PackedGraphs:
         graphs = self.set
-        ndata = {"types": graphs.node_types, "features": graphs.node_features}
-        edata = {"types": graphs.edge_types, "features": graphs.edge_features}
-        ndata, edata = ({k: v for k, v in data.items() if v is not None} for data in (ndata, edata))
+        nodes = {"types": graphs.node_types, "features": graphs.node_features}
+        edges = {"types": graphs.edge_types, "features": graphs.edge_features}
+        ndata, edata = ({k: v for k, v in data.items() if v is not None} for data in (nodes, edges))
         shape = graphs.src, graphs.dst, graphs.num_nodes, graphs.num_edges
         ndata |= self._encode(PackedGraphs(*shape))
         if not ndata:

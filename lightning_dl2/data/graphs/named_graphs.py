@@ -64,8 +64,8 @@ def family_edges(family: str, size: int, part: int) -> tuple[int, np.ndarray, np
         return len(corners), one[one < other], other[one < other]
     if family == "grid":
         grid = np.arange(part * (size // part)).reshape(part, -1)
-        one, other = (grid[:, :-1], grid[:-1]), (grid[:, 1:], grid[1:])
-        return grid.size, np.concatenate([x.ravel() for x in one]), np.concatenate([x.ravel() for x in other])
+        begins, ends = (grid[:, :-1], grid[:-1]), (grid[:, 1:], grid[1:])
+        return grid.size, np.concatenate([x.ravel() for x in begins]), np.concatenate([x.ravel() for x in ends])
     assert family == "circular_ladder", family
     half = size // 2
     rung = np.arange(half)

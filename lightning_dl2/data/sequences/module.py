@@ -41,6 +41,8 @@ class SequenceDataModule(LightningDataModule):
             not say whether it is enabled, or there are workers and a curriculum.
     """
 
+    placed_at = 0, 1  # rank and number of processes, without a Trainer
+
     def __init__(
         self,
         name: str,
@@ -109,7 +111,8 @@ class SequenceDataModule(LightningDataModule):
             check_share(size, "sequences", split, number)
 
     def setup(self, stage: str | None = None) -> None:
-        for split in {"fit": ("val",), "validate": ("val",), "test": ("test",)}.get(stage, ("val", "test")):
+        asked = {"fit": ["val"], "validate": ["val"], "test": ["test"]}.get(stage or "", ["val", "test"])
+        for split in asked:
             if split not in self.sets:
                 tokens, labels = draw_batch(
                     self.task, self.length, self.sizes[split], seed=EVALUATION_SEED, split=split, step=0

@@ -26,8 +26,7 @@ def draw_from_split(draw: Callable[[int], Samples], n: int, split: str) -> Sampl
         kept = np.flatnonzero(in_split(tokens, split))[:missing]
         parts.append((tokens[kept], labels[kept]))
         missing -= len(kept)
-    tokens, labels = zip(*parts, strict=True)
-    return np.concatenate(tokens), np.concatenate(labels)
+    return np.concatenate([tokens for tokens, _ in parts]), np.concatenate([labels for _, labels in parts])
 
 
 def in_split(tokens: np.ndarray, split: str) -> np.ndarray:

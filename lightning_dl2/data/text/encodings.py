@@ -179,7 +179,7 @@ def read_characters(path: Path, encoding: str) -> Iterator[tuple[np.ndarray, int
             mark = "\ufeff"
             while chunk := file.read(CHUNK):
                 codes = chunk.removeprefix(mark).encode("utf-32-le")  # lone surrogates are no characters
-                yield np.frombuffer(codes, "<u4"), file.buffer.tell()
+                yield np.frombuffer(codes, "<u4"), file.buffer.tell()  # type: ignore[attr-defined]  # typeshed's has none
                 mark = ""
     except UnicodeError as error:
         raise UserError(f"data.encoding={encoding}: {path} is not in it ({error}); {allowed}") from error

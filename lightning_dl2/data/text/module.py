@@ -47,6 +47,8 @@ class TextDataModule(LightningDataModule):
         UserError: the text is not to be had, is no text, or is too short.
     """
 
+    placed_at = 0, 1  # rank and number of processes, without a Trainer
+
     def __init__(
         self,
         name: str,

@@ -92,8 +92,9 @@ def _digest(path: Path) -> str:
 
 def _write(path: Path, tokens: str, encoding: str, target: Path) -> tuple[Vocabulary, str | None]:
     """Write the tokens; return the vocabulary and the encoding."""
+    table: np.ndarray | None = None
     if tokens == "bytes":
-        vocabulary, table, encoding = Vocabulary("bytes"), None, None
+        vocabulary = Vocabulary("bytes")
     else:
         check_not_compressed(path)
         encoding = detect_encoding(path) if encoding == "auto" else encoding
@@ -109,8 +110,8 @@ def _write(path: Path, tokens: str, encoding: str, target: Path) -> tuple[Vocabu
     with replacing(target) as temporary, open(temporary, "wb") as file:
         chunks = _read_bytes(path) if table is None else read_characters(path, encoding)
         for chunk in _told(chunks, f"making tokens of {path.name}", path):
-            file.write(chunk if table is None else table[chunk])
-    return vocabulary, encoding
+            file.write(chunk.data if table is None else table[chunk].data)
+    return vocabulary, None if table is None else encoding
 
 
 def _dtype(vocabulary: Vocabulary) -> np.dtype:

@@ -8,6 +8,7 @@ Shapes: S sources, N destination nodes (N = S but in a sampled block), E edges, 
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,10 +56,10 @@ class GCNConv(nn.Module):
         """Features [S, I], dense or sparse -> [N, O]."""
         # the product is associative: the order that multiplies the narrower matrix by A is the cheaper one
         if isinstance(x, SparseMatrix) or self.fc.in_features > self.fc.out_features:
-            x = propagate(graph, self.fc(x))
+            y = propagate(graph, self.fc(x))
         else:
-            x = self.fc(propagate(graph, x))
-        return x if self.bias is None else x + self.bias
+            y = self.fc(propagate(graph, x))
+        return y if self.bias is None else y + self.bias
 
 
 class SAGEConv(nn.Module):
@@ -147,10 +148,10 @@ class GINEConv(GINConv):
         gin: what `GINConv` takes.
     """
 
-    def __init__(self, in_feats: int, out_feats: int, *, edge_feats: int | None = None, **gin):
+    def __init__(self, in_feats: int, out_feats: int, *, edge_feats: int | None = None, **gin: Any):
         super().__init__(in_feats, out_feats, **gin)
-        fits = edge_feats is None or edge_feats == in_feats
-        self.fc_edge = nn.Identity() if fits else nn.Linear(edge_feats, in_feats)
+        edge_feats = in_feats if edge_feats is None else edge_feats
+        self.fc_edge = nn.Identity() if edge_feats == in_feats else nn.Linear(edge_feats, in_feats)
 
     def aggregate(self, graph: Graph, x: Tensor, e: Tensor | None) -> Tensor:
         """The sum over the edges, [N, I]."""

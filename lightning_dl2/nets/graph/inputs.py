@@ -3,6 +3,9 @@
 Shapes: S source nodes, E edges, I in_feats, P positional_size, H hidden_size.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -80,13 +83,14 @@ class NodeInputs(nn.Module):
             return torch.cat([x, position.to(x.dtype)], dim=1)
         dropped = self.training and self.input_dropout > 0
         if lookup and self.features is None and position is None and not dropped:
+            assert self.types is not None
             return Lookup(self.types.weight, _take(ndata, "types"))
         parts = []
         if self.features is not None:
             parts.append(self.features(dropout(_take(ndata, "features"), self.input_dropout, self.training)))
         if self.types is not None:
             parts.append(dropout(self.types(_take(ndata, "types")), self.input_dropout, self.training))
-        if position is not None:
+        if self.position is not None:
             parts.append(self.position(position))
         return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
 
@@ -118,6 +122,7 @@ class EdgeInputs(nn.Module):
         if self.constant is not None:
             return self.constant.expand(num_edges, -1)
         if lookup and self.features is None:
+            assert self.types is not None
             return Lookup(self.types.weight, _take(edata, "types"))
         parts = []
         if self.features is not None:
@@ -127,7 +132,7 @@ class EdgeInputs(nn.Module):
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
 
-def _take(data: dict[str, Features], name: str) -> Features:
+def _take(data: Mapping[str, Any], name: str) -> Any:
     if name not in data:
         raise ValueError(
             f"the graph has no {name!r}, which the net was built for; it has {', '.join(data) or 'nothing'}"

@@ -3,6 +3,8 @@
 Shapes: S sources, N destination nodes, E edges, I in_feats, O out_feats, G edge_feats.
 """
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,7 +23,7 @@ ATTENTION = ("gat", "gatv2")
 SELF_LOOPS = ("gcn", *ATTENTION, "gcnii")  # those that see a node's own features through a self-loop alone
 EDGES = ("gine", "gatedgcn")  # those that read edge features
 
-ACTIVATIONS = {"relu": F.relu, "elu": F.elu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "elu": F.elu}
 
 
 def build_convolution(
@@ -61,6 +63,7 @@ def build_convolution(
     if layer == "gine":
         return GINEConv(in_feats, out_feats, edge_feats=edge_feats, norm=norm)
     if layer == "gatedgcn":
+        assert edge_feats is not None
         return GatedGCNConv(in_feats, edge_feats, out_feats)
     if layer == "gcnii":
         if in_feats != out_feats:
@@ -124,6 +127,7 @@ class GraphLayer(nn.Module):
 
     def edges(self, raw: Tensor, e: Tensor | Lookup) -> Tensor:
         """Raw edge states [E, O] and the states before [E, G] -> the next layer's edge states [E, O]."""
+        assert self.edge_norm is not None
         raw = self._finish(self.edge_norm(raw))
         return as_dense(e) + raw if self.edge_residual else raw
 

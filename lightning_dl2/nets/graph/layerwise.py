@@ -5,13 +5,15 @@ Shapes: N nodes, E edges, C outputs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from lightning_dl2.graphs import Graph, SparseMatrix, resolve_engine
 from lightning_dl2.graphs.graph import Features
+from lightning_dl2.nets.graph.sparse_linear import as_dense
 
 if TYPE_CHECKING:
     from lightning_dl2.nets.graph.network import GraphNetwork
@@ -43,12 +45,15 @@ def layerwise(net: GraphNetwork, graph: Graph, chunk_size: int) -> Tensor:
     ndatas = (_rows(graph.ndata, torch.arange(*chunk, device=home), device) for chunk in chunks)
     inputs = [net.initial(net.inputs(ndata)) for ndata in ndatas]
     if isinstance(inputs[0][0], SparseMatrix):
-        x, x0 = graph.ndata["features"], None  # as they are: nothing was computed
+        x: Any = graph.ndata["features"]  # as they are: nothing was computed
+        x0 = None
     else:
-        x = torch.cat([part.to(home) for part, _ in inputs])
-        x0 = None if inputs[0][1] is None else torch.cat([part.to(home) for _, part in inputs])
+        x = torch.cat([as_dense(part).to(home) for part, _ in inputs])
+        mixed = [part.to(home) for _, part in inputs if part is not None]
+        x0 = torch.cat(mixed) if mixed else None
 
-    states, outputs = None, []  # states of all edges: gatedgcn has them from its second layer on
+    states: Tensor | None = None  # of all edges: gatedgcn has them from its second layer on
+    outputs: list[Tensor] = []
     for layer in net.layers:
         pieces, next_states = [], None
         for chunk in chunks:
@@ -72,7 +77,7 @@ def layerwise(net: GraphNetwork, graph: Graph, chunk_size: int) -> Tensor:
     return torch.cat([net.conclude(None, [x[start:stop].to(device) for x in outputs]) for start, stop in chunks])
 
 
-def _rows(data: dict[str, Features], index: Tensor, device: torch.device) -> dict[str, Features]:
+def _rows(data: Mapping[str, Features], index: Tensor, device: torch.device) -> dict[str, Any]:
     return {name: _take(x, index).to(device) for name, x in data.items()}
 
 

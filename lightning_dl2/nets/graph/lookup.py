@@ -7,6 +7,7 @@ Shapes: T types, R rows, F features.
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,10 +50,10 @@ class Lookup:
 
 class _Rows(Function):
     @staticmethod
-    def forward(ctx, table, lookup):
+    def forward(ctx: Any, table: Tensor, lookup: Lookup) -> Tensor:
         ctx.lookup = lookup
         return table.index_select(0, lookup.index)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return (ctx.lookup.rows_of_type @ grad).to(grad.dtype), None

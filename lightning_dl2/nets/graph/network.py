@@ -3,6 +3,8 @@
 Shapes: N nodes (of sampled blocks the destinations of the last), B graphs, L num_layers, H hidden_size, C num_outputs.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -111,9 +113,9 @@ class GraphNetwork(nn.Module):
             if value not in allowed:
                 raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
         sizes = {"num_outputs": num_outputs, "hidden_size": hidden_size, "num_layers": num_layers}
-        for name, value in {**sizes, "heads": heads, "output_heads": output_heads}.items():
-            if value < 1:
-                raise ValueError(f"{name} is {value}; it must be >= 1")
+        for name, size in {**sizes, "heads": heads, "output_heads": output_heads}.items():
+            if size < 1:
+                raise ValueError(f"{name} is {size}; it must be >= 1")
         probabilities = {"input_dropout": input_dropout, "dropout": dropout, "attention_dropout": attention_dropout}
         for name, p in probabilities.items():
             if not 0 <= p < 1:
@@ -145,7 +147,7 @@ class GraphNetwork(nn.Module):
             feats, types = (edge_feats, edge_types) if has_edge_inputs else (0, 0)
             self.edge_inputs = EdgeInputs(edge_feats=feats, edge_types=types, hidden_size=width)
 
-        self.layers = nn.ModuleList()
+        self.layers: Any = nn.ModuleList()  # of GraphLayer: to a type checker its items are no more than modules
         widths = [self.inputs.out_feats, *[width] * (num_layers - 1), num_outputs if direct else width]
         for number, (size, next_size) in enumerate(zip(widths, widths[1:], strict=False), 1):
             last = number == num_layers
@@ -165,7 +167,7 @@ class GraphNetwork(nn.Module):
             if direct and last:
                 self.layers.append(GraphLayer(convolution, size, next_size))
                 continue
-            options = {"norm": norm, "activation": activation, "dropout": dropout, "residual": residual}
+            options: dict[str, Any] = {"norm": norm, "activation": activation, "dropout": dropout, "residual": residual}
             edge_states = width if layer == "gatedgcn" and not last else None
             self.layers.append(GraphLayer(convolution, size, next_size, edge_feats=edge_states, **options))
 
@@ -192,7 +194,7 @@ class GraphNetwork(nn.Module):
         lookup = self.layer == "gatedgcn" and not sampled  # which is all linear maps of its inputs
         x, x0 = self.initial(self.inputs(blocks[0].ndata, None if sampled else blocks[0], lookup=lookup))
         # of a whole graph all layers share the edge states; those of a block are brought up to its own layer
-        edges = [None] * len(blocks)
+        edges: list[Any] = [None] * len(blocks)
         if self.edge_inputs is not None:
             edges = [self.edge_inputs(block.edata, block.num_edges, lookup=lookup) for block in blocks]
         outputs = []
@@ -222,6 +224,7 @@ class GraphNetwork(nn.Module):
         """The nodes' inputs -> the first convolution's input, and what GCNII mixes into every layer, else None."""
         if self.layer != "gcnii":
             return x, None
+        assert isinstance(x, Tensor)  # it has an input layer
         x0 = ACTIVATIONS[self.activation](x)
         return dropout(x0, self.dropout, self.training), x0
 
@@ -237,7 +240,7 @@ class GraphNetwork(nn.Module):
         return self.output(x if self.readout is None else self.readout(graph, x))
 
 
-def _later_edges(layer: GraphLayer, blocks: list[Graph], x: Features, edges: list[Tensor]) -> list[Tensor]:
+def _later_edges(layer: Any, blocks: list[Graph], x: Features, edges: list[Tensor]) -> list[Tensor]:
     """The edge states of the blocks that come after this layer's, one layer on.
 
     Their edges need not be in this layer's block, but their nodes are the first ones of it: x [S, I] holds them. All

@@ -3,6 +3,8 @@
 Shapes: R rows, I in_features, O out_features.
 """
 
+from typing import Any, TypeVar, overload
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,8 @@ from lightning_dl2.graphs import Graph, SparseMatrix
 from lightning_dl2.graphs.graph import Features
 from lightning_dl2.nets.dropout import dropout as dense_dropout
 from lightning_dl2.nets.graph.lookup import Lookup
+
+Rows = TypeVar("Rows", bound=Features | Lookup)
 
 
 class SparseLinear(nn.Linear):
@@ -25,6 +29,10 @@ class SparseLinear(nn.Linear):
         return y if self.bias is None else y + self.bias
 
 
+@overload
+def dropout(x: Tensor, p: float, training: bool) -> Tensor: ...
+@overload
+def dropout(x: SparseMatrix, p: float, training: bool) -> SparseMatrix: ...
 def dropout(x: Features, p: float, training: bool) -> Features:
     """Dropout, of a sparse matrix on its stored values: its zeros need none."""
     if isinstance(x, SparseMatrix) and training and p:
@@ -32,14 +40,15 @@ def dropout(x: Features, p: float, training: bool) -> Features:
     return x if isinstance(x, SparseMatrix) else dense_dropout(x, p, training)
 
 
-def first_rows(x: Features, count: int) -> Features:
+def first_rows(x: Rows, count: int) -> Rows:
     """[R, I] -> [count, I]."""
     if x.shape[0] == count:
         return x
-    return x.rows(torch.arange(count, device=x.device)) if isinstance(x, SparseMatrix) else x[:count]
+    whole: Any = x  # a Lookup has as many rows already
+    return whole.rows(torch.arange(count, device=x.device)) if isinstance(x, SparseMatrix) else whole[:count]
 
 
-def destinations(graph: Graph, x: Features) -> Features:
+def destinations(graph: Graph, x: Rows) -> Rows:
     """Of the sources' rows [S, I] those of the destination nodes, [N, I]: the first."""
     return first_rows(x, graph.num_nodes)
 

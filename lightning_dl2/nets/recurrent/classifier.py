@@ -3,6 +3,8 @@
 Shapes: B batch, T steps, V vocabulary_size, E embedding_size, H hidden_size, N directions, C num_classes.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -28,6 +30,8 @@ class RecurrentClassifier(nn.Module):
         ValueError: an unknown `encoding`, or what `Recurrent` raises.
     """
 
+    one_hot: Tensor
+
     def __init__(
         self,
         vocabulary_size: int,
@@ -37,7 +41,7 @@ class RecurrentClassifier(nn.Module):
         embedding_size: int | None = None,
         output_bias: bool = True,
         initialization: str = "torch",
-        **recurrent,
+        **recurrent: Any,
     ):
         super().__init__()
         self.encoding = encoding

@@ -28,6 +28,8 @@ class Ensemble(nn.Module):
         ValueError: there are none.
     """
 
+    members: Any  # a ModuleList of LanguageModel: to a type checker its items are no more than modules
+
     def __init__(self, members: list[LanguageModel]) -> None:
         super().__init__()
         if not members:
@@ -65,7 +67,9 @@ class Ensemble(nn.Module):
 
         return step
 
-    def _run(self, paths: Iterable[Callable], tokens: Tensor, state: State | None) -> tuple[Tensor, list[Any]]:
+    def _run(
+        self, paths: Iterable[Callable[..., Any]], tokens: Tensor, state: State | None
+    ) -> tuple[Tensor, list[Any]]:
         """One path of each member, from its share of the state -> all logits, and what else each path returns."""
         starts = split_layers(state, self._num_layers)
         results = [path(tokens, start) for path, start in zip(paths, starts, strict=True)]

@@ -1,13 +1,14 @@
 """Named initialisations of recurrent nets: of the weights, gate by gate, and of the forget gate's bias."""
 
 import math
+from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lightning_dl2.nets.recurrent.cells import Cell
 
-_INPUT = {
+_INPUT: dict[str, Callable[[Tensor], Tensor]] = {
     "kaiming": nn.init.kaiming_normal_,
     "xavier": nn.init.xavier_uniform_,
     "orthogonal": nn.init.xavier_uniform_,
@@ -77,10 +78,10 @@ def initialize_forget_bias(
     """
     if cell.forget_gate is None:
         return
-    chrono = forget_bias == "chrono"
+    chrono, longest = forget_bias == "chrono", sequence_length or 0
     if isinstance(forget_bias, str) and not chrono:
         raise ValueError(f"forget_bias is {forget_bias!r}; it must be None, a number or 'chrono'")
-    if chrono and (sequence_length is None or sequence_length < 1):
+    if chrono and longest < 1:
         raise ValueError(f"sequence_length is {sequence_length}; forget_bias='chrono' needs a number >= 1")
     biases = [(name, bias) for name, bias in core.named_parameters() if name.startswith("bias")]
     if not biases:
@@ -92,7 +93,7 @@ def initialize_forget_bias(
         if name.startswith("bias_hh"):  # adds nothing, so that bias_ih is the total
             forget_gate.zero_()
         elif chrono:
-            forget_gate.uniform_(1, max(1, sequence_length - 1)).log_()
+            forget_gate.uniform_(1, max(1, longest - 1)).log_()
         else:
             forget_gate.fill_(forget_bias)
         if chrono and input_gate is not None:

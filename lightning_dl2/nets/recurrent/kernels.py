@@ -11,6 +11,9 @@ after the loop. If nothing needs a gradient, nothing is saved. There are no seco
 `Recurrent.explicit`.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.autograd import Function
@@ -42,8 +45,10 @@ def _reorder(weight: Tensor, order: tuple[int, ...]) -> Tensor:
 
 class _GersPeephole(Function):
     @staticmethod
-    def forward(ctx, save, x, weight_hh, peephole, h0, c0):
-        T, B, H = len(x), *h0.shape
+    def forward(
+        ctx: Any, save: bool, x: Tensor, weight_hh: Tensor, peephole: Tensor, h0: Tensor, c0: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        T, (B, H) = len(x), h0.shape
         hs, cs = x.new_empty(T + 1, B, H), x.new_empty(T + 1 if save else 1, B, H)
         hs[0], cs[0] = h0, c0
         if save:
@@ -77,7 +82,7 @@ class _GersPeephole(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_hs, grad_c):
+    def backward(ctx: Any, grad_hs: Tensor, grad_c: Tensor) -> tuple[Tensor | None, ...]:
         hs, cs, c_to_ifg, others, weight_hh = ctx.saved_tensors
         T, B, _, H = c_to_ifg.shape
         d_gates, d_peephole = hs.new_empty(T, B, 4, H), hs.new_zeros(B, 3, H)
@@ -102,8 +107,8 @@ class _AssignmentPeephole(Function):
     """Gates in the order g, i, f, o: the three that move c lie together, and so do the three that see c."""
 
     @staticmethod
-    def forward(ctx, save, x, weight_ch, c0):
-        T, B, H = len(x), *c0.shape
+    def forward(ctx: Any, save: bool, x: Tensor, weight_ch: Tensor, c0: Tensor) -> tuple[Tensor, Tensor]:
+        T, (B, H) = len(x), c0.shape
         hs, cs = x.new_empty(T, B, H), x.new_empty(T + 1 if save else 1, B, H)
         cs[0] = c0
         if save:
@@ -133,7 +138,7 @@ class _AssignmentPeephole(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_hs, grad_c):
+    def backward(ctx: Any, grad_hs: Tensor, grad_c: Tensor) -> tuple[Tensor | None, ...]:
         cs, c_to_gif, others, weight_ch = ctx.saved_tensors
         T, B, _, H = c_to_gif.shape
         d_gates, dc = cs.new_empty(T, B, 4, H), grad_c.clone()
@@ -150,8 +155,8 @@ class _AssignmentPeephole(Function):
 
 class _PaperGRU(Function):
     @staticmethod
-    def forward(ctx, save, x, weight_hh, h0):
-        T, B, H = len(x), *h0.shape
+    def forward(ctx: Any, save: bool, x: Tensor, weight_hh: Tensor, h0: Tensor) -> Tensor:
+        T, (B, H) = len(x), h0.shape
         hs = x.new_empty(T + 1, B, H)
         hs[0] = h0
         kept = T if save else 1
@@ -177,7 +182,7 @@ class _PaperGRU(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_hs):
+    def backward(ctx: Any, grad_hs: Tensor) -> tuple[Tensor | None, ...]:
         hs, gates, reset_hs, factors, weight_hh = ctx.saved_tensors
         T, B, _, H = factors.shape
         weight_rz, weight_n = weight_hh[: 2 * H], weight_hh[2 * H :]
@@ -223,4 +228,8 @@ def paper_gru(w: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
     return hs, (hs[-1],)
 
 
-KERNELS = {GersPeephole: gers_peephole, AssignmentPeephole: assignment_peephole, PaperGRU: paper_gru}
+KERNELS: dict[type, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {
+    GersPeephole: gers_peephole,
+    AssignmentPeephole: assignment_peephole,
+    PaperGRU: paper_gru,
+}

@@ -5,6 +5,7 @@ Shapes: B batch, T steps, V vocabulary_size, E embedding_size, L num_layers, H h
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,8 @@ class LanguageModel(nn.Module):
             would see what it is to predict), or what `Recurrent` raises.
     """
 
+    blocks: Any  # a ModuleList of Recurrent: to a type checker its items are no more than modules
+
     def __init__(
         self,
         vocabulary_size: int,
@@ -55,7 +58,7 @@ class LanguageModel(nn.Module):
         output_dropout: float = 0.0,
         locked_dropout: bool = False,
         initialization: str = "torch",
-        **recurrent,
+        **recurrent: Any,
     ):
         super().__init__()
         for name, p in (("input_dropout", input_dropout), ("dropout", dropout), ("output_dropout", output_dropout)):
@@ -84,10 +87,10 @@ class LanguageModel(nn.Module):
             )
         norms = (nn.LayerNorm(hidden_size) if layer_norm else nn.Identity() for _ in self.blocks)
         self.norms = nn.ModuleList(norms)
-        self.projection = nn.Identity()
+        self.projection: nn.Module = nn.Identity()
         if projection_size is not None:
-            self.projection = nn.Linear(read, projection_size)
-            initialize_linear(self.projection, initialization)
+            self.projection = projection = nn.Linear(read, projection_size)
+            initialize_linear(projection, initialization)
         self.output = nn.Linear(features, vocabulary_size)
         initialize_linear(self.output, initialization)
         if tie_weights:
@@ -119,7 +122,7 @@ class LanguageModel(nn.Module):
         logits, _ = self._run(run, tokens, state)
         return logits, trace
 
-    def _run(self, run: Callable, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
+    def _run(self, run: Callable[..., Any], tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
         """`forward`, each block by run(block, x, state) -> outputs, state."""
         x = self._drop(self.embedding(tokens), self.input_dropout)
         starts = split_layers(state, [block.num_layers for block in self.blocks])

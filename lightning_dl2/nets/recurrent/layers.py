@@ -5,6 +5,7 @@ Shapes: B batch, T steps, D input_size, H hidden_size, L num_layers, N direction
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +17,9 @@ from lightning_dl2.nets.recurrent.initialization import initialize_forget_bias, 
 from lightning_dl2.nets.recurrent.kernels import KERNELS
 
 FUSED = {cells.RNN: nn.RNN, cells.LSTM: nn.LSTM, cells.GRU: nn.GRU}
-FUSED_CALL = {cells.RNN: torch.rnn_tanh, cells.LSTM: torch.lstm, cells.GRU: torch.gru}
+FUSED_CALL: dict[type, Callable[..., Any]] = {cells.RNN: torch.rnn_tanh, cells.LSTM: torch.lstm, cells.GRU: torch.gru}
 
-State = Tensor | tuple[Tensor, Tensor]
+State = Tensor | tuple[Tensor, ...]
 Trace = list[list[dict[str, list[Tensor]]]]
 
 
@@ -94,7 +95,8 @@ class Recurrent(nn.Module):
             for layer in range(num_layers):
                 features = hidden_size * self.num_directions if layer else input_size
                 for direction in range(self.num_directions):
-                    for name, shape in self.cell.shapes(features, hidden_size).items():
+                    shapes = self.cell.shapes(features, hidden_size)  # type: ignore[union-attr]  # those of FUSED: none
+                    for name, shape in shapes.items():
                         if bias or not name.startswith("bias"):
                             self.core[name + _suffix(layer, direction)] = nn.Parameter(torch.empty(shape))
         # torch.nn has drawn its own: not again, so that one seed gives the weights that torch.nn has for it
@@ -132,18 +134,19 @@ class Recurrent(nn.Module):
         outputs, state = self._sweep(lambda layer, direction, *args: kernel(*args), x, state)
         return outputs, state
 
-    def _unrolled(self, weights: cells.Weights, x: Tensor, *state: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def _unrolled(self, weights: cells.Weights, x: Tensor, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Like one of KERNELS, by autograd."""
-        steps, state = self._unroll(weights, x, *state)
-        return torch.stack([step["h"] for step in steps]), state
+        steps, end = self._unroll(weights, x, *state)
+        return torch.stack([step["h"] for step in steps]), end
 
-    def _unroll(self, weights: cells.Weights, x: Tensor, *state: Tensor) -> tuple[list[cells.Step], list[Tensor]]:
+    def _unroll(self, weights: cells.Weights, x: Tensor, *state: Tensor) -> tuple[list[cells.Step], tuple[Tensor, ...]]:
         """Every quantity of every step over x [T, B, D], and the state after the last one."""
-        steps = []
+        steps: list[cells.Step] = []
+        end = state
         for x_t in x:
-            steps.append(self.cell.step(weights, x_t, *state))
-            state = [steps[-1][name] for name in self.cell.state]
-        return steps, state
+            steps.append(self.cell.step(weights, x_t, *end))
+            end = tuple(steps[-1][name] for name in self.cell.state)
+        return steps, end
 
     def explicit(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State, Trace]:
         """`forward` step by step in plain autograd operations: many times slower, and everything can be seen.
@@ -156,11 +159,11 @@ class Recurrent(nn.Module):
         """
         trace: Trace = [[{} for _ in range(self.num_directions)] for _ in range(self.num_layers)]
 
-        def unroll(layer, direction, weights, x, *state):
-            steps, state = self._unroll(weights, x, *state)
+        def unroll(layer: int, direction: int, *inputs: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
+            steps, end = self._unroll(*inputs)
             in_order = steps[::-1] if direction else steps
             trace[layer][direction] = {name: [step[name] for step in in_order] for name in steps[0]}
-            return torch.stack([step["h"] for step in steps]), state
+            return torch.stack([step["h"] for step in steps]), end
 
         outputs, state = self._sweep(unroll, x, state)
         return outputs, state, trace
@@ -183,10 +186,10 @@ class Recurrent(nn.Module):
             zeros = x.new_zeros(self.num_layers * self.num_directions, x.shape[0], self.hidden_size)
             state = zeros if len(self.cell.state) == 1 else (zeros, zeros)
         weights = list(self._dropped(dict(core.named_parameters())).values())
-        outputs, *state = FUSED_CALL[self.cell](
+        outputs, *end = FUSED_CALL[self.cell](
             x, state, weights, core.bias, core.num_layers, core.dropout, True, core.bidirectional, True
         )
-        return outputs, tuple(state) if len(state) > 1 else state[0]
+        return outputs, tuple(end) if len(end) > 1 else end[0]
 
     def _dropped(self, weights: cells.Weights) -> cells.Weights:
         """`weights` with some entries of the matrices from the state at zero."""
@@ -195,7 +198,7 @@ class Recurrent(nn.Module):
         from_state = ("weight_hh", "weight_ch")
         return {n: F.dropout(w, self.weight_dropout) if n.startswith(from_state) else w for n, w in weights.items()}
 
-    def _sweep(self, run: Callable, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+    def _sweep(self, run: Callable[..., Any], x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Take x through all layers and directions, each of them by `run`, which sees time-major sequences.
 
         run(layer, direction, weights, x [T, B, D], *state of [B, H]) -> hs [T, B, H], state.
@@ -207,21 +210,21 @@ class Recurrent(nn.Module):
             x = x.to(dtype).transpose(0, 1)
             if state is None:
                 zeros = x.new_zeros(self.num_layers * self.num_directions, x.shape[1], self.hidden_size)
-                state = [zeros] * len(self.cell.state)
+                state = (zeros,) * len(self.cell.state)
             initial = [part.to(dtype) for part in ([state] if isinstance(state, Tensor) else state)]
-            final = []
+            ends: list[tuple[Tensor, ...]] = []
             for layer in range(self.num_layers):
                 if layer:
                     x = F.dropout(x, self.dropout, self.training)
                 outputs = []
                 for direction in range(self.num_directions):
-                    start = [part[len(final)] for part in initial]
+                    start = [part[len(ends)] for part in initial]
                     ordered = x.flip(0) if direction else x
                     hs, end = run(layer, direction, self._dropped(self.weights(layer, direction)), ordered, *start)
                     outputs.append(hs.flip(0) if direction else hs)
-                    final.append(end)
+                    ends.append(end)
                 x = torch.cat(outputs, dim=2) if len(outputs) > 1 else outputs[0]
-        final = tuple(torch.stack(parts) for parts in zip(*final, strict=True))
+        final = tuple(torch.stack(parts) for parts in zip(*ends, strict=True))
         return x.transpose(0, 1), final if len(final) > 1 else final[0]
 
     def _check(self, x: Tensor, state: State | None) -> None:
@@ -247,7 +250,7 @@ def split_layers(state: State | None, sizes: list[int]) -> list[State | None]:
 def join_layers(states: list[State]) -> State:
     """The opposite of `split_layers`."""
     if isinstance(states[0], Tensor):
-        return torch.cat(states)
+        return torch.cat([state for state in states if isinstance(state, Tensor)])
     return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
 
 

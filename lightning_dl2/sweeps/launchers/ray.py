@@ -18,7 +18,7 @@ class Train:
     """What runs on the cluster: the command, in a process of its own, which a second thread can signal."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._told: int | None = None  # a signal that came before the process
         self._starting = Lock()
 

@@ -30,7 +30,7 @@ class Train:
 
     def __init__(self, command: list[str], log: Path, tasks: int) -> None:
         self.command, self.log, self.tasks = command, log, tasks
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __call__(self) -> int:
         signal.signal(signal.SIGTERM, self._pass_on)
@@ -45,6 +45,7 @@ class Train:
     def _ended(self) -> bool:
         """Without the lock of Popen, which a signal's handler would find taken for ever."""
         try:
+            assert self._process
             return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         except ChildProcessError:
             return True
