@@ -1,7 +1,8 @@
 """LightningDataModules. They know nothing of the models."""
 
 from lightning_dl2.data.build import DataModule, build_data
-from lightning_dl2.data.graphs.modules import GraphSetDataModule, NodeDataModule
+from lightning_dl2.data.graphs.graph_set_data_module import GraphSetDataModule
+from lightning_dl2.data.graphs.node_data_module import NodeDataModule
 from lightning_dl2.data.sequences.module import SequenceDataModule
 from lightning_dl2.data.text.module import TextDataModule
 

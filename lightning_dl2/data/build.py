@@ -1,7 +1,8 @@
 """Build the data module that a configuration names."""
 
 from lightning_dl2.config import schema
-from lightning_dl2.data.graphs.modules import GraphSetDataModule, NodeDataModule
+from lightning_dl2.data.graphs.graph_set_data_module import GraphSetDataModule
+from lightning_dl2.data.graphs.node_data_module import NodeDataModule
 from lightning_dl2.data.sequences.module import SequenceDataModule
 from lightning_dl2.data.text.module import TextDataModule
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.graphs import dgl_conversion
-from lightning_dl2.graphs.adjacency import edge_matrix, is_symmetric, normalized_values
 from lightning_dl2.graphs.sparse import SparseMatrix, compress, expand
 
 Features: TypeAlias = Tensor | SparseMatrix
@@ -139,28 +138,62 @@ class Graph:
         """int64 [N]."""
         return self.cached("graph_of_node", lambda: expand(self.segments(), self.num_nodes))
 
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether there are as many edges i -> j as j -> i for all i and j; False for a block."""
+        return self.cached("is_symmetric", self._is_symmetric)
+
+    def _is_symmetric(self) -> bool:
+        # Two sorts of the edges, one of which is needed anyway: a symmetric matrix saves the sort for its transpose.
+        if self.is_block or not torch.equal(self.in_degrees, self.out_degrees):
+            return False
+        indptr, src, _ = self.in_csr()
+        there = expand(indptr, self.num_edges) * self.num_nodes + src
+        return torch.equal(there, torch.sort(self.src * self.num_nodes + self.dst).values)
+
     def adjacency(self, dtype: torch.dtype = torch.float32) -> SparseMatrix:
-        """[N, S]: the number of edges from a source (column) to a destination (row)."""
+        """The number of edges from a source (column) to a destination (row), [N, S]."""
 
         def make() -> SparseMatrix:
-            return edge_matrix(self, torch.ones(self.num_edges, dtype=dtype, device=self.device))
+            return self._edge_matrix(torch.ones(self.num_edges, dtype=dtype, device=self.device))
 
         return self.cached(f"adjacency {dtype}", make)
 
     def normalized_adjacency(self, dtype: torch.dtype = torch.float32) -> SparseMatrix:
-        """[N, S]: 1 / sqrt(out-degree of the source * in-degree of the destination), summed over parallel edges.
+        """1 / sqrt(out-degree of the source * in-degree of the destination), summed over parallel edges, [N, S].
 
-        As norm="both" of DGL's GraphConv: degrees of 0 count as 1. In a block the degrees are those of the whole graph
-        and each entry is multiplied by how many in-edges its destination has for each one that was drawn: the sum over
-        the drawn neighbours then estimates that over all without bias. Self-loops that `with_self_loops` added to a
-        block were not drawn, and are not multiplied.
+        Degrees of 0 count as 1, as with norm="both" of DGL's GraphConv. In a block the degrees are those of the whole
+        graph, and each entry is multiplied by the in-edges of its destination for each sampled one: the sum over the
+        sampled neighbours then estimates that over all without bias. Self-loops that `with_self_loops` added to a block
+        were not sampled, and are not multiplied.
         """
-        return self.cached(f"normalized {dtype}", lambda: edge_matrix(self, normalized_values(self).to(dtype)))
+        return self.cached(f"normalized {dtype}", lambda: self._edge_matrix(self._normalized_values().to(dtype)))
 
-    @property
-    def is_symmetric(self) -> bool:
-        """Whether there are as many edges i -> j as j -> i for all i and j. False for a block."""
-        return self.cached("is_symmetric", lambda: is_symmetric(self))
+    def _normalized_values(self) -> Tensor:
+        """The values of `normalized_adjacency`, float64 [E], in the order of `in_csr`."""
+        indptr, src, _ = self.in_csr()
+        dst = expand(indptr, self.num_edges)
+        out_degrees, in_degrees = self.full_degrees or (self.out_degrees, self.in_degrees)
+        from_src, to_dst = out_degrees.clamp(min=1).double().rsqrt(), in_degrees.clamp(min=1).double().rsqrt()
+        values = from_src.index_select(0, src) * to_dst.index_select(0, dst)
+        if self.full_degrees is None:
+            return values
+        added = int(self.has_added_self_loops)
+        share = (in_degrees - added).double() / (self.in_degrees - added).clamp(min=1)
+        shares = share.index_select(0, dst)
+        return values * (shares.masked_fill(src == dst, 1) if added else shares)
+
+    def _edge_matrix(self, values: Tensor) -> SparseMatrix:
+        """Put a value for each edge, float [E] in the order of `in_csr`, into a matrix [N, S]."""
+        indptr, src, edge_in = self.in_csr()
+        shape = (self.num_nodes, self.num_src)
+        if self.is_symmetric:
+            return SparseMatrix(indptr, src, values, shape, symmetric=True)
+        # The transpose has the structure of the out-edges; each value lies where its edge lies in in_csr.
+        out_indptr, dst, edge_out = self.out_csr()
+        place = torch.empty_like(edge_in)
+        place[edge_in] = torch.arange(self.num_edges, device=self.device)
+        return SparseMatrix(indptr, src, values, shape, turned=(out_indptr, dst, place[edge_out]))
 
     # Other graphs made from this one.
 
@@ -281,12 +314,12 @@ class Graph:
         return {**self.__dict__, "_cache": {}}
 
     def to_dgl(self, features: bool = False) -> Any:
-        """The DGLGraph, or DGL's block: see dgl_graph.to_dgl."""
+        """Convert to a DGLGraph, or to DGL's block: see `dgl_conversion.to_dgl`."""
         return dgl_conversion.to_dgl(self, features)
 
     @classmethod
     def from_dgl(cls, g: Any) -> "Graph":
-        """Of a homogeneous DGLGraph or block: see dgl_graph.from_dgl."""
+        """Convert a homogeneous DGLGraph or block: see `dgl_conversion.parts_of`."""
         return cls(**dgl_conversion.parts_of(g))
 
 

@@ -34,7 +34,7 @@ def predict(
     if not isinstance(config.task, GraphNet):
         raise UserError(f"run={run.path}: is a run of a {config.task.name}; allowed: one of a graph_net")
 
-    from lightning_dl2.data.graphs.base_module import FixedGraphBatches
+    from lightning_dl2.data.graphs.graph_data_module import FixedGraphBatches
 
     with open_finished_run(run, config, checkpoint) as (task, data, trainer):
         rows = []

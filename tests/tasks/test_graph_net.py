@@ -11,7 +11,7 @@ from torchmetrics.functional import mean_absolute_error
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.data.graphs.base_module import GraphDataModule
+from lightning_dl2.data.graphs.graph_data_module import GraphDataModule
 from lightning_dl2.graphs import SparseMatrix
 from lightning_dl2.nets import LAYERS
 from lightning_dl2.tasks import GraphNet

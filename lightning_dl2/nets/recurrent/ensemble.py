@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_dl2.nets.recurrent.language_model import LanguageModel
+from lightning_dl2.nets.recurrent.language_model import LanguageModel, Step
 from lightning_dl2.nets.recurrent.layers import Recurrent, State, Trace, join_layers, split_layers
-from lightning_dl2.nets.recurrent.stepper import Step
 
 
 class Ensemble(nn.Module):

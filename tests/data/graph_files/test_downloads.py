@@ -14,8 +14,7 @@ import pytest
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data import downloads as fetching
 from lightning_dl2.data.graph_files import downloads
-from lightning_dl2.data.graph_files.downloads import BY_HAND, URLS, fetch_graphs
-from lightning_dl2.data.graph_files.hashes import HASHES
+from lightning_dl2.data.graph_files.downloads import BY_HAND, HASHES, URLS, fetch_graphs
 from lightning_dl2.data.graph_files.planetoid import PARTS, read_planetoid
 from lightning_dl2.data.graph_files.ten_fold import read_ten_fold
 from tests.graph_files import REAL, needs

@@ -179,3 +179,17 @@ class FixedGraphBatches:
 
     def __iter__(self) -> Iterator[GraphBatch]:
         return iter(self.batches)
+
+
+def feature_widths(data: Graph | PackedGraphs) -> dict[str, int]:
+    features, edges = data.ndata.get("features"), data.edata.get("features")
+    return {
+        "in_feats": features.shape[1] if features is not None else 0,
+        "edge_feats": edges.shape[1] if edges is not None else 0,
+    }
+
+
+def segment_sums(values: Tensor, counts: Tensor) -> Tensor:
+    """Sums over consecutive rows: [sum of counts, F] -> [G, F]."""
+    owner = torch.arange(len(counts)).repeat_interleave(counts)
+    return torch.zeros(len(counts), values.shape[1]).index_add(0, owner, values)

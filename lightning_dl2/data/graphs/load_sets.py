@@ -5,9 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from lightning_dl2.common.arguments import user_path
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import DISK_ERRORS
@@ -20,10 +17,9 @@ from lightning_dl2.data.graph_files.planetoid import read_planetoid
 from lightning_dl2.data.graph_files.ten_fold import read_ten_fold
 from lightning_dl2.data.graph_files.tu_format import read_tu
 from lightning_dl2.data.graph_files.zinc import read_zinc
-from lightning_dl2.data.graphs.folds import stratified_folds, stratified_split
 from lightning_dl2.data.graphs.generators import csl, karate_club, mini_gc, pattern, stochastic_block_model
 
-GENERATOR_SEED = 20201  # generated graphs and folds are the same for every seed of a run
+GENERATOR_SEED = 20201  # generated graphs are the same for every seed of a run
 BLOCK_MODEL = {
     "num_nodes": 2000,
     "num_classes": 5,
@@ -108,74 +104,3 @@ def _check_classes(name: str, classes: list[str]) -> None:
 
 def _files(name: str, path: str | None, cache: str | None) -> Path:
     return user_path("data.path", path) if path is not None else fetch_graphs(name, downloads.cache_dir(cache))
-
-
-def node_splits(
-    nodes: NodeSet, split: str, seed: int, *, train_per_class: int, validation_size: int, test_size: int | None
-) -> dict[str, Tensor]:
-    """Numbers of the nodes to train, validate and test on.
-
-    Raises:
-        UserError: the source has no split, or too few labelled nodes for this one.
-    """
-    if split == "public":
-        if nodes.splits is None:
-            raise UserError("data.split=public: these data have no split of their own; allowed: random")
-        return nodes.splits
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(nodes.num_nodes, generator=generator)
-    order = order[nodes.labels[order] >= 0]
-    labels = nodes.labels[order]
-    train = torch.zeros(len(order), dtype=torch.bool)
-    for number, name in enumerate(nodes.class_names):
-        members = (labels == number).nonzero().squeeze(1)
-        if len(members) <= train_per_class:
-            raise UserError(
-                f"data.train_per_class={train_per_class}: class {name} has {len(members)} nodes; allowed: at most"
-                f" {max(len(members) - 1, 0)}"
-            )
-        train[members[:train_per_class]] = True
-    rest = order[~train]
-    needed = validation_size + (test_size or 1)
-    if len(rest) < needed:
-        raise UserError(
-            f"data.validation_size={validation_size}: with data.test_size={test_size or 'null'} the split needs"
-            f" {needed} nodes beside those to train on, there are {len(rest)}; allowed: less"
-        )
-    end = len(rest) if test_size is None else validation_size + test_size
-    found = {"train": order[train], "val": rest[:validation_size], "test": rest[validation_size:end]}
-    return {name: index.sort().values for name, index in found.items()}
-
-
-def graph_splits(graphs: GraphSet, num_folds: int, fold: int, validation_fraction: float) -> dict[str, Tensor]:
-    """Numbers of the graphs to train, validate and test on: the source's split, else fold number `fold` to test on.
-
-    The folds are the source's where it has some.
-
-    Raises:
-        UserError: there are not so many folds.
-    """
-    count = len(graphs)
-    if graphs.splits is not None:
-        return graphs.splits
-    labels = graphs.labels
-    if graphs.level == "node" or graphs.target == "regression":
-        labels = torch.zeros(count, dtype=torch.int64)
-    if graphs.folds is not None:
-        if num_folds != len(graphs.folds) or fold >= num_folds:
-            raise UserError(f"data.num_folds={num_folds}: allowed: {len(graphs.folds)}, as the files have")
-        rest, test = graphs.folds[fold]
-    else:
-        if num_folds > count:
-            raise UserError(f"data.num_folds={num_folds}: there are {count} graphs; allowed: at most {count}")
-        folds = stratified_folds(labels, num_folds, GENERATOR_SEED)
-        test = folds[fold]
-        rest = torch.cat([part for number, part in enumerate(folds) if number != fold])
-    train, val = stratified_split(rest, labels, validation_fraction, GENERATOR_SEED)
-    if not (len(train) and len(val)):
-        none, other = ("val", "more") if len(train) else ("train", "less")
-        raise UserError(
-            f"data.validation_fraction={validation_fraction}: of {len(rest)} graphs none is in the split {none};"
-            f" allowed: {other}, or more graphs"
-        )
-    return {"train": train.sort().values, "val": val.sort().values, "test": test.sort().values}

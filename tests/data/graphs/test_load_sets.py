@@ -4,7 +4,7 @@ import pytest
 
 from lightning_dl2 import GraphSetDataModule, NodeDataModule, UserError
 from lightning_dl2.config.schema.data import GENERATED, NODE_SETS
-from lightning_dl2.data.graphs import sources
+from lightning_dl2.data.graphs import load_sets
 
 
 @pytest.mark.parametrize("name", GENERATED)
@@ -31,6 +31,6 @@ def test_a_file_that_may_not_be_read(name, reader, tmp_path, monkeypatch):
     def refused(path):
         raise PermissionError(13, "Permission denied", str(path / "FILE"))
 
-    monkeypatch.setattr(sources, reader, refused)
+    monkeypatch.setattr(load_sets, reader, refused)
     with pytest.raises(UserError, match=f"^data.path={tmp_path}/FILE: cannot be read .Permission denied.; allowed: "):
         GraphSetDataModule(name, path=str(tmp_path))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lightning_dl2.data.graphs.folds import stratified_folds, stratified_split
+from lightning_dl2.data.graphs.splits import stratified_folds, stratified_split
 
 LABELS = torch.tensor([0] * 63 + [1] * 125 + [2] * 3 + [0] * 4)[
     torch.randperm(195, generator=torch.Generator().manual_seed(0))

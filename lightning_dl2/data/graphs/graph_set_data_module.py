@@ -1,0 +1,145 @@
+"""Many graphs as a LightningDataModule.
+
+Shapes: N nodes, G graphs, B graphs a process and step, M items with a target, F features.
+"""
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_dl2.data.graph_files.graph_sets import GraphSet
+from lightning_dl2.data.graphs.graph_data_module import GraphDataModule, feature_widths, segment_sums
+from lightning_dl2.data.graphs.load_sets import load_graph_set
+from lightning_dl2.data.graphs.splits import graph_splits
+from lightning_dl2.graphs import GraphBatch, PackedGraphs
+from lightning_dl2.resume.train_batches import rank_and_world
+
+
+class GraphSetDataModule(GraphDataModule):
+    """Many graphs, each with a class or a number, or with a class for each of its nodes.
+
+    Args:
+        name: one of schema.GRAPH_SETS.
+        path: where the files lie; None: they are downloaded, or generated.
+        num_folds: of a set without a split of its own, this many folds, each with its share of every class.
+        fold: the one to test on, from 0.
+        validation_fraction: of the other folds' graphs, held out to choose by.
+        positional: kind ("none", "laplacian", "random_walk") and size of a positional encoding.
+        batch_size: B graphs.
+        evaluation_batch_size: most graphs in a validation or test batch; does not change the metrics.
+        num_graphs: of a generated set; likewise `min_nodes` and `max_nodes`.
+        cache_dir: for downloads; None: the user's cache directory.
+        num_workers: processes that make batches ahead; 0: they are made between the steps. Does not change them.
+        seed: decides the order of training. The folds are the same for every seed.
+
+    Raises:
+        UserError: the data are not to be had or damaged, or there is no such fold.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str | None = None,
+        *,
+        num_folds: int = 10,
+        fold: int = 0,
+        validation_fraction: float = 0.1,
+        positional: dict[str, Any] | None = None,
+        batch_size: int = 32,
+        evaluation_batch_size: int = 256,
+        num_graphs: int = 800,
+        min_nodes: int = 10,
+        max_nodes: int = 20,
+        cache_dir: str | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.batch_size, self.evaluation_batch_size, self.seed = batch_size, evaluation_batch_size, seed
+        self.num_workers = num_workers
+        self.positional = positional or {"kind": "none", "size": 0}
+        sizes = {"num_graphs": num_graphs, "min_nodes": min_nodes, "max_nodes": max_nodes}
+        self.set: GraphSet = load_graph_set(name, path, sizes=sizes, cache=cache_dir)
+        self.level, self.target = self.set.level, self.set.target
+        self.labels, self.class_names, self.num_items = self.set.labels, self.set.class_names, len(self.set.num_nodes)
+        self.splits = graph_splits(self.set, num_folds, fold, validation_fraction)
+        self.graphs = self._pack()
+        self._evaluated: dict[tuple[str, int, int], list[GraphBatch]] = {}
+
+    def _pack(self) -> PackedGraphs:
+        graphs = self.set
+        nodes = {"types": graphs.node_types, "features": graphs.node_features}
+        edges = {"types": graphs.edge_types, "features": graphs.edge_features}
+        ndata, edata = ({k: v for k, v in data.items() if v is not None} for data in (nodes, edges))
+        shape = graphs.src, graphs.dst, graphs.num_nodes, graphs.num_edges
+        ndata |= self._encode(PackedGraphs(*shape))
+        if not ndata:
+            ndata["features"] = torch.ones(int(graphs.num_nodes.sum()), 1)
+        return PackedGraphs(*shape, ndata=ndata, edata=edata)
+
+    @cached_property
+    def _first_node(self) -> Tensor:
+        """Where each graph's nodes begin, int64 [G]."""
+        return self.set.num_nodes.cumsum(0) - self.set.num_nodes
+
+    def _nodes(self, items: Tensor) -> Tensor:
+        """The nodes of these graphs, graph after graph."""
+        counts = self.set.num_nodes[items]
+        ends = counts.cumsum(0)
+        within = torch.arange(int(ends[-1])) - (ends - counts).repeat_interleave(counts)
+        return self._first_node[items].repeat_interleave(counts) + within
+
+    def _batch(self, items: Tensor, weight: float, step: int | None) -> GraphBatch:
+        ids = items if self.level == "graph" else self._nodes(items)
+        return GraphBatch(self.graphs.batch(items), self.labels[ids], ids, weight=weight)
+
+    def _count(self, items: Tensor) -> int:
+        return len(items) if self.level == "graph" else int(self.set.num_nodes[items].sum())
+
+    def _targets(self, split: str) -> Tensor:
+        items = self.splits[split]
+        return self.labels[items if self.level == "graph" else self._nodes(items)]
+
+    def evaluation_batches(self, split: str) -> list[GraphBatch]:
+        key = (split, *rank_and_world(self))
+        if key not in self._evaluated:  # a fixed set: collated once
+            num_batches = self._num_batches(split, self.evaluation_batch_size)
+            with torch.inference_mode(False):  # of the evaluation that asks first: others may want gradients
+                self._evaluated[key] = [self._share(items) for items in self.items(split).tensor_split(num_batches)]
+        return self._evaluated[key]
+
+    def names(self, ids: Tensor) -> list[str]:
+        graph_ids = self.set.graph_ids or [str(i) for i in range(len(self.set.num_nodes))]
+        if self.level == "graph":
+            return [graph_ids[i] for i in ids.tolist()]
+        graphs = torch.searchsorted(self._first_node, ids, right=True) - 1
+        within = ids - self._first_node[graphs]
+        return [f"{graph_ids[g]}/{i}" for g, i in zip(graphs.tolist(), within.tolist(), strict=True)]
+
+    def _features(self, items: Tensor) -> Tensor:
+        """Of a node its own features; of a graph their sums, and its numbers of nodes and edges by kind."""
+        whole = self.set
+        count = int(whole.num_nodes.sum())
+        parts = [torch.zeros(count, 0)]
+        if whole.node_types is not None:
+            parts.append(torch.nn.functional.one_hot(whole.node_types, whole.num_node_types).float())
+        if whole.node_features is not None:
+            parts.append(whole.node_features)
+        nodes = torch.cat(parts, 1)
+        if self.level == "node":
+            return nodes[self._nodes(items)]
+        sums = segment_sums(nodes, whole.num_nodes)
+        columns = [sums, whole.num_nodes[:, None].float(), whole.num_edges[:, None].float()]
+        if whole.edge_types is not None:
+            kinds = torch.nn.functional.one_hot(whole.edge_types, whole.num_edge_types).float()
+            columns.append(segment_sums(kinds, whole.num_edges))
+        return torch.cat(columns, 1)[items]
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            **feature_widths(self.graphs),
+            "node_types": self.set.num_node_types if self.set.node_types is not None else 0,
+            "edge_types": self.set.num_edge_types if self.set.edge_types is not None else 0,
+        }

@@ -1,0 +1,144 @@
+"""One graph whose nodes have labels, as a LightningDataModule.
+
+Shapes: N nodes, B nodes a process and step, M nodes with a target, F features.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_dl2.data.graph_files.graph_sets import NodeSet
+from lightning_dl2.data.graphs.graph_data_module import GraphDataModule, feature_widths, segment_sums
+from lightning_dl2.data.graphs.load_sets import load_node_set
+from lightning_dl2.data.graphs.neighbor_sampling import NeighborBlocks
+from lightning_dl2.data.graphs.splits import node_splits
+from lightning_dl2.graphs import Graph, GraphBatch, SparseMatrix
+from lightning_dl2.resume.train_batches import rank_and_world
+
+
+class NodeDataModule(GraphDataModule):
+    """One graph. A step sees all of it, or with `fanouts` blocks sampled around a batch of its nodes.
+
+    Args:
+        name: one of schema.NODE_SETS.
+        path: where the files lie; None: they are downloaded, or generated.
+        undirected: graph_csv: every edge is read in both directions.
+        split: "public", the source's own, or "random": `train_per_class` nodes of each class, `validation_size` and
+            `test_size` (None: all others), drawn by the seed.
+        normalize_features: each node's features are divided by their sum.
+        positional: kind ("none", "laplacian", "random_walk") and size of a positional encoding.
+        fanouts: in-neighbours sampled for each layer; None: the whole graph at each step.
+        batch_size: B, with fanouts.
+        evaluation_chunk: with it, evaluation goes layer by layer over so many nodes at once.
+        block_model: arguments of stochastic_block_model, for name="sbm".
+        cache_dir: for downloads; None: the user's cache directory.
+        num_workers: with fanouts, processes that sample ahead; 0: blocks are sampled between the steps.
+        seed: decides a random split and the order of training.
+
+    Raises:
+        UserError: the data are not to be had or damaged, or a split is impossible.
+        ValueError: there are workers without fanouts.
+    """
+
+    level, target = "node", "classification"
+
+    def __init__(
+        self,
+        name: str,
+        path: str | None = None,
+        *,
+        undirected: bool = True,
+        split: str = "public",
+        train_per_class: int = 20,
+        validation_size: int = 500,
+        test_size: int | None = None,
+        normalize_features: bool = False,
+        positional: dict[str, Any] | None = None,
+        fanouts: list[int] | None = None,
+        batch_size: int = 1024,
+        evaluation_chunk: int | None = None,
+        block_model: dict[str, Any] | None = None,
+        cache_dir: str | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if num_workers and fanouts is None:
+            raise ValueError(f"num_workers={num_workers}: without fanouts each batch is the graph at hand")
+        self.seed, self.chunk, self.num_workers = seed, evaluation_chunk, num_workers
+        self.positional = positional or {"kind": "none", "size": 0}
+        self.set: NodeSet = load_node_set(name, path, undirected=undirected, block_model=block_model, cache=cache_dir)
+        self.labels, self.class_names, self.num_items = self.set.labels, self.set.class_names, self.set.num_nodes
+        sizes: dict[str, Any] = {"train_per_class": train_per_class, "validation_size": validation_size}
+        self.splits = node_splits(self.set, split, seed, **sizes, test_size=test_size)
+        self.graph = self._graph(normalize_features, sampled=fanouts is not None)
+        self.sampler = NeighborBlocks(self.graph, fanouts) if fanouts is not None else None
+        self.batch_size = batch_size if self.sampler else len(self.splits["train"])
+        self._moved: Graph | None = None
+
+    def _graph(self, normalize: bool, *, sampled: bool) -> Graph:
+        nodes = self.set
+        ndata: dict[str, Any] = {}
+        if nodes.features is not None:
+            ndata["features"] = _normalized(nodes.features) if normalize else nodes.features
+        src, dst, edges = nodes.src, nodes.dst, nodes.edge_features
+        if sampled:  # a net that wants self-loops adds them to the blocks, and must not find others
+            kept = src != dst
+            src, dst, edges = src[kept], dst[kept], None if edges is None else edges[kept]
+        edata = {} if edges is None else {"features": edges}
+        graph = Graph(src, dst, nodes.num_nodes, ndata=ndata, edata=edata)
+        ndata |= self._encode(graph)
+        if not ndata:
+            ndata["features"] = torch.ones(nodes.num_nodes, 1)
+        return graph.replace(ndata=ndata)
+
+    def _batch(self, items: Tensor, weight: float, step: int | None) -> GraphBatch:
+        targets = self.labels[items]
+        if step is not None and self.sampler:
+            rank, _ = rank_and_world(self)
+            seed = int(np.random.default_rng((self.seed, step, rank)).integers(2**31))
+            return GraphBatch(self.sampler.sample(items, seed), targets, items, weight=weight)
+        chunk = self.chunk if step is None else None
+        return GraphBatch(self.graph, targets, items, index=items, weight=weight, chunk=chunk)
+
+    def train_batch(self, step: int) -> GraphBatch:
+        """Training batch number `step` of this rank; without fanouts always all training nodes, in their order."""
+        return super().train_batch(step) if self.sampler else self._share(self.splits["train"], step)
+
+    def evaluation_batches(self, split: str) -> list[GraphBatch]:
+        items = self.items(split)
+        self._num_batches(split, len(items))
+        return [self._share(items)]
+
+    def transfer_batch_to_device(self, batch: GraphBatch, device: torch.device, dataloader_idx: int) -> GraphBatch:
+        """The whole graph moves once, not with each batch."""
+        if batch.graphs is not self.graph or batch.chunk is not None:
+            return batch.to(device)
+        if self._moved is None or self._moved.device != device:
+            with torch.inference_mode(False):  # of a validation that comes first: training could not learn on it
+                self._moved = self.graph.to(device)
+        return replace(batch, graphs=self._moved).to(device)
+
+    def names(self, ids: Tensor) -> list[str]:
+        return [self.set.node_ids[i] if self.set.node_ids else str(i) for i in ids.tolist()]
+
+    def _features(self, items: Tensor) -> Tensor:
+        features = self.graph.ndata.get("features")
+        if features is None:
+            return torch.zeros(len(items), 0)
+        return features.rows(items).to_dense() if isinstance(features, SparseMatrix) else features[items]
+
+    def _facts(self) -> dict[str, Any]:
+        return {**feature_widths(self.graph), "node_types": 0, "edge_types": 0}
+
+
+def _normalized(features: Tensor | SparseMatrix) -> Tensor | SparseMatrix:
+    """Each row divided by its sum; a row of zeros stays."""
+    if isinstance(features, Tensor):
+        return features / features.abs().sum(1, keepdim=True).clamp(min=1e-12)
+    counts = features.indptr.diff()
+    sums = segment_sums(features.values[:, None].abs(), counts).squeeze(1).clamp(min=1e-12)
+    return features.with_values(features.values / sums.repeat_interleave(counts))

@@ -1,0 +1,122 @@
+"""Split labelled nodes or graphs into training, validation and test.
+
+Shapes: G items, M of them chosen.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
+
+FOLD_SEED = 20201  # the folds are the same for every seed of a run
+
+
+def node_splits(
+    nodes: NodeSet, split: str, seed: int, *, train_per_class: int, validation_size: int, test_size: int | None
+) -> dict[str, Tensor]:
+    """Numbers of the nodes to train, validate and test on.
+
+    Raises:
+        UserError: the source has no split, or too few labelled nodes for this one.
+    """
+    if split == "public":
+        if nodes.splits is None:
+            raise UserError("data.split=public: these data have no split of their own; allowed: random")
+        return nodes.splits
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(nodes.num_nodes, generator=generator)
+    order = order[nodes.labels[order] >= 0]
+    labels = nodes.labels[order]
+    train = torch.zeros(len(order), dtype=torch.bool)
+    for number, name in enumerate(nodes.class_names):
+        members = (labels == number).nonzero().squeeze(1)
+        if len(members) <= train_per_class:
+            raise UserError(
+                f"data.train_per_class={train_per_class}: class {name} has {len(members)} nodes; allowed: at most"
+                f" {max(len(members) - 1, 0)}"
+            )
+        train[members[:train_per_class]] = True
+    rest = order[~train]
+    needed = validation_size + (test_size or 1)
+    if len(rest) < needed:
+        raise UserError(
+            f"data.validation_size={validation_size}: with data.test_size={test_size or 'null'} the split needs"
+            f" {needed} nodes beside those to train on, there are {len(rest)}; allowed: less"
+        )
+    end = len(rest) if test_size is None else validation_size + test_size
+    found = {"train": order[train], "val": rest[:validation_size], "test": rest[validation_size:end]}
+    return {name: index.sort().values for name, index in found.items()}
+
+
+def graph_splits(graphs: GraphSet, num_folds: int, fold: int, validation_fraction: float) -> dict[str, Tensor]:
+    """Numbers of the graphs to train, validate and test on: the source's split, else fold number `fold` to test on.
+
+    The folds are the source's where it has some.
+
+    Raises:
+        UserError: there are not so many folds.
+    """
+    count = len(graphs)
+    if graphs.splits is not None:
+        return graphs.splits
+    labels = graphs.labels
+    if graphs.level == "node" or graphs.target == "regression":
+        labels = torch.zeros(count, dtype=torch.int64)
+    if graphs.folds is not None:
+        if num_folds != len(graphs.folds) or fold >= num_folds:
+            raise UserError(f"data.num_folds={num_folds}: allowed: {len(graphs.folds)}, as the files have")
+        rest, test = graphs.folds[fold]
+    else:
+        if num_folds > count:
+            raise UserError(f"data.num_folds={num_folds}: there are {count} graphs; allowed: at most {count}")
+        folds = stratified_folds(labels, num_folds, FOLD_SEED)
+        test = folds[fold]
+        rest = torch.cat([part for number, part in enumerate(folds) if number != fold])
+    train, val = stratified_split(rest, labels, validation_fraction, FOLD_SEED)
+    if not (len(train) and len(val)):
+        none, other = ("val", "more") if len(train) else ("train", "less")
+        raise UserError(
+            f"data.validation_fraction={validation_fraction}: of {len(rest)} graphs none is in the split {none};"
+            f" allowed: {other}, or more graphs"
+        )
+    return {"train": train.sort().values, "val": val.sort().values, "test": test.sort().values}
+
+
+def stratified_folds(labels: Tensor, num_folds: int, seed: int) -> list[Tensor]:
+    """int64 [G] -> the numbers of the items of each fold, in ascending order; every item is in exactly one.
+
+    Of each class, as of all items, two folds' numbers differ by at most one.
+    """
+    # Dealt out like cards, one class after the other: each begins with the fold after which the last one ended.
+    order = _by_class(labels.numpy(), seed)
+    return [torch.from_numpy(np.sort(order[fold::num_folds])) for fold in range(num_folds)]
+
+
+def stratified_split(index: Tensor, labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Divides the items `index`, int64 [M], in two: the rest, and the held out, `fraction` of each class.
+
+    Args:
+        index: numbers of items, each once.
+        labels: int64 [G], of all items.
+        fraction: of M items, round(fraction * M) are held out; of each class its share, up to one item.
+        seed: another one, another division.
+
+    Returns:
+        Two int64 tensors, in ascending order.
+    """
+    items = index.numpy()
+    order = _by_class(labels.numpy()[items], seed)
+    wanted = round(fraction * len(items))
+    # As even steps over the items sorted by class as whole numbers can make.
+    marks = np.arange(len(items) + 1) * wanted // max(len(items), 1)
+    held = np.zeros(len(items), bool)
+    held[order] = np.diff(marks) > 0
+    return torch.from_numpy(np.sort(items[~held])), torch.from_numpy(np.sort(items[held]))
+
+
+def _by_class(labels: np.ndarray, seed: int) -> np.ndarray:
+    """The items' numbers, class after class, shuffled within each. int64."""
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    return shuffled[np.argsort(labels[shuffled], kind="stable")]
