@@ -10,7 +10,28 @@ import os
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the same names for editors and type checkers
+    from lightning_dl2.common.errors import UserError as UserError
+    from lightning_dl2.config.compose import compose as compose
+    from lightning_dl2.data import GraphSetDataModule as GraphSetDataModule
+    from lightning_dl2.data import NodeDataModule as NodeDataModule
+    from lightning_dl2.data import SequenceDataModule as SequenceDataModule
+    from lightning_dl2.data import TextDataModule as TextDataModule
+    from lightning_dl2.graphs import Graph as Graph
+    from lightning_dl2.inference.evaluate import evaluate as evaluate
+    from lightning_dl2.inference.generate import generate as generate
+    from lightning_dl2.inference.predict import predict as predict
+    from lightning_dl2.nets import GraphNetwork as GraphNetwork
+    from lightning_dl2.nets import LanguageModel as LanguageModel
+    from lightning_dl2.nets import Recurrent as Recurrent
+    from lightning_dl2.nets import RecurrentClassifier as RecurrentClassifier
+    from lightning_dl2.tasks import GraphNet as GraphNet
+    from lightning_dl2.tasks import SequenceClassifier as SequenceClassifier
+    from lightning_dl2.tasks import TextGenerator as TextGenerator
+    from lightning_dl2.training.restore import load as load
+    from lightning_dl2.training.start import train as train
 
 if os.name != "posix":  # signals, flock and fork are not there
     print("error: lightning_dl2 runs on Linux and macOS alone; fix: on Windows use it in WSL", file=sys.stderr)
@@ -25,25 +46,21 @@ if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
 __version__ = "0.1.0"
 
 _HOME = {
-    "compose": "config.compose",
-    "train": "training.start",
-    "evaluate": "inference.evaluate",
-    "load": "training.restore",
-    "UserError": "common.errors",
-    "generate": "inference.generate",
-    "predict": "inference.predict",
-    "SequenceClassifier": "tasks",
-    "TextGenerator": "tasks",
-    "GraphNet": "tasks",
-    "SequenceDataModule": "data",
-    "TextDataModule": "data",
-    "NodeDataModule": "data",
-    "GraphSetDataModule": "data",
-    "Graph": "graphs",
-    "GraphNetwork": "nets",
-    "LanguageModel": "nets",
-    "Recurrent": "nets",
-    "RecurrentClassifier": "nets",
+    name: home
+    for home, names in {
+        "common.errors": "UserError",
+        "config.compose": "compose",
+        "training.start": "train",
+        "training.restore": "load",
+        "inference.evaluate": "evaluate",
+        "inference.generate": "generate",
+        "inference.predict": "predict",
+        "tasks": "SequenceClassifier TextGenerator GraphNet",
+        "data": "SequenceDataModule TextDataModule NodeDataModule GraphSetDataModule",
+        "graphs": "Graph",
+        "nets": "GraphNetwork LanguageModel Recurrent RecurrentClassifier",
+    }.items()
+    for name in names.split()
 }
 __all__ = list(_HOME)
 
@@ -52,6 +69,10 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'lightning_dl2' has no attribute {name!r}")
     return getattr(import_module(f"lightning_dl2.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
 class _Package(ModuleType):

@@ -1,10 +1,12 @@
 """The public API is functions and classes, whatever was imported before."""
 
+import ast
 import importlib
 import inspect
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,18 @@ def test_modules_do_not_hide_the_functions():
 def test_everything_promised_is_there():
     for name in lightning_dl2.__all__:
         assert callable(getattr(lightning_dl2, name))
+
+
+def test_dir_shows_what_is_promised():
+    shown = {name for name in dir(lightning_dl2) if not name.startswith("_")}
+    assert shown == set(lightning_dl2.__all__)
+
+
+def test_type_checkers_are_told_of_the_same_names():
+    tree = ast.parse(Path(lightning_dl2.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    told = {alias.asname: f"{node.module}.{alias.name}" for node in block.body for alias in node.names}
+    assert told == {name: f"lightning_dl2.{home}.{name}" for name, home in lightning_dl2._HOME.items()}
 
 
 def test_unknown_name():
