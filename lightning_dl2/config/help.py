@@ -1,6 +1,4 @@
-"""What can be set, without a run: --help, the choices of each group and every key with its comment, read from conf/;
---cfg job, the configuration that words come to.
-"""
+"""Print what can be set: --help from the files of conf/, --cfg job from a composition."""
 
 import re
 from textwrap import fill
@@ -58,7 +56,7 @@ def _read(name: str) -> str:
 
 
 def print_job(words: list[str]) -> int:
-    """Prints the configuration of `words` with `--cfg job` among them; returns the exit code.
+    """Print the configuration of `words`, which have `--cfg job` among them; return the exit code.
 
     Raises:
         UserError: another word follows --cfg, or the configuration is impossible.
