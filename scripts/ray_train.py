@@ -1,10 +1,10 @@
-"""Train in the workers of Ray Train, which starts them again when one dies: `pip install 'ray[train]'`.
+"""Train in the workers of Ray Train, which restarts them when one dies: `pip install 'ray[train]'`.
 
     python scripts/ray_train.py [max_failures=3] trainer=ddp_cpu root=DIR [experiment=palindrome] [key=value ...]
 
-The words are those of `python -m lightning_dl2.train`; trainer.devices times trainer.num_nodes says how many workers.
-`root` and the data must be seen by all machines of the Ray cluster. Started again, the workers go on from last.ckpt,
-and end bitwise where one that was never stopped would have ended.
+The other arguments are those of `python -m lightning_dl2.train`. The number of workers is trainer.devices times
+trainer.num_nodes. All machines of the Ray cluster must reach `root` and the data. Restarted workers resume from
+last.ckpt and end with the same bits as workers that were never stopped.
 """
 
 import os
@@ -25,7 +25,7 @@ from lightning_dl2.run.directory import Run  # noqa: E402
 
 
 def work(told: dict[str, list[str] | str]) -> None:
-    """What each worker does; Ray has told it its rank by the variables that torchrun sets."""
+    """Run one worker; Ray sets the same environment variables for its rank as torchrun."""
     os.chdir(told["directory"])
     sys.path.insert(0, told["package"])
     from lightning_dl2.common.launcher import LAUNCH

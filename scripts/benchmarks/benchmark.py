@@ -1,23 +1,23 @@
-"""Benchmarks as ratios in one run: ours beside what one would write with PyTorch, PyG or DGL alone.
+"""Compare the speed of this package with the same work in plain PyTorch, PyG or DGL.
 
     python scripts/benchmarks/benchmark.py [trainer] [cells] [text] [generate] [graph] [logging] [scaling] [waiting]
         [subnormal] [repeats=7] [threads=1] [data=DIR]
 
-    trainer   a training step of the Trainer against a bare loop: palindromes, three sizes
-    cells     forward and backward of our cells against torch.nn.LSTM
-    text      the same as trainer for experiment=text: characters a second
-    generate  characters a second of lightning_dl2.decoding against a loop that calls torch.nn.LSTM for each character
-    graph     training steps of graph networks against the same in PyG, where it is installed, and in plain DGL: a GCN
-              on Cora (DIR/cora; left out without data=) and on a large generated graph, PyG's by edge_index and by
-              torch.sparse; GatedGCN and GIN on batches of
-              molecules (DIR/zinc12k/zinc12k_rebuilt.npz; without data= made-up ones); the Trainer against a bare loop
-    logging   a training step with W&B, offline, against one with metrics.csv alone
-    scaling   what two processes (DDP on the CPU) train in a second against one, for the three experiments
-    waiting   two threads that wait for each other by our rule and by others, on quiet cores and beside a busy process
-    subnormal a step of nets whose gradient vanishes, with trainer.flush_denormal against without
+    trainer   a training step of the Trainer against a bare PyTorch loop: palindromes of three sizes
+    cells     forward and backward pass of the package's cells against torch.nn.LSTM
+    text      the same as trainer for experiment=text, in characters per second
+    generate  characters per second of lightning_dl2.decoding against a loop that calls torch.nn.LSTM per character
+    graph     training steps of graph networks against the same networks in PyG (if installed) and in plain DGL:
+              a GCN on Cora (DIR/cora; skipped without data=) and on a large generated graph, where PyG runs once by
+              edge_index and once by torch.sparse; GatedGCN and GIN on batches of molecules
+              (DIR/zinc12k/zinc12k_rebuilt.npz; synthetic without data=); the Trainer against a bare loop on Cora
+    logging   a training step with offline W&B against one with metrics.csv alone
+    scaling   throughput of two processes (DDP on the CPU) against one process, for the three experiments
+    waiting   two threads under this package's waiting rule and under others, on idle cores and beside a busy process
+    subnormal a training step of nets whose gradient vanishes, with trainer.flush_denormal against without
 
-Without a kind, all of them. All sides do the same work in the same process, in turns; the tables show the median of
-each and of their ratios. On a busy machine the seconds move, the ratio hardly does.
+Without a kind, all benchmarks run. All sides do the same work in turns, in the same process. The tables show the median
+of each side and of their ratio. On a busy machine the seconds vary, but the ratio hardly does.
 """
 
 import os
@@ -51,19 +51,19 @@ from scripts.benchmarks.subnormal import benchmark_subnormal  # noqa: E402
 from scripts.benchmarks.waiting import benchmark_waiting  # noqa: E402
 
 SIZES = ((128, 20, 128), (256, 81, 256), (64, 128, 512))
-STEPS = {20: 300, 81: 8, 128: 8}  # steps a measurement, by T
+STEPS = {20: 300, 81: 8, 128: 8}  # steps per measurement, by T
 COURSE = ["data.batch_size=64", "data.sequence_length=30", "task.num_layers=2", "task.hidden_size=128"]
 COURSE += ["task.embedding_size=null", "task.output_dropout=0"]
-TEXT_SIZES = ([], COURSE)  # the experiment's own, whatever it is, and the course's
-TEXT_STEPS = 50  # one of them logs, as by default; one writes a checkpoint, four times as often as by default
+TEXT_SIZES = ([], COURSE)  # the experiment's own size, and the course's
+TEXT_STEPS = 50  # one step logs, as by default; one writes a checkpoint, four times as often as by default
 GENERATOR_SIZES = ((1, 256), (2, 128), (2, 512))  # layers, H
-GENERATED = {1: 1000, 64: 100}  # characters of each stream, by the number of streams
+GENERATED = {1: 1000, 64: 100}  # number of streams: characters of each stream
 VOCABULARY_SIZE = 100  # python_docs has about as many characters
 NO_DATA = "none"
 
 
 class BareNet(torch.nn.Module):
-    """The peer: the model as anybody would write it without a framework, with its optimiser."""
+    """The peer: the same model and optimiser as one would write them without a framework."""
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class BareNet(torch.nn.Module):
 
 
 class BareTextNet(torch.nn.Module):
-    """The peer that predicts the next character, and carries its state from window to window."""
+    """The peer for text: predicts the next character and carries its state from window to window."""
 
     def __init__(self, config: Config, vocabulary_size: int) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class BareTextNet(torch.nn.Module):
         self.optimizer = torch.optim.AdamW(
             self.parameters(), lr=optimizer.learning_rate, weight_decay=optimizer.weight_decay
         )
-        # Without the warm-up, which costs no time.
+        # The peer has no warm-up, which costs no time.
         steps = optimizer.schedule.total_steps
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=steps)
 
@@ -120,7 +120,7 @@ def benchmark_trainer(repeats: int) -> Table:
 def benchmark_text(repeats: int) -> Table:
     title = "Training on text, characters/s: the Trainer against a bare loop"
     table = Table("(B, T, E, layers, H)", "Trainer", "bare loop", "ratio", title=title)
-    with tempfile.TemporaryDirectory() as cache:  # its own, so that no user's cache is written to
+    with tempfile.TemporaryDirectory() as cache:  # keeps the benchmark out of the user's cache
         for size in TEXT_SIZES:
             words = ["experiment=text", f"data.cache_dir={cache}", "callbacks.samples.enabled=false", *size]
             words.append(f"callbacks.checkpoint.every_n_steps={TEXT_STEPS}")
@@ -135,7 +135,7 @@ def benchmark_text(repeats: int) -> Table:
 
 
 def generate_naively(net: LanguageModel, streams: int, length: int) -> list[list[int]]:
-    """Text as a first program would write it: the whole model once a character, with the same weights."""
+    """Generate with a simple loop that calls the whole model for each character, with the same weights."""
     lstm, chosen, state = net.blocks[0].core, [], None
     with torch.inference_mode():
         tokens = torch.zeros(streams, 1, dtype=torch.int64)
@@ -147,7 +147,7 @@ def generate_naively(net: LanguageModel, streams: int, length: int) -> list[list
 
 
 def generate_ours(net: LanguageModel, streams: int, length: int) -> None:
-    """From the prompt to lists of tokens, log-probabilities included, which the naive loop does not compute."""
+    """Generate by `lightning_dl2.decoding`, including log-probabilities, which the naive loop does not compute."""
     generate(net, [[]] * streams, Decoding(max_new_tokens=length, temperature=1), start_token=0)
 
 
@@ -167,7 +167,7 @@ def benchmark_generate(repeats: int) -> Table:
 
 
 def cell_step(net: torch.nn.Module, x: torch.Tensor) -> float:
-    """Seconds of forward and backward, the gradient of the input included."""
+    """Return the seconds of a forward and a backward pass, including the gradient of the input."""
     start = time.perf_counter()
     outputs, _ = net(x)
     outputs.sum().backward()
@@ -218,7 +218,7 @@ def run(argv: list[str]) -> int:
         for shown in benchmark_graph(repeats, folder) if kind == "graph" else [KINDS[kind](repeats)]:
             console().print(shown)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
-        console().print(f"Peak memory of this process so far, with all sides and all imports: {peak:.0f} MB")
+        console().print(f"Peak memory of this process so far, including all sides and imports: {peak:.0f} MB")
     return 0
 
 

@@ -1,6 +1,6 @@
-"""The peers of `benchmark.py graph` in plain DGL, with the layers and the batches of DGL itself.
+"""Build the peers of `benchmark.py graph` in plain DGL, from DGL's own layers and batches.
 
-To be imported after `lightning_dl2.graphs.load_dgl` has made DGL start on this torch.
+Import this module after `lightning_dl2.graphs.load_dgl`, which makes DGL start with this torch.
 
 Shapes: N nodes, E edges, B graphs, H hidden_size.
 """
@@ -16,7 +16,7 @@ from lightning_dl2.nets.graph.readouts import build_output
 
 
 class GCN(nn.Module):
-    """Two layers on the whole graph. The features are dense."""
+    """Two GCN layers on the whole graph, with dense features."""
 
     def __init__(self, nodes: NodeSet, hidden_size: int, dropout: float) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class GCN(nn.Module):
         self.second = GraphConv(hidden_size, len(nodes.class_names))
 
     def forward(self) -> Tensor:
-        """Logits [N, C]."""
+        """Return logits [N, C]."""
         x = F.dropout(self.x, self.dropout, self.training)
         x = F.dropout(self.first(self.graph, x), self.dropout, self.training)
         return self.second(self.graph, x)
@@ -47,7 +47,7 @@ class GIN(nn.Module):
 
 
 class Molecules(nn.Module):
-    """Batches of molecules and the net for them: a number for each."""
+    """Batches of molecules, and a net that predicts one number per molecule."""
 
     def __init__(self, graphs: PackedGraphs, y: Tensor, layer: str, hidden_size: int, num_layers: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Molecules(nn.Module):
         return dgl.batch([self.items[number] for number in index.tolist()]), self.y[index]
 
     def forward(self, batch: dgl.DGLGraph) -> Tensor:
-        """[B]."""
+        """Return predictions [B]."""
         x = self.atoms(batch.ndata["types"])
         e = None if self.bonds is None else self.bonds(batch.edata["types"])
         for layer in self.layers:

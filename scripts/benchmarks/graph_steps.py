@@ -1,4 +1,4 @@
-"""`benchmark.py graph`: training steps of our graph networks against the same networks in PyG and in plain DGL.
+"""Run `benchmark.py graph`: training steps of this package's graph networks against PyG and plain DGL.
 
 Shapes: N nodes, B graphs.
 """
@@ -25,8 +25,8 @@ from lightning_dl2.graphs.import_dgl import why_no_dgl
 from lightning_dl2.nets import GraphNetwork
 from scripts.benchmarks.loops import against_bare, alternate, num_parameters, seconds
 
-NO_PYG = "PyG is not installed (pip install torch-geometric==2.7.0): without it the tables have plain DGL alone"
-NO_CORA = "Cora is left out: data=DIR says where it lies, in DIR/cora"
+NO_PYG = "PyG is not installed (pip install torch-geometric==2.7.0): the tables compare with plain DGL alone"
+NO_CORA = "Cora is skipped; data=DIR names the directory that holds cora/"
 CORA_HIDDEN, CORA_STEPS = 16, 10
 BLOCKS = {"num_nodes": 100_000, "num_classes": 10, "average_degree": 11.0, "num_feats": 64}
 BLOCKS_HIDDEN = 64
@@ -36,7 +36,7 @@ TRAINER_STEPS = 200
 
 
 class GCN(nn.Module):
-    """Two layers on the whole graph."""
+    """Two GCN layers on the whole graph."""
 
     def __init__(self, nodes: NodeSet, hidden_size: int, dropout: float) -> None:
         super().__init__()
@@ -56,12 +56,12 @@ class GCN(nn.Module):
         )
 
     def forward(self) -> Tensor:
-        """Logits [N, C]."""
+        """Return logits [N, C]."""
         return self.net(self.graph)
 
 
 class BareGCN(GCN):
-    """What the Trainer is measured against: the same net and the batches of the data module, in a bare loop."""
+    """The peer of the Trainer: the same net on the data module's batches, in a bare loop."""
 
     def __init__(self, nodes: NodeSet, hidden_size: int, dropout: float) -> None:
         super().__init__(nodes, hidden_size, dropout)
@@ -73,7 +73,7 @@ class BareGCN(GCN):
 
 
 class Molecules(nn.Module):
-    """Batches of molecules and the net for them: a number for each."""
+    """Batches of molecules, and a net that predicts one number per molecule."""
 
     def __init__(self, graphs: PackedGraphs, y: Tensor, layer: str, hidden_size: int, num_layers: int) -> None:
         super().__init__()
@@ -100,12 +100,12 @@ class Molecules(nn.Module):
         return self.graphs.batch(index), self.y[index]
 
     def forward(self, batch: Graph) -> Tensor:
-        """[B]."""
+        """Return predictions [B]."""
         return self.net(batch).squeeze(1)
 
 
 def peers() -> dict[str, ModuleType]:
-    """The modules that have the same two nets as this one, by the names of their libraries."""
+    """Return the modules that build the same two nets, by the name of the library."""
     found = {"PyG": "scripts.benchmarks.pyg_steps"} if importlib.util.find_spec("torch_geometric") else {}
     found |= {"DGL": "scripts.benchmarks.dgl_steps"} if load_dgl() is not None else {}
     return {name: importlib.import_module(module) for name, module in found.items()}
@@ -117,7 +117,7 @@ def table_of(title: str, others: Iterable[str]) -> Table:
 
 
 def add_row(table: Table, task: str, sides: list[Callable[[], object]], times: int, repeats: int) -> None:
-    """Calls each side so many times a turn."""
+    """Add a row of medians and ratios; each turn calls each side `times` times."""
     medians, ratios = alternate([partial(seconds, side, times) for side in sides], repeats)
     table.add_row(task, *[f"{1e3 * value:.2f}" for value in medians], *[f"{ratio:.2f}" for ratio in ratios])
 
@@ -134,7 +134,7 @@ def training_step(net: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], No
 
 
 def same_size(nets: list[nn.Module]) -> None:
-    assert len({num_parameters(net) for net in nets}) == 1  # else the ratios would mean nothing
+    assert len({num_parameters(net) for net in nets}) == 1  # nets of different sizes are not comparable
 
 
 def node_peers(others: dict[str, ModuleType]) -> dict[str, type[nn.Module]]:
@@ -167,7 +167,7 @@ def benchmark_nodes(others: dict[str, type[nn.Module]], cora: NodeSet | None, re
 
 
 def made_up_molecules() -> tuple[PackedGraphs, Tensor]:
-    """Chains with a few rings, of about the sizes that ZINC's molecules have."""
+    """Generate chains with a few rings, about as large as the molecules of ZINC."""
     rng = np.random.default_rng(0)
     num_nodes = rng.integers(16, 31, NUM_MOLECULES)
     bonds = []
@@ -217,7 +217,7 @@ def molecules_loss(net: nn.Module, batches: Iterator) -> Tensor:
 
 
 def draws(number: int) -> Iterator[Tensor]:
-    """The numbers of the molecules of one batch after the other, the same for each side."""
+    """Yield the molecules' numbers of each batch, the same for each side."""
     generator = torch.Generator().manual_seed(0)
     while True:
         yield torch.randint(number, (MOLECULES_BATCH,), generator=generator)
@@ -233,16 +233,16 @@ def benchmark_trainer(cora: NodeSet, folder: Path, repeats: int) -> Table:
 
 
 def benchmark_graph(repeats: int, folder: Path | None) -> Iterator[Table | str]:
-    """Tables and remarks, each when it is known.
+    """Yield tables and notes as soon as each is known.
 
     Args:
-        folder: where the data sets lie.
+        folder: directory that holds the data sets.
     """
     others = peers()
     if "PyG" not in others:
         yield NO_PYG
     if "DGL" not in others:
-        yield f"Plain DGL is left out: {why_no_dgl()}"
+        yield f"Plain DGL is skipped: {why_no_dgl()}"
     cora = None if folder is None else read_planetoid(folder / "cora", "cora")
     if cora is None:
         yield NO_CORA

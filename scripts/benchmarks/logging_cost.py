@@ -1,4 +1,4 @@
-"""What a training step costs more when W&B, offline, is logged to beside metrics.csv: see benchmark.py."""
+"""Run `benchmark.py logging`: the cost of offline W&B beside metrics.csv, per training step."""
 
 import os
 import tempfile
@@ -9,12 +9,12 @@ from rich.table import Table
 from lightning_dl2 import compose, train
 from scripts.benchmarks.loops import alternate
 
-SIZE = (128, 20, 128)  # B, T, H: the smallest of the Trainer's benchmark, where a row weighs most
-STEPS = 600  # twelve of them are logged, as by default
+SIZE = (128, 20, 128)  # B, T, H: the smallest size of the Trainer's benchmark, where logging weighs most
+STEPS = 600  # twelve are logged, as by default
 
 
 def seconds_a_step(*words: str) -> float:
-    """Of a whole run, its checkpoints and loggers included, validation and test not."""
+    """Return the seconds per step of a whole run: with checkpoints and loggers, without validation and test."""
     batch, length, hidden = SIZE
     with tempfile.TemporaryDirectory() as root:
         result, _ = train(
@@ -36,7 +36,7 @@ def seconds_a_step(*words: str) -> float:
 
 
 def benchmark_logging(repeats: int) -> Table:
-    """Milliseconds a step with W&B and without, and their ratio."""
+    """Return a table of the milliseconds per step with W&B, without it, and their ratio."""
     os.environ["WANDB_MODE"] = "offline"
     sides = [partial(seconds_a_step, f"logger={name}") for name in ("wandb", "csv")]
     (both, alone), (ratio,) = alternate(sides, repeats)

@@ -1,4 +1,4 @@
-"""What all benchmarks measure with: two or more sides in turns, and the Trainer against a bare loop."""
+"""Measure two or more sides in turns, and the Trainer against a bare loop, for all benchmarks."""
 
 import statistics
 import tempfile
@@ -18,7 +18,7 @@ from lightning_dl2.training.trainer import build_trainer, build_watch
 
 
 class Bare(Protocol):
-    """The peer: a module as anybody would write it without a framework, with its optimiser."""
+    """The peer: a module and its optimiser as one would write them without a framework."""
 
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler | None
@@ -27,8 +27,8 @@ class Bare(Protocol):
 
 
 def bare_loop(data: DataModule, build: Callable[[], Bare], steps: int, clip: float | None) -> float:
-    """Seconds a step of plain PyTorch: the same batches, model, loss, clipping and optimiser."""
-    torch.use_deterministic_algorithms(False)  # the Trainer's choice, not the peer's
+    """Return the seconds per step of plain PyTorch with the same batches, model, loss, clipping and optimiser."""
+    torch.use_deterministic_algorithms(False)  # the Trainer sets this, the peer would not
     net = build()
 
     def step(k: int) -> None:
@@ -54,7 +54,7 @@ def num_parameters(net: torch.nn.Module) -> int:
 
 
 class Clock(pl.Callback):
-    """Seconds from the end of the first step to the end of the last."""
+    """Measure the time from the end of the first step to the end of the last."""
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: object) -> None:
         if trainer.global_step == 1:
@@ -63,14 +63,14 @@ class Clock(pl.Callback):
 
 
 def trainer_loop(words: list[str], build: Callable[[], Bare], steps: int) -> float:
-    """Seconds a step of our Trainer with everything that a run has: logging, checkpoints, callbacks."""
+    """Return the seconds per step of the Trainer with all that a run has: logging, checkpoints, callbacks."""
     with tempfile.TemporaryDirectory() as root:
         config = compose(*words, f"trainer.max_steps={steps + 1}", f"root={root}")
         run = Run.of(config)
         with run.locked(config), logging_to(run.log_file):
             data = build_data(config.data, config.seed)
             task = build_task(config.task, config.optimizer, data.spec)
-            assert num_parameters(task) == num_parameters(build())  # else the ratio would mean nothing
+            assert num_parameters(task) == num_parameters(build())  # nets of different sizes are not comparable
             trainer = build_trainer(config, run, build_watch(config, run), 0)
             clock = Clock()
             trainer.callbacks.append(clock)
@@ -79,7 +79,7 @@ def trainer_loop(words: list[str], build: Callable[[], Bare], steps: int) -> flo
 
 
 def alternate(sides: Sequence[Callable[[], float]], repeats: int) -> tuple[list[float], list[float]]:
-    """The median of each side, and that of the ratios of the first to each of the others; one turn is not counted."""
+    """Return the median of each side, and of the ratios of the first side to the others; the first turn warms up."""
     for side in sides:
         side()
     turns = [[side() for side in sides] for _ in range(repeats)]
@@ -89,7 +89,7 @@ def alternate(sides: Sequence[Callable[[], float]], repeats: int) -> tuple[list[
 
 
 def against_bare(words: list[str], build: Callable[[], Bare], steps: int, repeats: int) -> tuple[float, float, float]:
-    """Seconds a step of the Trainer and of the bare loop, and their ratio; no validation, no figures."""
+    """Return the seconds per step of the Trainer and of the bare loop, and their ratio; no validation, no figures."""
     words = [*words, "callbacks.curves=false", "trainer.val_check_interval=100000"]
     config = compose(*words)
     data, clip = build_data(config.data, 0), config.trainer.gradient_clip_val
@@ -99,7 +99,7 @@ def against_bare(words: list[str], build: Callable[[], Bare], steps: int, repeat
 
 
 def seconds(function: Callable[[], object], times: int = 1) -> float:
-    """Of one call, on the average of so many."""
+    """Return the mean seconds of a call over `times` calls."""
     start = time.perf_counter()
     for _ in range(times):
         function()

@@ -1,4 +1,4 @@
-"""The peers of `benchmark.py graph` in PyG, as its examples and GraphGPS write them.
+"""Build the peers of `benchmark.py graph` in PyG, as PyG's examples and GraphGPS write them.
 
 Shapes: N nodes, E edges, B graphs, H hidden_size.
 """
@@ -16,7 +16,7 @@ from lightning_dl2.nets.graph.readouts import build_output
 
 
 class GCN(nn.Module):
-    """Two layers on the whole graph, whose normalisation is computed once. The features are dense."""
+    """Two GCN layers on the whole graph, with dense features and a cached normalisation."""
 
     def __init__(self, nodes: NodeSet, hidden_size: int, dropout: float) -> None:
         super().__init__()
@@ -28,23 +28,23 @@ class GCN(nn.Module):
         self.second = GCNConv(hidden_size, len(nodes.class_names), cached=True)
 
     def forward(self) -> Tensor:
-        """Logits [N, C]."""
+        """Return logits [N, C]."""
         x = F.dropout(self.x, self.dropout, self.training)
         x = F.dropout(self.first(x, self.edge_index).relu(), self.dropout, self.training)
         return self.second(x, self.edge_index)
 
 
 class SparseGCN(GCN):
-    """The same by PyG's faster path: the adjacency as a CSR tensor of torch.sparse, a product instead of messages."""
+    """The same GCN by PyG's faster path: a product with the adjacency as a CSR tensor instead of messages."""
 
     def __init__(self, nodes: NodeSet, hidden_size: int, dropout: float) -> None:
         super().__init__(nodes, hidden_size, dropout)
-        # PyG multiplies by the transposed adjacency: a row for each node that an edge leads to.
+        # PyG multiplies by the transposed adjacency, which has a row for each destination node.
         self.edge_index = to_torch_csr_tensor(self.edge_index.flip(0), size=(nodes.num_nodes, nodes.num_nodes))
 
 
 class GatedGCN(MessagePassing):
-    """GatedGCNLayer of GraphGPS, without the norm and the state of the edges where no layer follows."""
+    """GatedGCNLayer of GraphGPS; the last layer has no norm and no new state of the edges."""
 
     def __init__(self, hidden_size: int, last: bool) -> None:
         super().__init__(aggr="add")
@@ -80,7 +80,7 @@ class GIN(nn.Module):
 
 
 class Molecules(nn.Module):
-    """Batches of molecules and the net for them: a number for each."""
+    """Batches of molecules, and a net that predicts one number per molecule."""
 
     def __init__(self, graphs: PackedGraphs, y: Tensor, layer: str, hidden_size: int, num_layers: int) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class Molecules(nn.Module):
         return batch, batch.y
 
     def forward(self, batch: Batch) -> Tensor:
-        """[B]."""
+        """Return predictions [B]."""
         x, e = self.atoms(batch.x), None if self.bonds is None else self.bonds(batch.edge_attr)
         for layer in self.layers:
             x, e = layer(x, e, batch.edge_index)

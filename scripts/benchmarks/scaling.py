@@ -1,4 +1,4 @@
-"""`benchmark.py scaling`: what a second process brings, one thread each, by the command's own DDP on the CPU (gloo)."""
+"""Run `benchmark.py scaling`: the gain of a second process of one thread, with DDP on the CPU (gloo)."""
 
 import tempfile
 from functools import partial
@@ -13,7 +13,7 @@ from scripts.benchmarks.graph_steps import made_up_molecules
 from scripts.benchmarks.loops import alternate
 
 SPLITS = {"train": 1600, "val": 200, "test": 200}
-EXPERIMENTS = {  # what is counted, how many of it in a batch, steps a measurement, the choices
+EXPERIMENTS = {  # (unit, units per batch, steps per measurement), overrides
     "palindrome, LSTM (64, 128, 512)": (
         ("sequences", 64, 12),
         ["experiment=palindrome", "data.batch_size=64", "data.sequence_length=129", "task.hidden_size=512"]
@@ -26,7 +26,7 @@ QUIET = ["callbacks.progress_bar=false", "callbacks.curves=false", "trainer.val_
 
 
 def write_molecules(path: Path) -> Path:
-    """The made-up molecules as a file in ZINC's form, every bond once."""
+    """Write the synthetic molecules as a file in ZINC's format, each bond once."""
     graphs, y = made_up_molecules()
     arrays, first = {"atom_names": np.arange(28).astype(str)}, 0
     for split, size in SPLITS.items():
@@ -47,7 +47,7 @@ def write_molecules(path: Path) -> Path:
 
 
 def seconds_a_step(words: list[str], steps: int, devices: int) -> float:
-    """Of the command with so many processes, which share nothing but the gradients; without starting up."""
+    """Return the seconds per step of a run on `devices` processes, without their start."""
     with tempfile.TemporaryDirectory() as root:
         words = [*words, *QUIET, f"root={root}", f"trainer.max_steps={steps}", "trainer.num_threads=1"]
         words.append(f"callbacks.checkpoint.every_n_steps={steps}")
@@ -57,7 +57,7 @@ def seconds_a_step(words: list[str], steps: int, devices: int) -> float:
 
 
 def benchmark_scaling(repeats: int) -> Table:
-    title = "1 and 2 processes on the CPU, a batch each"
+    title = "1 and 2 processes on the CPU, one batch each"
     table = Table("task", "a second", "1 process", "2 processes", "ratio", title=title)
     with tempfile.TemporaryDirectory() as data:
         molecules = write_molecules(Path(data) / "molecules.npz")

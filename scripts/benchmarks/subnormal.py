@@ -1,4 +1,4 @@
-"""`benchmark.py subnormal`: what a vanished gradient costs where subnormal numbers are not set to zero."""
+"""Run `benchmark.py subnormal`: the cost of a vanished gradient if subnormal numbers are not set to zero."""
 
 from functools import partial
 
@@ -16,7 +16,7 @@ LENGTHS = (51, 151, 501)  # T
 
 
 def benchmark_subnormal(repeats: int) -> Table:
-    """Forward and backward of untrained nets with the course's settings, from the loss at the last step."""
+    """Time a forward and a backward pass of untrained nets with the course's settings."""
     title = "Forward and backward of an untrained net, B = 128, H = 128: trainer.flush_denormal=true against false"
     table = Table("cell", "T", "true, ms", "false, ms", "ratio", title=title)
     for cell in CELLS:

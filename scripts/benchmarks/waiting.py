@@ -1,4 +1,4 @@
-"""`benchmark.py waiting`: what it costs that threads wait for each other, on quiet cores or beside a busy process."""
+"""Run `benchmark.py waiting`: the cost of threads that wait for each other, on idle cores or beside a busy process."""
 
 import os
 import subprocess
@@ -12,14 +12,14 @@ from rich.table import Table
 
 from scripts.benchmarks.loops import alternate
 
-RULES = {  # ours is set where lightning_dl2 is imported, unless another one is
+RULES = {  # importing lightning_dl2 sets "ours", unless the environment sets another rule
     "ours": {},
     "sleep at once: OMP_WAIT_POLICY=passive": {"OMP_WAIT_POLICY": "passive"},
     "GNU's own: GOMP_SPINCOUNT=300000": {"GOMP_SPINCOUNT": "300000"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
 SIZE = (128, 100, 128)  # B, T, H
-PASSES = 5  # of each process, after a first one
+PASSES = 5  # of each process, after a warm-up
 CHILD = f"""
 import time
 import lightning_dl2, torch
@@ -34,7 +34,7 @@ print(sorted(times[1:])[{PASSES // 2}])
 
 
 def benchmark_waiting(repeats: int) -> Table:
-    """Each time a process of its own, on the same two cores."""
+    """Time each rule in a new process, always on the same two cores."""
     cores = sorted(os.sched_getaffinity(0))[:2]
     title = f"Two threads, torch.nn.LSTM {SIZE} forward and backward, on cores {cores}"
     table = Table("the threads' rule", "quiet, ms", "beside a busy process, ms", title=title)
@@ -46,7 +46,7 @@ def benchmark_waiting(repeats: int) -> Table:
 
 
 def measure(variables: dict[str, str], cores: list[int], busy: bool) -> float:
-    """Seconds of a pass in a new process with these variables; `busy`: another one keeps the last of the cores busy."""
+    """Return the seconds of a pass in a new process; if `busy`, another process keeps the last core busy."""
     own = {key: value for key, value in os.environ.items() if key not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     root = str(Path(__file__).parents[2])
     with neighbour(cores[-1]) if busy else nullcontext():
@@ -63,7 +63,7 @@ def measure(variables: dict[str, str], cores: list[int], busy: bool) -> float:
 
 @contextmanager
 def neighbour(core: int) -> Iterator[None]:
-    """A process that keeps `core` busy, in a session of its own, as somebody else's has."""
+    """Keep `core` busy by a process in its own session, like another user's."""
     words, where = [sys.executable, "-c", "while True: pass"], partial(os.sched_setaffinity, 0, [core])
     with subprocess.Popen(words, preexec_fn=where, start_new_session=True) as process:
         try:

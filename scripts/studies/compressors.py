@@ -1,8 +1,8 @@
-"""Programs that compress the test split of a text: alone, and after they have read the training split, as a net has.
+"""Compress the test split of a text by standard programs, alone and primed with the training split as a net is.
 
     python scripts/studies/compressors.py [data.name=python_docs] [data.path=FILE]
 
-Prints bits a character. PPMd, a model of contexts, counts where the package pyppmd is installed.
+The output is in bits per character. PPMd, a context model, runs if the package pyppmd is installed.
 """
 
 import sys
@@ -24,7 +24,7 @@ def ppmd(text: bytes) -> int:
 def _main(words: list[str]) -> int:
     values = settings(words, **{"data.name": "python_docs", "data.path": None})
     path = values["data.path"]
-    # No net reads it: any length of window will do.
+    # No net reads the windows, so their length does not matter.
     data = TextDataModule("text" if path else values["data.name"], path, sequence_length=1, batch_size=1)
     sizes = {name: value for name, value in data.baselines().items() if name.startswith("bpc")}
     try:

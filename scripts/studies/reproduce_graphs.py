@@ -1,17 +1,16 @@
-"""Reproduces the graph experiment's tables: runs what is missing, goes on with what was stopped, prints the rest.
+"""Reproduce the tables of the graph experiments: train missing runs, resume interrupted ones, print the results.
 
     python scripts/studies/reproduce_graphs.py [STUDY ...] [data=DIR] [jobs=1] [threads=1] [root=runs] [only=PHRASE]
         [seeds=0]
 
 STUDY is cora (ten seeds on the public split), csl (with and without positional encodings), zinc (three nets of 100
-thousand parameters), folds (MUTAG and PROTEINS by ten folds) or none for all of them. DIR has the files in folders
-called cora, mutag, proteins and zinc12k; without it they are downloaded, but for ZINC, which needs it.
-`jobs` runs train at the same time, with `threads` each; `only` keeps the rows whose name has these words; `seeds`
-other than 0 limits the number of seeds.
+thousand parameters) or folds (MUTAG and PROTEINS by ten folds); by default all. DIR holds the folders cora, mutag,
+proteins and zinc12k; without data= the files are downloaded, except ZINC, which needs DIR.
+`jobs` runs train at the same time, with `threads` threads each. `only` keeps the rows whose name contains the phrase;
+`seeds` limits the seeds of each row (0: no limit).
 
-The ten folds follow the fair protocol (Errica et al. 2020): in each fold the settings compete on a validation split
-of the training graphs alone; the best is trained with three seeds and tested once each. No figure is chosen by looking
-at the test folds.
+The ten folds follow the fair protocol (Errica et al. 2020). In each fold the settings compete on a validation split of
+the training graphs; the best setting trains with three seeds, each tested once. No test fold influences a choice.
 """
 
 import itertools
@@ -39,15 +38,15 @@ FOLDERS = {"cora": "cora", "mutag": "mutag", "proteins": "proteins", "zinc": "zi
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a setting, trained with several seeds, or on several folds."""
+    """A row of the table: a setting, trained with several seeds or on several folds."""
 
     study: str
     name: str
-    data: str  # of FOLDERS; "" if it is generated
+    data: str  # key of FOLDERS; "" for generated data
     words: tuple[str, ...]
     seeds: int
-    folds: int  # 0: the set has one split
-    public: str  # what others report for it, or the goal
+    folds: int  # 0: the data set has one split
+    public: str  # published result or goal
 
 
 def cora_rows() -> list[Row]:
@@ -100,20 +99,20 @@ HEADER = ("study", "data, net", "parameters", "constant", "no graph, counts", "t
 
 
 def lines_of(row: Row, fixed: list[str], data: str) -> list[list[str]]:
-    """What to type for each seed and fold of a row, settings that compete left out."""
+    """Return the overrides for each seed and fold of a row, without the settings of GRID."""
     path = [f"data.path={Path(data) / FOLDERS[row.data]}"] if data != "download" and row.data else []
     folds = [[f"data.fold={fold}"] for fold in range(row.folds)] or [[]]
     return [[*row.words, *path, *fold, f"seed={seed}", *fixed] for fold in folds for seed in range(row.seeds)]
 
 
 def results_of(lines: list[list[str]]) -> list[dict[str, Any]]:
-    """The results there are."""
+    """Return the results of the finished runs."""
     found = (Run.of(compose(*words)).result() for words in lines)
     return [result for result in found if result and result["status"] == "completed"]
 
 
 def compete(row: Row, fixed: list[str], data: str, jobs: int, threads: int) -> list[list[str]]:
-    """Trains every setting of GRID in each fold; returns what to type for the best of each, with its seeds."""
+    """Train every setting of GRID in each fold; return the overrides of the best setting for each fold and seed."""
     grid = [[f"{key}={value}" for key, value in zip(GRID, values, strict=True)] for values in
             itertools.product(*GRID.values())]  # fmt: skip
     firsts = lines_of(Row(**vars(row) | {"seeds": 1}), fixed, data)
@@ -124,7 +123,7 @@ def compete(row: Row, fixed: list[str], data: str, jobs: int, threads: int) -> l
         def accuracy(choice: list[str], words: list[str] = words) -> tuple[float, float]:
             (result,) = results_of([[*words, *choice]])
             loss = result["metrics"]["val/loss"]
-            return result["metrics"]["val/accuracy"], -math.inf if loss is None else -loss  # None: it has diverged
+            return result["metrics"]["val/accuracy"], -math.inf if loss is None else -loss  # None: the run diverged
 
         winner = max(grid, key=accuracy)
         seeds = lines_of(row, fixed, data)[fold * row.seeds : (fold + 1) * row.seeds]
@@ -133,7 +132,7 @@ def compete(row: Row, fixed: list[str], data: str, jobs: int, threads: int) -> l
 
 
 def summary(row: Row, lines: list[list[str]]) -> list[str]:
-    """The cells of one line of the table; over folds, the spread is that of the folds' means over seeds."""
+    """Return the cells of a row of the table; over folds, the deviation is that of the folds' means over seeds."""
     results = results_of(lines)
 
     def figures(*names: str) -> list[float]:

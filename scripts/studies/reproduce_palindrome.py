@@ -1,11 +1,11 @@
-"""Reproduces the palindrome experiment's table: runs what is missing, goes on with what was stopped, prints the rest.
+"""Reproduce the tables of the sequence experiments: train missing runs, resume interrupted ones, print the results.
 
     python scripts/studies/reproduce_palindrome.py [STUDY ...] [jobs=1] [threads=1] [root=runs] [only=PHRASE] [seeds=0]
 
-STUDY is course (the course's own settings), good (settings that solve the same tasks at once), long (palindromes of up
-to 10,001 digits), cells (every other cell beside them) or none for all of them. `jobs` runs train at the same time,
-with `threads` each; `only` keeps the rows whose name has these words; `seeds` other than 0 limits the number of seeds.
-"Solved at" is the step of the first of two validations in a row (five where there is a curriculum) at or above the
+STUDY is course (the course's own settings), good (settings that solve the same tasks fast), long (palindromes of up to
+10,001 digits) or cells (the other cells on the tasks of long); by default all. `jobs` runs train at the same time, with
+`threads` threads each. `only` keeps the rows whose name contains the phrase; `seeds` limits the seeds of each row (0:
+no limit). "Solved at" is the step of the first of two consecutive validations (five with a curriculum) at or above the
 experiment's threshold.
 """
 
@@ -26,13 +26,13 @@ from scripts.studies.study import asked, markdown, spread, train_all  # noqa: E4
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a setting, trained with several seeds."""
+    """A row of the table: a setting, trained with several seeds."""
 
     study: str
     name: str
     words: tuple[str, ...]
     seeds: int
-    public: str  # our goal, and what public solutions of the course report: another protocol, and no address
+    public: str  # our goal, and the results of public solutions of the course, which use another protocol
 
 
 def course_rows() -> list[Row]:
@@ -74,7 +74,7 @@ def course_rows() -> list[Row]:
                 words = (f"experiment=course/{task}", f"data.sequence_length={size}", f"task.cell={cell}", *form)
                 public = reported.get((task, size, cell), "")
                 rows.append(Row("course", f"{task} {size} {cell}", words, 3, public))
-    # How others' digits entered is not reported. As numbers, which the course's template takes, the RNN learns nothing.
+    # Others do not report their encoding. With digits as numbers, as in the course's template, the RNN learns nothing.
     for row in [row for row in rows if row.name.startswith("palindrome") and row.name.endswith("rnn")]:
         rows.append(replace(row, name=f"{row.name}, one-hot", words=(*row.words, "task.encoding=one_hot")))
     return rows
@@ -137,13 +137,13 @@ STUDIES = {"course": course_rows, "good": good_rows, "long": long_rows, "cells":
 
 
 def commands(row: Row, root: str, threads: int) -> list[list[str]]:
-    """What to type for each seed of a row."""
+    """Return the overrides for each seed of a row."""
     fixed = [f"root={root}", f"trainer.num_threads={threads}", "callbacks.progress_bar=false"]
     return [[*row.words, f"seed={seed}", *fixed] for seed in range(row.seeds)]
 
 
 def summary(row: Row, root: str, threads: int) -> list[str]:
-    """The cells of one line of the table, from the results there are."""
+    """Return the cells of a row of the table, from the finished runs."""
     results = []
     for words in commands(row, root, threads):
         result = Run.of(compose(*words)).result()

@@ -1,4 +1,4 @@
-"""What the studies share: the rows asked for, training many runs side by side, and the spread of their figures."""
+"""Select the rows of a study, train their runs in parallel, and format the results."""
 
 import multiprocessing
 import os
@@ -26,7 +26,7 @@ from lightning_dl2.common.errors import UserError, nearest  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
 from lightning_dl2.train import main  # noqa: E402
 
-# Forked from one that has torch and Lightning loaded, which takes longer than many a run.
+# Runs are forked from a server that has loaded torch and Lightning: the import takes longer than many runs.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["lightning_dl2.training.fit", "lightning_dl2.train"])
 
@@ -58,7 +58,7 @@ def asked(words: list[str], studies: dict[str, Callable[[], list]], **more: str)
 
 
 def _train(words: list[str], said: Path) -> None:
-    """`python -m lightning_dl2.train words...`, in a process of its own; what it says goes to a file."""
+    """Run `python -m lightning_dl2.train words...` in this process, with stdout and stderr in a file."""
     threading.Thread(target=_stop_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     descriptor = os.open(said, os.O_WRONLY | os.O_CREAT)
     os.dup2(descriptor, 1)
@@ -67,17 +67,17 @@ def _train(words: list[str], said: Path) -> None:
 
 
 def _stop_with(study: BaseProcess) -> None:
-    """Saves and stops when the study is killed. Its server of forks would be no sign: that lives as long as we do."""
+    """Save and stop when the study is killed. The fork server is no sign of that: it lives as long as this process."""
     study.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def train_all(lines: list[list[str]], jobs: int, threads: int) -> None:
-    """Train what each line asks for, one process a job; a finished run is skipped, a stopped one gone on with.
+    """Train the run of each line in a process, `jobs` at a time; skip finished runs, resume interrupted ones.
 
-    When the study is interrupted, what runs saves itself and stops, and nothing more is started.
+    When the study is interrupted, running trainings save and stop, and no further one starts.
     """
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # before the first process, which the others are forked from
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # before the first process, from which all others are forked
     running, over = set[BaseProcess](), threading.Event()
 
     def train(words: list[str]) -> tuple[list[str], int, str]:
@@ -111,7 +111,7 @@ def train_all(lines: list[list[str]], jobs: int, threads: int) -> None:
 
 
 def spread(values: list[float], digits: int) -> str:
-    """Mean and standard deviation over seeds."""
+    """Format the mean and the standard deviation over seeds."""
     if not values:
         return "-"
     deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
@@ -119,5 +119,5 @@ def spread(values: list[float], digits: int) -> str:
 
 
 def markdown(header: tuple[str, ...], lines: list[list[str]]) -> str:
-    """The table as it stands in the README."""
+    """Format a table in Markdown."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ("---",) * len(header), *lines))

@@ -1,12 +1,12 @@
-"""Stops runs of every precision, cell and layer, with and without dropout, and compares them with untouched ones.
+"""Stop and resume runs of every precision, cell and layer, and compare them with uninterrupted runs bit by bit.
 
     python scripts/torture/exactness.py [EXPERIMENT ...] [precisions=32,64,bf16-mixed] [processes=1] [root=DIR]
 
-EXPERIMENT is palindrome, text, graph (the nodes of one, neighbours sampled by two workers), graphs (many), optimizers
-(every class of torch.optim on palindrome), or none for all of them. Each run trains once in one go and once in three
-parts, each part in a fresh process. Then metrics.csv is compared by bytes, all else that the two have on the disk value
-by value, to the last bit; and `evaluate` must repeat the figures of the test. The result is a table in Markdown on
-stdout, a row for an experiment and precision; exit code 1 if any run differs.
+EXPERIMENT is palindrome, text, graph (nodes of one graph, neighbours sampled by two workers), graphs (many graphs) or
+optimizers (every class of torch.optim on palindrome); by default all. Each run, with and without dropout, trains once
+without a stop and once in three parts, each part in a new process. The script compares metrics.csv by bytes and all
+other files value by value, to the last bit; `evaluate` must repeat the test metrics. Stdout has a table in Markdown
+with a row per experiment and precision. The exit code is 1 if any run differs.
 """
 
 import os
@@ -33,7 +33,7 @@ from scripts.torture.small_runs import words_of  # noqa: E402
 from tests.comparison import contents, differing  # noqa: E402
 
 PRECISIONS = ("32", "64", "bf16-mixed")
-STOPS = (13, 26, 40)  # within an accumulated epoch; validations come every 7 batches
+STOPS = (13, 26, 40)  # inside an epoch with accumulation; validation runs every 7 batches
 CELLS = {
     "rnn": ("task.cell=rnn",),
     "lstm": ("task.cell=lstm",),
@@ -50,7 +50,7 @@ HEADER = ("experiment", "processes", "precision", "runs", "values", "differing",
 
 
 def cases(name: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The experiment of `small_runs` and the further overrides of each run of `name`."""
+    """Yield the experiment of `small_runs` and the further overrides of each run of `name`."""
     if name == "optimizers":
         yield from (("palindrome", (f"optimizer.name={optimizer}",)) for optimizer in optimizers())
         return
@@ -61,7 +61,7 @@ def cases(name: str) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 @cache
 def optimizers() -> list[str]:
-    """The classes of torch.optim that `optimizer.name` allows."""
+    """Return the classes of torch.optim that `optimizer.name` allows."""
     from torch import optim
 
     found = {name for name, value in vars(optim).items() if isinstance(value, type)} - {"Optimizer", *UNFIT}
@@ -76,18 +76,18 @@ def differences(
     processes: int = 1,
     launch: str = "fork",
 ) -> tuple[list[str], int]:
-    """The places where a run in one go and one in parts differ, and how many places there are.
+    """Return the values in which an uninterrupted and a resumed run differ, and the number of values compared.
 
     Args:
-        name: of the experiment, in `small_runs`.
+        name: experiment in `small_runs`.
         words: further overrides.
-        directory: for both runs.
-        stops: the last step of each part.
-        processes: that train together.
-        launch: of `Life`.
+        directory: parent of both runs.
+        stops: last step of each part.
+        processes: number of ranks.
+        launch: see `Life`.
 
     Raises:
-        SystemExit: a part did not end as it should.
+        SystemExit: a part failed.
     """
     runs = []
     for kind, steps in (("whole", stops[-1:]), ("parts", stops)):
@@ -99,20 +99,20 @@ def differences(
                 raise SystemExit(f"{' '.join(typed)} ended with {life.codes}: {life.said.read_text('utf-8')}")
         runs.append(Run.of(compose(*typed)))
     one, other = map(contents, runs)
-    # A part of a run writes samples at its own thirds.
+    # Each part writes samples at the thirds of its own steps, so only common samples are compared.
     both = one.keys() & other.keys()
     wrong = [place for place in differing(one, other) if place in both or not place.startswith("samples/")]
     files = [run.metrics_file.read_bytes() for run in runs]
     if files[0] != files[1]:
         wrong.append("metrics.csv")
-    if processes == 1:  # several add up their shares in another order
+    if processes == 1:  # several ranks sum their shares in another order
         result = runs[0].result()["metrics"]
         wrong += [f"evaluate {key}" for key, value in evaluate(runs[0]).items() if value != result[key]]
     return wrong, len(one)
 
 
 def rows(name: str, precision: str, processes: int, root: str, progress: Progress) -> list[str]:
-    """A row of the table."""
+    """Return a row of the table."""
     began, values, wrong, todo = time.monotonic(), 0, 0, list(cases(name))
     bar = progress.add_task(f"{name}, {precision}", total=len(todo))
     for experiment, words in todo:
@@ -144,7 +144,7 @@ def _main(words: list[str]) -> int:
             if name not in allowed:
                 raise UserError(f"{name}: {nearest(name, list(allowed))}")
     processes = natural(values, "processes", least=1)
-    os.environ["OMP_NUM_THREADS"] = "1"  # before the first process, which the others are forked from
+    os.environ["OMP_NUM_THREADS"] = "1"  # before the first process, from which all others are forked
     Path(values["root"]).mkdir(parents=True, exist_ok=True)
     print(markdown(HEADER, []))
     wrong = 0

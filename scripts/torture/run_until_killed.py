@@ -1,4 +1,4 @@
-"""One life of a run: its processes, from their start to an end that may come early."""
+"""Start the processes of a run, send them signals, and wait until all have ended."""
 
 import os
 import signal
@@ -14,19 +14,19 @@ sys.path.insert(0, str(ROOT))
 from lightning_dl2.train import main  # noqa: E402
 from scripts.studies.study import PROCESSES  # noqa: E402
 
-GRACE = 5.0  # seconds in which the others are to end by themselves when a process has died
-LAST_GRACE = 20.0  # and after they were told to end
+GRACE = 5.0  # seconds that the other ranks have to end by themselves after a rank has died
+LAST_GRACE = 20.0  # seconds that they have after SIGTERM
 
 
 class Life:
-    """`python -m lightning_dl2.train words...` in one process or more, each with a group of its own.
+    """One start of `python -m lightning_dl2.train words...`, in one or more processes with a process group each.
 
     Args:
-        words: of the command.
-        said: a file for what it says.
-        processes: how many; told their ranks by environment variables, as torchrun does.
-        launch: "fork", from a process that has torch loaded; "command", as it is typed: then it starts its own others.
-        shifted: the number of a training batch in whose place this life takes the next one; None: none.
+        words: overrides of the command.
+        said: file for stdout and stderr.
+        processes: number of ranks; environment variables tell each its rank, as torchrun does.
+        launch: "fork" forks from a process that has loaded torch; "command" runs the command, which starts its ranks.
+        shifted: number of the training batch that this start replaces by the next one; None for no replacement.
     """
 
     def __init__(
@@ -51,19 +51,19 @@ class Life:
 
     @property
     def codes(self) -> list[int | None]:
-        """The exit codes; None of what still lives."""
+        """Exit codes; None for a process that still runs."""
         return [p.poll() if isinstance(p, subprocess.Popen) else p.exitcode for p in self.processes]
 
     def has_ended(self) -> bool:
         return None not in self.codes
 
     def send(self, number: signal.Signals, ranks: list[int], *, group: bool) -> None:
-        """To these processes, or with all that they have started, such as a loader's workers."""
+        """Send a signal to these ranks; with `group` also to their children, such as a loader's workers."""
         for rank in ranks:
             _send(self.processes[rank].pid, number, group=group)
 
     def wait(self) -> bool:
-        """Waits for the end as a launcher does; False if it had to help, or to clear away what was left behind."""
+        """Wait for the end as a launcher does; return False if a process had to be terminated or killed."""
         help_at = kill_at = float("inf")
         helped = False
         while not self.has_ended() or any(_lives(process.pid) for process in self.processes):
@@ -105,12 +105,12 @@ def _free_port() -> int:
 def _send(pid: int, number: signal.Signals, *, group: bool) -> None:
     try:
         (os.killpg if group else os.kill)(pid, number)
-    except ProcessLookupError:  # it has just ended, or has no group yet
+    except ProcessLookupError:  # the process has just ended, or has no group yet
         pass
 
 
 def _lives(group: int) -> bool:
-    """Whether any process of the group is left."""
+    """Return whether any process of the group still runs."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

@@ -1,7 +1,7 @@
-"""Runs that take seconds, and have all that could be lost when one is killed.
+"""Define runs of a few seconds with every kind of state that a kill could lose.
 
-Epochs end and validations come within the accumulation of a step; dropout, sampling, curricula, schedules, averages and
-carried states are on.
+Epochs end and validations start while a step accumulates gradients. Dropout, sampling, curricula, schedules, weight
+averaging and carried states are on.
 """
 
 import random
@@ -80,7 +80,7 @@ EXPERIMENTS = {
 
 
 def words_of(name: str, processes: int, directory: Path) -> list[str]:
-    """What to type for one of EXPERIMENTS; a text is written to `directory`."""
+    """Return the overrides for one of EXPERIMENTS; write the text experiment's corpus to `directory`."""
     words = [*EXPERIMENTS[name], *COMMON, f"trainer.devices={processes}"]
     if processes > 1:
         words.append("trainer.strategy=ddp")
@@ -90,7 +90,7 @@ def words_of(name: str, processes: int, directory: Path) -> list[str]:
 
 
 def _book(directory: Path) -> Path:
-    """A text of 6000 characters."""
+    """Write a text of 6000 characters."""
     rng, words = random.Random(0), ("the", "cat", "sat", "on", "a", "mat", "until", "noon.\n")
     path = directory / "book.txt"
     path.write_text(" ".join(rng.choice(words) for _ in range(1600)), "utf-8")

@@ -1,16 +1,16 @@
-"""Kills runs at random moments, by random signals, and looks whether they end as those that nobody touched.
+"""Kill runs at random moments by random signals, resume them, and compare them with uninterrupted runs.
 
     python scripts/torture/torture.py [EXPERIMENT ...] [kills=20] [processes=1,2] [seed=0] [launch=fork] [root=DIR]
 
-EXPERIMENT is palindrome, text, graph (the nodes of one, neighbours sampled by two workers), graphs (many), or none for
-all of them. Each is trained undisturbed; then the same command is started, killed (KILL, TERM, INT or USR1, to one
-process or to all, while it starts or trains), and started again, until it has been killed so many times and is
-complete. Then all that the two have on the disk is compared, to the last bit: the checkpoints' tensors and counters,
-metrics.csv, the result, the samples. As a negative control a third run is stopped once and goes on with one batch in
-another's place: there the comparison must find differences.
+EXPERIMENT is palindrome, text, graph (nodes of one graph, neighbours sampled by two workers) or graphs (many graphs);
+by default all. Each experiment trains once without interruption. Then the same command is started, killed (KILL, TERM,
+INT or USR1, to one or all processes, during start or training) and started again, until it has been killed `kills`
+times and is complete. The script compares all files of the two runs to the last bit: tensors and counters of the
+checkpoints, metrics.csv, the result, the samples. A third run is the negative control: it resumes once with one batch
+replaced by another, and the comparison must find differences.
 
-launch=command types the real command and lets it start its second process; launch=fork saves its imports. What came
-of it is a table in Markdown on stdout; exit code 1 if it is not as it should be.
+launch=command runs the real command, which starts its own ranks; launch=fork saves the imports. Stdout has a table in
+Markdown. The exit code is 1 if a killed run differs or the control does not.
 """
 
 import os
@@ -41,30 +41,30 @@ from scripts.torture.small_runs import EXPERIMENTS, words_of  # noqa: E402
 from tests.comparison import contents, differing  # noqa: E402
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-AT_START = 0.2  # share of the signals that come before the first step
+AT_START = 0.2  # share of the signals sent before the first step
 HEADER = ("experiment", "processes", "steps", "kills", *(number.name[3:] for number in SIGNALS), "at the start",
           "in a checkpoint", "helped", "values", "differing", "in the control", "seconds")  # fmt: skip
 
 
 @dataclass
 class Tally:
-    """What has been done to a run."""
+    """Count the kills of a run by kind."""
 
     kills: Counter[str] = field(default_factory=Counter)  # by signal
     at_start: int = 0
-    in_checkpoint: int = 0  # a file that was being written is left behind
-    helped: int = 0  # ends at which a launcher had to end the other processes
+    in_checkpoint: int = 0  # kills that left a half-written file
+    helped: int = 0  # kills after which the launcher had to end the other processes
 
 
 class Torture:
-    """One experiment in so many processes.
+    """Train one experiment on several ranks: uninterrupted, killed, and changed.
 
     Args:
-        name: of EXPERIMENTS.
-        processes: that train together.
-        directory: for all of its runs.
-        launch: of `Life`.
-        rng: decides when which signal is sent to whom.
+        name: one of EXPERIMENTS.
+        processes: number of ranks.
+        directory: parent of all runs.
+        launch: see `Life`.
+        rng: draws the moment, signal and target of each kill.
     """
 
     def __init__(self, name: str, processes: int, directory: Path, launch: str, rng: random.Random) -> None:
@@ -83,7 +83,7 @@ class Torture:
         return Life(words, self.directory / "said", self.processes, **{"launch": self.launch} | options)
 
     def whole(self) -> Run:
-        """The run that nothing stopped; it tells how long things take."""
+        """Train the uninterrupted run, and measure the time of the start and of a step."""
         words, run = self.in_root("whole")
         began, life = time.monotonic(), self.live(words)
         while not step_of(run) and not life.has_ended():
@@ -94,7 +94,7 @@ class Torture:
         return run
 
     def killed(self, kills: int, name: str) -> Run:
-        """A run that is killed until the tally has so many kills, or it is complete."""
+        """Train a run and kill it until the tally has `kills` kills or the run is complete."""
         words, run = self.in_root(name)
         highest = 0
         while True:
@@ -115,7 +115,7 @@ class Torture:
         return self.completed(run, life)
 
     def kill(self, life: Life, run: Run, at_start: bool) -> None:
-        self.deck = self.deck or self.rng.sample(SIGNALS, len(SIGNALS))  # of each as many
+        self.deck = self.deck or self.rng.sample(SIGNALS, len(SIGNALS))  # each signal equally often
         number, everybody = self.deck.pop(), list(range(len(life.processes)))
         ranks = everybody if self.rng.random() < 0.5 else [self.rng.choice(everybody)]
         life.send(number, ranks, group=self.rng.random() < 0.5)
@@ -125,10 +125,10 @@ class Torture:
         self.tally.in_checkpoint += any(run.checkpoints.glob(".*.tmp"))
         allowed = {0, 128 + number, 75, -number}
         if not at_start and self.processes == 1 and not allowed.issuperset(life.codes):
-            raise SystemExit(f"{number.name} ended {run.path} with {life.codes}: {life.said.read_text('utf-8')}")
+            raise SystemExit(f"{number.name}: exit codes {life.codes} of {run.path}: {life.said.read_text('utf-8')}")
 
     def control(self) -> Run:
-        """A run that is stopped in the middle and goes on with one batch in another's place."""
+        """Train the negative control: stop in the middle, resume with one batch replaced by another."""
         half = self.steps // 2
         words, run = self.in_root("control", f"trainer.max_steps={half}")
         self.completed(run, self.live(words))
@@ -136,15 +136,15 @@ class Torture:
         return self.completed(run, life)
 
     def completed(self, run: Run, life: Life) -> Run:
-        """The run, when this life of it has ended as it should."""
+        """Wait for `life` and return the run; raise SystemExit if the run is not complete."""
         life.wait()
         if any(life.codes) or (run.result() or {}).get("status") != "completed":
-            raise SystemExit(f"{run.path} did not get to its end, {life.codes}: {life.said.read_text('utf-8')}")
+            raise SystemExit(f"{run.path} did not complete, exit codes {life.codes}: {life.said.read_text('utf-8')}")
         return run
 
 
 def step_of(run: Run) -> int:
-    """The last step in metrics.csv; 0 where there is none yet."""
+    """Return the last step in metrics.csv; 0 if the file has none yet."""
     try:
         with open(run.metrics_file, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
@@ -155,7 +155,7 @@ def step_of(run: Run) -> int:
 
 
 def torture(name: str, processes: int, kills: int, seed: int, launch: str, directory: Path, told: Any) -> list[str]:
-    """A line of the table."""
+    """Train and compare one experiment; return its row of the table."""
     began = time.monotonic()
     one = Torture(name, processes, directory, launch, random.Random(f"{seed} {name} {processes} {launch}"))
     told(0, "trains undisturbed")
@@ -192,7 +192,7 @@ def _main(words: list[str]) -> int:
     launch = choice(values, "launch", ("fork", "command"))
     kills, seed, lines = natural(values, "kills", least=1), natural(values, "seed"), []
     counts = naturals(values, "processes", least=1)
-    os.environ["OMP_NUM_THREADS"] = "1"  # before the first process, which the others are forked from
+    os.environ["OMP_NUM_THREADS"] = "1"  # before the first process, from which all others are forked
     Path(values["root"]).mkdir(parents=True, exist_ok=True)
     print(markdown(HEADER, []))
     with Progress(console=console(stderr=True)) as progress:

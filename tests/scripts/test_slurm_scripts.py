@@ -72,8 +72,8 @@ def test_the_trainer_follows_the_allocation_unless_told_otherwise(script, variab
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ({"SLURM_NTASKS": "4"}, "--ntasks=4: allowed: --nodes and --ntasks-per-node"),
-        ({"SLURM_GPUS_ON_NODE": "4"}, "--ntasks-per-node=1: a node of this job has 4 GPU(s)"),
+        ({"SLURM_NTASKS": "4"}, "--ntasks=4: is not nodes x tasks per node; fix: give --nodes and"),
+        ({"SLURM_GPUS_ON_NODE": "4"}, "--ntasks-per-node=1: a node of this job has 4 GPU(s); allowed: 4"),
     ],
 )
 def test_an_allocation_that_does_not_fit_starts_nothing(script, variables, says):
@@ -90,7 +90,7 @@ def test_the_exit_code_is_that_of_training(script, code):
 
 def test_an_offline_run_is_sent_on_request(script):
     words, variables = ("logger=wandb", "seed=1"), {"WANDB_SYNC": "1"}
-    assert script("train", *words).stdout.splitlines()[-1].startswith("W&B, where there is a network: python -m wandb")
+    assert script("train", *words).stdout.splitlines()[-1].startswith("to upload the run to W&B: python -m wandb")
     sent = script("train", *words, **variables).stdout.splitlines()
     assert sent[-2:] == ["python -m wandb sync RUN/wandb", "RUN"]
     assert "sync" not in script("train", *words, WANDB_MODE="online").stdout
