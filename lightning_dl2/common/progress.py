@@ -1,4 +1,4 @@
-"""Tells the user what takes long before training begins. On stderr, in one process only."""
+"""Show on stderr how far a long preparation is: a bar on a terminal, a line now and then elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,38 +7,42 @@ from contextlib import contextmanager
 from lightning_dl2.common.command import console
 from lightning_dl2.common.launcher import is_rank_zero
 
-DELAY = 1.0  # seconds; what is done sooner is not worth a line
-INTERVAL = 0.2  # seconds between two drawings of the bar
+DELAY = 2.0  # seconds; a shorter preparation is not worth a line
+INTERVAL = 0.2, 15.0  # seconds between two drawings of the bar, and between two lines
 
 
 @contextmanager
-def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Yields a function that takes in how many bytes more are done, of `total`.
+def progress(description: str, total: int | None, *, items: bool = False) -> Iterator[Callable[[int], None]]:
+    """Yield a function that takes the number of further bytes, or items, that are done.
 
-    From the first second on, a bar on a terminal; elsewhere one line.
+    Only rank 0 of a run shows anything. Elsewhere than on a terminal, bytes get one line in all.
+
+    Args:
+        description: such as "downloading book.txt", or "jobs composed" for "1,000 of 10,000 jobs composed".
+        total: the number of bytes or items; None: unknown.
+        items: count items instead of bytes.
     """
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    screen = console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(compact=True))
-    bar = Progress(*columns, console=screen, auto_refresh=False, transient=True)
-    bar.add_task(description, total=total)
-    due, started = time.monotonic() + DELAY, False
+    screen, counter = console(stderr=True), MofNCompleteColumn() if items else DownloadColumn()
+    columns = TextColumn("{task.description}"), BarColumn(), counter, TimeRemainingColumn(compact=True)
+    bar = Progress(*columns, console=screen, auto_refresh=False, transient=True, disable=not screen.is_terminal)
+    task, done, lines, due = bar.add_task(description, total=total), 0, 0, time.monotonic() + DELAY
 
     def advance(number: int) -> None:
-        nonlocal due, started
-        bar.advance(bar.task_ids[0], number)
+        nonlocal done, lines, due
+        done += number
         if time.monotonic() < due or not is_rank_zero():
             return
-        due = time.monotonic() + INTERVAL
-        if screen.is_terminal:
-            bar.refresh() if started else bar.start()
-        elif not started:
-            screen.print(f"{description} ...", markup=False, highlight=False)
-        started = True
+        due = time.monotonic() + INTERVAL[not screen.is_terminal]
+        bar.start()  # once
+        bar.update(task, completed=done, refresh=True)
+        if not screen.is_terminal and (items or not lines):
+            line = f"{done:,} of {total:,} {description}" if items else f"{description} ..."
+            screen.print(line, markup=False, highlight=False)
+            lines += 1
 
     try:
         yield advance
     finally:
-        if started and screen.is_terminal:
-            bar.stop()
+        bar.stop()

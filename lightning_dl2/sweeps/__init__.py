@@ -1,1 +1,1 @@
-"""Train many runs by one command: grids, searches, and where their jobs run."""
+"""Train many runs with one command: grids, searches, and the launchers that start their jobs."""

@@ -1,4 +1,4 @@
-"""figures/sweep.png: what the jobs came to, against each key that varies, and in the order they were tried."""
+"""Draw figures/sweep.png: the metric of the jobs against each key that varies, and in the order of trials."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Any
 from lightning_dl2.common.figures import new_figure, plain, save
 from lightning_dl2.config.schema import mode_of
 from lightning_dl2.sweeps.jobs import Job
-from lightning_dl2.sweeps.overrides import Swept
+from lightning_dl2.sweeps.overrides import SweptKey
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DOT: dict[str, Any] = {"color": "#0072B2", "s": 18, "alpha": 0.7}
-MARKS = {True: ("o", "completed"), False: ("x", "stopped or failed")}  # whether the job is completed
+MARKS = {True: ("o", "completed"), False: ("x", "stopped or failed")}  # by "the job is completed"
 BEST: dict[str, Any] = {"color": "#D55E00"}
-LOG_FROM = 30  # the ratio of the largest to the smallest from which numbers are shown by their logarithm
+LOG_FROM = 30  # ratio of the largest to the smallest number from which the axis is logarithmic
 ROW = 4  # panels side by side
 
 
-def draw(jobs: list[Job], swept: list[Swept], metric: str, out: Path, *, history: bool) -> None:
-    """Draws the jobs that have a value.
+def draw(jobs: list[Job], swept: list[SweptKey], metric: str, out: Path, *, history: bool) -> None:
+    """Draw the jobs that have a value of `metric`.
 
     Args:
-        history: whether the order of the jobs counts, as in a search.
+        history: draw them by their order, too, as in a search.
         out: the PNG to write.
     """
     points = [(job, value) for job in jobs if (value := job.metric(metric)) is not None]
@@ -61,15 +61,15 @@ def _history(axes: "Axes", points: list[tuple[Job, float]], metric: str) -> None
 
 
 def _scatter(axes: "Axes", points: list[tuple[Job, float, float]]) -> None:
-    """Mark jobs at x, y; those that were stopped or failed by a cross, since their value is not the last word."""
+    """Mark jobs at x, y; a cross stands for a stopped or failed job, whose value is not final."""
     for completed, (marker, label) in MARKS.items():
         chosen = [(x, y) for job, x, y in points if (job.state == "completed") == completed]
         if chosen:
             axes.scatter(*zip(*chosen, strict=True), **DOT, marker=marker, label=label)
 
 
-def _against(axes: "Axes", key: Swept, points: list[tuple[Job, float]]) -> None:
-    points = [(job, value) for job, value in points if key.name not in job.idle]
+def _against(axes: "Axes", key: SweptKey, points: list[tuple[Job, float]]) -> None:
+    points = [(job, value) for job, value in points if key.name not in job.inactive]
     numbers = [_number(job.varies[key.name]) for job, _ in points]
     known = [number for number in numbers if number is not None]
     if len(known) < len(numbers):

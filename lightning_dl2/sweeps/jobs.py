@@ -1,4 +1,4 @@
-"""One run of a sweep: its words, its directory, how it stands. All of it is read from the run directory."""
+"""Describe one run of a sweep: its overrides, its directory and its state, all read from the run directory."""
 
 import math
 from collections import Counter
@@ -14,60 +14,55 @@ from lightning_dl2.run.directory import Run
 
 State = Literal["completed", "interrupted", "failed", "missing", "held", "pruned"]
 
-IDLE = "-"  # in the place of a value that has no effect
+INACTIVE = "-"  # stands for a value that has no effect
 DIGITS = 9  # a number drawn from an interval has about 17
 
 
 class Job:
-    """A run that is to be trained.
+    """A run to train.
 
     Args:
         number: in the order of the sweep, from 1.
         varies: swept key to its value as typed.
-        words: of `python -m lightning_dl2.train`.
+        overrides: of `python -m lightning_dl2.train`.
 
     Attributes:
-        asked: `varies` as given. In `varies` itself `IDLE` stands for a value that has no effect.
-        idle: key to the line that says why it has no effect in this job, which is trained without it. Other jobs of
-            the sweep may need it: task.dropout=0.3 with task.num_layers=1,2.
+        requested: `varies` as given. In `varies` itself `INACTIVE` stands for a value that has no effect.
+        inactive: key to the line that says why it has no effect in this job, which is trained without it. Other jobs
+            of the sweep may need it: task.dropout=0.3 with task.num_layers=1,2.
 
     Raises:
-        UserError: the words are no valid configuration; the line says of which job.
+        UserError: the overrides are no valid configuration; the line names the job.
     """
 
-    def __init__(self, number: int, varies: dict[str, str], words: list[str]) -> None:
-        self.number, self.asked, self.varies, self.words = number, varies, dict(varies), words
-        self.idle: dict[str, str] = {}
+    def __init__(self, number: int, varies: dict[str, str], overrides: list[str]) -> None:
+        self.number, self.requested, self.varies, self.overrides = number, varies, dict(varies), overrides
+        self.inactive: dict[str, str] = {}
         try:
-            self.config = self._composed()
+            self.config = self._compose()
         except UserError as error:
-            raise UserError(f"{error} (job {number}: {self.told})") from error
+            raise UserError(f"{error} (job {number}: {self.description})") from error
         self.run = Run.of(self.config)
-        self.code: int | None = None  # with which its process ended, in this sweep's process
+        self.code: int | None = None  # exit code of its process, in this call of the sweep
         self.pruned = False
 
-    def _composed(self) -> Config:
-        """Compose the words, and leave out those without effect."""
+    def _compose(self) -> Config:
+        """Compose the overrides, and leave out those without effect."""
         while True:
             try:
-                return compose(*self.words, begun=lambda config: Run.of(config).config_file.is_file())
+                return compose(*self.overrides, begun=lambda config: Run.of(config).config_file.is_file())
             except NoEffect as error:
-                kept = [word for word in self.words if key_of(word) not in error.keys]
-                if len(self.words) - len(kept) != len(error.keys):  # a word sets a whole group of keys
+                kept = [override for override in self.overrides if key_of(override) not in error.keys]
+                if len(self.overrides) - len(kept) != len(error.keys):  # one override sets a whole group of keys
                     raise
-                self.words = kept
-                self.idle |= dict.fromkeys(error.keys, str(error))
-                self.varies |= {key: IDLE for key in error.keys if key in self.varies}
+                self.overrides = kept
+                self.inactive |= dict.fromkeys(error.keys, str(error))
+                self.varies |= {key: INACTIVE for key in error.keys if key in self.varies}
 
     @property
-    def told(self) -> str:
-        """What varies, in words."""
-        return _in_words(self.varies)
-
-    @property
-    def asked_in_words(self) -> str:
-        """Say in words what was to vary."""
-        return _in_words(self.asked)
+    def description(self) -> str:
+        """Describe the job by the values that vary."""
+        return describe(self.varies)
 
     @property
     def finished(self) -> bool:
@@ -75,7 +70,7 @@ class Job:
 
     @property
     def state(self) -> State:
-        """As the run directory tells it."""
+        """Read the state from the run directory."""
         if self.finished:
             return "completed"
         if lock.holder(self.run.path):
@@ -88,64 +83,67 @@ class Job:
         return "interrupted" if self.run.config_file.exists() else "missing"
 
     def metric(self, name: str) -> float | None:
-        """Return a metric of the best checkpoint; None where there is none yet, or it is no number."""
+        """Return a metric of the best checkpoint; None where it is missing or not finite."""
         value = (self.run.result() or {"metrics": {}})["metrics"].get(name)
         return value if value is not None and math.isfinite(value) else None
 
     def seconds(self) -> float | None:
-        """Of training, all processes of the run together."""
+        """Return the seconds of training over all processes of the run."""
         return (self.run.result() or {}).get("seconds")
 
     def history(self, name: str) -> dict[int, float]:
-        """Step to the metric's value, as far as it is logged."""
+        """Map each step at which a metric was logged to its value."""
         try:
             rows = read_metrics(self.run.metrics_file)
-        except Damaged:  # training tells it
+        except Damaged:  # the training reports it
             return {}
         return {int(row["step"]): float(row[name]) for row in rows if row.get(name)}
 
 
-def _in_words(varies: dict[str, str]) -> str:
-    return " ".join(f"{key}={shown(value)}" for key, value in varies.items()) or "its only words"
+def describe(varies: dict[str, str]) -> str:
+    """Write key=value for each key that varies."""
+    return " ".join(f"{key}={shorten(value)}" for key, value in varies.items()) or "the only job"
 
 
-def key_of(word: str) -> str:
-    """Return the key that a word sets."""
-    return word.partition("=")[0].lstrip("+")
+def key_of(override: str) -> str:
+    """Return the key that an override sets."""
+    return override.partition("=")[0].lstrip("+")
 
 
-def check_idle(jobs: Sequence[Job], others: Iterable[Job] = ()) -> list[str]:
-    """Say in a line a key which keys have no effect in some jobs, which are trained without them.
+def check_inactive(jobs: Sequence[Job], others: Iterable[Job] = ()) -> list[str]:
+    """Return a line for each key that has no effect in some jobs, which are trained without it.
 
     Args:
         jobs: of a sweep, all or examples.
-        others: further examples; asked for only where a key makes no difference between `jobs`.
+        others: further examples; consumed only where a key makes no difference between `jobs`.
 
     Raises:
-        UserError: a key makes a difference nowhere.
+        UserError: a key makes no difference in any job.
     """
-    if _makes_no_difference(jobs) and (found := _makes_no_difference([*jobs, *others])):
-        job = next(job for job in jobs if found[0] in job.idle)
-        raise UserError(f"{job.idle[found[0]]} (job {job.number}: {job.asked_in_words}; and so in every other)")
+    if _without_difference(jobs) and (found := _without_difference([*jobs, *others])):
+        job = next(job for job in jobs if found[0] in job.inactive)
+        raise UserError(
+            f"{job.inactive[found[0]]} (job {job.number}: {describe(job.requested)}; and so in every other)"
+        )
     return [
         f"{key}: has no effect in {count} of {len(jobs)} combinations; these are trained without it"
-        for key, count in Counter(key for job in jobs for key in job.idle).items()
+        for key, count in Counter(key for job in jobs for key in job.inactive).items()
     ]
 
 
-def _makes_no_difference(jobs: Sequence[Job]) -> list[str]:
+def _without_difference(jobs: Sequence[Job]) -> list[str]:
     """Return the keys that have no effect in some jobs, and at most one of several values in the others."""
     found = []
-    for key in dict.fromkeys(key for job in jobs for key in job.idle):
-        asked = {job.asked.get(key) for job in jobs}
-        used = {job.asked.get(key) for job in jobs if key not in job.idle}
-        if len(used) < min(2, len(asked)):
+    for key in dict.fromkeys(key for job in jobs for key in job.inactive):
+        requested = {job.requested.get(key) for job in jobs}
+        used = {job.requested.get(key) for job in jobs if key not in job.inactive}
+        if len(used) < min(2, len(requested)):
             found.append(key)
     return found
 
 
-def shown(value: str) -> str:
-    """A value as typed, but a number with many digits to a few."""
+def shorten(value: str) -> str:
+    """Return a value as typed; round a number with many digits to a few."""
     try:
         return value if len(value) < DIGITS else f"{float(value):.4g}"
     except ValueError:

@@ -1,4 +1,4 @@
-"""What is typed after -m: words of the sweep itself, words of every run, and keys that vary, in Hydra's grammar."""
+"""Sort the overrides typed after -m: those of the sweep, those of every run, and the keys that vary."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +17,11 @@ MOST_JOBS = 100_000  # each is a directory, a line of a table, and some kilobyte
 
 @dataclass(frozen=True)
 class Span:
-    """The numbers from `low` to `high`, both among them; integers where both are.
+    """The numbers from `low` to `high`, both included; integers where both are.
 
     Attributes:
-        step: between two of them; None: any between.
-        log: whether ratios count and not differences.
+        step: distance between two of them; None: any number between is allowed.
+        log: draw ratios evenly, not differences.
     """
 
     low: int | float
@@ -31,7 +31,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Swept:
+class SweptKey:
     """A key that varies.
 
     Attributes:
@@ -46,7 +46,7 @@ class Swept:
 
     @property
     def name(self) -> str:
-        """The key without its +."""
+        """Return the key without its +."""
         return self.key.lstrip("+")
 
     def __str__(self) -> str:
@@ -58,98 +58,100 @@ class Swept:
 
 
 @dataclass(frozen=True)
-class Words:
-    """A command's words after -m.
+class SweepOverrides:
+    """The overrides of a command after -m.
 
     Attributes:
-        own: of the sweep, not of its runs.
-        parts: of the runs, in the order typed.
+        own: those of the sweep itself, such as `launcher.jobs=2`.
+        parts: those of the runs, in the order typed.
     """
 
     own: tuple[str, ...]
-    parts: tuple[str | Swept, ...]
+    parts: tuple[str | SweptKey, ...]
 
-    def typed(self, key: str) -> str | None:
-        """The one value that is typed for `key`; None: there is none, or several."""
-        words = (part for part in self.parts if isinstance(part, str))
-        return next((word.partition("=")[2] for word in words if word.startswith(f"{key}=")), None)
+    def value_of(self, key: str) -> str | None:
+        """Return the value typed for `key`; None where the key has no value, or several."""
+        fixed = (part for part in self.parts if isinstance(part, str))
+        return next((each.partition("=")[2] for each in fixed if each.startswith(f"{key}=")), None)
 
     @property
-    def swept(self) -> list[Swept]:
-        return [part for part in self.parts if isinstance(part, Swept)]
+    def swept(self) -> list[SweptKey]:
+        return [part for part in self.parts if isinstance(part, SweptKey)]
 
-    def filled(self, values: dict[str, str]) -> list[str]:
-        """The words of the run in which the swept keys have these values."""
-        return [f"{part.key}={values[part.name]}" if isinstance(part, Swept) else part for part in self.parts]
+    def with_values(self, values: dict[str, str]) -> list[str]:
+        """Return the overrides of the run in which the swept keys have these values."""
+        return [f"{part.key}={values[part.name]}" if isinstance(part, SweptKey) else part for part in self.parts]
 
 
-def read(words: list[str]) -> Words:
-    """Sorts a command's words.
+def read_overrides(overrides: list[str]) -> SweepOverrides:
+    """Sort the overrides of a command.
 
     Raises:
-        UserError: a word cannot be read, or cannot vary.
+        UserError: an override cannot be read, or its key cannot vary.
     """
     own, parts, keys = [], [], set()
     known = [*Multirun.model_fields, *Config.model_fields]
-    for word in words:
-        parsed = parse(word)
+    for override in overrides:
+        parsed = parse(override)
         top = parsed.key_or_group.partition(".")[0].partition("/")[0]
         if top not in known:
-            raise UserError(f"{word}: there is no key {top}; {nearest(top, known)}")
+            raise UserError(f"{override}: there is no key {top}; {nearest(top, known)}")
         if top in Multirun.model_fields:
-            own.append(word)
+            own.append(override)
             continue
         if parsed.key_or_group in keys:
-            raise UserError(f"{word}: is the second word for {parsed.key_or_group}; allowed: one")
+            raise UserError(f"{override}: sets {parsed.key_or_group} a second time; fix: set it once")
         keys.add(parsed.key_or_group)
-        parts.append(_swept(word, parsed) if parsed.is_sweep_override() else word)
-    return Words(tuple(own), tuple(parts))
+        parts.append(_swept_key(override, parsed) if parsed.is_sweep_override() else override)
+    return SweepOverrides(tuple(own), tuple(parts))
 
 
-def _swept(word: str, parsed: Override) -> Swept:
+def _swept_key(override: str, parsed: Override) -> SweptKey:
     key, value = parsed.get_key_element(), parsed.value()
     if key in FIXED:
-        raise UserError(f"{word}: allowed: one value, the same for every run")
+        raise UserError(f"{override}: is the same for every run of a sweep; fix: give one value")
     if is_irrelevant_to_result(key.lstrip("+")):
-        raise UserError(f"{word}: makes no other run; allowed: one value")
+        raise UserError(
+            f"{override}: does not change the result: every value would train the same run; fix: give one value"
+        )
     if getattr(value, "shuffle", False):
-        raise UserError(f"{word}: allowed: without shuffle; the same words are to name the same runs")
+        raise UserError(f"{override}: the same overrides must name the same runs; fix: remove shuffle")
     if isinstance(value, IntervalSweep):
-        return Swept(key, (), _span(word, value, value.start, value.end, None))
-    values = _values(word, parsed, value)
+        return SweptKey(key, (), _span(override, value, value.start, value.end, None))
+    values = _values(override, parsed, value)
     if not values:
-        raise UserError(f"{word}: names no value")
+        raise UserError(f"{override}: has no value; fix: give at least one")
     if isinstance(value, RangeSweep) and len(values) > 1:
         number = int if all(isinstance(each, int) for each in (value.start, value.stop, value.step)) else float
         low, high = sorted((number(values[0]), number(values[-1])))
-        return Swept(key, values, _span(word, value, low, high, abs(value.step)))
-    return Swept(key, values)
+        return SweptKey(key, values, _span(override, value, low, high, abs(value.step)))
+    return SweptKey(key, values)
 
 
-def _values(word: str, parsed: Override, value: Any) -> tuple[str, ...]:
+def _values(override: str, parsed: Override, value: Any) -> tuple[str, ...]:
     if isinstance(value, Glob):
         return tuple(value.filter(options(parsed.key_or_group)))
     if not isinstance(value, (ChoiceSweep, RangeSweep)):
-        raise UserError(f"{word}: allowed: a,b | choice(a,b) | range(start,stop) | interval(low,high) | glob(*)")
+        raise UserError(f"{override}: allowed: a,b | choice(a,b) | range(start,stop) | interval(low,high) | glob(*)")
     if isinstance(value, RangeSweep) and value.step:
         assert value.start is not None and value.stop is not None  # as Hydra's grammar has it
         number = (value.stop - value.start) / value.step
-        if not number <= MOST_JOBS:  # infinity and NaN are not, either
-            raise UserError(f"{word}: names {number:,.0f} values; allowed: at most {MOST_JOBS:,} jobs a sweep")
+        if not number <= MOST_JOBS:  # also refuses infinity and NaN
+            raise UserError(f"{override}: has {number:,.0f} values; allowed: at most {MOST_JOBS:,} jobs a sweep")
     try:
         return tuple(dict.fromkeys(Transformer.str(each) for each in parsed.sweep_iterator()))
     except ValueError as error:
-        raise UserError(f"{word}: {error}") from error
+        raise UserError(f"{override}: {error}") from error
 
 
-def _span(word: str, value: Any, low: Any, high: Any, step: Any) -> Span:
+def _span(override: str, value: Any, low: Any, high: Any, step: Any) -> Span:
     log = "log" in value.tags
     if unknown := value.tags - {"log"}:
-        raise UserError(f"{word}: tag {', '.join(sorted(unknown))}: allowed: log")
+        raise UserError(f"{override}: tag {', '.join(sorted(unknown))}: allowed: log")
     if low > high or (low == high and step is None):
-        raise UserError(f"{word}: allowed: interval(low,high) with low below high")
+        raise UserError(f"{override}: allowed: interval(low,high) with low below high")
     if log and low <= 0:
-        raise UserError(f"{word}: allowed with log: numbers above 0")
+        raise UserError(f"{override}: allowed with log: numbers above 0")
     if log and step is not None and (step != 1 or isinstance(low, float)):
-        raise UserError(f"{word}: allowed with log: range(start,stop) in steps of 1, or interval(low,high)")
+        raise UserError(f"{override}: allowed with log: range(start,stop) in steps of 1, or interval(low,high)")
     return Span(low, high, step, log)

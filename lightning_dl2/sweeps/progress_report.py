@@ -1,33 +1,158 @@
-"""How far a long preparation is: a bar on a terminal, a line now and then elsewhere. On stderr."""
+"""Report the progress of a sweep: a line when a job starts or ends, the best job so far, tables, jobs.csv."""
 
+import statistics
+import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
 
 from lightning_dl2.common.command import console
+from lightning_dl2.common.files import WriteError, csv_text, write_text
+from lightning_dl2.common.statistics import MeanStd
+from lightning_dl2.config.schema import mode_of
+from lightning_dl2.sweeps.jobs import Job, shorten
+from lightning_dl2.sweeps.scheduler import Plan
 
-Each = TypeVar("Each")
 
-DELAY = 2.0  # seconds; what is done sooner is not worth a line
-INTERVAL = 0.2, 15.0  # seconds between two looks at the bar, and between two lines
+class ProgressReport:
+    """Report the progress of a plan; within `with`, show a bar where stderr is a terminal.
+
+    Args:
+        plan: a grid or a search.
+        metric: the metric by which jobs are compared.
+        directory: of the sweep.
+    """
+
+    def __init__(self, plan: Plan, metric: str, directory: Path) -> None:
+        self.plan, self.metric, self.directory = plan, metric, directory
+        self.test_metric = metric.replace("val/", "test/")
+        self._began: dict[Job, float] = {}  # when the running jobs started
+        self._best: Job | None = None
+        self._lines: dict[Job, list[str | float | None]] = {}  # of jobs.csv; reading all runs at each event takes long
+        screen = console(stderr=True)
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        self._progress = Progress(*columns, console=screen, disable=not screen.is_terminal)
+        self._bar = self._progress.add_task("sweep", total=plan.total)
+
+    def __enter__(self) -> "ProgressReport":
+        self._progress.start()
+        completed = [job for job in self.plan.jobs if job.finished and job.metric(self.metric) is not None]
+        self._best = next(iter(best_first(completed, self.metric)), None)  # of an earlier call
+        self._refresh()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+        with suppress(WriteError) if error else nullcontext():  # a second error would hide the first
+            self._refresh(*self.plan.jobs)
+
+    def tell(self, job: Job, event: str) -> None:
+        """Print a line on stderr and rewrite jobs.csv."""
+        if event == "started":
+            self._began[job] = time.monotonic()
+        else:
+            seconds = time.monotonic() - self._began.pop(job)
+            self._lines[job] = self._results(job)
+            if event == "ended":
+                event = self._describe_end(job, seconds)
+        self._progress.console.print(f"job {job.number} ({job.description}): {event}", markup=False, highlight=False)
+        self._refresh()
+
+    def _describe_end(self, job: Job, seconds: float) -> str:
+        state, value, *_ = self._lines[job]
+        end = f"{state} after {seconds:.0f} s"
+        if state == "completed" and value is not None:
+            best = best_first([job, *filter(None, [self._best])], self.metric)[0]
+            self._best = best
+            done = sum(line[0] == "completed" for line in self._lines.values())
+            end += f", {self.metric}={value:.4g}; {done} of {self.plan.total} completed"
+            return end + f"; best {best.metric(self.metric):.4g} by job {best.number} ({best.description})"
+        if state == "completed":
+            return f"{end}, without a finite {self.metric}"
+        if job.code not in (0, None):
+            log = self.directory / "logs" / f"{job.number}.log"
+            return f"{end}, exit code {job.code}: {last_line(log)} ({log})"
+        return end
+
+    def _refresh(self, *changed: Job) -> None:
+        for job in self.plan.jobs:
+            if job in changed or job in self._began or job not in self._lines:
+                self._lines[job] = self._results(job)
+        best = f", best {self._best.metric(self.metric):.4g}" if self._best else ""
+        ended = (line for job, line in self._lines.items() if job not in self._began)
+        done = sum(line[0] in ("completed", "pruned", "failed") for line in ended)
+        self._progress.update(self._bar, completed=done, description=f"{self.metric}{best}")
+        self.write_csv()
+
+    def write_csv(self) -> None:
+        """Write jobs.csv: a line for each job, as of the last event that concerned it."""
+        rows = ([job.number, *job.varies.values(), *self._lines[job]] for job in self.plan.jobs)
+        write_text(self.directory / "jobs.csv", csv_text([self._header(), *rows]))
+
+    def _header(self) -> list[str]:
+        varies = list(self.plan.jobs[0].varies) if self.plan.jobs else []
+        return ["job", *varies, "state", self.metric, self.test_metric, "seconds", "run"]
+
+    def _results(self, job: Job) -> list[str | float | None]:
+        metrics = job.metric(self.metric), job.metric(self.test_metric)
+        return [job.state, *metrics, job.seconds(), str(job.run.path)]
+
+    def print_plan(self, out: TextIO) -> None:
+        """Print the known jobs and what the plan has in store, before anything is started."""
+        if self.plan.jobs:
+            self.print_jobs(out, self.plan.jobs)
+        for line in self.plan.to_come():
+            print(line, file=out)
+
+    def print_jobs(self, out: TextIO, jobs: list[Job]) -> None:
+        """Print a table of jobs."""
+        table = Table(title=self.directory.name, title_justify="left")
+        for name in self._header():
+            table.add_column(name.rpartition(".")[2], overflow="fold")
+        for job in jobs:
+            state, *numbers, seconds, path = self._results(job)
+            texts = ["" if number is None else f"{number:.4g}" for number in numbers]
+            texts.append("" if seconds is None else f"{seconds:.1f}")
+            cells = str(job.number), *map(shorten, job.varies.values()), state, *texts, path
+            table.add_row(*(Text(str(cell)) for cell in cells))  # rich reads brackets in a plain string as markup
+        console(stderr=out is sys.stderr).print(table)
+
+    def print_seeds(self) -> None:
+        """Print a table of mean and standard deviation over the seeds of each choice, the best first."""
+        groups: dict[tuple[str, ...], list[Job]] = {}
+        each = {job.run.path: job for job in self.plan.jobs}  # a search may draw the same run twice
+        for job in each.values():
+            if job.state == "completed" and job.metric(self.metric) is not None:
+                key = tuple(value for name, value in job.varies.items() if name != "seed")
+                groups.setdefault(key, []).append(job)
+        names = [name.rpartition(".")[2] for name in self._header()[1:-5] if name != "seed"]
+        table = Table(title="mean ± standard deviation over seeds", title_justify="left")
+        for name in (*names, "seeds", self.metric, self.test_metric):
+            table.add_column(name)
+        mean = {key: statistics.mean(job.metric(self.metric) or 0.0 for job in jobs) for key, jobs in groups.items()}
+        for key in sorted(groups, key=lambda key: mean[key], reverse=mode_of(self.metric) == "max"):
+            metrics = self.metric, self.test_metric
+            spreads = [MeanStd.of(job.metric(metric) for job in groups[key]) for metric in metrics]
+            cells = *key, str(len(groups[key])), *(str(spread or "") for spread in spreads)
+            table.add_row(*map(Text, cells))
+        console().print(table)
 
 
-def progressing(values: Iterable[Each], total: int, what: str) -> Iterator[Each]:
-    """Yield `values`, and tell how many of `total` are done, as `1,000 of 10,000 jobs composed`."""
-    screen = console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True)
-    bar = Progress(*columns, console=screen, auto_refresh=False, transient=True, disable=not screen.is_terminal)
-    task, due = bar.add_task(what, total=total), time.monotonic() + DELAY
-    try:
-        for done, value in enumerate(values):
-            if time.monotonic() > due:
-                due = time.monotonic() + INTERVAL[not screen.is_terminal]
-                bar.start()  # once
-                bar.update(task, completed=done, refresh=True)
-                if not screen.is_terminal:
-                    screen.print(f"{done:,} of {total:,} {what}", markup=False, highlight=False)
-            yield value
-    finally:
-        bar.stop()
+def best_first(jobs: list[Job], metric: str) -> list[Job]:
+    """Sort by a metric; jobs without a value come last, in their order."""
+    sign = -1 if mode_of(metric) == "max" else 1
+    values = {job: job.metric(metric) for job in jobs}
+    return sorted(jobs, key=lambda job: (values[job] is None, sign * (values[job] or 0.0)))
+
+
+def last_line(log: Path) -> str:
+    """Return the last error of a job's log, or its last line."""
+    lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()] if log.exists() else []
+    ends = [line for line in lines if line.startswith(("error:", "stopped"))]
+    return (ends or lines or ["no output"])[-1]

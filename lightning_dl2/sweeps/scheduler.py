@@ -1,4 +1,4 @@
-"""The loop of a sweep: start what is missing, watch what runs, pass signals on, until all is done or told to stop."""
+"""Run the jobs of a sweep: start missing ones, watch running ones, pass signals on, until all have ended."""
 
 import signal
 import threading
@@ -15,17 +15,17 @@ from lightning_dl2.run import lock
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.launchers.base import Handle, Launcher
 
-POLL = 0.2  # seconds between two looks at the processes
-WATCH = 1.0  # seconds between two looks at what they have logged
+POLL = 0.2  # seconds between two checks of the processes
+WATCH = 1.0  # seconds between two checks of their logged metrics
 RETRY = 60.0  # seconds until a job is tried again although another process seems to hold its directory
-GRACE = 10.0  # seconds in which jobs end that were told to stop at once
+GRACE = 10.0  # seconds that jobs have to end after a second SIGINT, before they are killed
 
 
 class Plan(Protocol):
-    """What is to be trained: a grid or a search."""
+    """The jobs to train: a grid or a search."""
 
     jobs: list[Job]
-    examples: list[Config]  # of the jobs there are or will be
+    examples: list[Config]  # configurations of present or future jobs
     notes: list[str]  # for the user, before anything is trained
 
     @property
@@ -42,14 +42,14 @@ class Plan(Protocol):
     def ended(self, job: Job) -> None: ...
 
 
-class Control:
-    """Has a plan's jobs trained.
+class Scheduler:
+    """Train a plan's jobs.
 
     Args:
-        plan: says which.
+        plan: lists or draws the jobs.
         launcher: starts them.
-        logs: the directory for what each job says.
-        tell: is called when something happens to a job: the job, and what.
+        logs: the directory for the output of each job.
+        tell: called with a job and an event, such as "started", when the state of the job changes.
     """
 
     def __init__(self, plan: Plan, launcher: Launcher, logs: Path, tell: Callable[[Job, str], None]) -> None:
@@ -57,12 +57,12 @@ class Control:
         self.received: list[signal.Signals] = []
         self._running: dict[Job, Handle] = {}
         self._waiting: dict[Job, float] = {}  # until when
-        self._held: set[Job] = set()  # of which it was told
-        self._refused: set[Job] = set()  # tried again although nobody seems to hold their directories
+        self._locked: set[Job] = set()  # another process trains their runs, as reported
+        self._refused: set[Job] = set()  # tried again although no process seems to hold their directories
         self._watched = 0.0
 
     def run(self) -> signal.Signals | None:
-        """Returns when nothing is left to do, or the signal that stopped the sweep when all jobs have ended."""
+        """Train until all jobs have ended; return the signal that stopped the sweep, if any."""
         with self._listening():
             passed = 0
             while True:
@@ -77,7 +77,7 @@ class Control:
                 time.sleep(POLL)
 
     def _fill(self) -> None:
-        """Starts jobs as long as there are any and there is room."""
+        """Start jobs while the plan has any and the launcher has room."""
         while len(self._running) < self.launcher.jobs and (job := self._next()):
             busy = any(other.run.path == job.run.path for other in self._running)
             handle = None if busy else self.launcher.start(job, self.logs / f"{job.number}.log")
@@ -90,10 +90,10 @@ class Control:
     def _next(self) -> Job | None:
         now = time.monotonic()
         for job, until in self._waiting.items():
-            if until < now or (job in self._held and not lock.holder(job.run.path)):
+            if until < now or (job in self._locked and not lock.holder(job.run.path)):
                 del self._waiting[job]
                 return job
-        without_room = self._waiting.keys() - self._held
+        without_room = self._waiting.keys() - self._locked
         return None if without_room else self.plan.next()
 
     def _poll(self) -> None:
@@ -109,30 +109,30 @@ class Control:
             self._watched = time.monotonic()
 
     def _ended(self, job: Job, code: int) -> None:
-        done = job.finished  # if so, however the process ended, and whoever has trained it
-        if code == 2 and not done and self._is_to_wait(job):
+        done = job.finished  # counts, however the process ended, and whichever process trained the run
+        if code == 2 and not done and self._retry_later(job):
             return
         job.code = 0 if done else code
         self.plan.ended(job)
         self.tell(job, "ended")
 
-    def _is_to_wait(self, job: Job) -> bool:
-        """Have a job tried again that was refused since another process held its directory.
+    def _retry_later(self, job: Job) -> bool:
+        """Try a job again later that was refused since another process held its directory; return False if not.
 
-        Such as one that an earlier sweep's death has told to save, or a job of another sweep over the same runs.
+        The other process may be a job of a killed sweep, which still saves, or of another sweep over the same runs.
         """
         if holder := lock.holder(job.run.path):
-            if job not in self._held:
+            if job not in self._locked:
                 self.tell(job, f"waits: its directory is held by {holder}")
-            self._held.add(job)
+            self._locked.add(job)
             self._refused.discard(job)
             self._waiting[job] = time.monotonic() + RETRY
             return True
-        # The holder may have ended since. A refusal for another reason repeats itself, or has made no directory.
+        # The other process may have ended since. A refusal for another reason repeats, or has made no directory.
         if job in self._refused or not job.run.path.exists():
             return False
         self._refused.add(job)
-        self.tell(job, "was refused, and nobody holds its directory now; it is tried once more")
+        self.tell(job, "was refused, but no process holds its directory now; it is tried once more")
         self._waiting[job] = 0.0
         return True
 
@@ -151,7 +151,7 @@ class Control:
         def handle(number: int, frame: FrameType | None) -> None:
             self.received.append(signal.Signals(number))
 
-        if threading.current_thread() is not threading.main_thread():  # Python gives signals to no other
+        if threading.current_thread() is not threading.main_thread():  # Python delivers signals to no other
             yield
             return
         before = {number: signal.signal(number, handle) for number in SIGNALS}

@@ -1,4 +1,4 @@
-"""`python -m lightning_dl2.train -m words...`: lists the jobs, trains what is missing, and tells what came of it."""
+"""Run `python -m lightning_dl2.train -m overrides...`: list the jobs, train missing ones, show the results."""
 
 import errno
 import os
@@ -19,59 +19,60 @@ from lightning_dl2.config.identity import digest
 from lightning_dl2.config.overrides import format_override
 from lightning_dl2.config.schema import Grid as GridRules
 from lightning_dl2.config.schema import Multirun
+from lightning_dl2.config.schema import Search as SearchRules
 from lightning_dl2.distributed import slurm
 from lightning_dl2.run import lock
 from lightning_dl2.run.directory import Run
 from lightning_dl2.sweeps.figure import draw
 from lightning_dl2.sweeps.grid import Grid
 from lightning_dl2.sweeps.launchers.build import build_launcher
-from lightning_dl2.sweeps.overrides import Words, read
-from lightning_dl2.sweeps.report import Report, best_first
-from lightning_dl2.sweeps.scheduler import Control, Plan
+from lightning_dl2.sweeps.overrides import SweepOverrides, read_overrides
+from lightning_dl2.sweeps.progress_report import ProgressReport, best_first
+from lightning_dl2.sweeps.scheduler import Plan, Scheduler
 from lightning_dl2.sweeps.search import Search
 from lightning_dl2.training import preflight
 from lightning_dl2.training.finished import attend_sweep
 
-TOLD = 500  # characters of a value in a message
-LONGEST_NAME = 255  # bytes; what all common file systems allow
+SHOWN = 500  # characters of a value in a message
+OTHER_NAME = "choose another sweep.name, or remove it"
+LONGEST_NAME = 255  # bytes; the limit of all common file systems
 
 
 def sweep(argv: list[str]) -> int:
-    """Runs a sweep, or goes on with it.
+    """Run a sweep, or resume it.
 
     Args:
-        argv: the command's words, without -m.
+        argv: the overrides of the command, without -m.
 
     Returns:
         The exit code: 0 all completed; 1 some failed; 75 some were stopped, or SIGUSR1; 128 + signal.
 
     Raises:
-        UserError: a word is wrong, of the sweep or of any job; nothing was started. Or another process holds the sweep.
+        UserError: an override of the sweep or of any job is wrong, or another process holds the sweep. No job was
+            started.
     """
     _check_alone()
-    words = read(argv)
-    config = compose_multirun(*words.own)
-    identity = _identity(words, config)
-    name = config.sweep.name or _default_name(words, identity)
-    extra = [f"logger.group={format_override(name)}"] if words.typed("logger.group") is None else []
-    rules = config.sweep
-    plan = Grid(words, extra, rules) if isinstance(rules, GridRules) else Search(words, extra, rules)
+    overrides = read_overrides(argv)
+    config = compose_multirun(*overrides.own)
+    identity = _identity(overrides, config)
+    name = config.sweep.name or _default_name(overrides, identity)
+    plan = _plan(overrides, config.sweep, name)
     for note in plan.notes:
         print(f"note: {note}", file=sys.stderr)
     metric = _metric(plan, config)
     directory = Path(plan.examples[0].root) / "sweeps" / name
     _check_same(directory, identity)
-    if config.launcher.name == "local":  # elsewhere there may be other disks
+    if config.launcher.name == "local":  # other machines may have other disks
         for example in plan.examples:
             if hasattr(example.data, "path") and not Run.of(example).finished(example):
                 preflight.check_path(example)
-    report = Report(plan, metric, directory)
+    report = ProgressReport(plan, metric, directory)
     if config.dry:
         plan.open(directory, metric, dry=True)
         report.print_plan(sys.stdout)
         print(directory)
         return 0
-    if config.launcher.name == "local":  # elsewhere there may be a GPU, or a login
+    if config.launcher.name == "local":  # other machines may have a GPU, or a login
         for example in plan.examples:
             if not Run.of(example).finished(example):
                 preflight.check(example)
@@ -84,75 +85,86 @@ def sweep(argv: list[str]) -> int:
         plan.open(directory, metric, dry=False)
         report.print_plan(sys.stderr)
         with report:
-            stopped = Control(plan, launcher, directory / "logs", report.tell).run()
+            stopped = Scheduler(plan, launcher, directory / "logs", report.tell).run()
         report.print_jobs(sys.stdout, best_first(plan.jobs, metric))
-        if any(swept.name == "seed" for swept in words.swept):
+        swept, figure = overrides.swept, directory / "figures" / "sweep.png"
+        if any(key.name == "seed" for key in swept):
             report.print_seeds()
-        draw(plan.jobs, words.swept, metric, directory / "figures" / "sweep.png", history=isinstance(plan, Search))
+        draw(plan.jobs, swept, metric, figure, history=isinstance(plan, Search))
         print(directory, flush=True)
         if stopped == SIGUSR1:
             slurm.requeue()  # as a whole
         return _exit_code(plan, stopped)
 
 
+def _plan(overrides: SweepOverrides, rules: GridRules | SearchRules, name: str) -> Grid | Search:
+    """Build the grid or the search, whose jobs form the group `name` in W&B unless `logger.group` is typed."""
+    extra = [f"logger.group={format_override(name)}"] if overrides.value_of("logger.group") is None else []
+    return Grid(overrides, extra, rules) if isinstance(rules, GridRules) else Search(overrides, extra, rules)
+
+
 def _check_alone() -> None:
-    """Each of several ranks would run the whole sweep."""
+    """Raise UserError in one of several ranks: each would run the whole sweep."""
     for key in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS"):
         if os.environ.get(key, "1") != "1":
             raise UserError(
-                f"-m: {key}={os.environ[key]}: a sweep is one process, which starts its jobs; allowed: without torchrun"
-                " and srun, with trainer.devices for the processes of each job"
+                f"-m: {key}={os.environ[key]}: a sweep is one process, which starts its jobs; fix: run it without"
+                " torchrun and srun, and set trainer.devices for the ranks of each job"
             )
 
 
-def _identity(words: Words, config: Multirun) -> dict[str, Any]:
-    """What decides which jobs there are; not how many are drawn, nor where they run."""
+def _identity(overrides: SweepOverrides, config: Multirun) -> dict[str, Any]:
+    """Return the values that decide which jobs a sweep has; their number and their launcher are free to change."""
     free = {"name", "retry_failed", "trials"} | ({"monitor"} if isinstance(config.sweep, GridRules) else set())
-    told = [str(part) for part in words.parts if not str(part).startswith("root=")]  # it stands below root
-    return {"words": told, "rules": config.sweep.model_dump(exclude=free)}
+    parts = [str(part) for part in overrides.parts if not str(part).startswith("root=")]  # the sweep is below root
+    return {"words": parts, "rules": config.sweep.model_dump(exclude=free)}
 
 
-def _default_name(words: Words, identity: dict[str, Any]) -> str:
-    """Says what varies, with a hash of what decides which jobs there are."""
-    experiment = words.typed("experiment")
-    keys = [swept.name.rpartition(".")[2] for swept in words.swept]
-    told = "-".join([*([experiment] if experiment else []), identity["rules"]["method"], *keys])
-    return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', told)[:60]}-{digest(identity)}"
+def _default_name(overrides: SweepOverrides, identity: dict[str, Any]) -> str:
+    """Name the sweep by its method and the keys that vary, and by a hash of its identity."""
+    experiment = overrides.value_of("experiment")
+    keys = [swept.name.rpartition(".")[2] for swept in overrides.swept]
+    name = "-".join([*([experiment] if experiment else []), identity["rules"]["method"], *keys])
+    return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)[:60]}-{digest(identity)}"
 
 
 def _metric(plan: Plan, config: Multirun) -> str:
-    """What the jobs are judged by."""
+    """Return the metric by which jobs are compared.
+
+    Raises:
+        UserError: the jobs do not log sweep.monitor, or have a `resume` of their own.
+    """
     wanted = config.sweep.monitor
     for example in plan.examples:
         if example.resume != "auto":
-            raise UserError(f"resume={example.resume}: allowed in a sweep: auto; a second call does what is missing")
+            raise UserError(f"resume={example.resume}: allowed in a sweep: auto; a second call trains missing jobs")
         if wanted and wanted not in example.logged_metrics:
             raise UserError(
                 f"sweep.monitor={wanted}: data={example.data.name} logs no such metric; allowed:"
                 f" {', '.join(example.logged_metrics)}"
             )
     monitors = {example.callbacks.checkpoint.monitor for example in plan.examples}
-    # Several experiments with a metric each: the loss is what all of them log.
+    # Experiments may differ in their metric; all of them log the loss.
     return wanted or (monitors.pop() if len(monitors) == 1 else "val/loss")
 
 
 def _check_same(directory: Path, identity: dict[str, Any]) -> None:
     if long := [part for part in directory.parts if len(os.fsencode(part)) > LONGEST_NAME]:
-        raise UserError(f"{long[-1]}: is too long a name; allowed: at most {LONGEST_NAME} bytes, sweep.name and root")
+        raise UserError(f"{long[-1]}: is too long; allowed in sweep.name and root: at most {LONGEST_NAME} bytes")
     file = directory / "sweep.yaml"
     try:
         there = read_config(file)
     except Damaged as error:
-        raise Damaged(file, error.why, "another sweep.name, or remove it") from error
+        raise Damaged(file, error.why, OTHER_NAME) from error
     if there is None:
         return
     if missing := [key for key in identity if key not in there]:
-        raise Damaged(file, f"is damaged: it has no key {missing[0]}", "another sweep.name, or remove it")
+        raise Damaged(file, f"is damaged: it has no key {missing[0]}", OTHER_NAME)
     if changed := [key for key in identity if there.get(key) != identity[key]]:
-        told = str(there[changed[0]])
+        other = str(there[changed[0]])
         raise UserError(
-            f"sweep.name={directory.name}: {directory} holds a sweep with other {changed[0]}:"
-            f" {told[:TOLD]}{'...' * (len(told) > TOLD)}; fix: another sweep.name"
+            f"sweep.name={directory.name}: {file} belongs to another sweep, with these {changed[0]}:"
+            f" {other[:SHOWN]}{'...' * (len(other) > SHOWN)}; fix: choose another sweep.name"
         )
 
 
@@ -163,8 +175,8 @@ def _make_logs(directory: Path) -> None:
     except WriteError as error:
         if error.errno != errno.EEXIST:
             raise
-        raise UserError(f"{directory}: is no directory; fix: remove it, or another sweep.name") from error
-    check_own_files(*directory.iterdir())  # what a job says would go through a link
+        raise UserError(f"{directory}: is not a directory; fix: {OTHER_NAME}") from error
+    check_own_files(*directory.iterdir())  # the output of a job would follow a link
 
 
 def _exit_code(plan: Plan, stopped: Signals | None) -> int:

@@ -11,7 +11,7 @@ from lightning_dl2.config.composition import compose_files
 from lightning_dl2.config.conf_files import conf_dir
 from lightning_dl2.config.overrides import flatten
 from lightning_dl2.sweeps.grid import Grid
-from lightning_dl2.sweeps.overrides import read
+from lightning_dl2.sweeps.overrides import read_overrides
 
 VALUES = ("7", "-1", "0.25", "1e-3", "true", "null", "word", "'a b'", "'it\\'s \\\\ \"x\"'", "''", "[]", "[1,x,[2.5]]")
 
@@ -59,6 +59,8 @@ def test_words_that_need_one_another(words):
 def test_a_sweep_composes_once():
     """Not once a job, of which there may be ten thousand."""
     composition._composed.cache_clear()
-    grid = Grid(read(["experiment=course/text", "seed=range(0,12)", "task.hidden_size=4,8"]), ["logger.group=x"], None)
+    grid = Grid(
+        read_overrides(["experiment=course/text", "seed=range(0,12)", "task.hidden_size=4,8"]), ["logger.group=x"], None
+    )
     assert len(grid.jobs) == 24 and {job.config.task.hidden_size for job in grid.jobs} == {4, 8}
     assert composition._composed.cache_info().misses <= 2  # of the jobs, and of the experiment's defaults

@@ -9,7 +9,7 @@ from lightning_dl2.config.overrides import flatten
 from lightning_dl2.config.schema.effect_rules import RULES
 from lightning_dl2.run.directory import Run
 from lightning_dl2.sweeps.grid import Grid
-from lightning_dl2.sweeps.overrides import read
+from lightning_dl2.sweeps.overrides import read_overrides
 from lightning_dl2.train import main
 from tests.config.test_compose import EXPERIMENTS
 from tests.conftest import completed_values
@@ -154,7 +154,7 @@ def test_older_runs_go_on(tiny, capsys):
 
 
 def test_a_sweep_names_the_job(tmp_path):
-    words = read([f"root={tmp_path}", "task.dropout=0.0,0.3", "task.num_layers=1", "seed=1,2"])
+    words = read_overrides([f"root={tmp_path}", "task.dropout=0.0,0.3", "task.num_layers=1", "seed=1,2"])
     with pytest.raises(UserError, match=r"task.dropout=0.3: has no effect .* \(job 3: task.dropout=0.3 seed=1; and so"):
         Grid(words, ["logger.group=sweep"], None)
     assert not any(tmp_path.iterdir())

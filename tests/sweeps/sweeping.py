@@ -19,18 +19,18 @@ PROCESSES.set_forkserver_preload(["lightning_dl2.training.fit", "lightning_dl2.t
 LONG = ("trainer.max_steps=100000", "callbacks.solved.enabled=false")  # until it is stopped
 
 
-def _train(words: list[str], log: Path) -> None:
+def _train(overrides: list[str], log: Path) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    sys.exit(main(words))
+    sys.exit(main(overrides))
 
 
 class Forked:
     """A handle of a job."""
 
-    def __init__(self, words: list[str], log: Path) -> None:
-        self.process = PROCESSES.Process(target=_train, args=(words, log))
+    def __init__(self, overrides: list[str], log: Path) -> None:
+        self.process = PROCESSES.Process(target=_train, args=(overrides, log))
         self.process.start()
 
     def poll(self) -> int | None:
@@ -52,7 +52,7 @@ class ForkingLauncher:
 
     def start(self, job: Job, log: Path) -> Forked:
         self.started.append(job)
-        return self.wrap(job, Forked(job.words, log))
+        return self.wrap(job, Forked(job.overrides, log))
 
 
 class Sweeper:
@@ -68,18 +68,18 @@ class Sweeper:
         self.launcher = ForkingLauncher(config.jobs, self.wrap)
         return self.launcher
 
-    def words(self, *words: str) -> list[str]:
-        keys = {word.partition("=")[0] for word in words}
-        return [*(word for word in (*TINY, f"root={self.root}") if word.partition("=")[0] not in keys), *words]
+    def overrides(self, *overrides: str) -> list[str]:
+        keys = {word.partition("=")[0] for word in overrides}
+        return [*(word for word in (*TINY, f"root={self.root}") if word.partition("=")[0] not in keys), *overrides]
 
-    def __call__(self, *words: str) -> int:
+    def __call__(self, *overrides: str) -> int:
         self.launcher = None
-        return main(["-m", *self.words(*words)])
+        return main(["-m", *self.overrides(*overrides)])
 
     @property
     def started(self) -> list[str]:
         """What varied in the jobs that were started, in order."""
-        return [job.told for job in self.launcher.started]
+        return [job.description for job in self.launcher.started]
 
     def runs(self) -> list[Path]:
         """The run directories that there are."""

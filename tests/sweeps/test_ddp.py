@@ -17,8 +17,8 @@ WORDS = (*(word for word in TINY if "max_steps" not in word), "trainer=ddp_cpu",
 KEPT = "PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR"
 
 
-def sweep(root: Path, *words: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "lightning_dl2.train", "-m", *WORDS, "seed=0,1", f"root={root}", *words]
+def sweep(root: Path, *overrides: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "lightning_dl2.train", "-m", *WORDS, "seed=0,1", f"root={root}", *overrides]
     environment = {key: os.environ[key] for key in KEPT if key in os.environ} | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -3,7 +3,7 @@
 import pytest
 
 from lightning_dl2.sweeps.figure import draw
-from lightning_dl2.sweeps.overrides import Swept
+from lightning_dl2.sweeps.overrides import SweptKey
 
 
 class Reached:
@@ -11,7 +11,7 @@ class Reached:
 
     def __init__(self, value: str, number: int = 1, state: str = "completed", loss: float = 0.5) -> None:
         self.varies, self.number, self.state, self.loss = {"data.path": value}, number, state, loss
-        self.idle = {}
+        self.inactive = {}
 
     def metric(self, name: str) -> float:
         return self.loss
@@ -22,7 +22,7 @@ def test_a_value_with_dollars_is_drawn(tmp_path, history):
     values = (r"'$\frac$.txt'", "caf\udce9.txt")
     draw(
         [Reached(value) for value in values],
-        [Swept("data.path", values)],
+        [SweptKey("data.path", values)],
         "val/loss",
         tmp_path / "a.png",
         history=history,
@@ -37,7 +37,7 @@ def test_the_best_so_far_is_of_completed_jobs_and_others_are_crosses(tmp_path, m
     jobs = [Reached("a", number, state, loss) for number, (state, loss) in enumerate(states.items(), start=1)]
     draw(
         [*jobs, Reached("b", 5, loss=1.0)],
-        [Swept("data.path", ("a", "b"))],
+        [SweptKey("data.path", ("a", "b"))],
         "val/loss",
         tmp_path / "a.png",
         history=True,

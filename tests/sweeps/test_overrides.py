@@ -1,10 +1,10 @@
-"""Words are read by Hydra's grammar, or one line says what is wrong."""
+"""Overrides are read by Hydra's grammar, or one line says what is wrong."""
 
 import pytest
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.conf_files import options
-from lightning_dl2.sweeps.overrides import Span, Swept, read
+from lightning_dl2.sweeps.overrides import Span, SweptKey, read_overrides
 
 
 @pytest.mark.parametrize(
@@ -28,39 +28,41 @@ from lightning_dl2.sweeps.overrides import Span, Swept, read
     ],
 )  # fmt: skip
 def test_what_varies(word, key, values, span):
-    assert read([word]).parts == (Swept(key, values, span),)
+    assert read_overrides([word]).parts == (SweptKey(key, values, span),)
 
 
 def test_glob_knows_every_option():
-    assert read(["trainer=glob(*)"]).swept[0].values == tuple(options("trainer"))
+    assert read_overrides(["trainer=glob(*)"]).swept[0].values == tuple(options("trainer"))
 
 
 def test_sorted_into_own_and_the_runs():
-    words = read(["seed=0,1", "sweep=grid", "task.cell=gru", "launcher.jobs=2", "data.path='a,b'", "dry=true"])
-    assert words.own == ("sweep=grid", "launcher.jobs=2", "dry=true")
-    assert [str(part) for part in words.parts] == ["seed=0,1", "task.cell=gru", "data.path='a,b'"]
-    assert words.filled({"seed": "1"}) == ["seed=1", "task.cell=gru", "data.path='a,b'"]
+    overrides = read_overrides(
+        ["seed=0,1", "sweep=grid", "task.cell=gru", "launcher.jobs=2", "data.path='a,b'", "dry=true"]
+    )
+    assert overrides.own == ("sweep=grid", "launcher.jobs=2", "dry=true")
+    assert [str(part) for part in overrides.parts] == ["seed=0,1", "task.cell=gru", "data.path='a,b'"]
+    assert overrides.with_values({"seed": "1"}) == ["seed=1", "task.cell=gru", "data.path='a,b'"]
 
 
 @pytest.mark.parametrize(
-    "words, says",
+    "overrides, says",
     [
         (["swep=tpe"], "swep=tpe: there is no key swep; did you mean sweep"),
         (["sweeps.trials=3"], "sweeps.trials=3: there is no key sweeps; did you mean sweep"),
         (["seed"], "seed: is not of the form key=value"),
-        (["seed=0,1", "seed=2"], "seed=2: is the second word for seed"),
-        (["root=a,b"], "root=a,b: allowed: one value"),
-        (["resume=auto,never"], "resume=auto,never: allowed: one value"),
-        (["trainer.max_steps=4,8"], "trainer.max_steps=4,8: makes no other run; allowed: one value"),
-        (["data.num_workers=0,1"], "data.num_workers=0,1: makes no other run"),
-        (["logger=csv,wandb"], "logger=csv,wandb: makes no other run"),
-        (["logger.group=a,b"], "logger.group=a,b: makes no other run"),
-        (["seed=shuffle(1,2)"], "seed=shuffle(1,2): allowed: without shuffle"),
-        (["seed=range(3,1)"], "seed=range(3,1): names no value"),
-        (["seed=range(1000000000000)"], "names 1,000,000,000,000 values; allowed: at most 100,000 jobs a sweep"),
-        (["task.dropout=range(0,1,1e-12)"], "names 1,000,000,000,000 values; allowed: at most 100,000"),
+        (["seed=0,1", "seed=2"], "seed=2: sets seed a second time"),
+        (["root=a,b"], "root=a,b: is the same for every run of a sweep; fix: give one value"),
+        (["resume=auto,never"], "resume=auto,never: is the same for every run of a sweep"),
+        (["trainer.max_steps=4,8"], "trainer.max_steps=4,8: does not change the result: every value would train"),
+        (["data.num_workers=0,1"], "data.num_workers=0,1: does not change the result: every value"),
+        (["logger=csv,wandb"], "logger=csv,wandb: does not change the result: every value"),
+        (["logger.group=a,b"], "logger.group=a,b: does not change the result: every value"),
+        (["seed=shuffle(1,2)"], "seed=shuffle(1,2): the same overrides must name the same runs; fix: remove shuffle"),
+        (["seed=range(3,1)"], "seed=range(3,1): has no value"),
+        (["seed=range(1000000000000)"], "has 1,000,000,000,000 values; allowed: at most 100,000 jobs a sweep"),
+        (["task.dropout=range(0,1,1e-12)"], "has 1,000,000,000,000 values; allowed: at most 100,000"),
         (["seed=range(1,3,0)"], "seed=range(1,3,0): "),
-        (["data=glob(nothing*)"], "data=glob(nothing*): names no value"),
+        (["data=glob(nothing*)"], "data=glob(nothing*): has no value"),
         (["task.dropout=interval(1,0)"], "task.dropout=interval(1,0): allowed: interval(low,high)"),
         (["task.dropout=tag(log,interval(0,1))"], "allowed with log: numbers above 0"),
         (["task.dropout=tag(quick,interval(0,1))"], "tag quick: allowed: log"),
@@ -69,7 +71,7 @@ def test_sorted_into_own_and_the_runs():
         (["seed=(1"], "seed=(1: cannot be read"),
     ],
 )
-def test_wrong_words_are_told(words, says):
+def test_wrong_overrides_are_reported(overrides, says):
     with pytest.raises(UserError) as error:
-        read(words)
+        read_overrides(overrides)
     assert says in str(error.value) and len(str(error.value).splitlines()) == 1

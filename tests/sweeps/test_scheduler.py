@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lightning_dl2.sweeps.scheduler import Control
+from lightning_dl2.sweeps.scheduler import Scheduler
 
 
 class Made(SimpleNamespace):
@@ -34,7 +34,7 @@ def controlled(job: Made, codes: list[int]) -> tuple[list[str], int]:
 
     plan = SimpleNamespace(next=lambda: next(jobs, None), watch=lambda job: False, ended=lambda job: None)
     launcher = SimpleNamespace(jobs=1, start=start)
-    assert Control(plan, launcher, job.run.path, lambda job, what: told.append(what)).run() is None
+    assert Scheduler(plan, launcher, job.run.path, lambda job, what: told.append(what)).run() is None
     return told, job.code
 
 

@@ -23,17 +23,16 @@ from lightning_dl2.common.files import WriteError  # noqa: E402
 from lightning_dl2.config import schema  # noqa: E402
 from lightning_dl2.config.compose import compose, compose_multirun  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
-from lightning_dl2.sweeps.overrides import Swept, read  # noqa: E402
-from lightning_dl2.sweeps.search import Search  # noqa: E402
-from lightning_dl2.sweeps.space import corners, distribution  # noqa: E402
+from lightning_dl2.sweeps.overrides import SweptKey, read_overrides  # noqa: E402
+from lightning_dl2.sweeps.search import Search, corners, distribution  # noqa: E402
 from tests.sweeps.sweeping import LONG, Sweeper  # noqa: E402
 from tests.sweeps.test_sweep import jobs, later, resumed_within  # noqa: E402
 
 SPACE = ("optimizer.learning_rate=tag(log,interval(1e-3,1e-1))", "task.hidden_size=range(4,9,2)", "task.cell=lstm,gru")
 
 
-def swept(word: str) -> Swept:
-    return read([word]).swept[0]
+def swept(word: str) -> SweptKey:
+    return read_overrides([word]).swept[0]
 
 
 @pytest.mark.parametrize(
@@ -62,8 +61,8 @@ def test_corners_try_each_end_and_each_choice():
 class Untrained:
     """A job without a run: what it has logged is set."""
 
-    def __init__(self, number, varies, words):
-        self.varies, self.idle, self.pruned, self.logged = varies, {}, False, {}
+    def __init__(self, number, varies, overrides):
+        self.varies, self.inactive, self.pruned, self.logged = varies, {}, False, {}
         trainer = SimpleNamespace(max_steps=24, val_check_interval=5, accumulate_grad_batches=1)
         self.config = SimpleNamespace(trainer=trainer)
         self.number, self.code, self.finished, self.state = number, None, False, "held"
@@ -73,8 +72,8 @@ class Untrained:
 
 
 def search(sweeper: Sweeper, *own: str) -> Search:
-    words = read(sweeper.words(*SPACE))
-    return Search(words, [], compose_multirun(*own).sweep)
+    overrides = read_overrides(sweeper.overrides(*SPACE))
+    return Search(overrides, [], compose_multirun(*own).sweep)
 
 
 @pytest.mark.parametrize("method", ["random", "tpe"])
@@ -110,9 +109,9 @@ def study_of(sweeper: Sweeper):
 
 def test_a_stopped_search_goes_on_with_the_same_runs(sweeper, capsys):
     """A killed controller leaves its trial running, as a stopped one does; and maybe half a line, and Optuna's lock."""
-    words = ("sweep=random", "sweep.trials=2", "optimizer.learning_rate=interval(0.01,0.02)", "launcher.jobs=1")
+    overrides = ("sweep=random", "sweep.trials=2", "optimizer.learning_rate=interval(0.01,0.02)", "launcher.jobs=1")
     later(lambda: list(sweeper.root.rglob("last.ckpt")), os.kill, os.getpid(), signal.SIGTERM)
-    assert sweeper(*words, *LONG) == 143
+    assert sweeper(*overrides, *LONG) == 143
     (run,) = map(Run, sweeper.runs())
     (trial,) = study_of(sweeper).get_trials()
     assert trial.state == TrialState.RUNNING
@@ -124,11 +123,11 @@ def test_a_stopped_search_goes_on_with_the_same_runs(sweeper, capsys):
 
     (directory,) = (sweeper.root / "sweeps").iterdir()
     capsys.readouterr()
-    # The same search but for its length, which is part of the words: under the old name.
+    # The same search but for its length, which is part of the overrides: under the old name.
     held = directory / "sweep.yaml"
     held.write_text(held.read_text().replace("max_steps=100000", f"max_steps={steps + 3}"))
-    words += (f"sweep.name={directory.name}", f"trainer.max_steps={steps + 3}", LONG[1])
-    assert sweeper(*words) == 0
+    overrides += (f"sweep.name={directory.name}", f"trainer.max_steps={steps + 3}", LONG[1])
+    assert sweeper(*overrides) == 0
     first, second = study_of(sweeper).get_trials()
     assert (first.state, second.state) == (TrialState.COMPLETE, TrialState.COMPLETE)
     assert first.params == trial.params != second.params
@@ -140,18 +139,18 @@ def test_a_stopped_search_goes_on_with_the_same_runs(sweeper, capsys):
     assert [row["state"] for row in jobs(out)] == ["completed", "completed"]
     assert (directory / "figures/sweep.png").exists()
 
-    assert sweeper(*words) == 0 and sweeper.started == []
-    assert sweeper(*words, "sweep.trials=3") == 0 and len(sweeper.started) == 1 and len(sweeper.runs()) == 3
-    assert sweeper(*words, "sweep.trials=3", "dry=true") == 0
+    assert sweeper(*overrides) == 0 and sweeper.started == []
+    assert sweeper(*overrides, "sweep.trials=3") == 0 and len(sweeper.started) == 1 and len(sweeper.runs()) == 3
+    assert sweeper(*overrides, "sweep.trials=3", "dry=true") == 0
 
 
 def test_what_is_worse_than_the_median_is_stopped(sweeper, capsys):
     """The job saves itself and is interrupted; its trial is pruned. The seed draws the good rate first."""
-    words = ("sweep=random", "sweep.trials=2", "sweep.pruner=median", "sweep.startup_trials=1", "sweep.seed=0")
-    words += ("optimizer.learning_rate=1e-9,1e-2", "trainer.max_steps=20000", "trainer.log_every_n_steps=1000")
-    words += ("task.dropout=0.0", "task.hidden_size=16", "trainer.val_check_interval=20")
-    words += ("callbacks.solved.threshold=0.4", "callbacks.solved.times=1")
-    assert sweeper(*words) == 0
+    overrides = ("sweep=random", "sweep.trials=2", "sweep.pruner=median", "sweep.startup_trials=1", "sweep.seed=0")
+    overrides += ("optimizer.learning_rate=1e-9,1e-2", "trainer.max_steps=20000", "trainer.log_every_n_steps=1000")
+    overrides += ("task.dropout=0.0", "task.hidden_size=16", "trainer.val_check_interval=20")
+    overrides += ("callbacks.solved.threshold=0.4", "callbacks.solved.times=1")
+    assert sweeper(*overrides) == 0
     assert sweeper.started == ["optimizer.learning_rate=0.01", "optimizer.learning_rate=1e-09"]
     good, bad = study_of(sweeper).get_trials()
     assert (good.state, bad.state) == (TrialState.COMPLETE, TrialState.PRUNED)
@@ -159,7 +158,7 @@ def test_what_is_worse_than_the_median_is_stopped(sweeper, capsys):
     assert [row["state"] for row in jobs(out)] == ["completed", "pruned"] and "pruned after" in err
     result = Run(jobs(out)[1]["run"]).result()
     assert result["status"] == "interrupted" and result["steps"] < 20000
-    assert sweeper(*words) == 0 and sweeper.started == []
+    assert sweeper(*overrides) == 0 and sweeper.started == []
 
 
 def test_every_step_is_judged_however_seldom_one_looks(sweeper, tmp_path, monkeypatch):
@@ -194,19 +193,19 @@ def test_who_is_pruned_but_has_finished_has_not_crashed(sweeper, tmp_path, monke
 
 
 def test_a_failed_trial_is_drawn_again_on_request(sweeper, capsys):
-    words = ("sweep=random", "optimizer.learning_rate=1e38,2e38", "optimizer.name=SGD", "trainer.max_steps=6")
-    words += ("trainer.gradient_clip_val=null", "sweep.trials=1")
-    assert sweeper(*words) == 1
-    assert sweeper(*words) == 1 and sweeper.started == []
-    assert sweeper(*words, "sweep.retry_failed=true") == 1 and len(sweeper.started) == 1
+    overrides = ("sweep=random", "optimizer.learning_rate=1e38,2e38", "optimizer.name=SGD", "trainer.max_steps=6")
+    overrides += ("trainer.gradient_clip_val=null", "sweep.trials=1")
+    assert sweeper(*overrides) == 1
+    assert sweeper(*overrides) == 1 and sweeper.started == []
+    assert sweeper(*overrides, "sweep.retry_failed=true") == 1 and len(sweeper.started) == 1
     first, second = study_of(sweeper).get_trials()
     assert first.params == second.params and second.state == TrialState.FAIL and len(sweeper.runs()) == 1
     capsys.readouterr()
-    assert sweeper(*words, "dry=true") == 0
+    assert sweeper(*overrides, "dry=true") == 0
     out, _ = capsys.readouterr()
     assert out.count("│ failed") == 2
     shutil.rmtree(sweeper.runs()[0])  # what is lost is drawn again without a request, as in a grid
-    assert sweeper(*words) == 1 and sweeper.started
+    assert sweeper(*overrides) == 1 and sweeper.started
 
 
 @pytest.mark.parametrize("content", ["{}\n", "x\n{}\n", '{"op_code": 99}\n', "[]\n\0\n"])
@@ -249,9 +248,11 @@ def test_a_full_disk_names_the_journal(sweeper, tmp_path, monkeypatch):
 
 def test_trials_that_cannot_be_are_passed_over(sweeper, tmp_path):
     """Each end is possible, not all together: both sizes must fit."""
-    words = read(sweeper.words("experiment=graph", "data=sbm", "task.num_layers=2,3", "data.fanouts=null,[3,3]"))
-    words = type(words)((), tuple(part for part in words.parts if str(part).partition("=")[0] in KEYS))
-    found = Search(words, [], schema.Search(method="random", name=None, monitor=None, retry_failed=False, trials=12,
+    overrides = read_overrides(
+        sweeper.overrides("experiment=graph", "data=sbm", "task.num_layers=2,3", "data.fanouts=null,[3,3]")
+    )
+    overrides = type(overrides)((), tuple(part for part in overrides.parts if str(part).partition("=")[0] in KEYS))
+    found = Search(overrides, [], schema.Search(method="random", name=None, monitor=None, retry_failed=False, trials=12,
                                             seed=0, startup_trials=5, pruner="none"))  # fmt: skip
     found.open(tmp_path, "val/accuracy", dry=False)
     drawn = [job.varies for job in iter(found.next, None)]
@@ -266,7 +267,7 @@ KEYS = ("experiment", "data", "task.num_layers", "data.fanouts", "root")
 def test_without_optuna_one_line_says_what_to_install(sweeper, monkeypatch, capsys):
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     assert sweeper("sweep=tpe", "seed=0,1") == 2
-    assert "sweep=tpe: is not installed; pip install optuna" in capsys.readouterr().err
+    assert "sweep=tpe: needs Optuna; fix: pip install optuna" in capsys.readouterr().err
 
 
 def test_jobs_csv_has_what_was_drawn(sweeper, capsys):
@@ -283,20 +284,22 @@ def test_jobs_csv_has_what_was_drawn(sweeper, capsys):
 
 
 def test_a_run_that_is_lost_is_trained_again(sweeper):
-    words = ("sweep=random", "sweep.trials=1", "trainer.max_steps=4", *SPACE)
-    assert sweeper(*words) == 0
+    overrides = ("sweep=random", "sweep.trials=1", "trainer.max_steps=4", *SPACE)
+    assert sweeper(*overrides) == 0
     (lost,) = sweeper.runs()
     shutil.rmtree(lost)
-    assert sweeper(*words) == 0
+    assert sweeper(*overrides) == 0
     assert sweeper.runs() == [lost] and len(sweeper.started) == 1 and len(study_of(sweeper).get_trials()) == 1
 
 
-@pytest.mark.parametrize(("words", "longest"), [((), 3000), (("trainer.max_steps=-1", "trainer.max_epochs=5"), "auto")])
-def test_hyperband_knows_how_long_a_job_is(sweeper, words, longest):
+@pytest.mark.parametrize(
+    ("overrides", "longest"), [((), 3000), (("trainer.max_steps=-1", "trainer.max_epochs=5"), "auto")]
+)
+def test_hyperband_knows_how_long_a_job_is(sweeper, overrides, longest):
     found = search(sweeper, "sweep=random", "sweep.trials=3", "sweep.pruner=hyperband")
-    found.examples = [compose(*words)]
+    found.examples = [compose(*overrides)]
     pruner = found._pruner()
     assert isinstance(pruner, HyperbandPruner)
     assert (pruner._min_resource, pruner._max_resource) == (compose().trainer.val_check_interval, longest)
-    found.examples = [compose(*words, "trainer.accumulate_grad_batches=4")]
+    found.examples = [compose(*overrides, "trainer.accumulate_grad_batches=4")]
     assert found._pruner()._min_resource == compose().trainer.val_check_interval // 4

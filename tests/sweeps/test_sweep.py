@@ -16,7 +16,7 @@ import yaml
 
 from lightning_dl2.run import lock
 from lightning_dl2.run.directory import Run
-from lightning_dl2.sweeps import report, scheduler
+from lightning_dl2.sweeps import progress_report, scheduler
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.launchers.base import environment
 from lightning_dl2.train import main
@@ -76,7 +76,7 @@ def test_dry_writes_nothing(sweeper, capsys):
     assert sweeper(*GRID, "dry=true") == 0
     out, _ = capsys.readouterr()
     assert out.count("missing") == 4 and not sweeper.root.exists() and sweeper.launcher is None
-    assert main([*sweeper.words("seed=1", "task.cell=gru")]) == 0
+    assert main([*sweeper.overrides("seed=1", "task.cell=gru")]) == 0
     capsys.readouterr()
     assert sweeper(*GRID, "dry=true") == 0
     out, _ = capsys.readouterr()
@@ -85,7 +85,7 @@ def test_dry_writes_nothing(sweeper, capsys):
 
 @pytest.mark.parametrize("name", ["sweep.yaml", "logs", "logs/1.log", "jobs.csv"])
 def test_what_has_the_place_of_the_sweeps_files_is_told_in_a_line(sweeper, capsys, name):
-    assert main([*sweeper.words("seed=0", "trainer.max_steps=4")]) == 0
+    assert main([*sweeper.overrides("seed=0", "trainer.max_steps=4")]) == 0
     blocked = sweeper.root / "sweeps" / "mine" / name
     blocked.parent.mkdir(parents=True)
     os.mkfifo(blocked) if name != "jobs.csv" else blocked.mkdir()
@@ -97,7 +97,7 @@ def test_what_has_the_place_of_the_sweeps_files_is_told_in_a_line(sweeper, capsy
 
 def test_what_another_command_has_trained_is_not_trained_again(sweeper, capsys):
     """But it counts for the best so far."""
-    assert main(sweeper.words("optimizer.learning_rate=1e-2")) == 0
+    assert main(sweeper.overrides("optimizer.learning_rate=1e-2")) == 0
     assert sweeper("optimizer.learning_rate=1e-9,1e-2") == 0
     assert sweeper.started == ["optimizer.learning_rate=1e-09"]
     _, err = capsys.readouterr()
@@ -114,8 +114,8 @@ def test_two_names_of_one_run_are_one_job(sweeper):
 
 def test_a_key_without_effect_in_some_jobs_is_left_out_there(sweeper, capsys):
     """What others need of it stays: no run is trained twice under two names, and none is refused for the others."""
-    words = ("task.num_layers=1,2", "task.dropout=0.0,0.3", "trainer.max_steps=4")
-    assert sweeper(*words) == 0
+    overrides = ("task.num_layers=1,2", "task.dropout=0.0,0.3", "trainer.max_steps=4")
+    assert sweeper(*overrides) == 0
     assert sweeper.started == [f"task.num_layers={given}" for given in ("1 task.dropout=0.0", *TWO_LAYERS)]
     assert "note: task.dropout: has no effect in 1 of 4 combinations; these are trained without it" in (
         capsys.readouterr().err
@@ -124,12 +124,12 @@ def test_a_key_without_effect_in_some_jobs_is_left_out_there(sweeper, capsys):
     assert sweeper.started == ["task.num_layers=2 task.dropout=0.2"]
     rows = jobs(capsys.readouterr().out)
     assert [(row["task.num_layers"], row["task.dropout"]) for row in rows] == [("1", "-"), ("2", "0.2"), ("2", "0.3")]
-    assert sweeper(*words) == 0 and sweeper.started == []
+    assert sweeper(*overrides) == 0 and sweeper.started == []
 
 
 def test_experiments_are_compared_by_what_all_log(tmp_path, capsys):
-    words = ["-m", "experiment=text,palindrome", f"root={tmp_path}", "dry=true"]
-    assert main(words) == 0
+    overrides = ["-m", "experiment=text,palindrome", f"root={tmp_path}", "dry=true"]
+    assert main(overrides) == 0
     out, _ = capsys.readouterr()
     assert "│ 1   │ text       │" in out and "│ 2   │ palindrome │" in out and "val/loss" in out
     assert "grid-experiment-" in out.splitlines()[-1]
@@ -146,11 +146,11 @@ def test_a_damaged_sweep_is_told(sweeper, capsys, content):
 
 
 @pytest.mark.parametrize(
-    "words, says",
+    "overrides, says",
     [
         (["task.cell=gru,lst"], 'task.cell="lst": allowed'),
         (["task.cell=gru,lst", "seed=1,2"], "(job 3: task.cell=lst seed=1)"),
-        (["task.dropout=interval(0,1)"], "task.dropout=interval(..): has no grid; allowed with sweep=random"),
+        (["task.dropout=interval(0,1)"], "task.dropout=interval(..): has no grid; fix: use sweep=random"),
         (["task.dropout=0.0,0.5", "task.num_layers=1"], "task.num_layers=1 (it acts between layers); fix: "),
         (["task.dropout=0.0,0.5", "task.num_layers=1"], "(job 2: task.dropout=0.5; and so in every other)"),
         (
@@ -175,7 +175,7 @@ def test_a_damaged_sweep_is_told(sweeper, capsys, content):
         (["sweep=tpe", "task.hidden_size=interval(4,8)"], "task.hidden_size=4.0: allowed: an integer (job 1"),
         (["sweep=tpe", "task.hidden_size=int(interval(-4,8))"], "task.hidden_size=-4"),
         (["sweep.name=a/b"], 'sweep.name="a/b"'),
-        ([f"sweep.name={'a' * 256}", "dry=true"], "a: is too long a name; allowed: at most 255 bytes"),
+        ([f"sweep.name={'a' * 256}", "dry=true"], "a: is too long; allowed in sweep.name and root: at most 255 bytes"),
         (["seed=range(400)", "task.hidden_size=range(1,300)"], "119,600 combinations; allowed: at most 100,000 jobs"),
         (["sweep.monitor=val/mean_absolute_error"], "sweep.monitor=val/mean_absolute_error: data=decimal_palindrome"),
         (["launcher=slurm"], "launcher=slurm: allowed: local, ray, submitit"),
@@ -185,17 +185,17 @@ def test_a_damaged_sweep_is_told(sweeper, capsys, content):
         (["resume=restart"], "resume=restart: allowed in a sweep: auto"),
     ],
 )
-def test_wrong_words_start_nothing(sweeper, capsys, words, says):
-    assert sweeper(*words) == 2
+def test_wrong_overrides_start_nothing(sweeper, capsys, overrides, says):
+    assert sweeper(*overrides) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("error: ") and says in err and err.count("\n") == 1, err
     assert not sweeper.root.exists() and sweeper.launcher is None
 
 
-@pytest.mark.parametrize("words", [["sweep=tpe"], ["launcher.jobs=2"], ["dry=true"]])
-def test_keys_of_sweeps_need_m(words, capsys):
-    assert main(words) == 2
-    assert f"{words[0]}: is a key of sweeps; allowed together with -m" in capsys.readouterr().err
+@pytest.mark.parametrize("overrides", [["sweep=tpe"], ["launcher.jobs=2"], ["dry=true"]])
+def test_keys_of_sweeps_need_m(overrides, capsys):
+    assert main(overrides) == 2
+    assert f"{overrides[0]}: is a key of sweeps; allowed together with -m" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("key", ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])
@@ -222,14 +222,16 @@ def test_a_second_sweep_is_told_who_is_at_it(sweeper, capsys):
 def test_failures_stop_nobody_and_are_tried_again_on_request(sweeper, capsys, monkeypatch):
     """Exit code 1: it diverges. Exit code 2: it is refused before it has a directory, here for a word. Both say why."""
     forked, wrong = sweeping.Forked, "task.hidden_size=9"
-    monkeypatch.setattr(sweeping, "Forked", lambda words, log: forked([*words, *["seed"] * (wrong in words)], log))
-    words = (
+    monkeypatch.setattr(
+        sweeping, "Forked", lambda overrides, log: forked([*overrides, *["seed"] * (wrong in overrides)], log)
+    )
+    overrides = (
         "task.hidden_size=8,9",
         "optimizer.learning_rate=1e38,0.1",
         "optimizer.name=SGD",
     )
-    words += ("trainer.gradient_clip_val=null", "trainer.max_steps=6", "launcher.jobs=2")
-    assert sweeper(*words) == 1
+    overrides += ("trainer.gradient_clip_val=null", "trainer.max_steps=6", "launcher.jobs=2")
+    assert sweeper(*overrides) == 1
     out, err = capsys.readouterr()
     refused = {(rate, "9"): "failed" for rate in ("0.1", "1e+38")}
     states = {(row["optimizer.learning_rate"], row["task.hidden_size"]): row["state"] for row in jobs(out)}
@@ -238,10 +240,10 @@ def test_failures_stop_nobody_and_are_tried_again_on_request(sweeper, capsys, mo
     assert err.count("exit code 2: error: seed: is not of") == 2 and err.count("exit code 1: error: ") == 1
     assert len(sweeper.runs()) == 2
 
-    assert sweeper(*words) == 1  # what was refused left nothing, and may be possible by now
+    assert sweeper(*overrides) == 1  # what was refused left nothing, and may be possible by now
     assert sweeper.started == [f"task.hidden_size=9 optimizer.learning_rate={rate}" for rate in ("1e+38", "0.1")]
     assert "1 failed before and will not be tried again" in capsys.readouterr().err
-    assert sweeper(*words, "sweep.retry_failed=true") == 1
+    assert sweeper(*overrides, "sweep.retry_failed=true") == 1
     assert len(sweeper.started) == 3
 
 
@@ -295,7 +297,7 @@ def test_what_stops_by_itself_is_to_be_gone_on_with(sweeper, capsys):
 class Standing:
     """A job whose state is what is said."""
 
-    code, told, finished = 0, "seed=0", False
+    code, description, finished = 0, "seed=0", False
     varies = {"seed": "0"}
 
     def __init__(self, number: int) -> None:
@@ -312,24 +314,24 @@ class Standing:
 def test_of_a_job_that_runs_the_line_is_as_it_stands_and_others_are_not_read(tmp_path, capsys):
     """Not as it was when it was started, before its process had begun."""
     first, second, third = jobs = [Standing(number) for number in range(3)]
-    told = report.Report(SimpleNamespace(jobs=jobs, total=3), "val/loss", tmp_path)
+    report = progress_report.ProgressReport(SimpleNamespace(jobs=jobs, total=3), "val/loss", tmp_path)
 
     def states() -> list[str]:
         return [row["state"] for row in csv.DictReader((tmp_path / "jobs.csv").read_text().splitlines())]
 
-    with told:
-        told.tell(first, "started")
-        told.tell(second, "started")
+    with report:
+        report.tell(first, "started")
+        report.tell(second, "started")
         first.state, second.state = "held", "failed"
         reads = third.read
-        told.tell(second, "ended")
+        report.tell(second, "ended")
         assert states() == ["held", "failed", "missing"] and third.read == reads
-        told.tell(second, "started")  # as with sweep.retry_failed
+        report.tell(second, "started")  # as with sweep.retry_failed
         first.state = second.state = "completed"
-        told.tell(second, "ended")
+        report.tell(second, "ended")
         assert "completed after 0 s, without a finite val/loss" in capsys.readouterr().err
-        told.tell(second, "started")
-        told.tell(second, "waits: its directory is held by process 1")
+        report.tell(second, "started")
+        report.tell(second, "waits: its directory is held by process 1")
         assert states() == ["completed", "completed", "missing"]
         third.state = "completed"  # by somebody else
     assert states() == ["completed"] * 3
@@ -348,14 +350,14 @@ class Valued:
 
 @pytest.mark.parametrize(("metric", "order"), [("val/accuracy", [0.9, 0.2, None]), ("val/loss", [0.2, 0.9, None])])
 def test_the_best_is_the_highest_or_the_lowest(metric, order):
-    found = report.best_first([Valued(value) for value in (0.2, None, 0.9)], metric)
+    found = progress_report.best_first([Valued(value) for value in (0.2, None, 0.9)], metric)
     assert [job.value for job in found] == order
 
 
 @pytest.mark.parametrize(("metric", "first"), [("val/accuracy", "gru"), ("val/loss", "lstm")])
 def test_of_the_means_the_best_stands_first(metric, first, capsys):
     values = {"lstm": (0.2, 0.3), "gru": (0.8, 0.9)}
-    table = report.Report.__new__(report.Report)
+    table = progress_report.ProgressReport.__new__(progress_report.ProgressReport)
     table.metric, table.test_metric = metric, "test/loss"
     table._header = lambda: ["number", "seed", "cell", *"12345"]
     each = [Valued(value, seed=str(seed), cell=cell) for cell, own in values.items() for seed, value in enumerate(own)]
@@ -375,7 +377,7 @@ def test_a_metric_that_is_no_number_is_none(tmp_path, value):
 
 
 def test_a_mean_is_of_completed_runs_each_counted_once(capsys):
-    table = report.Report.__new__(report.Report)
+    table = progress_report.ProgressReport.__new__(progress_report.ProgressReport)
     table.metric, table.test_metric = "val/loss", "test/loss"
     table._header = lambda: ["number", "seed", "cell", *"12345"]
     jobs = [Valued(2.0, path="a", seed="0", cell="gru"), Valued(2.0, path="a", seed="0", cell="gru")]
@@ -408,15 +410,15 @@ def test_a_second_sigint_ends_at_once(sweeper, monkeypatch):
 
 def test_a_job_that_is_held_is_waited_for(sweeper, capsys):
     """As by a job of a killed sweep, which still saves. It keeps no other job waiting."""
-    words = sweeper.words("seed=0", "trainer.max_steps=100000", *LONG[1:])
+    overrides = sweeper.overrides("seed=0", "trainer.max_steps=100000", *LONG[1:])
     code = "import sys; from lightning_dl2.train import main; sys.exit(main(sys.argv[1:]))"
-    other = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.DEVNULL)
+    other = subprocess.Popen([sys.executable, "-c", code, *overrides], stdout=subprocess.DEVNULL)
     while not sweeper.runs():
         assert other.poll() is None
         time.sleep(0.1)
 
     tried = []
-    sweeper.wrap = lambda job, handle: tried.append(job.told) or handle
+    sweeper.wrap = lambda job, handle: tried.append(job.description) or handle
     later(lambda: len(tried) == 2, other.terminate)
     assert sweeper("seed=0,1", "trainer.max_steps=5", *LONG[1:]) == 0
     assert other.wait(60) == 143
@@ -426,16 +428,16 @@ def test_a_job_that_is_held_is_waited_for(sweeper, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("overrides", "says"),
     [
         (("data.path=nowhere.txt,elsewhere.txt",), "data.path=nowhere.txt: there is no such file or directory"),
         (("seed=1,2",), "data.path=null: data=text needs files; allowed: data.path=PATH"),
     ],
 )
-def test_data_that_are_not_there_are_told_before_a_plan(tmp_path, monkeypatch, capsys, words, says):
+def test_data_that_are_not_there_are_told_before_a_plan(tmp_path, monkeypatch, capsys, overrides, says):
     monkeypatch.chdir(tmp_path)
     for dry in ("true", "false"):
-        assert main(["-m", "experiment=text", "data=text", *words, f"dry={dry}", f"root={tmp_path}/runs"]) == 2
+        assert main(["-m", "experiment=text", "data=text", *overrides, f"dry={dry}", f"root={tmp_path}/runs"]) == 2
         out, err = capsys.readouterr()
         assert out == "" and err.startswith(f"error: {says}") and err.count("\n") == 1
     assert not (tmp_path / "runs").exists()

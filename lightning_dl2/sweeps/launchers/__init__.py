@@ -1,1 +1,1 @@
-"""Start the jobs of a sweep: on this machine, on SLURM, on a Ray cluster."""
+"""Start the jobs of a sweep on this machine, on SLURM or on a Ray cluster."""

@@ -1,4 +1,4 @@
-"""The interface of a launcher, and the command and environment that its jobs share."""
+"""Define the interface of a launcher, and the command and environment that its jobs share."""
 
 import os
 import sys
@@ -9,40 +9,40 @@ from typing import Protocol
 from lightning_dl2.sweeps.jobs import Job
 
 RANKS = "RANK LOCAL_RANK GROUP_RANK NODE_RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT".split()
-LAUNCHERS = ("SLURM_", "TORCHELASTIC_", "OMPI_", "PMI_")  # what their variables begin with
+LAUNCHERS = ("SLURM_", "TORCHELASTIC_", "OMPI_", "PMI_")  # prefixes of their variables
 
 
 class Handle(Protocol):
     """A job that was started."""
 
     def poll(self) -> int | None:
-        """Its exit code; None: it has not ended."""
+        """Return the exit code; None while the job runs."""
 
     def stop(self, number: Signals) -> None:
-        """Sends it a signal, for which it saves and ends."""
+        """Send a signal that makes the job save and exit."""
 
     def kill(self) -> None:
-        """Ends it now."""
+        """Kill the job without a chance to save."""
 
 
 class Launcher(Protocol):
-    """Starts jobs."""
+    """An object that starts jobs."""
 
-    jobs: int  # at most so many at a time
+    jobs: int  # most jobs at a time
 
     def start(self, job: Job, log: Path) -> Handle | None:
-        """Starts a job that says what it says in `log`; None: there is no room yet, try again."""
+        """Start a job whose output goes to `log`; return None where it has no room yet."""
 
 
-def command(words: list[str]) -> list[str]:
-    """What trains `words`, in a process of its own."""
-    return [sys.executable, "-m", "lightning_dl2.train", *words]
+def command(overrides: list[str]) -> list[str]:
+    """Return the command that trains a job in a process of its own."""
+    return [sys.executable, "-m", "lightning_dl2.train", *overrides]
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what would make a job a rank of some other run, or have it requeue the job that we are in."""
+    """Return the environment without variables that make a job a rank of another run, or requeue the sweep's job."""
     kept = {key: value for key, value in os.environ.items() if key not in RANKS and not key.startswith(LAUNCHERS)}
     package = str(Path(__file__).parents[3])
     path = kept.get("PYTHONPATH", "").split(os.pathsep)
-    said = {"PYTHONIOENCODING": "utf-8:backslashreplace"}  # what a job says goes to a file, whatever the locale
-    return said | kept | {"PYTHONPATH": os.pathsep.join(dict.fromkeys([package, *filter(None, path)]))}
+    encoding = {"PYTHONIOENCODING": "utf-8:backslashreplace"}  # of the log, whatever the locale
+    return encoding | kept | {"PYTHONPATH": os.pathsep.join(dict.fromkeys([package, *filter(None, path)]))}

@@ -1,4 +1,4 @@
-"""Where the processes of jobs are started. One interface, three ways; what they share."""
+"""Build the launcher that `launcher=` names."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from lightning_dl2.sweeps.launchers.base import Launcher
 
 
 def build_launcher(config: schema.Local | schema.Submitit | schema.Ray, directory: Path) -> Launcher:
-    """The launcher of `config`, which may keep files in `directory`.
+    """Build the launcher of `config`, which may keep files in `directory`.
 
     Raises:
-        UserError: what it needs is not installed, or not to be had here.
+        UserError: a package or a cluster that it needs is missing.
     """
     if isinstance(config, schema.Submitit):
         from lightning_dl2.sweeps.launchers.submitit import SubmititLauncher

@@ -1,4 +1,4 @@
-"""Jobs as processes of this machine, which share out its GPUs or its cores."""
+"""Run jobs as processes of this machine, which share its GPUs or its cores."""
 
 import os
 import signal
@@ -17,19 +17,19 @@ from lightning_dl2.sweeps.launchers.base import command, environment
 
 
 def end_with_us() -> Callable[[], None]:
-    """What a new process calls to be sent SIGTERM when this one ends, in whatever way: it saves."""
+    """Return a function by which a new process asks for SIGTERM when this one ends; then it saves and exits."""
     return partial(die_with, os.getpid(), signal.SIGTERM)
 
 
 class Process:
-    """A job in a process and a group of its own: what is typed at the terminal reaches the sweep alone."""
+    """A job in a process and a group of its own: Ctrl-C at the terminal reaches the sweep alone."""
 
-    def __init__(self, words: list[str], log: Path, added: dict[str, str]) -> None:
+    def __init__(self, overrides: list[str], log: Path, added: dict[str, str]) -> None:
         with writing(log):
-            file = open(log, "ab")  # noqa: SIM115 - below; what else fails is not the file's
+            file = open(log, "ab")  # noqa: SIM115 - closed below; other errors are not the file's
         with file:
             self._process = subprocess.Popen(
-                command(words),
+                command(overrides),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -50,7 +50,7 @@ class Process:
 
 
 class LocalLauncher:
-    """Starts jobs here.
+    """Start jobs on this machine.
 
     Args:
         config: of conf/launcher/local.yaml.
@@ -58,22 +58,22 @@ class LocalLauncher:
 
     def __init__(self, config: schema.Local) -> None:
         self.jobs = config.jobs
-        self._taken: dict[Process, list[str]] = {}  # GPUs
+        self._taken: dict[Process, list[str]] = {}  # GPUs of each process
 
     def start(self, job: Job, log: Path) -> Process | None:
         if not uses_gpu(job.config):
-            return Process(job.words, log, self._threads(job.config))
+            return Process(job.overrides, log, self._threads(job.config))
         if self.jobs == 1:
-            return Process(job.words, log, {})
+            return Process(job.overrides, log, {})
         self._taken = {process: gpus for process, gpus in self._taken.items() if process.poll() is None}
-        there, taken = visible_gpus(), sum(self._taken.values(), [])
-        free = [gpu for gpu in there if gpu not in taken]
+        visible, taken = visible_gpus(), sum(self._taken.values(), [])
+        free = [gpu for gpu in visible if gpu not in taken]
         wanted = job.config.trainer.devices
-        number = max(1, len(there) // self.jobs) if wanted == "auto" else wanted
+        number = max(1, len(visible) // self.jobs) if wanted == "auto" else wanted
         if number > len(free) and taken:
             return None
-        gpus = free[:number]  # too few in all: the job says so
-        process = Process(job.words, log, {"CUDA_VISIBLE_DEVICES": ",".join(gpus)})
+        gpus = free[:number]  # where the machine has too few, the job reports it
+        process = Process(job.overrides, log, {"CUDA_VISIBLE_DEVICES": ",".join(gpus)})
         self._taken[process] = gpus
         return process
 
@@ -86,7 +86,7 @@ class LocalLauncher:
 
 
 def visible_gpus() -> list[str]:
-    """The names of the GPUs that this process may use, as in CUDA_VISIBLE_DEVICES."""
+    """Return the names of the GPUs that this process may use, as in CUDA_VISIBLE_DEVICES."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
         return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
     import torch

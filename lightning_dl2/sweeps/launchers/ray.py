@@ -1,4 +1,4 @@
-"""Jobs of a Ray cluster: an actor each, which is started elsewhere if its machine is lost."""
+"""Run jobs on a Ray cluster, an actor each, which Ray restarts elsewhere if its machine is lost."""
 
 import os
 import signal
@@ -15,17 +15,17 @@ from lightning_dl2.sweeps.launchers.local import end_with_us
 
 
 class Train:
-    """What runs on the cluster: the command, in a process of its own, which a second thread can signal."""
+    """The actor on the cluster: it runs the command in a process, which a second thread can signal."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._told: int | None = None  # a signal that came before the process
+        self._stopped_by: int | None = None  # a signal that arrived before the process had started
         self._starting = Lock()
 
     def run(self, command: list[str], log: str, cwd: str) -> int:
         with open(log, "ab") as file, self._starting:
-            if self._told is not None:
-                return 128 + self._told
+            if self._stopped_by is not None:
+                return 128 + self._stopped_by
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -40,13 +40,13 @@ class Train:
     def stop(self, number: int) -> None:
         with self._starting:
             if self._process is None:
-                self._told = number
+                self._stopped_by = number
             else:
                 self._process.send_signal(number)
 
 
 class Actor:
-    """A job that was handed to Ray."""
+    """A job on the Ray cluster."""
 
     def __init__(self, actor: Any, result: Any) -> None:
         self._actor, self._result = actor, result
@@ -59,7 +59,7 @@ class Actor:
             return None
         try:
             return ray.get(self._result)
-        except ray.exceptions.RayError:  # more machines were lost than launcher.restarts allows
+        except ray.exceptions.RayError:  # Ray lost more machines than launcher.restarts allows
             return -signal.SIGKILL
 
     def stop(self, number: signal.Signals) -> None:
@@ -72,20 +72,20 @@ class Actor:
 
 
 class RayLauncher:
-    """Starts jobs on a Ray cluster.
+    """Start jobs on a Ray cluster.
 
     Args:
         config: of conf/launcher/ray.yaml.
 
     Raises:
-        UserError: Ray is not installed, or the cluster is not there.
+        UserError: Ray is not installed, or no cluster answers.
     """
 
     def __init__(self, config: schema.Ray) -> None:
         try:
             import ray
         except ImportError as error:
-            raise UserError("launcher=ray: is not installed; pip install ray, or launcher=local") from error
+            raise UserError("launcher=ray: needs Ray; fix: pip install ray, or launcher=local") from error
         self.jobs = config.jobs
         try:
             if not ray.is_initialized():
@@ -102,7 +102,7 @@ class RayLauncher:
 
     def start(self, job: Job, log: Path) -> Actor:
         actor = self._actor.remote()
-        return Actor(actor, actor.run.remote(command(job.words), str(log.absolute()), os.getcwd()))
+        return Actor(actor, actor.run.remote(command(job.overrides), str(log.absolute()), os.getcwd()))
 
 
 def _environment() -> dict[str, str]:

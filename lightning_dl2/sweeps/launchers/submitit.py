@@ -1,4 +1,4 @@
-"""Jobs of SLURM, submitted by submitit, which requeues those that meet their time limit or are preempted."""
+"""Run jobs on SLURM through submitit, which requeues those that reach their time limit or are preempted."""
 
 import os
 import signal
@@ -14,18 +14,18 @@ from lightning_dl2.config import schema
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.launchers.base import command, environment
 
-ASKING = 30.0  # seconds between questions to SLURM whether a job without an answer is still there
-# So that training does not requeue by itself, which submitit does; the other variables tell the ranks.
+ASKING = 30.0  # seconds between two queries of SLURM's queue for a job without a result
+# Hidden from training, which would requeue itself, as submitit does already; the other variables give the ranks.
 REQUEUES = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
 
 
 class Train:
-    """What runs on the cluster: a command, in a process of its own.
+    """The task on the cluster: it runs a command in a process of its own.
 
     Args:
-        command: with its words.
-        log: where it says what it says.
-        tasks: how many of these SLURM starts for one run.
+        command: with its overrides.
+        log: the file for its output.
+        tasks: number of tasks that SLURM starts for one run.
     """
 
     def __init__(self, command: list[str], log: Path, tasks: int) -> None:
@@ -43,7 +43,7 @@ class Train:
         return self._process.wait()
 
     def _ended(self) -> bool:
-        """Without the lock of Popen, which a signal's handler would find taken for ever."""
+        """Check without the lock of Popen, for which a signal's handler would wait forever."""
         try:
             assert self._process
             return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
@@ -62,7 +62,7 @@ class Train:
         return {"MASTER_PORT": str(port)} | kept
 
     def checkpoint(self) -> Any:
-        """Is called by submitit at SIGUSR1: has the run saved, and says what to submit again."""
+        """Save the run and return the task to submit again; submitit calls this at SIGUSR1."""
         import submitit
 
         if self._process is not None:
@@ -73,18 +73,18 @@ class Train:
 
 
 class Submitted:
-    """A job that was submitted."""
+    """A submitted job."""
 
     def __init__(self, job: Any, cluster: str) -> None:
         self._job, self._cluster, self._asked = job, cluster, time.monotonic()
 
     def poll(self) -> int | None:
-        there, first = self._is_there(), self._job.task(0)  # in this order: its answer may come in between
+        queued, first = self._is_queued(), self._job.task(0)  # in this order: the result may appear in between
         if first.paths.result_pickle.exists():
             return 1 if first.exception() else first.result()
-        return None if there else -signal.SIGKILL
+        return None if queued else -signal.SIGKILL
 
-    def _is_there(self) -> bool:
+    def _is_queued(self) -> bool:
         if self._cluster == "local":
             return not self._job.done()
         if time.monotonic() < self._asked + ASKING:
@@ -106,14 +106,14 @@ class Submitted:
 
 
 class SubmititLauncher:
-    """Starts jobs on a cluster.
+    """Start jobs on a SLURM cluster, or here as submitit's `local` cluster.
 
     Args:
         config: of conf/launcher/submitit.yaml.
         directory: of the sweep, on a disk that the cluster shares.
 
     Raises:
-        UserError: submitit or SLURM is not there.
+        UserError: submitit or SLURM is not installed.
     """
 
     def __init__(self, config: schema.Submitit, directory: Path) -> None:
@@ -121,7 +121,9 @@ class SubmititLauncher:
             import submitit
             from submitit.core.job_environment import JobEnvironment
         except ImportError as error:
-            raise UserError("launcher=submitit: is not installed; pip install submitit, or launcher=local") from error
+            raise UserError(
+                "launcher=submitit: needs submitit; fix: pip install submitit, or launcher=local"
+            ) from error
         # submitit's own, SIGUSR2, would end a run unsaved: SLURM sends the signal to each process of the job.
         JobEnvironment.USR_SIG = os.environ["SUBMITIT_PREEMPT_SIGNAL"] = "USR1"  # here, and in the jobs
         os.environ["PYTHONPATH"] = environment()["PYTHONPATH"]
@@ -160,6 +162,6 @@ class SubmititLauncher:
         return {key: value for key, value in values.items() if value is not None}
 
     def start(self, job: Job, log: Path) -> Submitted:
-        submitted = self._executor.submit(Train(command(job.words), log.absolute(), self._tasks))
+        submitted = self._executor.submit(Train(command(job.overrides), log.absolute(), self._tasks))
         print(f"job {job.number}: submitted as {submitted.job_id}", file=sys.stderr)
         return Submitted(submitted, self._config.cluster)

@@ -30,7 +30,7 @@ time.sleep(120)
 
 @pytest.fixture
 def says(monkeypatch):
-    monkeypatch.setattr(local, "command", lambda words: [sys.executable, "-c", SAYS, *words])
+    monkeypatch.setattr(local, "command", lambda overrides: [sys.executable, "-c", SAYS, *overrides])
 
 
 def said(log: Path) -> list:
@@ -41,8 +41,8 @@ def said(log: Path) -> list:
     return json.loads(log.read_text(encoding="utf-8").splitlines()[0])
 
 
-def job(number: int = 1, *words: str) -> Job:
-    return Job(number, {}, [f"seed={number}", *words])
+def job(number: int = 1, *overrides: str) -> Job:
+    return Job(number, {}, [f"seed={number}", *overrides])
 
 
 def test_a_job_knows_nothing_of_what_we_are_part_of(says, tmp_path, monkeypatch):
@@ -54,8 +54,8 @@ def test_a_job_knows_nothing_of_what_we_are_part_of(says, tmp_path, monkeypatch)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
     handle = LocalLauncher(schema.Local(name="local", jobs=2)).start(job(1, "trainer=ddp_cpu"), tmp_path / "log")
-    words, environment, leads = said(tmp_path / "log")
-    assert words == ["seed=1", "trainer=ddp_cpu"] and leads
+    overrides, environment, leads = said(tmp_path / "log")
+    assert overrides == ["seed=1", "trainer=ddp_cpu"] and leads
     assert not ours.keys() & environment.keys()
     assert (environment["WANDB_MODE"], environment["OMP_NUM_THREADS"]) == ("offline", "2")
     assert handle.poll() is None
@@ -83,7 +83,7 @@ def lives(process: int) -> bool:
 
 
 def test_a_job_that_is_killed_takes_its_processes_with_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "command", lambda words: [sys.executable, "-c", DEAF])
+    monkeypatch.setattr(local, "command", lambda overrides: [sys.executable, "-c", DEAF])
     handle = LocalLauncher(schema.Local(name="local", jobs=1)).start(job(), tmp_path / "log")
     other = said(tmp_path / "log")
     handle.stop(signal.SIGTERM)
@@ -102,10 +102,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from lightning_dl2.config import schema
 from lightning_dl2.sweeps.launchers import local
-local.command = lambda words: [sys.executable, "-c", {SAYS!r}]
+local.command = lambda overrides: [sys.executable, "-c", {SAYS!r}]
 config = SimpleNamespace(trainer=SimpleNamespace(accelerator="cpu", devices=1))
 launcher = local.LocalLauncher(schema.Local(name="local", jobs=1))
-launcher.start(SimpleNamespace(config=config, words=[]), Path({str(tmp_path / "log")!r}))
+launcher.start(SimpleNamespace(config=config, overrides=[]), Path({str(tmp_path / "log")!r}))
 time.sleep(120)
 """
     sweep = subprocess.Popen([sys.executable, "-c", code])
@@ -122,7 +122,7 @@ def test_jobs_side_by_side_get_gpus_of_their_own(monkeypatch, tmp_path):
     """Processes are made up: no GPU is at hand."""
 
     class Made:
-        def __init__(self, words, log, added):
+        def __init__(self, overrides, log, added):
             self.gpus, self.code = added.get("CUDA_VISIBLE_DEVICES"), None
 
         def poll(self):
@@ -130,7 +130,7 @@ def test_jobs_side_by_side_get_gpus_of_their_own(monkeypatch, tmp_path):
 
     def wants(devices):
         return SimpleNamespace(
-            words=[], config=SimpleNamespace(trainer=SimpleNamespace(accelerator="gpu", devices=devices))
+            overrides=[], config=SimpleNamespace(trainer=SimpleNamespace(accelerator="gpu", devices=devices))
         )
 
     monkeypatch.setattr(local, "Process", Made)

@@ -32,7 +32,7 @@ def end():
 
 
 def test_exit_codes_and_a_signal(tmp_path, monkeypatch):
-    monkeypatch.setattr(launcher, "command", lambda words: [sys.executable, "-c", CODE, *words])
+    monkeypatch.setattr(launcher, "command", lambda overrides: [sys.executable, "-c", CODE, *overrides])
     started = launcher.RayLauncher(compose_multirun("launcher=ray").launcher)
     one, two = (started.start(Job(seed, {}, [f"seed={seed}"]), tmp_path / f"{seed}.log") for seed in (1, 2))
     deadline = time.monotonic() + 120

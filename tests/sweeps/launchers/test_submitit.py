@@ -30,7 +30,7 @@ for number in (signal.SIGTERM, signal.SIGUSR1):
 print("started", os.getppid(), flush=True)
 {code}
 """
-    monkeypatch.setattr(submitit, "command", lambda words: [sys.executable, "-c", code, *words])
+    monkeypatch.setattr(submitit, "command", lambda overrides: [sys.executable, "-c", code, *overrides])
     monkeypatch.setenv("PYTHONPATH", "")
     monkeypatch.setenv("SUBMITIT_PREEMPT_SIGNAL", "")
     launcher = SubmititLauncher(compose_multirun(*LOCAL, *own).launcher, tmp_path)
