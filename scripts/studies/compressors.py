@@ -6,9 +6,12 @@ The output is in bits per character. PPMd, a context model, runs if the package 
 """
 
 import sys
+from pathlib import Path
 
-from lightning_dl2 import TextDataModule
-from lightning_dl2.common.command import command, doc_of, settings
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from lightning_dl2 import TextDataModule  # noqa: E402
+from lightning_dl2.common.command import command, doc_of, settings  # noqa: E402
 
 PPMD = {"max_order": 16, "mem_size": 256 << 20, "restore_method": 0}
 

@@ -79,7 +79,10 @@ def test_an_interrupted_study_stops_what_runs_and_starts_nothing_more(tmp_path, 
     assert [process.terminated for process in started] == [True]
 
 
-@pytest.mark.parametrize("name", ["reproduce_palindrome", "reproduce_graphs", "benchmark", "torture", "exactness"])
+SCRIPTS = ("studies/reproduce_palindrome", "studies/reproduce_graphs", "studies/compressors", "benchmarks/benchmark")
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, "torture/torture", "torture/exactness"])
 def test_every_script_tells_its_usage(name):
     told = subprocess.run([sys.executable, f"scripts/{name}.py", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert told.returncode == 0 and not told.stderr and f"python scripts/{name}.py [" in told.stdout
