@@ -236,6 +236,8 @@ def run_python(words: list[str], placed: bool, request: pytest.FixtureRequest) -
         run_pytest(words[2:])
     elif words[0] == "-m":
         module, *rest = words[1:]
+        if not placed and module == "lightning_dl2.COMMAND":  # any of them
+            return
         assert module in {f"lightning_dl2.{command}" for command in COMMANDS}, module
         command = COMMANDS[module.rpartition(".")[2]]
         if command is train:
