@@ -1,0 +1,111 @@
+"""Docstrings and messages keep the rules of CONTRIBUTING.md that a test can hold."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted(path for top in ("lightning_dl2", "scripts") for path in (ROOT / top).rglob("*.py"))
+ROOMS = sorted({"/".join(path.relative_to(ROOT).parts[:2]) for path in FILES if len(path.relative_to(ROOT).parts) > 2})
+# Rooms that are still to be rewritten. pyproject.toml has the same list for ruff's D401, the imperative mood.
+EXEMPT = {
+    "lightning_dl2/analysis",
+    "lightning_dl2/callbacks",
+    "lightning_dl2/common",
+    "lightning_dl2/config",
+    "lightning_dl2/data",
+    "lightning_dl2/decoding",
+    "lightning_dl2/distributed",
+    "lightning_dl2/graphs",
+    "lightning_dl2/inference",
+    "lightning_dl2/loggers",
+    "lightning_dl2/nets",
+    "lightning_dl2/reporting",
+    "lightning_dl2/resume",
+    "lightning_dl2/run",
+    "lightning_dl2/tasks",
+    "lightning_dl2/training",
+    "scripts/studies",
+}
+
+# A docstring begins with a verb or names a thing; a question word makes it a puzzle.
+PUZZLES = ("What", "How", "Whether", "Of", "Where", "Who", "Why", "Which", "Whose")
+# `allowed:` is followed by values. An instruction belongs behind `fix:`.
+INSTRUCTIONS = "to|wait|use|set|remove|change|choose|give|write|install|pip|call|another|without"
+INSTRUCTION = re.compile(rf"\ballowed: (?:{INSTRUCTIONS})\b")
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def docstrings(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the place and the text of each docstring of a file."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text is not None:
+                name, line = getattr(node, "name", "module"), getattr(node, "lineno", 1)
+                yield f"{path.relative_to(ROOT)}:{line} {name}", text
+
+
+def messages(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line and the text of each string, also of the parts of f-strings."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def files_of(room: str) -> list[Path]:
+    """The files of a room; of "." those that stand in no room."""
+    rooms = {path: "/".join(path.relative_to(ROOT).parts[:2]) for path in FILES}
+    return [path for path, own in rooms.items() if own == room or (room == "." and own.endswith(".py"))]
+
+
+def test_the_rooms_are_found():
+    assert {"lightning_dl2/common", "scripts/benchmarks"} < set(ROOMS) and set(ROOMS) >= EXEMPT
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "."])
+def test_docstrings_begin_with_a_verb_and_no_question_word(room):
+    if room in EXEMPT:
+        pytest.skip("is still to be rewritten")
+    bad = {
+        place: text.splitlines()[0]
+        for path in files_of(room)
+        for place, text in docstrings(path)
+        if text.strip() and text.split()[0].strip("`'\".,:") in PUZZLES
+    }
+    assert not bad
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "."])
+def test_allowed_is_followed_by_values(room):
+    if room in EXEMPT:
+        pytest.skip("is still to be rewritten")
+    bad = {
+        f"{path.relative_to(ROOT)}:{line}": text
+        for path in files_of(room)
+        for line, text in messages(path)
+        if INSTRUCTION.search(text)
+    }
+    assert not bad
+
+
+@pytest.mark.parametrize(
+    ("text", "is_bad"),
+    [
+        ("x: is locked; allowed: wait until it ends", True),
+        ("x: is damaged; allowed: to remove it", True),
+        ("x: is damaged; fix: remove it", False),
+        ("x=3: allowed: 0 to 2", False),
+        ("x=y: allowed: settings, runs of train", False),
+    ],
+)
+def test_an_instruction_is_told_from_values(text, is_bad):
+    assert bool(INSTRUCTION.search(text)) == is_bad
