@@ -52,7 +52,7 @@ if tags.has("online"):  # noqa: F821 - Sphinx gives `tags`
     }
 
 # Pages of the site whose text is that of a file at the top of the repository.
-PAGES = {"index": "README.md", "contributing": ".github/CONTRIBUTING.md"}
+PAGES = {"index": "README.md", "contributing": "CONTRIBUTING.md"}
 SECTIONS = re.compile(r"(Args|Attributes|Examples?|Keyword Args|Note|Raises|Returns|Source|Yields):$")
 BARS = re.compile(r"\|(?=[^`]*(?:`[^`]*`[^`]*)*$)")  # outside of backticks; else they would name a substitution
 

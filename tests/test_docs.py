@@ -32,7 +32,7 @@ from tests.test_train import WRITTEN
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
-PAGES = [README, *(path for path in (ROOT / "CONTRIBUTING.md", ROOT / ".github" / "CONTRIBUTING.md") if path.exists())]
+PAGES = [README, ROOT / "CONTRIBUTING.md"]
 PAGES += sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 NO_COMMANDS = {"text", "yaml", "csv", "json", "python"}  # Python blocks have a test of their own
 LARGEST_README = 12_000  # bytes: a reader's ten minutes
@@ -325,6 +325,11 @@ def run_ruff(words: list[str], placed: bool, request: pytest.FixtureRequest) -> 
     assert words[0] in ("check", "format"), words
 
 
+def run_mypy(words: list[str], placed: bool, request: pytest.FixtureRequest) -> None:
+    """Check that mypy is to do what tests/test_types.py has it do: what pyproject.toml says."""
+    assert not words, words
+
+
 def run_installed(words: list[str], placed: bool, request: pytest.FixtureRequest) -> None:
     """Run the console script `lightning-dl2-train`, as pyproject.toml declares it."""
     assert 'lightning-dl2-train = "lightning_dl2.train:main"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
@@ -349,6 +354,7 @@ RUN = {
     "wandb": run_wandb,
     "sphinx-build": run_sphinx,
     "ruff": run_ruff,
+    "mypy": run_mypy,
     "bash": run_bash,
     "pytest": lambda words, placed, request: run_pytest(words),
     "lightning-dl2-train": run_installed,
