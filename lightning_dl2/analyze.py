@@ -19,11 +19,15 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from lightning_dl2.common import cpu
-from lightning_dl2.common.arguments import natural, out_directory
-from lightning_dl2.common.command import command, console, doc_of, settings
+from lightning_dl2.common.command import command, console, doc_of
 from lightning_dl2.common.errors import UserError, nearest
+from lightning_dl2.common.paths import out_directory
+
+if TYPE_CHECKING:
+    from lightning_dl2.analysis.arguments import RunArguments
 
 ANALYSES = {
     "bptt": "recurrent.bptt",
@@ -50,24 +54,25 @@ def _main(words: list[str]) -> int:
     module = import_module(f"lightning_dl2.analysis.{ANALYSES[what]}")
     if "--help" in rest or "-h" in rest:
         print((module.__doc__ or doc_of(str(module.__file__))).strip())
-        print("\nKeys, with their defaults:", " ".join(f"{key}={value}" for key, value in module.KEYS.items()))
+        defaults = module.Arguments.defaults().items()
+        print("\nKeys, with their defaults:", " ".join(f"{key}={value}" for key, value in defaults))
         return 0
-    values = settings(rest, out="analysis", threads="1", **module.KEYS)
-    threads = natural(values, "threads", least=1)
-    out = Path(values.pop("out")) / what
-    del values["threads"]
+    from lightning_dl2.common.arguments import parse
+
+    arguments = parse(module.Arguments, rest)
+    out = arguments.out / what
     # The nets are small: more threads gain little, and beside a busy neighbour they take 20 times as long.
-    cpu.set_num_threads(threads)
-    if values.get("run", "none") == "none":
+    cpu.set_num_threads(arguments.threads)
+    if "run" not in arguments.changed("run"):
         with out_directory(out):
-            console().print(module.analyze(out, values))
+            console().print(module.analyze(out, arguments))
         print(out)
     else:
-        _analyze_runs(module, out, values)
+        _analyze_runs(module, out, arguments)
     return 0
 
 
-def _analyze_runs(module: ModuleType, out: Path, values: dict[str, str]) -> None:
+def _analyze_runs(module: ModuleType, out: Path, arguments: "RunArguments") -> None:
     """Draw each run in a directory of its own, or all together where the analysis compares them.
 
     Raises:
@@ -76,15 +81,15 @@ def _analyze_runs(module: ModuleType, out: Path, values: dict[str, str]) -> None
     from lightning_dl2.analysis.places import occupied, place
     from lightning_dl2.analysis.recurrent.trained import find_runs
 
-    runs = find_runs(values["run"])
+    runs = find_runs(arguments.run)
     together = module.COMPARES_RUNS
-    groups = [(runs, values["run"])] if together else [([run], str(run.path)) for run in runs]
+    groups = [(runs, arguments.run)] if together else [([run], str(run.path)) for run in runs]
     places, left_out = [], []
     for members, words in groups:
         try:
-            path = place(out, members, values, module.KEYS)
+            path = place(out, members, arguments)
             with occupied(path, members):
-                console().print(module.analyze(path, values | {"run": words}))
+                console().print(module.analyze(path, arguments.model_copy(update={"run": words})))
             print(path)
             places.append(path)
         except UserError as error:

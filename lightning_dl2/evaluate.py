@@ -7,9 +7,20 @@ data.path: where the run's text or graphs are now, if no longer where its config
 
 import sys
 
-from lightning_dl2.common.command import command, doc_of, settings
+from pydantic import Field
+
+from lightning_dl2.common.arguments import Arguments, RunDirectory, Text, parse
+from lightning_dl2.common.command import command, doc_of
 from lightning_dl2.inference.evaluate import evaluate
 from lightning_dl2.run.directory import Run
+
+
+class EvaluateArguments(Arguments):
+    """Hold the arguments of `evaluate`."""
+
+    run: RunDirectory
+    checkpoint: Text = "best"
+    data_path: Text | None = Field(None, alias="data.path")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,13 +29,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
-    values = settings(words, run="", checkpoint="best", **{"data.path": None})
-    run = Run.existing(values["run"])
-    metrics = evaluate(run, values["checkpoint"], values["data.path"])
+    arguments = parse(EvaluateArguments, words)
+    run = Run.existing(arguments.run)
+    metrics = evaluate(run, arguments.checkpoint, arguments.data_path)
     from lightning_dl2.training.outcome import print_table
 
-    print_table(f"{values['run']} ({values['checkpoint']})", metrics | {"test split": run.config().test_split})
-    print(values["run"])
+    print_table(f"{arguments.run} ({arguments.checkpoint})", metrics | {"test split": run.config().test_split})
+    print(arguments.run)
     return 0
 
 

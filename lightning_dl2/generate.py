@@ -25,10 +25,11 @@ from dataclasses import asdict
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
-from lightning_dl2.common.arguments import out_file, write_to
+from lightning_dl2.common.arguments import parse
 from lightning_dl2.common.command import command, doc_of
+from lightning_dl2.common.paths import write_to
 from lightning_dl2.inference.generate import generate
-from lightning_dl2.inference.generate_arguments import Settings, parse, read_prompts, read_stops
+from lightning_dl2.inference.generate_arguments import GenerateArguments, read_prompts, read_stops
 
 if TYPE_CHECKING:
     from lightning_dl2.decoding import Generated
@@ -44,10 +45,10 @@ def main(argv: list[str] | None = None) -> int:
 def _main(words: list[str]) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal of another encoding shows ? for what it cannot show
-    settings = parse(words)
-    prompts = read_prompts(settings)
-    out = None if settings.out is None else out_file(settings.out)
-    streams = out is None and settings.format != "jsonl"
+    arguments = parse(GenerateArguments, words)
+    prompts = read_prompts(arguments)
+    out = arguments.out
+    streams = out is None and arguments.format != "jsonl"
     begun: list[str] = []
 
     def on_text(text: str) -> None:
@@ -57,19 +58,19 @@ def _main(words: list[str]) -> int:
         print(text, end="", flush=True)
 
     results, vocabulary = generate(
-        settings.run,
+        arguments.run,
         prompts,
-        checkpoint=settings.checkpoint,
-        unknown=settings.unknown,
-        stop=read_stops(settings.stop),
-        device=settings.device,
+        checkpoint=arguments.checkpoint,
+        unknown=arguments.unknown,
+        stop=read_stops(arguments.stop),
+        device=arguments.device,
         on_text=on_text if streams else None,
-        **settings.decoding(),
+        **arguments.decoding(),
     )
     rows = [(prompt, sample) for prompt, samples in zip(prompts, results, strict=True) for sample in samples]
-    jsonl = settings.format == "jsonl" or (settings.format is None and (settings.out or "").endswith(".jsonl"))
+    jsonl = arguments.format == "jsonl" or (arguments.format is None and str(out).endswith(".jsonl"))
     if jsonl:
-        text = "".join(_json_line(prompt, sample, vocabulary, settings) for prompt, sample in rows)
+        text = "".join(_json_line(prompt, sample, vocabulary, arguments) for prompt, sample in rows)
     else:
         text = f"\n{RULE}\n".join(prompt + vocabulary.decode(sample.tokens) for prompt, sample in rows) + "\n"
     if out:
@@ -82,12 +83,12 @@ def _main(words: list[str]) -> int:
     return 0
 
 
-def _json_line(prompt: str, sample: "Generated", vocabulary: Any, settings: Settings) -> str:
+def _json_line(prompt: str, sample: "Generated", vocabulary: Any, arguments: GenerateArguments) -> str:
     values = {"prompt": prompt, "text": vocabulary.decode(sample.tokens)} | asdict(sample)
     values["prompt_tokens"] = sample.prompt
     values["prompt"] = prompt
     names = ("run", "checkpoint", "unknown", "stop")
-    values["settings"] = settings.decoding() | {name: getattr(settings, name) for name in names}
+    values["settings"] = arguments.decoding() | {name: getattr(arguments, name) for name in names}
     return json.dumps(values) + "\n"  # ASCII, which no terminal's encoding can spoil
 
 

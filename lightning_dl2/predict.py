@@ -10,10 +10,25 @@ graphs are now, if no longer where its configuration says.
 import csv
 import sys
 from io import StringIO
+from pathlib import Path
+from typing import Annotated
 
-from lightning_dl2.common.arguments import out_file, write_to
-from lightning_dl2.common.command import command, doc_of, settings
+from pydantic import Field, PlainValidator
+
+from lightning_dl2.common.arguments import Arguments, RunDirectory, Text, parse
+from lightning_dl2.common.command import command, doc_of
+from lightning_dl2.common.paths import out_file, write_to
 from lightning_dl2.inference.predict import predict
+
+
+class PredictArguments(Arguments):
+    """Hold the arguments of `predict`."""
+
+    run: RunDirectory
+    out: Annotated[Path | None, PlainValidator(out_file)]  # None: standard output
+    split: Text = "test"
+    checkpoint: Text = "best"
+    data_path: Text | None = Field(None, alias="data.path")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,19 +37,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
-    values = settings(words, run="", out="", split="test", checkpoint="best", **{"data.path": None})
-    out = out_file(values["out"])
-    rows = predict(values["run"], values["split"], values["checkpoint"], values["data.path"])
+    arguments = parse(PredictArguments, words)
+    rows = predict(arguments.run, arguments.split, arguments.checkpoint, arguments.data_path)
     text = StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    if out is None:
+    if arguments.out is None:
         print(text.getvalue(), end="")
         return 0
-    write_to(out, text.getvalue())
-    print(f"{len(rows)} predictions of {values['run']} ({values['checkpoint']}): {out}", file=sys.stderr)
-    print(out)
+    write_to(arguments.out, text.getvalue())
+    print(f"{len(rows)} predictions of {arguments.run} ({arguments.checkpoint}): {arguments.out}", file=sys.stderr)
+    print(arguments.out)
     return 0
 
 

@@ -15,9 +15,9 @@ import re
 import sys
 from pathlib import Path
 
-from lightning_dl2.common.arguments import natural, user_path
-from lightning_dl2.common.command import command, console, doc_of, settings
+from lightning_dl2.common.command import command, console, doc_of
 from lightning_dl2.common.errors import UserError, nearest
+from lightning_dl2.common.paths import user_path
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,14 +61,16 @@ def _main(words: list[str]) -> int:
 
 def _read(words: list[str]) -> tuple[list[Path], Path, int, list[str]]:
     """Directories, the page, the number of details, further keys. Directories' names, too, hold equality signs."""
+    from lightning_dl2.common.arguments import parse
+    from lightning_dl2.reporting.arguments import ReportArguments
+
     keys = [word for word in words if re.match(r"(?!seed=)[^/=]*=", word)]
     directories = [word for word in words if word not in keys or user_path("DIR", word).is_dir()]
-    others = [word for word in words if word not in directories]
-    values = settings(others, out="report.html", details="30", over="seed")
+    arguments = parse(ReportArguments, [word for word in words if word not in directories])
     if not directories:
         raise UserError("DIR: is missing; allowed: run directories or trees of them")
-    details, over = natural(values, "details"), [key for key in values["over"].split(",") if key != "seed"]
-    return [user_path("DIR", word) for word in directories], user_path("out", values["out"]), details, over
+    over = [key for key in arguments.over if key != "seed"]
+    return [user_path("DIR", word) for word in directories], user_path("out", arguments.out), arguments.details, over
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
+from typing import Annotated
 
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
@@ -18,10 +19,16 @@ from ray.train.torch import TorchTrainer
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from lightning_dl2 import compose  # noqa: E402
-from lightning_dl2.common.arguments import natural  # noqa: E402
-from lightning_dl2.common.command import command, doc_of, settings  # noqa: E402
+from lightning_dl2.common.arguments import Arguments, parse, whole  # noqa: E402
+from lightning_dl2.common.command import command, doc_of  # noqa: E402
 from lightning_dl2.distributed.devices import num_devices, uses_gpu  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
+
+
+class RayArguments(Arguments):
+    """Hold the arguments of the script that are not those of `train`."""
+
+    max_failures: Annotated[int, whole()] = 3
 
 
 def work(told: dict[str, list[str] | str]) -> None:
@@ -40,7 +47,7 @@ def work(told: dict[str, list[str] | str]) -> None:
 def run(argv: list[str]) -> int:
     own = [word for word in argv if word.startswith("max_failures=")]
     words = [word for word in argv if word not in own]
-    failures = natural(settings(own, max_failures="3"), "max_failures")
+    failures = parse(RayArguments, own).max_failures
     config = compose(*words)
     places = {"directory": os.getcwd(), "package": str(Path(__file__).parents[1])}
     told = {"words": words, "launch": secrets.token_hex(8), **places}

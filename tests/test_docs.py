@@ -199,8 +199,8 @@ def run_main(command: Callable[[list[str]], int], words: list[str], placed: bool
     module = command.__module__
     short = module.rpartition(".")[2]
     if not placed and short == "analyze" and words[0] in ANALYSES:
-        keys = import_module(f"lightning_dl2.analysis.{ANALYSES[words[0]]}").KEYS
-        assert {word.partition("=")[0] for word in words[1:]} <= {*keys, "out", "threads", "--help"}
+        keys = import_module(f"lightning_dl2.analysis.{ANALYSES[words[0]]}").Arguments.model_fields
+        assert {word.partition("=")[0] for word in words[1:]} <= {*keys, "--help"}
         return
     if not placed:
         told_by_help([word for word in words if "..." not in word], ROOT / f"{module.replace('.', '/')}.py")

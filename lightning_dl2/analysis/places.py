@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from lightning_dl2.common.arguments import out_directory
+from lightning_dl2.common.arguments import Arguments
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import write_text
+from lightning_dl2.common.paths import out_directory
 from lightning_dl2.config.schema import Config
 from lightning_dl2.run.directory import Run
 
@@ -21,19 +22,19 @@ def run_name(config: Config) -> str:
     return str(Run.of(config).path.relative_to(config.root))
 
 
-def place(out: Path, runs: list[Run], values: dict[str, str], defaults: dict[str, str]) -> Path:
+def place(out: Path, runs: list[Run], arguments: Arguments) -> Path:
     """Return the directory for the figures of one run, or of several in one figure.
 
     Args:
         out: of the analysis.
-        values: of the command's keys; those in PARTS that are not the default's are a part of the name.
+        arguments: of the command; those in PARTS that are not the default's are a part of the name.
 
     Raises:
         UserError: the configuration of a run cannot be read.
     """
     names = [run_name(run.config(tell=False)) for run in runs]  # the analysis tells, with a Run of its own
     name = names[0] if len(names) == 1 else f"{len(names)}_runs-{_digest(runs)}"
-    shown = [f"{key}={values[key]}" for key in PARTS if values.get(key) != defaults.get(key)]
+    shown = [f"{key}={value}" for key, value in arguments.changed(*PARTS).items()]
     # A checkpoint may be a file's path, which is no part of a name.
     return out / ",".join([name, *(re.sub(r"[^A-Za-z0-9=._-]+", "_", word)[-80:] for word in shown)])
 

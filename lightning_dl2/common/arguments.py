@@ -1,155 +1,145 @@
-"""The values of `key=value` words, as numbers and names; a UserError for what is none.
+"""Parse the `key=value` arguments of commands by pydantic models, with errors of one line.
 
 For commands that compose no configuration: conf/ has a schema of its own.
 """
 
-import errno
-import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
 from lightning_dl2.common.errors import UserError, nearest
-from lightning_dl2.common.files import DISK_ERRORS, write_out
 
-SHOWN = 80  # characters of a path in an error
+# Where pydantic's own words would not help, by its type of error.
+ALLOWED = {"bool_parsing": "true, false", "int_parsing": "an integer", "float_parsing": "a number"}
+
+Text = Annotated[str, Field(min_length=1)]
+RunDirectory = Annotated[str, Field(min_length=1, description="a run directory, which train printed")]
 
 
-def natural(values: dict[str, str], key: str, *, least: int = 0, most: int | None = None) -> int:
-    """A whole number.
+class Arguments(BaseModel):
+    """Hold the arguments of a command. Each command has a subclass; its fields are the command's keys.
+
+    A key without a default must be given. A key that is no Python name, such as data.path, is its field's alias.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+
+    @classmethod
+    def defaults(cls) -> dict[str, str]:
+        """Map each key that has a default to that default as a user types it."""
+        fields = {field.alias or name: field for name, field in cls.model_fields.items() if not field.is_required()}
+        return {key: _typed(field.get_default(call_default_factory=True)) for key, field in fields.items()}
+
+    def changed(self, *keys: str) -> dict[str, str]:
+        """Map those of `keys` that exist and have another value than their default to that value."""
+        defaults = {key: default for key, default in self.defaults().items() if key in keys}
+        return {key: value for key in defaults if (value := _typed(getattr(self, key))) != defaults[key]}
+
+    def refuse(self, *keys: str, why: str) -> None:
+        """Refuse keys that have no effect here, so that nobody believes they have.
+
+        Raises:
+            UserError: one of them has another value than its default.
+        """
+        for key, value in self.changed(*keys).items():
+            raise UserError(f"{key}={value}: {why}")
+
+
+A = TypeVar("A", bound=Arguments)
+
+
+def parse(model: type[A], argv: Sequence[str]) -> A:
+    """Read the arguments of a command; of a key that is given twice, the last value counts.
 
     Raises:
-        UserError: it is none, or not from `least` to `most`.
+        UserError: an argument without `=`, an unknown key, a wrong value, or a key that is missing.
     """
-    return _natural(key, values[key], values[key], least, most)
-
-
-def naturals(values: dict[str, str], key: str, *, least: int = 0) -> list[int]:
-    """Whole numbers with commas between them, with brackets around them or without; in order, none twice.
-
-    Raises:
-        UserError: one is none, or below `least`.
-    """
-    words = re.sub(r"^\[(.*)\]$", r"\1", values[key]).split(",")
-    return sorted({_natural(key, values[key], word, least, None, "whole numbers N[,N...]") for word in words})
-
-
-def choice(values: dict[str, str], key: str, allowed: Sequence[str]) -> str:
-    """One of the names that are allowed.
-
-    Raises:
-        UserError: another one.
-    """
-    if values[key] not in allowed:
-        raise UserError(f"{key}={values[key]}: {nearest(values[key], list(allowed))}")
-    return values[key]
-
-
-def choices(values: dict[str, str], key: str, allowed: Sequence[str]) -> list[str]:
-    """Some of the names that are allowed, with commas between them.
-
-    Raises:
-        UserError: another one.
-    """
-    words = list(dict.fromkeys(values[key].split(",")))
-    for word in words:
-        if word not in allowed:
-            raise UserError(f"{key}={values[key]}: {nearest(word, list(allowed))}")
-    return words
-
-
-def refuse(values: dict[str, str], defaults: dict[str, str], keys: Sequence[str], why: str) -> None:
-    """Nobody who gives a key shall believe that it has done something.
-
-    Raises:
-        UserError: one of these keys, which have no effect here, has another value than by default.
-    """
-    for key in keys:
-        if values[key] != defaults[key]:
-            raise UserError(f"{key}={values[key]}: {why}")
-
-
-def user_path(key: str, value: str) -> Path:
-    """The path, with ~ as the home directory; it need not be there.
-
-    Raises:
-        UserError: there cannot be such a path.
-    """
+    keys = [field.alias or name for name, field in model.model_fields.items()]
+    values: dict[str, str] = {}
+    for word in argv:
+        key, equals, value = word.partition("=")
+        if key not in keys:
+            raise UserError(f"{word}: there is no key {key}; {nearest(key, keys)}")
+        if not equals:
+            raise UserError(f"{word}: is not of the form {key}=VALUE")
+        values[key] = value
     try:
-        path = Path(value).expanduser()
-        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            os.stat(path)
-    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, nobody's home, a NUL
-        shown = value if len(value) <= SHOWN else f"{value[:SHOWN]}..."
-        raise UserError(f"{key}={shown}: is no path: {getattr(error, 'strerror', None) or error}") from error
-    return path
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _user_error(model, error, values) from error
 
 
-def out_file(out: str) -> Path | None:
-    """Where a command is to write; None: to standard output, for -.
+def split_names(argv: Sequence[str], allowed: Collection[str]) -> tuple[list[str], list[str]]:
+    """Separate names from `key=value` arguments; without a name, return all that are allowed.
 
     Raises:
-        UserError: it is a directory, or in none that can be written; said before any work is done for it.
+        UserError: a name that is not allowed.
     """
-    if out == "-":
-        return None
-    path = Path(out)
-    try:
-        place = path if path.exists() and not path.is_file() else path.resolve().parent
-        can = out and not path.is_dir() and os.access(place, os.W_OK)
-    except (OSError, ValueError) as error:  # a name that is too long, a NUL
-        raise _cannot_write(path, error) from error
-    if not can:
-        raise UserError(f"out={out}: cannot be written; allowed: a file in a directory that exists, or -")
-    return path
+    names = [word for word in argv if "=" not in word]
+    for name in names:
+        if name not in allowed:
+            raise UserError(f"{name}: {nearest(name, list(allowed))}")
+    return names or list(allowed), [word for word in argv if "=" in word]
 
 
-@contextmanager
-def out_directory(path: Path) -> Iterator[None]:
-    """The directory is there within the block; what was made for it and stays empty is removed after it.
-
-    Raises:
-        UserError: there cannot be one, or it cannot be written.
-    """
-    made = [each for each in (path, *path.parents) if not os.path.exists(each)]
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if not os.access(path, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except (OSError, ValueError) as error:
-        raise _cannot_write(path, error) from error
-    try:
-        yield
-    finally:
-        for each in made:
-            with suppress(OSError):
-                each.rmdir()
+def whole(least: int = 0, most: int | None = None) -> PlainValidator:
+    """Make the validator of a key whose value is a whole number from `least` to `most`."""
+    return PlainValidator(lambda value: _whole(str(value), "whole numbers", least, most))
 
 
-def write_to(out: Path, text: str) -> None:
-    """Writes what the user has asked for there.
+def wholes(least: int = 0) -> PlainValidator:
+    """Make the validator of N[,N...], with or without brackets; the numbers come in order, each once."""
 
-    Raises:
-        UserError: it cannot be written.
-        OSError: the disk is full or broken, which is no fault of the input.
-    """
-    try:
-        write_out(out, text)
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-            raise
-        raise _cannot_write(out, error) from error
+    def read(value: str | Sequence[int]) -> tuple[int, ...]:
+        words = re.sub(r"^\[(.*)\]$", r"\1", _typed(value)).split(",")
+        return tuple(sorted({_whole(word, "whole numbers N[,N...]", least, None) for word in words}))
+
+    return PlainValidator(read)
 
 
-def _cannot_write(out: Path, error: Exception) -> UserError:
-    return UserError(f"out={out}: cannot be written: {getattr(error, 'strerror', None) or error}")
+def choices(allowed: Collection[str]) -> PlainValidator:
+    """Make the validator of NAME[,NAME...], each of which must be allowed and counts once."""
+
+    def read(value: str | Sequence[str]) -> tuple[str, ...]:
+        words = dict.fromkeys(_typed(value).split(","))
+        for word in words:
+            if word not in allowed:
+                raise ValueError(nearest(word, list(allowed)))
+        return tuple(words)
+
+    return PlainValidator(read)
 
 
-def _natural(key: str, value: str, word: str, least: int, most: int | None, allowed: str = "whole numbers") -> int:
+def _whole(word: str, kind: str, least: int, most: int | None) -> int:
     # int() alone would also take "1_0", " 1" and digits of other scripts.
     number = int(word) if re.fullmatch("[0-9]{1,18}", word) else -1
     if number < least or (most is not None and number > most):
         limit = f"{least} or more" if most is None else f"{least} to {most}"
-        raise UserError(f"{key}={value}: allowed: {allowed}, {limit}")
+        raise ValueError(f"allowed: {kind}, {limit}")
     return number
+
+
+def _typed(value: Any) -> str:
+    """Write a value as a user types it."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _user_error(model: type[Arguments], error: ValidationError, values: dict[str, str]) -> UserError:
+    """Say in one line which value pydantic found wrong first, and why."""
+    first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")  # what a validator raised
+    if isinstance(cause, UserError):
+        return cause
+    key, kind = str(first["loc"][0]), first["type"]
+    if kind in ("missing", "string_too_short"):
+        (description,) = (field.description for name, field in model.model_fields.items() if key in (name, field.alias))
+        return UserError(f"{key}=VALUE: is missing" + (f"; allowed: {description}" if description else ""))
+    if cause:
+        says = str(cause)
+    elif kind == "literal_error":
+        says = nearest(first["input"], re.findall("'(.*?)'", first["ctx"]["expected"]))
+    else:
+        says = f"allowed: {ALLOWED.get(kind) or first['msg'].removeprefix('Input should be ')}"
+    return UserError(f"{key}={values[key]}: {says}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any, TextIO
 
-from lightning_dl2.common.errors import ProcessError, UserError, nearest
+from lightning_dl2.common.errors import ProcessError, UserError
 from lightning_dl2.common.files import DISK_ERRORS, WriteError
 
 if TYPE_CHECKING:
@@ -25,31 +25,6 @@ if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # a terminal that is clos
     SIGNALS += (signal.SIGHUP,)
 SILENCE = 1.0  # seconds in which a command need not say what it does
 REQUEUE = 75  # EX_TEMPFAIL, an exit code: stopped, and whoever started this may start it again
-
-
-def settings(argv: list[str], **required: str | None) -> dict[str, Any]:
-    """Parses the `key=value` words of a command that composes no configuration.
-
-    Args:
-        argv: the words after the command.
-        required: the keys there are, with their defaults; a default of "" makes the key a must, and
-            one of None may be left out, but is no value.
-
-    Raises:
-        UserError: for a word without `=`, an unknown key or one that is missing.
-    """
-    values = dict(required)
-    for word in argv:
-        key, equals, value = word.partition("=")
-        if key not in values:
-            raise UserError(f"{word}: there is no key {key}; {nearest(key, list(values))}")
-        if not equals:
-            raise UserError(f"{word}: is not of the form {key}=VALUE")
-        values[key] = value
-    missing = [key for key, value in values.items() if value == ""]
-    if missing:
-        raise UserError(f"{missing[0]}=VALUE: is missing")
-    return values
 
 
 def doc_of(file: str) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_dl2.common import cpu
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.inference.generate_arguments import WORDS
+from lightning_dl2.inference.generate_arguments import DECODING_NAMES
 from lightning_dl2.run.directory import Run
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def generate(
         settings = Decoding(**decoding)
     except ValueError as error:
         message = str(error)
-        for ours, theirs in WORDS.items():
+        for ours, theirs in DECODING_NAMES.items():
             message = message.replace(theirs, ours)
         raise UserError(message) from error
 

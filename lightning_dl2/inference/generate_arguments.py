@@ -1,19 +1,19 @@
-"""What the command `generate` is asked for: its keys, its prompts, its stop strings."""
+"""Read the arguments of `generate`: its keys, its prompts, its stop strings."""
 
 import json
 import re
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, PlainValidator, model_validator
 
-from lightning_dl2.common.errors import UserError, nearest
+from lightning_dl2.common.arguments import Arguments, RunDirectory
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.paths import out_file
 
-# The command's words for what Decoding calls otherwise.
-WORDS = {"length": "max_new_tokens", "num_samples": "num_return_sequences"}
-# Where pydantic's own words would not help, by its type of error.
-ALLOWED = {"bool_parsing": "true, false", "int_parsing": "an integer", "float_parsing": "a number"}
+# The command's names of arguments that Decoding calls otherwise.
+DECODING_NAMES = {"length": "max_new_tokens", "num_samples": "num_return_sequences"}
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 DECODING = (
     "length num_samples seed do_sample temperature inverse_temperature top_k top_p min_p typical_p repetition_penalty"
@@ -21,18 +21,16 @@ DECODING = (
 ).split()
 
 
-class Settings(BaseModel):
-    """The command's keys, with their defaults; words are converted to these types."""
+class GenerateArguments(Arguments):
+    """Hold the arguments of `generate`."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    run: str
+    run: RunDirectory
     checkpoint: str = "best"
     prompt: str | None = None
     prompts: str | None = None
     unknown: Literal["error", "skip", "nearest"] = "error"
     stop: str | None = None
-    out: str | None = None
+    out: Annotated[Path | None, PlainValidator(out_file)] = None
     format: Literal["text", "jsonl"] | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     length: int = Field(200, ge=0, le=10**9)
@@ -49,56 +47,35 @@ class Settings(BaseModel):
     num_beams: int = Field(1, le=10_000)
     length_penalty: float = 1.0
 
+    @model_validator(mode="after")
+    def prompts_are_given_once(self) -> "GenerateArguments":
+        if self.prompt is not None and self.prompts is not None:
+            raise UserError(f"prompts={self.prompts}: prompt is given too; fix: give one of the two")
+        return self
+
     def decoding(self) -> dict[str, Any]:
-        """The arguments of Decoding."""
+        """Return the arguments of Decoding."""
         names = [name for name in type(self).model_fields if name in DECODING]
-        values = {WORDS.get(name, name): getattr(self, name) for name in names}
+        values = {DECODING_NAMES.get(name, name): getattr(self, name) for name in names}
         if self.do_sample is None:
             values["do_sample"] = self.num_beams == 1
         return values
 
 
-def parse(words: list[str]) -> Settings:
-    """`key=value` words as Settings.
-
-    Raises:
-        UserError: names the first wrong key.
-    """
-    values: dict[str, str] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if key not in Settings.model_fields:
-            raise UserError(f"{word}: there is no key {key}; {nearest(key, list(Settings.model_fields))}")
-        if not equals:
-            raise UserError(f"{word}: is not of the form {key}=VALUE")
-        values[key] = value
-    if not values.get("run"):
-        raise UserError("run=VALUE: is missing; allowed: run=DIR, a directory that train printed")
-    if "prompt" in values and "prompts" in values:
-        raise UserError(f"prompts={values['prompts']}: prompt is given too; allowed: one of the two")
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0])
-        says = ALLOWED.get(first["type"]) or first["msg"].removeprefix("Input should be ")
-        raise UserError(f"{key}={values[key]}: allowed: {says}") from error
-
-
-def read_prompts(settings: Settings) -> list[str]:
+def read_prompts(arguments: GenerateArguments) -> list[str]:
     """One prompt, or one a line of a file or of standard input; raises UserError where there is none."""
-    if settings.prompts is None:
-        return [settings.prompt or ""]
+    if arguments.prompts is None:
+        return [arguments.prompt or ""]
     try:
-        if settings.prompts == "-":
+        if arguments.prompts == "-":
             text = sys.stdin.read()
         else:
-            text = Path(settings.prompts).read_text("utf-8")
+            text = Path(arguments.prompts).read_text("utf-8")
     except (OSError, ValueError) as error:
-        raise UserError(f"prompts={settings.prompts}: cannot be read: {error}; allowed: a UTF-8 file, or -") from error
+        raise UserError(f"prompts={arguments.prompts}: cannot be read: {error}; allowed: a UTF-8 file, or -") from error
     text = text.removeprefix("\ufeff")
     if not text:
-        raise UserError(f"prompts={settings.prompts}: is empty; allowed: one prompt a line")
+        raise UserError(f"prompts={arguments.prompts}: is empty; allowed: one prompt a line")
     # Not splitlines, for which form feeds and five other characters end a line, too.
     return text.removesuffix("\n").split("\n")
 

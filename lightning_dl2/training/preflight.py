@@ -3,8 +3,8 @@
 import importlib.util
 import os
 
-from lightning_dl2.common.arguments import user_path
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.paths import user_path
 from lightning_dl2.config.overrides import format_override
 from lightning_dl2.config.schema import Config, GraphNet, Trainer
 from lightning_dl2.distributed.devices import check_devices, uses_gpu

@@ -27,6 +27,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -36,9 +37,8 @@ import torch.nn.functional as F  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
-from lightning_dl2.common.arguments import natural  # noqa: E402
-from lightning_dl2.common.command import command, console, doc_of, settings  # noqa: E402
-from lightning_dl2.common.errors import UserError, nearest  # noqa: E402
+from lightning_dl2.common.arguments import Arguments, Text, parse, split_names, whole  # noqa: E402
+from lightning_dl2.common.command import command, console, doc_of  # noqa: E402
 from lightning_dl2.config.schema import Config  # noqa: E402
 from lightning_dl2.data.build import build_data  # noqa: E402
 from lightning_dl2.decoding import Decoding, generate  # noqa: E402
@@ -60,6 +60,14 @@ GENERATOR_SIZES = ((1, 256), (2, 128), (2, 512))  # layers, H
 GENERATED = {1: 1000, 64: 100}  # number of streams: characters of each stream
 VOCABULARY_SIZE = 100  # python_docs has about as many characters
 NO_DATA = "none"
+
+
+class BenchmarkArguments(Arguments):
+    """Hold the arguments of the script, its benchmarks aside."""
+
+    repeats: Annotated[int, whole(1)] = 7
+    threads: Annotated[int, whole(1)] = 1
+    data: Text = NO_DATA
 
 
 class BareNet(torch.nn.Module):
@@ -206,15 +214,11 @@ KINDS = {
 
 
 def run(argv: list[str]) -> int:
-    chosen, kinds = [word for word in argv if "=" not in word], [*KINDS, "graph"]
-    for word in chosen:
-        if word not in kinds:
-            raise UserError(f"{word}: is no benchmark; {nearest(word, kinds)}")
-    values = settings([word for word in argv if "=" in word], repeats="7", threads="1", data=NO_DATA)
-    repeats, threads = (natural(values, key, least=1) for key in ("repeats", "threads"))
-    folder = None if values["data"] == NO_DATA else Path(values["data"]).expanduser()
-    torch.set_num_threads(threads)
-    for kind in chosen or kinds:
+    kinds, rest = split_names(argv, [*KINDS, "graph"])
+    arguments = parse(BenchmarkArguments, rest)
+    repeats, folder = arguments.repeats, None if arguments.data == NO_DATA else Path(arguments.data).expanduser()
+    torch.set_num_threads(arguments.threads)
+    for kind in kinds:
         for shown in benchmark_graph(repeats, folder) if kind == "graph" else [KINDS[kind](repeats)]:
             console().print(shown)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB

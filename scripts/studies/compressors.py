@@ -10,10 +10,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from pydantic import Field  # noqa: E402
+
 from lightning_dl2 import TextDataModule  # noqa: E402
-from lightning_dl2.common.command import command, doc_of, settings  # noqa: E402
+from lightning_dl2.common.arguments import Arguments, Text, parse  # noqa: E402
+from lightning_dl2.common.command import command, doc_of  # noqa: E402
 
 PPMD = {"max_order": 16, "mem_size": 256 << 20, "restore_method": 0}
+
+
+class CompressorArguments(Arguments):
+    """Hold the arguments of the script."""
+
+    name: Text = Field("python_docs", alias="data.name")
+    path: Text | None = Field(None, alias="data.path")
 
 
 def ppmd(text: bytes) -> int:
@@ -25,10 +35,10 @@ def ppmd(text: bytes) -> int:
 
 
 def _main(words: list[str]) -> int:
-    values = settings(words, **{"data.name": "python_docs", "data.path": None})
-    path = values["data.path"]
+    arguments = parse(CompressorArguments, words)
+    path = arguments.path
     # No net reads the windows, so their length does not matter.
-    data = TextDataModule("text" if path else values["data.name"], path, sequence_length=1, batch_size=1)
+    data = TextDataModule("text" if path else arguments.name, path, sequence_length=1, batch_size=1)
     sizes = {name: value for name, value in data.baselines().items() if name.startswith("bpc")}
     try:
         train, test = (data.vocabulary.decode(data.splits[split].tolist()).encode() for split in ("train", "test"))

@@ -26,14 +26,21 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from rich.table import Table  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
+from lightning_dl2.common.arguments import Text  # noqa: E402
 from lightning_dl2.common.command import command, console, doc_of  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
-from scripts.studies.study import asked, markdown, spread, train_all  # noqa: E402
+from scripts.studies.study import StudyArguments, markdown, read_study, spread, train_all  # noqa: E402
 
 FOLDS = 10
 SEEDS_A_FOLD = 3
 GRID = {"task.hidden_size": (16, 64)}
 FOLDERS = {"cora": "cora", "mutag": "mutag", "proteins": "proteins", "zinc": "zinc12k/zinc12k_rebuilt.npz"}
+
+
+class GraphStudyArguments(StudyArguments):
+    """Hold the arguments of the script, the names of its tables aside."""
+
+    data: Text = "download"
 
 
 @dataclass(frozen=True)
@@ -165,9 +172,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
-    rows, values = asked(words, STUDIES, data="download")
-    data, jobs, threads = values["data"], values["jobs"], values["threads"]
-    fixed = [f"root={values['root']}", f"trainer.num_threads={threads}", "callbacks.progress_bar=false"]
+    rows, arguments = read_study(words, STUDIES, GraphStudyArguments)
+    data, jobs, threads = arguments.data, arguments.jobs, arguments.threads
+    fixed = [f"root={arguments.root}", f"trainer.num_threads={threads}", "callbacks.progress_bar=false"]
     table, cells = Table(*HEADER), []
     for row in rows:
         lines = compete(row, fixed, data, jobs, threads) if row.study == "folds" else lines_of(row, fixed, data)

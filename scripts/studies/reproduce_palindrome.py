@@ -21,7 +21,7 @@ from rich.table import Table  # noqa: E402
 from lightning_dl2 import compose  # noqa: E402
 from lightning_dl2.common.command import command, console, doc_of  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
-from scripts.studies.study import asked, markdown, spread, train_all  # noqa: E402
+from scripts.studies.study import StudyArguments, markdown, read_study, spread, train_all  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
-    rows, values = asked(words, STUDIES)
-    root, jobs, threads = values["root"], values["jobs"], values["threads"]
+    rows, arguments = read_study(words, STUDIES, StudyArguments)
+    root, jobs, threads = arguments.root, arguments.jobs, arguments.threads
     train_all([words for row in rows for words in commands(row, root, threads)], jobs, threads)
     table = Table(*HEADER)
     lines = [summary(row, root, threads) for row in rows]

@@ -12,7 +12,7 @@ from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -20,9 +20,8 @@ sys.path.insert(0, str(ROOT))
 from rich.progress import Progress  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
-from lightning_dl2.common.arguments import natural  # noqa: E402
-from lightning_dl2.common.command import console, settings  # noqa: E402
-from lightning_dl2.common.errors import UserError, nearest  # noqa: E402
+from lightning_dl2.common.arguments import Arguments, Text, parse, split_names, whole  # noqa: E402
+from lightning_dl2.common.command import console  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
 from lightning_dl2.train import main  # noqa: E402
 
@@ -31,30 +30,37 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["lightning_dl2.training.fit", "lightning_dl2.train"])
 
 
-def asked(words: list[str], studies: dict[str, Callable[[], list]], **more: str) -> tuple[list, dict[str, Any]]:
-    """What a study's words ask for: [STUDY ...] [jobs=1] [threads=1] [root=runs] [only=PHRASE] [seeds=0] and `more`.
+class StudyArguments(Arguments):
+    """Hold the arguments of a study, the names of its tables aside."""
+
+    jobs: Annotated[int, whole(1)] = 1
+    threads: Annotated[int, whole(1)] = 1
+    root: Text = "runs"
+    only: Text = "all"
+    seeds: Annotated[int, whole()] = 0  # 0: as many as a row has
+
+
+S = TypeVar("S", bound=StudyArguments)
+
+
+def read_study(words: list[str], studies: dict[str, Callable[[], list]], model: type[S]) -> tuple[list[Any], S]:
+    """Read the command line of a study: [STUDY ...] [key=value ...].
 
     Args:
         studies: for each name, what makes its rows: dataclasses with a `name` and a number of `seeds`.
-        more: further keys with their defaults.
+        model: of the keys.
 
     Returns:
-        The rows, and the keys' values, with jobs and threads as numbers.
+        The rows, and the arguments.
 
     Raises:
         UserError: there is no such study, key or value.
     """
-    defaults = {"jobs": "1", "threads": "1", "root": "runs", "only": "all", "seeds": "0", **more}
-    values: dict[str, Any] = settings([word for word in words if "=" in word], **defaults)
-    names = [word for word in words if "=" not in word] or list(studies)
-    for name in names:
-        if name not in studies:
-            raise UserError(f"{name}: {nearest(name, list(studies))}")
-    limit = natural(values, "seeds") or sys.maxsize
-    only = values["only"]
+    names, rest = split_names(words, studies)
+    arguments = parse(model, rest)
+    limit, only = arguments.seeds or sys.maxsize, arguments.only
     rows = [row for name in names for row in studies[name]() if only == "all" or f" {only} " in f" {row.name} "]
-    numbers = {key: natural(values, key, least=1) for key in ("jobs", "threads")}
-    return [replace(row, seeds=min(row.seeds, limit)) for row in rows], values | numbers
+    return [replace(row, seeds=min(row.seeds, limit)) for row in rows], arguments
 
 
 def _train(words: list[str], said: Path) -> None:

@@ -17,15 +17,15 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rich.progress import Progress  # noqa: E402
 
 from lightning_dl2 import compose, evaluate  # noqa: E402
-from lightning_dl2.common.arguments import natural  # noqa: E402
-from lightning_dl2.common.command import command, console, doc_of, settings  # noqa: E402
-from lightning_dl2.common.errors import UserError, nearest  # noqa: E402
+from lightning_dl2.common.arguments import Arguments, choices, parse, split_names, whole  # noqa: E402
+from lightning_dl2.common.command import command, console, doc_of  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
 from scripts.studies.study import markdown  # noqa: E402
 from scripts.torture.run_until_killed import Life  # noqa: E402
@@ -47,6 +47,14 @@ DEEP = {"gcnii": ("task.layer=gcnii", "task.input_layer=true", "task.output_laye
 DROPOUTS = ("task.dropout=0.0", "task.dropout=0.3")
 UNFIT = ("SparseAdam",)  # takes no dense gradients
 HEADER = ("experiment", "processes", "precision", "runs", "values", "differing", "seconds")
+
+
+class ExactnessArguments(Arguments):
+    """Hold the arguments of the script, its experiments aside."""
+
+    precisions: Annotated[tuple[str, ...], choices(PRECISIONS)] = PRECISIONS
+    processes: Annotated[int, whole(1)] = 1
+    root: Path = Path(tempfile.gettempdir())
 
 
 def cases(name: str) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -111,7 +119,7 @@ def differences(
     return wrong, len(one)
 
 
-def rows(name: str, precision: str, processes: int, root: str, progress: Progress) -> list[str]:
+def rows(name: str, precision: str, processes: int, root: Path, progress: Progress) -> list[str]:
     """Return a row of the table."""
     began, values, wrong, todo = time.monotonic(), 0, 0, list(cases(name))
     bar = progress.add_task(f"{name}, {precision}", total=len(todo))
@@ -134,24 +142,16 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
-    defaults = {"precisions": ",".join(PRECISIONS), "processes": "1", "root": tempfile.gettempdir()}
-    values = settings([word for word in words if "=" in word], **defaults)
-    known = ("palindrome", "text", "graph", "graphs", "optimizers")
-    names = [word for word in words if "=" not in word] or known
-    precisions = values["precisions"].split(",")
-    for given, allowed in ((names, known), (precisions, PRECISIONS)):
-        for name in given:
-            if name not in allowed:
-                raise UserError(f"{name}: {nearest(name, list(allowed))}")
-    processes = natural(values, "processes", least=1)
+    names, rest = split_names(words, ("palindrome", "text", "graph", "graphs", "optimizers"))
+    arguments = parse(ExactnessArguments, rest)
     os.environ["OMP_NUM_THREADS"] = "1"  # before the first process, from which all others are forked
-    Path(values["root"]).mkdir(parents=True, exist_ok=True)
+    arguments.root.mkdir(parents=True, exist_ok=True)
     print(markdown(HEADER, []))
     wrong = 0
     with Progress(console=console(stderr=True)) as progress:
         for name in names:
-            for precision in precisions:
-                cells = rows(name, precision, processes, values["root"], progress)
+            for precision in arguments.precisions:
+                cells = rows(name, precision, arguments.processes, arguments.root, progress)
                 print(f"| {' | '.join(cells)} |", flush=True)
                 wrong += cells[HEADER.index("differing")] != "0"
     return 1 if wrong else 0

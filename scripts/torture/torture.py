@@ -24,16 +24,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rich.progress import Progress  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
-from lightning_dl2.common.arguments import choice, natural, naturals  # noqa: E402
-from lightning_dl2.common.command import command, console, doc_of, settings  # noqa: E402
-from lightning_dl2.common.errors import UserError, nearest  # noqa: E402
+from lightning_dl2.common.arguments import Arguments, parse, split_names, whole, wholes  # noqa: E402
+from lightning_dl2.common.command import command, console, doc_of  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
 from scripts.studies.study import markdown  # noqa: E402
 from scripts.torture.run_until_killed import Life  # noqa: E402
@@ -44,6 +43,16 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 AT_START = 0.2  # share of the signals sent before the first step
 HEADER = ("experiment", "processes", "steps", "kills", *(number.name[3:] for number in SIGNALS), "at the start",
           "in a checkpoint", "helped", "values", "differing", "in the control", "seconds")  # fmt: skip
+
+
+class TortureArguments(Arguments):
+    """Hold the arguments of the script, its experiments aside."""
+
+    kills: Annotated[int, whole(1)] = 20
+    processes: Annotated[tuple[int, ...], wholes(1)] = (1, 2)
+    seed: Annotated[int, whole()] = 0
+    launch: Literal["fork", "command"] = "fork"
+    root: Path = Path(tempfile.gettempdir())
 
 
 @dataclass
@@ -181,24 +190,16 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
-    values = settings(
-        [word for word in words if "=" in word],
-        **{"kills": "20", "processes": "1,2", "seed": "0", "launch": "fork", "root": tempfile.gettempdir()},
-    )
-    names = [word for word in words if "=" not in word] or list(EXPERIMENTS)
-    for name in names:
-        if name not in EXPERIMENTS:
-            raise UserError(f"{name}: {nearest(name, list(EXPERIMENTS))}")
-    launch = choice(values, "launch", ("fork", "command"))
-    kills, seed, lines = natural(values, "kills", least=1), natural(values, "seed"), []
-    counts = naturals(values, "processes", least=1)
+    names, rest = split_names(words, EXPERIMENTS)
+    arguments = parse(TortureArguments, rest)
+    kills, seed, launch, lines = arguments.kills, arguments.seed, arguments.launch, []
     os.environ["OMP_NUM_THREADS"] = "1"  # before the first process, from which all others are forked
-    Path(values["root"]).mkdir(parents=True, exist_ok=True)
+    arguments.root.mkdir(parents=True, exist_ok=True)
     print(markdown(HEADER, []))
     with Progress(console=console(stderr=True)) as progress:
-        for processes in counts:
+        for processes in arguments.processes:
             for name in names:
-                directory = Path(tempfile.mkdtemp(prefix=f"torture-{name}-", dir=values["root"]))
+                directory = Path(tempfile.mkdtemp(prefix=f"torture-{name}-", dir=arguments.root))
                 bar = progress.add_task(name, total=kills)
 
                 def told(done: int, what: str, bar: Any = bar, title: str = f"{name}, {processes} process(es)") -> None:

@@ -10,7 +10,7 @@ from io import BytesIO, TextIOWrapper
 
 import pytest
 
-from lightning_dl2.common.command import announced, command, settings
+from lightning_dl2.common.command import announced, command
 from lightning_dl2.common.errors import UserError, nearest
 
 
@@ -50,23 +50,6 @@ def test_code_is_passed_on():
 def test_nearest_comes_first():
     assert nearest("lst", ["gru", "lstm"]) == "did you mean lstm? allowed: gru, lstm"
     assert nearest("xyz", ["gru", "lstm"]) == "allowed: gru, lstm"
-
-
-def test_settings():
-    assert settings(["run=a=b"], run="", checkpoint="best") == {"run": "a=b", "checkpoint": "best"}
-    for words, says in {
-        (): "run=VALUE: is missing",
-        ("run=",): "run=VALUE: is missing",
-        ("rum=a",): "did you mean run\\?",
-        ("run",): "form run=VALUE",
-    }.items():
-        with pytest.raises(UserError, match=says):
-            settings(list(words), run="")
-
-
-def test_the_last_of_two_values_counts():
-    """As in `script.sh "$@"`."""
-    assert settings(["run=a", "run=b"], run="") == {"run": "b"}
 
 
 PRINTS_MUCH = (

@@ -1,9 +1,14 @@
-"""What `generate` is asked for: words become types, and the names of the decoding package."""
+"""Arguments of `generate` become types, and the names of the decoding package."""
 
 import pytest
 
+from lightning_dl2.common import arguments
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.inference.generate_arguments import parse, read_prompts, read_stops
+from lightning_dl2.inference.generate_arguments import GenerateArguments, read_prompts, read_stops
+
+
+def parse(words):
+    return arguments.parse(GenerateArguments, words)
 
 
 def test_words_become_types():
@@ -32,6 +37,27 @@ def test_every_argument_of_decoding_can_be_asked_for():
 def test_wrong_words(words):
     with pytest.raises(UserError):
         parse(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["length=3"], "run=VALUE: is missing; allowed: a run directory, which train printed"),
+        (["run=x", "unknown=skp"], "unknown=skp: did you mean skip? allowed: error, skip, nearest"),
+        (["run=x", "format=json"], "format=json: did you mean jsonl? allowed: text, jsonl"),
+        (["run=x", "prompt=a", "prompts=b"], "prompts=b: prompt is given too; fix: give one of the two"),
+        (
+            ["run=x", "out=/nowhere/x"],
+            "out=/nowhere/x: cannot be written; allowed: a file in a directory",
+        ),
+        (["run=x", "seed=-1"], "seed=-1: allowed: greater than or equal to 0"),
+        (["run=x", "temperature=nan"], "temperature=nan: allowed: a finite number"),
+    ],
+)
+def test_wrong_values_are_told_with_their_keys(words, says):
+    with pytest.raises(UserError) as error:
+        parse(words)
+    assert str(error.value).startswith(says)
 
 
 def test_prompts(tmp_path):

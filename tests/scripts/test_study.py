@@ -14,7 +14,8 @@ from lightning_dl2 import compose
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.run.directory import Run
 from scripts.studies import study
-from scripts.studies.study import asked, train_all
+from scripts.studies.reproduce_graphs import GraphStudyArguments
+from scripts.studies.study import StudyArguments, read_study, train_all
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60.0
@@ -98,12 +99,13 @@ STUDIES = {"short": lambda: [Row("palindrome 51 rnn", 3)], "long": lambda: [Row(
 
 
 def test_the_rows_asked_for():
-    rows, values = asked(["root=there", "jobs=2"], STUDIES, data="none")
+    rows, arguments = read_study(["root=there", "jobs=2"], STUDIES, GraphStudyArguments)
     assert rows == [Row("palindrome 51 rnn", 3), Row("palindrome 501 rnn", 2)]
-    assert values == {"root": "there", "jobs": 2, "threads": 1, "only": "all", "seeds": "0", "data": "none"}
-    assert asked(["only=51 rnn"], STUDIES)[0] == [Row("palindrome 51 rnn", 3)]
-    assert asked(["long", "seeds=1"], STUDIES)[0] == [Row("palindrome 501 rnn", 1)]
-    assert asked(["seeds=9"], STUDIES)[0][0].seeds == 3
+    expected = {"root": "there", "jobs": 2, "threads": 1, "only": "all", "seeds": 0, "data": "download"}
+    assert arguments.model_dump() == expected
+    assert read_study(["only=51 rnn"], STUDIES, StudyArguments)[0] == [Row("palindrome 51 rnn", 3)]
+    assert read_study(["long", "seeds=1"], STUDIES, StudyArguments)[0] == [Row("palindrome 501 rnn", 1)]
+    assert read_study(["seeds=9"], STUDIES, StudyArguments)[0][0].seeds == 3
 
 
 @pytest.mark.parametrize(
@@ -111,4 +113,4 @@ def test_the_rows_asked_for():
 )
 def test_a_study_that_there_is_not(word, named):
     with pytest.raises(UserError, match=named):
-        asked([word], STUDIES)
+        read_study([word], STUDIES, StudyArguments)

@@ -3,8 +3,9 @@
 import pytest
 
 from lightning_dl2 import compose
+from lightning_dl2.common.arguments import parse
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.inference.generate_arguments import parse
+from lightning_dl2.inference.generate_arguments import GenerateArguments
 from lightning_dl2.train import main
 from lightning_dl2.training import limits
 from tests.config.test_compose import EXPERIMENTS
@@ -62,4 +63,4 @@ def test_this_machine_has_memory():
 @pytest.mark.parametrize("word", ["num_beams=1000000", f"length={'9' * 5000}", "length=10000000000"])
 def test_generate_has_limits(word):
     with pytest.raises(UserError, match=f"^{word.partition('=')[0]}=.*: allowed: "):
-        parse(["run=x", word])
+        parse(GenerateArguments, ["run=x", word])

@@ -10,28 +10,39 @@ nodes); seed.
 """
 
 from pathlib import Path
+from typing import Annotated, Literal, get_args
 
 from rich.table import Table
 
+from lightning_dl2.analysis.arguments import AnalysisArguments
 from lightning_dl2.analysis.graphs import dictionary, formulas, oversmoothing, reach, spreading
-from lightning_dl2.common.arguments import choice, natural
+from lightning_dl2.common.arguments import Text, whole
 from lightning_dl2.common.errors import UserError
 
-PARTS = ("spreading", "lookup", "oversmoothing", "paths")
-KEYS = {"part": "all", "data": "none", "seed": "0"}
+Part = Literal["spreading", "lookup", "oversmoothing", "paths"]
+PARTS = get_args(Part)
+NO_DATA = "none"
 
 
-def analyze(out: Path, values: dict[str, str]) -> Table:
+class Arguments(AnalysisArguments):
+    """Hold the arguments of `analyze graphs`."""
+
+    part: Literal[Part, "all"] = "all"
+    data: Text = NO_DATA
+    seed: Annotated[int, whole(most=2**32 - 1)] = 0
+
+
+def analyze(out: Path, arguments: Arguments) -> Table:
     """Writes the figures of the parts that are asked for.
 
     Raises:
-        UserError: a value is not allowed, or there is no Cora in `data`; nothing is written.
+        UserError: `part` reads no data, or there is no Cora in `data`; nothing is written.
     """
-    part, path = choice(values, "part", [*PARTS, "all"]), values["data"]
-    seed, parts = natural(values, "seed", most=2**32 - 1), PARTS if part == "all" else (part,)
-    if path != "none" and "oversmoothing" not in parts:
+    part, path, seed = arguments.part, arguments.data, arguments.seed
+    parts = PARTS if part == "all" else (part,)
+    if path != NO_DATA and "oversmoothing" not in parts:
         raise UserError(f"data={path}: part={part} reads no data; allowed: part=oversmoothing or all")
-    data = oversmoothing.load(None if path == "none" else path, seed) if "oversmoothing" in parts else None
+    data = oversmoothing.load(None if path == NO_DATA else path, seed) if "oversmoothing" in parts else None
     rows = []
     if "spreading" in parts:
         rows += spreading.write(out) + formulas.rows(spreading.six_nodes(), seed)

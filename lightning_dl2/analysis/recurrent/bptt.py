@@ -14,20 +14,19 @@ A line is the geometric mean over initialisations, its band goes from the lowest
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_dl2.analysis.arguments import AnalysisArguments
 from lightning_dl2.analysis.recurrent.by_hand import by_hand
-from lightning_dl2.common.arguments import natural
+from lightning_dl2.common.arguments import whole
 from lightning_dl2.common.figures import COLOURS, MARKERS, new_figure, save, write_csv
 from lightning_dl2.nets import Recurrent
 from lightning_dl2.nets.recurrent.gradient_flow import band
-
-KEYS = {"hidden_size": "64", "steps": "40", "batch_size": "8", "seeds": "5"}
 
 RADII = (0.8, 0.9, 1.0, 1.1, 1.25)
 FORGET_BIASES = (0.0, 1.0, 2.0, 4.0)
@@ -38,24 +37,29 @@ HELD, FREE, LSTM = "RNN, states held small", "RNN, inputs of variance 1", "LSTM,
 Net = tuple[Recurrent, nn.Linear, Tensor]  # with its input x [B, T, H]
 
 
+class Arguments(AnalysisArguments):
+    """Hold the arguments of `analyze bptt`."""
+
+    hidden_size: Annotated[int, whole(2)] = 64
+    steps: Annotated[int, whole(10)] = 40
+    batch_size: Annotated[int, whole(1)] = 8
+    seeds: Annotated[int, whole(1)] = 5
+
+
 class Norms(NamedTuple):
     terms: Tensor  # [seeds, steps], of dL/dW_hh, by steps back
     output: Tensor  # [seeds, 1], of dL/dW_ph
     error: float  # largest difference from autograd, of the largest entry
 
 
-def analyze(out: Path, values: dict[str, str]) -> Table:
-    """Writes bptt.png and bptt.csv; returns how the terms fall or grow, and how far autograd is off.
-
-    Raises:
-        UserError: a value is not allowed.
-    """
+def analyze(out: Path, arguments: Arguments) -> Table:
+    """Write bptt.png and bptt.csv; return how the terms fall or grow, and how far autograd is off."""
     sizes = {
-        "hidden_size": natural(values, "hidden_size", least=2),
-        "length": natural(values, "steps", least=10) + 1,  # what the first step adds is zero, as is h before it
-        "batch_size": natural(values, "batch_size", least=1),
+        "hidden_size": arguments.hidden_size,
+        "length": arguments.steps + 1,  # what the first step adds is zero, as is h before it
+        "batch_size": arguments.batch_size,
     }
-    seeds = range(natural(values, "seeds", least=1))
+    seeds = range(arguments.seeds)
 
     def of_seeds(build: Callable[..., Net], value: float) -> Norms:
         return measure([build(value, **sizes, seed=seed) for seed in seeds])

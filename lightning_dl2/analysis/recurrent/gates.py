@@ -18,17 +18,19 @@ Without `run` an LSTM of 64 units learns palindromes of 21 digits first (in `out
 """
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
 from rich.table import Table
 from torch import Tensor
 
+from lightning_dl2.analysis.arguments import NO_RUN, RunArguments
 from lightning_dl2.analysis.places import run_name
 from lightning_dl2.analysis.recurrent import gate_figures as figures
 from lightning_dl2.analysis.recurrent import gate_statistics as statistics
 from lightning_dl2.analysis.recurrent.gate_statistics import Trace
 from lightning_dl2.analysis.recurrent.trained import load_recurrent, train_small, untrained_classifier
-from lightning_dl2.common.arguments import choice, natural, refuse
+from lightning_dl2.common.arguments import whole
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.figures import write_csv
 from lightning_dl2.data import TextDataModule
@@ -39,55 +41,55 @@ from lightning_dl2.nets.recurrent.gradient_flow import fixed_batch
 from lightning_dl2.run.directory import Run
 
 COMPARES_RUNS = False
-KEYS = {
-    "run": "none",
-    "checkpoint": "best",
-    "sequence": "0",
-    "size": "2048",
-    "layer": "1",
-    "direction": "forward",
-}
-DIRECTIONS = ("forward", "backward")
 BINS = 50
 TEXT_SHOWN = 80  # characters of a window
 
 
-def analyze(out: Path, values: dict[str, str]) -> Table:
-    """Writes the figures and their numbers; returns the gates' means and saturation.
+class Arguments(RunArguments):
+    """Hold the arguments of `analyze gates`."""
+
+    sequence: Annotated[int, whole()] = 0
+    size: Annotated[int, whole(8)] = 2048
+    layer: Annotated[int, whole(1)] = 1
+    direction: Literal["forward", "backward"] = "forward"
+
+
+def analyze(out: Path, arguments: Arguments) -> Table:
+    """Write the figures and their numbers; returns the gates' means and saturation.
 
     Raises:
         UserError: a value is not allowed, or the run is not of a recurrent net.
     """
-    size = natural(values, "size", least=8)
-    sequence = natural(values, "sequence", least=0, most=size - 1)
-    layer = natural(values, "layer", least=1) - 1
-    direction = DIRECTIONS.index(choice(values, "direction", DIRECTIONS))
-    if values["run"] == "none":
-        refuse(values, KEYS, ("layer", "direction"), "the net has one layer, forward; allowed with run=DIR")
-        choice(values, "checkpoint", ("best", "last"))
+    layer, direction, sequence = arguments.layer - 1, int(arguments.direction == "backward"), arguments.sequence
+    _check_sequence(sequence, arguments.size)
+    if arguments.run == NO_RUN:
+        arguments.refuse("layer", "direction", why="the net has one layer, forward; allowed with run=DIR")
+        if arguments.checkpoint not in ("best", "last"):
+            raise UserError(f"checkpoint={arguments.checkpoint}: allowed: best, last")
         run = train_small(out / "runs")
     else:
-        run = Run.existing(values["run"])
-    task, data = load_recurrent(run, values["checkpoint"])
+        run = Run.existing(arguments.run)
+    task, data = load_recurrent(run, arguments.checkpoint)
     blocks = statistics.blocks(task.net)
     if layer >= (layers := sum(block.num_layers for block in blocks)):
-        raise UserError(f"layer={values['layer']}: the net has {layers}; allowed: 1 to that")
+        raise UserError(f"layer={arguments.layer}: the net has {layers}; allowed: 1 to that")
     if direction >= blocks[0].num_directions:
         raise UserError("direction=backward: the net reads forwards only; allowed: forward")
     cell = blocks[0].cell
 
     if isinstance(data, TextDataModule):
-        tokens, labels = fixed_batch(data.test_dataloader(), size)[0], None
-        sequence = natural(values, "sequence", most=len(tokens) - 1)
+        tokens, labels = fixed_batch(data.test_dataloader(), arguments.size)[0], None
+        _check_sequence(sequence, len(tokens))
     else:
-        tokens, labels = draw_batch(data.task, data.length, size, seed=EVALUATION_SEED, split="test", step=0)
+        tokens, labels = draw_batch(data.task, data.length, arguments.size, seed=EVALUATION_SEED, split="test", step=0)
     trace = statistics.read(task.net, tokens, layer, direction)
     shown = (tokens[sequence].flip(0) if direction else tokens[sequence]).tolist()
     if isinstance(data, TextDataModule):
         names = [data.vocabulary.decode([token]) for token in shown[:TEXT_SHOWN]]
     else:
         names = [str(token) for token in shown]
-    title = f"{run_name(run.config())}, checkpoint {values['checkpoint']}, layer {layer + 1}, {values['direction']}"
+    title = f"{run_name(run.config())}, checkpoint {arguments.checkpoint}"
+    title += f", layer {arguments.layer}, {arguments.direction}"
     _sequence(out, trace, names, f"{title}, sequence {sequence}", sequence, *_order(cell, trace, sequence))
     saturated = _saturation(out, cell, trace, title)
     if cell.forget_gate is not None:
@@ -96,15 +98,21 @@ def analyze(out: Path, values: dict[str, str]) -> Table:
         return _table(saturated, {})
 
     untrained = statistics.read(untrained_classifier(run, data).net, tokens, layer, direction)
+    half = arguments.size // 2
     accuracies = {
-        f"{name}, {when}": statistics.probe(seen[name], labels, size // 2)
+        f"{name}, {when}": statistics.probe(seen[name], labels, half)
         for when, seen in {"trained": trace, "untrained": untrained}.items()
         for name in cell.state
     }
     state = statistics.state_name(cell)
-    baseline = majority_share(data.task, data.length, labels[-(size // 2) :])  # of those that the probe is tested on
+    baseline = majority_share(data.task, data.length, labels[-half:])  # of those that the probe is tested on
     _label(out, accuracies, baseline, statistics.separation(trace[state], labels), state, title)
     return _table(saturated, accuracies)
+
+
+def _check_sequence(number: int, size: int) -> None:
+    if number >= size:
+        raise UserError(f"sequence={number}: allowed: whole numbers, 0 to {size - 1}")
 
 
 def _order(cell: Cell, trace: Trace, sequence: int) -> tuple[Tensor, str]:

@@ -16,14 +16,15 @@ from the lowest to the highest.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from rich.table import Table
 from torch import Tensor
 
+from lightning_dl2.analysis.arguments import NO_RUN, RunArguments
 from lightning_dl2.analysis.places import run_name
-from lightning_dl2.common.arguments import natural, refuse
+from lightning_dl2.common.arguments import whole
 from lightning_dl2.common.figures import COLOURS, MARKERS, new_figure, save, set_title, write_csv
 from lightning_dl2.data.sequences.generators import draw_batch
 from lightning_dl2.nets import RecurrentClassifier
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COMPARES_RUNS = False
-KEYS = {"run": "none", "checkpoint": "best", "length": "100", "hidden_size": "128", "sequences": "32", "seeds": "40"}
-
 CELLS: dict[str, dict[str, Any]] = {
     "RNN": {"cell": "rnn"},
     "GRU": {"cell": "gru"},
@@ -44,7 +43,7 @@ CELLS: dict[str, dict[str, Any]] = {
     "LSTM, forget bias 2": {"cell": "lstm", "forget_bias": 2.0},
     "LSTM, chrono": {"cell": "lstm", "forget_bias": "chrono"},
 }
-# |dL/dh| so many steps back in public solutions of the course, untrained and for the values in KEYS; of one
+# |dL/dh| so many steps back in public solutions of the course, untrained and for the default arguments; of one
 # initialisation each, as it seems.
 PUBLISHED_STEPS = 98
 PUBLISHED = {
@@ -60,24 +59,31 @@ STAR = {"markersize": 11, "markeredgecolor": "black", "linestyle": "none"}
 Curves = dict[str, Tensor]  # name -> [seeds, T], by steps back
 
 
-def analyze(out: Path, values: dict[str, str]) -> Table:
+class Arguments(RunArguments):
+    """Hold the arguments of `analyze gradients`."""
+
+    length: Annotated[int, whole(2)] = 100
+    hidden_size: Annotated[int, whole(1)] = 128
+    sequences: Annotated[int, whole(1)] = 32
+    seeds: Annotated[int, whole(1)] = 40
+
+
+def analyze(out: Path, arguments: Arguments) -> Table:
     """Writes gradients.png and gradients.csv; returns how the norms fall.
 
     Raises:
         UserError: a value is not allowed, or the run is none of a recurrent net.
     """
-    length, hidden_size = natural(values, "length", least=2), natural(values, "hidden_size", least=1)
-    sequences, seeds = natural(values, "sequences", least=1), natural(values, "seeds", least=1)
     published, title = {}, "untrained nets"
-    if values["run"] != "none":
-        refuse(values, KEYS, ("length", "hidden_size"), "a run has its own; allowed without run=DIR")
-        run = Run.existing(values["run"])
-        title = f"{run_name(run.config())}, checkpoint {values['checkpoint']}"
-        curves = of_run(run, values["checkpoint"], sequences, seeds)
+    if arguments.run != NO_RUN:
+        arguments.refuse("length", "hidden_size", why="a run has its own; allowed without run=DIR")
+        run = Run.existing(arguments.run)
+        title = f"{run_name(run.config())}, checkpoint {arguments.checkpoint}"
+        curves = of_run(run, arguments.checkpoint, arguments.sequences, arguments.seeds)
     else:
-        refuse(values, KEYS, ("checkpoint",), "untrained nets have none; allowed with run=DIR")
-        curves = of_cells(length, hidden_size, sequences, seeds)
-        if all(values[key] == KEYS[key] for key in ("length", "hidden_size")):
+        arguments.refuse("checkpoint", why="untrained nets have none; allowed with run=DIR")
+        curves = of_cells(arguments.length, arguments.hidden_size, arguments.sequences, arguments.seeds)
+        if not arguments.changed("length", "hidden_size"):
             published = PUBLISHED
     rows = (
         [f"dL/d{state}", name, steps, *(part[steps].item() for part in parts)]

@@ -1,6 +1,7 @@
 """Trained nets at other lengths than the one that they were trained at."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def _test_set(task: str, length: int, size: int) -> tuple[Tensor, Tensor]:
     return draw_batch(task, length, size, seed=EVALUATION_SEED, split="test", step=0)
 
 
-def measure(run: Run, checkpoint: str, lengths: list[int] | None, size: int) -> Measured:
+def measure(run: Run, checkpoint: str, lengths: Sequence[int] | None, size: int) -> Measured:
     """Tests a finished run.
 
     Args:

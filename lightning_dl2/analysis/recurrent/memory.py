@@ -20,54 +20,58 @@ cells as in experiment=palindrome; the plain RNN, which learns nothing so, from 
 
 import sys
 from pathlib import Path
+from typing import Annotated, Literal
 
 from rich.table import Table
 
+from lightning_dl2.analysis.arguments import NO_RUN, RunArguments
 from lightning_dl2.analysis.places import run_name
 from lightning_dl2.analysis.recurrent.lengths import Line, Measured, lines_of, measure
 from lightning_dl2.analysis.recurrent.memory_figure import draw
 from lightning_dl2.analysis.recurrent.trained import find_runs, train_small
-from lightning_dl2.common.arguments import choice, choices, natural, naturals, refuse
+from lightning_dl2.common.arguments import choices, whole, wholes
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.figures import write_csv
 from lightning_dl2.nets import CELLS
 
 COMPARES_RUNS = True
-KEYS = {
-    "run": "none",
-    "checkpoint": "best",
-    "lengths": "auto",
-    "size": "1024",
-    "cells": "rnn,gru,lstm,peephole,bilstm",
-    "trained_at": "5,10,20",
-    "seeds": "1",
-    "max_steps": "400",
-}
 MINIMUM_LENGTH = 2  # of decimal palindromes
 MINIMUM_STEPS = 10  # until the first validation
 WORDS = {"rnn": ("task.encoding=one_hot", "optimizer.learning_rate=1e-3")}
 
 
-def analyze(out: Path, values: dict[str, str]) -> Table:
-    """Writes the figure and the numbers; returns the accuracies.
+class Arguments(RunArguments):
+    """Hold the arguments of `analyze memory`."""
+
+    checkpoint: Literal["best", "last"] = "best"
+    lengths: Annotated[tuple[int, ...], wholes(1)] | Literal["auto"] = "auto"  # the task of a run has its own least
+    size: Annotated[int, whole(1)] = 1024
+    cells: Annotated[tuple[str, ...], choices((*CELLS, "bilstm"))] = ("rnn", "gru", "lstm", "peephole", "bilstm")
+    trained_at: Annotated[tuple[int, ...], wholes(MINIMUM_LENGTH)] = (5, 10, 20)
+    seeds: Annotated[int, whole(1)] = 1
+    max_steps: Annotated[int, whole(MINIMUM_STEPS)] = 400
+
+
+def analyze(out: Path, arguments: Arguments) -> Table:
+    """Write the figure and the numbers; return the accuracies.
 
     Raises:
         UserError: a value is not allowed, or there is no run that can be tested.
     """
-    checkpoint = choice(values, "checkpoint", ("best", "last"))
-    size = natural(values, "size", least=1)
-    trains = values["run"] == "none"
-    least = MINIMUM_LENGTH if trains else 1  # each run's task has its own
-    lengths = None if values["lengths"] == "auto" else naturals(values, "lengths", least=least)
-    if trains:
-        runs = [train_small(out / "runs", *words) for words in _trainings(values)]
+    checkpoint, lengths = arguments.checkpoint, None if arguments.lengths == "auto" else arguments.lengths
+    if arguments.run == NO_RUN:
+        if lengths and lengths[0] < MINIMUM_LENGTH:
+            shown = ",".join(map(str, lengths))
+            raise UserError(f"lengths={shown}: allowed: whole numbers N[,N...], {MINIMUM_LENGTH} or more")
+        runs = [train_small(out / "runs", *words) for words in _trainings(arguments)]
     else:
-        refuse(values, KEYS, ("cells", "trained_at", "seeds", "max_steps"), "runs are trained; allowed without run=DIR")
-        runs = find_runs(values["run"])
+        keys = "cells", "trained_at", "seeds", "max_steps"
+        arguments.refuse(*keys, why="runs are trained; allowed without run=DIR")
+        runs = find_runs(arguments.run)
     measured, left_out = [], []
     for run in runs:
         try:
-            measured.append(measure(run, checkpoint, lengths, size))
+            measured.append(measure(run, checkpoint, lengths, arguments.size))
         except UserError as error:
             left_out.append(str(error) if str(run.path) in str(error) else f"run={run.path}: {error}")
     if not measured:
@@ -88,18 +92,14 @@ def _title(measured: list[Measured], checkpoint: str) -> str:
     return f"{len(measured)} runs of {', '.join(experiments)} (named in runs.csv), checkpoint {checkpoint}"
 
 
-def _trainings(values: dict[str, str]) -> list[list[str]]:
-    """The words of each training that the values ask for."""
-    cells = choices(values, "cells", (*CELLS, "bilstm"))
-    lengths = naturals(values, "trained_at", least=MINIMUM_LENGTH)
-    seeds = natural(values, "seeds", least=1)
-    max_steps = natural(values, "max_steps", least=MINIMUM_STEPS)
+def _trainings(arguments: Arguments) -> list[list[str]]:
+    """Return the overrides of each training that the arguments ask for."""
+    steps = f"trainer.max_steps={arguments.max_steps}"
     return [
-        [f"task.cell={cell}", f"data.sequence_length={length}", f"seed={seed}", f"trainer.max_steps={max_steps}"]
-        + list(WORDS.get(cell, ()))
-        for cell in cells
-        for length in lengths
-        for seed in range(seeds)
+        [f"task.cell={cell}", f"data.sequence_length={length}", f"seed={seed}", steps, *WORDS.get(cell, ())]
+        for cell in arguments.cells
+        for length in arguments.trained_at
+        for seed in range(arguments.seeds)
     ]
 
 

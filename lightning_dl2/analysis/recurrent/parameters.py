@@ -16,19 +16,19 @@ module. `parameters.png`: the total against H, and the recurrent layers in units
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from rich.table import Table
 
-from lightning_dl2.common.arguments import natural
+from lightning_dl2.analysis.arguments import AnalysisArguments
+from lightning_dl2.common.arguments import whole
 from lightning_dl2.common.figures import COLOURS, MARKERS, new_figure, save, write_csv
 from lightning_dl2.nets import RecurrentClassifier, count_parameters
 from lightning_dl2.nets.recurrent.cells import find_cell
 from lightning_dl2.nets.recurrent.layers import FUSED
 
 MOST = 10**7  # units; torch cannot count the bytes of much larger matrices
-KEYS = {"vocabulary": "10", "embedding": "none", "hidden": "128", "classes": "10", "layers": "1", "directions": "1"}
 CELLS: dict[str, dict[str, Any]] = {
     "rnn": {"cell": "rnn"},
     "gru": {"cell": "gru"},
@@ -52,6 +52,17 @@ PART_OF = {  # a parameter's name, up to its layer's number, to the part
     "output.bias": "output bias",
 }
 SIZES = tuple(2**power for power in range(2, 11))
+
+
+class Arguments(AnalysisArguments):
+    """Hold the arguments of `analyze parameters`."""
+
+    vocabulary: Annotated[int, whole(1, MOST)] = 10
+    embedding: Annotated[int, whole(1, MOST)] | Literal["none"] = "none"
+    hidden: Annotated[int, whole(1, MOST)] = 128
+    classes: Annotated[int, whole(1, MOST)] = 10
+    layers: Annotated[int, whole(1)] = 1
+    directions: Annotated[int, whole(1, 2)] = 1
 
 
 def by_formula(
@@ -110,27 +121,23 @@ def textbook(parts: dict[str, int]) -> int:
     return sum(parts.values()) - parts["second biases"] - parts["output bias"]
 
 
-def analyze(out: Path, values: dict[str, str]) -> Table:
-    """Writes the figure and the numbers; returns the counts.
-
-    Raises:
-        UserError: a value is not allowed.
-    """
+def analyze(out: Path, arguments: Arguments) -> Table:
+    """Write the figure and the numbers; return the counts."""
     sizes = {
-        "vocabulary_size": natural(values, "vocabulary", least=1, most=MOST),
-        "num_classes": natural(values, "classes", least=1, most=MOST),
-        "hidden_size": natural(values, "hidden", least=1, most=MOST),
-        "num_layers": natural(values, "layers", least=1),
-        "bidirectional": natural(values, "directions", least=1, most=2) == 2,
-        "embedding_size": None if values["embedding"] == "none" else natural(values, "embedding", least=1, most=MOST),
+        "vocabulary_size": arguments.vocabulary,
+        "num_classes": arguments.classes,
+        "hidden_size": arguments.hidden,
+        "num_layers": arguments.layers,
+        "bidirectional": arguments.directions == 2,
+        "embedding_size": None if arguments.embedding == "none" else arguments.embedding,
     }
     rows: list[list[Any]] = []
     for name, options in CELLS.items():
-        arguments = sizes | options
+        sized = sizes | options
         encoding = "embedding" if sizes["embedding_size"] else "one_hot"
-        parts = by_formula(**arguments)
+        parts = by_formula(**sized)
         with torch.device("meta"):  # shapes without memory
-            built = sum(as_built(RecurrentClassifier(**arguments, encoding=encoding)).values())
+            built = sum(as_built(RecurrentClassifier(**sized, encoding=encoding)).values())
         rows.append([name, *parts.values(), textbook(parts), sum(parts.values()), built])
     header = ["cell", *PARTS, "textbook", "total", "built"]
     write_csv(out / "parameters.csv", [name.replace(" ", "_") for name in header], rows)

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lightning_dl2.common.arguments import user_path
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import DISK_ERRORS
+from lightning_dl2.common.paths import user_path
 from lightning_dl2.config.schema.data import superfluous_path
 from lightning_dl2.data import downloads
 from lightning_dl2.data.graph_files.downloads import fetch_graphs

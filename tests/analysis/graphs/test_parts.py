@@ -4,12 +4,13 @@ import csv
 
 import pytest
 
-from lightning_dl2.analysis.graphs.figures import KEYS, analyze
+from lightning_dl2.analysis.graphs.figures import Arguments, analyze
 from lightning_dl2.common.errors import UserError
+from tests.analysis.typed import typed
 
 
 def test_the_numbers_behind_the_figure_are_written(tmp_path):
-    table = analyze(tmp_path, KEYS | {"part": "spreading"})
+    table = analyze(tmp_path, typed(Arguments, {"part": "spreading"}))
     assert table.row_count == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adjacency.csv", "spreading.csv", "spreading.png"]
     rows = list(csv.DictReader((tmp_path / "spreading.csv").open()))
@@ -27,5 +28,5 @@ def test_the_numbers_behind_the_figure_are_written(tmp_path):
 )
 def test_wrong_values_are_named_and_nothing_is_written(tmp_path, values, message):
     with pytest.raises(UserError, match=message):
-        analyze(tmp_path / "out", KEYS | values)
+        analyze(tmp_path / "out", typed(Arguments, values))
     assert not (tmp_path / "out").exists()

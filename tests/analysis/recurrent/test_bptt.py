@@ -13,6 +13,7 @@ from lightning_dl2.analysis.recurrent.by_hand import by_hand
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import read_rows
 from lightning_dl2.nets import Recurrent
+from tests.analysis.typed import typed
 
 CLOSE = {"rtol": 0, "atol": 1e-10}
 SIZES = {"hidden_size": 32, "length": 41, "batch_size": 4}
@@ -107,7 +108,7 @@ def test_the_forget_bias_keeps_the_terms_of_the_lstm():
 
 
 def test_the_command(tmp_path):
-    values = bptt.KEYS | {"hidden_size": "8", "seeds": "2", "steps": "12"}
+    values = typed(bptt.Arguments, {"hidden_size": "8", "seeds": "2", "steps": "12"})
     table = bptt.analyze(tmp_path, values)
     assert table.row_count == 2 * len(bptt.RADII) + len(bptt.FORGET_BIASES)
     assert (tmp_path / "bptt.png").stat().st_size > 10_000
@@ -122,5 +123,5 @@ def test_the_command(tmp_path):
 def test_wrong_values_write_nothing(tmp_path, word):
     key, _, value = word.partition("=")
     with pytest.raises(UserError, match=word):
-        bptt.analyze(tmp_path / "out", bptt.KEYS | {key: value})
+        bptt.analyze(tmp_path / "out", typed(bptt.Arguments, {key: value}))
     assert not (tmp_path / "out").exists()

@@ -8,12 +8,13 @@ import torch
 from lightning_dl2 import compose, train
 from lightning_dl2.analysis.recurrent import gate_figures as figures
 from lightning_dl2.analysis.recurrent import gate_statistics as statistics
-from lightning_dl2.analysis.recurrent.gates import KEYS, analyze
+from lightning_dl2.analysis.recurrent.gates import Arguments, analyze
 from lightning_dl2.analysis.recurrent.trained import load_classifier, train_small, untrained_classifier
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.sequences.generators import draw_batch
 from lightning_dl2.data.sequences.module import EVALUATION_SEED
 from lightning_dl2.nets import RecurrentClassifier
+from tests.analysis.typed import typed
 from tests.conftest import TINY
 
 GATED = [
@@ -137,7 +138,7 @@ def test_untrained_are_the_weights_of_the_runs_own_seed(tiny):
 
 
 def test_the_command_writes_what_it_shows(solved, tmp_path):
-    table = analyze(tmp_path / "out", KEYS | {"run": str(solved.path), "size": "512", "sequence": "7"})
+    table = analyze(tmp_path / "out", typed(Arguments, {"run": str(solved.path), "size": "512", "sequence": "7"}))
     written = {path.name for path in (tmp_path / "out").iterdir()}
     figures = {"sequence", "saturation", "state", "label"}
     assert {f"{name}.{kind}" for name in figures for kind in ("png", "csv")} <= written
@@ -164,7 +165,7 @@ def test_the_command_writes_what_it_shows(solved, tmp_path):
 def test_cells_without_gates_and_with_two_directions_are_drawn(words, tmp_path):
     _, objects = train(compose(*TINY, *words, "trainer.max_steps=6", f"root={tmp_path}/runs"))
     where = {"layer": "2", "direction": "backward" if "bilstm" in words[0] else "forward"}
-    analyze(tmp_path / "out", KEYS | where | {"run": str(objects["run"].path), "size": "64"})
+    analyze(tmp_path / "out", typed(Arguments, where | {"run": str(objects["run"].path), "size": "64"}))
     task, data = load_classifier(objects["run"])
     tokens, _ = draw_batch(data.task, data.length, 64, seed=EVALUATION_SEED, split="test", step=0)
     h = statistics.read(task.net, tokens, 1, int("bilstm" in words[0]))["h"][:, 0]  # of layer 2 and its direction
@@ -179,7 +180,7 @@ def test_the_baseline_is_counted_where_there_are_few_sequences(tiny, tmp_path, m
     _, objects = train(tiny("experiment=random_combinations", "data.sequence_length=5", "trainer.max_steps=5"))
     levels = []
     monkeypatch.setattr(figures, "draw_label", lambda accuracies, shares, baseline, *rest: levels.append(baseline))
-    analyze(tmp_path, KEYS | {"run": str(objects["run"].path), "size": "22"})
+    analyze(tmp_path, typed(Arguments, {"run": str(objects["run"].path), "size": "22"}))
     data = objects["datamodule"]
     _, labels = draw_batch(data.task, data.length, 22, seed=EVALUATION_SEED, split="test", step=0)
     assert levels == [labels[11:].bincount().max().item() / 11] != [0.2]
@@ -187,14 +188,14 @@ def test_the_baseline_is_counted_where_there_are_few_sequences(tiny, tmp_path, m
 
 def test_a_text_is_drawn_with_its_characters(tiny_text, tmp_path):
     _, objects = train(tiny_text("trainer.max_steps=6", "task.layer_norm=true"))
-    analyze(tmp_path / "out", KEYS | {"run": str(objects["run"].path), "layer": "2", "size": "8"})
+    analyze(tmp_path / "out", typed(Arguments, {"run": str(objects["run"].path), "layer": "2", "size": "8"}))
     assert not (tmp_path / "out" / "label.png").exists()
     rows = list(csv.DictReader((tmp_path / "out" / "sequence.csv").open()))
     text = "".join(row["token"] for row in rows[:32])
     data = objects["datamodule"]
     assert text == data.vocabulary.decode(data.splits["test"][:32].tolist())
     with pytest.raises(UserError, match="sequence=7: allowed: whole numbers, 0 to"):
-        analyze(tmp_path / "no", KEYS | {"run": str(objects["run"].path), "sequence": "7", "size": "8"})
+        analyze(tmp_path / "no", typed(Arguments, {"run": str(objects["run"].path), "sequence": "7", "size": "8"}))
     assert not (tmp_path / "no").exists()
 
 
@@ -212,5 +213,5 @@ def test_a_text_is_drawn_with_its_characters(tiny_text, tmp_path):
 )
 def test_wrong_values_are_told_and_nothing_is_written(words, says, solved, tmp_path):
     with pytest.raises(UserError, match=says):
-        analyze(tmp_path / "out", KEYS | {"run": str(solved.path), "size": "64"} | words)
+        analyze(tmp_path / "out", typed(Arguments, {"run": str(solved.path), "size": "64"} | words))
     assert not (tmp_path / "out").exists()

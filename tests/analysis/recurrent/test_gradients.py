@@ -9,6 +9,7 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import read_rows
 from lightning_dl2.nets.recurrent.gradient_flow import band, fixed_batch, gradient_flow, steps_back
 from lightning_dl2.tasks.build import load_task
+from tests.analysis.typed import typed
 
 # Sequences, and initialisations, which differ by a factor of several: 40 of them tell the mean to a fifth or so.
 SIZES = {
@@ -76,7 +77,7 @@ def curve(row_of, table):
 def test_of_a_sequence_run(tiny, tmp_path, words):
     _, objects = train(tiny(*words))
     run, data = objects["run"], objects["datamodule"]
-    gradients.analyze(tmp_path, gradients.KEYS | {"run": str(run.path), "sequences": "16", "seeds": "2"})
+    gradients.analyze(tmp_path, typed(gradients.Arguments, {"run": str(run.path), "sequences": "16", "seeds": "2"}))
     task = load_task("sequence_classifier", run.best, "best")
     flow = gradient_flow(task.net.double(), *fixed_batch(data.val_dataloader(), 16))
     table = read_rows(tmp_path / "gradients.csv")
@@ -95,14 +96,14 @@ def test_of_a_sequence_run(tiny, tmp_path, words):
 
 def test_one_token_has_no_step_back(tiny, tmp_path):
     _, objects = train(tiny("data.sequence_length=2"))
-    table = gradients.analyze(tmp_path, gradients.KEYS | {"run": str(objects["run"].path), "seeds": "2"})
+    table = gradients.analyze(tmp_path, typed(gradients.Arguments, {"run": str(objects["run"].path), "seeds": "2"}))
     assert set(table.columns[6].cells) == {"-"}
 
 
 def test_of_a_text_run(tiny_text, tmp_path):
     _, objects = train(tiny_text("task.layer_norm=true", "task.cell=gru"))
     values = {"run": str(objects["run"].path), "checkpoint": "last", "seeds": "2"}
-    table = gradients.analyze(tmp_path, gradients.KEYS | values)
+    table = gradients.analyze(tmp_path, typed(gradients.Arguments, values))
     assert table.row_count == 4
     rows = read_rows(tmp_path / "gradients.csv")
     assert {row["net"] for row in rows} == {f"layer {n}, {how}" for n in (1, 2) for how in ("trained", "untrained")}
@@ -125,13 +126,13 @@ def test_wrong_values_write_nothing(tiny, tiny_graph, tmp_path):
     }
     for message, values in wrong.items():
         with pytest.raises(UserError, match=message):
-            gradients.analyze(tmp_path / "out", gradients.KEYS | values)
+            gradients.analyze(tmp_path / "out", typed(gradients.Arguments, values))
     assert not (tmp_path / "out").exists()
 
 
 def test_the_command_without_a_run(tmp_path):
     values = {"length": "6", "hidden_size": "4", "sequences": "4", "seeds": "2"}
-    table = gradients.analyze(tmp_path, gradients.KEYS | values)
+    table = gradients.analyze(tmp_path, typed(gradients.Arguments, values))
     assert table.row_count == 6 + 4
     assert len(read_rows(tmp_path / "gradients.csv")) == (6 + 4) * 6
     assert torch.get_default_dtype() == torch.float32

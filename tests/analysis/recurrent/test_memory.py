@@ -11,10 +11,11 @@ import pytest
 from lightning_dl2 import compose, train
 from lightning_dl2.analysis.recurrent import lengths
 from lightning_dl2.analysis.recurrent.lengths import Measured, accuracy, lines_of
-from lightning_dl2.analysis.recurrent.memory import KEYS, WORDS, analyze
+from lightning_dl2.analysis.recurrent.memory import WORDS, Arguments, analyze
 from lightning_dl2.analysis.recurrent.trained import load_classifier, train_small, untrained_classifier
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.run.directory import Run
+from tests.analysis.typed import typed
 
 LENGTH = 8
 
@@ -90,7 +91,7 @@ def test_the_command_tests_a_tree_and_names_what_is_not_finished(runs, tmp_path,
     stepless = shutil.copytree(runs["rnn"].path, tree / "without_steps")  # an edited file
     result = {key: value for key, value in result.items() if key not in ("steps", "solved_at")}
     (stepless / "result.json").write_text(json.dumps(result))
-    analyze(tmp_path / "out", KEYS | {"run": str(tree), "size": "1024", "lengths": f"{2 * LENGTH},{LENGTH}"})
+    analyze(tmp_path / "out", typed(Arguments, {"run": str(tree), "size": "1024", "lengths": f"{2 * LENGTH},{LENGTH}"}))
     assert capsys.readouterr().err == (
         f"left out: run={unfinished}: is not finished\n"
         f"left out: run={stepless}: result.json does not say the steps; fix: write it again as it was\n"
@@ -110,11 +111,11 @@ def test_the_command_tests_a_tree_and_names_what_is_not_finished(runs, tmp_path,
 
 def test_without_a_run_it_trains_what_is_asked_for_once(tmp_path):
     words = {"cells": "gru", "trained_at": "3", "seeds": "2", "max_steps": "10", "size": "64"}
-    table = analyze(tmp_path / "out", KEYS | words)
+    table = analyze(tmp_path / "out", typed(Arguments, words))
     assert table.row_count == 1 and len(rows(tmp_path / "out" / "runs.csv")) == 2
     files = sorted((tmp_path / "out" / "runs").rglob("result.json"))
     before = [file.stat().st_mtime_ns for file in files]
-    analyze(tmp_path / "out", KEYS | words)
+    analyze(tmp_path / "out", typed(Arguments, words))
     assert len(before) == 2 and before == [file.stat().st_mtime_ns for file in files]
 
 
@@ -122,9 +123,9 @@ def test_runs_that_cannot_be_compared_are_refused(runs, tmp_path, tiny):
     _, objects = train(tiny("experiment=random_combinations", "data.sequence_length=6", "trainer.val_check_interval=5"))
     combinations = objects["run"].path
     with pytest.raises(UserError, match="random_combinations has other tokens at each length"):
-        analyze(tmp_path / "out", KEYS | {"run": str(combinations), "lengths": "6,12"})
+        analyze(tmp_path / "out", typed(Arguments, {"run": str(combinations), "lengths": "6,12"}))
     with pytest.raises(UserError, match="runs of decimal_palindrome and random_combinations"):
-        analyze(tmp_path / "out", KEYS | {"run": f"{runs['rnn'].path},{combinations}", "lengths": "6"})
+        analyze(tmp_path / "out", typed(Arguments, {"run": f"{runs['rnn'].path},{combinations}", "lengths": "6"}))
     assert not (tmp_path / "out").exists()
 
 
@@ -132,7 +133,7 @@ def test_runs_that_cannot_be_compared_are_refused(runs, tmp_path, tiny):
     ("words", "says"),
     [
         ({"cells": "rnn,lsmt"}, "cells=rnn,lsmt: did you mean lstm"),
-        ({"lengths": "4,x"}, r"lengths=4,x: allowed: whole numbers N\[,N...\], 2 or more"),
+        ({"lengths": "4,x"}, r"lengths=4,x: allowed: whole numbers N\[,N...\], 1 or more"),
         ({"trained_at": "1"}, r"trained_at=1: allowed: whole numbers N\[,N...\], 2 or more"),
         ({"max_steps": "9"}, "max_steps=9: allowed: whole numbers, 10 or more"),
         ({"checkpoint": "first"}, "checkpoint=first: allowed: best, last"),
@@ -142,5 +143,5 @@ def test_runs_that_cannot_be_compared_are_refused(runs, tmp_path, tiny):
 )
 def test_wrong_values_are_told_and_nothing_is_written(words, says, tmp_path):
     with pytest.raises(UserError, match=says):
-        analyze(tmp_path / "out", KEYS | words)
+        analyze(tmp_path / "out", typed(Arguments, words))
     assert not (tmp_path / "out").exists()

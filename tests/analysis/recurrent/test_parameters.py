@@ -6,9 +6,10 @@ from math import prod
 
 import pytest
 
-from lightning_dl2.analysis.recurrent.parameters import CELLS, KEYS, PARTS, analyze, as_built, by_formula, textbook
+from lightning_dl2.analysis.recurrent.parameters import CELLS, PARTS, Arguments, analyze, as_built, by_formula, textbook
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.nets import RecurrentClassifier
+from tests.analysis.typed import typed
 
 
 def test_an_lstm_classifier_has_the_textbooks_count():
@@ -58,7 +59,9 @@ def test_cells_stand_to_each_other_as_their_gates():
 
 
 def test_the_command_writes_what_it_shows(tmp_path):
-    table = analyze(tmp_path / "out", KEYS | {"hidden": "6", "layers": "2", "directions": "2", "embedding": "4"})
+    table = analyze(
+        tmp_path / "out", typed(Arguments, {"hidden": "6", "layers": "2", "directions": "2", "embedding": "4"})
+    )
     rows = list(csv.DictReader((tmp_path / "out" / "parameters.csv").open()))
     assert table.row_count == len(rows) == len(CELLS)
     for row in rows:
@@ -76,5 +79,5 @@ def test_the_command_writes_what_it_shows(tmp_path):
 )
 def test_wrong_values_are_told_and_nothing_is_written(words, says, tmp_path):
     with pytest.raises(UserError, match=says):
-        analyze(tmp_path / "out", KEYS | words)
+        analyze(tmp_path / "out", typed(Arguments, words))
     assert not (tmp_path / "out").exists()

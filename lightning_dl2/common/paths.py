@@ -1,0 +1,88 @@
+"""Check the paths that a user names before any work is done for them, and write there."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.files import DISK_ERRORS, write_out
+
+SHOWN = 80  # characters of a path in an error
+
+
+def user_path(key: str, value: str) -> Path:
+    """Return the path, with ~ as the home directory; it need not exist.
+
+    Raises:
+        UserError: no such path is possible.
+    """
+    try:
+        path = Path(value).expanduser()
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            os.stat(path)
+    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, nobody's home, a NUL
+        shown = value if len(value) <= SHOWN else f"{value[:SHOWN]}..."
+        raise UserError(f"{key}={shown}: is no path: {getattr(error, 'strerror', None) or error}") from error
+    return path
+
+
+def out_file(out: str) -> Path | None:
+    """Return the file that a command writes; None for -, which is standard output.
+
+    Raises:
+        UserError: it is a directory, or its directory does not exist or cannot be written.
+    """
+    if out == "-":
+        return None
+    path = Path(out)
+    try:
+        place = path if path.exists() and not path.is_file() else path.resolve().parent
+        can = out and not path.is_dir() and os.access(place, os.W_OK)
+    except (OSError, ValueError) as error:  # a name that is too long, a NUL
+        raise _cannot_write(path, error) from error
+    if not can:
+        raise UserError(f"out={out}: cannot be written; allowed: a file in a directory that exists, or -")
+    return path
+
+
+@contextmanager
+def out_directory(path: Path) -> Iterator[None]:
+    """Make the directory for the block; remove after it what was made for it and stayed empty.
+
+    Raises:
+        UserError: it cannot be made, or cannot be written.
+    """
+    made = [each for each in (path, *path.parents) if not os.path.exists(each)]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except (OSError, ValueError) as error:
+        raise _cannot_write(path, error) from error
+    try:
+        yield
+    finally:
+        for each in made:
+            with suppress(OSError):
+                each.rmdir()
+
+
+def write_to(out: Path, text: str) -> None:
+    """Write a text to the file that the user named.
+
+    Raises:
+        UserError: it cannot be written.
+        OSError: the disk is full or broken, which is no fault of the input.
+    """
+    try:
+        write_out(out, text)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise
+        raise _cannot_write(out, error) from error
+
+
+def _cannot_write(out: Path, error: Exception) -> UserError:
+    return UserError(f"out={out}: cannot be written: {getattr(error, 'strerror', None) or error}")

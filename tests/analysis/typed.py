@@ -1,0 +1,12 @@
+"""The arguments of an analysis, from the values that a user would type."""
+
+from typing import TypeVar
+
+from lightning_dl2.analysis.arguments import AnalysisArguments
+from lightning_dl2.common.arguments import parse
+
+A = TypeVar("A", bound=AnalysisArguments)
+
+
+def typed(model: type[A], values: dict[str, str]) -> A:
+    return parse(model, [f"{key}={value}" for key, value in values.items()])
