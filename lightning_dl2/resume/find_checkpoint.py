@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.launcher import is_rank_zero
-from lightning_dl2.common.run_file_schemas import Checkpoint
+from lightning_dl2.common.run_files import Checkpoint
 from lightning_dl2.resume.checkpoint_file import is_whole, open_whole
 
 OTHERWISE = ", resume=restart, or another root"  # what training allows beside the same data
