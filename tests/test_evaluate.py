@@ -41,6 +41,7 @@ def figures(run: Run) -> dict[str, float]:
     return {key: value for key, value in run.result()["metrics"].items() if key.startswith("test/")}
 
 
+@pytest.mark.slow
 def test_repeats_the_figure(run):
     assert evaluate(str(run.path)) == figures(run)
     assert evaluate(run, str(run.best)) == figures(run)
@@ -191,6 +192,7 @@ def test_a_long_name_of_a_checkpoint_is_told(run):
         evaluate(run, "x" * 300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "says"), [(signal.SIGTERM, -15, ""), (signal.SIGINT, 130, "stopped\n")])
 def test_whoever_stops_it_sees_that_it_was_stopped(run, number, code, says):
     """And not a table's absence with exit code 0, as by Lightning's own handlers."""

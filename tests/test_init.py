@@ -42,6 +42,7 @@ def test_unknown_name():
         lightning_dl2.tarin  # noqa: B018
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the threads of torch are GNU's on Linux")
 @pytest.mark.parametrize(
     ("own", "policy", "spins"),

@@ -7,9 +7,12 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 def test_the_wheel_trains_outside_the_clone(tmp_path):
     source = tmp_path / "source"  # setuptools builds in the source tree
     source.mkdir()

@@ -136,6 +136,7 @@ def test_a_killed_text_still_equals(tmp_path, book):
     assert written[0] == written[1]
 
 
+@pytest.mark.slow
 def test_the_command_itself(tmp_path):
     """A real `python -m`: what is said, where, and that a second time nothing is done.
 
@@ -163,6 +164,7 @@ def test_the_command_itself(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_two_processes_on_the_cpu(tmp_path):
     """DDP: one directory, one voice; stopped together, and taken up together."""
     words = ["trainer=ddp_cpu", f"root={tmp_path}/runs", *LONG[:-1], "trainer.max_steps=3000"]

@@ -25,6 +25,7 @@ def write(path, last_loss=0.01):
             logger.save()
 
 
+@pytest.mark.slow
 def test_both_splits_and_the_baseline_are_drawn(tmp_path, figures):
     write(tmp_path / "metrics.csv")
     draw_curves(tmp_path / "metrics.csv", tmp_path / "figures" / "curves.png", {"accuracy": 0.1})
@@ -41,6 +42,7 @@ def test_both_splits_and_the_baseline_are_drawn(tmp_path, figures):
     assert len({line.get_color() for line in accuracy.lines}) == 3
 
 
+@pytest.mark.slow
 def test_the_loss_is_logarithmic_where_it_falls_by_more_than_a_decade(tmp_path, figures):
     for name, last in (("much.csv", 0.01), ("little.csv", 1.9)):
         write(tmp_path / name, last)
@@ -54,6 +56,7 @@ def test_nothing_is_drawn_of_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_draws_its_curves(tiny, figures):
     _, objects = train(tiny("callbacks.curves=true", "trainer.max_steps=6"))
     content = (objects["run"].path / "figures" / "curves.png").read_bytes()

@@ -9,6 +9,7 @@ WORDS = (*TINY, "callbacks.solved.threshold=0.0", "callbacks.solved.times=1", "c
 NO_VALIDATION = "trainer.val_check_interval=500"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [(), ("callbacks.weight_averaging.enabled=true", "trainer.precision=64")])
 def test_the_last_weights_are_validated_where_nothing_else_was(tmp_path, words):
     def trained(root: str, steps: int, every: str = NO_VALIDATION):

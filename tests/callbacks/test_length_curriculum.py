@@ -1,5 +1,6 @@
 """The length grows as training goes, every rank's accuracy counts, and a resumed run goes on from the same state."""
 
+import pytest
 import torch
 from pytorch_lightning import Callback
 
@@ -43,6 +44,7 @@ def test_the_length_grows_at_the_threshold_and_is_logged():
     assert curriculum.length == 9
 
 
+@pytest.mark.slow
 def test_the_state_is_exact_after_a_resume(tmp_path):
     whole, end = fit(9)
     for stop in range(1, 9):

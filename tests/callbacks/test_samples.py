@@ -14,6 +14,7 @@ from tests.small import small_text, small_writer
 ON = ("callbacks.samples.enabled=true", "callbacks.samples.length=20", "callbacks.samples.prompts=['the ☃cat ']")
 
 
+@pytest.mark.slow
 def test_files_at_thirds_and_the_end(tiny_text, tmp_path):
     words = (f"root={tmp_path}/with", "callbacks.weight_averaging.enabled=true", *ON)
     _, objects = train(tiny_text(*words))
@@ -27,6 +28,7 @@ def test_files_at_thirds_and_the_end(tiny_text, tmp_path):
     assert metrics_differences(objects["run"], without["run"]) == []
 
 
+@pytest.mark.slow
 def test_a_resumed_run_writes_the_same(tiny_text, tmp_path):
     _, once = train(tiny_text(f"root={tmp_path}/once", *ON))
     for steps in (20, 24):

@@ -143,6 +143,7 @@ def test_a_command_draws_into_files_whatever_the_backend_is_called(monkeypatch):
     assert found == ["junk", "agg"]
 
 
+@pytest.mark.slow
 def test_help_without_docstrings():
     code = """
 import sys

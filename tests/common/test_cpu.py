@@ -30,6 +30,7 @@ def numbers():
     torch.set_num_threads(1)
 
 
+@pytest.mark.slow
 def test_subnormal_numbers_are_zero_in_all_threads_and_then_as_before(numbers):
     trainer = compose(*TINY, "trainer.num_threads=2").trainer
     with cpu.configured(trainer):
@@ -56,6 +57,7 @@ def test_given_back_after_an_error():
     assert not cpu.flushes_denormal()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flush", [True, False])
 def test_training(flush, tmp_path, monkeypatch):
     seen, start = [], SequenceClassifier.on_train_start
@@ -66,6 +68,7 @@ def test_training(flush, tmp_path, monkeypatch):
     assert seen == [flush] and not cpu.flushes_denormal()
 
 
+@pytest.mark.slow
 def test_a_gradient_that_vanishes_ends_in_subnormal_numbers_that_nothing_needs():
     """Those of an RNN with the course's settings begin some 70 steps before the loss."""
     torch.manual_seed(0)
@@ -94,6 +97,7 @@ def test_a_gradient_that_vanishes_ends_in_subnormal_numbers_that_nothing_needs()
     torch.testing.assert_close(flushed_weights, in_weights, rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_the_weights_are_the_same_to_the_last_bit(tmp_path):
     words = ("experiment=course/palindrome", "data.sequence_length=151", "task.cell=rnn", "trainer.max_steps=5",
              "data.validation_size=8", "data.test_size=8", "trainer.num_threads=1")  # fmt: skip

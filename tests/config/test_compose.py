@@ -227,6 +227,7 @@ def test_wrong_value_is_told(experiment):
         assert len(str(error.value).splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_experiment_is_its_own_default(experiment):
     config = compose(f"experiment={experiment}")
@@ -284,6 +285,7 @@ def test_validations_fit_into_an_epoch_exactly():
     assert compose(each, "experiment=text", "trainer.val_check_interval=5000").trainer.val_check_interval == 5000
 
 
+@pytest.mark.slow
 def test_one_fixed_batch_has_one_length_and_whole_targets():
     words = ("experiment=palindrome_long", "debug=overfit")
     config = compose(*words)
@@ -316,6 +318,7 @@ def test_the_course_has_the_assignments_cells(experiment):
     assert choices(compose(*course, "task.cell=peephole", "task.peephole=gers")) == {"task.cell": "peephole"}
 
 
+@pytest.mark.slow
 def test_data_bring_their_own_split():
     """So that another graph in experiment=graph is read as its source meant it."""
     splits = {name: compose("experiment=graph", f"data={name}").data.split for name in ("sbm", "karate_club", "cora")}
@@ -330,6 +333,7 @@ def without(values, *path):
     del values[last]
 
 
+@pytest.mark.slow
 def test_a_run_of_an_older_version_gets_the_defaults_of_what_has_come_since():
     config = compose("experiment=cora_gat", "data=citeseer", "seed=3", "optimizer.learning_rate=0.5")
     old = config.model_dump()

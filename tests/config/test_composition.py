@@ -21,6 +21,7 @@ def anew(words):
     return OmegaConf.to_container(base.raw, resolve=True), base.choices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "structure",
     [
@@ -42,6 +43,7 @@ def test_changed_is_as_composed(structure):
         assert repr(compose_files("train", tuple(words))) == repr(anew(words)), words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

@@ -74,6 +74,7 @@ def test_bytes_that_are_no_utf8(mine):
         compose("experiment=mine")
 
 
+@pytest.mark.slow
 def test_what_is_right_is_taken(mine):
     """A value that is asked for and typed, or that a file above sets."""
     mine(HEADER + "# Mine.\nseed: ???\ntrainer: {max_steps: 5}\n")
@@ -85,6 +86,7 @@ def test_what_is_right_is_taken(mine):
     assert compose("experiment=mine").trainer.max_steps == 3000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cora_gat", "proteins", "course/baum_sweet", "/experiment/course/palindrome"])
 def test_an_experiment_builds_on_another(mine, name):
     mine(HEADER + f"defaults: [{name}]\nseed: 3\n")

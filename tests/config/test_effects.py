@@ -81,6 +81,7 @@ IDLE = {
 CASES = [(chosen, idle, cure) for chosen, words in IDLE.items() for idle, cure in words.items()]
 
 
+@pytest.mark.slow
 def test_typed_without_effect_is_refused_and_with_its_condition_taken():
     for chosen, idle, cure in CASES:
         words = [*chosen.split(), *idle.split()]
@@ -123,6 +124,7 @@ def test_what_asks_for_nothing_or_for_what_is_so_anyway_is_taken(words):
     compose(*words.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_says_nothing_by_itself(experiment):
     words = (f"experiment={experiment}",)

@@ -59,6 +59,7 @@ def test_cfg_wrong(words, capsys):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_no_torch_before_it_is_needed(tmp_path):
     """Torch takes seconds to load: not for help, the configuration, a mistake, or the result of a finished run."""
     code = f"""

@@ -12,6 +12,7 @@ from lightning_dl2.config.schema import Samples
 from lightning_dl2.config.schema.callbacks import GradientFlow
 
 
+@pytest.mark.slow
 def test_choices_are_what_differs():
     assert choices(compose("task.hidden_size=64", "task.cell=lstm")) == {"task.hidden_size": 64}
     assert choices(compose("debug=fast")) == {"debug": "fast"}
@@ -23,6 +24,7 @@ def test_choices_are_what_differs():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

@@ -33,6 +33,8 @@ from tests.small import (
     small_writer,
 )
 
+pytestmark = pytest.mark.slow
+
 SIZE = 17  # in batches of 4: 9 sequences and 8, neither equal nor even
 RULE = CURRICULUM | {"threshold": 0.05, "smoothing": 0.9}
 STEPS = 8

@@ -99,6 +99,7 @@ def test_a_dgl_that_breaks_counts_as_absent(unloaded, installed, monkeypatch):
     assert "dgl.graphbolt" not in sys.modules and "pandas" not in sys.modules
 
 
+@pytest.mark.slow
 @needs_dgl
 def test_dgl_is_imported_when_asked_for_and_needs_no_home_and_leaves_no_placeholder_for_pandas():
     code = (
@@ -121,6 +122,7 @@ def _unpickle_and_sum(pickled: bytes, results) -> None:
     results.put(spmm(graph, torch.arange(6.0).unsqueeze(1)).tolist())
 
 
+@pytest.mark.slow
 @needs_dgl
 def test_a_spawned_process_computes_with_dgl():
     context = multiprocessing.get_context("spawn")

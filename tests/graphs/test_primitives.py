@@ -129,6 +129,7 @@ def test_gather(make):
     agree(gather(graph, x), x[graph.src], [x])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_gradcheck(engine):
     graph = random_graph(8, 14, batch_num_nodes=torch.tensor([3, 0, 5])).using(engine)

@@ -24,6 +24,7 @@ def test_beams_do_not_sample_unless_asked_to():
     assert parse(["run=x", "num_beams=2", "do_sample=true"]).decoding()["do_sample"]
 
 
+@pytest.mark.slow
 def test_every_argument_of_decoding_can_be_asked_for():
     from dataclasses import fields
 

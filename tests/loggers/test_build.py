@@ -14,6 +14,7 @@ from lightning_dl2.loggers.wandb_logger import Wandb
 from lightning_dl2.run.directory import Run
 
 
+@pytest.mark.slow
 def test_loggers(tiny, tmp_path):
     run = Run(tmp_path)
     assert [type(each) for each in build_loggers(tiny(), run, 0)] == [MetricsCSV]

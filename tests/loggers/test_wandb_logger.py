@@ -103,6 +103,7 @@ def sync(path: Path) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 def test_online_a_resumed_run_is_one_run(server, tiny, tmp_path, capsys):
     named = ("logger.run_name=first", "logger.job_type=training", "logger.notes='a, b'")
     for steps in (10, 24):
@@ -130,6 +131,7 @@ def test_online_a_resumed_run_is_one_run(server, tiny, tmp_path, capsys):
     assert differences(without["run"], run) == []
 
 
+@pytest.mark.slow
 def test_offline_then_sync(server, tmp_path):
     """Killed, interrupted, completed: each start logs offline what the ones before did, which it supersedes."""
     words = [*TINY, *ONLINE, f"root={tmp_path}/runs", "trainer.max_steps=600"]
@@ -153,6 +155,7 @@ def test_offline_then_sync(server, tmp_path):
     assert len(sent.history) == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["refused", "mute", "broken"])
 def test_no_server_at_the_start(server, tiny, capsys, monkeypatch, trouble):
     if trouble == "refused":
@@ -170,6 +173,7 @@ def test_no_server_at_the_start(server, tiny, capsys, monkeypatch, trouble):
     assert len(list(run.path.glob("wandb/offline-run-*/*.wandb"))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["mute", "gone", "killed"])
 def test_trouble_in_the_middle(server, tiny, capsys, monkeypatch, trouble):
     """An outage after the start, or W&B's own process killed, ends nothing."""
@@ -199,6 +203,7 @@ def test_trouble_in_the_middle(server, tiny, capsys, monkeypatch, trouble):
     assert [row["step"] for row in read_rows(objects["run"].metrics_file)][-1] == "24"
 
 
+@pytest.mark.slow
 def test_failed_and_stopped_runs_say_so(server, tiny, monkeypatch):
     """And the next run of the same process is a run of its own."""
     from lightning_dl2.tasks import SequenceClassifier
@@ -214,6 +219,7 @@ def test_failed_and_stopped_runs_say_so(server, tiny, monkeypatch):
     assert not set(key for _, key in rows(first)) & {"train/loss"}
 
 
+@pytest.mark.slow
 def test_artifacts_offline(tiny_text, tmp_path, monkeypatch, capsys):
     """Figures and samples are logged; what the checkpoint's artifact holds is a run directory."""
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -241,6 +247,7 @@ def test_artifacts_offline(tiny_text, tmp_path, monkeypatch, capsys):
     assert evaluate(Run(tmp_path / "copy"))["test/loss"] == result["metrics"]["test/loss"]
 
 
+@pytest.mark.slow
 def test_under_an_agent_the_run_is_the_agents(server, tiny, monkeypatch):
     for key, value in {"SWEEP_ID": "s1", "RUN_ID": "agents", "PROJECT": "theirs"}.items():
         monkeypatch.setenv(f"WANDB_{key}", value)
@@ -249,6 +256,7 @@ def test_under_an_agent_the_run_is_the_agents(server, tiny, monkeypatch):
     assert (server.runs["agents"].about["project"], server.runs["agents"].about["sweep"]) == ("theirs", "s1")
 
 
+@pytest.mark.slow
 def test_an_agent_that_asks_for_a_finished_run_gets_its_values(server, tiny, monkeypatch):
     """As a search does that proposes the same values twice; without them it would wait for a metric in vain."""
     monkeypatch.setenv("WANDB_SWEEP_ID", "s1")
@@ -263,6 +271,7 @@ def test_an_agent_that_asks_for_a_finished_run_gets_its_values(server, tiny, mon
     assert second.exit_codes == [0] and second.summary["val/loss"] == result["metrics"]["val/loss"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["online", "offline", "disabled"])
 def test_a_complete_run_is_sent_from_its_files(server, tiny, monkeypatch, capsys, mode):
     """Once, and without training."""
@@ -288,6 +297,7 @@ def test_a_complete_run_is_sent_from_its_files(server, tiny, monkeypatch, capsys
     assert sent.summary["steps"] == 4 and sent.config["task"]["value"]["hidden_size"] == 8
 
 
+@pytest.mark.slow
 def test_a_terminal_is_not_asked(tmp_path):
     """One line, although a prompt could be shown. Nothing is created."""
     controller, terminal = pty.openpty()
@@ -385,6 +395,7 @@ def test_a_login_in_a_file(tmp_path, monkeypatch):
     check_login()
 
 
+@pytest.mark.slow
 def test_disabled_sends_nothing(server, tiny, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     _, objects = train(tiny(*ONLINE, "logger.artifacts=[checkpoint,figures,samples]"))

@@ -32,10 +32,12 @@ def experiment(tmp_path):
     return experiments(find([tmp_path]))[0]
 
 
+@pytest.mark.slow
 def test_the_monitored_metric_is_drawn_first(experiment):
     assert shown_metrics(experiment) == ["loss", "accuracy"]
 
 
+@pytest.mark.slow
 def test_figures_are_elements_of_a_page(experiment):
     drawn = [compare(experiment, "loss"), compare(experiment, "loss", "overview")]
     drawn += [alone(experiment, variant, "loss") for variant in experiment.variants]

@@ -206,6 +206,7 @@ def test_runs_of_another_version_are_read(tmp_path):
     assert read(path).state == "completed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "then", "today"),
     [

@@ -95,6 +95,7 @@ def test_markdown(found):
     assert "## baum_sweet" in text and "- DIR: config.yaml is damaged" in text
 
 
+@pytest.mark.slow
 def test_markdown_keeps_its_columns(tmp_path):
     for path in ("a|b", "c"):
         made_up_run(tmp_path, "experiment=text", "data=text", f"data.path='{path}'")

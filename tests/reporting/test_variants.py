@@ -30,6 +30,7 @@ def test_only_what_is_learnt_makes_a_variant(tmp_path):
     assert {variant.label for variant in experiment.variants} == {"hidden_size=7", "hidden_size=128"}
 
 
+@pytest.mark.slow
 def test_seeds_of_an_older_version_are_seeds_of_the_same_variant(tmp_path):
     """It had no key for what is left as it was since."""
     for seed in (0, 1):

@@ -80,6 +80,7 @@ TEXT_VARIANTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", TEXT_VARIANTS.values(), ids=TEXT_VARIANTS.keys())
 def test_resumed_text_equals_uninterrupted(tiny_text, tmp_path, words):
     """The carried state, too."""
@@ -102,6 +103,7 @@ GRAPH_VARIANTS = {
 }
 
 
+@pytest.mark.slow
 @NEEDS_DGL
 @pytest.mark.parametrize("words", GRAPH_VARIANTS.values(), ids=GRAPH_VARIANTS.keys())
 def test_resumed_nodes_equal_uninterrupted(tiny_graph, tmp_path, words):
@@ -109,12 +111,14 @@ def test_resumed_nodes_equal_uninterrupted(tiny_graph, tmp_path, words):
     test_resume_equals_uninterrupted(tiny_graph, tmp_path, words)
 
 
+@pytest.mark.slow
 def test_resumed_graphs_equal_uninterrupted(tiny_graphs, tmp_path):
     """The running statistics of batch norm on nodes and edges, and the averages of what is learnt."""
     averaged = ("callbacks.weight_averaging.enabled=true", "callbacks.weight_averaging.decay=0.9")
     test_resume_equals_uninterrupted(tiny_graphs, tmp_path, ("task.layer=gatedgcn", "task.residual=true", *averaged))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", VARIANTS.values(), ids=VARIANTS.keys())
 def test_resume_equals_uninterrupted(tiny, tmp_path, words):
     config = tiny(f"root={tmp_path}/whole", *words)
@@ -127,6 +131,7 @@ def test_resume_equals_uninterrupted(tiny, tmp_path, words):
     assert metrics_differences(whole, parts) == []
 
 
+@pytest.mark.slow
 def test_a_validation_between_the_batches_of_a_step_stands_once(tiny, tmp_path, monkeypatch):
     """Validated after every 4 batches, of which 3 make a step: killed after batch 5 of 4 + 1, and 17 of 16 + 1."""
     words = ("trainer.accumulate_grad_batches=3", "trainer.max_steps=9", "callbacks.checkpoint.every_n_steps=1")
@@ -152,6 +157,7 @@ def test_a_validation_between_the_batches_of_a_step_stands_once(tiny, tmp_path, 
 WITHIN = ("trainer.accumulate_grad_batches=3", "data.batches_per_epoch=1000", "trainer.max_steps=9")
 
 
+@pytest.mark.slow
 def test_a_best_from_between_the_batches_of_a_step_is_not_gone_on_with(tiny, tmp_path, capsys):
     """Validated after 4 batches, when the first of three batches of the second step is done; it gets worse then."""
     words = (*WITHIN, "trainer.val_check_interval=4", "callbacks.checkpoint.every_n_steps=1")
@@ -193,6 +199,7 @@ WORKERS = {  # with epochs of 7, 7, 6 and 7 batches
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(name, marks=NEEDS_DGL if name == "nodes" else ()) for name in WORKERS])
 def test_any_number_of_workers_resumes_and_equals_none(name, request, tmp_path):
     """One run, whose batches two workers make, then none, then one: stopped at an epoch's end, and within one."""
@@ -207,6 +214,7 @@ def test_any_number_of_workers_resumes_and_equals_none(name, request, tmp_path):
     assert metrics_differences(objects["run"], parts) == []
 
 
+@pytest.mark.slow
 def test_every_step_is_a_good_place_to_stop(tiny, tmp_path):
     """Stops after each single step: before, on and after validations and epoch ends."""
     _, objects = train(tiny(f"root={tmp_path}/whole", "trainer.max_steps=16"))
@@ -215,6 +223,7 @@ def test_every_step_is_a_good_place_to_stop(tiny, tmp_path):
     assert metrics_differences(objects["run"], parts) == []
 
 
+@pytest.mark.slow
 def test_last_of_a_killed_process_goes_on(tiny, tmp_path, monkeypatch):
     """An exception in step 10 leaves last.ckpt of step 8; nothing of steps 9 and 10 is repeated or lost."""
     _, objects = train(tiny(f"root={tmp_path}/whole"))
@@ -236,6 +245,7 @@ def test_last_of_a_killed_process_goes_on(tiny, tmp_path, monkeypatch):
     assert metrics_differences(objects["run"], resumed["run"]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["data", "dropout"])
 def test_comparison_can_fail(tiny, tmp_path, monkeypatch, broken):
     """The negative control: a resume that forgets where it stands, in data or in random numbers, is noticed."""
@@ -249,6 +259,7 @@ def test_comparison_can_fail(tiny, tmp_path, monkeypatch, broken):
     assert any("state_dict" in place for place in checkpoint_differences(objects["run"], parts))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forgotten", ["state", "average"])
 def test_comparison_of_text_can_fail(tiny_text, tmp_path, monkeypatch, forgotten):
     words = ("callbacks.weight_averaging.enabled=true",)
@@ -271,6 +282,7 @@ def sampled(tmp_path_factory) -> Run:
     return train(compose(*TINY_GRAPH, *SAMPLED, f"root={tmp_path_factory.mktemp('sampled')}"))[1]["run"]
 
 
+@pytest.mark.slow
 @NEEDS_DGL
 def test_sampled_steps_are_good_places_to_stop_and_to_be_killed_at(sampled, tiny_graph, tmp_path, monkeypatch):
     """Stops around the ends of epochs of 6; then an exception in step 14, after last.ckpt of step 12."""
@@ -292,6 +304,7 @@ def test_sampled_steps_are_good_places_to_stop_and_to_be_killed_at(sampled, tiny
     assert metrics_differences(sampled, parts) == []
 
 
+@pytest.mark.slow
 @NEEDS_DGL
 def test_comparison_of_graphs_can_fail(sampled, tiny_graph, tmp_path, monkeypatch):
     """A resume that forgets where it stands, what is dropped, or which neighbours are drawn, is noticed."""

@@ -33,6 +33,7 @@ def whole(tmp_path_factory):
     return train(compose(*TINY, f"root={tmp_path_factory.mktemp('whole')}", "trainer.max_steps=14"))[1]["run"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "owner", "method", "step"),
     [
@@ -65,6 +66,7 @@ def test_a_signal_saves_and_stops_and_the_run_goes_on_as_if_nothing_had_been(
     assert metrics_differences(whole, run) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "step", "saved"),
     [
@@ -127,6 +129,7 @@ def test_a_second_signal_while_the_result_is_written_changes_nothing(tiny, monke
     assert late == [] and Run.of(tiny()).result()["status"] == "interrupted"
 
 
+@pytest.mark.slow
 def test_half_accumulated_gradients_are_not_lost(tiny, tmp_path, monkeypatch):
     """Asked in the second of three batches, it stops after the third."""
     words = "trainer.accumulate_grad_batches=3", "trainer.max_steps=5", "data.batches_per_epoch=30"
@@ -205,6 +208,7 @@ def test_trains_in_a_thread_where_there_are_no_signals(tmp_path):
     assert steps == [6]
 
 
+@pytest.mark.slow
 def test_the_second_interrupt_stops_now():
     """In a process of its own, which does not get to its last line."""
     code = """if True:

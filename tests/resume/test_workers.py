@@ -188,6 +188,7 @@ def large(step: int) -> torch.Tensor:
     return torch.full((1 << 18,), float(step))  # a megabyte, far more than a pipe takes at once
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_stopped_fails_the_run_in_one_line(impatient, capsys):
     """In the middle of a batch, as is likely, or between two; those who come after it are ended."""
     for make in (large, slowly):

@@ -224,6 +224,7 @@ def test_who_ends_after_it_was_replaced_leaves_the_others_name(tmp_path, capsys,
     assert lock.holder(tmp_path) == "process 1 on elsewhere"
 
 
+@pytest.mark.slow
 def test_a_forked_child_does_not_hold(tmp_path, capsys):
     """A loader's worker may outlive the process that was killed."""
     code = """

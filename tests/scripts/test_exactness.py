@@ -5,6 +5,8 @@ import pytest
 from scripts.torture import exactness
 from tests.small import NEEDS_DGL
 
+pytestmark = pytest.mark.slow
+
 CASES = {  # what each would find: draws, dtypes and caches that only the first steps of a process see
     "a probe that draws": ("palindrome", "bf16-mixed", ("task.cell=lstm",)),
     "own kernels": ("palindrome", "64", ("task.cell=peephole",)),

@@ -44,7 +44,10 @@ def nodes() -> list[str]:
         return []
 
 
-pytestmark = pytest.mark.skipif(nodes() != ["n1", "n2"], reason="sinfo does not answer with the nodes n1 and n2")
+pytestmark = [
+    pytest.mark.skipif(nodes() != ["n1", "n2"], reason="sinfo does not answer with the nodes n1 and n2"),
+    pytest.mark.slow,
+]
 
 
 def diary(text: str) -> None:

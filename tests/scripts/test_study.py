@@ -17,6 +17,8 @@ from scripts.studies import study
 from scripts.studies.reproduce_graphs import GraphStudyArguments
 from scripts.studies.study import StudyArguments, read_study, train_all
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 60.0
 LONG = ("task.hidden_size=8", "trainer.max_steps=100000", "trainer.val_check_interval=100000", "trainer.num_threads=1")

@@ -9,6 +9,8 @@ from scripts.torture import torture
 from scripts.torture.run_until_killed import Life
 from tests.small import NEEDS_DGL
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(("name", "processes", "kills"), [("text", 1, 3), pytest.param("graph", 2, 2, marks=NEEDS_DGL)])
 def test_killed_runs_equal_the_untouched(name, processes, kills, tmp_path, monkeypatch, capsys):

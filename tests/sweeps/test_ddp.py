@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from lightning_dl2.run.directory import Run
 from tests.conftest import TINY
 from tests.sweeps.test_sweep import resumed_within
@@ -30,6 +32,7 @@ def ended(process: subprocess.Popen) -> tuple[int, str]:
     return process.returncode, said
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_trains_what_is_missing(tmp_path):
     """One directory a job, none twice; the job that was under way goes on; a third call does nothing."""
     root = tmp_path / "runs"

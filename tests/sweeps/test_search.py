@@ -76,6 +76,7 @@ def search(sweeper: Sweeper, *own: str) -> Search:
     return Search(overrides, [], compose_multirun(*own).sweep)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["random", "tpe"])
 def test_a_search_taken_up_draws_what_it_would_have_drawn(sweeper, tmp_path, monkeypatch, method):
     """One process draws all; or another one after every few. Nothing is trained: values are made up."""
@@ -107,6 +108,7 @@ def study_of(sweeper: Sweeper):
     return load_study(study_name=journal.parent.name, storage=storage)
 
 
+@pytest.mark.slow
 def test_a_stopped_search_goes_on_with_the_same_runs(sweeper, capsys):
     """A killed controller leaves its trial running, as a stopped one does; and maybe half a line, and Optuna's lock."""
     overrides = ("sweep=random", "sweep.trials=2", "optimizer.learning_rate=interval(0.01,0.02)", "launcher.jobs=1")
@@ -144,6 +146,7 @@ def test_a_stopped_search_goes_on_with_the_same_runs(sweeper, capsys):
     assert sweeper(*overrides, "sweep.trials=3", "dry=true") == 0
 
 
+@pytest.mark.slow
 def test_what_is_worse_than_the_median_is_stopped(sweeper, capsys):
     """The job saves itself and is interrupted; its trial is pruned. The seed draws the good rate first."""
     overrides = ("sweep=random", "sweep.trials=2", "sweep.pruner=median", "sweep.startup_trials=1", "sweep.seed=0")
@@ -161,6 +164,7 @@ def test_what_is_worse_than_the_median_is_stopped(sweeper, capsys):
     assert sweeper(*overrides) == 0 and sweeper.started == []
 
 
+@pytest.mark.slow
 def test_every_step_is_judged_however_seldom_one_looks(sweeper, tmp_path, monkeypatch):
     """The other job was solved at step 40; when we look, this one is far beyond."""
     monkeypatch.setattr("lightning_dl2.sweeps.search.Job", Untrained)
@@ -179,6 +183,7 @@ def test_every_step_is_judged_however_seldom_one_looks(sweeper, tmp_path, monkey
     assert values == [solved.logged, worse.logged, better.logged]
 
 
+@pytest.mark.slow
 def test_who_is_pruned_but_has_finished_has_not_crashed(sweeper, tmp_path, monkeypatch):
     """The signal came when the result was written, and the process ended by it."""
     monkeypatch.setattr("lightning_dl2.sweeps.search.Job", Untrained)
@@ -192,6 +197,7 @@ def test_who_is_pruned_but_has_finished_has_not_crashed(sweeper, tmp_path, monke
     assert [trial.state for trial in found.study.get_trials()] == [TrialState.COMPLETE, TrialState.PRUNED]
 
 
+@pytest.mark.slow
 def test_a_failed_trial_is_drawn_again_on_request(sweeper, capsys):
     overrides = ("sweep=random", "optimizer.learning_rate=1e38,2e38", "optimizer.name=SGD", "trainer.max_steps=6")
     overrides += ("trainer.gradient_clip_val=null", "sweep.trials=1")
@@ -246,6 +252,7 @@ def test_a_full_disk_names_the_journal(sweeper, tmp_path, monkeypatch):
         found.next()
 
 
+@pytest.mark.slow
 def test_trials_that_cannot_be_are_passed_over(sweeper, tmp_path):
     """Each end is possible, not all together: both sizes must fit."""
     overrides = read_overrides(
@@ -270,6 +277,7 @@ def test_without_optuna_one_line_says_what_to_install(sweeper, monkeypatch, caps
     assert "sweep=tpe: needs Optuna; fix: pip install optuna" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_jobs_csv_has_what_was_drawn(sweeper, capsys):
     """And the search has learnt from it, although no validation came before the last step."""
     assert sweeper("sweep=random", "sweep.trials=1", "trainer.max_steps=4", *SPACE) == 0
@@ -283,6 +291,7 @@ def test_jobs_csv_has_what_was_drawn(sweeper, capsys):
     assert (trial.state, trial.value) == (TrialState.COMPLETE, float(row["val/loss"]))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_lost_is_trained_again(sweeper):
     overrides = ("sweep=random", "sweep.trials=1", "trainer.max_steps=4", *SPACE)
     assert sweeper(*overrides) == 0
@@ -292,6 +301,7 @@ def test_a_run_that_is_lost_is_trained_again(sweeper):
     assert sweeper.runs() == [lost] and len(sweeper.started) == 1 and len(study_of(sweeper).get_trials()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "longest"), [((), 3000), (("trainer.max_steps=-1", "trainer.max_epochs=5"), "auto")]
 )

@@ -41,6 +41,7 @@ def later(condition, action, *arguments) -> threading.Thread:
     return thread
 
 
+@pytest.mark.slow
 def test_grid_runs_once_in_the_order_typed(sweeper, capsys):
     assert sweeper(*GRID, "launcher.jobs=2") == 0
     out, err = capsys.readouterr()
@@ -72,6 +73,7 @@ def test_grid_runs_once_in_the_order_typed(sweeper, capsys):
     assert len(list((sweeper.root / "sweeps").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_dry_writes_nothing(sweeper, capsys):
     assert sweeper(*GRID, "dry=true") == 0
     out, _ = capsys.readouterr()
@@ -95,6 +97,7 @@ def test_what_has_the_place_of_the_sweeps_files_is_told_in_a_line(sweeper, capsy
     assert said.startswith(f"error: {blocked}")
 
 
+@pytest.mark.slow
 def test_what_another_command_has_trained_is_not_trained_again(sweeper, capsys):
     """But it counts for the best so far."""
     assert main(sweeper.overrides("optimizer.learning_rate=1e-2")) == 0
@@ -106,12 +109,14 @@ def test_what_another_command_has_trained_is_not_trained_again(sweeper, capsys):
     assert f"best {best:.4g} by job 2" in err
 
 
+@pytest.mark.slow
 def test_two_names_of_one_run_are_one_job(sweeper):
     assert sweeper("seed=0", "task.forget_bias=1.0,1", "trainer.max_steps=4") == 0
     assert sweeper.started == ["task.forget_bias=1.0"]
     assert [row["task.forget_bias"] for row in csv_rows(sweeper)] == ["1.0"]
 
 
+@pytest.mark.slow
 def test_a_key_without_effect_in_some_jobs_is_left_out_there(sweeper, capsys):
     """What others need of it stays: no run is trained twice under two names, and none is refused for the others."""
     overrides = ("task.num_layers=1,2", "task.dropout=0.0,0.3", "trainer.max_steps=4")
@@ -127,6 +132,7 @@ def test_a_key_without_effect_in_some_jobs_is_left_out_there(sweeper, capsys):
     assert sweeper(*overrides) == 0 and sweeper.started == []
 
 
+@pytest.mark.slow
 def test_experiments_are_compared_by_what_all_log(tmp_path, capsys):
     overrides = ["-m", "experiment=text,palindrome", f"root={tmp_path}", "dry=true"]
     assert main(overrides) == 0
@@ -205,6 +211,7 @@ def test_a_rank_is_refused(sweeper, monkeypatch, capsys, key):
     assert f"-m: {key}=2: a sweep is one process" in capsys.readouterr().err and not sweeper.root.exists()
 
 
+@pytest.mark.slow
 def test_a_name_holds_one_sweep(sweeper, capsys):
     assert sweeper("sweep.name=mine", "seed=0", "trainer.max_steps=4") == 0
     assert sweeper("sweep.name=mine", "seed=1", "trainer.max_steps=4") == 2
@@ -219,6 +226,7 @@ def test_a_second_sweep_is_told_who_is_at_it(sweeper, capsys):
     assert f"is held by process {os.getpid()}" in err and err.count("\n") == 1 and sweeper.runs() == []
 
 
+@pytest.mark.slow
 def test_failures_stop_nobody_and_are_tried_again_on_request(sweeper, capsys, monkeypatch):
     """Exit code 1: it diverges. Exit code 2: it is refused before it has a directory, here for a word. Both say why."""
     forked, wrong = sweeping.Forked, "task.hidden_size=9"
@@ -263,6 +271,7 @@ def resumed_within(run: Run, stopped_at: int) -> bool:
     return first == 0 < second <= stopped_at
 
 
+@pytest.mark.slow
 def test_a_signal_is_passed_on_and_the_same_command_goes_on(sweeper, capsys):
     later(lambda: len(list(sweeper.root.rglob("last.ckpt"))) == 2, os.kill, os.getpid(), signal.SIGTERM)
     assert sweeper("seed=0,1,2", *LONG, "launcher.jobs=2") == 143
@@ -278,6 +287,7 @@ def test_a_signal_is_passed_on_and_the_same_command_goes_on(sweeper, capsys):
     assert resumed_within(Run(sweeper.runs()[0]), steps[0])
 
 
+@pytest.mark.slow
 def test_a_sweep_within_a_job_of_slurm_is_requeued_as_a_whole(sweeper, monkeypatch):
     """By the sweep: the jobs do not know that they are in one."""
     asked = []
@@ -289,6 +299,7 @@ def test_a_sweep_within_a_job_of_slurm_is_requeued_as_a_whole(sweeper, monkeypat
     assert "SLURM_JOB_ID" not in environment()
 
 
+@pytest.mark.slow
 def test_what_stops_by_itself_is_to_be_gone_on_with(sweeper, capsys):
     assert sweeper("seed=0", *LONG, "trainer.max_time='00:00:00:00'") == 75
     assert [row["state"] for row in jobs(capsys.readouterr().out)] == ["interrupted"]
@@ -388,6 +399,7 @@ def test_a_mean_is_of_completed_runs_each_counted_once(capsys):
     assert [cell.strip() for cell in row.split("│")[2:4]] == ["2", "2.50 ± 0.71"], row
 
 
+@pytest.mark.slow
 def test_a_second_sigint_ends_at_once(sweeper, monkeypatch):
     """Also where a job does not listen."""
     monkeypatch.setattr(scheduler, "GRACE", 0.5)
@@ -408,6 +420,7 @@ def test_a_second_sigint_ends_at_once(sweeper, monkeypatch):
     assert sweeper.launcher.started[0].code == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_job_that_is_held_is_waited_for(sweeper, capsys):
     """As by a job of a killed sweep, which still saves. It keeps no other job waiting."""
     overrides = sweeper.overrides("seed=0", "trainer.max_steps=100000", *LONG[1:])
@@ -427,6 +440,7 @@ def test_a_job_that_is_held_is_waited_for(sweeper, capsys):
     assert len(sweeper.runs()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [

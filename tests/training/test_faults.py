@@ -228,6 +228,7 @@ def small_disk(path: Path):
         subprocess.run(["umount", "-l", path], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_nothing_is_lost(whole, tmp_path, capsys):
     """Full at several places: within a checkpoint, a row of metrics.csv, the first files of all."""
     disk = tmp_path / "disk"
@@ -300,6 +301,7 @@ def test_whatever_cannot_be_written_the_run_can_be_completed(short, tmp_path, ca
     assert differing(contents(short), contents(run)) == [] and not list(run.path.rglob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_read_only_is_told_and_nothing_changes(tmp_path, capsys):
     disk = tmp_path / "disk"
     with small_disk(disk):
@@ -349,6 +351,7 @@ if __name__ == "__main__":  # one of two processes, of which the second alone me
         Path(sys.argv[1], f"{task.global_rank}.json").write_text(json.dumps(told), encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_bad_loss_of_one_process_stops_all_at_the_same_step(tmp_path):
     command = [sys.executable, "-m", "tests.training.test_faults", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)

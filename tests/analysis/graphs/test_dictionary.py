@@ -30,6 +30,7 @@ def test_whatever_its_weights_gat_ranks_the_keys_alike_for_all_queries(seed):
     assert torch.equal(best, best[:, :1].expand_as(best))
 
 
+@pytest.mark.slow
 def test_gatv2_finds_each_querys_own_key_and_gat_does_not():
     net, accuracy = fit_lookup("gatv2", 8)
     assert accuracy > 0.95
@@ -50,6 +51,7 @@ def test_a_net_is_tested_on_dictionaries_that_it_was_not_trained_on(monkeypatch)
     assert accuracy == share(drawn[-1]) and accuracy not in map(share, drawn[:-1])
 
 
+@pytest.mark.slow
 def test_each_seed_has_weights_of_its_own_and_stands_in_the_table(monkeypatch, tmp_path):
     fitted = {}
 

@@ -1,5 +1,6 @@
 """Deep graph convolutions make nodes alike and are of no use; those that hold on to their input are."""
 
+import pytest
 import torch
 
 from lightning_dl2.analysis.graphs.oversmoothing import cosine_similarity, dirichlet_energy, load, measure
@@ -46,6 +47,7 @@ def test_it_is_tested_on_the_test_nodes_and_a_seed_is_one_of_weights_and_split(m
     assert not torch.equal(data.splits["test"], load(None, 1).splits["test"])
 
 
+@pytest.mark.slow
 def test_at_depth_gcn_fails_with_its_nodes_alike_and_residuals_and_gcnii_do_not():
     data = load(None, 0)
     shallow = measure(data, "GCN", 2, steps=40)

@@ -28,6 +28,7 @@ def test_the_answer_depends_on_the_first_token_just_where_it_can_reach_the_last(
         assert not torch.isclose(logits[0], logits[1:]).all(1).any()
 
 
+@pytest.mark.slow
 def test_trained_nets_reach_as_far_as_they_see():
     near, far = 4, 6
     assert accuracy(lambda spec: graph_net(spec, near - 1), near) > 0.95

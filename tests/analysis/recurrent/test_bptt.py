@@ -107,6 +107,7 @@ def test_the_forget_bias_keeps_the_terms_of_the_lstm():
     assert factors[0] < 0.8 and 0.95 < factors[3] < 1.1
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     values = typed(bptt.Arguments, {"hidden_size": "8", "seeds": "2", "steps": "12"})
     table = bptt.analyze(tmp_path, values)

@@ -100,6 +100,7 @@ def test_saturation_counts_a_tenth_of_the_range_at_either_end():
     assert [share.item() for share in statistics.saturation(2 * values - 1, (-1, 1))] == [1 / 4, 1 / 2]
 
 
+@pytest.mark.slow
 def test_a_solved_net_holds_the_first_digit_at_every_step(solved):
     task, data = load_classifier(solved)
     for values in probes(task.net, 11).values():
@@ -108,6 +109,7 @@ def test_a_solved_net_holds_the_first_digit_at_every_step(solved):
         assert values.max() < 0.15
 
 
+@pytest.mark.slow
 def test_an_untrained_net_forgets_it_the_later_the_higher_its_forget_bias():
     last = []
     for forget_bias in (0.0, 2.0, 5.0):
@@ -137,6 +139,7 @@ def test_untrained_are_the_weights_of_the_runs_own_seed(tiny):
         torch.testing.assert_close(value, first[name], rtol=0, atol=1e-20)
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_it_shows(solved, tmp_path):
     table = analyze(tmp_path / "out", typed(Arguments, {"run": str(solved.path), "size": "512", "sequence": "7"}))
     written = {path.name for path in (tmp_path / "out").iterdir()}
@@ -161,6 +164,7 @@ def test_the_command_writes_what_it_shows(solved, tmp_path):
         assert [float(row[f"h_{name}"]) for row in rows("label.csv")] == pytest.approx(expected.tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("task.cell=rnn",), ("task.cell=bilstm",)])
 def test_cells_without_gates_and_with_two_directions_are_drawn(words, tmp_path):
     _, objects = train(compose(*TINY, *words, "trainer.max_steps=6", f"root={tmp_path}/runs"))
@@ -176,6 +180,7 @@ def test_cells_without_gates_and_with_two_directions_are_drawn(words, tmp_path):
     assert (tmp_path / "out" / "label.png").exists()
 
 
+@pytest.mark.slow
 def test_the_baseline_is_counted_where_there_are_few_sequences(tiny, tmp_path, monkeypatch):
     _, objects = train(tiny("experiment=random_combinations", "data.sequence_length=5", "trainer.max_steps=5"))
     levels = []
@@ -186,6 +191,7 @@ def test_the_baseline_is_counted_where_there_are_few_sequences(tiny, tmp_path, m
     assert levels == [labels[11:].bincount().max().item() / 11] != [0.2]
 
 
+@pytest.mark.slow
 def test_a_text_is_drawn_with_its_characters(tiny_text, tmp_path):
     _, objects = train(tiny_text("trainer.max_steps=6", "task.layer_norm=true"))
     analyze(tmp_path / "out", typed(Arguments, {"run": str(objects["run"].path), "layer": "2", "size": "8"}))

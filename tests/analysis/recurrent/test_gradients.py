@@ -35,6 +35,7 @@ def at(norms, steps_back):
     return tuple(part[steps_back].item() for part in band(norms))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["RNN", "LSTM, forget bias 1", "LSTM, forget bias 2"])
 def test_the_published_figures_to_a_factor_of_two(cells, name):
     mean, low, high = at(cells["h"][name], 98)
@@ -73,6 +74,7 @@ def curve(row_of, table):
     return [float(row["geometric_mean"]) for row in table if all(row[key] == value for key, value in row_of.items())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["task.cell=lstm", "task.bidirectional=true"], ["task.cell=rnn"]])
 def test_of_a_sequence_run(tiny, tmp_path, words):
     _, objects = train(tiny(*words))
@@ -94,12 +96,14 @@ def test_of_a_sequence_run(tiny, tmp_path, words):
     assert (tmp_path / "gradients.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_one_token_has_no_step_back(tiny, tmp_path):
     _, objects = train(tiny("data.sequence_length=2"))
     table = gradients.analyze(tmp_path, typed(gradients.Arguments, {"run": str(objects["run"].path), "seeds": "2"}))
     assert set(table.columns[6].cells) == {"-"}
 
 
+@pytest.mark.slow
 def test_of_a_text_run(tiny_text, tmp_path):
     _, objects = train(tiny_text("task.layer_norm=true", "task.cell=gru"))
     values = {"run": str(objects["run"].path), "checkpoint": "last", "seeds": "2"}
@@ -113,6 +117,7 @@ def test_of_a_text_run(tiny_text, tmp_path):
     assert trained == pytest.approx(flow["h"][1, 0].flip(0).tolist())
 
 
+@pytest.mark.slow
 def test_wrong_values_write_nothing(tiny, tiny_graph, tmp_path):
     _, sequence = train(tiny("trainer.max_steps=5"))
     _, graph = train(tiny_graph("trainer.max_steps=5"))

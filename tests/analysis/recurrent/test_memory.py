@@ -33,6 +33,7 @@ def rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.open(encoding="utf-8")))
 
 
+@pytest.mark.slow
 def test_at_the_length_of_training_it_is_the_test_accuracy_and_untrained_it_is_chance(runs):
     for run in runs.values():
         task, data = load_classifier(run)
@@ -44,6 +45,7 @@ def test_at_the_length_of_training_it_is_the_test_accuracy_and_untrained_it_is_c
             assert abs(accuracy(net, "decimal_palindrome", length, 2048) - 0.1) < 0.05
 
 
+@pytest.mark.slow
 def test_it_is_tested_on_the_test_set_also_where_it_errs(tmp_path):
     run = train_small(tmp_path, f"data.sequence_length={LENGTH}", "trainer.max_steps=40")
     reached = accuracy(load_classifier(run)[0].net, "decimal_palindrome", LENGTH, 1024)
@@ -109,6 +111,7 @@ def test_the_command_tests_a_tree_and_names_what_is_not_finished(runs, tmp_path,
     assert (tmp_path / "out" / "memory.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_without_a_run_it_trains_what_is_asked_for_once(tmp_path):
     words = {"cells": "gru", "trained_at": "3", "seeds": "2", "max_steps": "10", "size": "64"}
     table = analyze(tmp_path / "out", typed(Arguments, words))
@@ -119,6 +122,7 @@ def test_without_a_run_it_trains_what_is_asked_for_once(tmp_path):
     assert len(before) == 2 and before == [file.stat().st_mtime_ns for file in files]
 
 
+@pytest.mark.slow
 def test_runs_that_cannot_be_compared_are_refused(runs, tmp_path, tiny):
     _, objects = train(tiny("experiment=random_combinations", "data.sequence_length=6", "trainer.val_check_interval=5"))
     combinations = objects["run"].path

@@ -578,6 +578,7 @@ ODD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fanouts", [None, pytest.param([2, 2], marks=NEEDS_DGL)])
 @pytest.mark.parametrize("case", ODD)
 def test_odd_graphs_train_without_nan(case, fanouts, monkeypatch):

@@ -90,6 +90,7 @@ def test_the_seed_alone_decides():
     assert torch.equal(state, torch.get_rng_state())
 
 
+@pytest.mark.slow
 def test_every_neighbour_is_as_likely():
     """Node 0 has eight in-neighbours, of which two are drawn: each in a quarter of 800 draws, 200 +- 12."""
     star = Graph(torch.arange(1, 9), torch.zeros(8, dtype=torch.int64), 9, ndata={"id": torch.arange(9)})

@@ -1,5 +1,6 @@
 """Sequences as paths: the batches of the sequence data module, seen by the graph task."""
 
+import pytest
 import torch
 
 from lightning_dl2.data import SequenceDataModule
@@ -24,6 +25,7 @@ def test_the_view_has_the_tokens_in_their_order_and_asks_at_the_last():
         assert read == tokens[row].tolist()
 
 
+@pytest.mark.slow
 def test_the_graph_task_trains_on_it():
     data = SequenceDataModule("decimal_palindrome", 3, 16)
     torch.manual_seed(0)

@@ -20,6 +20,7 @@ def draw(length, n):
 
 
 # The course's own figures seem to be estimates or cut off: exactly, they are 0.8226, 0.6710 and 0.5041.
+@pytest.mark.slow
 @pytest.mark.parametrize(("length", "course", "tolerance"), [(4, 0.822, 1e-3), (5, 0.674, 4e-3), (6, 0.504, 1e-3)])
 def test_probability_of_one_by_brute_force(length, course, tolerance):
     ones = sum(map(term, range(10, 10**length + 1)))
@@ -29,6 +30,7 @@ def test_probability_of_one_by_brute_force(length, course, tolerance):
     assert float(max(probability, 1 - probability)) == pytest.approx(course, abs=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [2, 3, 4])
 def test_probability_of_every_number_is_exact(length):
     """Multiplies the probabilities along the bits of each number, those outside of [10, 10^L] included."""

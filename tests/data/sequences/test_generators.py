@@ -95,6 +95,7 @@ def assert_well_formed(name, length, tokens, labels):
     assert labels.tolist() == [label_of(name, row) for row in tokens.tolist()]
 
 
+@pytest.mark.slow
 @small_tasks
 def test_distribution_is_exact(name, length):
     expected = ORACLES[name](length)
@@ -128,6 +129,7 @@ def test_counts_and_majority_baseline_are_exact(name, length):
     assert task.majority_baseline(length) == float(max(labels.values()) / sum(labels.values()))
 
 
+@pytest.mark.slow
 def test_binary_palindromes_are_counted_from_below_when_long():
     task = SEQUENCE_TASKS["binary_palindrome"]
     assert task.num_sequences(9) <= len(binary_palindromes(9))

@@ -116,6 +116,7 @@ def test_what_was_left_half_done_is_made_anew(book, cache):
     assert tokenize(path, "characters", "auto", cache).tokens.tolist() == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_processes_that_make_them_at_once_do_no_harm(book, cache):
     path = book("coöperatie\n".encode() * 200_000)
     with multiprocessing.get_context("fork").Pool(4) as pool:

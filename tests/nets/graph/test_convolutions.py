@@ -115,6 +115,7 @@ def test_gat_without_preference_is_the_mean():
     torch.testing.assert_close(layer(graph, x), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["gat", "gatv2"])
 def test_only_gatv2_can_ask_for_another_neighbour_at_every_node(layer):
     """The dictionary of Brody et al. 2022: n keys with values, n queries that should find their own.

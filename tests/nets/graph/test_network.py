@@ -218,6 +218,7 @@ def test_it_learns_a_batch_by_heart(layer):
     assert loss < 0.05
 
 
+@pytest.mark.slow
 def test_it_learns_graphs_by_heart():
     batch, targets = batch_of_graphs(), torch.tensor([0.3, -1.0, 0.0, 2.0])
     net = build("gatedgcn", "graph", output_layer="mlp", hidden_size=16, norm="batch", residual=True)

@@ -127,6 +127,7 @@ def test_non_contiguous_input(options):
     torch.testing.assert_close(net(x), net(x.contiguous()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", ALL)
 def test_the_first_input_reaches_the_state_a_thousand_steps_later(options):
     """Of cells that keep their state, by both paths: its gradient is the one that it has after a single step."""

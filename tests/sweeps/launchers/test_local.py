@@ -95,6 +95,7 @@ def test_a_job_that_is_killed_takes_its_processes_with_it(tmp_path, monkeypatch)
     assert handle.poll() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_jobs_end_saved_when_the_sweep_is_killed(tmp_path):
     code = f"""
 import sys, time

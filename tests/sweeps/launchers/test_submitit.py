@@ -45,6 +45,7 @@ def ended(handle: Submitted) -> int:
     return code
 
 
+@pytest.mark.slow
 def test_its_exit_code_and_what_it_says(tmp_path, monkeypatch):
     assert ended(launched(tmp_path, monkeypatch, "print(sys.argv[1]); sys.exit(7)")) == 7
     assert (tmp_path / "log").read_text().split()[2:] == ["seed=3"]
@@ -59,6 +60,7 @@ def started(log: Path) -> int:
     return int(log.read_text(encoding="utf-8").split()[1])
 
 
+@pytest.mark.slow
 def test_at_its_signal_it_saves_and_is_started_again(tmp_path, monkeypatch):
     """As before the time limit."""
     state = tmp_path / "state"
@@ -81,6 +83,7 @@ sys.exit(75)
     assert state.read_text() == str([int(signal.SIGUSR1)])
 
 
+@pytest.mark.slow
 def test_it_is_told_to_stop_and_saves(tmp_path, monkeypatch):
     code = """
 while not received:
