@@ -23,7 +23,6 @@ EXEMPT = {
     "lightning_dl2/graphs",
     "lightning_dl2/inference",
     "lightning_dl2/loggers",
-    "lightning_dl2/nets",
     "lightning_dl2/reporting",
     "lightning_dl2/resume",
     "lightning_dl2/run",

@@ -5,7 +5,7 @@ Shapes: N nodes of all graphs, n nodes of one graph, G graphs of the same size, 
 Graphs of equal size are computed side by side, without padding. All is in float64 on the CPU, and returned in float32.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -87,6 +87,12 @@ def random_walk_encoding(graphs: Graph | PackedGraphs, k: int) -> Tensor:
                 at = walk @ at
                 encodings[first + starts, i] = at[starts, starts - start]
     return nodes.in_given_order(encodings)
+
+
+ENCODINGS: dict[str, Callable[[Graph | PackedGraphs, int], Tensor]] = {
+    "laplacian": laplacian_encoding,
+    "random_walk": random_walk_encoding,
+}
 
 
 @dataclass

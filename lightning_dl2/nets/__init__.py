@@ -1,10 +1,10 @@
-"""Recurrent nets in torch alone; graph nets over `lightning_dl2.graphs`."""
+"""Recurrent networks in torch alone, and graph networks over `lightning_dl2.graphs`."""
 
 from lightning_dl2.nets.graph.attention import GATConv, GATv2Conv
 from lightning_dl2.nets.graph.convolutions import GCNConv, GCNIIConv, GINConv, GINEConv, MLPConv, SAGEConv
-from lightning_dl2.nets.graph.gated_gcn import GatedGCNConv
-from lightning_dl2.nets.graph.gated_graph import GatedGraphConv
-from lightning_dl2.nets.graph.layer import LAYERS, GraphLayer
+from lightning_dl2.nets.graph.gated import GatedGCNConv, GatedGraphConv
+from lightning_dl2.nets.graph.graph_layer import GraphLayer
+from lightning_dl2.nets.graph.layers import LAYERS
 from lightning_dl2.nets.graph.network import GraphNetwork
 from lightning_dl2.nets.graph.readouts import READOUTS, Readout
 from lightning_dl2.nets.recurrent.cells import CELLS, PEEPHOLES, count_parameters

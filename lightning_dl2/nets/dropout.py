@@ -1,7 +1,7 @@
 """Inverted dropout from sixteen random bits an element.
 
-On a CPU torch draws a double for each element, one after the other: for a matrix of features that costs several times
-the matrix product that follows. A draw of 64 bits decides about four elements here.
+On a CPU torch draws a double for each element, one after the other. For a matrix of features that costs several times
+the matrix product that follows. Here a draw of 64 bits decides four elements.
 """
 
 import torch
@@ -12,7 +12,7 @@ LEVELS = 1 << 16  # probabilities are rounded to multiples of 1 / LEVELS
 
 
 def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
-    """`F.dropout`, in less time on a CPU: each element is zero with probability p, else divided by 1 - p.
+    """Do as `F.dropout`, in less time on a CPU: each element is zero with probability p, else divided by 1 - p.
 
     Draws from torch's global generator of the device. A probability below 1 / LEVELS is rounded away.
 
@@ -36,6 +36,6 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
 
 
 def _random_int16(count: int) -> Tensor:
-    """Uniform over all values of int16, [count]."""
+    """Draw uniformly from all values of int16, [count]."""
     words = torch.empty(-(-count // 4), dtype=torch.int64)
     return words.random_(-(2**63), None).view(torch.int16)[:count]

@@ -13,8 +13,9 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_dl2.graphs import GraphBatch
 from lightning_dl2.nets import GraphNetwork
+from lightning_dl2.nets.checks import check_choice
 from lightning_dl2.tasks.metrics import MacroAccuracy, Mean
-from lightning_dl2.tasks.task import Task, check_choice, check_spec
+from lightning_dl2.tasks.task import Task, check_spec
 
 SIZES = ("in_feats", "node_types", "edge_feats", "edge_types", "positional", "positional_size", "level")
 

@@ -11,8 +11,9 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_dl2.nets import CELLS, RecurrentClassifier
+from lightning_dl2.nets.checks import check_choice
 from lightning_dl2.tasks.metrics import Mean
-from lightning_dl2.tasks.task import Task, check_choice, check_spec
+from lightning_dl2.tasks.task import Task, check_spec
 
 
 class SequenceClassifier(Task):

@@ -2,7 +2,6 @@
 
 import math
 import sys
-from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
@@ -17,12 +16,6 @@ from lightning_dl2.resume.train_batches import batches_processed
 from lightning_dl2.tasks.optimizers import build_optimizer, build_schedule, complete, parameter_groups
 
 MAX_SKIPPED = 32  # updates in a row that may be skipped while fp16 looks for its scale
-
-
-def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
-    """Raise ValueError, before a net is built, for an argument that is none of the names that are allowed."""
-    if value not in allowed:
-        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
 
 
 def check_spec(spec: Any, *keys: str) -> None:

@@ -49,7 +49,7 @@ def test_another_run_is_a_difference(tmp_path, monkeypatch):
 
 
 def test_every_cell_layer_and_optimizer_is_among_the_cases():
-    from lightning_dl2.nets.graph.layer import LAYERS
+    from lightning_dl2.nets.graph.layers import LAYERS
     from lightning_dl2.nets.recurrent.cells import CELLS
 
     words = {word for name in ("palindrome", "graph", "graphs") for _, typed in exactness.cases(name) for word in typed}

@@ -36,18 +36,18 @@ def blocks(net: RecurrentNet) -> list[Recurrent]:
     return [net.recurrent] if isinstance(net, RecurrentClassifier) else list(net.blocks)
 
 
-def state_name(cell: Cell) -> str:
+def state_name(cell: type[Cell]) -> str:
     """The state that is carried along: c where there is one, else h."""
     return cell.state[-1]
 
 
-def bounds(cell: Cell, name: str) -> tuple[float, float]:
+def bounds(cell: type[Cell], name: str) -> tuple[float, float]:
     """Between which numbers a gate, a candidate or h lies."""
     tanh = name in ("n", "h") or (name == "g" and cell is not AssignmentPeephole)
     return (-1.0, 1.0) if tanh else (0.0, 1.0)
 
 
-def written_and_kept(cell: Cell, trace: Trace) -> tuple[Tensor, Tensor]:
+def written_and_kept(cell: type[Cell], trace: Trace) -> tuple[Tensor, Tensor]:
     """The two summands of the state at each step, [T, B, H] each.
 
     i*g and f*c for the LSTM, (1-z)*n and z*h for the GRU.
@@ -63,7 +63,7 @@ def written_and_kept(cell: Cell, trace: Trace) -> tuple[Tensor, Tensor]:
     return written, kept_share * before
 
 
-def surviving(cell: Cell, trace: Trace) -> Tensor:
+def surviving(cell: type[Cell], trace: Trace) -> Tensor:
     """What each step has written, as far as it is in the last state, [T, B, H]: the sum over T is the last state.
 
     written(s) times the product of the forget gates after s.

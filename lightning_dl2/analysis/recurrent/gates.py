@@ -115,7 +115,7 @@ def _check_sequence(number: int, size: int) -> None:
         raise UserError(f"sequence={number}: allowed: whole numbers, 0 to {size - 1}")
 
 
-def _order(cell: Cell, trace: Trace, sequence: int) -> tuple[Tensor, str]:
+def _order(cell: type[Cell], trace: Trace, sequence: int) -> tuple[Tensor, str]:
     """The units in the order in which one sequence is drawn, and by what."""
     name = cell.forget_gate or "h"
     return trace[name][:, sequence].mean(0).argsort(descending=True), f"its mean {name}"
@@ -134,7 +134,7 @@ def _sequence(
     write_csv(out / "sequence.csv", ["step", "token", "unit", *maps], rows)
 
 
-def _saturation(out: Path, cell: Cell, trace: Trace, title: str) -> dict[str, tuple[float, float, float]]:
+def _saturation(out: Path, cell: type[Cell], trace: Trace, title: str) -> dict[str, tuple[float, float, float]]:
     """Returns mean, share near the lower and share near the upper bound of each gate."""
     shares, histograms, summary = {}, {}, {}
     for name in cell.gates:
@@ -160,7 +160,7 @@ def _saturation(out: Path, cell: Cell, trace: Trace, title: str) -> dict[str, tu
     return summary
 
 
-def _state(out: Path, cell: Cell, trace: Trace, labels: Tensor | None, title: str) -> None:
+def _state(out: Path, cell: type[Cell], trace: Trace, labels: Tensor | None, title: str) -> None:
     written, kept = statistics.written_and_kept(cell, trace)
     state = statistics.state_name(cell)
     parts = statistics.surviving(cell, trace)

@@ -1,4 +1,4 @@
-"""Graph convolutions that weigh a node's neighbours by attention.
+"""Graph convolutions that weight a node's neighbours by attention.
 
 Shapes as in `convolutions`; H num_heads, D out_feats, of one head.
 """
@@ -9,25 +9,25 @@ from torch.nn import functional as F
 
 from lightning_dl2.graphs import Graph, edge_softmax, sddmm, spmm
 from lightning_dl2.graphs.graph import Features
+from lightning_dl2.nets.checks import check_sizes
 from lightning_dl2.nets.graph.sparse_linear import SparseLinear, destinations, dropout
 
 
 class _Attention(nn.Module):
-    """What both have in common: h_v' = sum_{u -> v} softmax_u(score_uv) z_u, H times."""
+    """Base of both: h_v' = sum_{u -> v} softmax_u(score_uv) z_u for each of H heads."""
 
     def __init__(self, out_feats: int, num_heads: int, concat: bool, slope: float, feat_drop: float, attn_drop: float):
         super().__init__()
-        if num_heads < 1:
-            raise ValueError(f"num_heads is {num_heads}; it must be >= 1")
+        check_sizes(num_heads=num_heads)
         self.num_heads, self.out_feats, self.concat = num_heads, out_feats, concat
         self.negative_slope, self.feat_drop, self.attn_drop = slope, feat_drop, attn_drop
 
     def heads(self, x: Tensor) -> Tensor:
-        """[S, H * D] -> [S, H, D]."""
+        """Reshape [S, H * D] to [S, H, D]."""
         return x.view(-1, self.num_heads, self.out_feats)
 
     def attend(self, graph: Graph, z: Tensor, scores: Tensor) -> Tensor:
-        """Values z [S, H, D], scores [E, H] -> [N, H * D], or [N, D], their mean over the heads."""
+        """Map values z [S, H, D] and scores [E, H] to [N, H * D], or to their mean over the heads, [N, D]."""
         attention = dropout(edge_softmax(graph, scores), self.attn_drop, self.training)
         x = spmm(graph, z, attention.unsqueeze(2))
         return x.flatten(1) if self.concat else x.mean(1)
@@ -36,7 +36,7 @@ class _Attention(nn.Module):
 class GATConv(_Attention):
     """score_uv = leaky_relu(a_l . z_u + a_r . z_v), z = W h (Velickovic et al. 2018, equations 1 to 6).
 
-    a . [z_u, z_v] is computed as a sum of two scalars of the nodes: nothing of size [E, H, D] is ever there.
+    a . [z_u, z_v] is computed as a sum of two scalars of the nodes, so that no tensor has size [E, H, D].
 
     Args:
         concat: the heads side by side, H * D features; False: their mean, as in the paper's last layer.
@@ -67,7 +67,7 @@ class GATConv(_Attention):
         self.bias = nn.Parameter(torch.zeros(num_heads * out_feats if concat else out_feats)) if bias else None
 
     def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
-        """Features [S, I], dense or sparse -> [N, H * D], or [N, D]."""
+        """Map features [S, I], dense or sparse, to [N, H * D], or to [N, D]."""
         z = self.heads(self.fc(dropout(x, self.feat_drop, self.training)))
         left, right = (z * self.attn_l).sum(2), (destinations(graph, z) * self.attn_r).sum(2)
         x = self.attend(graph, z, F.leaky_relu(sddmm(graph, "add", left, right), self.negative_slope))
@@ -77,11 +77,10 @@ class GATConv(_Attention):
 class GATv2Conv(_Attention):
     """score_uv = a . leaky_relu(W_src h_u + W_dst h_v), values W_src h_u (Brody, Alon & Yahav 2022, equation 7).
 
-    In GAT the order of a node's neighbours is the same for all nodes; here it depends on the node that asks.
+    GAT ranks neighbours alike for all nodes; here the ranking depends on the destination. Other arguments: `GATConv`'s.
 
     Args:
         share_weights: W_dst is W_src.
-        the others: as in `GATConv`.
 
     Raises:
         ValueError: `num_heads` below 1.
@@ -111,7 +110,7 @@ class GATv2Conv(_Attention):
             nn.init.zeros_(self.fc_dst.bias)
 
     def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
-        """Features [S, I], dense or sparse -> [N, H * D], or [N, D]."""
+        """Map features [S, I], dense or sparse, to [N, H * D], or to [N, D]."""
         x = dropout(x, self.feat_drop, self.training)
         source = self.heads(self.fc_src(x))
         shared = self.fc_dst is self.fc_src

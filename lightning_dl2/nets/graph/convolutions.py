@@ -1,8 +1,8 @@
 """Graph convolutions: each node's new features from its own and those of the nodes with an edge to it.
 
 Every layer is a module with forward(graph, x, e=None): features x [S, I] of the sources -> [N, O] of the destination
-nodes, the first N sources. None of them adds self-loops; those that have no use for edge features e ignore them. The
-attention layers stand in `attention`, the gated one in `gated`.
+nodes, the first N sources. No layer adds self-loops; layers without a use for edge features e ignore them. The
+attention layers are in `attention`, the gated ones in `gated`.
 
 Shapes: S sources, N destination nodes (N = S but in a sampled block), E edges, I in_feats, O out_feats.
 """
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from lightning_dl2.graphs import Graph, SparseMatrix, gather, spmm
 from lightning_dl2.graphs.graph import Features
+from lightning_dl2.nets.checks import check_choice, check_sizes
 from lightning_dl2.nets.graph.norms import build_norm
 from lightning_dl2.nets.graph.sparse_linear import SparseLinear, as_dense, destinations
 
@@ -23,20 +24,20 @@ AGGREGATORS = ("mean", "sum", "pool")
 
 
 def propagate(graph: Graph, x: Tensor) -> Tensor:
-    """D^-1/2 A D^-1/2 x: [S, I] -> [N, I], of the dtype of x; summed in float32 at least."""
+    """Return D^-1/2 A D^-1/2 x: [S, I] -> [N, I], of the dtype of x; summed in float32 at least."""
     adjacency = graph.normalized_adjacency(torch.promote_types(x.dtype, torch.float32))
     return adjacency.matmul(x).to(x.dtype)
 
 
 class MLPConv(nn.Module):
-    """H' = H W + b: no edge is looked at. What the graph is worth shows only beside this."""
+    """H' = H W + b, without any edge: the baseline that shows the worth of the graph."""
 
     def __init__(self, in_feats: int, out_feats: int):
         super().__init__()
         self.fc = SparseLinear(in_feats, out_feats)
 
     def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
-        """Features [S, I], dense or sparse -> [N, O]."""
+        """Map features [S, I], dense or sparse, to [N, O]."""
         return self.fc(destinations(graph, x))
 
 
@@ -53,8 +54,8 @@ class GCNConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_feats)) if bias else None
 
     def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
-        """Features [S, I], dense or sparse -> [N, O]."""
-        # the product is associative: the order that multiplies the narrower matrix by A is the cheaper one
+        """Map features [S, I], dense or sparse, to [N, O]."""
+        # the product is associative: it is cheaper to multiply the narrower matrix by A
         if isinstance(x, SparseMatrix) or self.fc.in_features > self.fc.out_features:
             y = propagate(graph, self.fc(x))
         else:
@@ -74,8 +75,7 @@ class SAGEConv(nn.Module):
 
     def __init__(self, in_feats: int, out_feats: int, *, aggregator: str = "mean", bias: bool = True):
         super().__init__()
-        if aggregator not in AGGREGATORS:
-            raise ValueError(f"aggregator is {aggregator!r}; it must be one of {', '.join(AGGREGATORS)}")
+        check_choice("aggregator", aggregator, AGGREGATORS)
         self.aggregator = aggregator
         self.fc_self = SparseLinear(in_feats, out_feats, bias=bias)
         self.fc_neigh = SparseLinear(in_feats, out_feats, bias=False)
@@ -87,7 +87,7 @@ class SAGEConv(nn.Module):
             nn.init.xavier_uniform_(self.fc_pool.weight, gain)
 
     def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
-        """Features [S, I], dense or sparse -> [N, O]."""
+        """Map features [S, I], dense or sparse, to [N, O]."""
         own = self.fc_self(destinations(graph, x))
         if self.aggregator == "pool":
             return own + self.fc_neigh(spmm(graph, F.relu(self.fc_pool(x)), reduce="max"))
@@ -100,8 +100,8 @@ class GINConv(nn.Module):
     """h_v' = MLP((1 + eps) h_v + sum_{u -> v} h_u) (Xu et al. 2019, equation 4.1).
 
     Args:
-        hidden_sizes: of the MLP, which has a norm and a relu after each linear layer but the last; (O,) if None.
-        norm: of the MLP, `batch` in the paper; `none`, `batch` or `layer`.
+        hidden_sizes: of the MLP, which has a norm and a relu after each linear layer except the last; (O,) if None.
+        norm: of the MLP, one of NORMS; `batch` in the paper.
         learn_eps: eps is a parameter (the paper's GIN-eps); else it stays at `eps` (GIN-0).
 
     Raises:
@@ -131,12 +131,12 @@ class GINConv(nn.Module):
             self.register_buffer("eps", torch.tensor(float(eps)), persistent=False)
 
     def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
-        """Features [S, I], dense or sparse -> [N, O]."""
+        """Map features [S, I], dense or sparse, to [N, O]."""
         x = as_dense(x)
         return self.mlp((1 + self.eps) * destinations(graph, x) + self.aggregate(graph, x, e))
 
     def aggregate(self, graph: Graph, x: Tensor, e: Tensor | None) -> Tensor:
-        """The sum over the sources, [N, I]."""
+        """Sum over the sources, [N, I]."""
         return spmm(graph, x)
 
 
@@ -144,8 +144,8 @@ class GINEConv(GINConv):
     """h_v' = MLP((1 + eps) h_v + sum_{u -> v} relu(h_u + e_uv)) (Hu et al. 2020); without e GIN.
 
     Args:
-        edge_feats: of e; None or I: added as it is; another size goes through a linear layer to I first.
-        gin: what `GINConv` takes.
+        edge_feats: size of e; None or I: e is added as it is; another size passes a linear layer to I first.
+        gin: arguments of `GINConv`.
     """
 
     def __init__(self, in_feats: int, out_feats: int, *, edge_feats: int | None = None, **gin: Any):
@@ -154,7 +154,7 @@ class GINEConv(GINConv):
         self.fc_edge = nn.Identity() if edge_feats == in_feats else nn.Linear(edge_feats, in_feats)
 
     def aggregate(self, graph: Graph, x: Tensor, e: Tensor | None) -> Tensor:
-        """The sum over the edges, [N, I]."""
+        """Sum over the edges, [N, I]."""
         if e is None:
             return spmm(graph, x)
         return spmm(graph, None, F.relu(gather(graph, x) + self.fc_edge(e)))
@@ -166,10 +166,10 @@ class GCNIIConv(nn.Module):
     A_hat is D^-1/2 A D^-1/2, as in `GCNConv`, H0 the first layer's input, beta = log(lambda / layer + 1).
 
     Args:
-        layer: its number in the net, from 1 on: the deeper, the nearer to the identity.
+        layer: its position in the net, from 1 on: the deeper, the nearer to the identity.
         alpha: the share of H0.
-        lambda_: how slowly W fades with depth.
-        bias: the paper has none.
+        lambda_: larger values keep more of W in deep layers.
+        bias: none in the paper.
 
     Raises:
         ValueError: `alpha` outside of [0, 1], `lambda_` below 0, `layer` below 1.
@@ -181,8 +181,7 @@ class GCNIIConv(nn.Module):
             raise ValueError(f"alpha is {alpha}; it must be in [0, 1]")
         if lambda_ < 0:
             raise ValueError(f"lambda_ is {lambda_}; it must be >= 0")
-        if layer < 1:
-            raise ValueError(f"layer is {layer}; it must be >= 1")
+        check_sizes(layer=layer)
         self.alpha, self.beta = alpha, math.log(lambda_ / layer + 1)
         self.fc = nn.Linear(in_feats, in_feats, bias=bias)
         nn.init.uniform_(self.fc.weight, -1 / math.sqrt(in_feats), 1 / math.sqrt(in_feats))
@@ -190,7 +189,7 @@ class GCNIIConv(nn.Module):
             nn.init.zeros_(self.fc.bias)
 
     def forward(self, graph: Graph, x: Tensor, x0: Tensor) -> Tensor:
-        """Features x [S, I] and the first layer's input x0 [S, I], or its first N rows -> [N, I]."""
+        """Map features x [S, I] and the first layer's input x0 [S, I], or its first N rows, to [N, I]."""
         mixed = (1 - self.alpha) * propagate(graph, x) + self.alpha * x0[: graph.num_nodes]
         product = F.linear(mixed, self.fc.weight)
         mixed = (1 - self.beta) * mixed + self.beta * product

@@ -1,4 +1,4 @@
-"""What stands on the nodes and edges of a graph, as the vectors that the first convolution reads.
+"""Turn features, types and positional encodings of nodes and edges into the first convolution's input.
 
 Shapes: S source nodes, E edges, I in_feats, P positional_size, H hidden_size.
 """
@@ -11,28 +11,26 @@ from torch import Tensor, nn
 
 from lightning_dl2.graphs import Graph, SparseMatrix
 from lightning_dl2.graphs.graph import Features
+from lightning_dl2.graphs.positional_encodings import ENCODINGS
 from lightning_dl2.nets.graph.lookup import Lookup
 from lightning_dl2.nets.graph.sparse_linear import SparseLinear, dropout
 
-POSITIONAL = ("laplacian", "random_walk")
-
 
 class NodeInputs(nn.Module):
-    """ndata["features"], ["types"] and ["positional"], as far as there are any -> the nodes' features.
+    """Map those of ndata["features"], ["types"] and ["positional"] that exist to one vector a node.
 
-    With an input layer each is mapped to H, and they are summed; types and positions without features imply one.
-    Without it the features go through as they are, positions behind them.
+    With an input layer each is mapped to H, and they are summed; types, and positions without features, imply one.
+    Without it the features stay as they are, followed by the positions.
 
     Args:
-        in_feats: I, of the features; 0: there are none. Likewise `node_types`, the number of types, and
+        in_feats: I, of the features; 0: no features. Likewise `node_types`, the number of types, and
             `positional_size`.
-        positional: what the positions are: `laplacian`, eigenvectors, whose signs mean nothing, so that training
-            draws them anew for each graph (Dwivedi et al. 2020); `random_walk`, return probabilities; or
-            None.
+        positional: kind of the positions: `laplacian`, eigenvectors, whose signs are arbitrary and drawn anew for each
+            graph in training (Dwivedi et al. 2020); `random_walk`, return probabilities; or None.
         input_dropout: probability, on the features, and on the embedding of the types.
 
     Raises:
-        ValueError: no input at all, or an unknown `positional`, or one that contradicts `positional_size`.
+        ValueError: no input at all, an unknown `positional`, or one that contradicts `positional_size`.
     """
 
     def __init__(
@@ -47,8 +45,8 @@ class NodeInputs(nn.Module):
         input_dropout: float,
     ):
         super().__init__()
-        if positional not in (None, *POSITIONAL):
-            raise ValueError(f"positional is {positional!r}; it must be None or one of {', '.join(POSITIONAL)}")
+        if positional not in (None, *ENCODINGS):
+            raise ValueError(f"positional is {positional!r}; it must be None or one of {', '.join(ENCODINGS)}")
         if (positional is None) != (positional_size == 0):
             raise ValueError(f"positional is {positional!r} but positional_size is {positional_size}; set both or none")
         if not (in_feats or node_types or positional_size):
@@ -63,15 +61,14 @@ class NodeInputs(nn.Module):
     def forward(
         self, ndata: dict[str, Features], batch: Graph | None = None, *, lookup: bool = False
     ) -> Features | Lookup:
-        """-> [S, H] or, without an input layer, [S, I + P], sparse if the features are.
+        """Return [S, H] or, without an input layer, [S, I + P], sparse if the features are.
 
         Args:
-            batch: says which graph each node is of; None: all are of one.
-            lookup: where nothing but types is known, their rows need not be written out.
+            batch: the graphs that the nodes belong to; None: all belong to one.
+            lookup: return a `Lookup` where types are the only input.
 
         Raises:
-            ValueError: `ndata` lacks something, or features are sparse beside positional encodings and without an
-                input layer.
+            ValueError: `ndata` lacks an input, or sparse features meet positional encodings without an input layer.
         """
         position = None if self.positional is None else self._position(ndata, batch)
         if not self.projects:
@@ -104,11 +101,11 @@ class NodeInputs(nn.Module):
 
 
 class EdgeInputs(nn.Module):
-    """edata["features"] and ["types"], as far as there are any, each mapped to H and summed -> [E, H].
+    """Map those of edata["features"] and ["types"] that exist to H each, and sum them: [E, H].
 
     Args:
-        edge_feats: of the features; 0: there are none. Likewise `edge_types`, the number of types. Where both are 0
-            every edge gets one learnt vector.
+        edge_feats: size of the features; 0: no features. Likewise `edge_types`, the number of types. With both 0 all
+            edges share one learnt vector.
     """
 
     def __init__(self, *, edge_feats: int, edge_types: int, hidden_size: int):
@@ -118,7 +115,7 @@ class EdgeInputs(nn.Module):
         self.constant = None if edge_feats or edge_types else nn.Parameter(torch.randn(hidden_size))
 
     def forward(self, edata: dict[str, Tensor], num_edges: int, *, lookup: bool = False) -> Tensor | Lookup:
-        """-> [E, H]; with `lookup` not written out where types are all that is known."""
+        """Return [E, H]; with `lookup` a `Lookup` where types are the only input."""
         if self.constant is not None:
             return self.constant.expand(num_edges, -1)
         if lookup and self.features is None:
@@ -134,7 +131,5 @@ class EdgeInputs(nn.Module):
 
 def _take(data: Mapping[str, Any], name: str) -> Any:
     if name not in data:
-        raise ValueError(
-            f"the graph has no {name!r}, which the net was built for; it has {', '.join(data) or 'nothing'}"
-        )
+        raise ValueError(f"the graph has no {name!r}, which the net needs; it has {', '.join(data) or 'nothing'}")
     return data[name]

@@ -1,4 +1,4 @@
-"""Exact inference on one graph that is too big for a forward pass.
+"""Run a graph network layer by layer on a graph that is too big for one forward pass.
 
 Shapes: N nodes, E edges, C outputs.
 """
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lightning_dl2.graphs import Graph, SparseMatrix, resolve_engine
 from lightning_dl2.graphs.graph import Features
+from lightning_dl2.nets.checks import check_sizes
 from lightning_dl2.nets.graph.sparse_linear import as_dense
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def layerwise(net: GraphNetwork, graph: Graph, chunk_size: int) -> Tensor:
-    """Every layer for all nodes before the next, `chunk_size` destination nodes at once -> logits [N, C].
+    """Compute each layer for all nodes, `chunk_size` destinations at once, before the next -> exact logits [N, C].
 
-    Each node is computed once a layer, so that it costs what a forward pass costs, while a sampled block with all
-    neighbours would hold most of the graph after a few layers. The graph and what the layers leave stay on the graph's
-    device, the chunks go to the net's, where the logits are.
+    Each node is computed once a layer, at the cost of a forward pass; a block with all neighbours would hold most of
+    the graph after a few layers. The graph and the layers' outputs stay on the graph's device. The chunks and the
+    logits are on the net's.
 
     Raises:
         ValueError: in training mode, at graph level, or a `chunk_size` below 1.
@@ -34,8 +35,7 @@ def layerwise(net: GraphNetwork, graph: Graph, chunk_size: int) -> Tensor:
         raise ValueError("the net is in training mode; layerwise is for inference, call eval() first")
     if net.level != "node":
         raise ValueError(f"level is {net.level!r}; layerwise is for level='node'")
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size is {chunk_size}; it must be >= 1")
+    check_sizes(chunk_size=chunk_size)
     device, home = next(net.parameters()).device, graph.device
     engine = resolve_engine(net.engine, device)
     graph = net.prepare(graph)
@@ -72,7 +72,7 @@ def layerwise(net: GraphNetwork, graph: Graph, chunk_size: int) -> Tensor:
                     next_states = raw.new_empty(graph.num_edges, raw.shape[1])
                 next_states[edge] = raw
         x, states = torch.cat(pieces), next_states
-        # what the output layer will not read need not be kept
+        # only jumping knowledge reads all outputs
         outputs = [x] if net.jumping_knowledge == "none" else [*outputs, x]
     return torch.cat([net.conclude(None, [x[start:stop].to(device) for x in outputs]) for start, stop in chunks])
 

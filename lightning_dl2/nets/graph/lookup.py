@@ -1,6 +1,6 @@
-"""Features that are rows of a table of a few types, as atoms and bonds are before the first layer.
+"""Represent features as rows of a small table, as atoms and bonds are before the first layer.
 
-A linear map of them is one of the table, whose rows are then looked up: of 28 rows, say, instead of thousands.
+A linear map is applied to the table, and its rows are looked up afterwards: 28 rows, say, instead of thousands.
 
 Shapes: T types, R rows, F features.
 """
@@ -33,16 +33,16 @@ class Lookup:
         return len(self.index), self.table.shape[1]
 
     def to_dense(self) -> Tensor:
-        """[R, F]."""
+        """Return the rows, [R, F]."""
         return _Rows.apply(self.table, self)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """What `function`, which maps each row by itself, makes of the rows -> [R, ...]."""
+        """Apply `function`, which maps each row by itself, to the rows: [R, ...]."""
         return _Rows.apply(function(self.table), self)
 
     @cached_property
     def rows_of_type(self) -> SparseMatrix:
-        """[T, R], a 1 where the row is of the type: sums up gradients."""
+        """Return the matrix [T, R] with a 1 where the row is of the type; it sums gradients."""
         num_types, ones = len(self.table), torch.ones(len(self.index), device=self.index.device)
         order = torch.argsort(self.index, stable=True)
         return SparseMatrix(compress(self.index, num_types), order, ones, (num_types, len(self.index)))

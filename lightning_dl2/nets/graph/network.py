@@ -1,4 +1,4 @@
-"""A graph network: inputs, convolutions, what is made of their outputs; for nodes or for whole graphs.
+"""Graph network for nodes or whole graphs: inputs, convolutions, readout and output layer.
 
 Shapes: N nodes (of sampled blocks the destinations of the last), B graphs, L num_layers, H hidden_size, C num_outputs.
 """
@@ -10,17 +10,11 @@ from torch import Tensor, nn
 
 from lightning_dl2.graphs import ENGINES, Graph, resolve_engine
 from lightning_dl2.graphs.graph import Features
+from lightning_dl2.nets.checks import check_choice, check_dropouts, check_sizes
 from lightning_dl2.nets.dropout import dropout
+from lightning_dl2.nets.graph.graph_layer import ACTIVATIONS, GraphLayer
 from lightning_dl2.nets.graph.inputs import EdgeInputs, NodeInputs
-from lightning_dl2.nets.graph.layer import (
-    ACTIVATIONS,
-    ATTENTION,
-    EDGES,
-    LAYERS,
-    SELF_LOOPS,
-    GraphLayer,
-    build_convolution,
-)
+from lightning_dl2.nets.graph.layers import LAYERS, Options
 from lightning_dl2.nets.graph.layerwise import layerwise
 from lightning_dl2.nets.graph.norms import NORMS
 from lightning_dl2.nets.graph.readouts import OUTPUT_LAYERS, READOUTS, Readout, build_output
@@ -31,40 +25,40 @@ JUMPING_KNOWLEDGE = ("none", "cat", "max", "sum")
 
 
 class GraphNetwork(nn.Module):
-    """Graphs -> logits [N, C] or [B, C].
+    """Map graphs to logits [N, C] or [B, C].
 
-    Without an input and an output layer this is the net of the papers on citation graphs: dropout before every
-    convolution, the last one gives the logits (GCN, GAT). With an output layer every convolution gives H features,
-    as in Dwivedi et al. 2020; GCNII (Chen et al. 2020) needs both layers.
+    Without an input and an output layer this is the net of the papers on citation graphs (GCN, GAT): dropout before
+    every convolution, logits from the last one. With an output layer every convolution gives H features, as in Dwivedi
+    et al. 2020; GCNII (Chen et al. 2020) needs both layers.
 
     Args:
         in_feats, node_types, positional_size, positional: the nodes' inputs, see `NodeInputs`.
-        edge_feats, edge_types: the edges' inputs, see `EdgeInputs`; read by `gine` and `gatedgcn` alone.
+        edge_feats, edge_types: the edges' inputs, see `EdgeInputs`; of `gine` and `gatedgcn` only.
         num_outputs: C.
         level: `node` or `graph`; the latter needs an output layer.
         layer: one of LAYERS.
-        hidden_size: H; of one head where `gat` and `gatv2` stand without an output layer, else of all of them.
-        heads: of `gat` and `gatv2`, side by side; `output_heads` of their last layer, averaged, where there is no
-            output layer.
-        activation: after every convolution but one that gives the logits.
-        input_dropout: probability, on the nodes' inputs; `dropout` on what goes from layer to layer and into the output
+        hidden_size: H; of one head for `gat` and `gatv2` without an output layer, else of all heads together.
+        heads: of `gat` and `gatv2`, side by side; `output_heads` of their last layer, averaged, without an output
+            layer.
+        activation: after every convolution except one that gives the logits.
+        input_dropout: probability, on the nodes' inputs; `dropout` on the features between layers and into the output
             layer, `attention_dropout` on the attention weights.
         residual: adds a layer's input to its output where both have the same size.
         norm: after each convolution, and inside the MLP of `gin` and `gine`.
-        jumping_knowledge: what the output layer reads: the last layer's output, or those of all layers, side by side,
-            their maximum or their sum (Xu et al. 2018).
-        input_layer: a linear map to H before the convolutions; types imply it. In `gcnii` activation and
-            dropout follow it.
+        jumping_knowledge: input of the output layer: the last layer's output (`none`), or those of all layers side by
+            side (`cat`), their maximum or their sum (Xu et al. 2018).
+        input_layer: a linear map to H before the convolutions; types imply it. In `gcnii` activation and dropout follow
+            it.
         output_layer: `mlp` has three linear layers, H -> H/2 -> H/4 -> C (Dwivedi et al. 2020).
-        readout: of graphs, see `Readout`; read at graph level alone.
-        self_loops: adds one to each node, of type 0 and zero features; None: for layers that would not see the node
-            itself without (SELF_LOOPS).
-        edge_features: False leaves the edges' inputs aside.
+        readout: see `Readout`; at graph level only.
+        self_loops: adds one to each node, of type 0 and zero features; None: for layers that need it to read the node
+            itself.
+        edge_features: False ignores the edges' inputs.
         alpha, lambda_: of `gcnii`.
         engine: `auto`, `dgl` or `torch`, see `lightning_dl2.graphs.resolve_engine`.
 
     Raises:
-        ValueError: a name, a size or a probability that is not allowed, or two arguments that do not go together.
+        ValueError: a name, a size or a probability that is not allowed, or two arguments that exclude each other.
     """
 
     def __init__(
@@ -110,24 +104,19 @@ class GraphNetwork(nn.Module):
             ("readout", readout, READOUTS),
             ("engine", engine, ENGINES),
         ):
-            if value not in allowed:
-                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
-        sizes = {"num_outputs": num_outputs, "hidden_size": hidden_size, "num_layers": num_layers}
-        for name, size in {**sizes, "heads": heads, "output_heads": output_heads}.items():
-            if size < 1:
-                raise ValueError(f"{name} is {size}; it must be >= 1")
-        probabilities = {"input_dropout": input_dropout, "dropout": dropout, "attention_dropout": attention_dropout}
-        for name, p in probabilities.items():
-            if not 0 <= p < 1:
-                raise ValueError(f"{name} is {p}; it must be in [0, 1)")
+            check_choice(name, value, allowed)
+        check_sizes(num_outputs=num_outputs, hidden_size=hidden_size, num_layers=num_layers)
+        check_sizes(heads=heads, output_heads=output_heads)
+        check_dropouts(input_dropout=input_dropout, dropout=dropout, attention_dropout=attention_dropout)
         direct = output_layer == "none"  # the last convolution gives the logits
         if level == "graph" and direct:
             raise ValueError("output_layer is 'none'; level='graph' needs linear or mlp")
         if jumping_knowledge != "none" and direct:
             raise ValueError(f"output_layer is 'none'; jumping_knowledge={jumping_knowledge!r} needs linear or mlp")
 
+        kind = LAYERS[layer]
         self.layer, self.num_layers, self.level, self.engine = layer, num_layers, level, engine
-        self.self_loops = layer in SELF_LOOPS if self_loops is None else self_loops
+        self.self_loops = kind.self_loops if self_loops is None else self_loops
         self.jumping_knowledge, self.activation, self.dropout = jumping_knowledge, activation, dropout
         self.inputs = NodeInputs(
             in_feats=in_feats,
@@ -138,12 +127,12 @@ class GraphNetwork(nn.Module):
             input_layer=input_layer,
             input_dropout=input_dropout,
         )
-        if layer == "gcnii" and (direct or not self.inputs.projects):
-            raise ValueError("layer='gcnii' needs input_layer=True and output_layer linear or mlp")
-        width = hidden_size * heads if layer in ATTENTION and direct else hidden_size
+        if kind.initial and (direct or not self.inputs.projects):
+            raise ValueError(f"layer={layer!r} needs input_layer=True and output_layer linear or mlp")
+        width = hidden_size * heads if kind.attention and direct else hidden_size
         self.edge_inputs = None
         has_edge_inputs = edge_features and (edge_feats > 0 or edge_types > 0)
-        if layer == "gatedgcn" or (layer in EDGES and has_edge_inputs):
+        if kind.edge_states or (kind.edges and has_edge_inputs):
             feats, types = (edge_feats, edge_types) if has_edge_inputs else (0, 0)
             self.edge_inputs = EdgeInputs(edge_feats=feats, edge_types=types, hidden_size=width)
 
@@ -151,10 +140,7 @@ class GraphNetwork(nn.Module):
         widths = [self.inputs.out_feats, *[width] * (num_layers - 1), num_outputs if direct else width]
         for number, (size, next_size) in enumerate(zip(widths, widths[1:], strict=False), 1):
             last = number == num_layers
-            convolution = build_convolution(
-                layer,
-                size,
-                next_size,
+            given = Options(
                 number=number,
                 heads=output_heads if direct and last else heads,
                 concat=not (direct and last),
@@ -164,11 +150,12 @@ class GraphNetwork(nn.Module):
                 alpha=alpha,
                 lambda_=lambda_,
             )
+            convolution = kind.build(size, next_size, given)
             if direct and last:
                 self.layers.append(GraphLayer(convolution, size, next_size))
                 continue
             options: dict[str, Any] = {"norm": norm, "activation": activation, "dropout": dropout, "residual": residual}
-            edge_states = width if layer == "gatedgcn" and not last else None
+            edge_states = width if kind.edge_states and not last else None
             self.layers.append(GraphLayer(convolution, size, next_size, edge_feats=edge_states, **options))
 
         size = width * num_layers if jumping_knowledge == "cat" else width
@@ -176,13 +163,14 @@ class GraphNetwork(nn.Module):
         self.output = build_output(output_layer, size, num_outputs)
 
     def forward(self, graphs: Graph | list[Graph]) -> Tensor:
-        """One graph, or one batch of graphs -> logits [N, C] or [B, C].
+        """Map one graph, or one batch of graphs, to logits [N, C] or [B, C].
 
-        A list is that of sampled blocks, one for each convolution: the inputs stand in the first one, and each one's
-        destination nodes are the next one's sources.
+        Args:
+            graphs: a list holds sampled blocks, one for each convolution: the first has the inputs, and the destination
+                nodes of each are the sources of the next.
 
         Raises:
-            ValueError: another number of blocks than L, blocks at graph level, or inputs that are not there.
+            ValueError: another number of blocks than L, blocks at graph level, or missing inputs.
         """
         blocks = graphs if isinstance(graphs, list) else [graphs]
         sampled = isinstance(graphs, list) or graphs.is_block
@@ -191,9 +179,9 @@ class GraphNetwork(nn.Module):
         if sampled and len(blocks) != self.num_layers:
             raise ValueError(f"num_layers is {self.num_layers} but there are {len(blocks)} blocks; sample one a layer")
         blocks = [self.prepare(block) for block in blocks]
-        lookup = self.layer == "gatedgcn" and not sampled  # which is all linear maps of its inputs
+        lookup = LAYERS[self.layer].edge_states and not sampled  # GatedGCN is all linear maps of its inputs
         x, x0 = self.initial(self.inputs(blocks[0].ndata, None if sampled else blocks[0], lookup=lookup))
-        # of a whole graph all layers share the edge states; those of a block are brought up to its own layer
+        # all layers share the edge states of a whole graph; those of a block are advanced to its own layer
         edges: list[Any] = [None] * len(blocks)
         if self.edge_inputs is not None:
             edges = [self.edge_inputs(block.edata, block.num_edges, lookup=lookup) for block in blocks]
@@ -210,26 +198,26 @@ class GraphNetwork(nn.Module):
         return self.conclude(blocks[-1], [x[: blocks[-1].num_nodes] for x in outputs])
 
     def layerwise(self, graph: Graph, chunk_size: int) -> Tensor:
-        """Exact logits [N, C] of one big graph, in eval mode: see `lightning_dl2.nets.layerwise`."""
+        """Return exact logits [N, C] of one big graph, in eval mode: see `layerwise.layerwise`."""
         return layerwise(self, graph, chunk_size)
 
     def prepare(self, graph: Graph) -> Graph:
-        """The graph as the convolutions read it: with this net's engine and self-loops."""
+        """Give the graph this net's engine and self-loops."""
         graph = graph.using(resolve_engine(self.engine, graph.device))
         if self.edge_inputs is None and graph.edata:
-            graph = graph.replace(edata={})  # nothing reads them: self-loops need not be added to them
+            graph = graph.replace(edata={})  # no layer reads them: self-loops then need no edge features
         return graph.with_self_loops() if self.self_loops else graph
 
     def initial(self, x: Features) -> tuple[Features, Tensor | None]:
-        """The nodes' inputs -> the first convolution's input, and what GCNII mixes into every layer, else None."""
-        if self.layer != "gcnii":
+        """Return the first convolution's input, and the x0 that GCNII mixes into every layer, else None."""
+        if not LAYERS[self.layer].initial:
             return x, None
         assert isinstance(x, Tensor)  # it has an input layer
         x0 = ACTIVATIONS[self.activation](x)
         return dropout(x0, self.dropout, self.training), x0
 
     def conclude(self, graph: Graph | None, outputs: list[Tensor]) -> Tensor:
-        """The outputs of the layers, [N, H] each -> logits; `graph` is read at graph level alone."""
+        """Map the outputs of the layers, [N, H] each, to logits; `graph` is needed at graph level only."""
         x = outputs[-1]
         if self.jumping_knowledge == "cat":
             x = torch.cat(outputs, dim=1)
@@ -241,9 +229,9 @@ class GraphNetwork(nn.Module):
 
 
 def _later_edges(layer: Any, blocks: list[Graph], x: Features, edges: list[Tensor]) -> list[Tensor]:
-    """The edge states of the blocks that come after this layer's, one layer on.
+    """Advance the edge states of the later blocks by one layer.
 
-    Their edges need not be in this layer's block, but their nodes are the first ones of it: x [S, I] holds them. All
+    Their edges may be missing in this layer's block, but their nodes are its first ones: x [S, I] holds them. All
     blocks go through the norm at once, for one set of statistics.
     """
     pairs = zip(blocks, edges, strict=True)

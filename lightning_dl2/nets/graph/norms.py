@@ -1,16 +1,18 @@
-"""Normalisations by name, of rows that may be few."""
+"""Build normalisation layers by name, for rows that may be few."""
+
+from collections.abc import Callable
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-NORMS = ("none", "batch", "layer")
+from lightning_dl2.nets.checks import check_choice
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """`nn.BatchNorm1d` of rows [R, C] that in training takes R < 2, where the batch has no variance.
+    """`nn.BatchNorm1d` of rows [R, C] that accepts R < 2 in training, where a batch has no variance.
 
-    Such a batch is normalised by the running statistics, and leaves them as they are. A graph of one node or
-    without edges is an ordinary thing; torch raises an error there.
+    Such a batch is normalised by the running statistics, and leaves them as they are. torch raises an error there, but
+    a graph may well have one node or no edges.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -20,11 +22,14 @@ class BatchNorm(nn.BatchNorm1d):
 
 
 def build_norm(norm: str, feats: int) -> nn.Module:
-    """`batch` (Ioffe & Szegedy 2015), `layer` (Ba, Kiros & Hinton 2016) or `none`, of rows [R, feats].
+    """Build one of NORMS for rows [R, feats].
 
     Raises:
-        ValueError: another name.
+        ValueError: an unknown `norm`.
     """
-    if norm not in NORMS:
-        raise ValueError(f"norm is {norm!r}; it must be one of {', '.join(NORMS)}")
-    return {"none": nn.Identity, "batch": BatchNorm, "layer": nn.LayerNorm}[norm](feats)
+    check_choice("norm", norm, NORMS)
+    return NORMS[norm](feats)
+
+
+# Ioffe & Szegedy 2015; Ba, Kiros & Hinton 2016.
+NORMS: dict[str, Callable[[int], nn.Module]] = {"none": nn.Identity, "batch": BatchNorm, "layer": nn.LayerNorm}

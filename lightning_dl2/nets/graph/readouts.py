@@ -1,4 +1,4 @@
-"""What comes after the convolutions: one vector for a whole graph from those of its nodes, and the output layer.
+"""Read graphs out: one vector a graph from those of its nodes; and the output layer.
 
 Shapes: N nodes of all graphs of the batch, B graphs, F feats.
 """
@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from lightning_dl2.graphs import Graph, segment_readout
+from lightning_dl2.nets.checks import check_choice
 
 READOUTS = ("sum", "mean", "max", "attention")
 OUTPUT_LAYERS = ("none", "linear", "mlp")
 
 
 class Readout(nn.Module):
-    """Features [N, F] -> [B, F]; a graph without nodes gives zeros.
+    """Reduce features [N, F] to [B, F]; a graph without nodes gives zeros.
 
     Args:
         kind: `sum`, `mean`, `max`, or `attention`, the mean weighted by softmax_v(w . h_v + b) over the nodes v of
@@ -25,15 +26,14 @@ class Readout(nn.Module):
 
     def __init__(self, kind: str, feats: int):
         super().__init__()
-        if kind not in READOUTS:
-            raise ValueError(f"readout is {kind!r}; it must be one of {', '.join(READOUTS)}")
+        check_choice("readout", kind, READOUTS)
         self.kind = kind
         if kind == "attention":
             # no bias: the softmax would cancel it
             self.gate = nn.Linear(feats, 1, bias=False)
 
     def forward(self, graph: Graph, x: Tensor) -> Tensor:
-        """Features [N, F] -> [B, F]."""
+        """Reduce features [N, F] to [B, F]."""
         if self.kind != "attention":
             return segment_readout(graph, x, self.kind)
         score = self.gate(x)
@@ -44,13 +44,12 @@ class Readout(nn.Module):
 
 
 def build_output(output_layer: str, feats: int, num_outputs: int) -> nn.Module:
-    """`none`; `linear`; `mlp`, three linear layers F -> F/2 -> F/4 -> num_outputs (Dwivedi et al. 2020).
+    """Build `none`, `linear`, or `mlp`: three linear layers F -> F/2 -> F/4 -> num_outputs (Dwivedi et al. 2020).
 
     Raises:
-        ValueError: another name, or too few features for `mlp`.
+        ValueError: an unknown `output_layer`, or too few features for `mlp`.
     """
-    if output_layer not in OUTPUT_LAYERS:
-        raise ValueError(f"output_layer is {output_layer!r}; it must be one of {', '.join(OUTPUT_LAYERS)}")
+    check_choice("output_layer", output_layer, OUTPUT_LAYERS)
     if output_layer == "none":
         return nn.Identity()
     if output_layer == "linear":

@@ -1,4 +1,4 @@
-"""What the first layer of a net needs where its input is a sparse matrix, such as bags of words.
+"""Linear layer, dropout and row selection for sparse inputs, such as bags of words.
 
 Shapes: R rows, I in_features, O out_features.
 """
@@ -17,10 +17,10 @@ Rows = TypeVar("Rows", bound=Features | Lookup)
 
 
 class SparseLinear(nn.Linear):
-    """`nn.Linear` that also takes a SparseMatrix [R, I]: of Cora's 1433 words a paper has 18."""
+    """`nn.Linear` that also takes a SparseMatrix [R, I]: a paper of Cora has 18 of 1433 words."""
 
     def forward(self, x: Features | Lookup) -> Tensor:
-        """Features [R, I], dense, sparse or of a table -> [R, O]."""
+        """Map features [R, I], dense, sparse or of a table, to [R, O]."""
         if isinstance(x, Lookup):
             return x.map(super().forward)
         if not isinstance(x, SparseMatrix):
@@ -34,14 +34,14 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor: ...
 @overload
 def dropout(x: SparseMatrix, p: float, training: bool) -> SparseMatrix: ...
 def dropout(x: Features, p: float, training: bool) -> Features:
-    """Dropout, of a sparse matrix on its stored values: its zeros need none."""
+    """Drop entries of a tensor, or stored values of a sparse matrix, whose zeros need no dropout."""
     if isinstance(x, SparseMatrix) and training and p:
         return x.with_values(dense_dropout(x.values, p))
     return x if isinstance(x, SparseMatrix) else dense_dropout(x, p, training)
 
 
 def first_rows(x: Rows, count: int) -> Rows:
-    """[R, I] -> [count, I]."""
+    """Select the first rows: [R, I] -> [count, I]."""
     if x.shape[0] == count:
         return x
     whole: Any = x  # a Lookup has as many rows already
@@ -49,10 +49,10 @@ def first_rows(x: Rows, count: int) -> Rows:
 
 
 def destinations(graph: Graph, x: Rows) -> Rows:
-    """Of the sources' rows [S, I] those of the destination nodes, [N, I]: the first."""
+    """Select the rows of the destination nodes, which come first: [S, I] -> [N, I]."""
     return first_rows(x, graph.num_nodes)
 
 
 def as_dense(x: Features | Lookup) -> Tensor:
-    """The same as a tensor."""
+    """Convert to a tensor."""
     return x if isinstance(x, Tensor) else x.to_dense()

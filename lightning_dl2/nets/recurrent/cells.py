@@ -1,30 +1,54 @@
-"""One step of every recurrent cell, written as the papers write it, and how many parameters a cell has.
+"""Equations of one step of every recurrent cell, in the notation of the papers.
 
 Shapes: B batch, D input_size, H hidden_size, G gates of a cell.
 
-A step takes the weights of one layer and direction as a dict with torch.nn's names and layout, gates
-stacked in the order of `gates`: weight_ih [G*H, D], weight_hh [G*H, H], bias_ih [G*H], bias_hh [G*H];
-without biases the last two are absent. Cells that torch.nn has carry its two bias vectors, although only
-their sum matters (but for the GRU's candidate); the others carry bias_ih alone. A step returns every
-quantity that it names, each [B, H].
+The weights of one layer and direction are a dict with torch.nn's names and layout, gates stacked in the order of
+`gates`: weight_ih [G*H, D], weight_hh [G*H, H], bias_ih [G*H], bias_hh [G*H]. Without biases the last two are absent.
+Cells that torch.nn has carry its two bias vectors, although only their sum matters (except for the GRU's candidate);
+the others carry bias_ih alone.
 
-A cell of your own needs no more than a class as they stand here: `gates`, `state` (h first), the gate that
-keeps the state or None, and `shapes`, `step` and `count`; its name goes into CELLS, `find_cell` and the
-configuration's schema. It learns through autograd, step by step, until `kernels` has something faster for it.
+A new cell is a subclass of `Cell` and an entry in CELLS; the configuration's schema repeats its name. It learns through
+autograd, step by step, until `kernels` has a faster backward pass for it.
 """
+
+from collections.abc import Callable
+from math import prod
+from typing import ClassVar
 
 from torch import Tensor, sigmoid, tanh
 from torch.nn import functional as F
 
-CELLS = ("rnn", "lstm", "gru", "peephole")
-PEEPHOLES = ("gers", "assignment")
+from lightning_dl2.nets.checks import check_choice
 
 Weights = dict[str, Tensor]
 Step = dict[str, Tensor]
+Shapes = dict[str, tuple[int, ...]]
 
 
-class RNN:
-    """h' = tanh(W x + U h + b) (Elman 1990), torch.nn.RNN's equation."""
+class Cell:
+    """Base of the cells.
+
+    Attributes:
+        gates: in the order in which the weights stack them.
+        state: names of the quantities that go on to the next step, h first.
+        forget_gate: the gate that keeps the state, or None.
+        step: (weights, x [B, D], *state of [B, H]) -> every quantity of the step by name, each [B, H].
+    """
+
+    gates: ClassVar[tuple[str, ...]]
+    state: ClassVar[tuple[str, ...]]
+    forget_gate: ClassVar[str | None]
+    step: ClassVar[Callable[..., Step]]
+
+    @classmethod
+    def shapes(cls, D: int, H: int) -> Shapes:
+        """Return the shape of each weight of one layer and direction, with torch.nn's two bias vectors."""
+        rows = len(cls.gates) * H
+        return {"weight_ih": (rows, D), "weight_hh": (rows, H), "bias_ih": (rows,), "bias_hh": (rows,)}
+
+
+class RNN(Cell):
+    """Compute h' = tanh(W x + U h + b) (Elman 1990), as torch.nn.RNN does."""
 
     gates, state, forget_gate = ("h",), ("h",), None
 
@@ -33,13 +57,9 @@ class RNN:
         a = F.linear(x, w["weight_ih"], w.get("bias_ih")) + F.linear(h, w["weight_hh"], w.get("bias_hh"))
         return {"h": tanh(a)}
 
-    @staticmethod
-    def count(D: int, H: int) -> dict[str, int]:
-        return {"input": H * D, "recurrent": H * H, "biases": 2 * H, "peepholes": 0}
 
-
-class LSTM:
-    """c' = f*c + i*g, h' = o*tanh(c') all gates from x and h (Gers et al. 2000): torch.nn.LSTM's form."""
+class LSTM(Cell):
+    """Compute c' = f*c + i*g, h' = o*tanh(c'), all gates from x and h (Gers et al. 2000), as torch.nn.LSTM does."""
 
     gates, state, forget_gate = ("i", "f", "g", "o"), ("h", "c"), "f"
 
@@ -52,13 +72,9 @@ class LSTM:
         h = o * tanh(c)
         return {"i": i, "f": f, "g": g, "o": o, "c": c, "h": h}
 
-    @staticmethod
-    def count(D: int, H: int) -> dict[str, int]:
-        return {"input": 4 * H * D, "recurrent": 4 * H * H, "biases": 8 * H, "peepholes": 0}
 
-
-class GRU:
-    """The reset gate after the matrix, n = tanh(W x + b + r*(U h + b')): torch.nn.GRU's and cuDNN's form."""
+class GRU(Cell):
+    """Reset after the matrix, n = tanh(W x + b + r*(U h + b')), as torch.nn.GRU and cuDNN do."""
 
     gates, state, forget_gate = ("r", "z", "n"), ("h",), "z"
 
@@ -71,18 +87,14 @@ class GRU:
         h = (1 - z) * n + z * h
         return {"r": r, "z": z, "n": n, "h": h}
 
-    @staticmethod
-    def count(D: int, H: int) -> dict[str, int]:
-        return {"input": 3 * H * D, "recurrent": 3 * H * H, "biases": 6 * H, "peepholes": 0}
 
-
-class PaperGRU:
-    """The reset gate before the matrix, n = tanh(W x + b + U (r*h)) (Cho et al. 2014, equations 5 to 8)."""
+class PaperGRU(Cell):
+    """Reset before the matrix, n = tanh(W x + b + U (r*h)) (Cho et al. 2014, equations 5 to 8)."""
 
     gates, state, forget_gate = ("r", "z", "n"), ("h",), "z"
 
-    @staticmethod
-    def shapes(D: int, H: int) -> dict[str, tuple[int, ...]]:
+    @classmethod
+    def shapes(cls, D: int, H: int) -> Shapes:
         return {"weight_ih": (3 * H, D), "weight_hh": (3 * H, H), "bias_ih": (3 * H,)}
 
     @staticmethod
@@ -94,21 +106,17 @@ class PaperGRU:
         h = (1 - z) * n + z * h
         return {"r": r, "z": z, "n": n, "h": h}
 
-    @staticmethod
-    def count(D: int, H: int) -> dict[str, int]:
-        return {"input": 3 * H * D, "recurrent": 3 * H * H, "biases": 3 * H, "peepholes": 0}
 
-
-class GersPeephole:
-    """The LSTM whose gates also see the cell state, element by element (Gers et al. 2002, equations 1 to 6).
+class GersPeephole(Cell):
+    """LSTM whose gates also read the cell state, element by element (Gers et al. 2002, equations 1 to 6).
 
     peephole [3, H]: from c into i and f, from c' into o.
     """
 
     gates, state, forget_gate = ("i", "f", "g", "o"), ("h", "c"), "f"
 
-    @staticmethod
-    def shapes(D: int, H: int) -> dict[str, tuple[int, ...]]:
+    @classmethod
+    def shapes(cls, D: int, H: int) -> Shapes:
         return {"weight_ih": (4 * H, D), "weight_hh": (4 * H, H), "bias_ih": (4 * H,), "peephole": (3, H)}
 
     @staticmethod
@@ -122,22 +130,18 @@ class GersPeephole:
         h = o * tanh(c)
         return {"i": i, "f": f, "g": g, "o": o, "c": c, "h": h}
 
-    @staticmethod
-    def count(D: int, H: int) -> dict[str, int]:
-        return {"input": 4 * H * D, "recurrent": 4 * H * H, "biases": 4 * H, "peepholes": 3 * H}
 
+class AssignmentPeephole(Cell):
+    """Peephole LSTM of the course, in which no gate reads h (UvA Deep Learning 2020, assignment 2).
 
-class AssignmentPeephole:
-    """The course's peephole LSTM, in which no gate sees h (UvA Deep Learning 2020, assignment 2).
-
-    i, f and o see x and, through the full matrices weight_ch [3*H, H], c; the candidate g sees x alone, and
-    is a sigmoid.
+    i, f and o read x and, through the full matrices weight_ch [3*H, H], c. The candidate g reads x alone, and is a
+    sigmoid.
     """
 
     gates, state, forget_gate = ("i", "f", "g", "o"), ("h", "c"), "f"
 
-    @staticmethod
-    def shapes(D: int, H: int) -> dict[str, tuple[int, ...]]:
+    @classmethod
+    def shapes(cls, D: int, H: int) -> Shapes:
         return {"weight_ih": (4 * H, D), "weight_ch": (3 * H, H), "bias_ih": (4 * H,)}
 
     @staticmethod
@@ -149,30 +153,30 @@ class AssignmentPeephole:
         h = o * tanh(c)
         return {"i": i, "f": f, "g": g, "o": o, "c": c, "h": h}
 
-    @staticmethod
-    def count(D: int, H: int) -> dict[str, int]:
-        return {"input": 4 * H * D, "recurrent": 0, "biases": 4 * H, "peepholes": 3 * H * H}
+
+CELLS: dict[str, type[Cell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU, "peephole": GersPeephole}
+PEEPHOLES: dict[str, type[Cell]] = {"gers": GersPeephole, "assignment": AssignmentPeephole}
 
 
-Cell = type[RNN] | type[LSTM] | type[GRU] | type[PaperGRU] | type[GersPeephole] | type[AssignmentPeephole]
+def find_cell(cell: str, *, reset_after: bool = True, peephole: str = "gers") -> type[Cell]:
+    """Return the class of the named equations.
 
-
-def find_cell(cell: str, *, reset_after: bool = True, peephole: str = "gers") -> Cell:
-    """The class of the named equations. The GRU alone reads `reset_after`, the peephole alone `peephole`.
+    Args:
+        cell: one of CELLS.
+        reset_after: of the GRU alone; False: the paper's form.
+        peephole: of the peephole LSTM alone; one of PEEPHOLES.
 
     Raises:
-        ValueError: `cell` is not in CELLS or `peephole` not in PEEPHOLES.
+        ValueError: an unknown `cell` or `peephole`.
     """
-    if cell not in CELLS:
-        raise ValueError(f"cell is {cell!r}; it must be one of {', '.join(CELLS)}")
-    if peephole not in PEEPHOLES:
-        raise ValueError(f"peephole is {peephole!r}; it must be one of {', '.join(PEEPHOLES)}")
-    return {
-        "rnn": RNN,
-        "lstm": LSTM,
-        "gru": GRU if reset_after else PaperGRU,
-        "peephole": GersPeephole if peephole == "gers" else AssignmentPeephole,
-    }[cell]
+    check_choice("cell", cell, CELLS)
+    check_choice("peephole", peephole, PEEPHOLES)
+    if cell == "gru" and not reset_after:
+        return PaperGRU
+    return PEEPHOLES[peephole] if cell == "peephole" else CELLS[cell]
+
+
+PARTS = {"weight_ih": "input", "weight_hh": "recurrent", "bias_ih": "biases", "bias_hh": "biases"}
 
 
 def count_parameters(
@@ -186,17 +190,18 @@ def count_parameters(
     reset_after: bool = True,
     peephole: str = "gers",
 ) -> dict[str, int]:
-    """How many parameters `Recurrent` has, by formula: {input, recurrent, biases, peepholes, total}.
+    """Count the parameters of `Recurrent` without building it: {input, recurrent, biases, peepholes, total}.
 
     The full matrices from c of the assignment's peephole LSTM count as peepholes.
 
     Raises:
         ValueError: an unknown `cell` or `peephole`.
     """
-    count = find_cell(cell, reset_after=reset_after, peephole=peephole).count
+    kind = find_cell(cell, reset_after=reset_after, peephole=peephole)
     num_directions = 2 if bidirectional else 1
-    first, deeper = count(input_size, hidden_size), count(num_directions * hidden_size, hidden_size)
-    parts = {part: num_directions * (first[part] + (num_layers - 1) * deeper[part]) for part in first}
-    if not bias:
-        parts["biases"] = 0
+    parts = {"input": 0, "recurrent": 0, "biases": 0, "peepholes": 0}
+    for layers, features in ((1, input_size), (num_layers - 1, num_directions * hidden_size)):
+        for name, shape in kind.shapes(features, hidden_size).items():
+            if bias or not name.startswith("bias"):
+                parts[PARTS.get(name, "peepholes")] += num_directions * layers * prod(shape)
     return {**parts, "total": sum(parts.values())}

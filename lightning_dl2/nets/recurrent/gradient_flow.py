@@ -1,6 +1,6 @@
-"""How much of the loss at the end reaches each state on the way: |dL/dh(t)| and |dL/dc(t)|.
+"""Measure how much of the last loss reaches each earlier state: |dL/dh(t)| and |dL/dc(t)|.
 
-The fused kernels do not show these gradients: the net is run by its explicit path, with the same weights.
+The fused kernels hide these gradients: the net runs by its explicit path, with the same weights.
 Shapes: B sequences, T tokens, L layers (of an ensemble, those of all members), N directions, H hidden_size.
 """
 
@@ -18,19 +18,19 @@ from lightning_dl2.nets.recurrent.language_model import LanguageModel
 RecurrentNet = RecurrentClassifier | LanguageModel | Ensemble
 Flow = dict[str, Tensor]
 
-BATCH = 128  # L is the mean loss of so many sequences, as in the figures of the course
+BATCH = 128  # sequences over which L is the mean, as in the course's figures
 
 
 def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor) -> Flow:
-    """The gradients of L in each state, as the mean of their norms over the sequences.
+    """Return the norm of the gradient of L in each state, as the mean over the sequences.
 
-    L is the cross entropy after the last token, the mean of a batch of BATCH sequences, of which B are here. So it is
-    for a language model, whose other predictions would add gradients on the way. No dropout; neither the net's
-    gradients nor its mode change.
+    L is the cross entropy after the last token, averaged over a batch of BATCH sequences, of which B are here. For a
+    language model, too: its other predictions would add gradients on the way. Dropout is off; the net's gradients and
+    mode stay as they are.
 
     Args:
         tokens: [B, T], int64.
-        labels: [B], what follows the last token.
+        labels: [B], the token or class after the last token.
 
     Returns:
         {"h": [L, N, T], "c": [L, N, T]} by the place t of the token; c where the cell has it.
@@ -44,7 +44,8 @@ def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor) -> Flow:
             loss = F.cross_entropy(last, labels, reduction="sum") / BATCH
             names = [name for name in ("h", "c") if name in trace[0][0]]
             states = [state for layer in trace for steps in layer for name in names for state in steps[name]]
-            gradients = torch.stack(torch.autograd.grad(loss, states, materialize_grads=True))  # gates may not see h
+            # zeros for an h that no gate reads
+            gradients = torch.stack(torch.autograd.grad(loss, states, materialize_grads=True))
     finally:
         net.train(training)
     norms = gradients.norm(dim=2).mean(1).view(len(trace), len(trace[0]), len(names), -1)
@@ -52,20 +53,20 @@ def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor) -> Flow:
 
 
 def steps_back(flow: Tensor) -> Tensor:
-    """[..., N, T] by place -> the same by the steps that a direction has made since: 0 is next to the loss."""
+    """Reorder [..., N, T] from places to steps before the loss: 0 is next to the loss, for each direction."""
     forward, *backward = flow.unbind(-2)  # the second direction has read its last token at place 0
     return torch.stack([forward.flip(-1), *backward], -2)
 
 
 def fixed_batch(batches: Iterable[Any], rows: int) -> tuple[Tensor, Tensor]:
-    """The first sequences of a data module's validation or test batches that begin from a zero state.
+    """Return the first evaluation sequences that begin from a zero state.
 
     Args:
-        batches: of a data module for sequences or texts.
-        rows: at most so many sequences.
+        batches: validation or test batches of a data module for sequences or texts.
+        rows: the largest number of sequences.
 
     Returns:
-        tokens [B, T] and what follows the last of them, [B].
+        tokens [B, T], and the token or class after the last of them, [B].
     """
     for tokens, labels, *kind in batches:
         if not kind:
@@ -78,5 +79,5 @@ def fixed_batch(batches: Iterable[Any], rows: int) -> tuple[Tensor, Tensor]:
 
 
 def band(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of positive values [seeds, ...]: the geometric mean, the lowest, the highest."""
+    """Return the geometric mean, the minimum and the maximum over seeds of positive values [seeds, ...]."""
     return values.log().mean(0).exp(), values.amin(0), values.amax(0)

@@ -1,4 +1,4 @@
-"""Named initialisations of recurrent nets: of the weights, gate by gate, and of the forget gate's bias."""
+"""Initialise recurrent nets by name: the weights, gate by gate, and the forget gate's bias."""
 
 import math
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lightning_dl2.nets.checks import check_choice
 from lightning_dl2.nets.recurrent.cells import Cell
 
 _INPUT: dict[str, Callable[[Tensor], Tensor]] = {
@@ -16,13 +17,6 @@ _INPUT: dict[str, Callable[[Tensor], Tensor]] = {
 _RECURRENT = _INPUT | {"orthogonal": nn.init.orthogonal_}
 
 INITIALIZATIONS = ("torch", *_INPUT)
-
-
-def check_initialization(initialization: str) -> None:
-    """Raises ValueError where the name is not in INITIALIZATIONS."""
-    if initialization not in INITIALIZATIONS:
-        allowed = ", ".join(INITIALIZATIONS)
-        raise ValueError(f"initialization is {initialization!r}; it must be one of {allowed}")
 
 
 @torch.no_grad()
@@ -36,7 +30,7 @@ def initialize_recurrent(core: nn.Module, hidden_size: int, initialization: str)
     Raises:
         ValueError: an unknown `initialization`.
     """
-    check_initialization(initialization)
+    check_choice("initialization", initialization, INITIALIZATIONS)
     for name, parameter in core.named_parameters():
         if initialization == "torch":
             nn.init.uniform_(parameter, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
@@ -50,12 +44,12 @@ def initialize_recurrent(core: nn.Module, hidden_size: int, initialization: str)
 
 @torch.no_grad()
 def initialize_linear(linear: nn.Linear, initialization: str) -> None:
-    """The same scheme for a feed-forward layer: its input weights; a zero bias. `torch` leaves it as built.
+    """Draw the weight of a linear layer as an input weight and set its bias to zero; `torch` leaves the layer as built.
 
     Raises:
         ValueError: an unknown `initialization`.
     """
-    check_initialization(initialization)
+    check_choice("initialization", initialization, INITIALIZATIONS)
     if initialization == "torch":
         return
     _INPUT[initialization](linear.weight)
@@ -65,13 +59,13 @@ def initialize_linear(linear: nn.Linear, initialization: str) -> None:
 
 @torch.no_grad()
 def initialize_forget_bias(
-    core: nn.Module, cell: Cell, hidden_size: int, forget_bias: float | str, sequence_length: int | None
+    core: nn.Module, cell: type[Cell], hidden_size: int, forget_bias: float | str, sequence_length: int | None
 ) -> None:
     """Set the forget gate's total bias, bias_ih + bias_hh, in every layer and direction.
 
     A number fills it. "chrono" draws b_f = log U(1, Tmax - 1) and sets b_i = -b_f, Tmax = `sequence_length`
     (Tallec & Ollivier 2018, section 3); up to Tmax = 2 both are zero. For the GRU the update gate z, which
-    keeps h, is the forget gate, and there is no input gate. The plain RNN has neither and is left alone.
+    keeps h, is the forget gate, and no gate is the input gate. The plain RNN has neither and is left alone.
 
     Raises:
         ValueError: another string, "chrono" without a `sequence_length` >= 1, or no biases to set.

@@ -1,14 +1,13 @@
-"""Whole sequences through the cells that torch.nn lacks, with backward passes written by hand.
+"""Kernels for the cells that torch.nn lacks: whole sequences, with backward passes written by hand.
 
 Shapes: T steps, B batch, D input_size, H hidden_size, G gates; all sequences are time-major, [T, B, ...].
 
-All cells follow one pattern. Outside of the loop, one matrix product gives the input's share of all gates
-of all steps; in it, one product a step (the GRU: two) goes into preallocated buffers. A gate's gradient is
-the incoming gradient times a factor that the forward pass can already compute, while its inputs are in
-cache. Those factors are saved in place of the activations, which leaves a few products for a backward step;
-`h_to_o` leads from dL/dh to the gradient of o before its sigmoid. Weight gradients are one matrix product
-after the loop. If nothing needs a gradient, nothing is saved. There are no second derivatives: those are for
-`Recurrent.explicit`.
+All cells follow one pattern. Before the loop, one matrix product gives the input's share of all gates of all steps. In
+the loop, one product a step (the GRU: two) goes into preallocated buffers. A gate's gradient is the incoming gradient
+times a factor that the forward pass computes while its inputs are in cache. These factors are saved in place of the
+activations, so that a backward step needs a few products only; `h_to_o` leads from dL/dh to the gradient of o before
+its sigmoid. Weight gradients are one matrix product after the loop. If no input needs a gradient, nothing is saved.
+Second derivatives are left to `Recurrent.explicit`.
 """
 
 from collections.abc import Callable
@@ -28,17 +27,17 @@ _tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 
 def _needs_grad(*tensors: Tensor) -> bool:
-    """Asked outside of the Function: inside, grad mode is always off."""
+    """Tell whether a gradient is needed; called outside of the Function, in which grad mode is always off."""
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def _weight_grad(d_gates: Tensor, inputs: Tensor) -> Tensor:
-    """[T, B, G*H] and [T, B, H] -> [G*H, H]."""
+    """Multiply gate gradients [T, B, G*H] by inputs [T, B, H] over all steps: [G*H, H]."""
     return d_gates.flatten(0, 1).t() @ inputs.flatten(0, 1)
 
 
 def _reorder(weight: Tensor, order: tuple[int, ...]) -> Tensor:
-    """The stacked gates of `weight` in another order."""
+    """Put the stacked gates of `weight` in another order."""
     gates = weight.chunk(len(order))
     return torch.cat([gates[gate] for gate in order])
 
@@ -104,7 +103,7 @@ class _GersPeephole(Function):
 
 
 class _AssignmentPeephole(Function):
-    """Gates in the order g, i, f, o: the three that move c lie together, and so do the three that see c."""
+    """Gates are ordered g, i, f, o: the three that change c lie together, and so do the three that read c."""
 
     @staticmethod
     def forward(ctx: Any, save: bool, x: Tensor, weight_ch: Tensor, c0: Tensor) -> tuple[Tensor, Tensor]:
@@ -202,7 +201,7 @@ class _PaperGRU(Function):
 
 
 def gers_peephole(w: Weights, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """`cells.GersPeephole` over x [T, B, D] from h, c [B, H] -> hs [T, B, H], (h, c) after the last step."""
+    """Run `cells.GersPeephole` over x [T, B, D] from h, c [B, H] -> hs [T, B, H], (h, c) after the last step."""
     gates = F.linear(x, w["weight_ih"], w.get("bias_ih"))
     inputs = gates, w["weight_hh"], w["peephole"], h, c
     hs, c = _GersPeephole.apply(_needs_grad(*inputs), *inputs)
@@ -210,9 +209,9 @@ def gers_peephole(w: Weights, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, 
 
 
 def assignment_peephole(w: Weights, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """`cells.AssignmentPeephole` over x [T, B, D] from c [B, H] -> hs [T, B, H], (h, c) after the last step.
+    """Run `cells.AssignmentPeephole` over x [T, B, D] from c [B, H] -> hs [T, B, H], (h, c) after the last step.
 
-    No gate sees `h`, the initial one: its gradient is zero.
+    No gate reads the initial `h`: its gradient is zero.
     """
     gifo = {name: _reorder(w[name], (2, 0, 1, 3)) for name in ("weight_ih", "bias_ih") if name in w}
     gates = F.linear(x, gifo["weight_ih"], gifo.get("bias_ih"))
@@ -222,7 +221,7 @@ def assignment_peephole(w: Weights, x: Tensor, h: Tensor, c: Tensor) -> tuple[Te
 
 
 def paper_gru(w: Weights, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
-    """`cells.PaperGRU` over x [T, B, D] from h [B, H] -> hs [T, B, H], (h,) after the last step."""
+    """Run `cells.PaperGRU` over x [T, B, D] from h [B, H] -> hs [T, B, H], (h,) after the last step."""
     inputs = F.linear(x, w["weight_ih"], w.get("bias_ih")), w["weight_hh"], h
     hs = _PaperGRU.apply(_needs_grad(*inputs), *inputs)
     return hs, (hs[-1],)

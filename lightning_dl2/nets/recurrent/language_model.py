@@ -1,4 +1,4 @@
-"""A recurrent net that reads tokens and, at each of them, predicts the next.
+"""Predict the next token at each token by a recurrent net.
 
 Shapes: B batch, T steps, V vocabulary_size, E embedding_size, L num_layers, H hidden_size, P projection_size.
 """
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_dl2.nets.checks import check_dropouts
 from lightning_dl2.nets.dropout import dropout
 from lightning_dl2.nets.recurrent import cells
 from lightning_dl2.nets.recurrent.initialization import initialize_linear
@@ -21,27 +22,27 @@ Layer = Callable[..., tuple[Tensor, ...]]  # (input, *state of [B, H]) -> the ne
 
 
 class LanguageModel(nn.Module):
-    """Tokens [B, T] -> logits [B, T, V]: embed, recur, and one linear layer at each step.
+    """Map tokens [B, T] to logits [B, T, V]: embed, recur, and one linear layer at each step.
 
-    Dropout stands where AWD-LSTM has it (Merity, Keskar & Socher 2018): on the embedded input, between layers, on
-    the output, and on the recurrent matrices.
+    Dropout acts where AWD-LSTM has it (Merity, Keskar & Socher 2018): on the embedded input, between layers, on the
+    output, and on the recurrent matrices.
 
     Args:
         embedding_size: E; H if None.
-        projection_size: P, a linear layer between the last hidden state and the output; None: there is none.
+        projection_size: P, of a linear layer between the last hidden state and the output; None leaves it out.
         tie_weights: the output layer is the embedding's matrix (Press & Wolf 2017); needs E equal to P, or to H
             without a projection (with skip connections L*H).
-        layer_norm: normalises the outputs of each layer (Ba, Kiros & Hinton 2016); the recurrence itself is left as
+        layer_norm: normalises the outputs of each layer (Ba, Kiros & Hinton 2016), not the recurrence, which stays as
             the fused kernels compute it.
-        skip_connections: the projection or output layer reads the outputs of all layers, L*H features, not those of
-            the last one alone (Graves 2013, "Generating sequences with recurrent neural networks").
+        skip_connections: the projection or output layer reads the outputs of all layers, L*H features, instead of the
+            last layer's (Graves 2013, "Generating sequences with recurrent neural networks").
         input_dropout: probability, on the embedded tokens; likewise `dropout` between layers and `output_dropout`.
         locked_dropout: one mask for all steps of a window (Gal & Ghahramani 2016) instead of one a step.
-        recurrent: `cell` and whatever else `Recurrent` takes.
+        recurrent: arguments of `Recurrent`, such as `cell`.
 
     Raises:
-        ValueError: sizes that do not fit for tied weights, a probability outside of [0, 1), a bidirectional net (it
-            would see what it is to predict), or what `Recurrent` raises.
+        ValueError: sizes that do not fit tied weights, a probability outside of [0, 1), a bidirectional net (it would
+            read what it predicts), or what `Recurrent` raises.
     """
 
     blocks: Any  # a ModuleList of Recurrent: to a type checker its items are no more than modules
@@ -65,9 +66,7 @@ class LanguageModel(nn.Module):
         **recurrent: Any,
     ):
         super().__init__()
-        for name, p in (("input_dropout", input_dropout), ("dropout", dropout), ("output_dropout", output_dropout)):
-            if not 0 <= p < 1:
-                raise ValueError(f"{name} is {p}; it must be in [0, 1)")
+        check_dropouts(input_dropout=input_dropout, dropout=dropout, output_dropout=output_dropout)
         if recurrent.get("bidirectional"):
             raise ValueError("bidirectional is True; a language model reads forwards only")
         embedding_size = hidden_size if embedding_size is None else embedding_size
@@ -80,7 +79,7 @@ class LanguageModel(nn.Module):
 
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         options = {"hidden_size": hidden_size, "initialization": initialization, **recurrent}
-        # One fused stack, unless something that it does not compute stands between its layers.
+        # One fused stack, unless its layers have something between them that the stack cannot compute.
         apart = num_layers > 1 and (layer_norm or skip_connections or (locked_dropout and dropout > 0))
         if apart:
             sizes = [embedding_size] + [hidden_size] * (num_layers - 1)
@@ -98,11 +97,11 @@ class LanguageModel(nn.Module):
         self.output = nn.Linear(features, vocabulary_size)
         initialize_linear(self.output, initialization)
         if tie_weights:
-            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)  # as an output layer, unit variance is too much
+            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)  # unit variance would be too much for an output layer
             self.output.weight = self.embedding.weight
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Tokens [B, T], int64, read from `state` on -> logits [B, T, V] and the state after the last token.
+        """Map tokens [B, T], int64, and the state before them to logits [B, T, V] and the state after them.
 
         Args:
             state: h [L, B, H], for the lstm and the peephole the tuple (h, c); zeros if None.
@@ -110,12 +109,12 @@ class LanguageModel(nn.Module):
         return self._run(lambda block, *args: block(*args), tokens, state)
 
     def each(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """`forward` as of an ensemble of one (see `Ensemble.each`): logits [1, B, T, V]."""
+        """Do as `Ensemble.each` for an ensemble of one: logits [1, B, T, V]."""
         logits, state = self(tokens, state)
         return logits.unsqueeze(0), state
 
     def explicit(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, Trace]:
-        """The logits [B, T, V] by `Recurrent.explicit`, and the trace of all layers."""
+        """Return the logits [B, T, V] by `Recurrent.explicit`, and the trace of all layers."""
         trace: Trace = []
 
         def run(block: Recurrent, x: Tensor, start: State | None) -> tuple[Tensor, State]:
@@ -127,7 +126,7 @@ class LanguageModel(nn.Module):
         return logits, trace
 
     def _run(self, run: Callable[..., Any], tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """`forward`, each block by run(block, x, state) -> outputs, state."""
+        """Do as `forward`, with run(block, x, state) -> outputs, state for each block."""
         x = self._drop(self.embedding(tokens), self.input_dropout)
         starts = split_layers(state, [block.num_layers for block in self.blocks])
         outputs, final = [], []
@@ -144,9 +143,9 @@ class LanguageModel(nn.Module):
         return self.output(x), join_layers(final)
 
     def stepper(self) -> Step:
-        """The fast path for one token at a time: step(tokens [B], state | None) -> logits [B, V], state.
+        """Return the fast path for one token at a time: step(tokens [B], state | None) -> logits [B, V], state.
 
-        Holds a copy of the weights as they are now, multiplied out where that saves work; no dropout, no gradient.
+        It holds a copy of the present weights, multiplied out where that saves work, and has no dropout or gradient.
         """
         return _build_step(copy.deepcopy(self))
 
@@ -160,10 +159,10 @@ class LanguageModel(nn.Module):
 
 @torch.no_grad()
 def _build_step(model: LanguageModel) -> Step:
-    """Build the step of `LanguageModel.stepper`, with the weights multiplied out and laid out once.
+    """Build the step of `LanguageModel.stepper`.
 
-    torch.nn.LSTM prepares its weights anew in each call, which for a single step costs more than the step. For a single
-    stream each call of torch counts as much as the sums in it: hence few of them, and none that does nothing.
+    torch.nn.LSTM prepares its weights anew in each call, which costs more than a single step: here it is done once. For
+    one stream a call of torch costs as much as the sums in it: hence few calls, and none that does nothing.
     """
     layers: list[tuple[Layer, torch.nn.Module | None]] = []
     for block, norm in zip(model.blocks, model.norms, strict=True):
@@ -177,7 +176,7 @@ def _build_step(model: LanguageModel) -> Step:
     weight, bias = model.output.weight.detach().t().contiguous(), model.output.bias.detach()
 
     def step(tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
-        if torch.is_grad_enabled():  # to ask is cheaper than to switch off what is off
+        if torch.is_grad_enabled():  # asking is cheaper than entering no_grad in each step
             with torch.no_grad():
                 return step(tokens, state)
         if state is None:
@@ -211,7 +210,7 @@ def _unless_identity(module: torch.nn.Module) -> torch.nn.Module | None:
 
 
 def _layer(block: Recurrent, index: int, embedding: Tensor | None) -> Layer:
-    """One layer's step; the first reads tokens [B], the others the h [B, H] below them."""
+    """Build one layer's step; the first layer reads tokens [B], the others the h [B, H] below them."""
     weights = {name: parameter.detach() for name, parameter in block.weights(index).items()}
     if block.cell is cells.LSTM:
         return _lstm(weights, embedding)
@@ -226,7 +225,7 @@ def _layer(block: Recurrent, index: int, embedding: Tensor | None) -> Layer:
 
 
 def _lstm(w: cells.Weights, embedding: Tensor | None) -> Layer:
-    """All four gates by one matrix and one sigmoid, since tanh(a) = 2 sigmoid(2a) - 1."""
+    """Compute all four gates by one matrix and one sigmoid, since tanh(a) = 2 sigmoid(2a) - 1."""
     hidden_size = w["weight_hh"].shape[1]
     scale = w["weight_hh"].new_ones(4 * hidden_size, 1)
     scale[2 * hidden_size : 3 * hidden_size] = 2

@@ -1,4 +1,4 @@
-"""Recurrent layers of any cell: a fast path, and an explicit one with the same weights that shows every gate.
+"""Recurrent layers of any cell: a fast path, and an explicit path with the same weights that returns every gate.
 
 Shapes: B batch, T steps, D input_size, H hidden_size, L num_layers, N directions (1 or 2).
 """
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_dl2.nets.checks import check_dropouts, check_sizes
 from lightning_dl2.nets.recurrent import cells
 from lightning_dl2.nets.recurrent.cells import LSTM
 from lightning_dl2.nets.recurrent.initialization import initialize_forget_bias, initialize_recurrent
@@ -26,25 +27,24 @@ Trace = list[list[dict[str, list[Tensor]]]]
 class Recurrent(nn.Module):
     """L recurrent layers of one or two directions.
 
-    `core` holds the parameters: where torch.nn has the equations it is the torch.nn module, and state dicts
-    are interchangeable; elsewhere it holds parameters of the same names and layout (see `cells`).
+    `core` holds the parameters. Where torch.nn has the equations it is the torch.nn module, and state dicts are
+    interchangeable. Elsewhere it holds parameters of the same names and layout (see `cells`).
 
     Args:
-        cell: `rnn`, `lstm`, `gru` or `peephole`; the equations and their sources are in `cells`.
-        dropout: probability, between layers only and in training only.
+        cell: one of CELLS; the equations and their sources are in `cells`.
+        dropout: probability, between layers and in training only.
         bias: False leaves out every bias.
         reset_after: the GRU's reset gate acts after the matrix (torch.nn's form) or before (the paper's).
         peephole: `gers`, diagonal peepholes beside h, or `assignment`, full matrices from c in place of h.
-        initialization: `torch`, `kaiming`, `xavier` or `orthogonal`; see `initialization`.
+        initialization: one of INITIALIZATIONS, see `initialization`.
         forget_bias: None, a number or `chrono`: the forget gate's total bias, in the GRU the update gate's.
             The plain RNN has no such gate and ignores it.
-        sequence_length: the longest length expected; read by `chrono` alone.
+        sequence_length: the longest length expected; for `chrono` alone.
         weight_dropout: probability, on the matrices from the state, one mask a call and in training only
             (DropConnect as in AWD-LSTM: Merity, Keskar & Socher 2018).
 
     Raises:
-        ValueError: an unknown name, a size below 1, a dropout outside of [0, 1), or a forget bias
-            without biases.
+        ValueError: an unknown name, a size below 1, a dropout outside of [0, 1), or a forget bias without biases.
     """
 
     def __init__(
@@ -65,13 +65,8 @@ class Recurrent(nn.Module):
         weight_dropout: float = 0.0,
     ):
         super().__init__()
-        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
-        for name, size in sizes.items():
-            if size < 1:
-                raise ValueError(f"{name} is {size}; it must be at least 1")
-        for name, probability in (("dropout", dropout), ("weight_dropout", weight_dropout)):
-            if not 0 <= probability < 1:
-                raise ValueError(f"{name} is {probability}; it must be in [0, 1)")
+        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        check_dropouts(dropout=dropout, weight_dropout=weight_dropout)
         self.cell = cells.find_cell(cell, reset_after=reset_after, peephole=peephole)
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -95,28 +90,26 @@ class Recurrent(nn.Module):
             for layer in range(num_layers):
                 features = hidden_size * self.num_directions if layer else input_size
                 for direction in range(self.num_directions):
-                    shapes = self.cell.shapes(features, hidden_size)  # type: ignore[union-attr]  # those of FUSED: none
-                    for name, shape in shapes.items():
+                    for name, shape in self.cell.shapes(features, hidden_size).items():
                         if bias or not name.startswith("bias"):
                             self.core[name + _suffix(layer, direction)] = nn.Parameter(torch.empty(shape))
-        # torch.nn has drawn its own: not again, so that one seed gives the weights that torch.nn has for it
+        # torch.nn has drawn its weights: drawing again would give other weights for a seed than torch.nn's
         if self.cell not in FUSED or initialization != "torch":
             initialize_recurrent(self.core, hidden_size, initialization)
         if forget_bias is not None:
             initialize_forget_bias(self.core, self.cell, hidden_size, forget_bias, sequence_length)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """The fast path: torch.nn's kernels where it has the equations, else those of `kernels`; of a cell that has
-        neither, its steps through autograd.
+        """Run all steps by the fastest path: torch.nn's kernels, else those of `kernels`, else autograd step by step.
 
         Args:
             x: [B, T, D].
             state: h [L*N, B, H], for the lstm and the peephole the tuple (h, c); zeros if None.
 
         Returns:
-            outputs [B, T, H*N] and the final state, like `state`. Under autocast all but torch.nn compute in and
-            return the parameters' dtype; torch.nn does what it does, but for the LSTM on CPUs without bfloat16,
-            where it does nothing: that one is computed in float32.
+            outputs [B, T, H*N] and the final state, like `state`. Under autocast torch.nn's kernels choose the dtype;
+            the other paths compute in the parameters' dtype and return it. On CPUs without a bfloat16 LSTM torch.nn
+            would fail under autocast: the LSTM is computed in float32 there.
 
         Raises:
             ValueError: `x` or `state` has another shape.
@@ -135,12 +128,12 @@ class Recurrent(nn.Module):
         return outputs, state
 
     def _unrolled(self, weights: cells.Weights, x: Tensor, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Like one of KERNELS, by autograd."""
+        """Run one layer and direction by autograd, with the signature of KERNELS."""
         steps, end = self._unroll(weights, x, *state)
         return torch.stack([step["h"] for step in steps]), end
 
     def _unroll(self, weights: cells.Weights, x: Tensor, *state: Tensor) -> tuple[list[cells.Step], tuple[Tensor, ...]]:
-        """Every quantity of every step over x [T, B, D], and the state after the last one."""
+        """Return every quantity of every step over x [T, B, D], and the state after the last step."""
         steps: list[cells.Step] = []
         end = state
         for x_t in x:
@@ -149,12 +142,12 @@ class Recurrent(nn.Module):
         return steps, end
 
     def explicit(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State, Trace]:
-        """`forward` step by step in plain autograd operations: many times slower, and everything can be seen.
+        """Run all steps in plain autograd operations, many times slower, and return every quantity of every step.
 
         Returns:
             outputs and final state as from `forward`, in the parameters' dtype, and the trace:
-            trace[layer][direction][name][t], [B, H], is the quantity `name` of the cell at position t of
-            the sequence and a node of the graph: torch.autograd.grad(loss, trace[0][0]["h"]) gives dL/dh(t)
+            trace[layer][direction][name][t], [B, H], is the quantity `name` of the cell at position t of the
+            sequence. It is a node of the autograd graph: torch.autograd.grad(loss, trace[0][0]["h"]) gives dL/dh(t)
             for all t. Names: rnn h; gru r, z, n, h; lstm and peephole i, f, g, o, c, h.
         """
         trace: Trace = [[{} for _ in range(self.num_directions)] for _ in range(self.num_layers)]
@@ -169,18 +162,18 @@ class Recurrent(nn.Module):
         return outputs, state, trace
 
     def last(self, state: State) -> Tensor:
-        """The last layer's final h of each direction, [h_fwd(T); h_bwd(0)]: [B, H*N]."""
+        """Return the last layer's final h of each direction, [h_fwd(T); h_bwd(0)]: [B, H*N]."""
         h = state if isinstance(state, Tensor) else state[0]
         return h[-self.num_directions :].transpose(0, 1).flatten(1)
 
     def weights(self, layer: int, direction: int = 0) -> cells.Weights:
-        """The parameters of one layer and direction (1: backwards), by their names in `cells`."""
+        """Return the parameters of one layer and direction (1: backwards) by their names in `cells`."""
         suffix = _suffix(layer, direction)
         parameters = dict(self.core.named_parameters())
         return {name.removesuffix(suffix): p for name, p in parameters.items() if name.endswith(suffix)}
 
     def _fused_with_dropped_weights(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """What torch.nn's module does in its forward, with other weights than its own."""
+        """Call the kernel of torch.nn's module with dropped weights."""
         core = self.core
         if state is None:
             zeros = x.new_zeros(self.num_layers * self.num_directions, x.shape[0], self.hidden_size)
@@ -192,20 +185,20 @@ class Recurrent(nn.Module):
         return outputs, tuple(end) if len(end) > 1 else end[0]
 
     def _dropped(self, weights: cells.Weights) -> cells.Weights:
-        """`weights` with some entries of the matrices from the state at zero."""
+        """Drop entries of the matrices from the state, in training."""
         if not (self.training and self.weight_dropout):
             return weights
         from_state = ("weight_hh", "weight_ch")
         return {n: F.dropout(w, self.weight_dropout) if n.startswith(from_state) else w for n, w in weights.items()}
 
     def _sweep(self, run: Callable[..., Any], x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Take x through all layers and directions, each of them by `run`, which sees time-major sequences.
+        """Take x through all layers and directions, each by `run`.
 
         run(layer, direction, weights, x [T, B, D], *state of [B, H]) -> hs [T, B, H], state.
         """
         self._check(x, state)
         dtype = next(self.parameters()).dtype
-        # half precision's errors add up over the steps: the recurrence stays in the parameters' dtype
+        # rounding errors of half precision add up over the steps: the recurrence stays in the parameters' dtype
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(dtype).transpose(0, 1)
             if state is None:
@@ -239,7 +232,7 @@ class Recurrent(nn.Module):
 
 
 def split_layers(state: State | None, sizes: list[int]) -> list[State | None]:
-    """A state of sum(sizes) layers as states of `sizes` layers; None for each if it is None."""
+    """Split a state of sum(sizes) layers into states of `sizes` layers; None gives None for each."""
     if state is None:
         return [None] * len(sizes)
     if isinstance(state, Tensor):
@@ -248,14 +241,14 @@ def split_layers(state: State | None, sizes: list[int]) -> list[State | None]:
 
 
 def join_layers(states: list[State]) -> State:
-    """The opposite of `split_layers`."""
+    """Join states of layers, the inverse of `split_layers`."""
     if isinstance(states[0], Tensor):
         return torch.cat([state for state in states if isinstance(state, Tensor)])
     return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
 
 
 def _half_lstm_is_missing(x: Tensor) -> bool:
-    """Whether torch would ask oneDNN for a bfloat16 LSTM that it does not have for this CPU."""
+    """Tell whether torch would ask oneDNN for a bfloat16 LSTM that it lacks on this CPU."""
     return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not bfloat16_lstm_works()
 
 
@@ -263,8 +256,8 @@ def _half_lstm_is_missing(x: Tensor) -> bool:
 def bfloat16_lstm_works() -> bool:
     """Tell whether torch has an LSTM in bfloat16 for this CPU.
 
-    The first forward of a process asks for it, in the middle of a seeded step: to build an nn.LSTM here would draw its
-    weights from the global generator, and the step's dropout would be another one than in a later step.
+    The first forward pass of a process asks, in the middle of a seeded step. An nn.LSTM built here would draw its
+    weights from the global generator, and change the step's dropout: hence torch.lstm.
     """
     state, weights = [torch.zeros(1, 1, 1)] * 2, [torch.zeros(4, *shape) for shape in ((1,), (1,), (), ())]
     try:
@@ -276,12 +269,12 @@ def bfloat16_lstm_works() -> bool:
 
 
 def _suffix(layer: int, direction: int) -> str:
-    """torch.nn's: _l0, _l0_reverse, _l1, ..."""
+    """Return torch.nn's suffix of a parameter: _l0, _l0_reverse, _l1, ..."""
     return f"_l{layer}" + ("_reverse" if direction else "")
 
 
 def bfloat16_note(net: torch.nn.Module, device: torch.device) -> str | None:
-    """Return one line if a layer of `net` computes in float32 although Lightning says that it uses bfloat16."""
+    """Return one line if a layer of `net` computes in float32 although Lightning announces bfloat16."""
     has_lstm = any(isinstance(module, Recurrent) and module.cell is LSTM for module in net.modules())
     if has_lstm and device.type == "cpu" and not bfloat16_lstm_works():
         return "trainer.precision=bf16-mixed: torch has no bfloat16 LSTM for this CPU; the LSTM computes in float32"

@@ -233,7 +233,7 @@ def test_wrong_shapes_are_named(options, path):
         run(torch.zeros(B, T, D), torch.zeros(1, B, H + 1))
 
 
-class MinimalGatedUnit:
+class MinimalGatedUnit(cells.Cell):
     """A cell that neither torch.nn nor `kernels` has (Zhou et al. 2016), as somebody would add it."""
 
     gates, state, forget_gate = ("f", "n"), ("h",), None
@@ -253,7 +253,7 @@ class MinimalGatedUnit:
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_a_cell_without_a_kernel_learns_through_autograd(bidirectional, monkeypatch):
-    monkeypatch.setattr(cells, "find_cell", lambda *_, **__: MinimalGatedUnit)
+    monkeypatch.setitem(cells.CELLS, "mgu", MinimalGatedUnit)
     net = build({"cell": "mgu"}, num_layers=2, bidirectional=bidirectional, initialization="orthogonal").double()
     x = torch.randn(B, T, D, dtype=torch.float64, requires_grad=True)
     (outputs, state), (seen, same, trace) = net(x), net.explicit(x)

@@ -1,0 +1,82 @@
+"""One layer of a graph network: a convolution, its norm, activation, dropout and residual.
+
+Shapes: S sources, N destination nodes, E edges, I in_feats, O out_feats, G edge_feats.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_dl2.graphs import Graph
+from lightning_dl2.graphs.graph import Features
+from lightning_dl2.nets.dropout import dropout
+from lightning_dl2.nets.graph.convolutions import GCNIIConv
+from lightning_dl2.nets.graph.gated import GatedGCNConv
+from lightning_dl2.nets.graph.lookup import Lookup
+from lightning_dl2.nets.graph.norms import build_norm
+from lightning_dl2.nets.graph.sparse_linear import as_dense
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "elu": F.elu}
+
+
+class GraphLayer(nn.Module):
+    """Apply convolution, norm, activation, dropout, and the residual where I = O.
+
+    The order is that of Dwivedi et al. 2020 except for dropout, which leaves the residual stream alone.
+
+    Args:
+        activation: one of ACTIVATIONS, or None.
+        edge_feats: G, of edge states that the next layer reads, for `gatedgcn`; None without a next layer: its norm
+            would be a parameter without a gradient.
+    """
+
+    def __init__(
+        self,
+        convolution: nn.Module,
+        in_feats: int,
+        out_feats: int,
+        *,
+        norm: str = "none",
+        activation: str | None = None,
+        dropout: float = 0.0,
+        residual: bool = False,
+        edge_feats: int | None = None,
+    ):
+        super().__init__()
+        self.convolution = convolution
+        self.norm = build_norm(norm, out_feats)
+        self.edge_norm = None if edge_feats is None else build_norm(norm, out_feats)
+        self.activation, self.dropout = activation, dropout
+        self.residual = residual and in_feats == out_feats
+        self.edge_residual = residual and edge_feats == out_feats
+
+    def forward(
+        self, graph: Graph, x: Features | Lookup, e: Tensor | Lookup | None, x0: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Map features [S, I], edge features or states [E, G] and x0 [S, O] to [N, O] and raw edge states [E, O].
+
+        The raw states are None except for `gatedgcn`; `edges` turns them into the next layer's.
+        """
+        raw = None
+        if isinstance(self.convolution, GatedGCNConv):
+            y, raw = self.convolution(graph, x, e)
+        elif isinstance(self.convolution, GCNIIConv):
+            y = self.convolution(graph, x, x0)
+        else:
+            y = self.convolution(graph, x, e)
+        y = self._finish(self.norm(y))
+        if self.residual:
+            y = as_dense(x)[: graph.num_nodes] + y
+        return y, raw
+
+    def edges(self, raw: Tensor, e: Tensor | Lookup) -> Tensor:
+        """Turn raw edge states [E, O] and the states before, [E, G], into the next layer's edge states [E, O]."""
+        assert self.edge_norm is not None
+        raw = self._finish(self.edge_norm(raw))
+        return as_dense(e) + raw if self.edge_residual else raw
+
+    def _finish(self, y: Tensor) -> Tensor:
+        if self.activation is not None:
+            y = ACTIVATIONS[self.activation](y)
+        return dropout(y, self.dropout, self.training)
