@@ -73,31 +73,33 @@ def _main(words: list[str]) -> int:
 
 
 def _analyze_runs(module: ModuleType, out: Path, arguments: "RunArguments") -> None:
-    """Draw each run in a directory of its own, or all together where the analysis compares them.
+    """Draw each run in its own directory, or all runs together if the analysis compares them.
+
+    Runs that cannot be analysed are named on stderr.
 
     Raises:
-        UserError: there is no run, or none that can be analysed; of several, the others are named.
+        UserError: no run is found, or none can be analysed.
     """
-    from lightning_dl2.analysis.places import occupied, place
+    from lightning_dl2.analysis.figure_directory import figure_directory, writing_figures
     from lightning_dl2.analysis.recurrent.trained import find_runs
 
     runs = find_runs(arguments.run)
     together = module.COMPARES_RUNS
     groups = [(runs, arguments.run)] if together else [([run], str(run.path)) for run in runs]
-    places, left_out = [], []
+    written, skipped = [], []
     for members, words in groups:
         try:
-            path = place(out, members, arguments)
-            with occupied(path, members):
+            path = figure_directory(out, members, arguments)
+            with writing_figures(path, members):
                 console().print(module.analyze(path, arguments.model_copy(update={"run": words})))
             print(path)
-            places.append(path)
+            written.append(path)
         except UserError as error:
-            left_out.append(error)
-    if not places:
-        raise left_out[0]
-    for each in left_out:
-        print(f"left out: {each}", file=sys.stderr)
+            skipped.append(error)
+    if not written:
+        raise skipped[0]
+    for each in skipped:
+        print(f"skipped: {each}", file=sys.stderr)
     if len(groups) > 1:
         print(out)
 

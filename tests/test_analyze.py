@@ -79,7 +79,7 @@ def test_several_runs_are_drawn_each_and_what_cannot_be_is_named(two, titles, ti
     assert main(["gradients", *keys, f"run={tmp_path}/runs"]) == 0
     told = capsys.readouterr()
     assert told.out.splitlines()[-1] == f"{tmp_path}/out/gradients"
-    assert told.err == f"left out: run={graph['run'].path}: is of a graph_net; allowed: " + (
+    assert told.err == f"skipped: run={graph['run'].path}: is of a graph_net; allowed: " + (
         "runs of a sequence_classifier or a text_generator\n"
     )
     written = sorted("/".join(path.parts[-4:-1]) for path in (tmp_path / "out").rglob("gradients.png"))
@@ -90,7 +90,7 @@ def test_several_runs_are_drawn_each_and_what_cannot_be_is_named(two, titles, ti
 @pytest.mark.parametrize("what", ["bptt", "parameters"])
 def test_a_place_that_cannot_be_written_is_told_before_the_work(what, tmp_path, capsys, monkeypatch):
     (tmp_path / "file").touch()
-    monkeypatch.setattr(import_module(f"lightning_dl2.analysis.{what}"), "analyze", None)
+    monkeypatch.setattr(import_module(f"lightning_dl2.analysis.{ANALYSES[what]}"), "analyze", None)
     for out in (tmp_path / "file", "/proc/nowhere"):
         assert main([what, f"out={out}"]) == 2
         error = capsys.readouterr().err
@@ -118,9 +118,9 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
         (["bptt", "steps=x"], "steps=x: allowed"),
         (["memory", "lengths=1"], "lengths=1: allowed: whole numbers N[,N...], 2 or more"),
         (["memory", "run=x"], "run=x: there is no such directory"),
-        (["gates", "layer=2"], "layer=2: the net has one layer, forward; allowed with run=DIR"),
+        (["gates", "layer=2"], "layer=2: the net has one layer, forwards; fix: give run=DIR too"),
         (["gates", "checkpoint=typo"], "checkpoint=typo: allowed: best, last"),
-        (["gradients", "checkpoint=last"], "checkpoint=last: untrained nets have none; allowed with run=DIR"),
+        (["gradients", "checkpoint=last"], "checkpoint=last: untrained nets have no checkpoint; fix: give run=DIR too"),
         (["parameters", "hidden=10000000000"], "hidden=10000000000: allowed: whole numbers, 1 to 10000000"),
     ],
 )

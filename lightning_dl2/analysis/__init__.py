@@ -1,5 +1,5 @@
-"""The theory of recurrent and graph networks, to be run, looked at and tested.
+"""Compute and draw the theory of recurrent and graph networks.
 
-Each module has functions that compute, and `analyze(out, values)`, which the command calls: it writes figures and the
-numbers behind them into `out`, and returns the table to print.
+Each analysis has functions that compute, and `analyze(out, arguments)` for the command `analyze`, which writes figures
+(PNG) and their numbers (CSV) into `out` and returns the table to print.
 """

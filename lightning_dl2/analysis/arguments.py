@@ -1,4 +1,4 @@
-"""Name the keys that several analyses share."""
+"""Define the arguments that several analyses share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,14 +9,14 @@ NO_RUN = "none"
 
 
 class AnalysisArguments(Arguments):
-    """Hold the arguments that every analysis takes."""
+    """Hold the arguments of every analysis."""
 
     out: Path = Path("analysis")
     threads: Annotated[int, whole(1)] = 1
 
 
 class RunArguments(AnalysisArguments):
-    """Hold the arguments of an analysis that also looks at finished runs."""
+    """Hold the arguments of an analysis that also reads finished runs."""
 
     run: Text = NO_RUN  # DIR[,DIR...]
     checkpoint: Text = "best"

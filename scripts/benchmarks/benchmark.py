@@ -63,7 +63,7 @@ NO_DATA = "none"
 
 
 class BenchmarkArguments(Arguments):
-    """Hold the arguments of the script, its benchmarks aside."""
+    """Hold the key=value arguments of the script."""
 
     repeats: Annotated[int, whole(1)] = 7
     threads: Annotated[int, whole(1)] = 1

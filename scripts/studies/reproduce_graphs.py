@@ -38,7 +38,7 @@ FOLDERS = {"cora": "cora", "mutag": "mutag", "proteins": "proteins", "zinc": "zi
 
 
 class GraphStudyArguments(StudyArguments):
-    """Hold the arguments of the script, the names of its tables aside."""
+    """Hold the key=value arguments of the script."""
 
     data: Text = "download"
 

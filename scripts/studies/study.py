@@ -31,13 +31,13 @@ PROCESSES.set_forkserver_preload(["lightning_dl2.training.fit", "lightning_dl2.t
 
 
 class StudyArguments(Arguments):
-    """Hold the arguments of a study, the names of its tables aside."""
+    """Hold the key=value arguments of a study."""
 
     jobs: Annotated[int, whole(1)] = 1
     threads: Annotated[int, whole(1)] = 1
     root: Text = "runs"
     only: Text = "all"
-    seeds: Annotated[int, whole()] = 0  # 0: as many as a row has
+    seeds: Annotated[int, whole()] = 0  # at most, for each row; 0: no limit
 
 
 S = TypeVar("S", bound=StudyArguments)
@@ -47,14 +47,14 @@ def read_study(words: list[str], studies: dict[str, Callable[[], list]], model: 
     """Read the command line of a study: [STUDY ...] [key=value ...].
 
     Args:
-        studies: for each name, what makes its rows: dataclasses with a `name` and a number of `seeds`.
-        model: of the keys.
+        studies: functions by name that build rows: dataclasses with a `name` and a number of `seeds`.
+        model: class of the key=value arguments.
 
     Returns:
-        The rows, and the arguments.
+        The chosen rows, and the arguments.
 
     Raises:
-        UserError: there is no such study, key or value.
+        UserError: a study, key or value is unknown.
     """
     names, rest = split_names(words, studies)
     arguments = parse(model, rest)

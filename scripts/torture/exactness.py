@@ -50,7 +50,7 @@ HEADER = ("experiment", "processes", "precision", "runs", "values", "differing",
 
 
 class ExactnessArguments(Arguments):
-    """Hold the arguments of the script, its experiments aside."""
+    """Hold the key=value arguments of the script."""
 
     precisions: Annotated[tuple[str, ...], choices(PRECISIONS)] = PRECISIONS
     processes: Annotated[int, whole(1)] = 1

@@ -46,7 +46,7 @@ HEADER = ("experiment", "processes", "steps", "kills", *(number.name[3:] for num
 
 
 class TortureArguments(Arguments):
-    """Hold the arguments of the script, its experiments aside."""
+    """Hold the key=value arguments of the script."""
 
     kills: Annotated[int, whole(1)] = 20
     processes: Annotated[tuple[int, ...], wholes(1)] = (1, 2)

@@ -1,1 +1,1 @@
-"""Analyse graph networks: reach, spreading, oversmoothing."""
+"""Analyse graph networks: spreading, attention, oversmoothing, and reach on paths."""

@@ -1,6 +1,6 @@
-"""The dictionary of Brody, Alon & Yahav 2022: n keys with values, and n queries that each should find their own.
+"""Train GAT and GATv2 on the dictionary lookup of Brody, Alon & Yahav 2022: n queries, each for the value of its key.
 
-Every query has an edge from every key. GAT ranks the keys in one order for all queries; GATv2 need not.
+Every query has an edge from every key. GAT ranks the keys in the same order for all queries; GATv2 need not.
 
 Shapes: n keys, P dictionaries in one graph.
 """
@@ -16,16 +16,16 @@ from lightning_dl2.nets import GATConv, GATv2Conv
 
 NUM_KEYS, NUM_SEEDS = (2, 4, 8, 12), 3
 STEPS, HIDDEN = 250, 64
-DICTIONARIES = 8  # P, in a batch
-SHOWN = 8  # keys of the dictionary whose attention is drawn
+DICTIONARIES = 8  # P of a batch
+SHOWN = 8  # keys of the dictionary in the figure of the attention
 LAYERS = {"gat": "GAT", "gatv2": "GATv2"}
 
 
 def dictionaries(num_keys: int, values: Tensor) -> Graph:
-    """A graph of P dictionaries: nodes 0 to n - 1 of each are the queries, n to 2 n - 1 the keys with their values.
+    """Build a graph of P dictionaries: nodes 0 to n - 1 of each are the queries, n to 2 n - 1 the keys with values.
 
     Args:
-        values: int64 [P, n], the value of each key.
+        values: value of each key, int64 [P, n].
     """
     first = 2 * num_keys * torch.arange(len(values))[:, None]
     query, key = torch.meshgrid(torch.arange(num_keys), torch.arange(num_keys, 2 * num_keys), indexing="ij")
@@ -42,7 +42,7 @@ def dictionaries(num_keys: int, values: Tensor) -> Graph:
 
 
 class _Seen:
-    """Keeps the attention weights of the last call, [E, heads]."""
+    """A convolution that keeps the attention weights of its last call, [E, heads]."""
 
     def attend(self, graph: Graph, z: Tensor, scores: Tensor) -> Tensor:
         self.attention = edge_softmax(graph, scores).detach()
@@ -58,7 +58,7 @@ class _SeenGATv2(_Seen, GATv2Conv):
 
 
 class LookupNet(nn.Module):
-    """One attention with one head, one linear layer.
+    """A graph attention layer with one head and a linear layer.
 
     Args:
         layer: `gat` or `gatv2`.
@@ -71,25 +71,25 @@ class LookupNet(nn.Module):
         self.output = nn.Linear(HIDDEN, num_keys)
 
     def forward(self, graph: Graph) -> Tensor:
-        """-> the logits of the values that the queries ask for, [P, n, n]."""
+        """Return the logits of the value for each query, [P, n, n]."""
         logits = self.output(self.convolution(graph, graph.ndata["features"]))
         return logits.view(-1, 2 * self.num_keys, self.num_keys)[:, : self.num_keys]
 
     def attention(self, graph: Graph) -> Tensor:
-        """How much each query attends to each key, [P, n, n]; the rows add up to 1."""
+        """Return the weight of each key (last dimension) for each query, [P, n, n]; rows sum to 1."""
         with torch.no_grad():
             self(graph)
         return self.convolution.attention.view(-1, self.num_keys, self.num_keys)
 
 
 def fit_lookup(layer: str, num_keys: int, *, seed: int = 0, steps: int = STEPS) -> tuple[LookupNet, float]:
-    """Trains on dictionaries whose values are drawn anew in each step.
+    """Train on dictionaries with new random values in each step.
 
     Args:
         layer: `gat` or `gatv2`.
 
     Returns:
-        The net, and the share of the queries that it answers in dictionaries which it has not seen.
+        The net, and its accuracy on the queries of 100 new dictionaries.
     """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
@@ -111,12 +111,12 @@ def fit_lookup(layer: str, num_keys: int, *, seed: int = 0, steps: int = STEPS) 
 
 
 def draw_values(number: int, num_keys: int, generator: torch.Generator) -> Tensor:
-    """A random order of the values for each of so many dictionaries, int64 [P, n]."""
+    """Draw a random permutation of the values for each of `number` dictionaries, int64 [P, n]."""
     return torch.rand(number, num_keys, generator=generator).argsort(1)
 
 
 def write(out: Path, seed: int) -> list[tuple[str, str]]:
-    """Writes `lookup.png`, `lookup.csv` and `attention.csv`; returns rows of the table."""
+    """Write `lookup.png`, `lookup.csv` and `attention.csv`; return rows of the table."""
     found, attention = [], {}
     for layer in LAYERS:
         for num_keys in NUM_KEYS:

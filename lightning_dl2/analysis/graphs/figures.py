@@ -1,9 +1,9 @@
-"""Graphs: how a graph network spreads what it knows, and what depth does to it.
+"""Analyze graph networks: how information spreads along edges, and how depth changes the nodes.
 
-    spreading      the six nodes A to F of the course: their normalised adjacency, and an impulse on C on its way to E
-    lookup         a dictionary that GATv2 finds its way in, and GAT does not
+    spreading      normalised adjacency of the course's six nodes A to F, and an impulse on C on its way to E
+    lookup         a dictionary lookup that GATv2 learns and GAT does not
     oversmoothing  accuracy, Dirichlet energy and cosine similarity against depth: GCN, residual GCN, GCNII
-    paths          palindromes as path graphs: graph networks, a gated graph network and an LSTM against length
+    paths          palindromes as path graphs: accuracy of graph networks, gated graph networks and an LSTM by length
 
 Keys: part, one of these or all; data, a directory with the files of Cora for oversmoothing (none: a random graph of 600
 nodes); seed.
@@ -33,10 +33,10 @@ class Arguments(AnalysisArguments):
 
 
 def analyze(out: Path, arguments: Arguments) -> Table:
-    """Writes the figures of the parts that are asked for.
+    """Write the figures of the chosen parts.
 
     Raises:
-        UserError: `part` reads no data, or there is no Cora in `data`; nothing is written.
+        UserError: `part` reads no data, or `data` does not hold Cora; nothing is written.
     """
     part, path, seed = arguments.part, arguments.data, arguments.seed
     parts = PARTS if part == "all" else (part,)

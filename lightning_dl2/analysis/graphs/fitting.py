@@ -1,4 +1,4 @@
-"""Training of small nets to see what they can do: no Trainer, no files."""
+"""Train small nets in memory, without the Trainer and without files."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,14 +18,14 @@ def fit(
     weight_decay: float = 0.0,
     patience: int | None = None,
 ) -> int:
-    """Trains a task in place by Adam, with the gradient clipped to norm 1, and leaves it in eval mode.
+    """Train a task in place by Adam, with the gradient clipped to norm 1, and leave it in eval mode.
 
     Args:
-        batch: the batch of each step, from 0 on.
-        patience: ends when so many batches in a row were answered without an error.
+        batch: function from a step, counted from 0, to its batch.
+        patience: number of consecutive batches at accuracy 1 after which training stops; None trains all steps.
 
     Returns:
-        The number of steps.
+        The number of steps trained.
     """
     optimizer = torch.optim.Adam(task.parameters(), lr=learning_rate, weight_decay=weight_decay)
     right = 0

@@ -1,4 +1,4 @@
-"""Oversmoothing: with depth a graph convolution makes all nodes alike, unless the net holds on to its input.
+"""Measure oversmoothing: deep graph convolutions make all nodes alike, unless the net keeps its input.
 
 Shapes: N nodes, H hidden size, C classes.
 """
@@ -39,10 +39,10 @@ BLOCK_MODEL = {
 
 
 def dirichlet_energy(graph: Graph, x: Tensor) -> float:
-    """tr(X^T (I - A_hat) X) / |X|^2, of an undirected graph without self-loops: 0 where neighbours are alike.
+    """Return tr(X^T (I - A_hat) X) / |X|^2 of an undirected graph without self-loops; 0 if neighbours are alike.
 
-    That is half the sum over the edges, both ways, of |x_u / sqrt(d_u) - x_v / sqrt(d_v)|^2, d the degree with the
-    self-loop (Cai & Wang 2020), over the sum of |x_v|^2: the scale of x, [N, H], plays no part.
+    The numerator is half the sum over directed edges of |x_u / sqrt(d_u) - x_v / sqrt(d_v)|^2 (Cai & Wang 2020), where
+    d is the degree with the self-loop. The denominator removes the scale of x, [N, H].
     """
     x = x.double()
     adjacency = graph.with_self_loops().normalized_adjacency(torch.float64)
@@ -50,14 +50,14 @@ def dirichlet_energy(graph: Graph, x: Tensor) -> float:
 
 
 def cosine_similarity(x: Tensor) -> float:
-    """The mean over all pairs of different nodes; x [N, H], of which rows of zeros count as unlike all others."""
+    """Return the mean cosine similarity over all pairs of nodes; x [N, H], a row of zeros has similarity 0."""
     directions = F.normalize(x.double(), dim=1)
     total = directions.sum(0).square().sum() - directions.square().sum()
     return (total / (len(x) * (len(x) - 1))).item()
 
 
 def measure(data: NodeDataModule, net: str, depth: int, *, seed: int = 0, steps: int = STEPS) -> dict[str, float]:
-    """Trains a net and measures it and its last convolution's output: MEASURES.
+    """Train a net and return its MEASURES; the last two are of its last convolution's output.
 
     Args:
         net: one of NETS.
@@ -80,7 +80,7 @@ def measure(data: NodeDataModule, net: str, depth: int, *, seed: int = 0, steps:
 
 
 def load(path: str | None, seed: int) -> NodeDataModule:
-    """Cora from its files, or without a path a stochastic block model.
+    """Load Cora from its files, or without a path generate a stochastic block model.
 
     Raises:
         UserError: the files are missing or damaged.
@@ -91,7 +91,7 @@ def load(path: str | None, seed: int) -> NodeDataModule:
 
 
 def write(out: Path, data: NodeDataModule, seed: int) -> list[tuple[str, str]]:
-    """Writes `oversmoothing.png` and `oversmoothing.csv`; returns rows of the table."""
+    """Write `oversmoothing.png` and `oversmoothing.csv`; return rows of the table."""
     found = {net: [measure(data, net, depth, seed=seed) for depth in DEPTHS] for net in NETS}
     rows = [
         (net, depth, *(values[name] for name in MEASURES))

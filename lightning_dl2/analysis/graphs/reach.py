@@ -1,6 +1,6 @@
-"""Recurrent against graph networks on the same palindromes: how far does each reach?
+"""Compare the reach of recurrent and graph networks on the same palindromes.
 
-The graph networks see a sequence as a path (`data/path_graphs.py`) and answer at its last node.
+The graph networks read a sequence as a path (`data/graphs/path_graphs.py`) and answer at its last node.
 
 Shapes: B sequences, T tokens, N nodes of all paths, V tokens in the vocabulary, C classes, H hidden size.
 """
@@ -26,11 +26,11 @@ from lightning_dl2.tasks.task import Task
 
 TOKENS = (2, 3, 4, 5, 6, 8, 10)
 HIDDEN, BATCH, STEPS = 32, 64, 400
-ENOUGH = max(TOKENS) - 1  # rounds until the last node has heard of the first
+ENOUGH = max(TOKENS) - 1  # rounds until the first node reaches the last
 
 
 class GatedGraphReader(nn.Module):
-    """Tokens one-hot, a gated graph convolution, one linear layer."""
+    """A gated graph convolution on one-hot tokens and a linear layer."""
 
     def __init__(self, vocabulary_size: int, num_classes: int, hidden_size: int, rounds: int) -> None:
         super().__init__()
@@ -39,22 +39,22 @@ class GatedGraphReader(nn.Module):
         self.output = nn.Linear(hidden_size, num_classes)
 
     def forward(self, graph: Graph) -> Tensor:
-        """Nodes with types, int64 [N] -> logits [N, C]."""
+        """Return logits [N, C] of a graph whose nodes have types, int64 [N]."""
         types: Any = graph.ndata["types"]
         x = F.one_hot(types, self.vocabulary_size).to(self.output.weight.dtype)
         return self.output(self.convolution(graph, x))
 
 
 def graph_net(spec: dict[str, Any], num_layers: int) -> GraphNet:
-    """The graph task with `num_layers` convolutions, each with weights of its own."""
+    """Build the graph task with `num_layers` convolutions with separate weights."""
     net: dict[str, Any] = {"layer": "sage", "hidden_size": HIDDEN, "num_layers": num_layers, "output_layer": "linear"}
     return GraphNet(path_spec(spec), **net, norm="layer")
 
 
 def gated_graph_net(spec: dict[str, Any], rounds: int) -> GraphNet:
-    """The graph task with a GRU as the update of its nodes."""
+    """Build the graph task with a GRU that updates the nodes."""
     task = graph_net(spec, 1)
-    # The task asks of its net only that it gives logits for the nodes of a graph.
+    # The task needs only a net that maps a graph to logits of its nodes.
     task.net = GatedGraphReader(spec["vocabulary_size"], spec["num_classes"], HIDDEN, rounds)
     return task
 
@@ -73,13 +73,13 @@ NETS: dict[str, Callable[[dict[str, Any]], Task]] = {
 
 
 def accuracy(build: Callable[[dict[str, Any]], Task], num_tokens: int, *, seed: int = 0, steps: int = STEPS) -> float:
-    """Trains a net on the palindromes of the data module, and tests it on others.
+    """Train a net on palindromes of the data module, and return its accuracy on new draws.
 
-    The test sequences are drawn from all of them, not from those alone that training leaves out: of the few short ones,
-    a net that does not see the first digit could rule out those that it knows, and would be worse than by chance.
+    The test draws from all palindromes, not only from those held out of training. There are few short palindromes, so a
+    net that does not see the first digit could exclude those that it knows and fall below chance.
 
     Args:
-        build: makes the task from the data module's spec; one of NETS.
+        build: function from the data module's spec to the task; one of NETS.
         num_tokens: T; the label is the first token.
     """
     data = SequenceDataModule("decimal_palindrome", num_tokens + 1, BATCH, seed=seed)
@@ -95,7 +95,7 @@ def accuracy(build: Callable[[dict[str, Any]], Task], num_tokens: int, *, seed: 
 
 
 def write(out: Path, seed: int) -> list[tuple[str, str]]:
-    """Writes `paths.png` and `paths.csv`; returns rows of the table."""
+    """Write `paths.png` and `paths.csv`; return rows of the table."""
     found = {name: [accuracy(build, tokens, seed=seed) for tokens in TOKENS] for name, build in NETS.items()}
     write_csv(
         out / "paths.csv",
@@ -105,7 +105,7 @@ def write(out: Path, seed: int) -> list[tuple[str, str]]:
     figure = new_figure(width=7.0, height=4.2)
     axes = figure.subplots()
     axes.axhline(1 / 10, color=COLOURS[-1], linestyle=":", linewidth=1, label="chance")
-    # Hollow and ever larger, as the curves lie on each other.
+    # Hollow markers of growing size show curves that lie on each other.
     for size, (name, values), colour, marker in zip(range(5, 20, 3), found.items(), COLOURS, MARKERS, strict=False):
         style = "-" if name.startswith("GNN") else "--" if name.startswith("gated") else "-."
         look: dict[str, Any] = {"color": colour, "linestyle": style, "marker": marker, "markersize": size}
@@ -117,6 +117,6 @@ def write(out: Path, seed: int) -> list[tuple[str, str]]:
 
 
 def _reach(values: list[float]) -> int:
-    """The longest sequence up to which all were solved; 0: none."""
+    """Return the longest sequence up to which every length is solved; 0 if none is."""
     solved = takewhile(lambda pair: pair[1] > 0.9, zip(TOKENS, values, strict=True))
     return max((tokens for tokens, _ in solved), default=0)

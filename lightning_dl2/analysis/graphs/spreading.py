@@ -1,4 +1,4 @@
-"""How far a graph network sees: an impulse on one node, and the updates until another has heard of it.
+"""Count the updates until an impulse on one node reaches another, and draw its spread.
 
 Shapes: N nodes, E edges, K updates.
 """
@@ -19,21 +19,21 @@ UPDATES = 8
 
 
 def six_nodes() -> Graph:
-    """The undirected graph of the course, of nodes A to F with the edges AB AE AF BD CD DF."""
+    """Build the course's undirected graph of nodes A to F with the edges AB AE AF BD CD DF."""
     one, other = torch.tensor([[NAMES.index(name) for name in edge] for edge in SIX_NODES]).t()
     return Graph(torch.cat([one, other]), torch.cat([other, one]), len(NAMES))
 
 
 def normalized_adjacency(graph: Graph) -> Tensor:
-    """A_hat = D^-1/2 (A + I) D^-1/2, float64 [N, N]; D is the degree with the self-loop (Kipf & Welling 2017)."""
+    """Return A_hat = D^-1/2 (A + I) D^-1/2, float64 [N, N]; D is the degree with the self-loop (Kipf & Welling)."""
     return graph.with_self_loops().normalized_adjacency(torch.float64).to_dense()
 
 
 def updates_from(graph: Graph, source: int) -> Tensor:
-    """The updates until what `source` knows has reached each node, int64 [N]; -1: it never does.
+    """Return the number of updates until `source` reaches each node, int64 [N]; -1 if it never does.
 
-    The smallest k with a nonzero in row v of the k-th power of the adjacency, column `source`: a layer of a graph
-    network passes messages once along each edge.
+    For node v this is the smallest k with a nonzero in row v, column `source`, of the k-th power of the adjacency: a
+    layer of a graph network passes messages once along each edge.
     """
     adjacency = graph.adjacency(torch.float64)
     arrival = torch.full((graph.num_nodes,), -1)
@@ -47,19 +47,19 @@ def updates_from(graph: Graph, source: int) -> Tensor:
 
 
 def updates_until(graph: Graph, source: int, target: int) -> int:
-    """The updates until `target` has heard of `source`.
+    """Return the number of updates until `source` reaches `target`.
 
     Raises:
-        ValueError: there is no path from the one to the other.
+        ValueError: no path leads from `source` to `target`.
     """
     updates = int(updates_from(graph, source)[target])
     if updates < 0:
-        raise ValueError(f"node {target} is never reached from node {source}: there is no path")
+        raise ValueError(f"no path leads from node {source} to node {target}")
     return updates
 
 
 def impulse(graph: Graph, source: int, updates: int) -> Tensor:
-    """A 1 at `source`, 0 elsewhere, and what each of K graph convolutions without weights makes of it, [K + 1, N].
+    """Apply K graph convolutions without weights to 1 at `source` and 0 elsewhere; return all states, [K + 1, N].
 
     Row k is column `source` of A_hat^k, in float64.
     """
@@ -72,7 +72,7 @@ def impulse(graph: Graph, source: int, updates: int) -> Tensor:
 
 
 def write(out: Path, source: str = "C", target: str = "E") -> list[tuple[str, str]]:
-    """Writes `spreading.png`, `spreading.csv` and `adjacency.csv` of the six nodes; returns rows of the table."""
+    """Write `spreading.png`, `spreading.csv` and `adjacency.csv` of the six nodes; return rows of the table."""
     graph, start = six_nodes(), NAMES.index(source)
     arrival, states, matrix = updates_from(graph, start), impulse(graph, start, UPDATES), normalized_adjacency(graph)
     write_csv(
@@ -107,7 +107,7 @@ def _draw_graph(axes: Any, arrival: Tensor, source: str) -> None:
 
 
 def _draw_numbers(axes: Any, values: Tensor) -> Any:
-    """A map with its numbers on it; an exact 0 is left empty."""
+    """Draw a map with its numbers; an exact 0 stays empty."""
     shown = values.masked_fill(values == 0, torch.nan)
     image = axes.imshow(shown, cmap=SEQUENTIAL, vmin=0, vmax=0.5, aspect="auto")
     for row, column in values.nonzero().tolist():

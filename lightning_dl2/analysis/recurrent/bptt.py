@@ -1,15 +1,15 @@
-"""Backpropagation through time by hand: what each step back adds to dL/dW_hh, as products of Jacobians.
+"""Draw the terms of dL/dW_hh by steps back from the loss: vanishing and exploding gradients.
 
-The sum of the terms is compared with autograd (in float64, see analysis/by_hand.py for the closed forms), and their
-norms are drawn against their distance from the loss, beside dL/dW_ph, which has one term only:
-left, an RNN whose inputs hold its states at 0.01, where tanh is linear: a term is the spectral radius of W_hh times the
-one before, so that below 1 they vanish and above 1 they explode; middle, the same RNN on random inputs of variance 1,
-whose states saturate tanh, and with it the terms vanish beyond a radius of 1, too; right, LSTMs by their forget bias.
-A line is the geometric mean over initialisations, its band goes from the lowest to the highest.
+Backpropagation through time sums one term per step, a product of Jacobians (closed forms: recurrent/by_hand.py). The
+table compares the sum with autograd in float64. The figure shows the norm of each term, beside dL/dW_ph with its single
+term. Left: inputs hold the states of an RNN at 0.01, where tanh is linear; each step back multiplies a term by the
+spectral radius of W_hh, so terms vanish below 1 and explode above. Middle: with random inputs of variance 1 the states
+saturate tanh, and the terms also vanish for radii above 1. Right: LSTMs by forget bias. A line is the geometric mean
+over initialisations, its band the range.
     hidden_size  units
-    steps        back from the loss
+    steps        steps back from the loss
     batch_size   sequences; L is their mean loss
-    seeds        initialisations
+    seeds        number of initialisations
 """
 
 from collections.abc import Callable
@@ -30,11 +30,11 @@ from lightning_dl2.nets.recurrent.gradient_flow import band
 
 RADII = (0.8, 0.9, 1.0, 1.1, 1.25)
 FORGET_BIASES = (0.0, 1.0, 2.0, 4.0)
-SMALL = 0.01  # states at which tanh is linear
+SMALL = 0.01  # size of states at which tanh is linear
 NUM_CLASSES = 10
 HELD, FREE, LSTM = "RNN, states held small", "RNN, inputs of variance 1", "LSTM, inputs of variance 1"
 
-Net = tuple[Recurrent, nn.Linear, Tensor]  # with its input x [B, T, H]
+Net = tuple[Recurrent, nn.Linear, Tensor]  # the last is the input x [B, T, H]
 
 
 class Arguments(AnalysisArguments):
@@ -47,16 +47,16 @@ class Arguments(AnalysisArguments):
 
 
 class Norms(NamedTuple):
-    terms: Tensor  # [seeds, steps], of dL/dW_hh, by steps back
-    output: Tensor  # [seeds, 1], of dL/dW_ph
-    error: float  # largest difference from autograd, of the largest entry
+    terms: Tensor  # of dL/dW_hh by steps back, [seeds, steps]
+    output: Tensor  # of dL/dW_ph, [seeds, 1]
+    error: float  # largest difference from autograd, relative to the largest entry
 
 
 def analyze(out: Path, arguments: Arguments) -> Table:
-    """Write bptt.png and bptt.csv; return how the terms fall or grow, and how far autograd is off."""
+    """Write bptt.png and bptt.csv; return a table of the terms' decay and their difference from autograd."""
     sizes = {
         "hidden_size": arguments.hidden_size,
-        "length": arguments.steps + 1,  # what the first step adds is zero, as is h before it
+        "length": arguments.steps + 1,  # the first step adds zero, because h before it is zero
         "batch_size": arguments.batch_size,
     }
     seeds = range(arguments.seeds)
@@ -83,9 +83,9 @@ def analyze(out: Path, arguments: Arguments) -> Table:
 
 
 def held_rnn(radius: float, state: float = SMALL, **sizes: int) -> Net:
-    """An RNN whose W_hh has this spectral radius, with inputs that hold each unit at +state or -state.
+    """Build an RNN whose W_hh has this spectral radius, with inputs that hold each unit at +state or -state.
 
-    The slope of tanh is 1 - state^2 in all units and steps: the product of k Jacobians is the k-th power of
+    The slope of tanh is 1 - state^2 in all units and steps, so the product of k Jacobians is the k-th power of
     (1 - state^2) W_hh.
     """
     recurrent, output, x = free_rnn(radius, **sizes)
@@ -99,7 +99,7 @@ def held_rnn(radius: float, state: float = SMALL, **sizes: int) -> Net:
 
 
 def free_rnn(radius: float, *, hidden_size: int, length: int, batch_size: int, seed: int) -> Net:
-    """An RNN whose W_hh is normal, scaled to this spectral radius; W_hx x has variance 1 in each unit."""
+    """Build an RNN with a normal W_hh, scaled to this spectral radius; W_hx x has variance 1 in each unit."""
     recurrent, output, x = _net("rnn", hidden_size, length, batch_size, seed)
     with torch.no_grad():
         W = recurrent.core.weight_hh_l0
@@ -108,7 +108,7 @@ def free_rnn(radius: float, *, hidden_size: int, length: int, batch_size: int, s
 
 
 def lstm(forget_bias: float, *, hidden_size: int, length: int, batch_size: int, seed: int) -> Net:
-    """An LSTM with He initialisation of W_hh; W_hx x has variance 1 in each gate."""
+    """Build an LSTM with He initialisation of W_hh; W_hx x has variance 1 in each gate."""
     return _net("lstm", hidden_size, length, batch_size, seed, forget_bias=forget_bias)
 
 
@@ -121,7 +121,7 @@ def _net(cell: str, hidden_size: int, length: int, batch_size: int, seed: int, *
 
 
 def measure(nets: list[Net]) -> Norms:
-    """The terms by hand, and by autograd as a check, after the last input and for labels in turn."""
+    """Return the norms of the closed-form terms and their difference from autograd; sequence k has label k mod C."""
     terms, outputs, errors = [], [], []
     for recurrent, output, x in nets:
         labels = torch.arange(len(x)) % NUM_CLASSES
@@ -137,13 +137,13 @@ def measure(nets: list[Net]) -> Norms:
 
 
 def factor(norms: Tensor) -> float:
-    """By what a term is the one nearer to the loss, over the farther half of the steps; [seeds, steps]."""
+    """Return the mean factor of a term's norm per step back, over the farther half of `norms` [seeds, steps]."""
     mean, half = norms.log().mean(0), norms.shape[1] // 2
     return ((mean[-1] - mean[half]) / (len(mean) - 1 - half)).exp().item()
 
 
 def draw(panels: dict[str, dict[str, Norms]], path: Path) -> None:
-    """A panel for each setting, a line for each net."""
+    """Draw a panel for each setting with a line for each net."""
     figure = new_figure(len(panels), width=4.6, height=5.0)
     for axes, (title, nets) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         for number, (name, norms) in enumerate(nets.items()):

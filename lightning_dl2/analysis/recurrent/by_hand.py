@@ -1,12 +1,12 @@
-"""Backpropagation through time by hand: what reaches the recurrent weights from each step, as products of Jacobians.
+"""Evaluate backpropagation through time in closed form, as products of Jacobians, without autograd.
 
 For the mean cross entropy L of p = W_ph h(T) + b_p, with s(t) the state, h(t), or (h(t), c(t)) of the LSTM,
 
     dL/dW_ph = (dL/dp) h(T)^T
     dL/dW_hh = sum over t = 1..T of (dL/dp) (dp/ds(T)) (prod over j = t+1..T of ds(j)/ds(j-1)) (d+s(t)/dW_hh),
 
-where d+ holds s(t-1) fixed. With a(t) what goes into the gates' nonlinearities, a = W_hx x + W_hh h(t-1) + b,
-ds(j)/ds(j-1) = (ds/da) W_hh + what does not go through a, and d+s/dW_hh = (ds/da) h(t-1)^T.
+where d+ holds s(t-1) fixed. With the gates' preactivation a(t) = W_hx x + W_hh h(t-1) + b,
+ds(j)/ds(j-1) = (ds/da) W_hh + the part that bypasses a, and d+s/dW_hh = (ds/da) h(t-1)^T.
 Shapes: B sequences, T steps, D inputs, H hidden_size, G gates, S = H (RNN) or 2H (LSTM), C classes.
 """
 
@@ -24,8 +24,8 @@ class ByHand:
     """The gradients of the mean cross entropy after the last step.
 
     Args:
-        output: dL/dW_ph, [C, H]: one term.
-        terms: [T, G*H, H], whose sum is dL/dW_hh: term t is what step t = 1..T adds to it.
+        output: dL/dW_ph, [C, H], a single term.
+        terms: contribution of each step t = 1..T to dL/dW_hh, [T, G*H, H].
     """
 
     output: Tensor
@@ -33,25 +33,25 @@ class ByHand:
 
     @property
     def recurrent(self) -> Tensor:
-        """dL/dW_hh, [G*H, H]."""
+        """dL/dW_hh, the sum of the terms, [G*H, H]."""
         return self.terms.sum(0)
 
 
 @torch.no_grad()
 def by_hand(recurrent: Recurrent, output: nn.Linear, x: Tensor, labels: Tensor) -> ByHand:
-    """The closed forms, evaluated; no autograd.
+    """Evaluate the closed forms without autograd.
 
     Args:
-        recurrent: one layer and direction of an `rnn` or `lstm`.
-        output: from h(T) to the C classes.
+        recurrent: `rnn` or `lstm` of one layer and direction.
+        output: layer from h(T) to the C classes.
         x: [B, T, D].
         labels: [B], int64.
 
     Raises:
-        ValueError: of another cell, or of several layers or directions.
+        ValueError: `recurrent` has another cell, or several layers or directions.
     """
     if recurrent.cell not in LOCAL or recurrent.num_layers * recurrent.num_directions > 1:
-        raise ValueError("the closed forms here are those of one layer and direction of an rnn or lstm")
+        raise ValueError("the closed forms need an rnn or lstm of one layer and direction")
     _, _, [[trace]] = recurrent.explicit(x)
     W = recurrent.weights(0)["weight_hh"]
     B, T, H = *x.shape[:2], recurrent.hidden_size
@@ -73,7 +73,7 @@ def by_hand(recurrent: Recurrent, output: nn.Linear, x: Tensor, labels: Tensor) 
 
 
 def _rnn(now: cells.Step, before: cells.Step) -> tuple[Tensor, Tensor]:
-    """ds/da [B, S, G*H] and the part of ds(t)/ds(t-1), [B, S, S], that does not go through a."""
+    """Return ds/da [B, S, G*H] and the part of ds(t)/ds(t-1) that bypasses a, [B, S, S]."""
     h = now["h"]
     return torch.diag_embed(1 - h**2), h.new_zeros(*h.shape, h.shape[1])
 
@@ -90,7 +90,7 @@ def _lstm(now: cells.Step, before: cells.Step) -> tuple[Tensor, Tensor]:
 
 
 def _side_by_side(diagonals: list[Tensor]) -> Tensor:
-    """Diagonals [B, H] each -> diagonal matrices beside each other, [B, H, H * number]."""
+    """Return diagonal matrices side by side, [B, H, H * number], of diagonals [B, H] each."""
     return torch.cat([torch.diag_embed(diagonal) for diagonal in diagonals], dim=2)
 
 

@@ -1,4 +1,4 @@
-"""Draw the figures of `gates`, each with a title that names the run. Shapes: T steps, H units."""
+"""Draw the figures of `gates`; each title names the run. Shapes: T steps, H units."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ NAMES = {
     "h": "hidden state h",
 }
 ORDER = "".join(NAMES)
-GATES = "ifozr"  # between 0 and 1, one colour scale; the others are of either sign
-SHORT, MOST_LABELS = 30, 100  # tokens that fit beneath one of three panels, and beneath one alone
-SHOWN = {" ": "\u2423", "\n": "\u21b5", "\t": "\u21e5"}  # what could not be seen
+GATES = "ifozr"  # from 0 to 1, on one colour scale; the other quantities have either sign
+SHORT, MOST_LABELS = 30, 100  # labels of tokens that fit below a narrow and below a wide panel
+SHOWN = {" ": "\u2423", "\n": "\u21b5", "\t": "\u21e5"}  # marks for white space
 
 
 def draw_sequence(maps: dict[str, Tensor], tokens: list[str], sorted_by: str, title: str, path: Path) -> None:
-    """Heat maps of each quantity, [H, T], with the tokens on the axis."""
+    """Draw a heat map of each quantity, [H, T], with the tokens on the axis."""
     names = sorted(maps, key=ORDER.index)
     short = len(tokens) <= SHORT
     columns = min(len(names), 3 if len(names) > 4 else 2) if short else 1
@@ -52,7 +52,7 @@ def draw_sequence(maps: dict[str, Tensor], tokens: list[str], sorted_by: str, ti
 def draw_saturation(
     histograms: dict[str, tuple[Tensor, Tensor]], shares: dict[str, tuple[Tensor, Tensor]], title: str, path: Path
 ) -> None:
-    """Histograms of each gate's values, and each unit's shares near the two ends."""
+    """Draw a histogram of each gate's values, and each unit's shares near the two ends."""
     figure = new_figure(2)
     set_title(figure, title)
     left, right = figure.subplots(1, 2)
@@ -76,10 +76,10 @@ def draw_saturation(
 
 
 def draw_state(means: dict[str, list[float]], state: str, title: str, path: Path) -> None:
-    """What is written and kept at each step, and what of each step's writing is in the last state.
+    """Draw the sizes written and kept at each step, and the part of each step's writing in the last state.
 
     Args:
-        means: written, kept, state, surviving and, where there are labels, label_share, by step.
+        means: by step: written, kept, state, surviving and, if the data has labels, label_share.
     """
     columns = 3 if "label_share" in means else 2
     figure = new_figure(columns, width=4.2)
@@ -107,7 +107,7 @@ def draw_state(means: dict[str, list[float]], state: str, title: str, path: Path
 def draw_label(
     accuracies: dict[str, Tensor], shares: Tensor, baseline: float, state: str, title: str, path: Path
 ) -> None:
-    """The probe's accuracy by step, and the share of each unit's variance between labels, [H, T]."""
+    """Draw the probe's accuracy by step, and the share of each unit's variance between labels, [H, T]."""
     figure = new_figure(2)
     set_title(figure, title)
     left, right = figure.subplots(1, 2)
@@ -115,7 +115,7 @@ def draw_label(
     states = sorted({name.partition(",")[0] for name in accuracies})
     for name, values in accuracies.items():
         number = states.index(name.partition(",")[0])
-        style = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 4 + 3 * number}  # both are seen
+        style = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 4 + 3 * number}  # shows both
         style["markevery"] = -(-len(steps) // SHORT)
         if "untrained" in name:
             style |= {"linestyle": "--", "markerfacecolor": "white"}

@@ -1,6 +1,6 @@
-"""What gates do to a state, as numbers.
+"""Measure the gates of a net: saturation, writing and keeping, and the label in the state.
 
-Shapes: B sequences, T steps in the order in which they are read, H units, C classes.
+Shapes: B sequences, T steps in reading order, H units, C classes.
 """
 
 import torch
@@ -13,15 +13,15 @@ from lightning_dl2.nets.recurrent.gradient_flow import RecurrentNet
 
 Trace = dict[str, Tensor]
 
-NEAR = 0.1  # of its range: so near to an end of it, a squashing function is saturated
+NEAR = 0.1  # share of its range: within that distance of an end, a gate counts as saturated
 
 
 @torch.no_grad()
 def read(net: RecurrentNet, tokens: Tensor, layer: int = 0, direction: int = 0) -> Trace:
-    """Every quantity of one layer and direction (1: backwards) while the net reads `tokens` [B, T].
+    """Return every quantity of one layer and direction (1: backwards) while the net reads `tokens` [B, T].
 
     Returns:
-        By the names in `nets.cells`, each [T, B, H]; backwards the last token is the first step.
+        Tensors [T, B, H] by the names in `nets.recurrent.cells`; backwards the last token is the first step.
 
     Raises:
         IndexError: the net has no such layer or direction.
@@ -32,25 +32,25 @@ def read(net: RecurrentNet, tokens: Tensor, layer: int = 0, direction: int = 0) 
 
 
 def blocks(net: RecurrentNet) -> list[Recurrent]:
-    """The recurrent layers, in stacks; all of the same cell."""
+    """Return the stacks of recurrent layers, all with the same cell."""
     return [net.recurrent] if isinstance(net, RecurrentClassifier) else list(net.blocks)
 
 
 def state_name(cell: type[Cell]) -> str:
-    """The state that is carried along: c where there is one, else h."""
+    """Return the name of the carried state: c if the cell has one, else h."""
     return cell.state[-1]
 
 
 def bounds(cell: type[Cell], name: str) -> tuple[float, float]:
-    """Between which numbers a gate, a candidate or h lies."""
+    """Return the lower and upper bound of a gate, a candidate or h."""
     tanh = name in ("n", "h") or (name == "g" and cell is not AssignmentPeephole)
     return (-1.0, 1.0) if tanh else (0.0, 1.0)
 
 
 def written_and_kept(cell: type[Cell], trace: Trace) -> tuple[Tensor, Tensor]:
-    """The two summands of the state at each step, [T, B, H] each.
+    """Return the two summands of the state at each step, [T, B, H] each.
 
-    i*g and f*c for the LSTM, (1-z)*n and z*h for the GRU.
+    They are i*g and f*c in the LSTM, (1-z)*n and z*h in the GRU.
 
     Raises:
         ValueError: the plain RNN has no gates.
@@ -64,9 +64,9 @@ def written_and_kept(cell: type[Cell], trace: Trace) -> tuple[Tensor, Tensor]:
 
 
 def surviving(cell: type[Cell], trace: Trace) -> Tensor:
-    """What each step has written, as far as it is in the last state, [T, B, H]: the sum over T is the last state.
+    """Return the part of the last state that each step has written, [T, B, H]; the sum over T is the last state.
 
-    written(s) times the product of the forget gates after s.
+    The part of step s is written(s) times the product of the forget gates after s.
 
     Raises:
         ValueError: the plain RNN has no gates.
@@ -78,16 +78,16 @@ def surviving(cell: type[Cell], trace: Trace) -> Tensor:
 
 
 def saturation(values: Tensor, bounds: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """The shares of `values` [T, B, H] that are near the lower and the upper bound, by unit: [H] each."""
+    """Return the shares of `values` [T, B, H] near the lower and the upper bound by unit, [H] each."""
     low, high = bounds
     near = NEAR * (high - low)
     return (values < low + near).double().mean((0, 1)), (values > high - near).double().mean((0, 1))
 
 
 def separation(states: Tensor, labels: Tensor) -> Tensor:
-    """How much of a unit's variance lies between the classes (eta squared), by step: [T, H], from 0 to 1.
+    """Return the share of each unit's variance that lies between the classes (eta squared) by step, [T, H].
 
-    A unit that does not vary has 0.
+    The share is from 0 to 1, and 0 for a constant unit.
 
     Args:
         states: [T, B, H].
@@ -100,12 +100,12 @@ def separation(states: Tensor, labels: Tensor) -> Tensor:
 
 
 def label_share(parts: Tensor, labels: Tensor) -> Tensor:
-    """The share of each step in what tells the labels apart in the last state, [T]; their sum is 1.
+    """Return the share of each step in the last state's variance between labels, [T]; the shares sum to 1.
 
-    The variance between labels of the last state is the sum of its covariances with its parts.
+    That variance is the sum of the last state's covariances with its parts.
 
     Args:
-        parts: of `surviving`, [T, B, H].
+        parts: result of `surviving`, [T, B, H].
         labels: [B].
     """
     means, weights = _class_means(parts, labels)
@@ -115,17 +115,17 @@ def label_share(parts: Tensor, labels: Tensor) -> Tensor:
 
 
 def probe(states: Tensor, labels: Tensor, held_out: int, penalty: float = 1e-3) -> Tensor:
-    """The accuracy of a linear probe (Alain & Bengio 2016) at each step, [T], on the last `held_out` sequences.
+    """Return the accuracy of a linear probe (Alain & Bengio 2016) at each step, [T], on the last `held_out` sequences.
 
-    The probe is a ridge regression of the classes on the units, one for each step, fitted to the other sequences.
+    Each step has its own probe, a ridge regression of the classes on the units, fitted to the other sequences.
 
     Args:
         states: [T, B, H].
         labels: [B].
-        penalty: on the squared weights of units that are scaled to variance 1, in units of the sequences' number.
+        penalty: on the squared weights of units scaled to variance 1, times the number of fitted sequences.
 
     Raises:
-        ValueError: nothing would be left to fit to or to test on.
+        ValueError: `held_out` leaves no sequence to fit or to test.
     """
     fitted = len(labels) - held_out
     if fitted < 1 or held_out < 1:
@@ -143,7 +143,7 @@ def probe(states: Tensor, labels: Tensor, held_out: int, penalty: float = 1e-3) 
 
 
 def _class_means(states: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The states' means over the sequences of each label that there is, [T, C, H], and its share of them, [C, 1]."""
+    """Return the mean state of each label that occurs, [T, C, H], and the label's share of the sequences, [C, 1]."""
     classes = F.one_hot(labels).double()
     classes = classes[:, classes.any(0)]
     sizes = classes.sum(0)[:, None]

@@ -1,19 +1,19 @@
-"""Gates: what the gates of a trained net do to a sequence.
+"""Show the gates of a trained net while it reads sequences.
 
-`sequence.png`: every gate and state while one sequence is read, unit by unit. `saturation.png`: how often the gates are
-open and shut, over many sequences. `state.png`: what each step writes into the cell state and what it keeps of it, what
-of each step's writing is in the last state, and when that was written which tells the labels apart there. `label.png`:
-the accuracy with which a linear probe reads the label from the state at each step, before and after training, and the
-units in which the label stands. In a decimal palindrome the label is the first digit.
+`sequence.png`: every gate and state of each unit on one sequence. `saturation.png`: shares of open and shut gates over
+many sequences. `state.png`: the size that each step writes into the cell state and keeps of it, the part of each step's
+writing in the last state, and that part's share in the variance between labels. `label.png`: the accuracy of a linear
+probe that reads the label from the state at each step, before and after training, and each unit's share of variance
+between labels. In a decimal palindrome the label is the first digit.
 
-Without `run` an LSTM of 64 units learns palindromes of 21 digits first (in `out`/gates/runs, once).
-    run         runs of sequence classifiers or text generators, DIR[,DIR...], or trees of them: a text has no labels
-                and so no label.png; any cell, but the plain RNN has no state.png
+Without `run`, an LSTM of 64 units first learns palindromes of 21 digits (in `out`/gates/runs, once).
+    run         runs of sequence classifiers or text generators, DIR[,DIR...], or trees of them; a text has no labels,
+                so no label.png; the plain RNN has no state.png
     checkpoint  best | last | a file's name
-    sequence    number of the sequence that is drawn
-    size        sequences behind the other figures, half of them for the probe to learn from, or fewer of a text; the
-                net's quantities at all steps are held in memory
-    layer       1 is the lowest
+    sequence    number of the sequence in sequence.png
+    size        sequences behind the other figures (a text may have fewer); the probe learns from half of them; memory
+                holds the net's quantities at all their steps
+    layer       number of the layer, 1 is the lowest
     direction   forward | backward; backwards the last token is the first step
 """
 
@@ -25,7 +25,7 @@ from rich.table import Table
 from torch import Tensor
 
 from lightning_dl2.analysis.arguments import NO_RUN, RunArguments
-from lightning_dl2.analysis.places import run_name
+from lightning_dl2.analysis.figure_directory import run_name
 from lightning_dl2.analysis.recurrent import gate_figures as figures
 from lightning_dl2.analysis.recurrent import gate_statistics as statistics
 from lightning_dl2.analysis.recurrent.gate_statistics import Trace
@@ -55,15 +55,15 @@ class Arguments(RunArguments):
 
 
 def analyze(out: Path, arguments: Arguments) -> Table:
-    """Write the figures and their numbers; returns the gates' means and saturation.
+    """Write the figures and their numbers; return a table of the gates' means and saturation.
 
     Raises:
-        UserError: a value is not allowed, or the run is not of a recurrent net.
+        UserError: a value is not allowed, or the run has no recurrent net.
     """
     layer, direction, sequence = arguments.layer - 1, int(arguments.direction == "backward"), arguments.sequence
     _check_sequence(sequence, arguments.size)
     if arguments.run == NO_RUN:
-        arguments.refuse("layer", "direction", why="the net has one layer, forward; allowed with run=DIR")
+        arguments.refuse("layer", "direction", why="the net has one layer, forwards; fix: give run=DIR too")
         if arguments.checkpoint not in ("best", "last"):
             raise UserError(f"checkpoint={arguments.checkpoint}: allowed: best, last")
         run = train_small(out / "runs")
@@ -72,7 +72,7 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     task, data = load_recurrent(run, arguments.checkpoint)
     blocks = statistics.blocks(task.net)
     if layer >= (layers := sum(block.num_layers for block in blocks)):
-        raise UserError(f"layer={arguments.layer}: the net has {layers}; allowed: 1 to that")
+        raise UserError(f"layer={arguments.layer}: is above the top layer; allowed: 1 to {layers}")
     if direction >= blocks[0].num_directions:
         raise UserError("direction=backward: the net reads forwards only; allowed: forward")
     cell = blocks[0].cell
@@ -105,7 +105,7 @@ def analyze(out: Path, arguments: Arguments) -> Table:
         for name in cell.state
     }
     state = statistics.state_name(cell)
-    baseline = majority_share(data.task, data.length, labels[-half:])  # of those that the probe is tested on
+    baseline = majority_share(data.task, data.length, labels[-half:])  # of the sequences that test the probe
     _label(out, accuracies, baseline, statistics.separation(trace[state], labels), state, title)
     return _table(saturated, accuracies)
 
@@ -116,7 +116,7 @@ def _check_sequence(number: int, size: int) -> None:
 
 
 def _order(cell: type[Cell], trace: Trace, sequence: int) -> tuple[Tensor, str]:
-    """The units in the order in which one sequence is drawn, and by what."""
+    """Return the order of the units in the figure of a sequence, and the name of the sorting quantity."""
     name = cell.forget_gate or "h"
     return trace[name][:, sequence].mean(0).argsort(descending=True), f"its mean {name}"
 
@@ -135,7 +135,7 @@ def _sequence(
 
 
 def _saturation(out: Path, cell: type[Cell], trace: Trace, title: str) -> dict[str, tuple[float, float, float]]:
-    """Returns mean, share near the lower and share near the upper bound of each gate."""
+    """Draw the saturation; return mean, share near the lower and share near the upper bound of each gate."""
     shares, histograms, summary = {}, {}, {}
     for name in cell.gates:
         low, high = statistics.bounds(cell, name)
@@ -173,7 +173,7 @@ def _state(out: Path, cell: type[Cell], trace: Trace, labels: Tensor | None, tit
 
 
 def _label(out: Path, accuracies: dict[str, Tensor], baseline: float, shares: Tensor, state: str, title: str) -> None:
-    """`shares` [T, H] is of `statistics.separation`."""
+    """Draw and write the probe's accuracies and `shares`, [T, H], the result of `statistics.separation`."""
     order = shares[-1].argsort(descending=True)
     figures.draw_label(accuracies, shares[:, order].T, baseline, state, title, out / "label.png")
     header = ["step", *(name.replace(", ", "_") for name in accuracies)]

@@ -1,17 +1,17 @@
-"""Gradients: how much of the loss after the last token reaches each state on the way, |dL/dh(t)| and |dL/dc(t)|.
+"""Draw the gradient of the loss after the last token in the state at each step: |dL/dh(t)| and |dL/dc(t)|.
 
-Without `run`: RNN, GRU, and LSTM with forget bias 0, 1, 2 and chrono, untrained, He initialisation, one-hot digits of
-palindromes; beside them what public solutions of the course report, where the keys are as they were there. With it:
-every layer of the run's net on its validation data, as trained and untrained, by the explicit path with the same
-weights. A net that has learnt has little loss, and so little of any gradient: compare the slopes. L is the mean loss of
-a batch of 128, and a norm the mean over its sequences; a line is the geometric mean over initialisations, its band goes
-from the lowest to the highest.
+Without `run`: untrained RNN, GRU, and LSTM with forget bias 0, 1, 2 and chrono, with He initialisation, on one-hot
+digits of palindromes. If the keys have the values of the course's public solutions, the figure shows their results too.
+With `run`: every layer of the run's net on its validation data, trained and untrained, by the explicit path with the
+same weights. A trained net has a small loss, so all its gradients are small: compare the slopes. L is the mean loss of
+a batch of 128, and a norm is the mean over its sequences. A line is the geometric mean over initialisations, its band
+the range.
     run          runs of sequence classifiers or text generators, DIR[,DIR...], or trees of them
     checkpoint   best | last | a file's name
-    length       tokens read; a run has its own
-    hidden_size  units; a run has its own
-    sequences    of the batch that are looked at
-    seeds        initialisations
+    length       tokens read; not with run
+    hidden_size  units; not with run
+    sequences    number of sequences measured
+    seeds        number of initialisations
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from rich.table import Table
 from torch import Tensor
 
 from lightning_dl2.analysis.arguments import NO_RUN, RunArguments
-from lightning_dl2.analysis.places import run_name
+from lightning_dl2.analysis.figure_directory import run_name
 from lightning_dl2.common.arguments import whole
 from lightning_dl2.common.figures import COLOURS, MARKERS, new_figure, save, set_title, write_csv
 from lightning_dl2.data.sequences.generators import draw_batch
@@ -43,8 +43,8 @@ CELLS: dict[str, dict[str, Any]] = {
     "LSTM, forget bias 2": {"cell": "lstm", "forget_bias": 2.0},
     "LSTM, chrono": {"cell": "lstm", "forget_bias": "chrono"},
 }
-# |dL/dh| so many steps back in public solutions of the course, untrained and for the default arguments; of one
-# initialisation each, as it seems.
+# |dL/dh| at PUBLISHED_STEPS steps back in public solutions of the course: untrained nets with the default arguments,
+# apparently one initialisation each.
 PUBLISHED_STEPS = 98
 PUBLISHED = {
     "RNN": 2.4e-4,
@@ -56,7 +56,7 @@ TRAINED, UNTRAINED = ", trained", ", untrained"
 WORDS = {"h": "the output h", "c": "the cell state c"}
 STAR = {"markersize": 11, "markeredgecolor": "black", "linestyle": "none"}
 
-Curves = dict[str, Tensor]  # name -> [seeds, T], by steps back
+Curves = dict[str, Tensor]  # by name, [seeds, T] by steps back
 
 
 class Arguments(RunArguments):
@@ -69,19 +69,19 @@ class Arguments(RunArguments):
 
 
 def analyze(out: Path, arguments: Arguments) -> Table:
-    """Writes gradients.png and gradients.csv; returns how the norms fall.
+    """Write gradients.png and gradients.csv; return a table of the norms' decay.
 
     Raises:
-        UserError: a value is not allowed, or the run is none of a recurrent net.
+        UserError: a value is not allowed, or the run has no recurrent net.
     """
     published, title = {}, "untrained nets"
     if arguments.run != NO_RUN:
-        arguments.refuse("length", "hidden_size", why="a run has its own; allowed without run=DIR")
+        arguments.refuse("length", "hidden_size", why="a run has its own; fix: leave it out or remove run=DIR")
         run = Run.existing(arguments.run)
         title = f"{run_name(run.config())}, checkpoint {arguments.checkpoint}"
         curves = of_run(run, arguments.checkpoint, arguments.sequences, arguments.seeds)
     else:
-        arguments.refuse("checkpoint", why="untrained nets have none; allowed with run=DIR")
+        arguments.refuse("checkpoint", why="untrained nets have no checkpoint; fix: give run=DIR too")
         curves = of_cells(arguments.length, arguments.hidden_size, arguments.sequences, arguments.seeds)
         if not arguments.changed("length", "hidden_size"):
             published = PUBLISHED
@@ -100,10 +100,10 @@ def analyze(out: Path, arguments: Arguments) -> Table:
 def of_cells(
     length: int, hidden_size: int, sequences: int, seeds: int, cells: dict[str, dict[str, Any]] = CELLS
 ) -> dict[str, Curves]:
-    """The flow through each of the cells: {"h": curves, "c": curves}.
+    """Return the gradient flow through untrained nets of each cell: {"h": curves, "c": curves}.
 
     Args:
-        cells: by name, what makes them differ, as arguments of `Recurrent`.
+        cells: arguments of `RecurrentClassifier` by name.
     """
 
     def flow(options: dict[str, Any], seed: int) -> Flow:
@@ -111,17 +111,17 @@ def of_cells(
         sizes: dict[str, Any] = {"hidden_size": hidden_size, "sequence_length": length}
         net = RecurrentClassifier(10, 10, encoding="one_hot", initialization="kaiming", **sizes, **options)
         tokens, labels = draw_batch("decimal_palindrome", length + 1, sequences, seed=seed, split="train", step=0)
-        return gradient_flow(net.double(), tokens, labels)  # what vanishes is below what float32 can hold
+        return gradient_flow(net.double(), tokens, labels)  # vanished gradients underflow in float32
 
     flows = {name: [flow(options, seed) for seed in range(seeds)] for name, options in cells.items()}
     return _curves(flows, lambda name, layer, direction: name)
 
 
 def of_run(run: Run, checkpoint: str, sequences: int, seeds: int) -> dict[str, Curves]:
-    """The flow through the net of a run on its validation data, as trained and as initialised with other seeds.
+    """Return the gradient flow through a run's net on its validation data, trained and newly initialised.
 
     Raises:
-        UserError: the run is of no recurrent net, or there is no such checkpoint.
+        UserError: the run has no recurrent net or no such checkpoint.
     """
     from lightning_dl2.analysis.recurrent.trained import load_recurrent
     from lightning_dl2.common import system
@@ -145,7 +145,7 @@ def of_run(run: Run, checkpoint: str, sequences: int, seeds: int) -> dict[str, C
 
 
 def _curves(flows: dict[str, list[Flow]], name: Callable[[str, int, int], str]) -> dict[str, Curves]:
-    """Flows by seed -> one curve a layer and direction, of each state."""
+    """Return one curve per state, layer and direction of flows by seed."""
     curves: dict[str, Curves] = {}
     for how, found in flows.items():
         for state in found[0]:
@@ -157,7 +157,7 @@ def _curves(flows: dict[str, list[Flow]], name: Callable[[str, int, int], str]) 
 
 
 def draw(curves: dict[str, Curves], published: dict[str, float], title: str, path: Path) -> None:
-    """Draw a panel for each state; `title` says of what."""
+    """Draw a panel for each state; `title` names the nets."""
     figure = new_figure(len(curves), width=5.2, height=4.2)
     set_title(figure, title)
     names = list(dict.fromkeys(_plain(name) for series in curves.values() for name in series))
@@ -181,7 +181,7 @@ def draw(curves: dict[str, Curves], published: dict[str, float], title: str, pat
 
 
 def _plain(name: str) -> str:
-    """What a net has in common with the same one untrained: its colour."""
+    """Return the name without its training state; nets that share it have the same colour."""
     return name.removesuffix(TRAINED).removesuffix(UNTRAINED)
 
 
@@ -192,13 +192,13 @@ def _draw(panel: "Axes", series: Curves, names: list[str]) -> None:
         steps = range(len(mean))
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4}
-        style |= {"markevery": (3 * number, max(1, len(mean) // 5)), "linewidth": 1.3}  # not all at the same place
+        style |= {"markevery": (3 * number, max(1, len(mean) // 5)), "linewidth": 1.3}  # spread the markers
         panel.plot(steps, mean, linestyle="--" if name.endswith(UNTRAINED) else "-", label=name, **style)
         panel.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def _table(curves: dict[str, Curves], published: dict[str, float]) -> Table:
-    """Norms next to the loss and far from it, and by what factor they change in a step between the two."""
+    """Tabulate the norms next to the loss and far from it, and the mean factor per step between the two."""
     columns = ["gradient", "net", "at the end", "steps back", "there", "lowest to highest", "factor a step"]
     table = Table(*columns, *(["published", "ours / published"] if published else []))
     for state, series in curves.items():

@@ -1,4 +1,4 @@
-"""Trained nets at other lengths than the one that they were trained at."""
+"""Measure trained nets at lengths other than their training length."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ BATCH_SIZE = 256
 
 @dataclass
 class Measured:
-    """A finished run, how long it took, and its accuracy at each length, beside that of the most common label."""
+    """A finished run, its steps, and its accuracy and majority baseline at each length."""
 
     path: Path
     config: Config
@@ -40,13 +40,13 @@ class Measured:
 
     @property
     def trained_at(self) -> int:
-        data: Any = self.config.data  # of sequences
+        data: Any = self.config.data  # a sequence data set
         return data.sequence_length
 
 
 @dataclass
 class Line:
-    """Runs that differ in their seeds alone. Lines of one name differ in the length that they were trained at."""
+    """Runs that differ only in their seeds. Lines of one name differ in the training length."""
 
     name: str
     trained_at: int
@@ -57,17 +57,17 @@ class Line:
         return sorted({length for run in self.runs for length in run.accuracies})
 
     def values(self, length: int) -> list[float]:
-        """The accuracies of the runs that were tested at `length`."""
+        """Return the accuracies of the runs tested at `length`."""
         return [run.accuracies[length] for run in self.runs if length in run.accuracies]
 
     def means(self) -> dict[int, float]:
-        """Length to the mean accuracy."""
+        """Return the mean accuracy by length."""
         return {length: sum(values) / len(values) for length in self.lengths if (values := self.values(length))}
 
 
 @torch.no_grad()
 def accuracy(net: RecurrentClassifier, task: str, length: int, size: int) -> float:
-    """The share of `size` test sequences of a task, of this length, that a net names right.
+    """Return the accuracy of a net on `size` test sequences of a task at this length.
 
     Raises:
         ValueError: the task has no sequences of this length.
@@ -82,15 +82,15 @@ def _test_set(task: str, length: int, size: int) -> tuple[Tensor, Tensor]:
 
 
 def measure(run: Run, checkpoint: str, lengths: Sequence[int] | None, size: int) -> Measured:
-    """Tests a finished run.
+    """Test a finished run at several lengths.
 
     Args:
-        lengths: as the task counts them; None: FACTORS times that of training.
-        size: sequences of each length.
+        lengths: in the task's own count; None for FACTORS times the training length.
+        size: number of sequences of each length.
 
     Raises:
-        UserError: the run is not finished, cannot be loaded, is none of a sequence classifier or of a task whose
-            tokens depend on the length; or the task has no sequences of such a length.
+        UserError: the run is not finished, cannot be loaded, has no sequence classifier, or has a task whose tokens
+            depend on the length; or the task has no sequences of a length.
     """
     config, result = run.config(), run.result()
     if result is None or result["status"] != "completed":
@@ -104,9 +104,9 @@ def measure(run: Run, checkpoint: str, lengths: Sequence[int] | None, size: int)
     if lengths is None:
         lengths = sorted({max(task.minimum_length, round(factor * trained_at)) for factor in FACTORS})
     if lengths[0] < task.minimum_length:
-        raise UserError(f"lengths={lengths[0]}: {name} has none; allowed: {task.minimum_length} or more")
+        raise UserError(f"lengths={lengths[0]}: {name} has no such length; allowed: {task.minimum_length} or more")
     if any(task.vocabulary_size(length) != task.vocabulary_size(trained_at) for length in lengths):
-        raise UserError(f"run={run.path}: {name} has other tokens at each length; allowed: another task")
+        raise UserError(f"run={run.path}: {name} has other tokens at each length; fix: give a run of another task")
     return Measured(
         run.path,
         config,
@@ -118,14 +118,14 @@ def measure(run: Run, checkpoint: str, lengths: Sequence[int] | None, size: int)
 
 
 def lines_of(runs: list[Measured]) -> list[Line]:
-    """Puts together the runs that differ in their seeds alone, by name and length of training.
+    """Group the runs that differ only in their seeds, by name and training length.
 
     Raises:
-        UserError: runs of different tasks.
+        UserError: the runs have different tasks.
     """
     tasks = {run.config.data.name for run in runs}
     if len(tasks) > 1:
-        raise UserError(f"run: these are runs of {' and '.join(sorted(tasks))}; allowed: runs of one task")
+        raise UserError(f"run: these are runs of {' and '.join(sorted(tasks))}; fix: give runs of one task")
     groups = defaultdict(list)
     for run, name in zip(runs, _names(runs), strict=True):
         groups[name, run.trained_at].append(run)
@@ -133,7 +133,7 @@ def lines_of(runs: list[Measured]) -> list[Line]:
 
 
 def _names(runs: list[Measured]) -> list[str]:
-    """The cell of each run, and in what it differs from the other runs of that cell, but for length and seed."""
+    """Return the cell of each run, and the keys that differ among runs of that cell, without length and seed."""
     chosen = [identity(run.config) for run in runs]
     cells = {choices["task.cell"] for choices in chosen}
     keys = {cell: differing(choices for choices in chosen if choices["task.cell"] == cell) for cell in cells}

@@ -1,21 +1,21 @@
-"""Memory: how far trained nets remember: accuracy against length, and the steps that a length takes to learn.
+"""Show the memory of trained nets: accuracy against length, and the steps that a length takes to learn.
 
-`memory.png`: the test accuracy of trained nets at, below and beyond the length that they were trained at, a panel for
-each such length; without a curriculum a net has seen no other one. In the last panel the optimiser steps until a run
-was solved (see callbacks.solved), against its length; an open mark where it was not, at the steps that it was trained.
-Of several seeds a line is the mean, a band goes from the lowest to the highest. `accuracy.csv` and `runs.csv` have the
-numbers.
+`memory.png`: test accuracy of trained nets below, at and beyond their training length, with a panel for each training
+length; without a curriculum a net has seen no other length. The last panel shows the optimiser steps until a run was
+solved (see callbacks.solved) against its length; an open mark is an unsolved run at its last step. With several seeds a
+line is the mean and the band the range. `accuracy.csv` and `runs.csv` hold the numbers.
 
-Without `run`, nets of 64 units learn decimal palindromes of some lengths first (in `out`/memory/runs, once): the gated
-cells as in experiment=palindrome; the plain RNN, which learns nothing so, from one-hot digits at learning rate 1e-3.
-    run         run directories or trees of them, DIR[,DIR...]; what is not finished is left out, and named
+Without `run`, nets of 64 units first learn decimal palindromes of some lengths (in `out`/memory/runs, once). The gated
+cells train as in experiment=palindrome. The plain RNN does not learn that way, so it has one-hot digits and learning
+rate 1e-3.
+    run         run directories or trees of them, DIR[,DIR...]; unfinished runs are skipped and named
     checkpoint  best | last
-    lengths     N[,N...] to test at, as the task counts them; auto: a quarter to eight times those of training
+    lengths     N[,N...] to test at, in the task's own count; auto: a quarter to eight times the training length
     size        test sequences of each length
-    cells       those to be trained, of rnn, gru, lstm, peephole, bilstm
-    trained_at  N[,N...], the lengths to be trained at
-    seeds       S: seeds 0 to S-1 of each
-    max_steps   after which an unsolved net is given up
+    cells       cells to train, of rnn, gru, lstm, peephole, bilstm
+    trained_at  N[,N...], training lengths
+    seeds       S: each net trains with seeds 0 to S-1
+    max_steps   optimiser steps after which an unsolved net stops
 """
 
 import sys
@@ -25,7 +25,7 @@ from typing import Annotated, Literal
 from rich.table import Table
 
 from lightning_dl2.analysis.arguments import NO_RUN, RunArguments
-from lightning_dl2.analysis.places import run_name
+from lightning_dl2.analysis.figure_directory import run_name
 from lightning_dl2.analysis.recurrent.lengths import Line, Measured, lines_of, measure
 from lightning_dl2.analysis.recurrent.memory_figure import draw
 from lightning_dl2.analysis.recurrent.trained import find_runs, train_small
@@ -36,7 +36,7 @@ from lightning_dl2.nets import CELLS
 
 COMPARES_RUNS = True
 MINIMUM_LENGTH = 2  # of decimal palindromes
-MINIMUM_STEPS = 10  # until the first validation
+MINIMUM_STEPS = 10  # the first validation
 WORDS = {"rnn": ("task.encoding=one_hot", "optimizer.learning_rate=1e-3")}
 
 
@@ -44,7 +44,7 @@ class Arguments(RunArguments):
     """Hold the arguments of `analyze memory`."""
 
     checkpoint: Literal["best", "last"] = "best"
-    lengths: Annotated[tuple[int, ...], wholes(1)] | Literal["auto"] = "auto"  # the task of a run has its own least
+    lengths: Annotated[tuple[int, ...], wholes(1)] | Literal["auto"] = "auto"  # `measure` checks each task's minimum
     size: Annotated[int, whole(1)] = 1024
     cells: Annotated[tuple[str, ...], choices((*CELLS, "bilstm"))] = ("rnn", "gru", "lstm", "peephole", "bilstm")
     trained_at: Annotated[tuple[int, ...], wholes(MINIMUM_LENGTH)] = (5, 10, 20)
@@ -53,10 +53,10 @@ class Arguments(RunArguments):
 
 
 def analyze(out: Path, arguments: Arguments) -> Table:
-    """Write the figure and the numbers; return the accuracies.
+    """Write the figure and the numbers; return a table of the accuracies.
 
     Raises:
-        UserError: a value is not allowed, or there is no run that can be tested.
+        UserError: a value is not allowed, or no run can be tested.
     """
     checkpoint, lengths = arguments.checkpoint, None if arguments.lengths == "auto" else arguments.lengths
     if arguments.run == NO_RUN:
@@ -66,26 +66,26 @@ def analyze(out: Path, arguments: Arguments) -> Table:
         runs = [train_small(out / "runs", *words) for words in _trainings(arguments)]
     else:
         keys = "cells", "trained_at", "seeds", "max_steps"
-        arguments.refuse(*keys, why="runs are trained; allowed without run=DIR")
+        arguments.refuse(*keys, why="a run is trained already; fix: leave it out or remove run=DIR")
         runs = find_runs(arguments.run)
-    measured, left_out = [], []
+    measured, skipped = [], []
     for run in runs:
         try:
             measured.append(measure(run, checkpoint, lengths, arguments.size))
         except UserError as error:
-            left_out.append(str(error) if str(run.path) in str(error) else f"run={run.path}: {error}")
+            skipped.append(str(error) if str(run.path) in str(error) else f"run={run.path}: {error}")
     if not measured:
-        raise UserError(left_out[0])
+        raise UserError(skipped[0])
     lines = lines_of(measured)
     _write(out, lines)
     draw(lines, _title(measured, checkpoint), out / "memory.png")
-    for why in left_out:
-        print(f"left out: {why}", file=sys.stderr)
+    for why in skipped:
+        print(f"skipped: {why}", file=sys.stderr)
     return _table(lines)
 
 
 def _title(measured: list[Measured], checkpoint: str) -> str:
-    """Say of which run the figure is, or of how many."""
+    """Return a title that names the run, or counts the runs."""
     if len(measured) == 1:
         return f"{run_name(measured[0].config)}, checkpoint {checkpoint}"
     experiments = dict.fromkeys(run.config.experiment for run in measured)

@@ -1,4 +1,4 @@
-"""The figure of `memory`."""
+"""Draw the figure of `memory`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ COLUMNS = 2  # panels side by side
 
 
 def draw(lines: list[Line], title: str, path: Path) -> None:
-    """Accuracy against length, a panel for each length of training, and in the last panel the steps until solved."""
+    """Draw accuracy against length, a panel for each training length, and the steps until solved in the last panel."""
     names = list(dict.fromkeys(line.name for line in lines))
     trained_at = sorted({line.trained_at for line in lines})
     panels = len(trained_at) + 1
@@ -25,7 +25,7 @@ def draw(lines: list[Line], title: str, path: Path) -> None:
         name: {
             "color": COLOURS[number % (len(COLOURS) - 1)],
             "marker": MARKERS[number % len(MARKERS)],
-            "markersize": max(4, 9 - 1.5 * number),  # where lines lie on each other, all are seen
+            "markersize": max(4, 9 - 1.5 * number),  # shows lines that lie on each other
         }
         for number, name in enumerate(names)
     }

@@ -1,16 +1,16 @@
-"""Parameters: how many a recurrent classifier has, by formula and as built, part by part, for every cell.
+"""Count the parameters of a recurrent classifier for every cell, part by part, by formula and as built.
 
 A layer with G gates, H units and D inputs has G (H H + H D + H) parameters: G is 1 in the plain RNN, 3 in the GRU and 4
-in the LSTM. torch.nn's RNN, GRU and LSTM have a second bias of G H. Gers' peepholes are 3 H more; those of the course
-are 3 H H and stand in place of the LSTM's 4 H H. The output layer has H C, and C more with a bias. Two directions have
-twice as many of all but the output's bias; and a layer above the first reads both of them, D = 2 H.
+in the LSTM. torch.nn's RNN, GRU and LSTM have a second bias of G H. Gers' peepholes add 3 H; the course's have 3 H H in
+place of the LSTM's 4 H H. The output layer has H C, and C more with a bias. Two directions double all but the output's
+bias, and a layer above the first reads both of them, D = 2 H.
 
-`parameters.csv` and the table: the count by part, `textbook` (one bias, no output bias), `total`, and `built`: of the
-module. `parameters.png`: the total against H, and the recurrent layers in units of H H.
-    vocabulary  tokens; a token enters one-hot, unless there is an
-    embedding   of this size; none: there is none
-    hidden      H, units a layer and direction
-    classes     C
+`parameters.csv` and the table: the count by part, `textbook` (one bias, no output bias), `total`, and `built`, the
+count of the module. `parameters.png`: the total against H, and the recurrent layers in units of H H.
+    vocabulary  number of tokens
+    embedding   size of the embedding; none: tokens enter one-hot
+    hidden      H, units per layer and direction
+    classes     C, number of classes
     layers      number of layers
     directions  1 | 2; bilstm always has two
 """
@@ -40,7 +40,7 @@ CELLS: dict[str, dict[str, Any]] = {
 }
 RECURRENT = ("input", "recurrent", "peepholes", "biases", "second biases")
 PARTS = ("embedding", *RECURRENT, "output", "output bias")
-PART_OF = {  # a parameter's name, up to its layer's number, to the part
+PART_OF = {  # by a parameter's name without its layer's number
     "embedding.weight": "embedding",
     "weight_ih": "input",
     "weight_hh": "recurrent",
@@ -79,13 +79,13 @@ def by_formula(
     reset_after: bool = True,
     peephole: str = "gers",
 ) -> dict[str, int]:
-    """How many parameters a RecurrentClassifier has, by PARTS.
+    """Count the parameters of a RecurrentClassifier by PARTS from the formulas.
 
     Args:
-        embedding_size: None: tokens enter one-hot. The others are those of RecurrentClassifier.
+        embedding_size: None for one-hot tokens. The other arguments are those of RecurrentClassifier.
 
     Raises:
-        ValueError: an unknown `cell` or `peephole`.
+        ValueError: `cell` or `peephole` is unknown.
     """
     forms: dict[str, Any] = {"bias": bias, "reset_after": reset_after, "peephole": peephole}
     features = embedding_size or vocabulary_size
@@ -105,10 +105,10 @@ def by_formula(
 
 
 def as_built(net: RecurrentClassifier) -> dict[str, int]:
-    """How many parameters `net` has, by PARTS.
+    """Count the parameters of `net` by PARTS.
 
     Raises:
-        KeyError: it has a parameter of no known part.
+        KeyError: a parameter belongs to no part.
     """
     parts = dict.fromkeys(PARTS, 0)
     for name, parameter in net.named_parameters():
@@ -117,12 +117,12 @@ def as_built(net: RecurrentClassifier) -> dict[str, int]:
 
 
 def textbook(parts: dict[str, int]) -> int:
-    """The count with one bias a gate, and none in the output layer."""
+    """Return the count with one bias per gate and no output bias."""
     return sum(parts.values()) - parts["second biases"] - parts["output bias"]
 
 
 def analyze(out: Path, arguments: Arguments) -> Table:
-    """Write the figure and the numbers; return the counts."""
+    """Write the figure and the numbers; return a table of the counts."""
     sizes = {
         "vocabulary_size": arguments.vocabulary,
         "num_classes": arguments.classes,
@@ -163,7 +163,7 @@ def _draw(out: Path, sizes: dict[str, Any]) -> None:
             shares.append(sum(parts[part] for part in RECURRENT) / hidden**2)
             rows.append([name, hidden, totals[-1], shares[-1]])
         style = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 4, "linewidth": 1.2}
-        style["linestyle"] = "--" if "," in name else "-"  # such a line lies on another one
+        style["linestyle"] = "--" if "," in name else "-"  # such lines lie on others
         left.plot(SIZES, totals, **style, label=name)
         right.plot(SIZES, shares, **style, label=name)
     left.set(ylabel="parameters of the net")

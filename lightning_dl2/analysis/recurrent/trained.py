@@ -1,4 +1,4 @@
-"""Recurrent nets to be looked at: those of given runs, or small ones that are trained for the purpose."""
+"""Load the recurrent nets of given runs, or train small ones for an analysis."""
 
 from pathlib import Path
 from typing import Any
@@ -29,30 +29,30 @@ SMALL = (
 
 
 def train_small(root: Path, *words: str) -> Run:
-    """Trains a palindrome net of 64 units below `root`, or finds it trained.
+    """Train a palindrome net of 64 units in a run below `root`, unless it is trained already.
 
-    A file in `root` tells other commands that these are no runs of the user's.
+    A file in `root` tells other commands that these runs are not the user's.
 
     Args:
-        words: of the command line; they come after those in SMALL.
+        words: overrides, which follow those in SMALL.
 
     Raises:
-        UserError: `words` are no valid configuration.
+        UserError: the overrides are invalid.
     """
     config = compose(*SMALL, *words, f"root={format_override(str(root))}")
     root.mkdir(parents=True, exist_ok=True)
-    write_text(root / TRAINED_BY_ANALYZE, "The runs here were trained by `analyze`, to be looked at.\n")
+    write_text(root / TRAINED_BY_ANALYZE, "The command `analyze` trained the runs in this directory.\n")
     _, objects = train(config)
     return objects["run"]
 
 
 def find_runs(text: str) -> list[Run]:
-    """The runs in directories that are written with commas between them: run directories or trees of such.
+    """Find the runs in comma-separated directories: run directories or trees of them.
 
-    The names of run directories have commas of their own: one ends a path where what stands before it is a directory.
+    Names of run directories contain commas too. A comma ends a path if the text before it is a directory.
 
     Raises:
-        UserError: no such directory, or one without a run.
+        UserError: a directory does not exist or holds no run.
     """
     paths, path = [], ""
     for part in text.split(","):
@@ -69,7 +69,7 @@ def find_runs(text: str) -> list[Run]:
             if TRAINED_BY_ANALYZE in files and folder != top:
                 folders.clear()
             elif "config.yaml" in files:
-                folders.clear()  # what is in there is the run's own, such as W&B's config.yaml
+                folders.clear()  # a run has nested config.yaml files of its own, such as W&B's
                 if folder == top or not MOVED_ASIDE.fullmatch(folder.name):
                     found.append(Run(folder))
         if not found:
@@ -81,16 +81,16 @@ def find_runs(text: str) -> list[Run]:
 def load_recurrent(
     run: Run, checkpoint: str = "best"
 ) -> tuple[SequenceClassifier | TextGenerator, SequenceDataModule | TextDataModule]:
-    """The task of a run, in evaluation mode, and its data.
+    """Load the task of a run, in evaluation mode, and its data.
 
     Raises:
-        UserError: no such checkpoint, or the run trained a net that is not recurrent.
+        UserError: the run has no such checkpoint or no recurrent net.
     """
     return _load(run, checkpoint, "sequence_classifier", "text_generator")
 
 
 def load_classifier(run: Run, checkpoint: str = "best") -> tuple[SequenceClassifier, SequenceDataModule]:
-    """Likewise, of a sequence classifier alone."""
+    """Load the task of a run of a sequence classifier, in evaluation mode, and its data."""
     return _load(run, checkpoint, "sequence_classifier")
 
 
@@ -103,10 +103,10 @@ def _load(run: Run, checkpoint: str, *allowed: str) -> tuple[Any, Any]:
 
 
 def untrained_classifier(run: Run, data: SequenceDataModule, **changed: object) -> Task:
-    """The task with the weights that its training began from.
+    """Build the task of a run with its initial weights.
 
     Args:
-        changed: keys of the configuration's task that are to have other values.
+        changed: keys of the configuration's task with new values.
     """
     config = run.config()
     system.seed(config.seed)

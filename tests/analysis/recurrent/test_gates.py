@@ -209,7 +209,7 @@ def test_a_text_is_drawn_with_its_characters(tiny_text, tmp_path):
     ("words", "says"),
     [
         ({"run": "/nowhere"}, "run=/nowhere: holds no run"),
-        ({"layer": "2"}, "layer=2: the net has 1; allowed: 1 to that"),
+        ({"layer": "2"}, "layer=2: is above the top layer; allowed: 1 to 1"),
         ({"direction": "backward"}, "direction=backward: the net reads forwards only"),
         ({"direction": "back"}, "direction=back: did you mean backward"),
         ({"size": "4"}, "size=4: allowed: whole numbers, 8 or more"),

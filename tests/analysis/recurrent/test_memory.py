@@ -95,8 +95,8 @@ def test_the_command_tests_a_tree_and_names_what_is_not_finished(runs, tmp_path,
     (stepless / "result.json").write_text(json.dumps(result))
     analyze(tmp_path / "out", typed(Arguments, {"run": str(tree), "size": "1024", "lengths": f"{2 * LENGTH},{LENGTH}"}))
     assert capsys.readouterr().err == (
-        f"left out: run={unfinished}: is not finished\n"
-        f"left out: run={stepless}: result.json does not say the steps; fix: write it again as it was\n"
+        f"skipped: run={unfinished}: is not finished\n"
+        f"skipped: run={stepless}: result.json does not say the steps; fix: write it again as it was\n"
     )
     for row in rows(tmp_path / "out" / "accuracy.csv"):
         assert row["trained_at"] == str(LENGTH)
@@ -141,7 +141,7 @@ def test_runs_that_cannot_be_compared_are_refused(runs, tmp_path, tiny):
         ({"trained_at": "1"}, r"trained_at=1: allowed: whole numbers N\[,N...\], 2 or more"),
         ({"max_steps": "9"}, "max_steps=9: allowed: whole numbers, 10 or more"),
         ({"checkpoint": "first"}, "checkpoint=first: allowed: best, last"),
-        ({"run": "x", "seeds": "2"}, "seeds=2: runs are trained; allowed without run=DIR"),
+        ({"run": "x", "seeds": "2"}, "seeds=2: a run is trained already; fix: leave it out or remove run=DIR"),
         ({"run": "/nowhere"}, "run=/nowhere: there is no such directory"),
     ],
 )
