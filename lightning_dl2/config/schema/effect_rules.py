@@ -34,8 +34,7 @@ WITHOUT_EDGE_FEATURES = ("karate_club", "sbm", *PLANETOID, "minigc", "csl", "pat
 # What several rules say.
 LAYER, LAYERS = "task.num_layers=1", "task.num_layers=2 or more"
 ALONE, NOT_ALONE = f"{LAYER} and task.output_layer=none", f"{LAYERS}, or an output layer"
-BY_NAME = "optimizer.schedule.name"
-SCHEDULE = f"{BY_NAME}={{{BY_NAME}}}"
+SCHEDULE = "optimizer.schedule.name"
 
 
 @dataclass(frozen=True)
@@ -75,16 +74,22 @@ def value_of(model: Any, key: str) -> Any:
     return model
 
 
-def _switch(key: str) -> tuple[str, str]:
-    return f"{key}=false", f"{key}=true"
+def _needs(
+    kind: type[Strict], keys: str, key: str, *values: str, off: tuple[Any, ...] = (), quiet: bool = False
+) -> Rule:
+    """Make the rule that `keys` have an effect only while `key` has one of `values`."""
+    shown = key.removesuffix(".name") if key.count(".") == 1 else key  # a user types data=csl, not data.name=csl
+    why, fix = f"{shown}={{{key}}}", f"{shown}={' or '.join(values)}"
+    return Rule(kind, keys, lambda config: value_of(config, key) in values, why, fix, off, quiet)
 
 
-def _enabled(name: str) -> Callable[[Config], bool]:
-    return lambda config: getattr(config.callbacks, name).enabled
+def _needs_switch(kind: type[Strict], keys: str, key: str, off: tuple[Any, ...] = (), quiet: bool = False) -> Rule:
+    """Make the rule that `keys` have an effect only while `key` is true."""
+    return Rule(kind, keys, lambda config: value_of(config, key), f"{key}=false", f"{key}=true", off, quiet)
 
 
 def _alone(config: Any) -> bool:
-    """Tell whether the only convolution gives the logits, so that nothing comes between or after convolutions."""
+    """Tell whether the only convolution gives the logits: nothing comes between or after convolutions."""
     return config.task.num_layers == 1 and config.task.output_layer == "none"
 
 
@@ -98,14 +103,7 @@ def _one_process(config: Config) -> bool:
 
 
 DATA = (
-    Rule(
-        SequenceData,
-        "curriculum.*",
-        lambda c: c.data.curriculum.enabled,
-        *_switch("data.curriculum.enabled"),
-        (None,),
-        True,
-    ),
+    _needs_switch(SequenceData, "curriculum.*", "data.curriculum.enabled", off=(None,), quiet=True),
     Rule(
         SequenceData,
         "curriculum.minimum_batch_size",
@@ -120,14 +118,7 @@ DATA = (
         "data.curriculum.start=data.sequence_length",
         "a smaller data.curriculum.start",
     ),
-    Rule(
-        TextData,
-        "encoding",
-        lambda c: c.data.tokens == "characters",
-        "data.tokens=bytes",
-        "data.tokens=characters",
-        ("auto",),
-    ),
+    _needs(TextData, "encoding", "data.tokens", "characters", off=("auto",)),
     Rule(
         TextData,
         "evaluation_warmup",
@@ -136,16 +127,8 @@ DATA = (
         "data.evaluation_batch_size=2 or more",
         (0,),
     ),
-    Rule(NodeData, "undirected", lambda c: c.data.name == "graph_csv", "data={data.name}", "data=graph_csv", (True,)),
-    Rule(
-        NodeData,
-        "train_per_class validation_size test_size",
-        lambda c: c.data.split == "random",
-        "data.split=public",
-        "data.split=random",
-        (None,),
-        True,
-    ),
+    _needs(NodeData, "undirected", "data.name", "graph_csv", off=(True,)),
+    _needs(NodeData, "train_per_class validation_size test_size", "data.split", "random", off=(None,), quiet=True),
     Rule(
         NodeData,
         "batch_size",
@@ -153,14 +136,8 @@ DATA = (
         "data.fanouts=null (each step sees the whole graph)",
         "data.fanouts=[N,...], a number a layer",
     ),
-    Rule(NodeData, "block_model.*", lambda c: c.data.name == "sbm", "data={data.name}", "data=sbm"),
-    Rule(
-        GraphSetData,
-        "num_graphs min_nodes max_nodes",
-        lambda c: c.data.name in ("minigc", "pattern"),
-        "data={data.name}",
-        "data=minigc or data=pattern",
-    ),
+    _needs(NodeData, "block_model.*", "data.name", "sbm"),
+    _needs(GraphSetData, "num_graphs min_nodes max_nodes", "data.name", "minigc", "pattern"),
     Rule(
         GraphSetData,
         "num_folds fold validation_fraction",
@@ -172,8 +149,8 @@ DATA = (
 
 RECURRENT = (
     Rule(RecurrentTask, "dropout", lambda c: c.task.num_layers > 1, f"{LAYER} (it acts between layers)", LAYERS, (0,)),
-    Rule(RecurrentTask, "reset_after", lambda c: c.task.cell == "gru", "task.cell={task.cell}", "task.cell=gru"),
-    Rule(RecurrentTask, "peephole", lambda c: c.task.cell == "peephole", "task.cell={task.cell}", "task.cell=peephole"),
+    _needs(RecurrentTask, "reset_after", "task.cell", "gru"),
+    _needs(RecurrentTask, "peephole", "task.cell", "peephole"),
     Rule(
         RecurrentTask,
         "forget_bias",
@@ -189,13 +166,7 @@ RECURRENT = (
         "task.cell=bilstm (which reads in both directions)",
         "task.cell=lstm",
     ),
-    Rule(
-        SequenceClassifier,
-        "embedding_size",
-        lambda c: c.task.encoding == "embedding",
-        "task.encoding={task.encoding}",
-        "task.encoding=embedding",
-    ),
+    _needs(SequenceClassifier, "embedding_size", "task.encoding", "embedding"),
     Rule(TextGenerator, "skip_connections", lambda c: c.task.num_layers > 1, LAYER, LAYERS, (False,)),
     Rule(
         TextGenerator,
@@ -224,14 +195,7 @@ GRAPHS = (
         "task.layer=gat or gatv2, with task.output_layer=none",
         (1,),
     ),
-    Rule(
-        GraphNet,
-        "attention_dropout",
-        lambda c: c.task.layer in ATTENTION,
-        "task.layer={task.layer}",
-        "task.layer=gat or gatv2",
-        (0,),
-    ),
+    _needs(GraphNet, "attention_dropout", "task.layer", *ATTENTION, off=(0,)),
     Rule(GraphNet, "activation dropout residual", lambda c: not _alone(c), ALONE, NOT_ALONE, (0,)),
     Rule(GraphNet, "norm", lambda c: c.task.layer in ("gin", "gine") or not _alone(c), ALONE, NOT_ALONE, ("none",)),
     Rule(
@@ -273,7 +237,7 @@ GRAPHS = (
         "task.layer=gine or gatedgcn, and data with features of the edges",
         (True,),
     ),
-    Rule(GraphNet, "alpha lambda_", lambda c: c.task.layer == "gcnii", "task.layer={task.layer}", "task.layer=gcnii"),
+    _needs(GraphNet, "alpha lambda_", "task.layer", "gcnii"),
     Rule(
         GraphNet,
         "class_weights",
@@ -285,39 +249,11 @@ GRAPHS = (
 )
 
 TRAINING = (
-    Rule(
-        Optimizer,
-        "schedule.total_steps",
-        lambda c: c.optimizer.schedule.name in FALLING,
-        SCHEDULE,
-        f"{BY_NAME}=linear or cosine",
-        (None,),
-        True,
-    ),
-    Rule(
-        Optimizer,
-        "schedule.final_factor",
-        lambda c: c.optimizer.schedule.name in FALLING,
-        SCHEDULE,
-        f"{BY_NAME}=linear or cosine",
-    ),
-    Rule(
-        Optimizer,
-        "schedule.decay",
-        lambda c: c.optimizer.schedule.name in ("exponential", "plateau"),
-        SCHEDULE,
-        f"{BY_NAME}=exponential or plateau",
-    ),
-    Rule(
-        Optimizer,
-        "schedule.decay_every",
-        lambda c: c.optimizer.schedule.name == "exponential",
-        SCHEDULE,
-        f"{BY_NAME}=exponential",
-    ),
-    Rule(
-        Optimizer, "schedule.patience", lambda c: c.optimizer.schedule.name == "plateau", SCHEDULE, f"{BY_NAME}=plateau"
-    ),
+    _needs(Optimizer, "schedule.total_steps", SCHEDULE, *FALLING, off=(None,), quiet=True),
+    _needs(Optimizer, "schedule.final_factor", SCHEDULE, *FALLING),
+    _needs(Optimizer, "schedule.decay", SCHEDULE, "exponential", "plateau"),
+    _needs(Optimizer, "schedule.decay_every", SCHEDULE, "exponential"),
+    _needs(Optimizer, "schedule.patience", SCHEDULE, "plateau"),
     Rule(
         Trainer,
         "limit_train_batches",
@@ -326,17 +262,16 @@ TRAINING = (
         "trainer.overfit_batches=0",
         (None,),
     ),
-    Rule(
+    _needs(
         Logger,
         "project entity run_name job_type notes tags init_timeout finish_timeout",
-        lambda c: c.logger.name == "wandb",
-        "logger={logger.name}",
-        "logger=wandb",
-        (None, []),
-        True,
+        "logger.name",
+        "wandb",
+        off=(None, []),
+        quiet=True,
     ),
     *(
-        Rule(Callbacks, f"{name}.*", _enabled(name), *_switch(f"callbacks.{name}.enabled"))
+        _needs_switch(Callbacks, f"{name}.*", f"callbacks.{name}.enabled")
         for name in ("solved", "early_stopping", "weight_averaging", "samples", "gradient_flow")
     ),
     Rule(
