@@ -14,7 +14,7 @@ import sys
 
 from lightning_dl2.common.command import command, doc_of
 from lightning_dl2.common.launcher import is_rank_zero
-from lightning_dl2.config.compose import compose, ineffective
+from lightning_dl2.config.compose import compose, describe_ineffective
 from lightning_dl2.distributed.launch import launched
 from lightning_dl2.run.directory import Run
 from lightning_dl2.training.outcome import run_and_report
@@ -43,7 +43,7 @@ def _main(words: list[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     with launched().all_or_none():
         config = compose(*words, begun=lambda config: Run.of(config).config_file.is_file())
-    if is_rank_zero() and (says := ineffective(config, words)):
+    if is_rank_zero() and (says := describe_ineffective(config, words)):
         print(f"note: {says}", file=sys.stderr)
     return run_and_report(train, config, words)
 

@@ -11,10 +11,10 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from lightning_dl2.common.errors import UserError, nearest
-from lightning_dl2.config.composition import compose_files
 from lightning_dl2.config.conf_files import PRESETS, conf_dir, options
-from lightning_dl2.config.messages import hydra_message, pydantic_message
-from lightning_dl2.config.overrides import as_word, flatten, format_override, parse
+from lightning_dl2.config.hydra_compose import compose_files
+from lightning_dl2.config.messages import describe_hydra_error, describe_schema_error
+from lightning_dl2.config.overrides import flatten, format_override, parse_override, quote_override
 from lightning_dl2.config.schema import Config, Multirun
 from lightning_dl2.config.schema.base import Strict
 from lightning_dl2.config.schema.effects import note, refusal, without_effect
@@ -82,7 +82,7 @@ def _without_use(overrides: tuple[str, ...], config: Config) -> dict[str, str]:
 def _typed_keys(overrides: Iterable[str]) -> list[str]:
     """Return the keys that words set; of a group of keys that one word sets, each."""
     keys: list[str] = []
-    for parsed in map(parse, (word for word in overrides if not _is_choice(word))):
+    for parsed in map(parse_override, (word for word in overrides if not _is_choice(word))):
         if not parsed.is_delete():
             keys += flatten({parsed.key_or_group: parsed.value()})
     return keys
@@ -90,10 +90,10 @@ def _typed_keys(overrides: Iterable[str]) -> list[str]:
 
 def _is_choice(word: str) -> bool:
     """Tell whether a word chooses of a group, or takes one away."""
-    return (conf_dir() / parse(word).key_or_group).is_dir()
+    return (conf_dir() / parse_override(word).key_or_group).is_dir()
 
 
-def ineffective(config: Config, overrides: Iterable[str]) -> str | None:
+def describe_ineffective(config: Config, overrides: Iterable[str]) -> str | None:
     """One line that names what the words have left without effect; None: there is nothing."""
     words = list(overrides)
     begun_with = refusal(config, _without_use(tuple(words), config))  # of a run that goes on though it has such keys
@@ -116,7 +116,7 @@ def compose_values(
     try:
         return compose_files(name, overrides)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(hydra_message(error, overrides, again)) from error
+        raise UserError(describe_hydra_error(error, overrides, again)) from error
 
 
 def validate(values: dict[str, Any], schema: type[Model] = Config) -> Model:  # type: ignore[assignment]  # mypy #3737
@@ -128,17 +128,17 @@ def validate(values: dict[str, Any], schema: type[Model] = Config) -> Model:  # 
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise UserError(pydantic_message(error, values)) from error
+        raise UserError(describe_schema_error(error, values)) from error
 
 
 def _check_word(word: str) -> None:
     """What Hydra's grammar allows, but one run does not; and what it does not allow, in our words."""
-    parsed = parse(word)
+    parsed = parse_override(word)
     key = parsed.key_or_group
     if parsed.is_sweep_override():
         raise UserError(
             f"{word}: a command trains one run; allowed: one value, where it has commas in quotes, as in"
-            f" {as_word(*word.split('=', 1))}, or with -m many runs"
+            f" {quote_override(*word.split('=', 1))}, or with -m many runs"
         )
     if (conf_dir() / key).is_dir():
         name, names = parsed.value(), options(key)

@@ -46,7 +46,7 @@ def check_files(name: str, chosen: dict[str, str], given: Collection[str], direc
     _Walk(directory, chosen, set(given)).visit(name, [], set())
 
 
-def told_yaml(error: Exception, file: Path | None = None) -> str:
+def describe_yaml_error(error: Exception, file: Path | None = None) -> str:
     """Return one line for what a YAML parser has raised: the file, the line, the problem."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     place = Path(mark.name) if mark and file is None else file
@@ -122,7 +122,7 @@ def _read(file: Path) -> dict[str, Any]:
         line = error.object[: error.start].count(b"\n") + 1
         raise UserError(f"{_shown(file)}, line {line}: is no UTF-8; fix: save it as UTF-8") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a number of thousands of digits
-        raise UserError(told_yaml(error, file)) from error
+        raise UserError(describe_yaml_error(error, file)) from error
     try:
         check_events(text)
     except ValueError as error:  # Hydra would go round in a loop of aliases

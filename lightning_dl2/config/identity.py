@@ -34,10 +34,10 @@ NOT_IDENTITY = (
 
 def identity(config: Config) -> dict[str, Any]:
     """The choices that decide what is learnt, as a flat dict."""
-    return deciding(config.model_dump())
+    return select_identity(config.model_dump())
 
 
-def deciding(values: dict[str, Any]) -> dict[str, Any]:
+def select_identity(values: dict[str, Any]) -> dict[str, Any]:
     """Likewise of a run's config.yaml as it stands, which may be of an older version."""
     return {
         key: value
@@ -52,7 +52,7 @@ def is_irrelevant_to_result(key: str) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in NOT_IDENTITY)
 
 
-def choices(config: Config) -> dict[str, Any]:
+def changed_choices(config: Config) -> dict[str, Any]:
     """The part of `identity` that differs from the experiment's defaults; a debug preset counts as one choice."""
     defaults = _defaults(config.experiment, config.debug) | {"debug": "none"}
     mine = identity(config)
@@ -64,7 +64,7 @@ def _defaults(experiment: str, debug: str) -> dict[str, Any]:
     return identity(compose(f"experiment={experiment}", f"debug={debug}"))
 
 
-def differing(chosen: Iterable[dict[str, Any]]) -> list[str]:
+def find_differing_keys(chosen: Iterable[dict[str, Any]]) -> list[str]:
     """The keys in which some runs' choices differ, in order; one that a run does not have counts as null."""
     chosen = list(chosen)
     # Not sets of the values themselves: there are lists among them.
@@ -77,7 +77,7 @@ def differing(chosen: Iterable[dict[str, Any]]) -> list[str]:
 
 def to_overrides(config: Config) -> list[str]:
     """What to type for `config`, but for where it stands, how long it trains and what it says."""
-    typed_choices = {key: format_override(value) for key, value in choices(config).items()}
+    typed_choices = {key: format_override(value) for key, value in changed_choices(config).items()}
     defaults = _defaults(config.experiment, config.debug)
     new = {key for key in typed_choices if key.startswith(OPEN) and key not in defaults}
     return [f"experiment={config.experiment}", f"seed={config.seed}"] + [

@@ -28,7 +28,7 @@ ALLOWED = {
 }
 
 
-def hydra_message(error: Exception, overrides: tuple[str, ...], again: Callable[..., Strict]) -> str:
+def describe_hydra_error(error: Exception, overrides: tuple[str, ...], again: Callable[..., Strict]) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={name}: {nearest(name, options(group))}"
@@ -83,7 +83,7 @@ def _tags(group: dict[str, Any]) -> tuple[Any, Any]:
     return group.get("name"), group.get("method")
 
 
-def pydantic_message(error: ValidationError, values: dict[str, Any]) -> str:
+def describe_schema_error(error: ValidationError, values: dict[str, Any]) -> str:
     first = error.errors()[0]
     # A choice of types adds the type's name to the path of the key: keep what leads to a value.
     key: list[str] = []

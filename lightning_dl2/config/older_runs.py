@@ -14,7 +14,7 @@ from lightning_dl2.config.schema import Config
 BEFORE = {"trainer": {"flush_denormal": False}}
 
 
-def restore(values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
+def upgrade_config(values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
     """Checks a run's config.yaml, which may be of an older version.
 
     A key that has come since gets the value of its group or that in BEFORE, which leaves things as they were before
@@ -29,12 +29,12 @@ def restore(values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
     try:
         return validate(values), {}
     except UserError:
-        filled = completed(values)
+        filled = add_missing_keys(values)
         before = flatten(values)
         return validate(filled), {key: value for key, value in flatten(filled).items() if key not in before}
 
 
-def completed(values: dict[str, Any]) -> dict[str, Any]:
+def add_missing_keys(values: dict[str, Any]) -> dict[str, Any]:
     """A run's config.yaml with the keys that have come since; nothing is checked."""
     groups = []
     for group in ("data", "task", "optimizer"):

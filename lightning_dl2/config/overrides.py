@@ -35,14 +35,14 @@ def _is_no_word(value: str) -> bool:
     return True
 
 
-def as_word(key: str, value: str) -> str:
+def quote_override(key: str, value: str) -> str:
     """Write key=value with the value in quotes for Hydra, and all of it in quotes for the shell."""
     word = f"{key}={format_override(value) if format_override(value) != value else repr(value)}"
     return shlex.quote(word) if set(word) & set('"$`!') or "\\\\" in word else f'"{word}"'
 
 
 @lru_cache(4096)  # Hydra's parser takes milliseconds
-def parse(word: str) -> Override:
+def parse_override(word: str) -> Override:
     """Read a word by Hydra's grammar.
 
     Raises:
@@ -54,7 +54,9 @@ def parse(word: str) -> Override:
     try:
         parsed = OverridesParser.create().parse_override(word)
     except HydraException as error:
-        raise UserError(f"{word}: cannot be read; allowed: the value in quotes, as in {as_word(key, value)}") from error
+        raise UserError(
+            f"{word}: cannot be read; allowed: the value in quotes, as in {quote_override(key, value)}"
+        ) from error
     except ValueError as error:  # a number of thousands of digits
         raise UserError(f"{word[:SHOWN]}...: cannot be read: {error}") from error
     if parsed.key_or_group.partition(".")[0] == "hydra":

@@ -17,8 +17,8 @@ from typing import Any
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import open_regular, walk
 from lightning_dl2.common.run_files import Damaged, read_config, read_result
-from lightning_dl2.config.identity import deciding
-from lightning_dl2.config.older_runs import completed
+from lightning_dl2.config.identity import select_identity
+from lightning_dl2.config.older_runs import add_missing_keys
 from lightning_dl2.config.overrides import flatten
 from lightning_dl2.config.schema import test_split
 from lightning_dl2.config.schema.data import GRAPH_SETS
@@ -85,7 +85,9 @@ class Record:
     @cached_property
     def choices(self) -> dict[str, Any]:
         """What decides what is learnt."""
-        return {key: value for key, value in deciding(completed(self.config)).items() if key != "experiment"}
+        return {
+            key: value for key, value in select_identity(add_missing_keys(self.config)).items() if key != "experiment"
+        }
 
     @property
     def test_split(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning_dl2.common.figures import BASELINES
 from lightning_dl2.common.statistics import MeanStd
-from lightning_dl2.config.identity import differing, digest
+from lightning_dl2.config.identity import digest, find_differing_keys
 from lightning_dl2.config.overrides import format_override
 from lightning_dl2.reporting.records import STATES, Found, Record, printable
 from lightning_dl2.run.directory import last_parts
@@ -161,7 +161,7 @@ def _experiment(name: str, records: list[Record], over: tuple[str, ...], skipped
 
 def _choices(records: list[Record], over: tuple[str, ...]) -> list[dict[str, Choice]]:
     """Return what tells each of some variants from the others, by heading: a key's end where that is enough."""
-    keys = [key for key in differing(record.choices for record in records) if key not in over]
+    keys = [key for key in find_differing_keys(record.choices for record in records) if key not in over]
     names = Counter(map(last_parts, keys))
     paths = {format_override(record.choices.get("data.path")) for record in records}
     names_suffice = len({Path(path).name for path in paths}) == len(paths)

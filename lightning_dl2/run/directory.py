@@ -24,8 +24,8 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import read_regular, remove_temporaries, write_text, writing
 from lightning_dl2.common.launcher import is_rank_zero, restart_ids
 from lightning_dl2.common.run_files import Damaged, check_own_files, read_config, read_file, read_result
-from lightning_dl2.config.identity import choices, config_hash, digest, identity, is_irrelevant_to_result
-from lightning_dl2.config.older_runs import restore
+from lightning_dl2.config.identity import changed_choices, config_hash, digest, identity, is_irrelevant_to_result
+from lightning_dl2.config.older_runs import upgrade_config
 from lightning_dl2.config.overrides import format_override
 from lightning_dl2.config.schema import Config
 from lightning_dl2.config.schema.logger import WANDB_ID
@@ -47,7 +47,7 @@ def variant(config: Config) -> str:
 
     The hash tells runs apart, the words before it are for people.
     """
-    return _variant(choices(config))
+    return _variant(changed_choices(config))
 
 
 def _variant(differing: dict[str, Any]) -> str:
@@ -101,7 +101,7 @@ class Run(CheckpointFiles):
     @classmethod
     def of(cls, config: Config) -> "Run":
         """Return the directory that belongs to `config`; one that an older version has named keeps its name."""
-        place, differing = Path(config.root) / config.experiment, choices(config)
+        place, differing = Path(config.root) / config.experiment, changed_choices(config)
         former = _former_variant(differing)
         name = former if os.path.isdir(place / former) else _variant(differing)  # no error where it is too long
         return cls(place / name / f"seed={config.seed}")
@@ -145,7 +145,7 @@ class Run(CheckpointFiles):
         values = read_config(self.config_file)
         if values is None:
             raise Damaged(self.config_file, "is not there", "resume=restart")
-        return restore(values)
+        return upgrade_config(values)
 
     def result(self) -> dict[str, Any] | None:
         """Return what result.json holds; None where there is none yet or it is damaged: training writes it anew."""

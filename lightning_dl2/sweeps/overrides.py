@@ -8,7 +8,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, O
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.config.conf_files import options
 from lightning_dl2.config.identity import is_irrelevant_to_result
-from lightning_dl2.config.overrides import parse
+from lightning_dl2.config.overrides import parse_override
 from lightning_dl2.config.schema import Config, Multirun
 
 FIXED = ("root", "resume")  # the same for every run of a sweep
@@ -92,7 +92,7 @@ def read_overrides(overrides: list[str]) -> SweepOverrides:
     own, parts, keys = [], [], set()
     known = [*Multirun.model_fields, *Config.model_fields]
     for override in overrides:
-        parsed = parse(override)
+        parsed = parse_override(override)
         top = parsed.key_or_group.partition(".")[0].partition("/")[0]
         if top not in known:
             raise UserError(f"{override}: there is no key {top}; {nearest(top, known)}")

@@ -9,8 +9,8 @@ import yaml
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.compose import compose, validate
 from lightning_dl2.config.conf_files import options
-from lightning_dl2.config.identity import choices, identity
-from lightning_dl2.config.older_runs import restore
+from lightning_dl2.config.identity import changed_choices, identity
+from lightning_dl2.config.older_runs import upgrade_config
 
 EXPERIMENTS = options("experiment")
 
@@ -232,7 +232,7 @@ def test_wrong_value_is_told(experiment):
 def test_experiment_is_its_own_default(experiment):
     config = compose(f"experiment={experiment}")
     assert config.experiment == experiment
-    assert choices(config) == {}
+    assert changed_choices(config) == {}
     assert validate(config.model_dump()) == config  # as it comes back from config.yaml
 
 
@@ -290,7 +290,7 @@ def test_one_fixed_batch_has_one_length_and_whole_targets():
     words = ("experiment=palindrome_long", "debug=overfit")
     config = compose(*words)
     assert (config.data.curriculum.enabled, config.task.label_smoothing) == (False, 0.0)
-    assert choices(config) == {"debug": "overfit"}
+    assert changed_choices(config) == {"debug": "overfit"}
     assert compose(*words, "data.curriculum.enabled=true").data.curriculum.enabled
     assert compose("experiment=palindrome_long", "debug=fast").data.curriculum.enabled
     for experiment in ("text", "tiny_shakespeare", "graph", "cora_gat", "csl"):
@@ -314,8 +314,8 @@ def test_the_course_has_the_assignments_cells(experiment):
     assert forms == {"lstm": (True, "gers"), "gru": (False, "gers"), "peephole": (True, "assignment")}
     assert identity(compose(*course))["task.peephole"] == "gers"
     for typed in (("task.cell=gru", "task.bias=false"), ("task.cell=peephole", "task.peephole=assignment")):
-        assert choices(compose(*course, typed[0])) == choices(compose(*course, *typed))
-    assert choices(compose(*course, "task.cell=peephole", "task.peephole=gers")) == {"task.cell": "peephole"}
+        assert changed_choices(compose(*course, typed[0])) == changed_choices(compose(*course, *typed))
+    assert changed_choices(compose(*course, "task.cell=peephole", "task.peephole=gers")) == {"task.cell": "peephole"}
 
 
 @pytest.mark.slow
@@ -340,17 +340,17 @@ def test_a_run_of_an_older_version_gets_the_defaults_of_what_has_come_since():
     without(old, "data", "num_workers")
     without(old, "callbacks", "gradient_flow")
     without(old, "optimizer", "schedule", "warmup_steps")
-    restored, added = restore(old)
+    restored, added = upgrade_config(old)
     assert restored == config
     assert {"data.num_workers", "optimizer.schedule.warmup_steps", "callbacks.gradient_flow.enabled"} <= set(added)
-    assert restore(config.model_dump()) == (config, {})
+    assert upgrade_config(config.model_dump()) == (config, {})
 
 
 def test_what_was_always_so_before_there_was_a_key_is_not_its_default():
     config = compose("experiment=baum_sweet")
     old = config.model_dump()
     del old["trainer"]["flush_denormal"]
-    restored, added = restore(old)
+    restored, added = upgrade_config(old)
     assert config.trainer.flush_denormal and added == {"trainer.flush_denormal": False}
     assert restored.trainer == config.trainer.model_copy(update={"flush_denormal": False})
     assert identity(restored) == identity(config)  # so that it goes on under the command that began it
@@ -361,7 +361,7 @@ def test_what_the_experiment_sets_today_is_not_what_an_older_run_did():
     assert old["task"]["ensemble_size"] == 3
     without(old, "task", "ensemble_size")
     for experiment in ("tiny_shakespeare", "no_more"):
-        restored, added = restore(old | {"experiment": experiment})
+        restored, added = upgrade_config(old | {"experiment": experiment})
         assert restored.task.ensemble_size == 1 and added == {"task.ensemble_size": 1}
 
 
@@ -370,7 +370,7 @@ def test_nothing_is_put_into_a_group_of_the_users_own_keys():
     assert old["optimizer"]["weight_decay_of"]  # a default that this run did without
     old["optimizer"]["weight_decay_of"] = {}
     without(old, "data", "num_workers")
-    restored, added = restore(old)
+    restored, added = upgrade_config(old)
     assert restored.optimizer.weight_decay_of == {} and list(added) == ["data.num_workers"]
 
 
@@ -387,4 +387,4 @@ def test_what_cannot_be_restored_is_named(spoil, says):
     old = compose().model_dump()
     spoil(old)
     with pytest.raises(UserError, match=says):
-        restore(old)
+        upgrade_config(old)

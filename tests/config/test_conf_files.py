@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config import composition, conf_files, help, messages
+from lightning_dl2.config import conf_files, help, hydra_compose, messages
 from lightning_dl2.config.compose import compose
 
 HEADER = "# @package _global_\n"
@@ -20,13 +20,13 @@ def mine(tmp_path, monkeypatch):
     """mine(text): writes conf/experiment/mine.yaml of a conf/ of its own."""
     directory = tmp_path / "conf"
     shutil.copytree(conf_files.conf_dir(), directory)
-    for module in (composition, conf_files, help, messages, import_module("lightning_dl2.config.compose")):
+    for module in (hydra_compose, conf_files, help, messages, import_module("lightning_dl2.config.compose")):
         monkeypatch.setattr(module, "conf_dir", lambda: directory)
 
     def write(text: str | bytes, name: str = "mine") -> None:
         content = text if isinstance(text, bytes) else text.encode()
         (directory / "experiment" / f"{name}.yaml").write_bytes(content)
-        composition._composed.cache_clear()
+        hydra_compose._composed.cache_clear()
 
     return write
 

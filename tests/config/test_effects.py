@@ -3,8 +3,8 @@
 import pytest
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.compose import compose, ineffective
-from lightning_dl2.config.older_runs import restore
+from lightning_dl2.config.compose import compose, describe_ineffective
+from lightning_dl2.config.older_runs import upgrade_config
 from lightning_dl2.config.overrides import flatten
 from lightning_dl2.config.schema.effect_rules import RULES
 from lightning_dl2.run.directory import Run
@@ -128,20 +128,20 @@ def test_what_asks_for_nothing_or_for_what_is_so_anyway_is_taken(words):
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_says_nothing_by_itself(experiment):
     words = (f"experiment={experiment}",)
-    assert ineffective(compose(*words), words) is None
+    assert describe_ineffective(compose(*words), words) is None
 
 
 def test_what_a_choice_takes_the_effect_of_is_told():
     words = ("experiment=tiny_shakespeare", "task.num_layers=1")
-    told = ineffective(compose(*words), words)
+    told = describe_ineffective(compose(*words), words)
     assert "task.dropout=0.1: has no effect with task.num_layers=1" in told and "task.skip_connections=true" in told
-    assert ineffective(compose("task.hidden_size=8"), ("task.hidden_size=8",)) is None
+    assert describe_ineffective(compose("task.hidden_size=8"), ("task.hidden_size=8",)) is None
 
 
 def test_older_runs_go_on(tiny, capsys):
     """Their stored configuration is taken, and the command that began one finds it, with a note."""
     config = tiny("task.num_layers=1", "seed=7")
-    assert config.task.dropout == 0.3 and restore(config.model_dump()) == (config, {})
+    assert config.task.dropout == 0.3 and upgrade_config(config.model_dump()) == (config, {})
     words = [f"root={config.root}", "task.dropout=0.5", "trainer.max_steps=4", "callbacks.progress_bar=false"]
     assert main(words) == 2
     assert capsys.readouterr().err.startswith("error: task.dropout=0.5: has no effect")

@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 
 from lightning_dl2.config.compose import compose
-from lightning_dl2.config.identity import choices, config_hash, digest, identity, to_overrides
+from lightning_dl2.config.identity import changed_choices, config_hash, digest, identity, to_overrides
 from lightning_dl2.config.overrides import flatten
 from lightning_dl2.config.schema import Samples
 from lightning_dl2.config.schema.callbacks import GradientFlow
@@ -14,12 +14,12 @@ from lightning_dl2.config.schema.callbacks import GradientFlow
 
 @pytest.mark.slow
 def test_choices_are_what_differs():
-    assert choices(compose("task.hidden_size=64", "task.cell=lstm")) == {"task.hidden_size": 64}
-    assert choices(compose("debug=fast")) == {"debug": "fast"}
-    assert choices(compose("debug=fast", "data.batch_size=4")) == {"data.batch_size": 4, "debug": "fast"}
-    assert choices(compose("+optimizer.arguments.eps=1e-6")) == {"optimizer.arguments.eps": 1e-6}
-    assert choices(compose("optimizer=sgd")) == {"optimizer.name": "SGD"}
-    assert choices(compose("experiment=cora_gcnii", "optimizer.weight_decay_of.layers=1")) == {
+    assert changed_choices(compose("task.hidden_size=64", "task.cell=lstm")) == {"task.hidden_size": 64}
+    assert changed_choices(compose("debug=fast")) == {"debug": "fast"}
+    assert changed_choices(compose("debug=fast", "data.batch_size=4")) == {"data.batch_size": 4, "debug": "fast"}
+    assert changed_choices(compose("+optimizer.arguments.eps=1e-6")) == {"optimizer.arguments.eps": 1e-6}
+    assert changed_choices(compose("optimizer=sgd")) == {"optimizer.name": "SGD"}
+    assert changed_choices(compose("experiment=cora_gcnii", "optimizer.weight_decay_of.layers=1")) == {
         "optimizer.weight_decay_of.layers": 1
     }
 

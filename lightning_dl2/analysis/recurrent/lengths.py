@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightning_dl2.analysis.recurrent.trained import load_classifier
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.identity import differing, identity
+from lightning_dl2.config.identity import find_differing_keys, identity
 from lightning_dl2.config.overrides import format_override
 from lightning_dl2.config.schema import Config
 from lightning_dl2.data.sequences.generators import SEQUENCE_TASKS, draw_batch, majority_share
@@ -136,7 +136,7 @@ def _names(runs: list[Measured]) -> list[str]:
     """Return the cell of each run, and the keys that differ among runs of that cell, without length and seed."""
     chosen = [identity(run.config) for run in runs]
     cells = {choices["task.cell"] for choices in chosen}
-    keys = {cell: differing(choices for choices in chosen if choices["task.cell"] == cell) for cell in cells}
+    keys = {cell: find_differing_keys(choices for choices in chosen if choices["task.cell"] == cell) for cell in cells}
     names = []
     for choices in chosen:
         cell = choices["task.cell"]

@@ -20,8 +20,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from yaml import YAMLError
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.conf_files import check_files, conf_dir, told_yaml
-from lightning_dl2.config.overrides import parse
+from lightning_dl2.config.conf_files import check_files, conf_dir, describe_yaml_error
+from lightning_dl2.config.overrides import parse_override
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")  # ${task.hidden_size}: by the whole path of a key
 WHEN = re.compile(r"\$\{when:[\w,]*\}")  # without the references in it
@@ -61,10 +61,10 @@ def compose_files(name: str, words: tuple[str, ...]) -> tuple[dict[str, Any], di
     Raises:
         HydraException, OmegaConfBaseException: the words do not fit the files.
     """
-    setting = {word: parsed for word in words if _sets_a_plain_value(parsed := parse(word))}
+    setting = {word: parsed for word in words if _sets_a_plain_value(parsed := parse_override(word))}
     others = tuple(word for word in words if word not in setting)
     base: Base | None
-    if not setting or _overlap(setting.values(), [parse(word) for word in others]):
+    if not setting or _overlap(setting.values(), [parse_override(word) for word in others]):
         base = _composed(name, words, conf_dir())
         return base.values, base.choices
     try:
@@ -75,7 +75,7 @@ def compose_files(name: str, words: tuple[str, ...]) -> tuple[dict[str, Any], di
     if base is None or not all(_is_leaf(base.values, key) for key in keys):
         base = _composed(name, words, conf_dir())
         return base.values, base.choices
-    changes = [(parse(word).key_or_group, parse(word).value()) for word in words if word in setting]
+    changes = [(parse_override(word).key_or_group, parse_override(word).value()) for word in words if word in setting]
     if base.references is None or any(_related(key, read) for key in keys for read in base.references):
         return _resolved(base.raw, changes), base.choices
     values = base.values
@@ -137,7 +137,7 @@ def _resolved(raw: DictConfig, changes: list[tuple[str, Any]]) -> dict[str, Any]
 def _composed(name: str, words: tuple[str, ...], directory: Path) -> Base:
     chosen: dict[str, str] = {}
     given: list[str] = []
-    for parsed in map(parse, words):
+    for parsed in map(parse_override, words):
         key = parsed.key_or_group
         if not (directory / key).is_dir():
             given.append(key)
@@ -149,7 +149,7 @@ def _composed(name: str, words: tuple[str, ...], directory: Path) -> Base:
         with initialize_config_dir(str(directory.resolve()), version_base="1.3"):
             composed = hydra_compose(name, overrides=list(words), return_hydra_config=True)
     except YAMLError as error:
-        raise UserError(told_yaml(error)) from error
+        raise UserError(describe_yaml_error(error)) from error
     choices = dict(composed.hydra.runtime.choices)
     with open_dict(composed):
         del composed["hydra"]

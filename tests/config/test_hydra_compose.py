@@ -5,10 +5,10 @@ import random
 import pytest
 from omegaconf import OmegaConf
 
-from lightning_dl2.config import composition
+from lightning_dl2.config import hydra_compose
 from lightning_dl2.config.compose import compose
-from lightning_dl2.config.composition import compose_files
 from lightning_dl2.config.conf_files import conf_dir
+from lightning_dl2.config.hydra_compose import compose_files
 from lightning_dl2.config.overrides import flatten
 from lightning_dl2.sweeps.grid import Grid
 from lightning_dl2.sweeps.overrides import read_overrides
@@ -17,7 +17,7 @@ VALUES = ("7", "-1", "0.25", "1e-3", "true", "null", "word", "'a b'", "'it\\'s \
 
 
 def anew(words):
-    base = composition._composed.__wrapped__("train", tuple(words), conf_dir())
+    base = hydra_compose._composed.__wrapped__("train", tuple(words), conf_dir())
     return OmegaConf.to_container(base.raw, resolve=True), base.choices
 
 
@@ -60,9 +60,9 @@ def test_words_that_need_one_another(words):
 
 def test_a_sweep_composes_once():
     """Not once a job, of which there may be ten thousand."""
-    composition._composed.cache_clear()
+    hydra_compose._composed.cache_clear()
     grid = Grid(
         read_overrides(["experiment=course/text", "seed=range(0,12)", "task.hidden_size=4,8"]), ["logger.group=x"], None
     )
     assert len(grid.jobs) == 24 and {job.config.task.hidden_size for job in grid.jobs} == {4, 8}
-    assert composition._composed.cache_info().misses <= 2  # of the jobs, and of the experiment's defaults
+    assert hydra_compose._composed.cache_info().misses <= 2  # of the jobs, and of the experiment's defaults
