@@ -1,4 +1,4 @@
-"""What any experiment can add to a Trainer."""
+"""Callbacks that any experiment can add to a Trainer."""
 
 from lightning_dl2.callbacks.curves import Curves
 from lightning_dl2.callbacks.final_validation import FinalValidation

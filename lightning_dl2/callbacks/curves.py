@@ -1,4 +1,4 @@
-"""figures/curves.png: what metrics.csv holds, as a picture."""
+"""Draw figures/curves.png: the learning curves in metrics.csv."""
 
 from pathlib import Path
 
@@ -17,24 +17,24 @@ from lightning_dl2.common.figures import (
 )
 from lightning_dl2.common.run_files import read_metrics
 
-CROWDED = 150  # points; markers would merge into a band
-WORDS = {"train": "training", "val": "validation"}
-STYLES = {  # colours that nobody confuses, and different lines for a print in grey
+CROWDED = 150  # points; more markers would merge into a band
+NAMES = {"train": "training", "val": "validation"}
+STYLES = {  # colours for the colour-blind, and different lines for a print in grey
     "train": {"color": TRAINING, "linewidth": 1},
     "val": {"color": VALIDATION, "linewidth": 1.5, "marker": "o", "markersize": 3},
 }
 
 
 def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | None = None) -> bool:
-    """Draws each metric that both splits have, training and validation in one panel.
+    """Draw a panel for each validation metric, with training and validation in it.
 
     Args:
         metrics_file: a metrics.csv.
         out: the PNG to write.
-        baselines: metric name to a level that is drawn as a dotted line, such as {"accuracy": 0.1}.
+        baselines: metric name to the level of a dotted line, such as {"accuracy": 0.1}.
 
     Returns:
-        Whether there was anything to draw.
+        False where there was nothing to draw.
     """
     rows = read_metrics(metrics_file)
     names = distinct(key.removeprefix("val/") for key in (rows[0] if rows else {}) if key.startswith("val/"))
@@ -47,12 +47,12 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
             points = [(int(row["step"]), float(row[key])) for row in rows if row.get(key := f"{split}/{name}")]
             if points:
                 crowded = {"marker": None} if len(points) > CROWDED else {}
-                (lines[WORDS[split]],) = axes.plot(*zip(*points, strict=True), **style | crowded)
+                (lines[NAMES[split]],) = axes.plot(*zip(*points, strict=True), **style | crowded)
         if baselines and name in baselines:
             level = axes.axhline(baselines[name], color="black", linestyle=":", linewidth=1)
             lines[BASELINES[name].replace("_", " ")] = level
         if name == "loss" and axes.dataLim.ymin * 10 < axes.dataLim.ymax:
-            axes.set_yscale("log")  # within a decade, its labels would be unreadable
+            axes.set_yscale("log")  # within a decade, a logarithmic axis has hardly any labels
         axes.set(xlabel="optimiser step", ylabel=metric_label(name))
         axes.grid(alpha=0.3)
         end_axis_at_bounds(axes, name)
@@ -62,7 +62,7 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
 
 
 class Curves(Callback):
-    """Draws the learning curves when training ends, or with its test where only that has brought a validation.
+    """Draw the learning curves when training ends, or after the test where only that logged a validation.
 
     Args:
         metrics_file: the run's metrics.csv.
@@ -83,6 +83,6 @@ class Curves(Callback):
     @rank_zero_only
     def _draw(self, pl_module: LightningModule) -> None:
         out = self.figures / "curves.png"
-        spec = pl_module.hparams.get("spec", {})  # of a module that is none of ours there are no baselines
+        spec = pl_module.hparams.get("spec", {})  # another library's module has no baselines
         levels = {metric: spec[baseline] for metric, baseline in BASELINES.items() if baseline in spec}
         self._is_drawn = draw_curves(self.metrics_file, out, levels)

@@ -1,4 +1,4 @@
-"""A validation after training, for a run that ends before its first one."""
+"""Validate after training, for a run that ends before its first validation."""
 
 import torch
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
@@ -7,14 +7,14 @@ from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 
 
 class FinalValidation(Callback):
-    """Validate the last weights where no validation, or none with a finite value, came during training.
+    """Validate the last weights where training had no validation with a finite value.
 
-    The run that is extended later has no validation at this step when it is not interrupted. Therefore this one stays
-    outside of `fit`: no checkpoint, early stopping or schedule knows of it. Its metrics are logged in the row of the
-    test, which a run that goes on drops from metrics.csv.
+    An extended run that was never interrupted has no validation at this step. Therefore this one runs outside of
+    `fit`: no checkpoint, early stopping or schedule sees it. Its metrics are logged in the row of the test, which a
+    resumed run drops from metrics.csv.
 
     Args:
-        checkpoints: is told the metrics of `best.ckpt`, which then holds the last weights.
+        checkpoints: gets the metrics of `best.ckpt`, which then holds the last weights.
     """
 
     def __init__(self, checkpoints: KeepCheckpoints) -> None:
@@ -22,7 +22,7 @@ class FinalValidation(Callback):
         self.metrics: dict[str, float] = {}
 
     def run(self, trainer: Trainer, task: LightningModule, data: LightningDataModule) -> None:
-        """Validate, if that is still to be done; between `Trainer.fit` and `Trainer.test`."""
+        """Validate if that is still necessary; call this between `Trainer.fit` and `Trainer.test`."""
         if self.checkpoints.best:
             return
         loggers, trainer.loggers = trainer.loggers, []
@@ -34,5 +34,5 @@ class FinalValidation(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for name, value in self.metrics.items():
-            # As a tensor of its own type: a number would be rounded to the default one.
+            # As a float64 tensor: Lightning would round a number to the default type.
             pl_module.log(name, torch.tensor(value, dtype=torch.float64), batch_size=1)

@@ -1,4 +1,4 @@
-"""gradient_flow.csv: how much of the loss at the end reaches each state of a recurrent net, as training goes on."""
+"""Measure during training how much of the gradient of the loss reaches each state of a recurrent net."""
 
 import os
 from itertools import product
@@ -16,17 +16,17 @@ from lightning_dl2.loggers.metrics_csv import MetricsCSV
 from lightning_dl2.nets.recurrent.gradient_flow import Flow, fixed_batch, gradient_flow, steps_back
 from lightning_dl2.resume.requirements import needed
 
-ROWS = 16  # sequences; the explicit path is slow
-LINES = 6  # steps of training that are drawn
+ROWS = 16  # sequences; the step-by-step path is slow
+LINES = 6  # most steps of training in the figure
 
 
 class GradientFlow(Callback):
-    """Every n steps |dL/dh(t)| and |dL/dc(t)| of the first validation sequences, see nets/flow.py.
+    """Write |dL/dh(t)| and |dL/dc(t)| of the validation sequences every n steps; see nets/recurrent/gradient_flow.
 
-    Draws no random number and leaves the net as it is: training goes on as if nothing had been measured.
+    A measurement draws no random number and leaves the net as it is, so that it does not change training.
 
     Args:
-        file: the CSV. Rows after the step that a resumed run goes on from are dropped, since it measures them again.
+        file: the CSV. A resumed run drops the rows after its step, since it measures them again.
         figures: the directory for gradient_flow.png, drawn when training ends.
         every_n_steps: optimiser steps between two measurements; the first is before training.
     """
@@ -46,7 +46,7 @@ class GradientFlow(Callback):
         step = trainer.global_step
         rows = [row for row in read_measurements(self.file) if int(row[0]) <= step]
         here = [row for row in rows if int(row[0]) == step]
-        # Of a process that had no room, or was killed while it wrote, there may be a part.
+        # A process that was killed, or ran out of disk, while it wrote may have left a part.
         if here and self._is_due(step) and len(here) < len(self._measure(step, pl_module)):
             rows, here = rows[: -len(here)], []
         self._measured = step if here else -1
@@ -72,10 +72,10 @@ class GradientFlow(Callback):
         with writing(self.file), open_to_append(self.file) as file:
             file.write(csv_text(rows))
             file.flush()
-            os.fsync(file.fileno())  # before the checkpoint that has seen it
+            os.fsync(file.fileno())  # before the checkpoint of this step
         metrics = summarize(rows)
         for logger in trainer.loggers:
-            if not isinstance(logger, MetricsCSV):  # the file is its place there; metrics.csv stays as it would be
+            if not isinstance(logger, MetricsCSV):  # the measurements have a CSV of their own
                 logger.log_metrics({name: float(value) for name, value in metrics.items()}, step)
 
     def _is_due(self, step: int) -> bool:
@@ -88,27 +88,27 @@ class GradientFlow(Callback):
 
 
 def draw(file: Path, path: Path) -> None:
-    """Draws a gradient_flow.csv: a panel for each state and layer, a line for each of a few steps of training."""
+    """Draw a gradient_flow.csv: a panel for each state and layer, a line for each of a few steps of training."""
     import matplotlib
 
     curves: dict[tuple[str, ...], list[tuple[int, float]]] = {}
     for *key, place, norm in read_measurements(file):
         curves.setdefault(tuple(key), []).append((int(place), float(norm)))
-    if not curves:  # turned on late, and no step was due since
+    if not curves:  # turned on late, and no step has been due
         return
     steps, states, layers, directions = (list(dict.fromkeys(column)) for column in zip(*curves, strict=True))
     if len(steps) > LINES:
         steps = [steps[round(line * (len(steps) - 1) / (LINES - 1))] for line in range(LINES)]
-    colours = matplotlib.colormaps[SEQUENTIAL].resampled(len(steps) + 1)  # its last one is too bright for a line
+    colours = matplotlib.colormaps[SEQUENTIAL].resampled(len(steps) + 1)  # the last colour is too bright for a line
     figure, lines = new_figure(len(states), len(layers)), {}
     panels = figure.subplots(len(layers), len(states), squeeze=False, sharex=True, sharey=True).flat
     for panel, (layer, state) in zip(panels, product(layers, states), strict=True):
         for (number, step), direction in product(enumerate(steps), directions):
-            words, style = (f"step {step}", "-") if direction == "forward" else (f"step {step}, backward", ":")
+            label, style = (f"step {step}", "-") if direction == "forward" else (f"step {step}, backward", ":")
             points = curves[step, state, layer, direction]
             marks = {"marker": MARKERS[number], "markersize": 4, "markevery": (number, max(1, len(points) // 6))}
             line = {"color": colours(number), "linewidth": 1.3} | marks
-            (lines[words],) = panel.plot(*zip(*points, strict=True), style, **line)
+            (lines[label],) = panel.plot(*zip(*points, strict=True), style, **line)
         panel.set(title=f"layer {layer}" if len(layers) > 1 else "", yscale="log")
         panel.set(xlabel="steps back from the loss, T - t")
         panel.set(ylabel=rf"$|\partial L / \partial {state}(t)|$ (nats a unit)")

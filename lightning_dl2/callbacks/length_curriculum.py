@@ -1,4 +1,4 @@
-"""Tells the data module's curriculum how well the last batch went, and the optimiser what follows for its rate."""
+"""Feed the training accuracy to the length curriculum, and its learning rate to the optimiser."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from lightning_dl2.resume.requirements import needed
 
 
 class LengthCurriculum(Callback):
-    """Feeds the training accuracy, averaged over the ranks, to `datamodule.curriculum`, and logs the length.
+    """Feed the training accuracy, averaged over the ranks, to `datamodule.curriculum`, and log the length.
 
-    Where the curriculum asks for it, the schedule's learning rate is lowered for the step that follows.
+    Where the curriculum asks for it, lower the schedule's learning rate for the next step.
     """
 
-    _step = 0  # before the batch
+    _step = 0  # global step before the batch
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         fix = "call fit(task, datamodule) with a SequenceDataModule that has a curriculum"
@@ -24,7 +24,7 @@ class LengthCurriculum(Callback):
         factor = _datamodule(trainer).curriculum.rate_factor()
         if factor == 1.0:
             return
-        # From the schedule's own rate, not from the group's: that one may be lowered already, in a checkpoint say.
+        # From the schedule's rate, not the group's, which may be lowered already, as after a resume.
         scheduler: Any = pl_module.lr_schedulers()
         for group, rate in zip(trainer.optimizers[0].param_groups, scheduler.get_last_lr(), strict=True):
             group["lr"] = rate * factor

@@ -1,4 +1,4 @@
-"""How far training is: a bar on a terminal, a line now and then elsewhere. On stderr, redrawn by time, not by step."""
+"""Show on stderr how far training is: a bar on a terminal, a line now and then elsewhere, by time and not by step."""
 
 import logging
 import math
@@ -17,17 +17,15 @@ from lightning_dl2.common.command import console
 log = logging.getLogger(__name__)
 
 
-# Not on the bar, which is to fit 80 columns, but in the log and in metrics.csv. The first three follow from the loss.
-REST = ("bpc", "bits_per_byte", "perplexity", "loss_cold")
-
-
-NARROW = 80  # columns of a terminal; below, the bar makes room for the numbers
+# The log and metrics.csv have these, but not the bar, which fits 80 columns. The first three follow from the loss.
+LOG_ONLY = ("bpc", "bits_per_byte", "perplexity", "loss_cold")
+NARROW = 80  # columns of a terminal; below, the bar itself is left out
 
 
 class Description(ProgressColumn):
-    """Show the task's description on one line, cut at its end where the terminal is too narrow for it.
+    """Show the task's description on one line, cut at its end where the terminal is too narrow.
 
-    A table narrows the columns that may wrap before those that may not. So this is the one that may, and does not.
+    A table narrows the columns that may wrap first. Only this one may, and its text does not.
     """
 
     def render(self, task: Task) -> Text:
@@ -39,17 +37,17 @@ def _joined(values: dict[str, float]) -> str:
 
 
 def _shown(outputs: Any) -> dict[str, float]:
-    """Return the numbers that a training step has given; a module that is none of ours may give anything, or None."""
+    """Return the numbers in the outputs of a training step; another library's module may return anything."""
     given = outputs if isinstance(outputs, dict) else {}
     numbers = {name: value for name, value in given.items() if isinstance(value, int | float | torch.Tensor)}
     return {name: float(value) for name, value in numbers.items() if getattr(value, "ndim", 0) == 0}
 
 
 class ProgressBar(Callback):
-    """Steps done and to do, loss, accuracy and the last validation; how far a long validation or test is.
+    """Show the steps, the loss, the accuracy and the last validation, and how far a long validation or test is.
 
     Args:
-        enabled: False draws nothing; the lines in the log stay.
+        enabled: False shows nothing; the lines in the log stay.
     """
 
     def __init__(self, enabled: bool) -> None:
@@ -90,7 +88,7 @@ class ProgressBar(Callback):
         outputs = _shown(outputs)
         if "loss" in outputs:
             outputs["loss"] *= trainer.accumulate_grad_batches  # Lightning has divided it
-        text = " ".join(f"{name} {float(value):.3g}" for name, value in outputs.items() if name not in REST)
+        text = " ".join(f"{name} {float(value):.3g}" for name, value in outputs.items() if name not in LOG_ONLY)
         text += self._validation
         if self.bar:
             self.bar.update(self.bar.task_ids[0], completed=trainer.global_step, description=text, refresh=True)
@@ -104,7 +102,7 @@ class ProgressBar(Callback):
         return True
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn != TrainerFn.FITTING:  # else the training's bar is there
+        if trainer.state.fn != TrainerFn.FITTING:  # while fitting, the bar of the training is open
             self._begin_evaluation(trainer, trainer.num_val_batches)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -148,12 +146,12 @@ class ProgressBar(Callback):
             return
         values = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
         self._validation = _joined(
-            {key: value for key, value in values.items() if key.removeprefix("val/") not in REST}
+            {key: value for key, value in values.items() if key.removeprefix("val/") not in LOG_ONLY}
         )
         log.info("step %d%s", trainer.global_step, _joined(values))
 
     def say(self, text: str) -> None:
-        """A line above the bar, and in the log."""
+        """Print a line above the bar, and log it."""
         log.info(text)
         if self.draws or self.prints:
             self.console.print(text, highlight=False, markup=False)

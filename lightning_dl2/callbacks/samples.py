@@ -1,4 +1,4 @@
-"""samples/step=N.txt: what a text generator writes at 1/3, 2/3 and the end of training."""
+"""Write samples/step=N.txt: texts of a text generator at 1/3, 2/3 and the end of training."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -18,22 +18,29 @@ from lightning_dl2.resume.requirements import needed
 
 @dataclass(frozen=True)
 class Sample:
-    how: str
+    """A generated text.
+
+    Args:
+        method: "greedy" or the temperature.
+        prompt: the text before it.
+    """
+
+    method: str
     prompt: str
     text: str
 
 
 class Samples(Callback):
-    """Greedy continuations of random characters, and prompts finished at several temperatures.
+    """Continue random characters greedily, and prompts at several temperatures.
 
-    Draws from generators of its own, so that training goes on as if nothing had been written.
+    It draws from generators of its own, so that it does not change training.
 
     Args:
         directory: for the files.
         prompts: sentences to finish.
         length: characters after a prompt.
         temperatures: one sample of each prompt at each.
-        num_greedy: greedy continuations; likewise `greedy_length`.
+        num_greedy: number of greedy continuations, of `greedy_length` characters each.
     """
 
     def __init__(
@@ -71,21 +78,21 @@ class Samples(Callback):
         averages = [callback for callback in trainer.callbacks if isinstance(callback, WeightAveraging)]
         with averages[0].average_in_place(pl_module) if averages else nullcontext():
             samples = self.samples(pl_module.net, trainer.datamodule.vocabulary, step)
-        text = "".join(f"--- {sample.how}, after {sample.prompt!r}\n{sample.text}\n\n" for sample in samples)
+        text = "".join(f"--- {sample.method}, after {sample.prompt!r}\n{sample.text}\n\n" for sample in samples)
         with writing(self.directory):
             self.directory.mkdir(exist_ok=True)
         write_text(self.directory / f"step={step:06d}.txt", text)
         for callback in trainer.callbacks:
             if isinstance(callback, ProgressBar) and (shown := self._shown(samples)):
-                callback.say(f"step {step} writes, {shown.how}: {shown.prompt + shown.text!r}")
+                callback.say(f"step {step} writes, {shown.method}: {shown.prompt + shown.text!r}")
 
     @staticmethod
     def _shown(samples: list[Sample]) -> Sample | None:
-        """The one for the console: a sentence finished at the first temperature, else a greedy one."""
-        return next((sample for sample in samples if sample.how != "greedy"), samples[0] if samples else None)
+        """Choose a sample for the console: a prompt continued at the first temperature, else a greedy one."""
+        return next((sample for sample in samples if sample.method != "greedy"), samples[0] if samples else None)
 
     def samples(self, net: Any, vocabulary: Any, step: int) -> list[Sample]:
-        """What `net` writes at `step`; characters of the prompts that it does not know are left out."""
+        """Generate the samples of `net` at `step`; skip the characters of prompts that the vocabulary lacks."""
         start = start_token(vocabulary)
         found = []
         first = np.random.default_rng(step).integers(len(vocabulary), size=self.num_greedy).tolist()
@@ -96,11 +103,11 @@ class Samples(Callback):
         for temperature in self.temperatures:
             decoding = Decoding(max_new_tokens=self.length, temperature=temperature, seed=step)
             for (result,) in generate(net, prompts, decoding, start_token=start):
-                how, prompt = f"temperature {temperature:g}", vocabulary.decode(result.prompt)
-                found.append(Sample(how, prompt, vocabulary.decode(result.tokens)))
+                prompt, text = vocabulary.decode(result.prompt), vocabulary.decode(result.tokens)
+                found.append(Sample(f"temperature {temperature:g}", prompt, text))
         return found
 
 
 def start_token(vocabulary: Any) -> int:
-    """What stands before an empty prompt: a new line, where the text has one, else its first character."""
+    """Return the token before an empty prompt: a new line where the text has one, else its first character."""
     return (vocabulary.encode("\n", unknown="skip") or [0])[0]

@@ -1,4 +1,4 @@
-"""Reasons to stop early: the task is solved, or nothing improves any more."""
+"""Stop training early: the task is solved, or the metric no longer improves."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from lightning_dl2.resume.requirements import monitored
 
 
 class StopWhenSolved(Callback):
-    """Stops after so many validations in a row at or above a threshold.
+    """Stop after `times` validations in a row at or above a threshold.
 
     Args:
-        monitor: a logged metric of the validation, larger is better.
-        threshold: solved at or above this.
-        times: validations in a row; `solved_at` is the step of the first of them.
+        monitor: a logged metric of the validation; larger is better.
+        threshold: the task is solved at or above it.
+        times: number of validations in a row; `solved_at` is the step of the first.
     """
 
     def __init__(self, monitor: str, *, threshold: float, times: int) -> None:
@@ -24,17 +24,17 @@ class StopWhenSolved(Callback):
 
     @property
     def solved_at(self) -> int | None:
-        """Step of the first of the validations in a row, once there are enough of them."""
+        """Return the step of the first of the validations in a row, once they are enough."""
         return self.first_step if self.in_a_row >= self.times else None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.solved_at is not None:  # the process ended between the last step and the result
+        if self.solved_at is not None:  # an earlier process ended between the last step and the result
             trainer.should_stop = True
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
-        if not monitored(self, trainer.callback_metrics, self.monitor) >= self.threshold:  # NaN is not, either
+        if not monitored(self, trainer.callback_metrics, self.monitor) >= self.threshold:  # also where it is NaN
             self.in_a_row = 0
             return
         if self.in_a_row == 0:
@@ -50,7 +50,7 @@ class StopWhenSolved(Callback):
 
 
 class StopWhenStalled(EarlyStopping):
-    """Lightning's EarlyStopping on validations, which also stays stopped after a resume.
+    """Stop as Lightning's EarlyStopping does, and stay stopped after a resume.
 
     NaN or infinity is no improvement, and no reason to stop at once.
     """

@@ -1,4 +1,4 @@
-"""Seconds of training over all processes' lives, without validation."""
+"""Measure the seconds of training over all processes of a run, without validation."""
 
 import time
 from typing import Any
@@ -8,7 +8,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 
 
 class Stopwatch(Callback):
-    """Counts the seconds between the first batch's start and the last one's end, less those of validation."""
+    """Count the seconds from the start to the end of training, less those of validation, across resumes."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

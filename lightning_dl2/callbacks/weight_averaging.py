@@ -1,4 +1,4 @@
-"""The moving average of the weights: validations, checkpoints' `state_dict` and samples are of the average."""
+"""Average the weights over steps, for validations, samples and the `state_dict` of checkpoints."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +10,11 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class WeightAveraging(LightningWeightAveraging):
-    """Lightning's callback as an exponential moving average that a resumed run goes on with exactly.
+    """Keep an exponential moving average by Lightning's callback, which a resumed run continues exactly.
 
     Args:
-        decay: weight of the past in the average, a step.
-        start_step: the first optimiser step, counted from 0, that is averaged; up to it the average is the weights.
+        decay: weight of the past in the average, at each step.
+        start_step: the first averaged optimiser step, counted from 0; up to it the average equals the weights.
     """
 
     def __init__(self, decay: float, start_step: int) -> None:
@@ -27,15 +27,15 @@ class WeightAveraging(LightningWeightAveraging):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
         if self._latest_update_step < trainer.global_step <= self.start_step + 1:
             assert self._average_model
-            self._average_model.n_averaged.zero_()  # what comes first is copied
+            self._average_model.n_averaged.zero_()  # the first update copies the weights
         super().on_train_batch_end(trainer, pl_module, *batch)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Lightning's would put the average in the weights' place, and a run that is extended would go on from it."""
+        """Keep the weights, which Lightning's callback would replace by the average: an extended run needs them."""
 
     @contextmanager
     def average_in_place(self, pl_module: LightningModule) -> Iterator[None]:
-        """Within the block the module has the averaged weights."""
+        """Give the module the averaged weights within the block."""
         self._swap_models(pl_module)
         try:
             yield

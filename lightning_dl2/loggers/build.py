@@ -1,6 +1,5 @@
-"""Where metrics go: metrics.csv always, Weights & Biases or TensorBoard beside it on request."""
+"""Build the loggers of a run: metrics.csv always, Weights & Biases or TensorBoard on request."""
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
@@ -17,11 +16,9 @@ from lightning_dl2.loggers.wandb_logger import Wandb
 if TYPE_CHECKING:
     from lightning_dl2.run.directory import Run
 
-log = logging.getLogger(__name__)
-
 
 def build_loggers(config: Config, run: "Run", last_step: int) -> list[Logger]:
-    """metrics.csv always; W&B or TensorBoard beside it on request."""
+    """Build the loggers that `config` asks for, each without the rows after `last_step`."""
     table = MetricsCSV(run.metrics_file, last_step)
     loggers: list[Logger] = [table]
     if config.logger.name == "tensorboard":
@@ -33,19 +30,19 @@ def build_loggers(config: Config, run: "Run", last_step: int) -> list[Logger]:
 
 
 def send_finished(config: Config, run: "Run", result: dict[str, Any]) -> None:
-    """Give a complete run to the logger beside metrics.csv that `config` asks for, from its files."""
+    """Log a completed run from its files to W&B or TensorBoard, as `config` asks."""
     if config.logger.name == "wandb":
         wandb_logger.send_finished(config, run, result)
     if config.logger.name == "tensorboard":
         logger = TensorBoardLogger(run.path, name=None, version="tensorboard")
-        for row in wandb_logger.with_gradient_flow(read_metrics(run.metrics_file), run, result["steps"]):
+        for row in with_gradient_flow(read_metrics(run.metrics_file), run, result["steps"]):
             step = int(row.pop("step"))
             logger.log_metrics({key: float(value) for key, value in row.items() if value}, step)
         logger.finalize("success")
 
 
 def finish(loggers: list[Logger], result: dict[str, Any], error: BaseException | None = None) -> None:
-    """Tells W&B how the run ended: with this result.json, and this error, if any. The others need not know."""
+    """Close W&B with the content of result.json and the error that ended the run; other loggers need no end."""
     for logger in loggers:
         if isinstance(logger, Wandb):
             logger.finish(result, error)

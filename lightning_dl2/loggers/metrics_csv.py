@@ -1,4 +1,4 @@
-"""metrics.csv: every logged metric by step, one file for a run however often it is resumed."""
+"""Write metrics.csv: every logged metric by step, in one file for a run however often it is resumed."""
 
 import csv
 import logging
@@ -11,10 +11,8 @@ from typing import Any
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from lightning_dl2.common.files import WriteError, csv_text, flush, open_to_append, read_rows, write_text, writing
+from lightning_dl2.common.files import WriteError, csv_text, flush, open_to_append, write_text, writing
 from lightning_dl2.common.run_files import read_metrics
-
-__all__ = ["MetricsCSV", "read_rows"]
 
 log = logging.getLogger(__name__)
 
@@ -24,15 +22,15 @@ def _is_test(row: dict[str, str]) -> bool:
 
 
 class MetricsCSV(Logger):
-    """A row each time metrics are logged, a column a metric, empty where a row does not have it.
+    """Log to a table with a row for each call and a column for each metric; a missing value is empty.
 
     Args:
         path: the file.
-        last_step: rows after this step are dropped, since the resumed run logs them again; so are those of a
-            test, which stood at what was then the end.
+        last_step: drop the rows after this step, since the resumed run logs them again, and the rows of a test,
+            which belong to the former end of the run.
 
     Raises:
-        UserError: the file is no such table.
+        Damaged: the file is no such table.
     """
 
     def __init__(self, path: Path, last_step: int) -> None:
@@ -41,12 +39,12 @@ class MetricsCSV(Logger):
         read = read_metrics(path, tell=getattr(rank_zero_only, "rank", None) == 0)
         kept = [row for row in read if int(row["step"]) <= last_step and not _is_test(row)]
         self.rows = [{key: value for key, value in row.items() if value} for row in kept]
-        # Without the columns that only dropped rows had, such as a test's: the run that never stopped adds them later.
+        # A column of dropped rows alone, such as a test's, goes: the run that never stopped adds it later.
         filled = {"step"}.union(*self.rows)
         self.columns = [key for key in kept[0] if key in filled] if kept else ["step"]
         self._unwritten = 0
         self._is_on_disk = True
-        self._may_be_cut = False  # an append failed, perhaps within a row
+        self._may_be_cut = False  # a failed append may have written a part of a row
         if path.exists() and getattr(rank_zero_only, "rank", None) == 0:
             self._write_all(self.columns)
 
@@ -59,13 +57,13 @@ class MetricsCSV(Logger):
         return ""
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """config.yaml holds them."""
+        """Log nothing: config.yaml holds them."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         values = {key: repr(float(value)) for key, value in metrics.items() if key not in ("step", "epoch")}
         row = {"step": str(int(step or 0)), **values}
-        # A validation between two batches of one step comes after its checkpoint: a resumed run repeats it.
+        # A resumed run repeats a validation that came after the checkpoint of the same step: log it once.
         if any(row == {key: value for key, value in there.items() if value} for there in self._rows_at(row["step"])):
             return
         self.rows.append(row)
@@ -76,13 +74,13 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Append the new rows; write the file anew when there is a new column, or when an append has failed.
+        """Append the new rows; rewrite the file for a new column, or after a failed append.
 
-        Lightning calls it after each row. A checkpoint calls it once more: then the disk, too, is to have them all.
+        Lightning calls it after each row. A checkpoint calls it once more, so that all rows are on the disk.
         After a failure the rows count as unwritten, and the columns are those of the file.
 
         Raises:
-            WriteError: the disk does not take them.
+            WriteError: the file cannot be written.
         """
         new = self.rows[len(self.rows) - self._unwritten :]
         if not new:
@@ -103,7 +101,7 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Save once more, as Lightning asks at the end; after a failure, what the disk answers must not hide it."""
+        """Save once more at the end; after a failed training, log an error of the disk instead of raising it."""
         try:
             self.save()
         except WriteError as error:

@@ -1,4 +1,4 @@
-"""Log to TensorBoard, each step once however often a run is resumed."""
+"""Log to TensorBoard, each step once, however often a run is resumed."""
 
 import logging
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ log = logging.getLogger(__name__)
 class TensorBoard(TensorBoardLogger):
     """Log to event files in which a run that was killed and resumed has each step once.
 
-    A resumed run logs the steps after its checkpoint again: TensorBoard is told to drop them. What came after the
-    checkpoint at its own step, such as a validation, is logged again, too: it is skipped where it is there already.
+    A resumed run logs the steps after its checkpoint again, and TensorBoard purges the old ones. It also repeats
+    the values that followed the checkpoint at its own step, such as a validation: those are skipped.
 
     Args:
         path: the run directory; the event files are in its folder `tensorboard`.
-        last_step: the step that the run goes on from; 0 for a new run.
+        last_step: the step at which the run resumes; 0 for a new run.
     """
 
     def __init__(self, path: Path, last_step: int) -> None:
@@ -32,7 +32,7 @@ class TensorBoard(TensorBoardLogger):
 
     @cached_property
     def _known(self) -> set[str]:
-        """Names of the scalars that the event files of earlier processes have at `last_step`."""
+        """Find the scalars that earlier processes logged at `last_step`."""
         if not self._last_step or not self._folder.is_dir():
             return set()
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -43,7 +43,7 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Log them at the start of the run; they are the same for each process of it."""
+        """Log them once, at the start of the run."""
         if not self._last_step:
             with writing(self._folder):
                 super().log_hyperparams(*args, **kwargs)
@@ -54,7 +54,7 @@ class TensorBoard(TensorBoardLogger):
             metrics = {name: value for name, value in metrics.items() if name not in self._known}
         with writing(self._folder):
             super().log_metrics(metrics, step)
-            self.experiment.flush()  # as metrics.csv: a process that is killed has logged what it has logged
+            self.experiment.flush()  # as metrics.csv does: a killed process loses no row
 
     @rank_zero_only
     def save(self) -> None:

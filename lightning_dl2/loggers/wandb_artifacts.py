@@ -1,4 +1,4 @@
-"""Send the figures, samples and checkpoint of a complete run to Weights & Biases."""
+"""Send the figures, samples and checkpoint of a completed run to Weights & Biases."""
 
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ def _send_samples(experiment: "wandb.Run", run: "Run") -> None:
 
 
 def _send_checkpoint(experiment: "wandb.Run", run: "Run") -> None:
-    """What `evaluate` and `generate` need of a run directory."""
+    """Send the files of a run directory that `evaluate` and `generate` need."""
     import wandb
 
     artifact = wandb.Artifact(f"run-{experiment.id}", type="model")

@@ -1,7 +1,7 @@
-"""Weights & Biases: one run there for one run directory, and nothing that it does can stop the training.
+"""Log to Weights & Biases: one run there for each run directory, and no failure of W&B stops the training.
 
-W&B's own process keeps what is logged on the disk and sends it; the training only hands it over. Where W&B cannot be
-reached at the start, the run is logged offline; where it fails later, the rest is not sent. Either is told in one line.
+W&B's own process stores the metrics on the disk and sends them. Where W&B cannot be reached at the start, the run is
+logged offline. Where it fails later, the rest is not sent. One line on stderr reports either.
 """
 
 import logging
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STEP = "trainer/global_step"  # the axis of every chart: W&B's own counter counts rows
-TEARDOWN = 5.0  # seconds in which W&B's own process must end where it has nothing to send any more
+TEARDOWN = 5.0  # seconds until W&B's own process is killed after a failure
 
 
 class Wandb(Logger):
-    """The run's place in W&B. It is opened when training starts, and to be closed by `finish`.
+    """Log to the W&B run of a run directory. Training opens it at its start, `finish` closes it.
 
     Args:
         config: of the run.
         run: its directory, which holds the id and all files of W&B.
-        rows: what a resumed run has logged before, as in metrics.csv, in the order of its steps.
+        rows: the rows that a resumed run has logged before, as in metrics.csv, in the order of steps.
     """
 
     def __init__(self, config: Config, run: "Run", rows: Iterable[dict[str, str]] = ()) -> None:
@@ -63,13 +63,13 @@ class Wandb(Logger):
     @property
     @rank_zero_experiment
     def experiment(self) -> "wandb.Run":
-        """W&B's own object, opened at the first use."""
+        """Return W&B's own object, opened at the first use."""
         if self._experiment is None:
             self._experiment = self._open()
         return self._experiment
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """The configuration, given at the start, holds them."""
+        """Log nothing: W&B gets the configuration at the start."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -78,11 +78,11 @@ class Wandb(Logger):
 
     @rank_zero_only
     def finish(self, result: dict[str, Any], error: BaseException | None = None) -> None:
-        """Hands over the result and what `logger.artifacts` asks for, and closes the run; bounded in time.
+        """Send the result and the artifacts of `logger.artifacts`, and close the run within `logger.finish_timeout`.
 
         Args:
             result: the content of result.json.
-            error: what ended the training; None: it is complete.
+            error: the error that ended the training; None: it is completed.
         """
         if (experiment := self._experiment) is None:
             return
@@ -91,44 +91,44 @@ class Wandb(Logger):
             for kind in self.config.logger.artifacts:
                 self._try(partial(ARTIFACTS[kind], experiment, self.run), f"logger.artifacts={kind}")
         elif isinstance(error, Interrupted):
-            self._try(experiment.mark_preempting)  # an agent of W&B starts such a run again
+            self._try(experiment.mark_preempting)  # a sweep agent of W&B restarts such a run
         self._try(lambda: self._close(experiment, _exit_code(error)))
         if self._failed:
-            _end_process()  # else it would try once more, and complain, when Python ends
+            _end_process()  # else W&B would retry, and complain, when Python exits
         elif self._is_offline and not isinstance(error, Interrupted):
-            print(f"note: W&B: logged offline; {self._unsent()}", file=sys.stderr)
+            print(f"note: W&B: logged offline; {self._sync_hint()}", file=sys.stderr)
         self._experiment = None
 
     def _open(self) -> "wandb.Run":
         from wandb.sdk import wandb_setup
 
-        logging.getLogger("wandb").propagate = False  # has a log of its own, beside its files
+        logging.getLogger("wandb").propagate = False  # W&B writes a log of its own
         self._drop_superseded()
         asked = wandb_setup.singleton().settings.mode
         for mode in dict.fromkeys((asked, "offline", "disabled")):
             try:
                 found = self._init(mode)
             except Exception as error:
-                way_out = "nothing is logged there" if mode in LOCAL else f"goes on offline; {self._unsent()}"
-                _warn(f"is not to be had: {_first_line(error)}; {way_out}")
-                _end_process()  # it still holds the run's id
+                instead = "nothing is logged there" if mode in LOCAL else f"logging offline; {self._sync_hint()}"
+                _warn(f"cannot start: {_first_line(error)}; {instead}")
+                _end_process()  # the process still holds the run's id
                 continue
-            self._is_offline = mode == asked and mode in ("offline", "dryrun")  # else a warning has told it
+            self._is_offline = mode == asked and mode in ("offline", "dryrun")  # else a warning has said so
             found.define_metric(STEP)
             found.define_metric("*", step_metric=STEP, step_sync=True)
             self._catch_up(found)
             log.info("W&B: run %s, %s", found.id, mode if mode in LOCAL else found.url)
             return found
-        raise AssertionError("wandb.init(mode='disabled') starts nothing that could fail")
+        raise AssertionError("wandb.init(mode='disabled') cannot fail")
 
     def _drop_superseded(self) -> None:
-        """What a process that was killed had logged offline is cut short, and `wandb sync` would stop there."""
+        """Remove the offline logs of a killed process: they are cut short, and `wandb sync` would stop at them."""
         for directory in self.run.path.glob("wandb/offline-run-*"):
             if not any(directory.glob("*.synced")):
                 shutil.rmtree(directory)
 
     def _catch_up(self, experiment: "wandb.Run") -> None:
-        """Logs what W&B does not have: offline all earlier steps, online those that a killed process did not send."""
+        """Log earlier steps that W&B lacks: offline all of them, online those that a killed process did not send."""
         known = experiment.summary.get(STEP, -1)
         for row in self.rows:
             values = {key: float(value) for key, value in row.items() if value and key != "step"}
@@ -137,7 +137,7 @@ class Wandb(Logger):
             self._show_best(experiment, values, int(row["step"]))
 
     def _show_best(self, experiment: "wandb.Run", metrics: dict[str, float], step: int | None) -> None:
-        """Put the best validation so far into the run's summary: what `best.ckpt` is of, as long as training lasts."""
+        """Put the best validation so far, that of `best.ckpt`, into the run's summary."""
         rule = self.config.callbacks.checkpoint
         value = metrics.get(rule.monitor, math.nan) * (1 if rule.mode == "max" else -1)
         if math.isfinite(value) and (self._best is None or value > self._best):
@@ -150,18 +150,18 @@ class Wandb(Logger):
         from wandb.sdk import wandb_setup
 
         settings = wandb.Settings(
-            init_timeout=max(self.config.logger.init_timeout, 1.0),  # W&B waits without end for a nanosecond
+            init_timeout=max(self.config.logger.init_timeout, 1.0),  # W&B waits forever where this is a tiny number
             finish_timeout=self.config.logger.finish_timeout,
             finish_timeout_raises=True,
-            silent=True,  # what there is to say is said here
-            console="off",  # train.log has it
+            silent=True,  # this module reports W&B's troubles
+            console="off",  # train.log has the output
         )
-        wandb_setup.singleton().settings  # noqa: B018 - when they are read, they decide anew what is printed
+        wandb_setup.singleton().settings  # noqa: B018 - reading the settings decides again what W&B prints
         wandb.termsetup(settings, None)
         logger, path = self.config.logger, f"{self.config.experiment}/{self.run.path.parent.name}"
         own: dict[str, Any] = {"project": logger.project, "entity": logger.entity, "id": self.run.wandb_id()}
         if "WANDB_SWEEP_ID" in os.environ:
-            own = {}  # the run is the one that `wandb agent` has made
+            own = {}  # `wandb agent` has created the run
         return wandb.init(
             **own,
             group=logger.group or path,
@@ -172,7 +172,7 @@ class Wandb(Logger):
             config=self.config.model_dump(),
             dir=self.run.path,
             resume="allow",
-            reinit="create_new",  # another run of this process is none of ours
+            reinit="create_new",  # leave another run of this process alone
             mode=mode,
             settings=settings,
         )
@@ -181,29 +181,30 @@ class Wandb(Logger):
         try:
             experiment.finish(exit_code)
         except TimeoutError:
-            _warn(f"could not be sent all within {self.config.logger.finish_timeout:g} s; {self._unsent(online=True)}")
+            seconds = self.config.logger.finish_timeout
+            _warn(f"could not send everything within {seconds:g} s; {self._sync_hint(online=True)}")
 
     def _try(self, action: Callable[[], object], what: str = "") -> None:
-        """W&B's trouble is told, and is none of the training's. After the first, unless it is of one thing, no more."""
+        """Run `action` and report an error of W&B; after an error without `what`, skip all later actions."""
         if self._failed:
             return
         try:
             action()
         except Exception as error:
             self._failed = not what
-            _warn(f"{what or 'the rest is not logged there'}: {_first_line(error)}")
+            _warn(f"{what or 'stopped logging there'}: {_first_line(error)}")
 
-    def _unsent(self, online: bool = False) -> str:
+    def _sync_hint(self, online: bool = False) -> str:
         options = "--include-online " if online else ""
         return f"to send it later: wandb sync {options}{self.run.path / 'wandb'}"
 
 
 def _end_process() -> None:
-    """End W&B's own process; it would wait for minutes for a server that does not answer."""
+    """End W&B's own process, which would wait minutes for a server that does not answer."""
     import wandb
     from wandb.sdk import wandb_setup
 
-    with suppress(Exception, SystemExit):  # which W&B raises where its process was killed
+    with suppress(Exception, SystemExit):  # W&B raises them where its process was killed
         connection = wandb_setup.singleton()._connection
         process = connection._proc._process if connection and connection._proc else None
         killing = threading.Timer(TEARDOWN, process.kill if process else lambda: None)
@@ -215,9 +216,9 @@ def _end_process() -> None:
 
 
 def send_finished(config: Config, run: "Run", result: dict[str, Any]) -> None:
-    """Log a complete run from its files: the configuration, metrics.csv, what was logged beside it, and the result.
+    """Log a completed run from its files: configuration, metrics, gradient flow and result.
 
-    An agent of W&B gets it as its own run, once more if need be: its sweep waits for a value.
+    A sweep agent of W&B gets it as its own run, even for a second time: its sweep waits for a value.
 
     Args:
         config: of the run, with the logger to use.

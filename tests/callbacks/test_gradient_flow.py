@@ -62,7 +62,7 @@ def table(tmp_path_factory) -> list[str]:
 @pytest.mark.parametrize("line", ["0,h,1,forward,0,x", "x,h,1,forward,0,0.5", f"{'9' * 5000},h,1,forward,0,0.5"])
 def test_a_damaged_file_is_told(tmp_path, table, line):
     (tmp_path / "flow.csv").write_text("".join([*table[:3], f"{line}\n", *table[3:]]))
-    with pytest.raises(UserError, match="flow.csv: is damaged; allowed: to remove it"):
+    with pytest.raises(UserError, match="flow.csv: is damaged; fix: remove it"):
         logged_rows(tmp_path / "flow.csv", 14)
 
 

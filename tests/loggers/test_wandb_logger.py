@@ -166,8 +166,8 @@ def test_no_server_at_the_start(server, tiny, capsys, monkeypatch, trouble):
     result, objects = train(tiny("logger=wandb", f"logger.init_timeout={1e-9 if trouble == 'mute' else 2}"))
     run = objects["run"]
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("warning: W&B: is not to be had: ")
-    assert line.endswith(f"; goes on offline; to send it later: wandb sync {run.path}/wandb")
+    assert line.startswith("warning: W&B: cannot start: ")
+    assert line.endswith(f"; logging offline; to send it later: wandb sync {run.path}/wandb")
     assert line.removeprefix("warning: ") in run.log_file.read_text()
     assert result["status"] == "completed" and server.runs == {}
     assert len(list(run.path.glob("wandb/offline-run-*/*.wandb"))) == 1
@@ -195,7 +195,7 @@ def test_trouble_in_the_middle(server, tiny, capsys, monkeypatch, trouble):
     result, objects = train(tiny(*ONLINE, "logger.finish_timeout=2"))
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "W&B" in line]
     if trouble == "killed":
-        assert line.startswith("warning: W&B: the rest is not logged there: ")
+        assert line.startswith("warning: W&B: stopped logging there: ")
     else:
         path = objects["run"].path
         assert line.endswith(f"within 2 s; to send it later: wandb sync --include-online {path}/wandb")
@@ -322,7 +322,7 @@ def test_a_terminal_is_not_asked(tmp_path):
     told = [line for line in done.stderr.splitlines() if line != "loading torch ..."]
     assert (done.returncode, told) == (
         2,
-        ["error: logger=wandb: not logged in; run `wandb login`, or set WANDB_API_KEY or WANDB_MODE=offline"],
+        ["error: logger=wandb: not logged in; fix: run `wandb login`, or set WANDB_API_KEY or WANDB_MODE=offline"],
     )
     assert not (tmp_path / "runs").exists()
 
