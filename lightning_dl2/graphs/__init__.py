@@ -1,8 +1,8 @@
 """Graphs as tensors, and the operations of graph networks on them, by DGL or by torch alone.
 
-`Graph` is one graph, a batch of them or a sampled block; `PackedGraphs` many small ones. `spmm`, `sddmm`,
-`edge_softmax`, `segment_readout` and `gather` compute on a Graph with its engine, `edge_sum` and `gated_mean` by torch
-alone. DGL is imported when it is first needed.
+`Graph` is one graph, a batch of graphs or a sampled block; `PackedGraphs` holds many small ones. `spmm`, `sddmm`,
+`edge_softmax`, `segment_readout` and `gather` compute with the graph's engine, `edge_sum` and `gated_mean` by torch
+alone. DGL is imported at its first use.
 """
 
 from lightning_dl2.graphs.choose_engine import ENGINES, resolve_engine

@@ -1,4 +1,4 @@
-"""Which engine computes on a graph: DGL where it can be had, else torch."""
+"""Choose the engine that computes on a graph: DGL where it is available, else torch."""
 
 import logging
 from functools import cache
@@ -13,10 +13,10 @@ logger = logging.getLogger(__name__)
 
 
 def resolve_engine(name: str, device: torch.device | str) -> str:
-    """ "auto", "dgl" or "torch" -> "dgl" or "torch" for graphs on `device`. Logs each choice of auto once a process.
+    """Resolve one of ENGINES to "dgl" or "torch" for graphs on `device`; log each choice of "auto" once a process.
 
     Raises:
-        ValueError: for another name, or for "dgl" where that cannot be had.
+        ValueError: another name, or "dgl" where it is not available.
     """
     if name not in ENGINES:
         raise ValueError(f"engine={name}; allowed: {', '.join(ENGINES)}")
@@ -32,7 +32,7 @@ def resolve_engine(name: str, device: torch.device | str) -> str:
 
 
 def _obstacle(kind: str) -> str:
-    """Why DGL cannot compute on this kind of device; empty if it can."""
+    """Say why DGL cannot compute on this kind of device; empty if it can."""
     if not dgl_available():
         return why_no_dgl()
     if kind == "cpu" or (kind == "cuda" and dgl_has_cuda()):

@@ -1,4 +1,4 @@
-"""Graphs to and from DGL's, without copies of tensors."""
+"""Convert graphs to and from DGL's, without copies of tensors."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def to_dgl(graph: "Graph", features: bool = False) -> Any:
-    """A DGLGraph, or a DGL block, of the same edges in the same order, on the same memory.
+    """Return a DGLGraph, or a DGL block, of the same edges in the same order, on the same memory.
 
-    Without features it is kept with the graph: it must not be changed. With them it is a new object whose frames hold
-    the same tensors; sparse features are left out, as DGL's frames hold dense ones alone.
+    Without features it is cached with the graph and must not be changed. With features it is a new object whose frames
+    hold the same tensors, except for sparse ones, which DGL's frames cannot hold.
 
     Raises:
-        ValueError: where there is no DGL.
+        ValueError: DGL is not available.
     """
     handle = graph.cached("dgl", lambda: _structure(graph))
     if not features:
@@ -49,7 +49,7 @@ def _structure(graph: "Graph") -> Any:
 
 
 def parts_of(g: Any) -> dict[str, Any]:
-    """The arguments that make a Graph of a homogeneous DGLGraph or of a block with one type of edges.
+    """Return the arguments of `Graph` for a homogeneous DGLGraph or a block with one type of edges.
 
     Raises:
         ValueError: it has several types of edges.

@@ -1,6 +1,6 @@
-"""The primitives on DGL's kernels, which never write down a message for each edge.
+"""The primitives by DGL's kernels, which store no message for each edge.
 
-Plain sums and means on a CPU are left to torch, whose products of a sparse matrix take a half to a third of DGL's time.
+On a CPU torch computes plain sums and means: its sparse products take a half to a third of DGL's time.
 """
 
 from torch import Tensor

@@ -1,6 +1,6 @@
-"""What GatedGCN is made of: sums at edges, and the mean of a node's neighbours, each weighted by a gate of its edge.
+"""The two steps of GatedGCN: sums at edges, and means of a node's neighbours, weighted by gates of their edges.
 
-The primitives could say the same. Here, on either engine, it is torch alone in fewer steps over what has size [E, F].
+The primitives could express both. On either engine they are torch here, with fewer passes over tensors of size [E, F].
 
 Shapes: N destination nodes, S source nodes, E edges, F features.
 """
@@ -18,14 +18,14 @@ EPSILON = 1e-6
 
 
 def edge_sum(graph: Graph, x: Tensor, y: Tensor, e: Tensor) -> Tensor:
-    """x[src] + y[dst] + e for each edge: [S, F], [N, F], [E, F] -> [E, F]."""
+    """Return x[src] + y[dst] + e for each edge: [S, F], [N, F], [E, F] -> [E, F]."""
     return gather(graph, x) + select(y, graph, "in") + e
 
 
 def gated_mean(graph: Graph, x: Tensor, scores: Tensor) -> Tensor:
-    """sum_u s_uv x_u / (sum_u s_uv + 1e-6) over the edges u -> v, s = sigmoid(scores): [S, F], [E, F] -> [N, F].
+    """Return sum_u s_uv x_u / (sum_u s_uv + 1e-6) over the edges u -> v, s = sigmoid(scores): [S, F], [E, F] -> [N, F].
 
-    Computed in float32 at least; the result has the wider dtype of the two, as in `primitives`.
+    It is computed in float32 at least; the result has the wider dtype of the two, as in `primitives`.
     """
     dtype = torch.promote_types(x.dtype, scores.dtype)
     wide = torch.promote_types(dtype, torch.float32)
@@ -39,7 +39,7 @@ def _composed(graph: Graph, x: Tensor, scores: Tensor) -> Tensor:
 
 
 class _GatedMean(Function):
-    """With y the mean and t the sum of gates, dy_v/dx_u = s_uv / t_v, dy_v/ds_uv = (x_u - y_v) / t_v."""
+    """`gated_mean` y, with t the sum of gates: dy_v/dx_u = s_uv / t_v, dy_v/ds_uv = (x_u - y_v) / t_v."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scores: Tensor, graph: Graph) -> Tensor:
@@ -55,7 +55,7 @@ class _GatedMean(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, scores, gates, total, mean = ctx.saved_tensors
         graph = ctx.graph
-        if torch.is_grad_enabled():  # a gradient of the gradient is wanted, as for a penalty
+        if torch.is_grad_enabled():  # a second derivative is wanted, as for a gradient penalty
             wanted = [tensor for tensor in (x, scores) if tensor.requires_grad]
             found = iter(torch.autograd.grad(_composed(graph, x, scores), wanted, grad, create_graph=True))
             return *(next(found) if tensor.requires_grad else None for tensor in (x, scores)), None

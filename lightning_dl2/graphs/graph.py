@@ -1,7 +1,7 @@
 """A graph, a batch of graphs or a sampled block as tensors, for both engines.
 
-Shapes: N (destination) nodes, S source nodes, E edges, B graphs in a batch. S = N but for a block, a sampled piece of a
-graph, whose first N sources are its destinations, as in DGL's blocks.
+Shapes: N (destination) nodes, S source nodes, E edges, B graphs in a batch. S = N except for a block, a sampled piece
+of a graph. The first N sources of a block are its destinations, as in DGL's blocks.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,22 +19,22 @@ Features: TypeAlias = Tensor | SparseMatrix
 class Graph:
     """Edges src -> dst with features on nodes and edges.
 
-    What follows from the structure (compressed rows, degrees, the normalised adjacency, DGL's handle) is made when it
-    is first asked for and shared by the copies that `using` and `replace` make. Tensors are never written to.
+    Facts of the structure (compressed rows, degrees, the normalised adjacency, DGL's handle) are computed at their
+    first use and shared by the copies that `using` and `replace` make. Tensors are never written to.
 
     Args:
         src, dst: int64 [E], the ends of each edge.
         num_nodes: N.
-        num_src: S; given for a block alone.
+        num_src: S; for a block only.
         batch_num_nodes: int64 [B], the nodes of each graph of a batch, which lie one after the other.
         ndata: features of the source nodes by name, [S, ...].
         edata: features of the edges by name, [E, ...].
         full_degrees: for a block, the out-degrees [S] and in-degrees [N] in the graph that it was sampled from.
-        engine: what computes on it, "torch" or "dgl".
-        checked: False skips the checks, for those who have just made the tensors.
+        engine: "torch" or "dgl".
+        checked: False skips the checks, for tensors that are right by construction.
 
     Raises:
-        ValueError: if the pieces do not fit together.
+        ValueError: the parts do not fit together.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Graph:
         self.batch_num_nodes = batch_num_nodes
         self.ndata, self.edata = dict(ndata or {}), dict(edata or {})
         self.full_degrees, self.engine = full_degrees, engine
-        self.has_added_self_loops = False  # one for each destination and no other: see with_self_loops
+        self.has_added_self_loops = False  # exactly one for each destination: see with_self_loops
         self._cache: dict[str, Any] = {}
         if checked:
             self._check()
@@ -73,7 +73,7 @@ class Graph:
         if len(self.src) != len(self.dst):
             raise ValueError(f"src has {len(self.src)} edges, dst {len(self.dst)}")
         if self.num_src < self.num_nodes:
-            raise ValueError(f"a block of {self.num_nodes} destinations has {self.num_src} sources; the first are they")
+            raise ValueError(f"a block of {self.num_nodes} destinations has {self.num_src} sources; it has them first")
         if int(self.batch_num_nodes.sum()) != self.num_nodes:
             raise ValueError(f"batch_num_nodes add up to {int(self.batch_num_nodes.sum())}, not {self.num_nodes} nodes")
         if self.full_degrees is not None:
@@ -104,47 +104,47 @@ class Graph:
     # Structure, computed once.
 
     def cached(self, name: str, make: Callable[[], Any]) -> Any:
-        """What `make` returns, kept under `name` for this graph and its cheap copies. It may depend on nothing else."""
+        """Return the result of `make`, cached under `name` for all copies with this structure, its only input."""
         if name not in self._cache:
             self._cache[name] = make()
         return self._cache[name]
 
     def in_csr(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The edges by destination, then source: indptr [N + 1], source [E] and edge number [E]."""
+        """Return the edges by destination, then source: indptr [N + 1], source [E] and edge number [E]."""
         return self.cached("in_csr", lambda: _by_row(self.dst, self.src, self.num_nodes, self.num_src))
 
     def out_csr(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The edges by source, then destination: indptr [S + 1], destination [E] and edge number [E]."""
+        """Return the edges by source, then destination: indptr [S + 1], destination [E] and edge number [E]."""
         return self.cached("out_csr", lambda: _by_row(self.src, self.dst, self.num_src, self.num_nodes))
 
     @property
     def in_degrees(self) -> Tensor:
-        """int64 [N]."""
+        """Count the in-edges, int64 [N]."""
         return self.cached("in_degrees", lambda: torch.bincount(self.dst, minlength=self.num_nodes))
 
     @property
     def out_degrees(self) -> Tensor:
-        """int64 [S]."""
+        """Count the out-edges, int64 [S]."""
         return self.cached("out_degrees", lambda: torch.bincount(self.src, minlength=self.num_src))
 
     def segments(self) -> Tensor:
-        """int64 [B + 1]: graph b has the nodes from segments[b] to segments[b + 1]."""
+        """Return the bounds of the graphs, int64 [B + 1]: graph b has the nodes from segments[b] to segments[b + 1]."""
         return self.cached(
             "segments", lambda: torch.cat([self.batch_num_nodes.new_zeros(1), self.batch_num_nodes.cumsum(0)])
         )
 
     @property
     def graph_of_node(self) -> Tensor:
-        """int64 [N]."""
+        """Return the graph of each node, int64 [N]."""
         return self.cached("graph_of_node", lambda: expand(self.segments(), self.num_nodes))
 
     @property
     def is_symmetric(self) -> bool:
-        """Whether there are as many edges i -> j as j -> i for all i and j; False for a block."""
+        """Tell whether i -> j has as many edges as j -> i for all i and j; False for a block."""
         return self.cached("is_symmetric", self._is_symmetric)
 
     def _is_symmetric(self) -> bool:
-        # Two sorts of the edges, one of which is needed anyway: a symmetric matrix saves the sort for its transpose.
+        # Costs two sorts of the edges, of which one is needed anyway; saves the sort for the transpose.
         if self.is_block or not torch.equal(self.in_degrees, self.out_degrees):
             return False
         indptr, src, _ = self.in_csr()
@@ -152,7 +152,7 @@ class Graph:
         return torch.equal(there, torch.sort(self.src * self.num_nodes + self.dst).values)
 
     def adjacency(self, dtype: torch.dtype = torch.float32) -> SparseMatrix:
-        """The number of edges from a source (column) to a destination (row), [N, S]."""
+        """Return the number of edges from each source (column) to each destination (row), [N, S]."""
 
         def make() -> SparseMatrix:
             return self._edge_matrix(torch.ones(self.num_edges, dtype=dtype, device=self.device))
@@ -160,17 +160,17 @@ class Graph:
         return self.cached(f"adjacency {dtype}", make)
 
     def normalized_adjacency(self, dtype: torch.dtype = torch.float32) -> SparseMatrix:
-        """1 / sqrt(out-degree of the source * in-degree of the destination), summed over parallel edges, [N, S].
+        """Return D_in^-1/2 A D_out^-1/2 of the adjacency A, [N, S].
 
         Degrees of 0 count as 1, as with norm="both" of DGL's GraphConv. In a block the degrees are those of the whole
-        graph, and each entry is multiplied by the in-edges of its destination for each sampled one: the sum over the
-        sampled neighbours then estimates that over all without bias. Self-loops that `with_self_loops` added to a block
-        were not sampled, and are not multiplied.
+        graph, and each entry is multiplied by the in-degree of its destination over the number of sampled in-edges:
+        the sum over the sampled neighbours is then an unbiased estimate of that over all. Self-loops that
+        `with_self_loops` added to a block were not sampled, and are not multiplied.
         """
         return self.cached(f"normalized {dtype}", lambda: self._edge_matrix(self._normalized_values().to(dtype)))
 
     def _normalized_values(self) -> Tensor:
-        """The values of `normalized_adjacency`, float64 [E], in the order of `in_csr`."""
+        """Return the values of `normalized_adjacency`, float64 [E], in the order of `in_csr`."""
         indptr, src, _ = self.in_csr()
         dst = expand(indptr, self.num_edges)
         out_degrees, in_degrees = self.full_degrees or (self.out_degrees, self.in_degrees)
@@ -198,15 +198,15 @@ class Graph:
     # Other graphs made from this one.
 
     def with_self_loops(self) -> "Graph":
-        """With exactly one self-loop for each destination, after the other edges; zeros are their features.
+        """Return a graph with exactly one self-loop for each destination, after the other edges, with zero features.
 
-        The structure is made once; the result returns itself when asked again. A block's full degrees grow by one: it
-        must have been sampled from a graph without self-loops.
+        The structure is made once, and the result returns itself. A block's full degrees grow by one: it must have been
+        sampled from a graph without self-loops.
         """
         if self.has_added_self_loops:
             return self
         looped = self.cached("with_self_loops", self._with_self_loops)
-        # Copies share the structure that was made for the first of them, but not the features.
+        # Copies share the structure that the first of them made, but not the features.
         return looped.replace(ndata=self.ndata, edata=self._edata_with_loops()).using(self.engine)
 
     def _with_self_loops(self) -> "Graph":
@@ -225,7 +225,7 @@ class Graph:
         return result
 
     def _others(self) -> Tensor:
-        """The numbers of the edges that are no self-loops."""
+        """Return the numbers of the edges that are no self-loops."""
         return self.cached("others", lambda: (self.src != self.dst).nonzero().squeeze(1))
 
     def _edata_with_loops(self) -> dict[str, Tensor]:
@@ -234,10 +234,11 @@ class Graph:
         return {name: torch.cat([x[others], zeros[name]]) for name, x in self.edata.items()}
 
     def in_block(self, start: int, stop: int) -> tuple["Graph", Tensor, Tensor]:
-        """The block of all in-edges of the destinations from `start` to `stop`, for exact inference in pieces.
+        """Cut out the block of all in-edges of the destinations from `start` to `stop`, for exact inference in chunks.
 
-        Returns: the block, without features; the node numbers of its sources, int64 [S], of which the first are its
-        destinations; the numbers of its edges, int64 [E].
+        Returns:
+            the block, without features; the node numbers of its sources, int64 [S], its destinations first; the numbers
+            of its edges, int64 [E].
         """
         indptr, sources, edges = self.in_csr()
         first, last = indptr[[start, stop]].tolist()
@@ -259,7 +260,7 @@ class Graph:
         return block, ids, edges[first:last]
 
     def using(self, engine: str) -> "Graph":
-        """A copy for another engine, "torch" or "dgl"; shares tensors and caches.
+        """Return a copy for another engine, "torch" or "dgl", that shares tensors and caches.
 
         Raises:
             ValueError: another name, such as "auto".
@@ -271,7 +272,7 @@ class Graph:
     def replace(
         self, *, ndata: Mapping[str, Features] | None = None, edata: Mapping[str, Tensor] | None = None
     ) -> "Graph":
-        """A copy with other features; None leaves them as they are. Shares tensors and caches."""
+        """Return a copy with other features (None: the same) that shares tensors and caches."""
         changes = {}
         if ndata is not None:
             changes["ndata"] = dict(ndata)
@@ -289,7 +290,7 @@ class Graph:
     # Devices, pickling, DGL.
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Graph":
-        """Itself if it is there already."""
+        """Move to `device`; return the graph itself if it is there."""
         device = torch.device(device)
         if device.type == self.device.type and device.index in (None, self.device.index):
             return self
@@ -299,7 +300,7 @@ class Graph:
         return self._map(lambda x: x.pin_memory())
 
     def _map(self, function: Callable[[Features], Features]) -> "Graph":
-        """A graph with `function` of each tensor and empty caches."""
+        """Apply `function` to each tensor; the caches of the result are empty."""
         return self._copy(
             src=function(self.src),
             dst=function(self.dst),

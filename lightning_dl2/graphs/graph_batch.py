@@ -1,4 +1,4 @@
-"""What a graph data module gives for a step: graphs, and what is asked about them."""
+"""One batch of a graph data module: graphs and targets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,16 +12,15 @@ from lightning_dl2.graphs.graph import Graph
 
 @dataclass(eq=False, repr=False)  # not frozen, or Lightning would refuse it with precision=64
 class GraphBatch:
-    """Graphs with targets. Shapes: M nodes or graphs that are asked about.
+    """Graphs with targets. Shapes: M nodes or graphs that have a target.
 
     Args:
         graphs: one graph (or many in one), or the sampled blocks of each layer.
         targets: int64 [M], classes; float32 [M], numbers.
-        ids: int64 [M], which node or graph of the data each target belongs to.
-        index: int64 [M], the rows of the net's output that are asked for; None: all, in order.
-        weight: what this process's mean loss counts for in the mean over the processes: M times their number, over
-            the sum of their M.
-        chunk: evaluate layer by layer, so many nodes at once; None: the graphs as they are.
+        ids: int64 [M], the node or graph of the data that each target belongs to.
+        index: int64 [M], the rows of the net's output that have a target; None: all, in order.
+        weight: of this rank's mean loss in the mean over the ranks: M times their number, over the sum of their M.
+        chunk: evaluate layer by layer, so many nodes at once; None: all at once.
     """
 
     graphs: Graph | list[Graph]
@@ -32,12 +31,11 @@ class GraphBatch:
     chunk: int | None = None
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "GraphBatch":
-        """On `device`; what is evaluated in chunks leaves its graph where it is."""
-
+        """Move to `device`; a graph that is evaluated in chunks stays where it is."""
         return self._map(lambda value: value.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "GraphBatch":
-        """In memory that a GPU reads without waiting."""
+        """Copy to page-locked memory."""
         return self._map(lambda value: value.pin_memory())
 
     def _map(self, function: Callable[[Any], Any]) -> "GraphBatch":

@@ -1,7 +1,7 @@
-"""The one place that imports DGL: whether it is there, and what it needs to start.
+"""Import DGL, the only place that does so.
 
-DGL 2.1 runs on every torch that this package takes, once three things are settled before its import. None of them
-touches what the package uses of it: graphs, `dgl.ops`, samplers, `dgl.nn`.
+DGL 2.1 runs on every torch that this package takes, if three things are settled before its import. None of them
+concerns the parts that this package uses: graphs, `dgl.ops`, samplers, `dgl.nn`.
 - GraphBolt, its sampling library, is compiled for torch 2.0 to 2.2 alone and stops the import elsewhere.
 - `dgl.data` imports pandas, which DGL does not declare, for three data sets.
 - Without DGLBACKEND it writes a file into the home directory, which may be read-only.
@@ -22,9 +22,9 @@ import torch
 
 
 class _Absent(ModuleType):
-    """Stands for a module that is not there: whoever asks for something in it learns so.
+    """Placeholder of a missing module, whose attributes raise AttributeError.
 
-    AttributeError, as ImportError breaks torch.compile, which looks through all modules.
+    ImportError would break torch.compile, which looks through all modules.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -32,7 +32,7 @@ class _Absent(ModuleType):
 
 
 def needs_graphbolt_stub() -> bool:
-    """Whether `import dgl` would fail for want of GraphBolt. Imports nothing."""
+    """Tell, without an import, whether `import dgl` would fail for lack of GraphBolt."""
     spec = importlib.util.find_spec("dgl")
     if spec is None or not spec.submodule_search_locations:
         return False
@@ -52,7 +52,7 @@ def _found(name: str) -> bool:
 
 @contextmanager
 def _pandas_or_placeholder() -> Iterator[None]:
-    """For the import alone: other libraries ask `import pandas` to know whether it is installed."""
+    """Provide pandas, or a placeholder during the import only: other libraries test `import pandas`, too."""
     if _found("pandas"):
         yield
         return
@@ -67,7 +67,7 @@ def _pandas_or_placeholder() -> Iterator[None]:
 
 @cache
 def _load() -> tuple[ModuleType | None, str]:
-    """DGL or None, and why not."""
+    """Return DGL or None, and why it is None."""
     if "dgl" not in sys.modules and importlib.util.find_spec("dgl") is None:
         wheels = "" if sys.version_info < (3, 13) else " (there is no wheel for Python 3.13 or newer)"
         return None, f"dgl is not installed{wheels}"
@@ -77,7 +77,7 @@ def _load() -> tuple[ModuleType | None, str]:
     try:
         with _pandas_or_placeholder():
             dgl = importlib.import_module("dgl")
-        # It brings an OpenMP of its own, which knows nothing of torch.set_num_threads.
+        # DGL has an OpenMP of its own, which torch.set_num_threads does not reach.
         dgl.utils.set_num_threads(torch.get_num_threads())
         return dgl, ""
     except (ImportError, OSError, AttributeError, RuntimeError) as error:  # a wheel for another system or torch
@@ -86,7 +86,7 @@ def _load() -> tuple[ModuleType | None, str]:
 
 
 def load_dgl() -> Any:
-    """The dgl module, or None where it is not installed or cannot be loaded."""
+    """Return the dgl module, or None where it is not installed or cannot be loaded."""
     return _load()[0]
 
 
@@ -95,13 +95,13 @@ def dgl_available() -> bool:
 
 
 def why_no_dgl() -> str:
-    """One clause for messages; empty where DGL is available."""
+    """Return one clause for messages; empty where DGL is available."""
     return _load()[1]
 
 
 @cache
 def dgl_has_cuda() -> bool:
-    """Whether this DGL was compiled for CUDA and sees a GPU. PyPI has wheels for CPU alone."""
+    """Tell whether this DGL was compiled for CUDA and finds a GPU. PyPI has wheels for CPU alone."""
     dgl = load_dgl()
-    # Asking for a graph on a GPU would raise from C++; this only looks.
+    # Moving a graph to a missing GPU would raise from C++; this does not.
     return dgl is not None and bool(dgl._ffi.ndarray.context("cuda", 0).exist)

@@ -1,4 +1,4 @@
-"""Many small graphs in a few long tensors, from which a batch is cut without a loop over graphs."""
+"""Many small graphs in a few long tensors, so that a batch is gathered without a loop over graphs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ class PackedGraphs:
         edata: features of the edges by name, [E, ...].
 
     Raises:
-        ValueError: if the pieces do not fit together.
+        ValueError: the parts do not fit together.
     """
 
     def __init__(
@@ -44,9 +44,7 @@ class PackedGraphs:
             if len(ends) != edges:
                 raise ValueError(f"{name} has {len(ends)} edges; num_edges add up to {edges}")
             if bool(((ends < 0) | (ends >= limit)).any()):
-                raise ValueError(
-                    f"{name} holds nodes that its graph does not have; they are counted from 0 in each graph"
-                )
+                raise ValueError(f"{name} has nodes outside of their graphs; they are numbered from 0 in each graph")
         for kind, data, rows in (("ndata", self.ndata, nodes), ("edata", self.edata, edges)):
             for name, x in data.items():
                 if not isinstance(x, Tensor) or len(x) != rows:
@@ -61,10 +59,10 @@ class PackedGraphs:
 
     @classmethod
     def from_graphs(cls, graphs: Sequence[Graph]) -> "PackedGraphs":
-        """Of single graphs with features of the same names.
+        """Pack single graphs with features of the same names.
 
         Raises:
-            ValueError: there are none.
+            ValueError: `graphs` is empty.
         """
         if not graphs:
             raise ValueError("there are no graphs to pack")
@@ -78,7 +76,7 @@ class PackedGraphs:
         )
 
     def __getitem__(self, number: int) -> Graph:
-        """One graph, on the memory of all: no feature is copied."""
+        """Return one graph, whose features are views."""
         number = range(len(self))[number]
         nodes = slice(int(self._node_starts[number]), int(self._node_starts[number] + self.num_nodes[number]))
         edges = slice(int(self._edge_starts[number]), int(self._edge_starts[number] + self.num_edges[number]))
@@ -92,7 +90,7 @@ class PackedGraphs:
         )
 
     def batch(self, index: Tensor) -> Graph:
-        """The graphs of the numbers `index`, int64 [B], in that order, as one; a number may repeat."""
+        """Gather the graphs with the numbers `index`, int64 [B], into one Graph; a number may repeat."""
         num_nodes, num_edges = self.num_nodes[index], self.num_edges[index]
         nodes, _ = _places(self._node_starts[index], num_nodes)
         edges, graph_of_edge = _places(self._edge_starts[index], num_edges)
@@ -108,7 +106,7 @@ class PackedGraphs:
         )
 
     def subset(self, index: Tensor) -> "PackedGraphs":
-        """The graphs of the numbers `index`, int64 [M], in that order."""
+        """Select the graphs with the numbers `index`, int64 [M], in that order."""
         nodes, _ = _places(self._node_starts[index], self.num_nodes[index])
         edges, _ = _places(self._edge_starts[index], self.num_edges[index])
         return PackedGraphs(
@@ -122,7 +120,7 @@ class PackedGraphs:
 
 
 def _places(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """starts, lengths [B] -> the numbers from starts[b] to starts[b] + lengths[b] for each b in turn, and their b."""
+    """List the numbers from starts[b] to starts[b] + lengths[b] for each b in turn, and their b."""
     owner = torch.repeat_interleave(lengths, output_size=int(lengths.sum()))
     before = lengths.cumsum(0) - lengths
     places = (starts - before).index_select(0, owner)

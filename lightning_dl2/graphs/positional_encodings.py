@@ -1,8 +1,8 @@
-"""Where a node is in its graph, as numbers: what message passing alone cannot tell apart.
+"""Positional encodings of nodes: they distinguish nodes that message passing alone cannot.
 
 Shapes: N nodes of all graphs, n nodes of one graph, G graphs of the same size, k encodings.
 
-Graphs of equal size are computed side by side, without padding. All is in float64 on the CPU, and returned in float32.
+Graphs of equal size are computed side by side, without padding, in float64 on the CPU. Results are float32.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,19 +17,19 @@ from lightning_dl2.graphs.sparse import SparseMatrix
 
 MAX_EIGENVECTOR_NODES = 4000  # half a minute, and 128 MB for each of a few dense matrices
 MAX_DENSE_WALK_NODES = 128  # above, sparse products are faster
-ENTRIES = 2**21  # of the dense matrices, 16 MB, that are worked on at a time
+ENTRIES = 2**21  # of the dense matrices, 16 MB, that are processed at a time
 
 
 def laplacian_encoding(graphs: Graph | PackedGraphs, k: int) -> Tensor:
-    """Eigenvectors of I - D^-1/2 A D^-1/2 in the order of their eigenvalues, without the first -> float32 [N, k].
+    """Return eigenvectors of I - D^-1/2 A D^-1/2 in the order of their eigenvalues, without the first: float32 [N, k].
 
     A is that of the undirected graph without self-loops and parallel edges. Each graph of a batch has its own
-    eigenvectors, of length 1; where it has k nodes or fewer, the last encodings are 0. Their signs are arbitrary:
-    here the entry of largest magnitude, the first one if several are equal, is positive. Within the eigenvectors of
-    one eigenvalue the choice is LAPACK's. From Dwivedi et al. 2020, https://arxiv.org/abs/2003.00982.
+    eigenvectors, of length 1; with k nodes or fewer, the last encodings are 0. Their signs are arbitrary: here the
+    entry of largest magnitude, the first of equal ones, is positive. Among the eigenvectors of one eigenvalue LAPACK
+    chooses. From Dwivedi et al. 2020, https://arxiv.org/abs/2003.00982.
 
     Raises:
-        ValueError: for a graph of more than MAX_EIGENVECTOR_NODES nodes, or a sampled block.
+        ValueError: a graph of more than MAX_EIGENVECTOR_NODES nodes, or a sampled block.
     """
     nodes = _Nodes.of(graphs)
     if (largest := nodes.largest) > MAX_EIGENVECTOR_NODES:
@@ -47,23 +47,21 @@ def laplacian_encoding(graphs: Graph | PackedGraphs, k: int) -> Tensor:
 
 
 def _orient(vectors: Tensor) -> Tensor:
-    """[G, n, k], each of the k with its largest entry positive."""
+    """Turn eigenvectors [G, n, k] so that the largest entry of each is positive."""
     sizes = vectors.abs()
-    # Equal up to rounding counts as equal, or rounding would choose the sign.
+    # Entries that are equal up to rounding count as equal, or rounding would choose the sign.
     largest = (sizes >= sizes.amax(1, keepdim=True) * (1 - 1e-6)).int().argmax(1, keepdim=True)
     return vectors * vectors.gather(1, largest).sign()
 
 
 def random_walk_encoding(graphs: Graph | PackedGraphs, k: int) -> Tensor:
-    """How probable it is to be back after i = 1, ..., k random steps along edges: the diagonals of (D^-1 A)^i.
+    """Return the probabilities of being back after i = 1, ..., k random steps along edges: float32 [N, k].
 
-    D are the out-degrees; a walk ends where there is no way on. From Dwivedi et al. 2022,
-    https://arxiv.org/abs/2110.07875. Time grows with k * edges * nodes of each graph.
-
-    Returns: float32 [N, k].
+    They are the diagonals of (D^-1 A)^i, D the out-degrees; a walk ends at a node without out-edges. From Dwivedi et
+    al. 2022, https://arxiv.org/abs/2110.07875. Time grows with k * edges * nodes of each graph.
 
     Raises:
-        ValueError: for a sampled block.
+        ValueError: a sampled block.
     """
     nodes = _Nodes.of(graphs)
     encodings = torch.zeros(nodes.total, k, dtype=torch.float64)
@@ -81,7 +79,7 @@ def random_walk_encoding(graphs: Graph | PackedGraphs, k: int) -> Tensor:
         width = max(1, ENTRIES // size)
         for start in range(0, size, width):
             starts = torch.arange(start, min(start + width, size))
-            at = torch.zeros(size, len(starts), dtype=torch.float64)  # the chance to be at each node, by start
+            at = torch.zeros(size, len(starts), dtype=torch.float64)  # the probability to be at each node, by start
             at[starts, starts - start] = 1
             for i in range(k):
                 at = walk @ at
@@ -97,14 +95,14 @@ ENCODINGS: dict[str, Callable[[Graph | PackedGraphs, int], Tensor]] = {
 
 @dataclass
 class _Nodes:
-    """All nodes with those of graphs of equal size side by side, in which order `src` and `dst`, int64 [E], count."""
+    """All nodes, ordered by the size of their graph; `src` and `dst`, int64 [E], count in this order."""
 
     src: Tensor
     dst: Tensor
     sizes: Tensor  # int64, nodes of each graph, ascending
     num_edges: Tensor  # int64, edges of each graph; they lie in the order of the graphs
     place: Tensor  # int64 [N], from the given order to this one
-    device: torch.device  # of what was given
+    device: torch.device  # of the given graphs
 
     @classmethod
     def of(cls, graphs: Graph | PackedGraphs) -> "_Nodes":
@@ -141,7 +139,7 @@ class _Nodes:
         return encodings[self.place].float().to(self.device)
 
     def dense_chunks(self, limit: int | None = None) -> Iterator[tuple[int, int, Tensor]]:
-        """Of graphs of up to `limit` nodes: first node, last node + 1, and the numbers of edges, float64 [G, n, n]."""
+        """Yield first node, last node + 1, and adjacency, float64 [G, n, n], of graphs of up to `limit` nodes."""
         node = edge = graph = 0
         for size, count in zip(*(x.tolist() for x in self.sizes.unique_consecutive(return_counts=True)), strict=True):
             if limit is not None and size > limit:
@@ -161,7 +159,7 @@ class _Nodes:
                 node, edge, graph = node + graphs * size, edge + edges, graph + graphs
 
     def above(self, limit: int) -> Iterator[tuple[int, int, Tensor, Tensor]]:
-        """Of each graph of more than `limit` nodes: first node, last node + 1, src and dst, counted within it."""
+        """Yield, for each graph of more than `limit` nodes, the first node, the last + 1, and src and dst within it."""
         starts, edge_starts = self.sizes.cumsum(0) - self.sizes, self.num_edges.cumsum(0) - self.num_edges
         for graph in (self.sizes > limit).nonzero().flatten().tolist():
             first, edge = int(starts[graph]), int(edge_starts[graph])

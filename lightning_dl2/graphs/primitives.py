@@ -1,13 +1,13 @@
-"""The four operations of which the graph convolutions here are made, and `gather`; each with two engines.
+"""The operations of graph convolutions, each with two engines.
 
-The gated convolution has steps of its own, in `gated`.
+GatedGCN has steps of its own, in `gated_mean`.
 
 Shapes: N (destination) nodes, S source nodes, E edges, B graphs in a batch; `...` are feature dimensions.
 
 The engines agree in value and gradient. Operands of two dtypes are computed in the wider one. Sums of float16 and
-bfloat16 are taken in float32, and the result has the operands' dtype again, so that autocast needs no care in a
-convolution. A maximum's gradient goes to one edge (or node) that has it. They differ in two things: DGL's maximum
-passes over NaN, and of edges that are equal torch's takes the first, DGL's the one that its kernel comes to.
+bfloat16 are taken in float32, and the result has the operands' dtype again, so that convolutions need no care under
+autocast. A maximum's gradient goes to one edge (or node) that has it. The engines differ in two points: DGL's maximum
+ignores NaN; and among equal edges torch takes the first, DGL the one that its kernel meets.
 """
 
 from functools import reduce as fold
@@ -24,7 +24,7 @@ OPS = ("add", "sub", "mul", "dot")
 
 
 def spmm(graph: Graph, x: Tensor | None, e: Tensor | None = None, *, reduce: str = "sum") -> Tensor:
-    """For each destination, the sum, mean or maximum over its in-edges of a message; 0 where there is none.
+    """Reduce the messages of each destination's in-edges to their sum, mean or maximum, [N, ...]; 0 without in-edges.
 
     The message is x[src], or e where x is None, or x[src] * e.
 
@@ -33,10 +33,8 @@ def spmm(graph: Graph, x: Tensor | None, e: Tensor | None = None, *, reduce: str
         e: [E, ...]. In a product its feature dimensions and those of x are broadcast from the last one on; [E] scales
             each edge.
 
-    Returns: [N, ...].
-
     Raises:
-        ValueError: an unknown `reduce`, neither x nor e, or other numbers of rows.
+        ValueError: an unknown `reduce`, neither x nor e, or wrong numbers of rows.
     """
     _check_choice("reduce", reduce, REDUCES)
     if x is None and e is None:
@@ -50,13 +48,13 @@ def spmm(graph: Graph, x: Tensor | None, e: Tensor | None = None, *, reduce: str
 
 
 def sddmm(graph: Graph, op: str, x: Tensor, y: Tensor) -> Tensor:
-    """x[src] op y[dst] for each edge: x [S, ...], y [N, ...] -> [E, ...], with dimensions broadcast as in spmm.
+    """Compute x[src] op y[dst] for each edge: x [S, ...], y [N, ...] -> [E, ...], with dimensions broadcast as in spmm.
 
     Args:
         op: add, sub, mul, or dot, over the last dimension, which becomes 1.
 
     Raises:
-        ValueError: an unknown `op`, other numbers of rows, or dot without a feature dimension.
+        ValueError: an unknown `op`, wrong numbers of rows, or dot without a feature dimension.
     """
     _check_choice("op", op, OPS)
     _check_rows("x", x, graph.num_src, "source nodes")
@@ -69,10 +67,10 @@ def sddmm(graph: Graph, op: str, x: Tensor, y: Tensor) -> Tensor:
 
 
 def edge_softmax(graph: Graph, scores: Tensor) -> Tensor:
-    """[E, ...] -> [E, ...], positive and adding up to 1 over the in-edges of each destination.
+    """Take the softmax over the in-edges of each destination: [E, ...] -> [E, ...].
 
     Raises:
-        ValueError: another number of rows.
+        ValueError: a wrong number of rows.
     """
     _check_rows("scores", scores, graph.num_edges, "edges")
     (wide,), dtype = _widen(scores)
@@ -80,10 +78,10 @@ def edge_softmax(graph: Graph, scores: Tensor) -> Tensor:
 
 
 def segment_readout(graph: Graph, x: Tensor, reduce: str = "sum") -> Tensor:
-    """The sum, mean or maximum over the nodes of each graph: [N, ...] -> [B, ...]; 0 for a graph without nodes.
+    """Reduce the nodes of each graph to their sum, mean or maximum: [N, ...] -> [B, ...]; 0 for a graph without nodes.
 
     Raises:
-        ValueError: an unknown `reduce`, or another number of rows.
+        ValueError: an unknown `reduce`, or a wrong number of rows.
     """
     _check_choice("reduce", reduce, REDUCES)
     _check_rows("x", x, graph.num_nodes, "nodes")
@@ -93,29 +91,29 @@ def segment_readout(graph: Graph, x: Tensor, reduce: str = "sum") -> Tensor:
 
 
 def gather(graph: Graph, x: Tensor) -> Tensor:
-    """x[src], [S, ...] -> [E, ...], with a faster backward pass than indexing has.
+    """Return x[src], [S, ...] -> [E, ...], with a faster backward pass than indexing.
 
     Raises:
-        ValueError: another number of rows.
+        ValueError: a wrong number of rows.
     """
     _check_rows("x", x, graph.num_src, "source nodes")
     return torch_engine.gather(graph, x)
 
 
 def _engine(graph: Graph) -> ModuleType:
-    """DGL has no kernels for graphs without edges; nothing is to be gained there either."""
+    """Choose the engine's module; a graph without edges is torch's, as DGL has no kernels for it."""
     return dgl_engine if graph.engine == "dgl" and graph.num_edges else torch_engine
 
 
 def _align(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Both with as many dimensions: ones are put in after the first, which counts nodes or edges."""
+    """Give both as many dimensions: ones are inserted after the first, which counts nodes or edges."""
     ndim = max(x.ndim, y.ndim)
     x, y = (t if t.ndim == ndim else t.reshape(len(t), *(1,) * (ndim - t.ndim), *t.shape[1:]) for t in (x, y))
     return x, y
 
 
 def _widen(*tensors: Tensor | None) -> tuple[list[Tensor | None], torch.dtype]:
-    """The tensors in the dtype to compute in, and the dtype of the result."""
+    """Convert to the dtype of the computation; return that of the result, too."""
     dtype = fold(torch.promote_types, (t.dtype for t in tensors if t is not None))
     wide = torch.promote_types(dtype, torch.float32)
     return [None if t is None else t.to(wide) for t in tensors], dtype

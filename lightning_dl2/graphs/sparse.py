@@ -1,4 +1,4 @@
-"""A constant sparse matrix times a dense one: normalised adjacencies, and sparse input features.
+"""Products of a constant sparse matrix and a dense one, for normalised adjacencies and sparse input features.
 
 Shapes: R rows, C columns, nnz entries, F features.
 """
@@ -18,32 +18,32 @@ BAG_FEATURES = 16  # from so many on, bag_product is faster
 
 
 def compress(rows: Tensor, num_rows: int) -> Tensor:
-    """int64 [nnz] in any order -> indptr, int64 [num_rows + 1]: the sorted entries of row r are indptr[r:r + 2]."""
+    """Map rows, int64 [nnz] in any order, to indptr, int64 [num_rows + 1]: sorted, row r starts at entry indptr[r]."""
     indptr = rows.new_zeros(num_rows + 1)
     torch.cumsum(torch.bincount(rows, minlength=num_rows), 0, out=indptr[1:])
     return indptr
 
 
 def expand(indptr: Tensor, nnz: int) -> Tensor:
-    """indptr int64 [R + 1] -> the row of each entry, int64 [nnz]."""
+    """Map indptr, int64 [R + 1], to the row of each entry, int64 [nnz]."""
     return torch.repeat_interleave(indptr.diff(), output_size=nnz)
 
 
 @cache
 def _hush() -> None:
-    """Torch says once a process that sparse rows are in beta: to nobody."""
+    """Trigger and suppress torch's warning, once a process, that sparse rows are in beta."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.sparse_csr_tensor([0, 1], [0], [1.0], (1, 1), check_invariants=False)
 
 
 class _Product(Function):
-    """matrix @ dense; its gradient is the transpose times the gradient, which is such a product again."""
+    """Compute matrix @ dense; the gradient is the transpose times the gradient, again such a product."""
 
     @staticmethod
     def forward(ctx: Any, matrix: "SparseMatrix", dense: Tensor) -> Tensor:
         ctx.matrix = matrix
-        # cuSPARSE promises the same bits on each run for none of the algorithms that torch takes.
+        # cuSPARSE promises equal bits on each run for none of the algorithms that torch uses.
         if dense.is_cuda and torch.are_deterministic_algorithms_enabled():
             return segment_product(matrix, dense)
         if dense.device.type == "cpu" and dense.dtype == torch.float32 and dense.shape[1] >= BAG_FEATURES:
@@ -56,15 +56,15 @@ class _Product(Function):
 
 
 def segment_product(matrix: "SparseMatrix", dense: Tensor) -> Tensor:
-    """The product by way of the selected rows of `dense`, [nnz, F], each row's added one after the other."""
+    """Multiply by selecting rows of `dense`, [nnz, F], and adding each row's one after the other."""
     products = dense.index_select(0, matrix.indices) * matrix.values.unsqueeze(1)
     return torch.segment_reduce(products, "sum", offsets=matrix.indptr, axis=0, unsafe=True)
 
 
 def bag_product(matrix: "SparseMatrix", dense: Tensor) -> Tensor:
-    """The product with each row as a bag of weighted rows of `dense`: torch has a kernel for that which reads ahead.
+    """Multiply with each row as a bag of weighted rows of `dense`, for which torch has a kernel with prefetch.
 
-    On a CPU, in float32, 2 to 7 times as fast as the product of torch's sparse matrix.
+    On a CPU, in float32, it is 2 to 7 times as fast as the product of torch's sparse matrix.
     """
     if not matrix.nnz:
         return dense.new_zeros(matrix.shape[0], dense.shape[1])
@@ -79,17 +79,17 @@ def bag_product(matrix: "SparseMatrix", dense: Tensor) -> Tensor:
 
 
 class SparseMatrix:
-    """Compressed sparse rows. Entries may repeat within a row: they add up.
+    """Compressed sparse rows. Entries that repeat within a row add up.
 
-    The values are constants: gradients flow to the dense operand of a product alone.
+    The values are constants: gradients flow to the dense operand of a product only.
 
     Args:
         indptr: int64 [R + 1]; the entries of row r are those from indptr[r] to indptr[r + 1].
         indices: int64 [nnz], the column of each entry.
         values: float [nnz].
         shape: (R, C).
-        symmetric: that the matrix is its own transpose, which then needs neither time nor memory. Not checked.
-        turned: the transpose, if it is known: its indptr and indices, and the place in `values` of each of its entries.
+        symmetric: the matrix is its own transpose, which then costs neither time nor memory. Not checked.
+        turned: the transpose, if known: its indptr and indices, and the place in `values` of each of its entries.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class SparseMatrix:
 
     @classmethod
     def from_coo(cls, rows: Tensor, cols: Tensor, values: Tensor, shape: tuple[int, int]) -> "SparseMatrix":
-        """Entries [nnz] in any order; repeated ones stay apart and add up in products."""
+        """Build from entries [nnz] in any order; repeated ones are kept and add up in products."""
         order = torch.argsort(rows * shape[1] + cols, stable=True)
         return cls(compress(rows, shape[0]), cols[order], values[order], shape)
 
@@ -139,7 +139,7 @@ class SparseMatrix:
         return self.values.dtype
 
     def row_of_entry(self) -> Tensor:
-        """int64 [nnz]."""
+        """Return the row of each entry, int64 [nnz]."""
         return expand(self.indptr, self.nnz)
 
     def to_dense(self) -> Tensor:
@@ -153,7 +153,7 @@ class SparseMatrix:
         *,
         non_blocking: bool = False,
     ) -> "SparseMatrix":
-        """Itself if it is there already. `dtype` is that of the values. The transpose moves along."""
+        """Move, and convert the values to `dtype`; the transpose moves along. Returns itself if nothing changes."""
         device = self.device if device is None else torch.device(device)
         moved = self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
         if dtype is not None and dtype != moved.dtype:
@@ -170,13 +170,13 @@ class SparseMatrix:
         return result
 
     def with_values(self, values: Tensor) -> "SparseMatrix":
-        """The same places with other values, [nnz], which must be as symmetric as these; shares the structure."""
+        """Return the same structure with other values, [nnz], which must be as symmetric as these."""
         result = SparseMatrix(self.indptr, self.indices, values, self.shape, symmetric=self.symmetric)
         result._turned = self._turned
         return result
 
     def rows(self, index: Tensor) -> "SparseMatrix":
-        """int64 [M] -> the rows, [M, C], sparse."""
+        """Select rows, int64 [M] -> [M, C], sparse."""
         counts = (self.indptr[1:] - self.indptr[:-1])[index]
         indptr = counts.new_zeros(len(index) + 1)
         torch.cumsum(counts, 0, out=indptr[1:])
@@ -185,7 +185,7 @@ class SparseMatrix:
         return SparseMatrix(indptr, self.indices[places], self.values[places], (len(index), self.shape[1]))
 
     def transpose(self) -> "SparseMatrix":
-        """[C, R]; made once, and its transpose is this matrix again."""
+        """Return the transpose, [C, R]; made once, and its transpose is this matrix again."""
         if self.symmetric:
             return self
         if self._transpose_of and (matrix := self._transpose_of()) is not None:
@@ -201,7 +201,7 @@ class SparseMatrix:
         return self._transpose
 
     def torch_csr(self) -> Tensor:
-        """The matrix as torch's own; made once, shares the storage."""
+        """Return torch's sparse tensor on the same storage; made once."""
         if self._csr is None:
             _hush()
             self._csr = torch.sparse_csr_tensor(
@@ -210,13 +210,13 @@ class SparseMatrix:
         return self._csr
 
     def matmul(self, dense: Tensor) -> Tensor:
-        """dense [C, F] -> [R, F], differentiable with respect to `dense`, twice if need be.
+        """Multiply with `dense`, [C, F] -> [R, F], twice differentiable with respect to `dense`.
 
-        The product is taken in the matrix's dtype, also under autocast, as sums over many neighbours in bf16 lose
-        digits. The result has the wider dtype of the two operands.
+        It is computed in the wider dtype of the two operands, also under autocast: sums over many neighbours in
+        bfloat16 lose digits.
 
         Raises:
-            ValueError: `dense` has another number of rows.
+            ValueError: `dense` has a wrong number of rows.
         """
         if dense.shape[0] != self.shape[1]:
             raise ValueError(f"a matrix {self.shape[0]} x {self.shape[1]} cannot multiply one of {len(dense)} rows")

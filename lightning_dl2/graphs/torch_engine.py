@@ -1,8 +1,7 @@
-"""The primitives on torch alone: every sum is a sparse matrix times a dense one, every other step an index_select.
+"""The primitives by torch alone: every sum is a sparse matrix times a dense one, every other step an index_select.
 
-Under torch.use_deterministic_algorithms that gives the same bits on each run, also on CUDA, where `index_add` would
-sort its index each time for it. The backward passes of sums are made of the same two steps: they have second
-derivatives.
+Under torch.use_deterministic_algorithms this gives equal bits on each run, also on CUDA, where `index_add` would sort
+its index each time. The backward passes of sums consist of the same two steps: they have second derivatives.
 """
 
 from math import prod
@@ -37,7 +36,7 @@ def sddmm(graph: Graph, op: str, x: Tensor, y: Tensor) -> Tensor:
 
 
 def edge_softmax(graph: Graph, scores: Tensor) -> Tensor:
-    largest = _largest(scores.detach(), graph.dst, graph.num_nodes)  # shifts all scores alike: has no gradient
+    largest = _largest(scores.detach(), graph.dst, graph.num_nodes)  # a common shift has no gradient
     weights = (scores - largest.index_select(0, graph.dst)).exp()
     edges = edges_of(graph, "in", scores.dtype)
     return weights / select(times(edges, weights), graph, "in")
@@ -55,7 +54,7 @@ def gather(graph: Graph, x: Tensor) -> Tensor:
 
 
 def select(x: Tensor, graph: Graph, direction: str) -> Tensor:
-    """x[src] or x[dst], [M, ...] -> [E, ...], for edges that go "out" of or "in" to the nodes of x."""
+    """Return x[src] or x[dst], [M, ...] -> [E, ...], for edges that go "out" of or "in" to the nodes of x."""
     return _Select.apply(x, graph, direction)
 
 
@@ -64,7 +63,7 @@ def _divide(total: Tensor, counts: Tensor) -> Tensor:
 
 
 def edges_of(graph: Graph, direction: str, dtype: torch.dtype) -> SparseMatrix:
-    """[N, E] or [S, E]: 1 where the edge (column) goes into, or out of, the node (row)."""
+    """Return the incidence matrix [N, E] or [S, E]: 1 where the edge (column) enters, or leaves, the node (row)."""
     dtype = torch.promote_types(dtype, torch.float32)
 
     def make() -> SparseMatrix:
@@ -76,7 +75,7 @@ def edges_of(graph: Graph, direction: str, dtype: torch.dtype) -> SparseMatrix:
 
 
 def _nodes_of(graph: Graph, dtype: torch.dtype) -> SparseMatrix:
-    """[B, N]: 1 where the node (column) is of the graph (row)."""
+    """Return the matrix [B, N] with a 1 where the node (column) belongs to the graph (row)."""
 
     def make() -> SparseMatrix:
         nodes = torch.arange(graph.num_nodes, device=graph.device)
@@ -87,7 +86,7 @@ def _nodes_of(graph: Graph, dtype: torch.dtype) -> SparseMatrix:
 
 
 def times(matrix: SparseMatrix, x: Tensor) -> Tensor:
-    """[R, C] times [C, ...] -> [R, ...]."""
+    """Multiply [R, C] by [C, ...] -> [R, ...]."""
     return (matrix @ x.reshape(len(x), prod(x.shape[1:]))).reshape(matrix.shape[0], *x.shape[1:])
 
 
@@ -99,20 +98,20 @@ class _Select(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        owners = edges_of(ctx.graph, ctx.direction, grad.dtype)  # made here: inference needs none
+        owners = edges_of(ctx.graph, ctx.direction, grad.dtype)  # built here: inference needs no such matrix
         return times(owners, grad).to(grad.dtype), None, None
 
 
 class _Maximum(Function):
-    """The largest of the rows x, [E, ...], that `owner`, int64 [E], puts together -> [M, ...]; 0 where there is none.
+    """Take the maximum of the rows x, [E, ...], of each owner, int64 [E] -> [M, ...]; 0 for an owner without rows.
 
-    `counts`, int64 [M], says how many there are. The gradient goes to the first row that has it, as in DGL.
+    `counts`, int64 [M], are the rows of each owner. The gradient goes to the first row with the maximum.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, owner: Tensor, counts: Tensor) -> Tensor:
         largest = _largest(x, owner, len(counts))
-        # Row numbers as floats, for which torch has a faster kernel: float32 counts to 2^24 without gaps.
+        # Row numbers are floats, for which torch has a faster kernel; float32 counts to 2^24 without gaps.
         dtype = torch.float32 if len(x) < 2**24 else torch.float64
         rows = torch.arange(len(x), device=x.device, dtype=dtype)
         rows = rows_like(rows, x)
@@ -129,11 +128,11 @@ class _Maximum(Function):
 
 
 def _largest(x: Tensor, owner: Tensor, num_owners: int) -> Tensor:
-    """The largest of the rows [E, ...] of each owner -> [M, ...]; -inf where there is none."""
+    """Take the maximum of the rows [E, ...] of each owner -> [M, ...]; -inf for an owner without rows."""
     least = x.new_full((num_owners, *x.shape[1:]), -torch.inf)
     return least.scatter_reduce(0, rows_like(owner, x).expand(x.shape), x, "amax")
 
 
 def rows_like(numbers: Tensor, x: Tensor) -> Tensor:
-    """[M] as [M, 1, ...] with as many dimensions as x, [M, ...]."""
+    """Reshape [M] to [M, 1, ...] with as many dimensions as x, [M, ...]."""
     return numbers.view(-1, *(1,) * (x.ndim - 1))

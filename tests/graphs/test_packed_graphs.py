@@ -89,7 +89,7 @@ def test_pickling_keeps_everything():
 def test_pieces_that_do_not_fit_are_said():
     one, ends = torch.tensor([1]), torch.tensor([0])
     PackedGraphs(ends, ends, one, one)
-    with pytest.raises(ValueError, match="dst holds nodes that its graph does not have"):
+    with pytest.raises(ValueError, match="dst has nodes outside of their graphs; they are numbered from 0"):
         PackedGraphs(ends, ends + 1, one, one)
     with pytest.raises(ValueError, match="src has 1 edges; num_edges add up to 2"):
         PackedGraphs(ends, ends, one, one * 2)
