@@ -1,4 +1,4 @@
-"""Two runs compared to the last bit."""
+"""Compare two runs to the last bit."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from lightning_dl2.run.directory import Run
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every plain value and tensor of a checkpoint, with its place."""
+    """Yield every plain value and tensor of a checkpoint with its place."""
     if isinstance(value, dict):
         for key in sorted(value, key=str):
             yield from leaves(value[key], f"{path}/{key}")
@@ -23,7 +23,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def checkpoint_differences(one: Run, other: Run) -> list[str]:
-    """Places where the two last.ckpt differ by any bit; the seconds that training took are left out."""
+    """Return the places in which two last.ckpt differ by any bit, without the seconds of training."""
     sides = [dict(leaves(torch.load(run.last, weights_only=True))) for run in (one, other)]
     differing = []
     for path in sorted(sides[0].keys() | sides[1].keys()):
@@ -37,14 +37,14 @@ def checkpoint_differences(one: Run, other: Run) -> list[str]:
 
 
 def metrics_differences(one: Run, other: Run) -> list[tuple[dict[str, str], dict[str, str]]]:
-    """Rows of the two metrics.csv that differ; columns may stand in another order."""
+    """Return the rows in which two metrics.csv differ; their columns may have another order."""
     left, right = read_rows(one.metrics_file), read_rows(other.metrics_file)
     assert len(left) == len(right), f"{len(left)} rows, {len(right)} rows"
     return [(a, b) for a, b in zip(left, right, strict=True) if a != b]
 
 
 def contents(run: Run) -> dict[str, Any]:
-    """All that a run has on the disk, by its place; but for seconds, and where the run stands."""
+    """Return all values of a run's files by place, without seconds and paths of the run."""
     found: dict[str, Any] = {}
     for path in (run.last, run.best):
         found |= {f"{path.name}{place}": value for place, value in leaves(torch.load(path, weights_only=True))}
@@ -57,7 +57,7 @@ def contents(run: Run) -> dict[str, Any]:
 
 
 def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """Places where any bit differs, or that only one of the two has."""
+    """Return the places that differ by any bit or that only one run has."""
     return sorted(place for place in one | other if _bits(one.get(place)) != _bits(other.get(place)))
 
 

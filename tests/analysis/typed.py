@@ -1,4 +1,4 @@
-"""The arguments of an analysis, from the values that a user would type."""
+"""Parse the arguments of an analysis from values as a user types them."""
 
 from typing import TypeVar
 

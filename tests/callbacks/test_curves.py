@@ -1,4 +1,4 @@
-"""figures/curves.png shows what metrics.csv holds: both splits, in the right panel, and the baseline."""
+"""Test that figures/curves.png shows metrics.csv: both splits, in the right panel, with the baseline."""
 
 import pytest
 from matplotlib.figure import Figure
@@ -10,7 +10,7 @@ from lightning_dl2.loggers.metrics_csv import MetricsCSV
 
 @pytest.fixture
 def figures(monkeypatch):
-    """The figures that were saved, to be looked into."""
+    """Collect the figures that are saved."""
     saved, save = [], Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda self, *args, **more: saved.append(self) or save(self, *args, **more))
     return saved

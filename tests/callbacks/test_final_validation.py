@@ -1,4 +1,4 @@
-"""A run that ends before its first validation is validated once, and an extension of it does not notice."""
+"""Test that a run which ends before its first validation is validated once, and that its extension is unaffected."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The gradients are measured on the way, by the same numbers as afterwards, and training does not notice."""
+"""Test that gradient flow measured during training equals that measured afterwards, and that training is unchanged."""
 
 from itertools import count, product
 
@@ -38,7 +38,7 @@ def test_training_is_what_it_would_be_without(experiment, request, tmp_path):
 
 @pytest.mark.slow
 def test_what_the_loggers_were_given_can_be_read_again(tiny, monkeypatch):
-    """So that a resumed run tells W&B of it once more, which keeps nothing of a run that was killed offline."""
+    """A resumed run sends its measurements to W&B again, which drops the offline data of a killed run."""
     given = Given()
     monkeypatch.setattr("lightning_dl2.training.trainer.build_loggers", lambda *_: [given])
     run = train(tiny(*ON, "task.bidirectional=true"))[1]["run"]
@@ -53,7 +53,7 @@ def test_what_the_loggers_were_given_can_be_read_again(tiny, monkeypatch):
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory) -> list[str]:
-    """The lines of a gradient_flow.csv of two measurements."""
+    """Return the lines of a gradient_flow.csv with two measurements."""
     _, objects = train(compose(*TINY, f"root={tmp_path_factory.mktemp('flow')}", *ON, "trainer.max_steps=7"))
     return objects["run"].gradient_flow_file.read_text().splitlines(True)
 
@@ -90,7 +90,7 @@ def test_a_row_that_does_not_fit_takes_its_measurement_with_it(tmp_path, table, 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_part_of_a_measurement_is_measured_again(tiny, tmp_path, number):
-    """As a disk that is full, or a process that is killed, leaves it."""
+    """A measurement that a full disk or a kill cut short is repeated."""
     writes = count(1)
     fails = lambda _, *what: what == ("write", file) and next(writes) == number  # noqa: E731
     words = (*ON, f"trainer.max_steps={6 * number - 2}")
@@ -105,7 +105,7 @@ def test_a_part_of_a_measurement_is_measured_again(tiny, tmp_path, number):
 
 
 class Given(DummyLogger):
-    """What GradientFlow logs."""
+    """Keep what GradientFlow logs."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The length grows as training goes, every rank's accuracy counts, and a resumed run goes on from the same state."""
+"""Test that the length grows with the accuracy of all ranks, and that a resumed run continues from the same state."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ RULE = CURRICULUM | {"threshold": 0.4, "smoothing": 0.5}  # every second perfect
 
 
 class Perfect(Callback):
-    """Says that every batch was right, but for those of some steps; notes the length of each batch."""
+    """A task that reports accuracy 1 except at some steps, and records the length of each batch."""
 
     def __init__(self, wrong=()):
         self.wrong, self.lengths, self.logged = wrong, [], []
@@ -81,7 +81,7 @@ def test_steps_at_the_full_length_are_those_of_the_optimiser():
 
 
 def test_the_rate_follows_from_the_schedule_alone():
-    """Lowering it twice for one step, as after a resume, is lowering it once."""
+    """Lowering the learning rate twice for one step, as after a resume, equals lowering it once."""
     data = small_data(length=9, curriculum=RULE | {"full_rate_length": 1})
     data.curriculum.length = 4
     trainer = small_trainer(max_steps=1, callbacks=[LengthCurriculum()])

@@ -1,4 +1,4 @@
-"""A bar on a terminal, lines elsewhere, on stderr, and seldom."""
+"""Test the progress display on stderr: a bar on a terminal, and rare lines elsewhere."""
 
 import io
 import logging
@@ -19,7 +19,7 @@ def fit(bar, **options):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """What a terminal would show, and the bars that were begun."""
+    """Return the output of a made-up terminal, and the bars that were started."""
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=150)
     monkeypatch.setattr(progress_bar, "console", lambda stderr: console if stderr else None)
@@ -39,7 +39,7 @@ def test_a_bar_on_a_terminal(terminal):
 
 @pytest.mark.parametrize("width", [50, 70])
 def test_on_a_narrow_terminal_the_steps_stay(width, monkeypatch):
-    """The bar goes first, then the last of the metrics."""
+    """On a narrow terminal the bar disappears first, then the last metrics."""
     screen = io.StringIO()
     monkeypatch.setattr(progress_bar, "console", lambda stderr: Console(file=screen, force_terminal=True, width=width))
     bar = ProgressBar(True)
@@ -82,7 +82,7 @@ def test_validations_and_tests_are_told_where_there_is_no_terminal(capsys, caplo
 
 
 def test_a_bar_knows_how_many_steps_there_will_be(terminal):
-    """3 epochs of 7 batches, two to a step, the last one alone: 12 steps."""
+    """The bar counts 12 steps for 3 epochs of 7 batches with two batches per step and a last single one."""
     bar = ProgressBar(True)
     bar.interval = 0.0
     trainer = fit(bar, max_steps=-1, max_epochs=3, accumulate_grad_batches=2)
@@ -147,7 +147,7 @@ def test_disabled_shows_nothing_and_keeps_the_log(on_terminal, capsys, caplog, r
 
 
 def test_a_text_fits_beside_the_bar(book, capsys, caplog):
-    """Of a loss in three units one is shown; the log has all."""
+    """The bar shows the loss in one of its three units; the log has all of them."""
     caplog.set_level(logging.INFO, "lightning_dl2")
     data, bar = small_text(book), ProgressBar(True)
     bar.interval = 0.0

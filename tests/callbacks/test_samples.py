@@ -1,4 +1,4 @@
-"""Samples come at thirds of the training, hold what was asked for, and leave the training as it is."""
+"""Test that samples are written at thirds of the training as configured, and leave the training unchanged."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_nothing_asked_for(book, tmp_path, options):
 
 
 def test_the_step_is_the_seed(book, tmp_path):
-    """Each step has samples of its own, and the same in every process, whatever else draws random numbers."""
+    """Samples depend on the step alone, in every process and whatever else draws random numbers."""
     data = small_text(book)
     arguments = {"prompts": ["the"], "length": 20, "temperatures": [1.0], "num_greedy": 8, "greedy_length": 1}
     samples, net = Samples(tmp_path, **arguments), small_writer(data).net

@@ -1,4 +1,4 @@
-"""Stops after so many good validations in a row, or bad ones; remembers it over a resume."""
+"""Test stopping after consecutive good or bad validations, also across a resume."""
 
 import pytest
 

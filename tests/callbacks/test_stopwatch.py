@@ -1,4 +1,7 @@
-"""Seconds of training alone, over all processes' lives. The clock is a script: a step takes 1 s, a validation 100 s."""
+"""Test that the stopwatch counts seconds of training alone, over all starts of a run.
+
+The clock is scripted: a step takes 1 s, a validation 100 s.
+"""
 
 import pytest
 from pytorch_lightning import Callback

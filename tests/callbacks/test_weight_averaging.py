@@ -1,4 +1,4 @@
-"""The average is what its formula says, and stands in validations and checkpoints; training does not see it."""
+"""Test that averaged weights follow their formula, are used in validations and checkpoints, and not in training."""
 
 import torch
 from pytorch_lightning import Callback
@@ -8,7 +8,7 @@ from tests.small import small_data, small_task, small_trainer
 
 
 class Recorder(Callback):
-    """The weights after each step, and those that a validation sees."""
+    """Record the weights after each step and those that a validation uses."""
 
     def __init__(self):
         self.trained, self.validated = [], []

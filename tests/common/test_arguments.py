@@ -1,4 +1,4 @@
-"""Arguments become the values of a model; a wrong one is one line with the key, its value and what is allowed."""
+"""Test that arguments become values of a model, and that a wrong one is reported in one line."""
 
 import re
 from typing import Annotated, Literal
@@ -11,7 +11,7 @@ from lightning_dl2.common.errors import UserError
 
 
 class Keys(Arguments):
-    """One key of each kind."""
+    """A model with a key of each kind."""
 
     run: RunDirectory
     checkpoint: Text = "best"
@@ -40,7 +40,7 @@ def test_values_have_the_types_of_their_keys():
 
 
 def test_the_last_of_two_values_counts():
-    """As in `script.sh "$@"`."""
+    """The last of two values wins, as in `script.sh "$@"`."""
     assert parse(Keys, ["run=a", "run=b"]).run == "b"
 
 

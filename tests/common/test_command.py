@@ -1,4 +1,4 @@
-"""One line and exit code 2 for what the user did wrong; a pipe that closes early is no error."""
+"""Test that a user error is one line with exit code 2, and that a pipe closed early is no error."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def test_user_error_is_one_line(capsys):
     ],
 )
 def test_what_the_locale_lacks_is_escaped(monkeypatch, encoding, written):
-    """Bytes of a file's name that are no characters, \\udcfc, come out as they are."""
+    r"""Characters that the locale lacks are escaped; undecodable bytes of a file name, \udcfc, are kept."""
     stream = TextIOWrapper(BytesIO(), encoding)
     monkeypatch.setattr(sys, "stdout", stream)
     assert command(lambda words: print("\xe9 \u2014 r\udcfcns") or 0, []) == 0
@@ -74,7 +74,7 @@ def test_a_full_output_is_one_line():
 
 
 def test_no_output_at_all_is_no_error(monkeypatch):
-    """As after >&- or under pythonw."""
+    """Closed output is no error, as after >&- or under pythonw."""
     monkeypatch.setattr(sys, "stdout", None)
     assert command(lambda words: 0, []) == 0
 
@@ -122,7 +122,7 @@ def test_a_closed_terminal_is_heard_but_not_behind_nohup(ignored):
 
 
 def test_a_current_directory_that_is_gone_is_told(tmp_path, monkeypatch, capsys):
-    """torch and Hydra would fail in it, each in its own words."""
+    """A deleted current directory is reported in one line, before torch and Hydra fail in it."""
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
@@ -134,7 +134,7 @@ def test_a_current_directory_that_is_gone_is_told(tmp_path, monkeypatch, capsys)
 
 
 def test_a_command_draws_into_files_whatever_the_backend_is_called(monkeypatch):
-    """One that is not known ends in a traceback where matplotlib is imported. A call from Python changes nothing."""
+    """An unknown matplotlib backend does not fail a command; a call from Python keeps the backend."""
     monkeypatch.setenv("MPLBACKEND", "junk")
     monkeypatch.setattr(sys, "argv", ["train"])
     found = []

@@ -1,4 +1,4 @@
-"""What a run sets on the CPU holds in every thread that computes, and is given back."""
+"""Test that the CPU settings of a run hold in every computing thread and are restored afterwards."""
 
 import sys
 from types import SimpleNamespace
@@ -15,13 +15,13 @@ from tests.conftest import TINY
 
 
 def kept(numbers: torch.Tensor) -> float:
-    """The share of subnormal numbers that a product with 1 leaves as they are."""
+    """Return the share of subnormal numbers that a multiplication by 1 keeps."""
     return ((numbers * 1).view(torch.int32) != 0).double().mean().item()
 
 
 @pytest.fixture
 def numbers():
-    """Enough for two threads to share, and subnormal; both threads have computed before."""
+    """Return enough subnormal numbers for two threads, both of which have computed before."""
     torch.set_num_threads(2)
     numbers = torch.full((1 << 20,), 1e-40)
     assert kept(numbers) == 1
@@ -70,7 +70,7 @@ def test_training(flush, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_gradient_that_vanishes_ends_in_subnormal_numbers_that_nothing_needs():
-    """Those of an RNN with the course's settings begin some 70 steps before the loss."""
+    """In an RNN with the course's settings, gradients are subnormal some 70 steps before the loss."""
     torch.manual_seed(0)
     config = compose("experiment=course/palindrome", "data.sequence_length=151", "task.cell=rnn")
     data = build_data(config.data, 0)
@@ -78,7 +78,7 @@ def test_a_gradient_that_vanishes_ends_in_subnormal_numbers_that_nothing_needs()
     tokens, labels = data.train_batch(0)
 
     def gradients() -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """In h at each step, and in the weights."""
+        """Return the gradients in h at each step and in the weights."""
         logits, trace = net.explicit(tokens)
         loss, hs = torch.nn.functional.cross_entropy(logits, labels), trace[0][0]["h"]
         both = torch.autograd.grad(loss, [*hs, *net.parameters()])
@@ -114,7 +114,7 @@ def test_the_weights_are_the_same_to_the_last_bit(tmp_path):
 
 
 def test_dgl_has_as_many_threads(monkeypatch):
-    """Its OpenMP may be another one."""
+    """DGL uses the same number of threads, although it may have its own OpenMP."""
     asked, before = [], torch.get_num_threads()
     monkeypatch.setitem(sys.modules, "dgl", SimpleNamespace(utils=SimpleNamespace(set_num_threads=asked.append)))
     with cpu.configured(compose(*TINY, "trainer.num_threads=2").trainer):

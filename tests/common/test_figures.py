@@ -1,4 +1,4 @@
-"""Texts that the user chose are drawn as they stand."""
+"""Test that figures show texts of the user literally."""
 
 import pytest
 

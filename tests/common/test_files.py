@@ -1,4 +1,4 @@
-"""A file is whole or not there."""
+"""Test that a file is either complete or absent."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from lightning_dl2.resume.checkpoint_file import is_whole, open_whole, sidecar, 
 
 
 def archive(text):
-    """What torch.save makes, in form."""
+    """Return a file in the form that torch.save writes."""
     content = BytesIO()
     with zipfile.ZipFile(content, "w") as out:
         out.writestr("data", text * 4096)
@@ -63,7 +63,7 @@ def test_a_damaged_digest_is_another_one(tmp_path, digest):
 
 @pytest.mark.parametrize("stage", ["no digest yet", "all is done"])
 def test_what_is_replaced_while_it_is_looked_at_is_not_taken_for_damaged(tmp_path, monkeypatch, stage):
-    """As by a run that saves while `evaluate` reads."""
+    """A file replaced while it is read is not called damaged, as when a run saves during `evaluate`."""
     path = tmp_path / "a.ckpt"
     write_verified(path, OLD)
 
@@ -140,7 +140,7 @@ STAGES = ((os, "replace"), (os, "fsync"), (Path, "unlink"), (Path, "write_bytes"
 
 
 def killed_before(stage, path, previous):
-    """Writes NEW in a process of its own, killed before its nth operation on the disk; whether it was."""
+    """Write NEW in a process that is killed before its nth disk operation; return whether it was killed."""
     child = os.fork()
     if child:
         return os.waitpid(child, 0)[1] == signal.SIGKILL
@@ -210,7 +210,7 @@ def test_what_is_not_the_disks_fault_stays_what_it_is(tmp_path):
 
 
 def test_a_path_that_cannot_be_written_is_told_as_it_is(tmp_path):
-    """Not that the half file cannot be cleared away."""
+    """The error names the path that cannot be written, not the cleanup of the half-written file."""
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     for path, number in (("none/a", errno.ENOENT), ("file/a", errno.ENOTDIR), ("folder", errno.EISDIR)):
@@ -242,7 +242,7 @@ def test_temporaries_are_removed_and_nothing_else(tmp_path):
 
 @pytest.mark.parametrize("write", [write_text, lambda path, _: write_verified(path, NEW)], ids=["text", "verified"])
 def test_what_takes_the_place_is_on_the_disk_and_then_so_is_its_name(tmp_path, monkeypatch, write):
-    """Of a power cut: the content first, or the name could lead to nothing; the directory last, or it is the old."""
+    """The content is synced before the name and the directory after it, so that a power cut leaves a whole file."""
     calls, fsync, replace = [], os.fsync, os.replace
 
     def flushes(file):

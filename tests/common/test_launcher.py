@@ -1,4 +1,4 @@
-"""The variables of a launcher: each wrong value is one line, before anything is done."""
+"""Test that each wrong value of a launcher's variables is reported in one line before any work."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A path that cannot be used is refused before any work is done for it."""
+"""Test that unusable paths are refused before any work."""
 
 import errno
 from pathlib import Path

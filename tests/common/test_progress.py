@@ -1,4 +1,4 @@
-"""A long preparation says how far it is."""
+"""Test that a long preparation reports its progress."""
 
 from lightning_dl2.common import progress
 

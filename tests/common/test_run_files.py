@@ -1,4 +1,4 @@
-"""Readers of run files: plain values or one line, whatever is in the file's place."""
+"""Test that readers of run files return plain values or report one line, whatever the file contains."""
 
 import json
 import os
@@ -191,7 +191,7 @@ def test_an_id_that_is_none_of_wandbs(tiny):
 
 
 def test_a_job_of_a_sweep_is_judged_by_the_same_readers(tmp_path):
-    """A damaged file of one job is no end of the sweep: the job is trained again, or says what is wrong."""
+    """A damaged file of one job does not end the sweep: the job trains again or reports the problem."""
     job = Job(1, {}, [*TINY, f"root={tmp_path}/runs"])
     run = claimed(job.config)
     for text in ("{", "[1]", '{"status": "completed"}', f'{{"status": "failed", "metrics": {{}}, "seconds": {MANY}}}'):

@@ -1,4 +1,4 @@
-"""Numbers have as many digits as they deserve, and what is no number does not count."""
+"""Test the number of digits of shown numbers, and that means leave out what is not a number."""
 
 import math
 

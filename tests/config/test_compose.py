@@ -1,4 +1,4 @@
-"""Words become a valid configuration, or one line that says what is wrong."""
+"""Test that overrides become a valid configuration or one line that says what is wrong."""
 
 import copy
 import shlex
@@ -238,7 +238,7 @@ def test_experiment_is_its_own_default(experiment):
 
 @pytest.mark.parametrize("path", ["Don't.txt", "a,b.txt", 'it\'s "1, 2"', "a'b\\", "$HOME's", "a\\'b c"])
 def test_what_is_suggested_is_taken(path):
-    """As a shell reads it."""
+    """A suggested override works when typed in a shell."""
     with pytest.raises(UserError) as error:
         compose("experiment=text", f"data.path={path}")
     (word,) = shlex.split(str(error.value).partition(" as in ")[2].removesuffix(", or with -m many runs"))
@@ -278,7 +278,7 @@ def test_what_the_test_is_measured_on_is_named(words, split):
 
 
 def test_validations_fit_into_an_epoch_exactly():
-    """And data whose batches only their files tell are left to Lightning."""
+    """A validation interval must fit into an epoch; unknown epoch lengths are left to Lightning."""
     each = "trainer.check_val_every_n_epoch=1"
     assert compose(each, "trainer.val_check_interval=1000").trainer.val_check_interval == 1000
     assert compose(each, "trainer.val_check_interval=9", "trainer.overfit_batches=9").trainer.overfit_batches == 9
@@ -304,7 +304,7 @@ COURSE = [name for name in EXPERIMENTS if name.startswith("course/")]
 
 @pytest.mark.parametrize("experiment", COURSE)
 def test_the_course_has_the_assignments_cells(experiment):
-    """And the runs of before: of the default cell, and of the forms that had to be typed."""
+    """The course's experiments use the assignment's cells, and older runs keep the cells they were typed with."""
     course = (f"experiment={experiment}",)
     forms = {
         cell: (task.bias, task.peephole)
@@ -320,13 +320,13 @@ def test_the_course_has_the_assignments_cells(experiment):
 
 @pytest.mark.slow
 def test_data_bring_their_own_split():
-    """So that another graph in experiment=graph is read as its source meant it."""
+    """Each data set has its own default split, also with another graph in experiment=graph."""
     splits = {name: compose("experiment=graph", f"data={name}").data.split for name in ("sbm", "karate_club", "cora")}
     assert splits == {"sbm": "random", "karate_club": "public", "cora": "public"}
 
 
 def without(values, *path):
-    """A run's configuration as a version wrote it that had no such key."""
+    """Return a run's configuration as a version without this key wrote it."""
     *parents, last = path
     for name in parents:
         values = values[name]

@@ -1,4 +1,4 @@
-"""A user's own file under conf/ that Hydra would pass over, or fail at with a stack of calls, gets one line."""
+"""Test that a user's file under conf/ which Hydra would ignore or fail on is reported in one line."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ MINE = "conf/experiment/mine.yaml"
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    """mine(text): writes conf/experiment/mine.yaml of a conf/ of its own."""
+    """Return `mine(text)`, which writes conf/experiment/mine.yaml of a separate conf/."""
     directory = tmp_path / "conf"
     shutil.copytree(conf_files.conf_dir(), directory)
     for module in (hydra_compose, conf_files, help, messages, import_module("lightning_dl2.config.compose")):
@@ -76,7 +76,7 @@ def test_bytes_that_are_no_utf8(mine):
 
 @pytest.mark.slow
 def test_what_is_right_is_taken(mine):
-    """A value that is asked for and typed, or that a file above sets."""
+    """A required value may be typed or set by an earlier file."""
     mine(HEADER + "# Mine.\nseed: ???\ntrainer: {max_steps: 5}\n")
     config = compose("experiment=mine", "seed=7")
     assert (config.seed, config.trainer.max_steps) == (7, 5)
@@ -117,7 +117,7 @@ def test_a_base_is_no_choice(word):
 
 
 def test_files_build_on_bases_alone():
-    """Else a change for one member of a family would change others."""
+    """Files build on bases only, so a change for one member of a family does not reach others."""
     for file in conf_files.conf_dir().rglob("*.yaml"):
         entries = (yaml.safe_load(file.read_text("utf-8")) or {}).get("defaults", [])
         names = [entry.rpartition("/")[2] for entry in entries if isinstance(entry, str)]
@@ -125,7 +125,7 @@ def test_files_build_on_bases_alone():
 
 
 def test_help_stands_files_of_a_user(mine, capsys):
-    """--help lists them, whatever is wrong with them."""
+    """--help lists a user's files even if they are broken."""
     for number, text in enumerate(
         [b"defaults: [mine1]\n", b"defaults:\n  - mine0\n", b"defaults: [nowhere]\n", b"# \xe9\n"]
     ):

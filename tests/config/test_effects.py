@@ -1,4 +1,4 @@
-"""A key that has no effect is no silent choice: what was typed is refused, what the files say is told."""
+"""Test that keys without effect are refused if typed, and reported if set in files."""
 
 import pytest
 
@@ -95,7 +95,7 @@ def test_typed_without_effect_is_refused_and_with_its_condition_taken():
 
 
 def test_every_rule_has_a_case():
-    """And names only keys that there are."""
+    """Every rule has a case, and names only existing keys."""
     covered = set()
     for chosen, idle, _ in CASES:
         config = compose(*chosen.split(), *idle.split(), begun=lambda config: True)
@@ -139,7 +139,7 @@ def test_what_a_choice_takes_the_effect_of_is_told():
 
 
 def test_older_runs_go_on(tiny, capsys):
-    """Their stored configuration is taken, and the command that began one finds it, with a note."""
+    """Stored configurations of older runs are accepted, and the original command finds its run with a note."""
     config = tiny("task.num_layers=1", "seed=7")
     assert config.task.dropout == 0.3 and upgrade_config(config.model_dump()) == (config, {})
     words = [f"root={config.root}", "task.dropout=0.5", "trainer.max_steps=4", "callbacks.progress_bar=false"]

@@ -1,4 +1,4 @@
-"""--help and --cfg answer at once, and say what is true."""
+"""Test that --help and --cfg answer at once and are correct."""
 
 import re
 import subprocess
@@ -61,7 +61,7 @@ def test_cfg_wrong(words, capsys):
 
 @pytest.mark.slow
 def test_no_torch_before_it_is_needed(tmp_path):
-    """Torch takes seconds to load: not for help, the configuration, a mistake, or the result of a finished run."""
+    """Help, configuration, user errors and results of finished runs do not import torch, which takes seconds."""
     code = f"""
 import json, sys
 from pathlib import Path

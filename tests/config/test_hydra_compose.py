@@ -1,4 +1,4 @@
-"""What is composed once and then changed is what Hydra composes anew."""
+"""Test that a cached composition with changes equals a new composition by Hydra."""
 
 import random
 
@@ -32,7 +32,7 @@ def anew(words):
     ],
 )
 def test_changed_is_as_composed(structure):
-    """Keys are drawn, values of every type too: the schema has not looked at them yet."""
+    """Random keys with values of every type give the same result, before the schema has checked them."""
     draw = random.Random(str(structure))
     keys = [key for key, value in flatten(compose(*structure).model_dump()).items() if not isinstance(value, dict)]
     keys = [key for key in keys if key not in ("experiment", "debug")]
@@ -59,7 +59,7 @@ def test_words_that_need_one_another(words):
 
 
 def test_a_sweep_composes_once():
-    """Not once a job, of which there may be ten thousand."""
+    """A sweep composes once for all jobs, of which there may be ten thousand."""
     hydra_compose._composed.cache_clear()
     grid = Grid(
         read_overrides(["experiment=course/text", "seed=range(0,12)", "task.hidden_size=4,8"]), ["logger.group=x"], None

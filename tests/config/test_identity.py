@@ -1,4 +1,4 @@
-"""What makes a run another run."""
+"""Test which keys make another run."""
 
 import json
 from hashlib import sha256
@@ -37,7 +37,7 @@ def test_choices_are_what_differs():
     ],
 )
 def test_choices_can_be_typed_again(words):
-    """Keys that the user named begin with +, unless the experiment has named them already."""
+    """New keys of the user begin with +, unless the experiment names them already."""
     config = compose(*words)
     assert compose(*to_overrides(config)) == config
 
@@ -72,7 +72,7 @@ def test_same_run(word):
 
 
 def test_every_other_key_makes_another_run():
-    """Changes each leaf in turn; what is not on the short list above must change the hash."""
+    """Every key that is not listed above changes the hash."""
     config = compose()
     same = {"root", "resume", "callbacks.progress_bar", "callbacks.curves", "callbacks.checkpoint.every_n_steps"}
     same |= {f"callbacks.samples.{key}" for key in Samples.model_fields}
@@ -88,6 +88,6 @@ def test_every_other_key_makes_another_run():
 
 
 def test_hash_of_the_default_stands():
-    """A change moves every run directory in the world. If it is meant, write the new value here."""
+    """The hash of the default is fixed. A new value moves every existing run directory; change it only on purpose."""
     assert digest({"b": [1, None], "a": "x"}) == sha256(json.dumps({"a": "x", "b": [1, None]}).encode()).hexdigest()[:8]
     assert digest({}) == "44136fa3"

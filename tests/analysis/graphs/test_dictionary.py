@@ -1,4 +1,4 @@
-"""A dictionary is looked up by GATv2 and cannot be by GAT, whose queries all prefer the same key."""
+"""Test that GATv2 learns a dictionary lookup and that GAT, whose queries all prefer the same key, cannot."""
 
 import pytest
 import torch

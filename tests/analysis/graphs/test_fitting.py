@@ -1,4 +1,4 @@
-"""The training of small nets for the analyses."""
+"""Test the training loop of small nets for the analyses."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from lightning_dl2.analysis.graphs.fitting import fit
 
 
 class Answers(torch.nn.Module):
-    """A task of one weight, with the accuracies that it is to have."""
+    """A task of one weight with scripted accuracies."""
 
     def __init__(self, *accuracies: float) -> None:
         super().__init__()

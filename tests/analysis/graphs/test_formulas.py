@@ -1,4 +1,4 @@
-"""The layers are their formulas, and the comparison would see it if they were not."""
+"""Test graph layers against their formulas, with a control that a wrong formula is noticed."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Deep graph convolutions make nodes alike and are of no use; those that hold on to their input are."""
+"""Test that deep graph convolutions make all nodes alike, and that nets which keep their input do not."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The command `analyze graphs`: its files, and what it refuses."""
+"""Test the files that the command `analyze graphs` writes and the values that it refuses."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""A graph network of k layers does not see beyond k steps; more rounds of the same update, or an LSTM, do."""
+"""Test that k graph convolutions reach k steps; more rounds of a shared update, or an LSTM, reach further."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from lightning_dl2.data.graphs.path_graphs import path_batch
 @pytest.mark.parametrize("steps", [1, 3])
 @pytest.mark.parametrize("num_tokens", [2, 4, 5, 8])
 def test_the_answer_depends_on_the_first_token_just_where_it_can_reach_the_last(build, steps, num_tokens):
-    """So that beyond, exactly one answer in ten is right over all first digits, whatever the weights are."""
+    """Beyond the reach, exactly one of the ten first digits is answered right, whatever the weights are."""
     torch.manual_seed(0)
     data = SequenceDataModule("decimal_palindrome", num_tokens + 1, 1)
     task = build(data.spec, steps).double().eval()

@@ -1,4 +1,4 @@
-"""How far a graph network sees, by hand, by matrix powers and by gradients."""
+"""Test the number of updates between two nodes by hand, by powers of the adjacency and by gradients."""
 
 import pytest
 import torch

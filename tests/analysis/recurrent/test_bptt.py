@@ -1,4 +1,4 @@
-"""The closed forms are the gradients, term by term, and their terms vanish and explode as the theory says."""
+"""Test the closed forms against autograd, term by term, and the vanishing and exploding of the terms."""
 
 import math
 
@@ -20,7 +20,7 @@ SIZES = {"hidden_size": 32, "length": 41, "batch_size": 4}
 
 
 def random_case(cell, seed):
-    """Everything of random size, biases and an untrained forget bias included."""
+    """Return a random case; all parameters are random, including biases and the forget bias."""
     generator = torch.Generator().manual_seed(seed)
     B, T, D, H, C = (int(torch.randint(1, most, (), generator=generator)) for most in (6, 15, 7, 12, 6))
     torch.manual_seed(seed)
@@ -46,7 +46,7 @@ def test_the_closed_forms_are_the_gradients(cell, seed):
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
 def test_each_term_is_what_its_own_step_adds(cell):
-    """By autograd, each step with a W_hh of its own."""
+    """Each term equals the gradient by autograd when every step has its own copy of W_hh."""
     recurrent, output, x, labels = random_case(cell, 5)
     weights = recurrent.weights(0)
     own = [weights["weight_hh"].detach().clone().requires_grad_() for _ in range(x.shape[1])]
@@ -63,7 +63,7 @@ def test_each_term_is_what_its_own_step_adds(cell):
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
 def test_the_output_weights_get_one_term(cell):
-    """Cut off what came before the last step: dL/dW_ph is the same, of dL/dW_hh the last term is left."""
+    """A state detached before the last step leaves dL/dW_ph unchanged and only the last term of dL/dW_hh."""
     recurrent, output, x, labels = random_case(cell, 5)
     found = by_hand(recurrent, output, x, labels)
     _, state = recurrent(x[:, :-1])
@@ -86,7 +86,7 @@ def test_other_nets_are_refused(options):
 @pytest.mark.parametrize("state", [0.01, 0.5])
 @pytest.mark.parametrize("radius", [0.8, 0.95, 1.05, 1.25])
 def test_a_term_is_the_one_before_times_the_radius_and_the_slope_of_tanh(radius, state):
-    """So the border is a radius of 1 where tanh is linear, and lies beyond it where tanh is not."""
+    """The border lies at radius 1 if tanh is linear, and above 1 if it is not."""
     sizes = SIZES | {"length": 121}  # long enough to see the largest eigenvalue alone
     norms = measure([held_rnn(radius, state, **sizes, seed=seed) for seed in range(3)])
     assert factor(norms.terms) == pytest.approx(radius * (1 - state**2), rel=0.01)

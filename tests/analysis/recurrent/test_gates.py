@@ -1,4 +1,4 @@
-"""What gates keep, write and forget: identities of every cell, and where trained and untrained nets hold the label."""
+"""Test identities of gates and states for every cell, and the label in states of trained and untrained nets."""
 
 import csv
 
@@ -28,7 +28,7 @@ GATED = [
 
 @pytest.fixture(scope="module")
 def solved(tmp_path_factory):
-    """An LSTM that names the first of ten digits. When it does, depends on the CPU's rounding."""
+    """Return the run of an LSTM that learned the first of ten digits; the number of its steps depends on the CPU."""
     words = ("data.sequence_length=11", "task.hidden_size=32", "trainer.max_steps=2000", "callbacks.solved.threshold=1")
     run = train_small(tmp_path_factory.mktemp("solved"), *words)
     assert run.result()["metrics"]["test/accuracy"] > 0.999
@@ -71,7 +71,7 @@ def test_the_plain_rnn_has_nothing_to_keep_by():
 
 
 def test_label_share_tells_a_store_from_a_refresher():
-    """Parts of a last state by hand: the label is written once, or a little at every step."""
+    """The label share differs between a label written once and one rewritten at every step."""
     labels = torch.arange(8) % 4
     values = torch.stack([labels, labels**2], 1).double()  # [B, H]
     noise = torch.tensor([1.0, -1.0]).repeat_interleave(4)[:, None].double()  # the same for each label
@@ -83,7 +83,7 @@ def test_label_share_tells_a_store_from_a_refresher():
 
 
 def test_shares_between_labels_weigh_each_label_by_its_sequences():
-    """Against the definition, sequence by sequence, for labels of which one is rare."""
+    """Shares with a rare label equal their definition, computed sequence by sequence."""
     labels = torch.tensor([0, 0, 0, 0, 0, 2, 2, 5])
     parts = torch.randn(3, 8, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     means = torch.stack([parts[:, labels == label].mean(1) for label in labels], 1)  # of each sequence's label

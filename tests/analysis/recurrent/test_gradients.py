@@ -1,4 +1,4 @@
-"""Untrained cells pass gradients on as published; of a run every layer is shown, as trained and untrained."""
+"""Test that untrained cells match the published gradients, and that the figure of a run shows every layer."""
 
 import pytest
 import torch
@@ -44,7 +44,7 @@ def test_the_published_figures_to_a_factor_of_two(cells, name):
 
 
 def test_the_published_figure_of_zero_forget_bias_is_one_of_many(cells):
-    """Initialisations differ by a factor of hundreds there; a step's factor is what agrees."""
+    """Initialisations differ by a factor of hundreds, but agree in the factor per step."""
     norms, published = cells["h"]["LSTM, forget bias 0"], gradients.PUBLISHED["LSTM, forget bias 0"]
     mean, low, high = at(norms, 98)
     assert high / low > 30 and low < published < high
@@ -65,7 +65,7 @@ def test_zero_biases_make_the_lstm_forget_far_faster_than_the_rnn(cells):
 
 
 def test_chrono_keeps_the_cell_state(cells):
-    """Its gates stay open for as long as the sequence is, unit by unit."""
+    """With chrono initialisation, forget gates stay open for about the length of the sequence."""
     mean, _, _ = band(cells["c"]["LSTM, chrono"])
     assert mean[98] > 0.1 * mean[0]
 

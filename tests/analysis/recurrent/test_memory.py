@@ -1,4 +1,4 @@
-"""How far trained nets remember, at and beyond the length that they were trained at."""
+"""Test the accuracy of trained nets at and beyond their training length."""
 
 import csv
 import json
@@ -62,7 +62,7 @@ def test_an_lstm_with_a_high_forget_bias_remembers_longer_than_it_was_trained_th
 
 
 def test_of_two_directions_one_ends_on_what_the_other_has_to_remember(runs):
-    """So that no length is too long for them."""
+    """A bidirectional net is right at every length, because its second direction ends on the first digit."""
     net = load_classifier(runs["bilstm"])[0].net
     assert all(accuracy(net, "decimal_palindrome", factor * LENGTH, 1024) > 0.99 for factor in (1, 4, 16))
 

@@ -1,4 +1,4 @@
-"""The counts of the textbook, by formula and as built."""
+"""Test the parameter counts of the textbook, by formula and as built."""
 
 import csv
 import random
@@ -41,7 +41,7 @@ def test_formula_and_built_net_agree_part_by_part(name):
 
 
 def test_cells_stand_to_each_other_as_their_gates():
-    """For equal sizes, and leaving out torch's second bias: GRU to RNN as 3 to 1, LSTM as 4; two directions double."""
+    """Without torch's second bias, RNN, GRU and LSTM count as 1 : 3 : 4, and two directions count double."""
 
     def layer(name):
         parts = by_formula(7, 5, hidden_size=11, **CELLS[name])

@@ -1,4 +1,4 @@
-"""Runs are found in directories and in trees of them."""
+"""Test the search for runs in directories and in trees of them."""
 
 import pytest
 
