@@ -1,18 +1,19 @@
-"""Analyze: the theory, executed: figures, the numbers behind them, and a table.
+"""Analyze: put the theory to the test, in figures, the numbers behind them, and a table.
 
     python -m lightning_dl2.analyze WHAT [out=analysis] [threads=1] [run=DIR,...] [key=value ...]
 
 WHAT is one of:
-    bptt        gradients by hand: what reaches the weights from each step back, vanishing and exploding
-    gradients   the gradient of the loss in h(t) and c(t), cell by cell, untrained or of a run
-    gates       what the gates of a trained run do to a sequence
-    parameters  how many parameters a net has, by formula and as built
+    bptt        gradients of the weights by hand, step by step back in time: vanishing and exploding
+    gradients   gradient of the loss with respect to h(t) and c(t), for each cell untrained, or for a run
+    gates       values of the gates of a trained run while it reads a sequence
+    parameters  number of parameters of a recurrent net, by formula and as built
     memory      accuracy against length, at and beyond the training length
-    graphs      how a graph network spreads what it knows, and what depth does to it
-    WHAT --help prints its keys; gradients, gates and memory have run=DIR[,DIR...], runs of your own or trees of them
+    graphs      spreading of information in graph networks, and the effect of depth
+    WHAT --help prints its keys; gradients, gates and memory have run=DIR[,DIR...] for your own runs or trees of them
 
-Figures (PNG) and the numbers behind them (CSV) go to out/WHAT; those of a run to a directory there that names the run,
-in which no other run's are replaced. The last line of standard output is that directory; of several runs, out/WHAT.
+Figures (PNG) and the numbers behind them (CSV) go to out/WHAT. Those of a run go to a directory in it that is named
+after the run, and replace no other run's. The last line of standard output is that directory, or out/WHAT if there are
+several.
 """
 
 import sys
@@ -40,7 +41,7 @@ ANALYSES = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command and return its exit code."""
     return command(_main, argv)
 
 

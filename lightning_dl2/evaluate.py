@@ -1,8 +1,8 @@
-"""Evaluate: repeat the test figure of a run, from its directory alone.
+"""Evaluate: repeat the test metrics of a run, from its directory alone.
 
     python -m lightning_dl2.evaluate run=DIR [checkpoint=best|last|FILE] [data.path=PATH]
 
-data.path: where the run's text or graphs are now, if no longer where its configuration says.
+data.path is the path of the run's text or graphs, if they have moved since the training.
 """
 
 import sys
@@ -24,7 +24,7 @@ class EvaluateArguments(Arguments):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command and return its exit code."""
     return command(_main, argv, __doc__ or doc_of(__file__))
 
 

@@ -1,22 +1,23 @@
-"""Generate: let the text generator of a run write, from its directory alone.
+"""Generate: continue texts with the text generator of a run, from its directory alone.
 
     python -m lightning_dl2.generate run=DIR prompt="Sleeping beauty is" length=200 temperature=0.8 num_samples=3
 
     run=DIR  checkpoint=best|last|FILE
-    prompt=TEXT              what to go on from; may be empty. prompts=FILE: one a line; prompts=-: from standard input
-    unknown=error            characters the net has never seen: error | skip | nearest (by Unicode normalisation);
+    prompt=TEXT              text to continue, may be empty; prompts=FILE has one on each line, - is standard input
+    unknown=error            for characters outside the vocabulary: error | skip | nearest (by Unicode normalisation);
                              the prompt is printed as typed
-    length=200               characters to write at most    stop=TEXT  ends before it (a JSON list: several);
-                             \\n is a new line, \\t a tab, \\\\ a backslash
-    num_samples=1 seed=0     the same seed writes the same text
-    do_sample=true           false: the likeliest character each time
+    length=200               most characters to generate
+    stop=TEXT                ends the text before TEXT; a JSON list has several; \\n is a new line, \\t a tab,
+                             \\\\ a backslash
+    num_samples=1 seed=0     the same seed generates the same text
+    do_sample=true           false: always the most likely character
     temperature=1.0          divides the logits; 0 is greedy. inverse_temperature=B multiplies them instead
     top_k=0 top_p=1.0 min_p=0.0 typical_p=1.0 repetition_penalty=1.0
-    num_beams=1 length_penalty=1.0   beam search; num_samples of the beams are returned, best first
-    out=FILE                 writes there instead; format=text|jsonl (text, log-probabilities, seed, settings)
+    num_beams=1 length_penalty=1.0   beam search, which returns num_samples of the beams, best first
+    out=FILE                 writes to FILE instead; format=text|jsonl (text, log-probabilities, seed, settings)
     device=auto              auto | cpu | cuda
 
-The first sample appears on standard output as it is written, the others follow.
+The first sample appears on standard output while it is generated, the others follow.
 """
 
 import json
@@ -38,13 +39,13 @@ RULE = "-" * 80
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command and return its exit code."""
     return command(_main, argv, __doc__ or doc_of(__file__))
 
 
 def _main(words: list[str]) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal of another encoding shows ? for what it cannot show
+        sys.stdout.reconfigure(errors="replace")  # a terminal shows ? for what its encoding lacks
     arguments = parse(GenerateArguments, words)
     prompts = read_prompts(arguments)
     out = arguments.out
@@ -52,7 +53,7 @@ def _main(words: list[str]) -> int:
     begun: list[str] = []
 
     def on_text(text: str) -> None:
-        if not begun:  # only now is it known that there is something to print
+        if not begun:  # not earlier: an error is one line alone
             begun.append(prompts[0])
             print(prompts[0], end="")
         print(text, end="", flush=True)

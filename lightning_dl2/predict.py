@@ -1,10 +1,10 @@
-"""Predict: what a graph run answers for each node or graph, as CSV.
+"""Predict: write the predictions of a graph run for each node or graph, as CSV.
 
     python -m lightning_dl2.predict run=DIR out=FILE [split=test|train|val|rest|all] [checkpoint=best|last|FILE]
 
-Columns: id, split, target, prediction, and of classes the probability of each. The rest are those in no split, such as
-nodes whose class is unknown: their target is empty. out=- writes to standard output. data.path=PATH: where the run's
-graphs are now, if no longer where its configuration says.
+The columns are id, split, target, prediction and, for a classification, the probability of each class. The split
+`rest` holds the nodes or graphs in no split, such as nodes of unknown class; their target is empty. out=- writes to
+standard output. data.path=PATH is the path of the run's graphs, if they have moved since the training.
 """
 
 import csv
@@ -32,7 +32,7 @@ class PredictArguments(Arguments):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command and return its exit code."""
     return command(_main, argv, __doc__ or doc_of(__file__))
 
 

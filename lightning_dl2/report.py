@@ -1,14 +1,14 @@
-"""Report: what many runs came to, as tables and as a page to look at.
+"""Report: show the results of many runs as tables and as an HTML page.
 
     python -m lightning_dl2.report DIR [DIR ...] [out=report.html] [details=30] [over=KEY,...]
 
-DIR is a run directory or any tree of them, also of what `analyze` and sweeps have drawn. Seeds of the same choices are
-put together: mean ± standard deviation over the runs that completed. Written are `out`, one HTML file that needs no
-network, and beside it the tables as .md, .csv and, a line a run, _runs.csv. `details` is the number of variants of each
-experiment, the best ones, whose curves, samples and runs the page shows. `over=data.fold` takes the mean over folds,
-too, of all runs alike. Damaged directories are named and skipped.
+DIR is a run directory or any tree of them, with or without figures of `analyze` and sweeps. Runs that differ in their
+seeds alone share a row: mean ± standard deviation over those that completed. The command writes `out`, one HTML file
+that needs no network, and beside it the tables as .md, .csv and _runs.csv, which has one line for each run. The page
+shows the curves, samples and runs of the `details` best variants of each experiment. `over=data.fold` averages over
+folds, too. Damaged directories are named and skipped.
 
-The last line of standard output is the page.
+The last line of standard output is the path of the page.
 """
 
 import re
@@ -21,7 +21,7 @@ from lightning_dl2.common.paths import user_path
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command and return its exit code."""
     return command(_main, argv, __doc__ or doc_of(__file__))
 
 
@@ -60,7 +60,10 @@ def _main(words: list[str]) -> int:
 
 
 def _read(words: list[str]) -> tuple[list[Path], Path, int, list[str]]:
-    """Directories, the page, the number of details, further keys. Directories' names, too, hold equality signs."""
+    """Return the directories, the page, the number of details and the further keys to average over.
+
+    Names of run directories contain `=`, so an argument with `=` may be a directory, too.
+    """
     from lightning_dl2.common.arguments import parse
     from lightning_dl2.reporting.arguments import ReportArguments
 

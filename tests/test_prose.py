@@ -18,7 +18,6 @@ EXEMPT = {
     "lightning_dl2/data",
     "lightning_dl2/decoding",
     "lightning_dl2/distributed",
-    "lightning_dl2/inference",
     "lightning_dl2/reporting",
     "lightning_dl2/resume",
     "lightning_dl2/run",

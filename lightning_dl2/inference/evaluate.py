@@ -8,21 +8,21 @@ from lightning_dl2.training.restore import open_finished_run, with_data_path
 
 
 def evaluate(run: str | Path | Run, checkpoint: str = "best", data_path: str | None = None) -> dict[str, float]:
-    """Tests a checkpoint of a run on the run's test set.
+    """Test a checkpoint of a run on the run's test set.
 
     Args:
         run: the run directory.
         checkpoint: best, last, or the name of a file.
-        data_path: where the run's text or graphs are; None: where its configuration says.
+        data_path: the path of the run's text or graphs; None: as the configuration says.
 
     Returns:
-        The test metrics; those of `best` are the ones in result.json, to the last bit. Where several processes have
-        trained, each tested its share: sums are then in another order, a text's segments begin elsewhere, and
-        `trainer.limit_test_batches` counted for each of them. A line on stderr tells if the threads, the kind of CPU
-        or the torch are others than in the training.
+        The test metrics. Those of `best` equal result.json to the last bit, unless several ranks have trained. Then
+        each rank tested its share: sums have another order, segments of a text begin elsewhere, and
+        `trainer.limit_test_batches` counted for each rank. A line on stderr says if the number of threads, the kind of
+        CPU or the version of torch differ from the training's.
 
     Raises:
-        UserError: no run, or no such checkpoint.
+        UserError: `run` is no run, or has no such checkpoint.
     """
     run = run if isinstance(run, Run) else Run.existing(run)
     with open_finished_run(run, with_data_path(run.config(), data_path), checkpoint) as (task, data, trainer):

@@ -1,4 +1,4 @@
-"""Read the arguments of `generate`: its keys, its prompts, its stop strings."""
+"""Read the command-line arguments of `generate`, its prompts and its stop strings."""
 
 import json
 import re
@@ -63,7 +63,11 @@ class GenerateArguments(Arguments):
 
 
 def read_prompts(arguments: GenerateArguments) -> list[str]:
-    """One prompt, or one a line of a file or of standard input; raises UserError where there is none."""
+    """Return the prompt, or one prompt for each line of a file or of standard input.
+
+    Raises:
+        UserError: the file cannot be read or is empty.
+    """
     if arguments.prompts is None:
         return [arguments.prompt or ""]
     try:
@@ -75,16 +79,19 @@ def read_prompts(arguments: GenerateArguments) -> list[str]:
         raise UserError(f"prompts={arguments.prompts}: cannot be read: {error}; allowed: a UTF-8 file, or -") from error
     text = text.removeprefix("\ufeff")
     if not text:
-        raise UserError(f"prompts={arguments.prompts}: is empty; allowed: one prompt a line")
-    # Not splitlines, for which form feeds and five other characters end a line, too.
+        raise UserError(f"prompts={arguments.prompts}: is empty; allowed: one prompt on each line")
+    # Not splitlines: it also splits at form feeds and five other characters.
     return text.removesuffix("\n").split("\n")
 
 
 def read_stops(stop: str | None) -> tuple[str, ...]:
-    """A text, or the texts of a JSON list; raises UserError for a list of something else.
+    """Return the one stop string, or those of a JSON list.
 
-    In a text that is no list, \\n, \\t, \\r and \\\\ are a new line, a tab, a carriage return and one backslash: a
-    shell's quotes leave them as they are typed. All other backslashes are backslashes.
+    Outside a JSON list, \\n, \\t, \\r and \\\\ mean a new line, a tab, a carriage return and one backslash, because
+    quotes of a shell do not translate them. All other backslashes stand for themselves.
+
+    Raises:
+        UserError: the list holds something else than texts.
     """
     if not stop:
         return ()

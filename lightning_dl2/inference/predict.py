@@ -1,4 +1,4 @@
-"""What a graph run answers for each node or graph."""
+"""Predict the target of each node or graph with a graph run."""
 
 from typing import Any
 
@@ -13,26 +13,26 @@ SPLITS = ("train", "val", "test", "rest")
 def predict(
     run: str | Run, split: str = "test", checkpoint: str = "best", data_path: str | None = None
 ) -> list[dict[str, Any]]:
-    """The predictions of a checkpoint of a graph run, a row for each node or graph of a split.
+    """Return the predictions of a checkpoint of a graph run, one row for each node or graph of a split.
 
     Args:
         run: the run directory.
-        split: train, val, test, rest (what is in none of them) or all.
+        split: train, val, test, rest (the nodes or graphs in none of them) or all.
         checkpoint: best, last, or the name of a file.
-        data_path: where the run's graphs are; None: where its configuration says.
+        data_path: the path of the run's graphs; None: as the configuration says.
 
     Returns:
         Rows of id, split, target, prediction and `p(CLASS)`, in the order of the data.
 
     Raises:
-        UserError: no run of a graph_net, no such checkpoint or split.
+        UserError: `run` is no run of a graph_net, or has no such checkpoint or split.
     """
     if split not in (*SPLITS, "all"):
         raise UserError(f"split={split}: allowed: {', '.join(SPLITS)}, all")
     run = run if isinstance(run, Run) else Run.existing(run)
     config = with_data_path(run.config(), data_path)
     if not isinstance(config.task, GraphNet):
-        raise UserError(f"run={run.path}: is a run of a {config.task.name}; allowed: one of a graph_net")
+        raise UserError(f"run={run.path}: is a run of a {config.task.name}; allowed: a run of a graph_net")
 
     from lightning_dl2.data.graphs.graph_data_module import FixedGraphBatches
 

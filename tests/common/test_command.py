@@ -157,7 +157,7 @@ if module.main(["bptt", "--help"]):
 """
     done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    for word in ("Train: start a run", "Evaluate", "Generate: let", "Predict", "Report", "Analyze"):
+    for word in ("Train: start a run", "Evaluate", "Generate: continue", "Predict", "Report", "Analyze"):
         assert word.lower()[:7] in done.stdout.lower()
 
 
