@@ -206,10 +206,13 @@ def open_regular(path: Path) -> BufferedReader:
         FileNotFoundError: there is none.
         OSError: the path is a directory, a pipe or the like, or may not be read.
     """
-    # A pipe that nobody writes into would be waited for.
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return open(path, "rb", opener=_open_at_once)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    file = os.open(path, flags | os.O_NONBLOCK)  # a pipe that nobody writes into would be waited for
     _check_regular(file, path)
-    return open(file, "rb")
+    return file
 
 
 def _check_regular(file: int, path: Path | str) -> None:

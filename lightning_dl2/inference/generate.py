@@ -80,17 +80,16 @@ def _load_generator(run: Run, config: Config, checkpoint: str, device: str) -> A
     """Load the task of a run onto the device; raise UserError if that is impossible."""
     if config.task.name != "text_generator":
         raise UserError(f"run={run.path}: holds a {config.task.name}; allowed: a run of a text_generator")
-    path = run.checkpoint(checkpoint)
+    with run.open_checkpoint(checkpoint) as content:  # before torch is imported
+        import torch
 
-    import torch
+        from lightning_dl2.run.log import logging_to
+        from lightning_dl2.tasks.build import load_task
 
-    from lightning_dl2.run.log import logging_to
-    from lightning_dl2.tasks.build import load_task
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device=cuda: this machine has no GPU that torch can use; allowed: auto, cpu")
-    with logging_to(None):
-        task = load_task(config.task.name, path, checkpoint)
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UserError("device=cuda: this machine has no GPU that torch can use; allowed: auto, cpu")
+        with logging_to(None):
+            task = load_task(config.task.name, content, checkpoint)
     return task.cuda() if device != "cpu" and torch.cuda.is_available() else task
 
 

@@ -1,4 +1,8 @@
-"""Write checkpoints with a digest beside them, and open only those that are whole."""
+"""Read and write the files of checkpoints: their bytes, and the digest beside each.
+
+Nothing else in the package calls torch.save or torch.load on a checkpoint, or knows of the digest. torch is imported
+only to do so: whether a file is whole can be told without it.
+"""
 
 import errno
 import hashlib
@@ -7,23 +11,24 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 from lightning_dl2.common.files import flush, open_regular, read_regular, replacing, write_text
 
-LOOKS, LOOK_AGAIN = 100, 0.01  # tries, and seconds between them, to open a file that is replaced all the time
-MISSES = 5  # tries that find neither a file nor one that is to take its place, until there counts as being none
+ATTEMPTS, PAUSE = 100, 0.01  # to open a file that a run replaces all the time, and seconds between two of them
+ABSENCES = 5  # attempts that find neither the file nor one that is about to take its place: the file does not exist
 
 
 def sidecar(path: Path) -> Path:
-    """Where the digest of `path` is kept."""
+    """Return the path of the digest of `path`."""
     return path.with_name(f"{path.name}.sha256")
 
 
 def is_whole(path: Path) -> bool:
-    """False for a checkpoint that is absent or differs from the digest beside it; without one, from its own sums."""
+    """Tell whether a checkpoint exists and agrees with the digest beside it; without one, with its own checksums."""
     try:
         with open_whole(path):
             return True
@@ -33,26 +38,26 @@ def is_whole(path: Path) -> bool:
 
 @contextmanager
 def open_whole(path: Path) -> Iterator[BufferedReader]:
-    """Open a checkpoint that is whole; what the block reads is what was verified, even if a run replaces the file.
+    """Open a checkpoint that is whole; the block reads what was verified, even if a run replaces the file.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the file does not exist.
         OSError: it is damaged, or no regular file.
     """
-    misses = 0
-    for _ in range(LOOKS):
+    absences = 0
+    for _ in range(ATTEMPTS):
         try:
             content = open_regular(path)
         except FileNotFoundError:
-            # Between two renames of a run that saves: its new file is there under another name.
+            # Between two renames of a run that saves: the new file still has another name.
             if any(path.parent.glob(f".{path.name}.*.tmp")):
-                time.sleep(LOOK_AGAIN)
-            elif (misses := misses + 1) == MISSES:  # once, the new file may have come between the two looks
+                time.sleep(PAUSE)
+            elif (absences := absences + 1) == ABSENCES:  # at one of them, the rename may have come between the looks
                 raise
             continue
         with content:
             whole = _is_whole(content, path)
-            # The digest that was read is this file's only if the file is still the one of that name.
+            # The digest that was read is this file's only if the file still has that name.
             if whole or _is_at(content, path):
                 if not whole:
                     break
@@ -62,6 +67,23 @@ def open_whole(path: Path) -> Iterator[BufferedReader]:
     if not os.path.lexists(path):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     raise OSError(errno.EIO, "it is damaged: it differs from the digest beside it", str(path))
+
+
+def load(content: BufferedReader) -> dict[str, Any]:
+    """Load an open checkpoint onto the CPU, as data: code in it does not run.
+
+    Raises:
+        Exception: it is none; torch raises whatever its parts do.
+    """
+    import torch
+
+    return torch.load(content, map_location="cpu", weights_only=True)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Verify a checkpoint and load it; raises as `open_whole` and `load`."""
+    with open_whole(path) as content:
+        return load(content)
 
 
 def _is_whole(content: BufferedReader, path: Path) -> bool:
@@ -75,7 +97,7 @@ def _is_whole(content: BufferedReader, path: Path) -> bool:
     try:
         with ZipFile(content) as archive:
             return archive.testzip() is None
-    except Exception:  # there is no end to what zipfile makes of a damaged file
+    except Exception:  # zipfile raises many kinds of errors for a damaged file
         return False
 
 
@@ -87,19 +109,28 @@ def _is_at(content: BufferedReader, path: Path) -> bool:
         return False
 
 
-def write_verified(path: Path, content: bytes | memoryview, previous: Path | None = None) -> None:
-    """Writes a checkpoint atomically, with its digest beside it.
+def serialize(checkpoint: dict[str, Any]) -> memoryview:
+    """Return the bytes of a checkpoint's file: torch's own writer does not report that a disk is full."""
+    import torch
+
+    content = BytesIO()
+    torch.save(checkpoint, content)
+    return content.getbuffer()
+
+
+def write(path: Path, content: bytes | memoryview, previous: Path | None = None) -> None:
+    """Write a checkpoint atomically, with its digest beside it.
 
     Whenever the process is killed, `path` or `previous` is whole, and neither is taken for damaged: a digest is
     removed before its file changes, and a file without one counts as unverified.
 
     Args:
         path: the file.
-        content: what torch.save has made.
-        previous: where what stood at `path` is kept; None: nowhere.
+        content: of `serialize`.
+        previous: where the former content of `path` is kept; None: nowhere.
 
     Raises:
-        WriteError: the disk does not take it; what stood at `path` stands there still.
+        WriteError: the disk does not take it; `path` keeps its former content.
     """
     with replacing(path, len(content)) as temporary:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,18 +3,43 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.launcher import is_rank_zero
 from lightning_dl2.common.run_files import Checkpoint
-from lightning_dl2.resume.checkpoint_file import is_whole, open_whole
+from lightning_dl2.resume import checkpoint_file
 
 OTHERWISE = ", resume=restart, or another root"  # what training allows beside the same data
 log = logging.getLogger(__name__)
 
 RESTORED = ("epoch", "state_dict", "callbacks", "loops", "optimizer_states", "lr_schedulers")  # of a checkpoint
+
+
+class ResumePoint:
+    """A checkpoint to resume from, loaded once and given away once.
+
+    Attributes:
+        path: of the file.
+        checkpoint: the content; empty once it is taken.
+        step: the number of optimiser steps, and likewise the epoch, that it was written at.
+        numerics: of the process that wrote it; None where an older version did.
+    """
+
+    def __init__(self, path: Path, checkpoint: dict[str, Any]) -> None:
+        self.path, self.checkpoint = path, checkpoint
+        self.step: int = checkpoint["global_step"]
+        self.epoch: int = checkpoint.get("epoch", 0)
+        self.numerics: dict[str, Any] | None = checkpoint.get("numerics")
+
+    def take(self) -> dict[str, Any]:
+        """Give the content away: this object no longer holds its memory."""
+        checkpoint, self.checkpoint = self.checkpoint, {}
+        return checkpoint
 
 
 class CheckpointFiles:
@@ -31,43 +56,53 @@ class CheckpointFiles:
         self.previous = self.checkpoints / "previous.ckpt"
         self.best = self.checkpoints / "best.ckpt"
 
-    def resume_from(self) -> Path | None:
-        """The newest checkpoint that is whole; None: train from the start. One line says what was damaged.
+    def find_resume_point(self) -> ResumePoint | None:
+        """Load the newest checkpoint that is whole; None: train from the start. One line says what was damaged.
 
         Where `last.ckpt` is not whole, the steps that the others hold decide, and no clock.
 
         Raises:
             UserError: a whole one cannot be loaded.
         """
-        if is_whole(self.last):
-            return self.last
-        there = [path for path in (self.last, self.previous, self.best) if path.exists()]
-        whole = [path for path in there if is_whole(path)]
-        states = {path: self.load(path) for path in whole}
-        steps = {path: state["global_step"] for path, state in states.items() if not state.get("within_step")}
-        newest = max(steps, key=lambda path: steps[path], default=None)
-        if damaged := [str(path) for path in there if path not in whole]:
+        with suppress(OSError):
+            return ResumePoint(self.last, self._read(self.last))
+        damaged = [str(self.last)] if self.last.exists() else []
+        newest = None
+        for path in (self.previous, self.best):
+            try:
+                checkpoint = self._read(path)
+            except OSError:
+                damaged += [str(path)] if path.exists() else []
+                continue
+            if not checkpoint.get("within_step") and (newest is None or checkpoint["global_step"] > newest.step):
+                newest = ResumePoint(path, checkpoint)
+        if damaged:
             what = f"{' and '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged"
-            text = f"warning: {what}; going on from {newest.name if newest else 'the start'}"
+            text = f"warning: {what}; going on from {newest.path.name if newest else 'the start'}"
             log.warning(text)
             if is_rank_zero():
                 print(text, file=sys.stderr)
         return newest
 
     def load(self, path: Path) -> dict[str, Any]:
-        """What a checkpoint of this run holds, on the CPU.
+        """Verify a checkpoint of this run and load it onto the CPU.
 
         Raises:
             UserError: it is damaged, or of something else.
         """
-        import torch
-
         try:
-            with open_whole(path) as content:
-                checkpoint = torch.load(content, weights_only=True, map_location="cpu")
-            Checkpoint.model_validate(checkpoint)
+            return self._read(path)
         except OSError as error:
             raise UserError(f"{path}: is damaged; fix: use the same command again, or resume=restart") from error
+
+    @staticmethod
+    def _read(path: Path) -> dict[str, Any]:
+        """Raise OSError for a file that is absent or damaged, UserError for a whole one that is no checkpoint."""
+        try:
+            checkpoint = checkpoint_file.read(path)
+            Checkpoint.model_validate(checkpoint)
+        except OSError:
+            raise
         except Exception as error:  # torch raises whatever its parts do
             why = next(iter(str(error).splitlines()), "")
             raise UserError(
@@ -92,22 +127,23 @@ class CheckpointFiles:
             )
 
     @staticmethod
-    def check_fits(path: Path, checkpoint: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
+    def check_fits(start: ResumePoint, shapes: dict[str, tuple[int, ...]]) -> None:
         """Check that training can resume from a checkpoint: it has what Lightning restores, and the net's weights.
 
         Args:
-            path: of the checkpoint.
+            start: the checkpoint.
             shapes: of the net's weights, by name.
 
         Raises:
             UserError: it has not.
         """
+        checkpoint = start.checkpoint
         missing = [key for key in RESTORED if key not in checkpoint]
         theirs = {name: tuple(getattr(value, "shape", ())) for name, value in checkpoint.get("state_dict", {}).items()}
         differing = [name for name in sorted(theirs | shapes) if theirs.get(name) != shapes.get(name)]
         if missing or differing:
             what = f"has no {missing[0]}" if missing else f"is of another net, with another {differing[0]}"
-            raise UserError(f"{path}: {what}; fix: use the version that wrote it, or resume=restart")
+            raise UserError(f"{start.path}: {what}; fix: use the version that wrote it, or resume=restart")
 
     def check_same_devices(self, checkpoint: dict[str, Any], world_size: int, gpu: bool) -> None:
         """Compares where a checkpoint was written with where it is to be gone on with.
@@ -127,19 +163,21 @@ class CheckpointFiles:
             here, before = ("a GPU", "none") if gpu else ("no GPU", "one")
             raise UserError(f"trainer.accelerator: {here} here, {before} when the run was begun; {allowed}")
 
-    def checkpoint(self, name: str) -> Path:
-        """The checkpoint called `best`, `last`, or by its file name.
+    @contextmanager
+    def open_checkpoint(self, name: str) -> Iterator[BufferedReader]:
+        """Open the checkpoint called `best`, `last`, or by its file name; the block reads what was verified.
 
         Raises:
-            UserError: there is none, or it is damaged.
+            UserError: the file does not exist, or is damaged.
         """
         path = {"best": self.best, "last": self.last, "previous": self.previous}.get(name, Path(name))
-        try:
-            with open_whole(path):
-                return path
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-            if isinstance(error, FileNotFoundError) or not os.path.lexists(path):
-                what, allowed = f"there is no file {path}", "best, last or a file's name"
-            else:
-                what, allowed = f"{path} is damaged", "best, last or a whole file's name"
-            raise UserError(f"checkpoint={name}: {what}; allowed: {allowed}") from error
+        with ExitStack() as stack:
+            try:
+                content = stack.enter_context(checkpoint_file.open_whole(path))
+            except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+                if isinstance(error, FileNotFoundError) or not os.path.lexists(path):
+                    what, allowed = f"there is no file {path}", "best, last or a file's name"
+                else:
+                    what, allowed = f"{path} is damaged", "best, last or a whole file's name"
+                raise UserError(f"checkpoint={name}: {what}; allowed: {allowed}") from error
+            yield content

@@ -8,13 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.trainer.states import TrainerFn
 
-from lightning_dl2.resume.checkpoint_file import is_whole, open_whole, write_verified
-from lightning_dl2.resume.checkpoint_io import serialized
+from lightning_dl2.resume import checkpoint_file
+from lightning_dl2.resume.checkpoint_file import is_whole, serialize
 from lightning_dl2.resume.requirements import monitored
 
 log = logging.getLogger(__name__)
@@ -45,10 +44,15 @@ class KeepCheckpoints(Checkpoint):
         self.best_step = 0
         self._saved_step = 0
         self._best_to_write: memoryview | None = None
-        self._last_is_ours = False
+        self._last_is_whole: bool | None = None  # as this process has written or read it; None: it has not
+        self._resumed_from: Path | None = None
         self._validation_is_long = True  # as long as none has ended
         self._validation_began = 0.0
         self._before_validation: tuple[int, memoryview | None] | None = None  # a step and its checkpoint
+
+    def resume_from(self, path: Path) -> None:
+        """Take note that training resumes from one of the three files, which has been verified and is loaded."""
+        self._resumed_from, self._last_is_whole = path, path.name == "last.ckpt"
 
     def replace_lost_best(self, trainer: Trainer) -> None:
         """Where `best.ckpt` is lost or damaged after all training, `last.ckpt` takes its place; a warning says so."""
@@ -56,7 +60,7 @@ class KeepCheckpoints(Checkpoint):
         if trainer.is_global_zero and not is_whole(best):
             self._warn(best, "last.ckpt takes its place")
             self.best, self.best_step = {}, 0
-            write_verified(best, (self.directory / "last.ckpt").read_bytes())
+            checkpoint_file.write(best, (self.directory / "last.ckpt").read_bytes())
         self.best, self.best_step = trainer.strategy.broadcast((self.best, self.best_step))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -69,8 +73,10 @@ class KeepCheckpoints(Checkpoint):
     def _kept(self) -> tuple[dict[str, float], int]:
         """Metrics and step of `best.ckpt`: after a failure, or when `last.ckpt` was damaged, it may be ahead."""
         path = self.directory / "best.ckpt"
-        with suppress(OSError), open_whole(path) as content:
-            state = torch.load(content, weights_only=True, map_location="cpu")["callbacks"][self.state_key]
+        if path == self._resumed_from:
+            return self.best, self.best_step
+        with suppress(OSError):
+            state = checkpoint_file.read(path)["callbacks"][self.state_key]
             return state["best"], state["best_step"]
         if self.best:
             self._warn(path, "the best is sought from here on")
@@ -148,9 +154,10 @@ class KeepCheckpoints(Checkpoint):
                 self._best_to_write = content
             self._write_best()
             last = self.directory / "last.ckpt"
-            keeps = self._last_is_ours or is_whole(last)  # not that a damaged one takes the place of a whole one
-            write_verified(last, content, self.directory / "previous.ckpt" if keeps else None)
-            self._last_is_ours = True
+            # A damaged one must not take the place of a whole one.
+            keeps = is_whole(last) if self._last_is_whole is None else self._last_is_whole
+            checkpoint_file.write(last, content, self.directory / "previous.ckpt" if keeps else None)
+            self._last_is_whole = True
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
@@ -168,11 +175,11 @@ class KeepCheckpoints(Checkpoint):
     def _taken(trainer: Trainer) -> memoryview | None:
         """The checkpoint of this moment, in memory; all ranks bring their part, and only the first has it all."""
         checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
-        return serialized(checkpoint) if trainer.is_global_zero else None
+        return serialize(checkpoint) if trainer.is_global_zero else None
 
     def _write_best(self) -> None:
         if self._best_to_write:
-            write_verified(self.directory / "best.ckpt", self._best_to_write)
+            checkpoint_file.write(self.directory / "best.ckpt", self._best_to_write)
             self._best_to_write = None
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """Build the task that a configuration names, and load one from a checkpoint."""
 
-from pathlib import Path
+from io import BufferedReader
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from pytorch_lightning.core.saving import _load_state
+from pytorch_lightning.utilities.migration import migrate_checkpoint
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config import schema
-from lightning_dl2.resume.checkpoint_file import open_whole
+from lightning_dl2.resume import checkpoint_file
 from lightning_dl2.tasks.graph_net import GraphNet
 from lightning_dl2.tasks.optimizers import complete, parameter_groups
 from lightning_dl2.tasks.sequence_classifier import SequenceClassifier
@@ -42,12 +44,12 @@ def build_task(config: schema.Task, optimizer: schema.Optimizer, spec: dict[str,
     return task
 
 
-def load_task(name: str, path: Path, checkpoint: str) -> Task:
-    """The task of a checkpoint, on the CPU; the file is all it needs.
+def load_task(name: str, content: BufferedReader, checkpoint: str) -> Task:
+    """Load the task of a checkpoint, on the CPU; the file is all it needs.
 
     Args:
         name: one of TASKS.
-        path: the file.
+        content: the open file, as of `Run.open_checkpoint`.
         checkpoint: what the user calls it.
 
     Raises:
@@ -55,17 +57,17 @@ def load_task(name: str, path: Path, checkpoint: str) -> Task:
     """
     before = torch.get_default_dtype()
     try:
-        with open_whole(path) as content:  # once: a run that saves may replace the file meanwhile
-            stored = torch.load(content, weights_only=True, map_location="cpu")
-            if any(value.dtype == torch.float64 for value in stored["state_dict"].values()):  # else they were rounded
-                torch.set_default_dtype(torch.float64)
-            content.seek(0)
-            task = TASKS[name].load_from_checkpoint(content, map_location="cpu", weights_only=True)
-            task.written_with = stored.get("numerics")
-            return task
+        stored = checkpoint_file.load(content)
+        if any(value.dtype == torch.float64 for value in stored["state_dict"].values()):  # else they were rounded
+            torch.set_default_dtype(torch.float64)
+        numerics = stored.get("numerics")
+        # As Lightning's load_from_checkpoint, which would read the file once more.
+        task: Any = _load_state(TASKS[name], migrate_checkpoint(stored)[0])
+        task.written_with = numerics
+        return task
     except OSError as error:
-        raise UserError(f"checkpoint={checkpoint}: {path} is damaged; allowed: a whole file") from error
+        raise UserError(f"checkpoint={checkpoint}: {content.name} is damaged; allowed: a whole file") from error
     except NOT_OURS as error:
-        raise UserError(f"checkpoint={checkpoint}: {path} is no {name} of this version") from error
+        raise UserError(f"checkpoint={checkpoint}: {content.name} is no {name} of this version") from error
     finally:
         torch.set_default_dtype(before)

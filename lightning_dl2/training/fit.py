@@ -7,7 +7,6 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -24,7 +23,7 @@ from lightning_dl2.distributed.devices import uses_gpu
 from lightning_dl2.distributed.group import Group
 from lightning_dl2.loggers import build
 from lightning_dl2.nets.recurrent.layers import bfloat16_note
-from lightning_dl2.resume.find_checkpoint import OTHERWISE
+from lightning_dl2.resume.find_checkpoint import OTHERWISE, ResumePoint
 from lightning_dl2.resume.numerics import numerics, numerics_note
 from lightning_dl2.resume.preemption import Interrupted
 from lightning_dl2.resume.train_batches import batches_processed
@@ -91,24 +90,24 @@ def fit(
         WriteError: the disk is full, say; the last checkpoint is whole.
     """
     with group.all_or_none():
-        start = run.resume_from()
-        last_step, last_epoch, then = 0, 0, None
+        start = run.find_resume_point()
         if start:
-            last_step, last_epoch, then = _begun(config, run, start, data, task, group.world_size)
+            _check_resume_point(config, run, start, data, task, group.world_size)
+    last_step = start.step if start else 0
     group.agree({"step": last_step})
     watch = build_watch(config, run)
     interval, says = config.validation_interval(data.batches_per_epoch)
-    trainer = build_trainer(config, run, watch, last_step, last_epoch, interval)
+    trainer = build_trainer(config, run, watch, start, interval)
     with group.all_or_none():
         run.begin(config, words)
     log.info("%s from step %d", run.path, last_step)
     notes = [says, config.schedule_warning, getattr(data, "note", None)]
-    _tell(*notes, *_precision_notes(config, task, trainer, then), aloud=group.rank == 0)
+    _tell(*notes, *_precision_notes(config, task, trainer, start), aloud=group.rank == 0)
     objects = {"run": run, "task": task, "datamodule": data, "trainer": trainer}
     try:
         with watch.preemption.listening():  # until the result is written: a signal may come twice
             try:
-                trainer.fit(task, data, ckpt_path=start, weights_only=True)
+                trainer.fit(task, data, ckpt_path=start.path if start else None, weights_only=True)
                 watch.checkpoints.replace_lost_best(trainer)
                 task.load_state_dict(run.load(run.best)["state_dict"])
                 watch.final_validation.run(trainer, task, data)
@@ -143,23 +142,21 @@ def _end_early(
     log.log(logging.ERROR if status == "failed" else logging.INFO, status, exc_info=error)
 
 
-def _begun(
-    config: Config, run: Run, start: Path, data: DataModule, task: Task, world_size: int
-) -> tuple[int, int, dict[str, Any] | None]:
-    """Return step, epoch and numerics of the checkpoint to resume from, which must be of this data, net and world."""
-    checkpoint = run.load(start)
-    # Before the net: of other data, it has other shapes.
-    run.check_same_data(checkpoint["hyper_parameters"]["spec"], data.spec, OTHERWISE)
-    run.check_same_devices(checkpoint, world_size, uses_gpu(config))
-    run.check_fits(start, checkpoint, {name: tuple(value.shape) for name, value in task.state_dict().items()})
-    return checkpoint["global_step"], checkpoint["epoch"], checkpoint.get("numerics")
+def _check_resume_point(
+    config: Config, run: Run, start: ResumePoint, data: DataModule, task: Task, world_size: int
+) -> None:
+    """Raise UserError where the checkpoint to resume from is of other data, devices or another net."""
+    # Data before the net: of other data, it has other shapes.
+    run.check_same_data(start.checkpoint["hyper_parameters"]["spec"], data.spec, OTHERWISE)
+    run.check_same_devices(start.checkpoint, world_size, uses_gpu(config))
+    run.check_fits(start, {name: tuple(value.shape) for name, value in task.state_dict().items()})
 
 
 def _precision_notes(
-    config: Config, task: Task, trainer: pl.Trainer, then: dict[str, Any] | None
+    config: Config, task: Task, trainer: pl.Trainer, start: ResumePoint | None
 ) -> Iterator[str | None]:
-    """Yield what may surprise in the bits of this run; `then` is the numerics of the checkpoint, as from `_begun`."""
-    device = trainer.strategy.root_device
+    """Yield what may surprise in the bits of this run."""
+    device, then = trainer.strategy.root_device, start.numerics if start else None
     yield numerics_note("the last checkpoint", then, numerics(task, device), "the rest of this run")
     if config.trainer.precision == "bf16-mixed":
         yield bfloat16_note(task.net, device)

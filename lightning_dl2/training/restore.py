@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,25 +34,29 @@ def open_finished_run(run: Run, config: Config, checkpoint: str) -> Iterator[tup
     Raises:
         UserError: no such checkpoint, or the data are no longer those that the run was begun with.
     """
-    run.checkpoint(checkpoint)  # before torch is imported
+    with run.open_checkpoint(checkpoint) as content:  # before torch is imported
+        from lightning_dl2.common import cpu
+        from lightning_dl2.run.log import logging_to
+        from lightning_dl2.training.trainer import interruptible
 
-    from lightning_dl2.common import cpu
-    from lightning_dl2.run.log import logging_to
-    from lightning_dl2.training.trainer import interruptible
-
-    with logging_to(None), cpu.configured(config.trainer), interruptible():
-        yield build_restored(run, config, checkpoint)
+        with logging_to(None), cpu.configured(config.trainer), interruptible():
+            yield _build_restored(run, config, content, checkpoint)
 
 
 def build_restored(run: Run, config: Config, checkpoint: str) -> tuple[Any, Any, Any]:
     """Build task, data module and Trainer; arguments and errors are those of `open_finished_run`."""
+    with run.open_checkpoint(checkpoint) as content:
+        return _build_restored(run, config, content, checkpoint)
+
+
+def _build_restored(run: Run, config: Config, content: BufferedReader, checkpoint: str) -> tuple[Any, Any, Any]:
     from lightning_dl2.data.build import build_data
     from lightning_dl2.tasks.build import load_task
     from lightning_dl2.training import preflight
     from lightning_dl2.training.trainer import build_evaluator
 
     preflight.check_variables()
-    task = load_task(config.task.name, run.checkpoint(checkpoint), checkpoint)
+    task = load_task(config.task.name, content, checkpoint)
     data = build_data(config.data, config.seed)
     run.check_same_data(task.spec, data.spec)
     return task, data, build_evaluator(config, run)
@@ -82,8 +87,8 @@ def load(run: str | Path | Run, checkpoint: str = "best") -> Loaded:
         UserError: no run, or no such checkpoint.
     """
     run = run if isinstance(run, Run) else Run.existing(run)
-    config, path = run.config(), run.checkpoint(checkpoint)
+    config = run.config()
+    with run.open_checkpoint(checkpoint) as content:
+        from lightning_dl2.tasks.build import load_task
 
-    from lightning_dl2.tasks.build import load_task
-
-    return Loaded(load_task(config.task.name, path, checkpoint), config, run.result())
+        return Loaded(load_task(config.task.name, content, checkpoint), config, run.result())

@@ -29,6 +29,7 @@ from lightning_dl2.distributed.devices import uses_gpu
 from lightning_dl2.loggers.build import build_loggers
 from lightning_dl2.resume.checkpoint_io import VerifiedCheckpointIO
 from lightning_dl2.resume.exact_resume import ExactResume
+from lightning_dl2.resume.find_checkpoint import ResumePoint
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 from lightning_dl2.resume.preemption import Preemption
 from lightning_dl2.run.directory import Run
@@ -68,20 +69,21 @@ def build_watch(config: Config, run: Run) -> RunCallbacks:
 
 
 def build_trainer(
-    config: Config, run: Run, watch: RunCallbacks, last_step: int, last_epoch: int = 0, interval: int | None = None
+    config: Config, run: Run, watch: RunCallbacks, start: ResumePoint | None = None, interval: int | None = None
 ) -> pl.Trainer:
-    """A Trainer that trains `config` in `run`.
+    """Build a Trainer that trains `config` in `run`.
 
     Args:
-        last_step: the step it goes on from; 0 for a new run.
-        last_epoch: likewise the epoch.
+        start: the checkpoint that it resumes from; None for a new run.
         interval: training batches between two validations; None: as `config` says.
     """
     # With deterministic algorithms torch would fill new memory before each use; nothing here reads it unwritten.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # not in torch's stubs
     rules, max_epochs = config.callbacks, config.trainer.max_epochs
     if max_epochs > 0:  # fewer than there are already is the end, as with steps; Lightning would call it an error
-        max_epochs = max(max_epochs, last_epoch)
+        max_epochs = max(max_epochs, start.epoch if start else 0)
+    if start:
+        watch.checkpoints.resume_from(start.path)
     # A checkpoint is saved, or training interrupted, before a step draws random numbers: ExactResume comes last
     # (but for the checkpoints, which Lightning moves to the end; to save draws nothing).
     callbacks: list[pl.Callback] = [watch.stopwatch, ProgressBar(rules.progress_bar)]
@@ -102,9 +104,9 @@ def build_trainer(
     callbacks += [watch.final_validation, watch.checkpoints, watch.preemption, ExactResume(config.seed)]
     trainer = pl.Trainer(
         **_trainer_arguments(config, run.path),
-        logger=build_loggers(config, run, last_step),
+        logger=build_loggers(config, run, start.step if start else 0),
         callbacks=callbacks,
-        plugins=_plugins(),
+        plugins=_plugins(start),
         max_steps=config.trainer.max_steps,
         max_epochs=max_epochs,
         val_check_interval=interval or config.trainer.val_check_interval,
@@ -181,6 +183,6 @@ def _trainer_arguments(config: Config, path: Path) -> dict[str, Any]:
     }
 
 
-def _plugins() -> list[Any]:
+def _plugins(start: ResumePoint | None = None) -> list[Any]:
     # The processes are there already, with their ranks in Lightning's own variables, whoever has started them.
-    return [VerifiedCheckpointIO(), LightningEnvironment()]
+    return [VerifiedCheckpointIO(start), LightningEnvironment()]

@@ -71,7 +71,7 @@ def trainer_loop(words: list[str], build: Callable[[], Bare], steps: int) -> flo
             data = build_data(config.data, config.seed)
             task = build_task(config.task, config.optimizer, data.spec)
             assert num_parameters(task) == num_parameters(build())  # nets of different sizes are not comparable
-            trainer = build_trainer(config, run, build_watch(config, run), 0)
+            trainer = build_trainer(config, run, build_watch(config, run))
             clock = Clock()
             trainer.callbacks.append(clock)
             trainer.fit(task, data)

@@ -3,28 +3,10 @@
 import errno
 import os
 import pickle
-import signal
-import threading
-import zipfile
-from io import BytesIO
-from pathlib import Path
 
 import pytest
 
-from lightning_dl2.common.files import WriteError, file_digest, remove_temporaries, replacing, write_text, writing
-from lightning_dl2.resume import checkpoint_file
-from lightning_dl2.resume.checkpoint_file import is_whole, open_whole, sidecar, write_verified
-
-
-def archive(text):
-    """Return a file in the form that torch.save writes."""
-    content = BytesIO()
-    with zipfile.ZipFile(content, "w") as out:
-        out.writestr("data", text * 4096)
-    return content.getvalue()
-
-
-OLDER, OLD, NEW, NEWER = (archive(text) for text in "abcd")
+from lightning_dl2.common.files import WriteError, remove_temporaries, replacing, write_text, writing
 
 
 def test_failure_leaves_the_old_file(tmp_path):
@@ -41,155 +23,6 @@ def test_success_takes_its_place(tmp_path):
     write_text(tmp_path / "a", "old")
     write_text(tmp_path / "a", "ü")
     assert [p.name for p in tmp_path.iterdir()] == ["a"] and (tmp_path / "a").read_text() == "ü"
-
-
-def test_digest_decides(tmp_path):
-    path = tmp_path / "a.ckpt"
-    assert not is_whole(path)
-    path.write_bytes(b"1234")
-    sidecar(path).write_text(file_digest(path) + "\n")
-    assert is_whole(path)
-    path.write_bytes(b"1235")
-    assert not is_whole(path)
-
-
-@pytest.mark.parametrize("digest", [b"", b"\x80\xff", b"0" * 64])
-def test_a_damaged_digest_is_another_one(tmp_path, digest):
-    path = tmp_path / "a.ckpt"
-    path.write_bytes(OLD)
-    sidecar(path).write_bytes(digest)
-    assert not is_whole(path)
-
-
-@pytest.mark.parametrize("stage", ["no digest yet", "all is done"])
-def test_what_is_replaced_while_it_is_looked_at_is_not_taken_for_damaged(tmp_path, monkeypatch, stage):
-    """A file replaced while it is read is not called damaged, as when a run saves during `evaluate`."""
-    path = tmp_path / "a.ckpt"
-    write_verified(path, OLD)
-
-    original = checkpoint_file.hashlib.file_digest
-
-    def replaced_before(content, kind):
-        monkeypatch.setattr(checkpoint_file.hashlib, "file_digest", original)
-        write_verified(path, NEW)
-        if stage == "no digest yet":
-            sidecar(path).unlink()
-        return original(content, kind)
-
-    monkeypatch.setattr(checkpoint_file.hashlib, "file_digest", replaced_before)
-    with open_whole(path) as content:  # the file that was opened, still whole
-        assert content.read() == OLD
-    assert is_whole(path) and path.read_bytes() == NEW
-
-
-def test_between_the_renames_of_a_run_that_saves_it_is_waited_for(tmp_path, monkeypatch):
-    path, coming = tmp_path / "a.ckpt", tmp_path / ".a.ckpt.1a2b3c4d.tmp"
-    assert not is_whole(path)
-    coming.write_bytes(NEW)
-    monkeypatch.setattr(checkpoint_file.time, "sleep", lambda seconds: os.replace(coming, path))
-    with open_whole(path) as content:
-        assert content.read() == NEW
-
-
-def test_a_reader_never_sees_damage_where_a_run_saves_each_step(tmp_path):
-    path, ended = tmp_path / "a.ckpt", threading.Event()
-    write_verified(path, OLD)
-
-    def saves():
-        while not ended.is_set():
-            for content in (NEW, OLD):
-                write_verified(path, content, tmp_path / "previous.ckpt")
-
-    writer = threading.Thread(target=saves)
-    writer.start()
-    try:
-        for _ in range(300):
-            with open_whole(path) as content:
-                assert content.read() in (OLD, NEW)
-    finally:
-        ended.set()
-        writer.join()
-
-
-def test_without_a_digest_the_archives_own_sums_decide(tmp_path):
-    path = tmp_path / "a.ckpt"
-    path.write_bytes(OLD)
-    assert is_whole(path)
-    path.write_bytes(OLD[:-100])
-    assert not is_whole(path)
-    for place in range(0, len(OLD), 97):
-        path.write_bytes(OLD[:place] + bytes([OLD[place] ^ 4]) + OLD[place + 1 :])
-        assert not is_whole(path) or zipfile.ZipFile(path).read("data") == b"b" * 4096
-    path.write_bytes(b"")
-    assert not is_whole(path)
-
-
-def test_the_one_before_is_kept_with_its_digest(tmp_path):
-    path, previous = tmp_path / "last", tmp_path / "previous"
-    for content in (OLDER, OLD, NEW):
-        write_verified(path, content, previous)
-    assert (path.read_bytes(), previous.read_bytes()) == (NEW, OLD)
-    for file in (path, previous):
-        assert sidecar(file).read_text().strip() == file_digest(file)
-    write_verified(path, NEWER)
-    assert (path.read_bytes(), previous.read_bytes()) == (NEWER, OLD) and is_whole(previous)
-    assert len(list(tmp_path.iterdir())) == 4
-
-
-STAGES = ((os, "replace"), (os, "fsync"), (Path, "unlink"), (Path, "write_bytes"), (Path, "write_text"))
-
-
-def killed_before(stage, path, previous):
-    """Write NEW in a process that is killed before its nth disk operation; return whether it was killed."""
-    child = os.fork()
-    if child:
-        return os.waitpid(child, 0)[1] == signal.SIGKILL
-    count = 0
-
-    def counted(function):
-        def call(*args, **kwargs):
-            nonlocal count
-            count += 1
-            if count == stage:
-                if function.__name__.startswith("write"):  # half of it
-                    with open(args[0], "wb") as file:
-                        file.write(args[1][: len(args[1]) // 2].encode() if isinstance(args[1], str) else args[1][:99])
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*args, **kwargs)
-
-        return call
-
-    for place, name in STAGES:
-        setattr(place, name, counted(getattr(place, name)))
-    try:
-        write_verified(path, NEW, previous)
-    finally:
-        os._exit(0)
-
-
-@pytest.mark.slow
-def test_killed_at_any_stage_one_is_whole_and_none_is_taken_for_damaged(tmp_path):
-    states, stage = set(), 1
-    while True:
-        directory = tmp_path / str(stage)
-        path, previous = directory / "last", directory / "previous"
-        for content in (OLDER, OLD):
-            write_verified(path, content, previous)
-        killed = killed_before(stage, path, previous)
-        there = [file for file in (path, previous) if file.exists()]
-        assert there and all(is_whole(file) for file in there), stage
-        newest = there[0].read_bytes()
-        assert newest in (OLD, NEW)
-        states.add((path in there, newest == NEW))
-        remove_temporaries(directory)
-        write_verified(path, NEWER, previous)
-        assert path.read_bytes() == NEWER and is_whole(path) and is_whole(previous)
-        assert previous.read_bytes() in (OLDER, OLD, NEW)
-        assert len(list(directory.iterdir())) - sidecar(previous).exists() == 3  # no half file left
-        if not killed:
-            break
-        stage += 1
-    assert stage > 12 and states == {(True, False), (False, False), (True, True)}
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO])
@@ -218,12 +51,6 @@ def test_a_path_that_cannot_be_written_is_told_as_it_is(tmp_path):
             write_text(tmp_path / path, "a")
 
 
-def test_a_file_in_the_place_of_a_directory_is_told(tmp_path):
-    (tmp_path / "checkpoints").touch()
-    with pytest.raises(WriteError, match=f"^{tmp_path}/checkpoints/last.ckpt cannot be written: "):
-        write_verified(tmp_path / "checkpoints" / "last.ckpt", NEW)
-
-
 def test_temporaries_of_two_machines_differ(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getpid", lambda: 1)
     with replacing(tmp_path / "a") as one, replacing(tmp_path / "a") as other:
@@ -238,41 +65,3 @@ def test_temporaries_are_removed_and_nothing_else(tmp_path):
         path.touch()
     remove_temporaries(tmp_path)
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
-
-
-@pytest.mark.parametrize("write", [write_text, lambda path, _: write_verified(path, NEW)], ids=["text", "verified"])
-def test_what_takes_the_place_is_on_the_disk_and_then_so_is_its_name(tmp_path, monkeypatch, write):
-    """The content is synced before the name and the directory after it, so that a power cut leaves a whole file."""
-    calls, fsync, replace = [], os.fsync, os.replace
-
-    def flushes(file):
-        calls.append("directory" if os.path.isdir(f"/proc/self/fd/{file}") else "content")
-        fsync(file)
-
-    def moves(*paths):
-        calls.append("name")
-        replace(*paths)
-
-    monkeypatch.setattr(os, "fsync", flushes)
-    monkeypatch.setattr(os, "replace", moves)
-    write(tmp_path / "a.ckpt", "text")
-    places = [index for index, call in enumerate(calls) if call == "name"]
-    assert places and all(calls[index - 1 : index + 2] == ["content", "name", "directory"] for index in places)
-
-
-def test_a_checkpoint_is_on_the_disk_before_the_one_before_is_moved(tmp_path, monkeypatch):
-    path, calls, fsync, replace = tmp_path / "last", [], os.fsync, os.replace
-    write_verified(path, OLD)
-
-    def flushes(file):
-        calls.append(Path(os.readlink(f"/proc/self/fd/{file}")).suffix)
-        fsync(file)
-
-    def moves(source, target):
-        calls.append((Path(source).name, Path(target).name))
-        replace(source, target)
-
-    monkeypatch.setattr(os, "fsync", flushes)
-    monkeypatch.setattr(os, "replace", moves)
-    write_verified(path, NEW, tmp_path / "previous")
-    assert calls[:2] == [".tmp", ("last", "previous")]

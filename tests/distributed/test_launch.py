@@ -271,7 +271,7 @@ def test_a_failure_of_one_is_the_failure_of_all(tmp_path, prepare, code, says):
     assert ranks.ended() == [1, code]
     ((rank, line),) = ranks.errors()
     assert rank == 0 and line.startswith(says)
-    assert run.result()["status"] == "failed" and run.resume_from() == run.last
+    assert run.result()["status"] == "failed" and run.find_resume_point().path == run.last
     if prepare is raises_in_training:
         assert "in raises\n    raise ValueError" in run.log_file.read_text()
 

@@ -74,7 +74,7 @@ def test_a_failed_write_leaves_a_file_that_loads(io, path, monkeypatch, where):
     if where == "in the middle of the file":
         monkeypatch.setattr(Path, "write_bytes", half)
     elif where == "digest":
-        monkeypatch.setattr("lightning_dl2.common.files.write_text", fails)
+        monkeypatch.setattr("lightning_dl2.resume.checkpoint_file.write_text", fails)
     else:
         monkeypatch.setattr(os, where, fails)
     with pytest.raises(OSError, match="No space left"):

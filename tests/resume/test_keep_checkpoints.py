@@ -13,8 +13,8 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 
 from lightning_dl2.common.files import WriteError, read_rows
 from lightning_dl2.loggers.metrics_csv import MetricsCSV
-from lightning_dl2.resume import keep_checkpoints
-from lightning_dl2.resume.checkpoint_file import is_whole, write_verified
+from lightning_dl2.resume import checkpoint_file
+from lightning_dl2.resume.checkpoint_file import is_whole, write
 from lightning_dl2.resume.exact_resume import ExactResume
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 from tests.small import fit_scripted, small_data, small_task, small_trainer
@@ -35,9 +35,9 @@ def saved(monkeypatch):
 
     def notes(path, content, previous=None):
         files.append((path.name, loaded(BytesIO(content))["global_step"]))
-        write_verified(path, content, previous)
+        write(path, content, previous)
 
-    monkeypatch.setattr(keep_checkpoints, "write_verified", notes)
+    monkeypatch.setattr(checkpoint_file, "write", notes)
     return files
 
 

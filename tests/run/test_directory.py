@@ -11,8 +11,6 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.launcher import is_rank_zero
 from lightning_dl2.config.compose import compose
 from lightning_dl2.config.identity import config_hash
-from lightning_dl2.resume.checkpoint_file import write_verified
-from lightning_dl2.resume.checkpoint_io import serialized
 from lightning_dl2.run.directory import Run, variant
 
 
@@ -24,13 +22,6 @@ def claimed(config):
     return run
 
 
-def whole(path, step=0):
-    """A checkpoint as it is written, of a step."""
-    write_verified(path, serialized({"global_step": step, "hyper_parameters": {"spec": {}}}))
-    return path
-
-
-@pytest.mark.slow
 def test_path_is_a_function_of_the_configuration(tmp_path):
     default = Run.of(compose())
     assert str(default.path) == "runs/palindrome/default-44136fa3/seed=0"
@@ -39,7 +30,6 @@ def test_path_is_a_function_of_the_configuration(tmp_path):
     assert Run.of(compose("task.cell=lstm")).path == default.path  # typed, but no choice
 
 
-@pytest.mark.slow
 def test_name_says_what_differs():
     name = variant(compose("task.hidden_size=64", "task.forget_bias=null", "data.curriculum.enabled=true"))
     assert name.startswith("curriculum.enabled=true,forget_bias=null,hidden_size=64-")
@@ -82,7 +72,6 @@ def test_a_directory_that_an_older_version_named_is_found_again(tmp_path, words,
     assert Run.of(compose(*words, f"root={tmp_path}/other")).path.parent.name == variant(config)
 
 
-@pytest.mark.slow
 def test_runs_that_differ_never_share_a_directory():
     """Names are cut and cleaned, so it is the hash that keeps them apart."""
     words = [
@@ -117,7 +106,6 @@ def test_held_writes_what_was_asked_for(tiny):
         assert run.checkpoints.is_dir()
 
 
-@pytest.mark.slow
 def test_second_process_is_told_who_holds_it(tiny, tmp_path):
     config = tiny()
     code = f"""
@@ -286,71 +274,6 @@ def test_what_killed_processes_left_is_removed_by_who_holds_the_run(tiny):
     assert not any(path.exists() for path in left) and run.config_file.exists()
 
 
-def damaged(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def test_resume_from_the_newest_whole_one(tmp_path, capsys):
-    run = Run(tmp_path)
-    assert run.resume_from() is None
-    whole(run.best, 4)
-    assert run.resume_from() == run.best
-    whole(run.previous, 8)
-    assert run.resume_from() == run.previous and capsys.readouterr().err == ""
-    whole(run.last, 12)
-    assert run.resume_from() == run.last
-    damaged(run.last)
-    assert run.resume_from() == run.previous
-    assert capsys.readouterr().err == f"warning: {run.last} is damaged; going on from previous.ckpt\n"
-    whole(run.best, 9)  # written together with the last.ckpt that is damaged
-    assert run.resume_from() == run.best
-    damaged(run.best)
-    assert run.resume_from() == run.previous
-    run.previous.write_bytes(b"")
-    capsys.readouterr()
-    assert run.resume_from() is None
-    told = " and ".join(map(str, (run.last, run.previous, run.best)))
-    assert capsys.readouterr().err == f"warning: {told} are damaged; going on from the start\n"
-
-
-def test_no_clock_decides_which_is_newest(tmp_path):
-    run = Run(tmp_path)
-    for seconds, (path, step) in enumerate([(run.last, 12), (run.previous, 8), (run.best, 4)]):
-        os.utime(whole(path, step), (seconds, seconds))
-    assert run.resume_from() == run.last
-    run.last.unlink()
-    assert run.resume_from() == run.previous
-
-
-@pytest.mark.parametrize("content", ["other", "code"])
-def test_a_whole_file_that_is_no_checkpoint_is_not_passed_over(tmp_path, content):
-    """It is not damaged: an older state would be the wrong answer."""
-    run = Run(tmp_path)
-    whole(run.best)
-    write_verified(run.last, serialized({"other": 1} if content == "other" else {"global_step": print}))
-    assert run.resume_from() == run.last
-    with pytest.raises(
-        UserError, match="last.ckpt: is no checkpoint of this version: .*; allowed: the version"
-    ) as told:
-        run.load(run.last)
-    assert "\n" not in str(told.value)
-
-
-def test_another_number_of_processes_or_device_is_refused(tmp_path):
-    run = Run(tmp_path)
-    for checkpoint in ({}, {"world_size": 2, "gpu": False}):
-        run.check_same_devices(checkpoint, 2, False)
-    with pytest.raises(
-        UserError, match=r"trainer.devices: 4 process\(es\) here, 2 when the run was begun; allowed: as"
-    ):
-        run.check_same_devices({"world_size": 2, "gpu": False}, 4, False)
-    for gpu, says in ((True, "a GPU here, none"), (False, "no GPU here, one")):
-        with pytest.raises(UserError, match=f"trainer.accelerator: {says} when the run was begun; allowed: as"):
-            run.check_same_devices({"world_size": 2, "gpu": not gpu}, 2, gpu)
-
-
 def test_a_metric_that_is_no_number_is_null(tiny):
     config = tiny()
     run = claimed(config)
@@ -360,17 +283,6 @@ def test_a_metric_that_is_no_number_is_null(tiny):
     text = run.result_file.read_text()
     assert run.result() == written and "NaN" not in text and "Infinity" not in text
     assert (written["metrics"], written["seconds"]) == ({"a": None, "b": None, "c": 1.5}, None)
-
-
-def test_checkpoint_by_name(tmp_path):
-    run = Run(tmp_path)
-    with pytest.raises(UserError, match="checkpoint=best: there is no file .*best.ckpt; allowed: best, last or a file"):
-        run.checkpoint("best")
-    path = whole(run.best)
-    assert run.checkpoint("best") == run.checkpoint(str(path)) == path
-    path.write_bytes(b"damage")
-    with pytest.raises(UserError, match="checkpoint=best: .* is damaged"):
-        run.checkpoint("best")
 
 
 def test_wandb_id_is_chosen_once(tmp_path):
@@ -396,7 +308,6 @@ def test_other_ranks_write_nothing(tiny, monkeypatch):
     assert os.environ["LOCAL_RANK"] == "1"
 
 
-@pytest.mark.slow
 def test_of_a_path_the_name_shows_the_file():
     words = ("experiment=text", "data.path='/a/long/way/to/the book.txt'", "seed=1")
     assert variant(compose(*words)).startswith("path=_the_book.txt_-")

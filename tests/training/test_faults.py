@@ -19,8 +19,7 @@ import torch
 
 from lightning_dl2 import compose, train
 from lightning_dl2.common.files import read_rows
-from lightning_dl2.resume.checkpoint_file import is_whole, sidecar, write_verified
-from lightning_dl2.resume.checkpoint_io import serialized
+from lightning_dl2.resume.checkpoint_file import is_whole, serialize, sidecar, write
 from lightning_dl2.run.directory import Run
 from lightning_dl2.train import main
 from tests.comparison import contents, differing, metrics_differences
@@ -170,7 +169,7 @@ def test_garbage_in_a_file_that_matters_is_told(run, capsys, file):
 )
 def test_a_whole_file_that_cannot_be_loaded_is_told(run, capsys, change, says):
     state = None if change is None else change(torch.load(run.last, weights_only=True))
-    write_verified(run.last, b"a pickle of another age" if change is None else serialized(state))
+    write(run.last, b"a pickle of another age" if change is None else serialize(state))
     code, err = go_on(run, capsys)
     assert code == 2 and err.startswith(f"error: {run.last}: {says}") and err.count("\n") == 1
 

@@ -13,7 +13,7 @@ from lightning_dl2.training.trainer import build_evaluator, build_trainer, build
 def trainer_of(config):
     run = Run.of(config)
     run.path.mkdir(parents=True, exist_ok=True)
-    return build_trainer(config, run, build_watch(config, run), 0)
+    return build_trainer(config, run, build_watch(config, run))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from lightning_dl2.analysis.recurrent import gradients
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import read_rows
 from lightning_dl2.nets.recurrent.gradient_flow import band, fixed_batch, gradient_flow, steps_back
-from lightning_dl2.tasks.build import load_task
+from lightning_dl2.training.restore import load
 from tests.analysis.typed import typed
 
 # Sequences, and initialisations, which differ by a factor of several: 40 of them tell the mean to a fifth or so.
@@ -80,7 +80,7 @@ def test_of_a_sequence_run(tiny, tmp_path, words):
     _, objects = train(tiny(*words))
     run, data = objects["run"], objects["datamodule"]
     gradients.analyze(tmp_path, typed(gradients.Arguments, {"run": str(run.path), "sequences": "16", "seeds": "2"}))
-    task = load_task("sequence_classifier", run.best, "best")
+    task = load(run).task
     flow = gradient_flow(task.net.double(), *fixed_batch(data.val_dataloader(), 16))
     table = read_rows(tmp_path / "gradients.csv")
     for state, norms in flow.items():
@@ -111,7 +111,7 @@ def test_of_a_text_run(tiny_text, tmp_path):
     assert table.row_count == 4
     rows = read_rows(tmp_path / "gradients.csv")
     assert {row["net"] for row in rows} == {f"layer {n}, {how}" for n in (1, 2) for how in ("trained", "untrained")}
-    task = load_task("text_generator", objects["run"].last, "last")
+    task = load(objects["run"], "last").task
     flow = gradient_flow(task.net.double(), *fixed_batch(objects["datamodule"].val_dataloader(), 128))
     trained = curve({"gradient": "dL/dh", "net": "layer 2, trained"}, rows)
     assert trained == pytest.approx(flow["h"][1, 0].flip(0).tolist())
