@@ -18,7 +18,8 @@ from lightning_dl2.config.compose import compose, describe_ineffective
 from lightning_dl2.distributed.launch import launched
 from lightning_dl2.run.directory import Run
 from lightning_dl2.training.outcome import run_and_report
-from lightning_dl2.training.start import train
+from lightning_dl2.training.session import Session
+from lightning_dl2.training.start import train_session
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,11 +42,12 @@ def _main(words: list[str]) -> int:
         return print_job(words)
     # Kept until training listens: it would end the process while torch is imported, and SLURM sends it but once.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-    with launched().all_or_none():
+    group = launched()
+    with group.all_or_none():
         config = compose(*words, begun=lambda config: Run.of(config).config_file.is_file())
     if is_rank_zero() and (says := describe_ineffective(config, words)):
         print(f"note: {says}", file=sys.stderr)
-    return run_and_report(train, config, words)
+    return run_and_report(train_session, Session.open(config, words, group))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from lightning_dl2 import compose  # noqa: E402
 from lightning_dl2.common.arguments import Arguments, parse, whole  # noqa: E402
 from lightning_dl2.common.command import command, doc_of  # noqa: E402
-from lightning_dl2.distributed.devices import num_devices, uses_gpu  # noqa: E402
+from lightning_dl2.distributed.devices import Devices  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
 
 
@@ -49,13 +49,14 @@ def run(argv: list[str]) -> int:
     words = [word for word in argv if word not in own]
     failures = parse(RayArguments, own).max_failures
     config = compose(*words)
+    devices = Devices(config.trainer)
     places = {"directory": os.getcwd(), "package": str(Path(__file__).parents[1])}
     told = {"words": words, "launch": secrets.token_hex(8), **places}
     TorchTrainer(
         work,
         train_loop_config=told,
         scaling_config=ScalingConfig(
-            num_workers=num_devices(config) * config.trainer.num_nodes, use_gpu=uses_gpu(config)
+            num_workers=devices.per_machine * config.trainer.num_nodes, use_gpu=devices.is_gpu
         ),
         run_config=RunConfig(
             storage_path=str(Path(config.root).resolve() / "ray"), failure_config=FailureConfig(failures)

@@ -1,38 +1,49 @@
 """Count the devices of a run, and refuse those that this machine does not have."""
 
 import os
+from functools import cached_property
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.schema import Config
+from lightning_dl2.config.schema import Trainer
 
 
-def uses_gpu(config: Config) -> bool:
-    """Whether the run will be on a GPU."""
-    import torch
+class Devices:
+    """The devices of a run on this machine, resolved when they are first asked for: torch is imported then.
 
-    return config.trainer.accelerator == "gpu" or (config.trainer.accelerator == "auto" and torch.cuda.is_available())
+    Args:
+        trainer: of the configuration.
+    """
 
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
 
-def num_devices(config: Config) -> int:
-    """Processes on each machine."""
-    import torch
+    @cached_property
+    def is_gpu(self) -> bool:
+        """Tell whether the run computes on a GPU."""
+        import torch
 
-    if config.trainer.devices != "auto":
-        return config.trainer.devices
-    return torch.cuda.device_count() if uses_gpu(config) else 1
+        accelerator = self._trainer.accelerator
+        return accelerator == "gpu" or (accelerator == "auto" and torch.cuda.is_available())
 
+    @cached_property
+    def per_machine(self) -> int:
+        """Count the processes on each machine."""
+        import torch
 
-def check_devices(config: Config) -> None:
-    """Raises UserError if the Trainer's devices or precision are not to be had here."""
-    import torch
+        if self._trainer.devices != "auto":
+            return self._trainer.devices
+        return torch.cuda.device_count() if self.is_gpu else 1
 
-    trainer, there = config.trainer, torch.cuda.device_count()
-    if trainer.accelerator == "gpu" and not there:
-        raise UserError("trainer.accelerator=gpu: this machine has no GPU that torch can use; allowed: cpu, auto")
-    gpu = uses_gpu(config)
-    there = there if gpu else os.cpu_count() or 1
-    if trainer.devices != "auto" and trainer.devices > there:
-        kind = "GPU" if gpu else "CPU core"
-        raise UserError(f"trainer.devices={trainer.devices}: this machine has {there} {kind}(s); allowed: 1 to {there}")
-    if trainer.precision == "16-mixed" and not gpu:
-        raise UserError("trainer.precision=16-mixed: needs a GPU; allowed on a CPU: 32, bf16-mixed, 64")
+    def check(self) -> None:
+        """Raise UserError where this machine does not have the devices, or they lack the precision."""
+        import torch
+
+        trainer, found = self._trainer, torch.cuda.device_count()
+        if trainer.accelerator == "gpu" and not found:
+            raise UserError("trainer.accelerator=gpu: this machine has no GPU that torch can use; allowed: cpu, auto")
+        found, kind = (found, "GPU") if self.is_gpu else (os.cpu_count() or 1, "CPU core")
+        if trainer.devices != "auto" and trainer.devices > found:
+            what = f"this machine has {found} {kind}(s)"
+            raise UserError(f"trainer.devices={trainer.devices}: {what}; allowed: 1 to {found}")
+        if trainer.precision == "16-mixed" and not self.is_gpu:
+            raise UserError("trainer.precision=16-mixed: needs a GPU; allowed on a CPU: 32, bf16-mixed, 64")

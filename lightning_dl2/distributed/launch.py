@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from lightning_dl2.common import launcher
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.schema import Config
-from lightning_dl2.distributed.devices import num_devices
 from lightning_dl2.distributed.group import Group
 from lightning_dl2.distributed.store import connect, connect_by
 
@@ -82,28 +81,32 @@ def _take_from_slurm() -> None:
 
 
 @contextmanager
-def started(config: Config, words: list[str]) -> Iterator[Group]:
-    """All processes that `config` asks for: those of a launcher, or started here and ended with the block.
+def start_ranks(launched: Group, here: int, machines: int, work: dict[str, Any]) -> Iterator[Group]:
+    """Yield all ranks of a run: those of a launcher, or started here and ended with the block.
+
+    Args:
+        launched: the ranks that a launcher has started, or this process alone.
+        here: ranks on each machine.
+        machines: their number.
+        work: plain values that a rank started here gets, see `lightning_dl2.training.worker`.
 
     Raises:
-        UserError: a launcher has started another number of processes, or does not say where rank 0 is.
-        ProcessError: a process did not come.
+        UserError: a launcher has started another number of ranks, or does not say where rank 0 is.
+        ProcessError: a rank did not come.
     """
     from torch.distributed import destroy_process_group, is_initialized
 
-    here, machines = num_devices(config), config.trainer.num_nodes
     if "RANK" in os.environ:
-        group = launched()
-        with group.all_or_none():
+        with launched.all_or_none():
             _check_number(here, machines)
         # So that Lightning's rank is this one, whatever the launcher has left out.
-        os.environ.setdefault("LOCAL_RANK", str(group.rank % here))
-        os.environ["NODE_RANK"] = str((group.rank - launcher.required("LOCAL_RANK", "RANK is")) // here)
-        yield group
+        os.environ.setdefault("LOCAL_RANK", str(launched.rank % here))
+        os.environ["NODE_RANK"] = str((launched.rank - launcher.required("LOCAL_RANK", "RANK is")) // here)
+        yield launched
         return
     launcher.check_node(machines)
     if here * machines == 1:
-        yield Group()
+        yield launched
         return
     for key in ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT"):
         if machines > 1 and key not in os.environ:
@@ -113,7 +116,7 @@ def started(config: Config, words: list[str]) -> Iterator[Group]:
             )
     with _environment(here, here * machines) as rank:
         group = _join(rank, here * machines, os.environ["MASTER_ADDR"], launcher.number("MASTER_PORT") or 0)
-        with _others(config, words, rank, here):
+        with _others(work, rank, here):
             yield group
     if is_initialized():
         destroy_process_group()  # another run of this process has other peers
@@ -147,9 +150,9 @@ def _environment(here: int, world_size: int) -> Iterator[int]:
 
 
 @contextmanager
-def _others(config: Config, words: list[str], rank: int, here: int) -> Iterator[None]:
-    """The other processes of this machine, which do what this one does, and end when it ends."""
-    work = json.dumps({"parent": os.getpid(), "config": config.model_dump(), "words": words}).encode()
+def _others(work: dict[str, Any], rank: int, here: int) -> Iterator[None]:
+    """Start the other ranks of this machine, which do what this one does, and end them when the block ends."""
+    content = json.dumps(work | {"parent": os.getpid()}).encode()
     path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
     others, over = {}, threading.Event()
     try:
@@ -161,7 +164,7 @@ def _others(config: Config, words: list[str], rank: int, here: int) -> Iterator[
             threading.Thread(target=_watch, args=(process, rank + local_rank, over), daemon=True).start()
             assert process.stdin
             with process.stdin as pipe:
-                pipe.write(work)
+                pipe.write(content)
         yield
     finally:
         over.set()

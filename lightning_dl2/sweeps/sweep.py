@@ -21,6 +21,7 @@ from lightning_dl2.config.schema import Grid as GridRules
 from lightning_dl2.config.schema import Multirun
 from lightning_dl2.config.schema import Search as SearchRules
 from lightning_dl2.distributed import slurm
+from lightning_dl2.distributed.devices import Devices
 from lightning_dl2.run import lock
 from lightning_dl2.run.directory import Run
 from lightning_dl2.sweeps.figure import draw
@@ -75,7 +76,7 @@ def sweep(argv: list[str]) -> int:
     if config.launcher.name == "local":  # other machines may have a GPU, or a login
         for example in plan.examples:
             if not Run.of(example).finished(example):
-                preflight.check(example)
+                preflight.check(example, Devices(example.trainer))
         attend_sweep(plan.examples)
     with lock.locked(directory):
         launcher = build_launcher(config.launcher, directory)

@@ -13,13 +13,13 @@ from lightning_dl2.config.overrides import flatten, format_override
 from lightning_dl2.config.schema import (
     Config,
     GraphNet,
+    GraphSetData,
     NodeData,
     SequenceClassifier,
     SequenceData,
     TextData,
     TextGenerator,
 )
-from lightning_dl2.distributed.devices import uses_gpu
 
 CGROUP = Path("/sys/fs/cgroup/memory.max")  # of a container or a job
 WORD = 8  # bytes of an integer
@@ -35,15 +35,36 @@ def machine_memory() -> int:
     return memory
 
 
-def check_data(config: Config) -> None:
-    """Raise UserError where the data, or what a net keeps of one batch, cannot fit; asked before there are any."""
-    data, kept = config.data, 1
-    if not isinstance(config.task, GraphNet):
-        kept = config.task.num_layers * (1 if config.task.cell == "rnn" else GATES)
+def check_data(config: Config, on_gpu: bool) -> None:
+    """Raise UserError, before there are data, where they, or what a net keeps of one batch, cannot fit.
+
+    Args:
+        on_gpu: whether the batches are on a GPU, which has a memory of its own.
+    """
+    data = config.data
     if isinstance(data, SequenceData):
-        length, sets = data.sequence_length, data.validation_size + data.test_size
         keys = "data.validation_size data.test_size data.sequence_length"
-        _refuse(config, "the validation and test sets", keys, sets * length * NUMBER)
+        sets = data.validation_size + data.test_size
+        _refuse(config, "the validation and test sets", keys, sets * data.sequence_length * NUMBER)
+    elif isinstance(data, NodeData):
+        if data.name == "sbm":
+            model = data.block_model
+            size = model.num_nodes * (model.num_feats * NUMBER + model.average_degree * 2 * WORD)
+            keys = " ".join(f"data.block_model.{key}" for key in ("num_nodes", "num_feats", "average_degree"))
+            _refuse(config, "the graph", keys, size)
+    elif isinstance(data, GraphSetData) and data.name in ("minigc", "pattern"):
+        nodes = (data.min_nodes + data.max_nodes) // 2
+        edges = data.num_graphs * nodes * max(1, nodes // 8)  # one of eight kinds of graphs is complete
+        _refuse(config, "the graphs", "data.num_graphs data.min_nodes data.max_nodes", edges * 2 * WORD)
+    if not on_gpu and not isinstance(config.task, GraphNet):
+        _check_batches(config, config.task.num_layers * (1 if config.task.cell == "rnn" else GATES))
+
+
+def _check_batches(config: Config, kept: int) -> None:
+    """Check a training batch, of which a recurrent net keeps so many states a token, and an evaluation batch."""
+    data = config.data
+    if isinstance(data, SequenceData):
+        length = data.sequence_length
         rows = min(data.evaluation_batch_size, max(data.validation_size, data.test_size))
         _check_batch(config, "an evaluation batch", "data.evaluation_batch_size", rows * length, states=1)
         tokens = data.batch_size * length
@@ -54,23 +75,14 @@ def check_data(config: Config) -> None:
     elif isinstance(data, TextData):
         tokens = data.batch_size * data.sequence_length
         _check_batch(config, "a training batch", "data.batch_size", tokens, states=kept)
-    elif isinstance(data, NodeData):
-        if data.name == "sbm":
-            model = data.block_model
-            size = model.num_nodes * (model.num_feats * NUMBER + model.average_degree * 2 * WORD)
-            keys = " ".join(f"data.block_model.{key}" for key in ("num_nodes", "num_feats", "average_degree"))
-            _refuse(config, "the graph", keys, size)
-    elif data.name in ("minigc", "pattern"):
-        nodes = (data.min_nodes + data.max_nodes) // 2
-        edges = data.num_graphs * nodes * max(1, nodes // 8)  # one of eight kinds of graphs is complete
-        _refuse(config, "the graphs", "data.num_graphs data.min_nodes data.max_nodes", edges * 2 * WORD)
 
 
-def check_net(config: Config, spec: dict[str, Any]) -> None:
+def check_net(config: Config, spec: dict[str, Any], on_gpu: bool) -> None:
     """Raise UserError where the net and its gradients cannot fit.
 
     Args:
         spec: `datamodule.spec`.
+        on_gpu: as of `check_data`.
     """
     if isinstance(config.task, GraphNet):
         keys, count = "task.hidden_size task.num_layers task.heads", _graph_parameters(config.task, spec)
@@ -79,16 +91,11 @@ def check_net(config: Config, spec: dict[str, Any]) -> None:
         keys += " task.embedding_size"
         if isinstance(config.data, TextData):
             keys += " task.projection_size task.ensemble_size"
-            rows = min(config.data.evaluation_batch_size, max(spec["num_tokens"].values()))
-            tokens = rows * min(config.data.cold_window, max(spec["num_tokens"].values()))
-            _check_batch(
-                config,
-                "an evaluation batch",
-                "data.evaluation_batch_size",
-                tokens,
-                states=1,
-                outputs=spec["vocabulary_size"],
-            )
+            longest, words = max(spec["num_tokens"].values()), spec["vocabulary_size"]
+            tokens = min(config.data.evaluation_batch_size, longest) * min(config.data.cold_window, longest)
+            if not on_gpu:
+                key = "data.evaluation_batch_size"
+                _check_batch(config, "an evaluation batch", key, tokens, states=1, outputs=words)
     _refuse(config, f"a net of {count:,} parameters and its gradients", keys, 2 * NUMBER * count)
 
 
@@ -120,9 +127,7 @@ def _graph_parameters(task: GraphNet, spec: dict[str, Any]) -> int:
 
 
 def _check_batch(config: Config, what: str, key: str, tokens: int, *, states: int, outputs: int = 0) -> None:
-    """What a recurrent net keeps of a batch: of each token a number for each unit, in training for each gate of it."""
-    if uses_gpu(config):  # which has a memory of its own
-        return
+    """Refuse a batch of which a recurrent net keeps too much: a number a token and unit, in training for each gate."""
     length = "data.cold_window" if isinstance(config.data, TextData) and "evaluation" in key else "data.sequence_length"
     size = tokens * (WORD + (outputs + states * config.task.hidden_size) * NUMBER)
     _refuse(config, what, f"{key} {length} task.hidden_size task.num_layers", size)

@@ -10,9 +10,9 @@ from rich.table import Table
 from lightning_dl2.common.command import console
 from lightning_dl2.common.errors import ProcessError, UserError
 from lightning_dl2.common.files import WriteError, read_rows
-from lightning_dl2.common.launcher import is_rank_zero
 from lightning_dl2.config.schema import Config
 from lightning_dl2.run.directory import Run
+from lightning_dl2.training.session import Session
 
 VANISHED = 0.05  # share of the first loss that is left when a net has learnt a batch by heart
 LONGEST = 8  # actions of a profile that are printed
@@ -29,35 +29,35 @@ ROWS = (
 )
 
 
-def run_and_report(train: Callable[..., Any], config: Config, words: list[str]) -> int:
-    """Calls `train`, prints the result and the run directory, and returns the exit code."""
-    run = Run.of(config)
+def run_and_report(train: Callable[[Session], Any], session: Session) -> int:
+    """Call `train`, print the result and the run directory, and return the exit code."""
+    config, run = session.config, session.run
     before = _written(run)
     again = "the same command" + (" with resume=auto" if config.resume != "auto" else "") + " goes on"
     try:
-        result, _ = train(config, words)
+        result, _ = train(session)
     except UserError:
         raise
     except KeyboardInterrupt:
         if not run.path.exists():
             raise  # nothing was begun
-        return _say(run, f"stopped at once; {again} from the last checkpoint", 130)
+        return _say(session, f"stopped at once; {again} from the last checkpoint", 130)
     except Exception as error:
         from lightning_dl2.resume.preemption import Interrupted
 
         if isinstance(error, Interrupted):
-            return _say(run, f"stopped by {error}; {again}", error.exit_code)
+            return _say(session, f"stopped by {error}; {again}", error.exit_code)
         if isinstance(error, WriteError) and not run.path.is_dir():
-            return _say(run, f"error: {error}; {run.path} has been moved or deleted; fix: move it back, {again}", 1)
+            return _say(session, f"error: {error}; {run.path} has been moved or deleted; fix: move it back, {again}", 1)
         if isinstance(error, WriteError):  # all there is to know
-            return _say(run, f"error: {error}; {again} from the last checkpoint", 1)
+            return _say(session, f"error: {error}; {again} from the last checkpoint", 1)
         what = str(error) if isinstance(error, ProcessError) else f"{type(error).__name__}: {error}"
         if _written(run) == before:  # it failed before there was a log
-            if is_rank_zero():
+            if session.is_rank_zero:
                 traceback.print_exception(error)
-            return _say(run, f"error: {what}", 1)
-        return _say(run, f"error: {what} (traceback in {run.log_file})", 1)
-    if is_rank_zero():
+            return _say(session, f"error: {what}", 1)
+        return _say(session, f"error: {what} (traceback in {run.log_file})", 1)
+    if session.is_rank_zero:
         title = f"{config.experiment}/{run.path.parent.name} seed {config.seed}: {result['status']}"
         rows = {key.replace("_", " "): result.get(key) for key in ROWS}
         print_table(title, result["metrics"] | {"test split": config.test_split} | rows)
@@ -109,10 +109,10 @@ def _written(run: Run) -> int | None:
         return None
 
 
-def _say(run: Run, text: str, code: int) -> int:
-    if is_rank_zero():
+def _say(session: Session, text: str, code: int) -> int:
+    if session.is_rank_zero:
         print(" ".join(text.split()), file=sys.stderr)
-        print(run.path)
+        print(session.run.path)
         return code
     return code if code == 1 else 0  # they have ended as was agreed: one exit code is enough
 

@@ -7,19 +7,19 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.paths import user_path
 from lightning_dl2.config.overrides import format_override
 from lightning_dl2.config.schema import Config, GraphNet, Trainer
-from lightning_dl2.distributed.devices import check_devices, uses_gpu
+from lightning_dl2.distributed.devices import Devices
 from lightning_dl2.training import limits
 
 NEEDS_PATH = ("text", "graph_csv", "tu", "ten_fold", "zinc")  # no files of these can be fetched
 
 
-def check(config: Config) -> None:
+def check(config: Config, devices: Devices) -> None:
     """Raises UserError, one line, for what the schema cannot know to be wrong."""
     check_variables()
-    check_devices(config)
-    limits.check_data(config)
+    devices.check()
+    limits.check_data(config, devices.is_gpu)
     _check_optimizer(config)
-    _check_engine(config)
+    _check_engine(config, devices)
     check_logger(config)
 
 
@@ -73,12 +73,12 @@ def _check_optimizer(config: Config) -> None:
         raise UserError(f"optimizer.name={name}{told}: {str(error).removeprefix(f'{name}: ')}") from error
 
 
-def _check_engine(config: Config) -> None:
+def _check_engine(config: Config, devices: Devices) -> None:
     if not isinstance(config.task, GraphNet):
         return
     from lightning_dl2.graphs import resolve_engine
 
     try:
-        resolve_engine(config.task.engine, "cuda" if uses_gpu(config) else "cpu")
+        resolve_engine(config.task.engine, "cuda" if devices.is_gpu else "cpu")
     except ValueError as error:
         raise UserError(f"task.{error}") from error

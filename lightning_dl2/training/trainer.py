@@ -25,7 +25,7 @@ from lightning_dl2.callbacks import (
     WeightAveraging,
 )
 from lightning_dl2.config.schema import Config
-from lightning_dl2.distributed.devices import uses_gpu
+from lightning_dl2.distributed.devices import Devices
 from lightning_dl2.loggers.build import build_loggers
 from lightning_dl2.resume.checkpoint_io import VerifiedCheckpointIO
 from lightning_dl2.resume.exact_resume import ExactResume
@@ -33,6 +33,7 @@ from lightning_dl2.resume.find_checkpoint import ResumePoint
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 from lightning_dl2.resume.preemption import Preemption
 from lightning_dl2.run.directory import Run
+from lightning_dl2.training.session import Session
 
 
 @dataclass
@@ -54,10 +55,10 @@ class RunCallbacks:
         return "early_stopping" if self.stalled and self.stalled.stalled else "limit"
 
 
-def build_watch(config: Config, run: Run) -> RunCallbacks:
-    """The callbacks of `config` whose state ends up in the result."""
-    rules = config.callbacks
-    checkpoints = KeepCheckpoints(run.checkpoints, **rules.checkpoint.model_dump())
+def build_watch(session: Session) -> RunCallbacks:
+    """Build the callbacks whose state ends up in the result."""
+    config, rules = session.config, session.config.callbacks
+    checkpoints = KeepCheckpoints(session.run.checkpoints, **rules.checkpoint.model_dump())
     watch = RunCallbacks(checkpoints, Preemption(checkpoints, config.trainer.max_time), FinalValidation(checkpoints))
     if rules.solved.enabled:
         watch.solved = StopWhenSolved(**rules.solved.model_dump(exclude={"enabled"}))
@@ -69,9 +70,9 @@ def build_watch(config: Config, run: Run) -> RunCallbacks:
 
 
 def build_trainer(
-    config: Config, run: Run, watch: RunCallbacks, start: ResumePoint | None = None, interval: int | None = None
+    session: Session, watch: RunCallbacks, start: ResumePoint | None = None, interval: int | None = None
 ) -> pl.Trainer:
-    """Build a Trainer that trains `config` in `run`.
+    """Build the Trainer of a session.
 
     Args:
         start: the checkpoint that it resumes from; None for a new run.
@@ -79,6 +80,7 @@ def build_trainer(
     """
     # With deterministic algorithms torch would fill new memory before each use; nothing here reads it unwritten.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # not in torch's stubs
+    config, run = session.config, session.run
     rules, max_epochs = config.callbacks, config.trainer.max_epochs
     if max_epochs > 0:  # fewer than there are already is the end, as with steps; Lightning would call it an error
         max_epochs = max(max_epochs, start.epoch if start else 0)
@@ -128,7 +130,7 @@ def build_trainer(
 
 def build_evaluator(config: Config, run: Run) -> pl.Trainer:
     """A Trainer that only evaluates: one process, no logger, on a CPU where the run's GPU is not to be had."""
-    gpu, precision = uses_gpu(config) and torch.cuda.is_available(), config.trainer.precision
+    gpu, precision = Devices(config.trainer).is_gpu and torch.cuda.is_available(), config.trainer.precision
     if precision == "16-mixed" and not gpu:  # Lightning would take bf16 and say nothing
         print("note: trainer.precision=16-mixed needs a GPU; evaluated with 32 here", file=sys.stderr)
         precision = 32

@@ -11,9 +11,9 @@ import torch
 
 from lightning_dl2 import compose
 from lightning_dl2.data.build import DataModule, build_data
-from lightning_dl2.run.directory import Run
 from lightning_dl2.run.log import logging_to
 from lightning_dl2.tasks.build import build_task
+from lightning_dl2.training.session import Session
 from lightning_dl2.training.trainer import build_trainer, build_watch
 
 
@@ -66,12 +66,12 @@ def trainer_loop(words: list[str], build: Callable[[], Bare], steps: int) -> flo
     """Return the seconds per step of the Trainer with all that a run has: logging, checkpoints, callbacks."""
     with tempfile.TemporaryDirectory() as root:
         config = compose(*words, f"trainer.max_steps={steps + 1}", f"root={root}")
-        run = Run.of(config)
-        with run.locked(config), logging_to(run.log_file):
+        session = Session.open(config)
+        with session.run.locked(config), logging_to(session.run.log_file):
             data = build_data(config.data, config.seed)
             task = build_task(config.task, config.optimizer, data.spec)
             assert num_parameters(task) == num_parameters(build())  # nets of different sizes are not comparable
-            trainer = build_trainer(config, run, build_watch(config, run))
+            trainer = build_trainer(session, build_watch(session))
             clock = Clock()
             trainer.callbacks.append(clock)
             trainer.fit(task, data)

@@ -4,6 +4,7 @@ import pytest
 
 from lightning_dl2.common import launcher
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.launcher import LAUNCH, is_rank_zero, restart_ids
 from lightning_dl2.train import main
 from tests.conftest import TINY
 
@@ -55,3 +56,27 @@ def test_what_launchers_set_is_taken(monkeypatch):
         monkeypatch.setenv("MASTER_ADDR", address)
         launcher.check()
     assert launcher.number("RANK") == 1 and launcher.number("NODE_RANK") is None and not launcher.is_rank_zero()
+
+
+def test_what_starts_a_command_again_has_a_name(monkeypatch):
+    for key in ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", LAUNCH):
+        monkeypatch.delenv(key, raising=False)
+    assert restart_ids() == {}
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert restart_ids() == {"SLURM_JOB_ID=7": 0}
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv(LAUNCH, "y")
+    assert restart_ids() == {"SLURM_JOB_ID=7": 2, "TORCHELASTIC_RUN_ID=x": 0, f"{LAUNCH}=y": 1}
+
+
+def test_rank_zero_is_known_from_the_launcher(monkeypatch):
+    for key in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(key, raising=False)
+    assert is_rank_zero()
+    for key in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"):
+        monkeypatch.setenv(key, "0")
+        assert is_rank_zero()
+        monkeypatch.setenv(key, "1")
+        assert not is_rank_zero()
+        monkeypatch.delenv(key)

@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.common.launcher import is_rank_zero
 from lightning_dl2.config.compose import compose
 from lightning_dl2.config.identity import config_hash
 from lightning_dl2.run.directory import Run, variant
@@ -288,18 +287,6 @@ def test_a_metric_that_is_no_number_is_null(tiny):
 def test_wandb_id_is_chosen_once(tmp_path):
     first = Run(tmp_path).wandb_id()
     assert Run(tmp_path).wandb_id() == first and len(first) == 8
-
-
-def test_rank_zero_is_known_from_the_launcher(monkeypatch):
-    for key in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"):
-        monkeypatch.delenv(key, raising=False)
-    assert is_rank_zero()
-    for key in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"):
-        monkeypatch.setenv(key, "0")
-        assert is_rank_zero()
-        monkeypatch.setenv(key, "1")
-        assert not is_rank_zero()
-        monkeypatch.delenv(key)
 
 
 def test_other_ranks_write_nothing(tiny, monkeypatch):

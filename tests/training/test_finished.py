@@ -13,6 +13,8 @@ from lightning_dl2.run.directory import Run
 from lightning_dl2.tasks import SequenceClassifier, TextGenerator
 from lightning_dl2.training.finished import attend_sweep
 from lightning_dl2.training.outcome import run_and_report
+from lightning_dl2.training.session import Session
+from lightning_dl2.training.start import train_session
 from tests.conftest import TINY, TINY_TEXT, composer
 
 
@@ -83,7 +85,7 @@ def test_what_a_result_does_not_have_is_not_shown(sequences, capsys):
     run = Run.of(config)
     kept = {key: run.result()[key] for key in ("status", "metrics", "steps", "config_hash")}
     run.result_file.write_text(json.dumps(kept))
-    assert run_and_report(train, config, []) == 0
+    assert run_and_report(train_session, Session.open(config)) == 0
     out, err = capsys.readouterr()
     assert out.startswith(f"palindrome/{run.path.parent.name} seed 0: completed\n") and err == ""
     assert "test/loss" in out and "│ steps" in out and "│ device" not in out

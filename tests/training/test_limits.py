@@ -34,8 +34,8 @@ def test_what_does_not_fit_is_one_line(words, monkeypatch):
     monkeypatch.setattr(limits, "machine_memory", lambda: 64 * 2**30)
     with pytest.raises(UserError, match=f"^{BEYOND[words]}") as told:
         config = compose(*words.split())
-        limits.check_data(config)
-        limits.check_net(config, {"vocabulary_size": 99, "num_tokens": {"val": 50_000}, "in_feats": 32})
+        limits.check_data(config, on_gpu=False)
+        limits.check_net(config, {"vocabulary_size": 99, "num_tokens": {"val": 50_000}, "in_feats": 32}, on_gpu=False)
     assert "\n" not in str(told.value)
 
 
@@ -52,8 +52,8 @@ def test_what_fits_is_taken(experiment, monkeypatch):
     """By far: the shipped experiments on a small laptop."""
     monkeypatch.setattr(limits, "machine_memory", lambda: 4 * 2**30)
     config = compose(f"experiment={experiment}")
-    limits.check_data(config)
-    limits.check_net(config, {"vocabulary_size": 99, "num_tokens": {"val": 110_000}, "in_feats": 1433})
+    limits.check_data(config, on_gpu=False)
+    limits.check_net(config, {"vocabulary_size": 99, "num_tokens": {"val": 110_000}, "in_feats": 1433}, on_gpu=False)
 
 
 def test_this_machine_has_memory():

@@ -1,5 +1,7 @@
 """How a run ends, as the shell sees it."""
 
+from dataclasses import replace
+
 import pytest
 
 from lightning_dl2.common.errors import UserError
@@ -7,6 +9,7 @@ from lightning_dl2.common.files import WriteError
 from lightning_dl2.resume.preemption import Interrupted
 from lightning_dl2.run.directory import Run
 from lightning_dl2.training.outcome import ROWS, print_table, run_and_report
+from lightning_dl2.training.session import Session
 
 REPORT = """2026 INFO pytorch_lightning.profilers.profiler: FIT Profiler Report
 
@@ -28,13 +31,13 @@ def test_a_debug_preset_says_what_it_was_asked_for(tiny, capsys, last, says):
     run = Run.of(config)
     result = dict.fromkeys((*ROWS, "variant", "status")) | {"experiment": "e", "seed": 0, "metrics": {}}
 
-    def train(config, words):
+    def train(session):
         run.path.mkdir(parents=True)
         run.metrics_file.write_text(f"step,train/loss,val/loss\n2,2.0,\n2,,3.0\n4,{last},\n")
         run.log_file.write_text(REPORT)
         return result, {}
 
-    assert run_and_report(train, config, []) == 0
+    assert run_and_report(train, Session.open(config)) == 0
     out = capsys.readouterr().out
     assert f"train/loss on the fixed batches: 2 at step 2, {float(last):.4g} at step 4: {says}" in out
     assert "optimizer_step" in out and "1.5000" in out and "Total" not in out
@@ -49,12 +52,12 @@ def test_only_a_training_that_was_profiled_has_a_profile(tiny, capsys, report, s
     run.path.mkdir(parents=True)
     run.log_file.write_text("2026 INFO lightning_dl2.fit: from step 0\n" + report)
     result = dict.fromkeys((*ROWS, "variant", "status")) | {"experiment": "e", "seed": 0, "metrics": {}}
-    assert run_and_report(lambda config, words: (result, {}), config, []) == 0
+    assert run_and_report(lambda session: (result, {}), Session.open(config)) == 0
     assert ("the whole profile" in capsys.readouterr().out) == says
 
 
 def raising(error: BaseException):
-    def train(config, words):
+    def train(session):
         raise error
 
     return train
@@ -69,7 +72,7 @@ ENDINGS = [
 
 
 def logging_and(error: BaseException, run: Run):
-    def train(config, words):
+    def train(session):
         run.log_file.parent.mkdir(parents=True)
         run.log_file.write_text("what has happened")
         raise error
@@ -80,32 +83,32 @@ def logging_and(error: BaseException, run: Run):
 @pytest.mark.parametrize(("error", "code", "says"), ENDINGS)
 def test_endings(tiny, capsys, error, code, says):
     run = Run.of(tiny())
-    assert run_and_report(logging_and(error, run), tiny(), []) == code
+    assert run_and_report(logging_and(error, run), Session.open(tiny())) == code
     assert capsys.readouterr() == (f"{run.path}\n", says.format(log=run.log_file) + "\n")
 
 
 def test_what_fails_before_there_is_a_log_is_told_in_full(tiny, capsys):
     run = Run.of(tiny())
-    assert run_and_report(raising(ValueError("a\nb")), tiny(), []) == 1
+    assert run_and_report(raising(ValueError("a\nb")), Session.open(tiny())) == 1
     out, err = capsys.readouterr()
     assert out == f"{run.path}\n" and "Traceback" in err and err.endswith("\nerror: ValueError: a b\n")
 
 
 def test_an_interrupt_before_anything_is_begun_names_no_run(tiny):
     with pytest.raises(KeyboardInterrupt):  # the command says what there is to say
-        run_and_report(raising(KeyboardInterrupt()), tiny(), [])
+        run_and_report(raising(KeyboardInterrupt()), Session.open(tiny()))
 
 
 def test_user_errors_are_left_to_the_command(tiny):
     with pytest.raises(UserError):
-        run_and_report(raising(UserError("a=1: no")), tiny(), [])
+        run_and_report(raising(UserError("a=1: no")), Session.open(tiny()))
 
 
-def test_other_ranks_are_silent(tiny, capsys, monkeypatch):
+def test_other_ranks_are_silent(tiny, capsys):
     """And end with 0 when all were stopped together: Lightning kills the first rank when another ends otherwise."""
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    assert run_and_report(raising(Interrupted("another rank", 75)), tiny(), []) == 0
-    assert run_and_report(raising(ValueError()), tiny(), []) == 1
+    other = replace(Session.open(tiny()), is_rank_zero=False)
+    assert run_and_report(raising(Interrupted("another rank", 75)), other) == 0
+    assert run_and_report(raising(ValueError()), other) == 1
     assert capsys.readouterr() == ("", "")
 
 
@@ -120,8 +123,8 @@ def test_a_run_directory_that_is_gone_is_told(tiny, capsys):
     """Moved or deleted while it was trained in."""
     config = tiny()
     run, error = Run.of(config), WriteError("metrics.csv cannot be written: No such file or directory")
-    assert run_and_report(raising(error), config, []) == 1
+    assert run_and_report(raising(error), Session.open(config)) == 1
     fix = "fix: move it back, the same command goes on"
     assert capsys.readouterr().err == f"error: {error}; {run.path} has been moved or deleted; {fix}\n"
-    assert run_and_report(logging_and(error, run), config, []) == 1
+    assert run_and_report(logging_and(error, run), Session.open(config)) == 1
     assert capsys.readouterr().err == f"error: {error}; the same command goes on from the last checkpoint\n"

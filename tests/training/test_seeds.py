@@ -21,7 +21,7 @@ def begun(tmp_path, book, monkeypatch):
     """`begun(seed, *words)`: the objects with which a run of this seed would begin to train."""
     monkeypatch.setattr(
         "lightning_dl2.training.fit.fit",
-        lambda config, run, words, data, task, group: ({}, {"task": task, "data": data}),
+        lambda session, data, task: ({}, {"task": task, "data": data}),
     )
 
     def objects(seed, *words):

@@ -7,13 +7,14 @@ from lightning_dl2.callbacks import Curves, LengthCurriculum, StopWhenSolved
 from lightning_dl2.resume.exact_resume import ExactResume
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 from lightning_dl2.run.directory import Run
+from lightning_dl2.training.session import Session
 from lightning_dl2.training.trainer import build_evaluator, build_trainer, build_watch
 
 
 def trainer_of(config):
-    run = Run.of(config)
-    run.path.mkdir(parents=True, exist_ok=True)
-    return build_trainer(config, run, build_watch(config, run))
+    session = Session.open(config)
+    session.run.path.mkdir(parents=True, exist_ok=True)
+    return build_trainer(session, build_watch(session))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from lightning_dl2.common.files import writing
 from lightning_dl2.common.system import die_with
 from lightning_dl2.config import schema
 from lightning_dl2.config.schema import Config
-from lightning_dl2.distributed.devices import uses_gpu
+from lightning_dl2.distributed.devices import Devices
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.launchers.base import command, environment
 
@@ -61,7 +61,7 @@ class LocalLauncher:
         self._taken: dict[Process, list[str]] = {}  # GPUs of each process
 
     def start(self, job: Job, log: Path) -> Process | None:
-        if not uses_gpu(job.config):
+        if not Devices(job.config.trainer).is_gpu:
             return Process(job.overrides, log, self._threads(job.config))
         if self.jobs == 1:
             return Process(job.overrides, log, {})

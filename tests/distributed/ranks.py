@@ -1,0 +1,104 @@
+"""Start the ranks of a run as a launcher does, each in a process of its own."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lightning_dl2.common.files import read_rows
+from lightning_dl2.distributed import group, store
+from lightning_dl2.run import directory as run_module
+from lightning_dl2.run.directory import Run
+from lightning_dl2.train import main
+from tests.conftest import TINY
+from tests.test_train import PROCESSES
+
+SECONDS = 120  # for all to end on a busy machine; without what is tested here it would be half an hour
+
+
+DDP = [*TINY, "trainer=ddp_cpu", "trainer.num_threads=1"]
+
+
+LONG = [*DDP, "trainer.max_steps=160"]
+
+
+VARIABLES = (
+    "RANK", "WORLD_SIZE", "LOCAL_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT",
+    "SLURM_STEP_NUM_TASKS", "SLURM_PROCID",
+)  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _call(words: list[str], out: Path, environment: dict[str, str], prepare: Callable[[], None] | None) -> None:
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(out / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    os.environ.update(environment)
+    os.chdir(out)
+    if prepare:
+        prepare()
+    sys.exit(main(words))
+
+
+class Ranks:
+    """The processes that a launcher starts, each in a directory of its own.
+
+    Args:
+        words: of each rank.
+        out: holds the directories 0, 1, ...
+        environment: variables that differ from those of a launcher that does all right.
+        prepare: what each calls first.
+    """
+
+    def __init__(self, words: list[list[str]], out: Path, prepare=None, **environment: str) -> None:
+        self.out, self.processes = out, []
+        common = {"WORLD_SIZE": str(len(words)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        for rank, own in enumerate(words):
+            directory = out / str(rank)
+            directory.mkdir(parents=True, exist_ok=True)
+            numbers = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            process = PROCESSES.Process(target=_call, args=(own, directory, common | numbers | environment, prepare))
+            process.start()
+            self.processes.append(process)
+
+    def kill(self, rank: int) -> None:
+        os.kill(self.processes[rank].pid, signal.SIGKILL)
+
+    def ended(self) -> list[int]:
+        """The exit codes, when all have ended within seconds of one another."""
+        end = time.monotonic() + 2 * SECONDS
+        while all(process.is_alive() for process in self.processes):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        for process in self.processes:
+            process.join(SECONDS)
+        codes = [process.exitcode for process in self.processes]
+        for process in self.processes:
+            process.kill()
+        return codes
+
+    def errors(self) -> list[tuple[int, str]]:
+        """(rank, line) of what was said on stderr."""
+        said = [(out / "stderr").read_text().splitlines() for out in sorted(self.out.iterdir()) if out.name.isdigit()]
+        return [(rank, line) for rank, lines in enumerate(said) for line in lines if line.startswith("error")]
+
+    def printed(self, rank: int) -> list[str]:
+        return (self.out / str(rank) / "stdout").read_text().splitlines()
+
+
+def reached(run: Run, step: int) -> None:
+    end = time.monotonic() + 2 * SECONDS
+    while not any(int(row["step"]) >= step for row in read_rows(run.metrics_file)):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def hasty() -> None:
+    store.ANSWERING = store.MEETING = group.MEETING = run_module.SEEN_LATEST = 1.0

@@ -1,0 +1,163 @@
+"""Ranks pass a step together: one directory, one voice, one end."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from lightning_dl2 import compose
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.distributed import group
+from lightning_dl2.run.directory import Run
+from lightning_dl2.tasks import SequenceClassifier
+from tests.conftest import TINY_TEXT
+from tests.distributed.ranks import DDP, Ranks, hasty
+from tests.test_train import differences
+
+
+def test_one_directory_and_one_voice(tmp_path):
+    """Trained, found finished, and trained anew in a directory that the others must not look into too early."""
+    words = [*DDP, f"root={tmp_path}/runs"]
+    run = Run.of(compose(*words))
+    first = Ranks([words, words], tmp_path)
+    assert first.ended() == [0, 0], first.errors()
+    printed = first.printed(0)
+    assert printed[-1] == str(run.path) and first.printed(1) == first.errors() == []
+    assert run.result()["world_size"] == 2
+    again = Ranks([words, words], tmp_path)
+    assert again.ended() == [0, 0] and again.printed(0) == printed and again.printed(1) == []
+    restarted = Ranks([[*words, "resume=restart"]] * 2, tmp_path)
+    assert restarted.ended() == [0, 0], restarted.errors()
+    assert differences(Run(run.path.with_name("seed=0.old-1")), run) == []
+    refused = Ranks([[*words, "resume=never"]] * 2, tmp_path)
+    assert refused.ended() == [2, 2]
+    assert refused.errors() == [
+        (0, f"error: resume=never: {run.path} holds a run; allowed: auto, restart, or another root or seed")
+    ]
+
+
+def test_wrong_input_is_told_once(tmp_path):
+    for words, says in (
+        ([*DDP, "data.batch_sise=8"], "error: data.batch_sise=8: there is no key"),
+        (
+            [*DDP, "trainer.devices=1"],
+            "error: trainer.devices=1, trainer.num_nodes=1: the launcher has set WORLD_SIZE=2",
+        ),
+        ([*DDP, "data.test_size=1"], "error: trainer.devices: 2 processes share the 1 sequences of the test split"),
+    ):
+        ranks = Ranks([words, words], tmp_path)
+        assert ranks.ended() == [2, 2]
+        ((rank, line),) = ranks.errors()
+        assert rank == 0 and line.startswith(says) and "on rank" not in line
+    assert not list(tmp_path.glob("*/runs"))
+
+
+def test_wrong_input_of_one_ends_all(tmp_path, book):
+    """The text is on one machine alone; two have been started with other words."""
+    words = [*TINY_TEXT, "trainer=ddp_cpu", "data.path=book.txt", "data.cache_dir=cache"]
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0/book.txt").write_bytes(book.read_bytes())
+    ranks = Ranks([words, words], tmp_path)
+    assert ranks.ended() == [2, 2]
+    ((rank, line),) = ranks.errors()
+    assert rank == 0 and line.startswith("error: data.path=book.txt: ") and line.endswith("(on rank 1)")
+    (tmp_path / "1/book.txt").write_bytes(book.read_bytes() * 2)  # there, but another one
+    ranks = Ranks([words, words], tmp_path)
+    assert ranks.ended() == [2, 2]
+    ((rank, line),) = ranks.errors()
+    assert rank == 0 and line.startswith("error: data=") and "on rank 1" in line and "on rank 0" in line
+    ranks = Ranks([DDP, [*DDP, "trainer.max_steps=25"]], tmp_path)
+    assert ranks.ended() == [2, 2]
+    ((rank, line),) = ranks.errors()
+    assert rank == 0 and line.startswith("error: trainer.max_steps=25: on rank 1, but 24 on rank 0; allowed: the same")
+    assert not list(tmp_path.glob("*/runs"))
+
+
+def test_a_directory_that_is_not_shared(tmp_path):
+    """Each process has a disk of its own, at first empty; then one holds an older state."""
+    ranks = Ranks([DDP, DDP], tmp_path, hasty)
+    assert ranks.ended() == [2, 2]
+    ((rank, line),) = ranks.errors()
+    assert rank == 0 and "is not there, but rank 0 has made it" in line and line.endswith("(on rank 1)")
+    assert Ranks([[*DDP, f"root={tmp_path}/both"]] * 2, tmp_path).ended() == [0, 0]
+    for name in ("0", "1"):
+        shutil.rmtree(tmp_path / name / "runs", ignore_errors=True)
+        shutil.copytree(tmp_path / "both", tmp_path / name / "runs")
+        next((tmp_path / name).rglob("result.json")).unlink()
+    next((tmp_path / "1").rglob("last.ckpt")).unlink()
+    ranks = Ranks([DDP, DDP], tmp_path)
+    assert ranks.ended() == [2, 2]
+    ((rank, line),) = ranks.errors()
+    assert rank == 0 and line.startswith("error: step=") and " on rank 1, but 24 on rank 0; allowed: the same" in line
+
+
+def breaks(method: str, how: Callable[[], None]) -> None:
+    original = getattr(SequenceClassifier, method)
+
+    def broken(self, batch, batch_idx):
+        if self.global_rank == 1 and self.global_step == 10:
+            how()
+        return original(self, batch, batch_idx)
+
+    setattr(SequenceClassifier, method, broken)
+
+
+def raises() -> None:
+    raise ValueError("only here")
+
+
+def raises_in_training() -> None:
+    breaks("training_step", raises)
+
+
+def leaves_in_training() -> None:
+    breaks("training_step", lambda: os._exit(0))
+
+
+def dies_in_validation() -> None:
+    breaks("validation_step", lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "code", "says"),
+    [
+        (raises_in_training, 1, "error: rank 1: ValueError: only here (traceback in "),
+        (leaves_in_training, 0, "error: RuntimeError: "),
+        (dies_in_validation, -9, "error: RuntimeError: "),
+    ],
+)
+def test_a_failure_of_one_is_the_failure_of_all(tmp_path, prepare, code, says):
+    words = [*DDP, f"root={tmp_path}/runs"]
+    run = Run.of(compose(*words))
+    ranks = Ranks([words, words], tmp_path, prepare)
+    assert ranks.ended() == [1, code]
+    ((rank, line),) = ranks.errors()
+    assert rank == 0 and line.startswith(says)
+    assert run.result()["status"] == "failed" and run.find_resume_point().path == run.last
+    if prepare is raises_in_training:
+        assert "in raises\n    raise ValueError" in run.log_file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("brings", "says"),
+    [
+        ([{"a": 1}, {"a": 1, "b": 2}], "b=2: on rank 1, but None on rank 0"),
+        ([{"a": 1, "b": 2}, {"a": 1}], "b=None: on rank 1, but 2 on rank 0"),
+        ([{"a": 1}, {"a": 2}], "a=2: on rank 1, but 1 on rank 0"),
+    ],
+)
+def test_keys_that_one_rank_lacks_are_compared(brings, says):
+    store = torch.distributed.HashStore()
+
+    def agree(rank: int) -> str:
+        with pytest.raises(UserError) as error:
+            group.Group(rank, 2, store).agree(brings[rank])
+        return str(error.value)
+
+    with ThreadPoolExecutor(2) as pool:
+        told = list(pool.map(agree, (0, 1)))
+    assert told[0] == told[1] and told[0].startswith(f"{says}; allowed: the same command")
