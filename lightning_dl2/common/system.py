@@ -3,10 +3,19 @@
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+PACKAGE = Path(__file__).parents[1]  # the folder lightning_dl2, in a checkout or among installed packages
+
+
+def python_path() -> str:
+    """Return PYTHONPATH for a child process: it imports this package, whatever directory it starts in."""
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join(dict.fromkeys([str(PACKAGE.parent), *filter(None, others)]))
 
 
 def die_with(parent: int, number: signal.Signals = signal.SIGKILL) -> None:

@@ -12,6 +12,7 @@ import yaml
 
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.run_files import check_events
+from lightning_dl2.common.system import PACKAGE
 
 PRESETS = ("experiment", "debug")  # groups whose files set keys of other groups
 MISSING = "???"  # Hydra's word for a value that must be typed
@@ -20,9 +21,8 @@ HEADER = "# @package _global_"
 
 def conf_dir() -> Path:
     """Return conf/: beside the package in a clone, inside it in an installed wheel."""
-    package = Path(__file__).parents[1]
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
+    inside = PACKAGE / "conf"
+    return inside if inside.is_dir() else PACKAGE.parent / "conf"
 
 
 def options(group: str) -> list[str]:

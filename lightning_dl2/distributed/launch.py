@@ -13,11 +13,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from lightning_dl2.common import launcher
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.system import python_path
 from lightning_dl2.distributed.group import Group
 from lightning_dl2.distributed.store import connect, connect_by
 
@@ -153,11 +153,10 @@ def _environment(here: int, world_size: int) -> Iterator[int]:
 def _others(work: dict[str, Any], rank: int, here: int) -> Iterator[None]:
     """Start the other ranks of this machine, which do what this one does, and end them when the block ends."""
     content = json.dumps(work | {"parent": os.getpid()}).encode()
-    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
     others, over = {}, threading.Event()
     try:
         for local_rank in range(1, here):
-            own = {"RANK": str(rank + local_rank), "LOCAL_RANK": str(local_rank), "PYTHONPATH": path}
+            own = {"RANK": str(rank + local_rank), "LOCAL_RANK": str(local_rank), "PYTHONPATH": python_path()}
             command = [sys.executable, "-m", "lightning_dl2.training.worker"]
             process = subprocess.Popen(command, env=os.environ | own, stdin=subprocess.PIPE)
             others[rank + local_rank] = process

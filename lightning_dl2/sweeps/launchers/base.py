@@ -6,6 +6,7 @@ from pathlib import Path
 from signal import Signals
 from typing import Protocol
 
+from lightning_dl2.common.system import python_path
 from lightning_dl2.sweeps.jobs import Job
 
 RANKS = "RANK LOCAL_RANK GROUP_RANK NODE_RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT".split()
@@ -42,7 +43,5 @@ def command(overrides: list[str]) -> list[str]:
 def environment() -> dict[str, str]:
     """Return the environment without variables that make a job a rank of another run, or requeue the sweep's job."""
     kept = {key: value for key, value in os.environ.items() if key not in RANKS and not key.startswith(LAUNCHERS)}
-    package = str(Path(__file__).parents[3])
-    path = kept.get("PYTHONPATH", "").split(os.pathsep)
     encoding = {"PYTHONIOENCODING": "utf-8:backslashreplace"}  # of the log, whatever the locale
-    return encoding | kept | {"PYTHONPATH": os.pathsep.join(dict.fromkeys([package, *filter(None, path)]))}
+    return encoding | kept | {"PYTHONPATH": python_path()}
