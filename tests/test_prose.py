@@ -20,7 +20,6 @@ EXEMPT = {
     "lightning_dl2/distributed",
     "lightning_dl2/reporting",
     "lightning_dl2/resume",
-    "lightning_dl2/run",
     "lightning_dl2/tasks",
     "lightning_dl2/training",
 }

@@ -32,7 +32,7 @@ def figure_directory(out: Path, runs: list[Run], arguments: Arguments) -> Path:
     Raises:
         UserError: the configuration of a run cannot be read.
     """
-    names = [run_name(run.config(tell=False)) for run in runs]  # the analysis warns, with its own Run
+    names = [run_name(run.recorded()) for run in runs]
     name = names[0] if len(names) == 1 else f"{len(names)}_runs-{_digest(runs)}"
     shown = [f"{key}={value}" for key, value in arguments.changed(*PARTS).items()]
     # A checkpoint may be the path of a file, whose slashes may not stand in a name.

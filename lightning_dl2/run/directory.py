@@ -1,8 +1,8 @@
-"""The run directory: names, configuration, checkpoints, result, W&B id.
+"""Name a run directory, lock it, and read and write its configuration, result and W&B id.
 
     runs/<experiment>/<variant>-<hash of the choices that differ from the experiment's defaults>/seed=<n>/
 
-The path is a pure function of the configuration, never of the clock, so that the same command finds its run again.
+The path is a pure function of the configuration, never of the clock: the same command finds its run again.
 """
 
 import json
@@ -38,14 +38,14 @@ log = logging.getLogger(__name__)
 MOVED_ASIDE = re.compile(r"seed=\d+\.old-\d+")  # by resume=restart
 TRAINED_BY_ANALYZE = "trained_by_analyze"  # a file in a root: its runs are no results of the user's
 GENERAL = ("enabled", "name", "monitor")  # last parts of keys that say nothing by themselves
-DIGITS = 8  # characters of a number that a directory's name holds as it is
-SEEN_LATEST = 60.0  # seconds; NFS keeps what it knows of a directory that long
+DIGITS = 8  # characters of a number; one with more is rounded in a directory's name
+SEEN_LATEST = 60.0  # seconds that NFS may cache a directory's content
 
 
 def variant(config: Config) -> str:
-    """Name the directory: `default-<hash>`, or the choices that differ, as far as a name holds them, with their hash.
+    """Name the directory: `default-<hash>`, or the choices that differ, cut to 80 characters, with their hash.
 
-    The hash tells runs apart, the words before it are for people.
+    The hash tells runs apart, the text before it is for people.
     """
     return _variant(changed_choices(config))
 
@@ -60,10 +60,10 @@ def _former_variant(differing: dict[str, Any]) -> str:
 
 
 def _named(differing: dict[str, Any], name: Callable[[str], str], value: Callable[[Any], Any]) -> str:
-    # Of a path the last part, lest it leaves no room for the others; the hash knows all of it.
+    # Only the last part of a path, which would leave no room for the other choices; the hash is of all of it.
     shown = {key: Path(each).name if key == "data.path" and each else each for key, each in differing.items()}
-    words = ",".join(f"{name(key)}={format_override(value(each))}" for key, each in shown.items())
-    return f"{re.sub(r'[^A-Za-z0-9=.,_-]+', '_', words)[:80] or 'default'}-{digest(differing)}"
+    text = ",".join(f"{name(key)}={format_override(value(each))}" for key, each in shown.items())
+    return f"{re.sub(r'[^A-Za-z0-9=.,_-]+', '_', text)[:80] or 'default'}-{digest(differing)}"
 
 
 def last_parts(key: str) -> str:
@@ -73,7 +73,7 @@ def last_parts(key: str) -> str:
 
 
 def _short(value: Any) -> Any:
-    """A number with many digits to four of them, as one that was drawn."""
+    """Round a number with many digits, such as one that a search has drawn, to four of them."""
     return float(f"{value:.4g}") if isinstance(value, float) and len(repr(value)) > DIGITS else value
 
 
@@ -91,9 +91,9 @@ class Run(CheckpointFiles):
         self.metrics_file = self.path / "metrics.csv"
         self.gradient_flow_file = self.path / "gradient_flow.csv"
         self.log_file = self.path / "train.log"
-        self.fruitless_file = self.path / "fruitless_starts"  # of a job of SLURM
-        self.launch_file = self.path / ".launch"  # what will start the run's command again by itself
-        self._noted = False  # that it is of an older version
+        self.fruitless_file = self.path / "fruitless_starts"  # a number, see distributed/slurm.py
+        self.launch_file = self.path / ".launch"  # ids of the schedulers that may restart the command
+        self._has_noted = False  # on stderr, that the run is of an older version
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
@@ -101,45 +101,42 @@ class Run(CheckpointFiles):
     @classmethod
     def of(cls, config: Config) -> "Run":
         """Return the directory that belongs to `config`; one that an older version has named keeps its name."""
-        place, differing = Path(config.root) / config.experiment, changed_choices(config)
+        parent, differing = Path(config.root) / config.experiment, changed_choices(config)
         former = _former_variant(differing)
-        name = former if os.path.isdir(place / former) else _variant(differing)  # no error where it is too long
-        return cls(place / name / f"seed={config.seed}")
+        name = former if os.path.isdir(parent / former) else _variant(differing)  # isdir: no error for a long name
+        return cls(parent / name / f"seed={config.seed}")
 
     @classmethod
     def existing(cls, path: Path | str) -> "Run":
-        """A directory that holds a run.
+        """Return the run that a directory holds.
 
         Raises:
-            UserError: it does not.
+            UserError: the directory holds none.
         """
         run = cls(path)
-        if not os.path.lexists(run.config_file):  # no error where the name is too long
+        if not os.path.lexists(run.config_file):  # lexists: no error for a long name
             raise UserError(f"run={path}: holds no run (no config.yaml); allowed: a directory that train printed")
         return run
 
-    def config(self, *, tell: bool = True) -> Config:
-        """The resolved configuration of the run; one line says, once, what an older version did not have yet.
-
-        Args:
-            tell: whether to say that line.
+    def config(self) -> Config:
+        """Read the resolved configuration of the run; one line names, once, the keys that an older version lacked.
 
         Raises:
-            UserError: config.yaml is damaged, or of a version whose keys are no more.
+            UserError: config.yaml is damaged, or has a key that this version does not know.
         """
         config, added = self._restored()
-        self._note(added if tell else {})
+        self._note(added)
         return config
 
     def recorded(self) -> Config:
-        """Return the resolved configuration of the run without a word about an older version; raises as `config`."""
+        """Read the resolved configuration of the run without that line; raises as `config`."""
         return self._restored()[0]
 
     def _note(self, added: dict[str, Any]) -> None:
-        if added and not self._noted and is_rank_zero():
-            self._noted = True
-            words = " ".join(f"{key}={format_override(value)}" for key, value in added.items())
-            print(f"note: {self.config_file} is of an older version; added: {words}", file=sys.stderr)
+        if added and not self._has_noted and is_rank_zero():
+            self._has_noted = True
+            keys = " ".join(f"{key}={format_override(value)}" for key, value in added.items())
+            print(f"note: {self.config_file} is of an older version; added: {keys}", file=sys.stderr)
 
     def _restored(self) -> tuple[Config, dict[str, Any]]:
         values = read_config(self.config_file)
@@ -148,53 +145,53 @@ class Run(CheckpointFiles):
         return upgrade_config(values)
 
     def result(self) -> dict[str, Any] | None:
-        """Return what result.json holds; None where there is none yet or it is damaged: training writes it anew."""
+        """Read result.json; return None where it is absent or damaged: training writes it anew."""
         try:
             return read_result(self.result_file)
         except Damaged:
             return None
 
     def finished(self, config: Config) -> dict[str, Any] | None:
-        """The result, if nothing is left to do for `config`: solved, or trained as long as it asks for."""
+        """Return the result of a run that is complete for `config`: solved, or trained for as long; else None."""
         result = self.result()
         if result is None or result.get("status") != "completed" or self._resume(config) != "auto":
             return None
-        if result.get("config_hash") != config_hash(config) and not self._was_once(config):
+        if result.get("config_hash") != config_hash(config) and not self._is_older(config):
             return None
         trainer = config.trainer
         steps, epochs = result.get("steps") or 0, result.get("epochs") or 0
         enough = 0 < trainer.max_steps <= steps or 0 < trainer.max_epochs <= epochs
         return result if enough or result.get("stopped_by") in ("solved", "early_stopping") else None
 
-    def _was_once(self, config: Config) -> bool:
-        """Whether the run is `config` of an older version, whose hash is of fewer keys."""
+    def _is_older(self, config: Config) -> bool:
+        """Tell whether an older version has trained the run of `config`: its hash is of fewer keys."""
         try:
-            today, added = self._restored()
+            restored, added = self._restored()
         except (OSError, UserError):
             return False
-        return bool(added) and config_hash(today) == config_hash(config)
+        return bool(added) and config_hash(restored) == config_hash(config)
 
     def _resume(self, config: Config) -> str:
-        """`config.resume`; auto where a cluster has started the command again that began the run."""
-        again = {name for name, count in restart_ids().items() if count}
+        """Return `config.resume`; auto where a scheduler has restarted the command that began the run."""
+        restarts = {name for name, count in restart_ids().items() if count}
         try:
-            told = set((read_regular(self.launch_file) or b"").decode("utf-8", "replace").splitlines())
+            began = set((read_regular(self.launch_file) or b"").decode("utf-8", "replace").splitlines())
         except OSError:
             return config.resume
-        return "auto" if again & told else config.resume
+        return "auto" if restarts & began else config.resume
 
     @contextmanager
     def locked(self, config: Config) -> Iterator[None]:
-        """Holds the directory within the block, so that no second process trains in it; `begin` writes there.
+        """Lock the directory within the block, so that no second process trains in it; rank 0 does so for all.
 
         Raises:
-            UserError: another process holds it, it cannot be written, it holds another configuration's run (as after
-                a change of conf/), or `resume=never` meets a run.
+            UserError: another process has locked it, it cannot be written, it holds another configuration's run (as
+                after a change of conf/), or it holds a run and the command has `resume=never`.
         """
         if not is_rank_zero():
             yield
             return
-        if os.path.lexists(self.config_file):  # no error where the name is too long: making it tells that
+        if os.path.lexists(self.config_file):  # lexists: a name that is too long fails where it is made
             resume = self._resume(config)
             if resume == "never":
                 raise UserError(
@@ -214,33 +211,33 @@ class Run(CheckpointFiles):
             yield
 
     def _check_own_files(self) -> None:
-        """Check that what is to be written has its place; a folder may be elsewhere, behind a link.
+        """Check the paths of all files that a run writes; a folder may be a link to another disk.
 
         Raises:
-            UserError: a directory, a link or a pipe is in the place of a file, or a file in the place of a folder.
+            UserError: the path of a file is a directory, a link or a pipe, or that of a folder is a file.
         """
-        here = ("config.yaml", "result.json", "metrics.csv", "gradient_flow.csv", "train.log", "overrides.txt")
-        files = [self.path / name for name in (*here, ".launch", "wandb_id", "fruitless_starts")]
-        kept = (self.last, self.previous, self.best)
-        check_own_files(*files, *kept, *map(sidecar, kept))
+        names = ("config.yaml", "result.json", "metrics.csv", "gradient_flow.csv", "train.log", "overrides.txt")
+        files = [self.path / name for name in (*names, ".launch", "wandb_id", "fruitless_starts")]
+        checkpoints = (self.last, self.previous, self.best)
+        check_own_files(*files, *checkpoints, *map(sidecar, checkpoints))
         folders = ("checkpoints", "figures", "samples", "wandb", "tensorboard")
         for folder in (self.path / name for name in folders):
             if os.path.lexists(folder) and not folder.is_dir():
                 raise Damaged(folder, "is no directory, where a run has one", "move it away")
 
-    def begin(self, config: Config, words: list[str]) -> None:
-        """The run is that of `config` from here on: nothing may be refused any more.
+    def begin(self, config: Config, overrides: list[str]) -> None:
+        """Make the directory that of `config`: from here on nothing may be refused any more.
 
         Args:
-            words: what was typed.
+            overrides: as typed.
         """
         if not is_rank_zero():
             return
         remove_temporaries(self.path)
         write_text(self.config_file, yaml.safe_dump(config.model_dump(), sort_keys=False))
-        write_text(self.path / "overrides.txt", "".join(f"{word}\n" for word in words))
-        if names := restart_ids():
-            write_text(self.launch_file, "".join(f"{name}\n" for name in names))
+        write_text(self.path / "overrides.txt", "".join(f"{word}\n" for word in overrides))
+        if ids := restart_ids():
+            write_text(self.launch_file, "".join(f"{name}\n" for name in ids))
         else:
             self.launch_file.unlink(missing_ok=True)
         try:
@@ -252,23 +249,23 @@ class Run(CheckpointFiles):
         self.result_file.unlink(missing_ok=True)
 
     def check_seen(self) -> None:
-        """Waits until this process sees what rank 0 has prepared; a network's disk may show it late.
+        """Wait until this process sees the directory that rank 0 has made: a network file system may show it late.
 
         Raises:
-            UserError: it does not, as where each machine has a disk of its own.
+            UserError: it does not see it, as where each machine has a disk of its own.
         """
         end = time.monotonic() + SEEN_LATEST
         while not self.checkpoints.exists():
             if time.monotonic() > end:
                 raise UserError(
-                    f"root: {self.path} is not there, but rank 0 has made it;"
+                    f"root: {self.path} does not exist here, but rank 0 has made it;"
                     " allowed: a directory that all machines share"
                 )
             time.sleep(0.1)
 
     def _check_same(self, config: Config) -> None:
         before, added = self._restored()
-        # Of keys that are irrelevant to the result, `config` decides.
+        # Keys that are irrelevant to the result have the values of `config` from here on.
         self._note({key: value for key, value in added.items() if not is_irrelevant_to_result(key)})
         old, new = identity(before), identity(config)
         changed = [key for key in old | new if old.get(key) != new.get(key)]
@@ -284,7 +281,7 @@ class Run(CheckpointFiles):
         return aside
 
     def wandb_id(self) -> str:
-        """The id of the run in W&B: given by WANDB_RUN_ID or chosen once, and kept for every later process."""
+        """Return the id of the run in W&B: WANDB_RUN_ID, or one that is drawn once and kept for later processes."""
         file = self.path / "wandb_id"
         if given := os.environ.get("WANDB_RUN_ID"):
             write_text(file, given)
@@ -302,7 +299,7 @@ class Run(CheckpointFiles):
         return found
 
     def write_result(self, config: Config, **values: Any) -> dict[str, Any]:
-        """Writes result.json atomically and returns what it holds; None for a metric that is no number."""
+        """Write result.json atomically and return its content, with None for a metric that is NaN or infinite."""
         named = {"experiment": config.experiment, "variant": self.path.parent.name, "seed": config.seed}
         named["test_split"] = config.test_split
         result = _finite(named | values | {"config_hash": config_hash(config)})
@@ -311,7 +308,7 @@ class Run(CheckpointFiles):
 
 
 def _finite(values: Any) -> Any:
-    """JSON has neither NaN nor infinity: null in their place."""
+    """Replace NaN and infinity, which JSON does not have, by None."""
     if isinstance(values, dict):
         return {key: _finite(value) for key, value in values.items()}
     if isinstance(values, list | tuple):

@@ -1,4 +1,4 @@
-"""train.log: what this package, Lightning and torch say while a run lasts, warnings included."""
+"""Write train.log: the messages of this package, Lightning and torch during a run, warnings included."""
 
 import logging
 import sys
@@ -13,13 +13,13 @@ LIGHTNING = ("pytorch_lightning", "lightning_fabric")
 
 
 class LogFile(logging.FileHandler):
-    """Write train.log; leave it short where the disk is full, or a server no longer allows it.
+    """Write train.log; leave it incomplete where the disk is full, or a server no longer allows it.
 
-    That stops the training where it writes what it needs, with one line.
+    The training then ends with one line where it writes a file that it needs.
     """
 
     def __init__(self, path: Path) -> None:
-        # Whatever the locale. A file's name may hold bytes that are no characters; a line with them is not lost.
+        # UTF-8 whatever the locale. A file's name may hold bytes that are no characters; its line is not lost.
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
 
     def _open(self) -> TextIOWrapper:
@@ -37,9 +37,9 @@ class LogFile(logging.FileHandler):
 
 @contextmanager
 def logging_to(path: Path | None) -> Iterator[None]:
-    """Appends to `path` within the block; None drops it (ranks other than the first).
+    """Append all messages to `path` within the block; None drops them, as on ranks other than the first.
 
-    Lightning's loggers print on stderr by themselves; within the block they write here alone.
+    Lightning's loggers print on stderr by themselves; within the block they write only to `path`.
 
     Raises:
         WriteError: the file cannot be opened.

@@ -82,7 +82,7 @@ def test_a_directory_that_is_not_shared(tmp_path):
     ranks = Ranks([DDP, DDP], tmp_path, hasty)
     assert ranks.ended() == [2, 2]
     ((rank, line),) = ranks.errors()
-    assert rank == 0 and "is not there, but rank 0 has made it" in line and line.endswith("(on rank 1)")
+    assert rank == 0 and "does not exist here, but rank 0 has made it" in line and line.endswith("(on rank 1)")
     assert Ranks([[*DDP, f"root={tmp_path}/both"]] * 2, tmp_path).ended() == [0, 0]
     for name in ("0", "1"):
         shutil.rmtree(tmp_path / name / "runs", ignore_errors=True)
