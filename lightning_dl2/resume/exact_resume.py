@@ -1,8 +1,8 @@
-"""A resumed run is bitwise the run that never stopped.
+"""Make a resumed run bitwise equal to the run that never stopped.
 
-Two things make it so. Order and content of the batches follow from the number of batches processed (data/), and so
-do the random numbers within a step (here). And a checkpoint always describes the moment between two batches,
-whenever it is written (here): Lightning's own counters would repeat a batch, or lose the rest of an epoch.
+Two rules make it so. Order and content of the batches (data/) and the random numbers within a step (here) follow from
+the number of batches processed. And a checkpoint describes the moment between two batches, whenever it is written
+(here): Lightning's own counters would repeat a batch, or lose the rest of an epoch.
 """
 
 from hashlib import blake2b
@@ -16,12 +16,12 @@ from lightning_dl2.resume.train_batches import batches_processed
 
 
 def step_seed(*numbers: int) -> int:
-    """A seed of 63 bits, well mixed, so that near numbers give unrelated random streams."""
+    """Mix numbers to a seed of 63 bits, so that near numbers give unrelated random streams."""
     return int.from_bytes(blake2b(repr(numbers).encode(), digest_size=8).digest()) >> 1
 
 
 def between_batches(loops: dict[str, Any], batches_per_epoch: int) -> None:
-    """Rewrites the fit loop's saved counters, in place, to the state before the next batch.
+    """Rewrite the fit loop's saved counters, in place, to the state before the next batch.
 
     Args:
         loops: `checkpoint["loops"]["fit_loop"]`.
@@ -29,15 +29,15 @@ def between_batches(loops: dict[str, Any], batches_per_epoch: int) -> None:
     """
     for name, progress in loops.items():
         if name.endswith("progress"):
-            _zero(progress, "current")  # counts since the epoch or the process began: no state of the training
-    _zero(loops["epoch_loop.val_loop.batch_progress"], "total")  # since the epoch began, too
+            _zero(progress, "current")  # counts since the epoch or the process began, which are no training state
+    _zero(loops["epoch_loop.val_loop.batch_progress"], "total")  # likewise since the epoch began
     progress = loops["epoch_loop.batch_progress"]
     epoch, batch = divmod(progress["total"]["processed"], batches_per_epoch)
     total = progress["total"]["processed"]
     progress["total"] = dict.fromkeys(progress["total"], total)
     progress["current"] = dict.fromkeys(progress["current"], batch)
     progress["is_last_batch"] = False
-    # Within epoch number `epoch`, of which nothing but the end is to come.
+    # Within epoch number `epoch`, which has begun and not ended.
     epochs = {"ready": epoch + 1, "started": epoch + 1, "processed": epoch, "completed": epoch}
     loops["epoch_progress"] = {"total": dict(epochs), "current": dict(epochs)}
 
@@ -51,7 +51,7 @@ def _zero(progress: dict[str, Any], kind: str) -> None:
 
 
 class ExactResume(Callback):
-    """Seeds torch before each step, and makes checkpoints describe the moment between two batches.
+    """Seed torch before each step, and make checkpoints describe the moment between two batches.
 
     Args:
         seed: of the run.
@@ -66,14 +66,14 @@ class ExactResume(Callback):
         torch.default_generator.manual_seed(seed)
         if pl_module.device.type == "cuda":
             torch.cuda.manual_seed(seed)
-        # Decides which steps are logged; Lightning restores it off by one.
+        # This counter decides which steps are logged; Lightning restores it off by one.
         loop._batches_that_stepped = trainer.global_step
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         between_batches(checkpoint["loops"]["fit_loop"], int(trainer.num_training_batches))
         done = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["processed"]
         checkpoint["epoch"], batch = divmod(done, trainer.num_training_batches)
-        # Of a validation between the batches of one step: their gradients are in no checkpoint.
+        # At a validation between the batches of one step: their gradients are in no checkpoint.
         checkpoint["within_step"] = batch % trainer.accumulate_grad_batches > 0
         checkpoint["world_size"], checkpoint["gpu"] = trainer.world_size, pl_module.device.type == "cuda"
         checkpoint["numerics"] = numerics(pl_module, pl_module.device)

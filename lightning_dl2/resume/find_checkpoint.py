@@ -1,4 +1,4 @@
-"""Find the checkpoint of a run directory to resume from, and check that it fits the run at hand."""
+"""Find the checkpoint of a run directory to resume from, and check that the run can resume from it."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ from lightning_dl2.common.launcher import is_rank_zero
 from lightning_dl2.common.run_files import Checkpoint
 from lightning_dl2.resume import checkpoint_file
 
-OTHERWISE = ", resume=restart, or another root"  # what training allows beside the same data
+OTHERWISE = ", resume=restart, or another root"  # ways out of training beside the same data
 log = logging.getLogger(__name__)
 
 RESTORED = ("epoch", "state_dict", "callbacks", "loops", "optimizer_states", "lr_schedulers")  # of a checkpoint
@@ -107,18 +107,20 @@ class CheckpointFiles:
             why = next(iter(str(error).splitlines()), "")
             raise UserError(
                 f"{path}: is no checkpoint of this version: {type(error).__name__}: {why};"
-                " allowed: the version that wrote it, or resume=restart"
+                " fix: use the version that wrote it, or resume=restart"
             ) from error
         return checkpoint
 
     def check_same_data(self, then: dict[str, Any], now: dict[str, Any], others: str = "") -> None:
-        """Compares the `spec` of a checkpoint's data with that of the data at hand.
+        """Compare the `spec` of a checkpoint's data with that of the data at hand.
 
         Args:
-            others: what the command allows beside the same data.
+            then: `spec` of the checkpoint's data.
+            now: `spec` of the data at hand.
+            others: ways out of the command beside the same data, such as OTHERWISE.
 
         Raises:
-            UserError: they differ, as when a text file has been edited.
+            UserError: the two differ, as when a text file has been edited.
         """
         if changed := [key for key in now if then.get(key) != now[key]]:
             what = "the content" if changed[0] == "digest" else changed[0]
@@ -128,40 +130,41 @@ class CheckpointFiles:
 
     @staticmethod
     def check_fits(start: ResumePoint, shapes: dict[str, tuple[int, ...]]) -> None:
-        """Check that training can resume from a checkpoint: it has what Lightning restores, and the net's weights.
+        """Check that training can resume from a checkpoint: it has all that Lightning restores, and the net's weights.
 
         Args:
             start: the checkpoint.
             shapes: of the net's weights, by name.
 
         Raises:
-            UserError: it has not.
+            UserError: the checkpoint lacks some of it.
         """
         checkpoint = start.checkpoint
         missing = [key for key in RESTORED if key not in checkpoint]
-        theirs = {name: tuple(getattr(value, "shape", ())) for name, value in checkpoint.get("state_dict", {}).items()}
-        differing = [name for name in sorted(theirs | shapes) if theirs.get(name) != shapes.get(name)]
+        saved = {name: tuple(getattr(value, "shape", ())) for name, value in checkpoint.get("state_dict", {}).items()}
+        differing = [name for name in sorted(saved | shapes) if saved.get(name) != shapes.get(name)]
         if missing or differing:
             what = f"has no {missing[0]}" if missing else f"is of another net, with another {differing[0]}"
             raise UserError(f"{start.path}: {what}; fix: use the version that wrote it, or resume=restart")
 
     def check_same_devices(self, checkpoint: dict[str, Any], world_size: int, gpu: bool) -> None:
-        """Compares where a checkpoint was written with where it is to be gone on with.
+        """Compare the devices that wrote a checkpoint with those that are to resume from it.
 
         Args:
-            world_size: number of processes.
-            gpu: whether they are on GPUs.
+            checkpoint: the content.
+            world_size: number of ranks here.
+            gpu: whether they compute on GPUs.
 
         Raises:
-            UserError: it would be another run, as where `auto` finds other devices today.
+            UserError: the devices differ, as where `auto` finds other ones today; the result would, too.
         """
         then = checkpoint.get("world_size", world_size)  # older versions did not write it
-        allowed = f"allowed: as {self.path} was begun, resume=restart, or another root"
+        fix = f"fix: use the devices that {self.path} was begun with, resume=restart, or another root"
         if then != world_size:
-            raise UserError(f"trainer.devices: {world_size} process(es) here, {then} when the run was begun; {allowed}")
+            raise UserError(f"trainer.devices: {world_size} process(es) here, {then} when the run was begun; {fix}")
         if checkpoint.get("gpu", gpu) != gpu:
             here, before = ("a GPU", "none") if gpu else ("no GPU", "one")
-            raise UserError(f"trainer.accelerator: {here} here, {before} when the run was begun; {allowed}")
+            raise UserError(f"trainer.accelerator: {here} here, {before} when the run was begun; {fix}")
 
     @contextmanager
     def open_checkpoint(self, name: str) -> Iterator[BufferedReader]:

@@ -1,4 +1,4 @@
-"""`last.ckpt` every n steps and at the end, `previous.ckpt` the one before, `best.ckpt` of the best validation."""
+"""Keep three checkpoints of a run: the last, the one before it, and that of the best validation."""
 
 import logging
 import math
@@ -22,19 +22,19 @@ LONG = 1.0  # seconds of a validation; one that takes longer can be abandoned
 
 
 class KeepCheckpoints(Checkpoint):
-    """Three files under fixed names.
+    """Write `last.ckpt` every n steps and at the end, keep the one before as `previous.ckpt`, and write `best.ckpt`.
 
-    `last.ckpt` is written before the batch that follows, when the step's validation and metrics are all done, and
-    never while gradients are accumulated. What is to be `best.ckpt` waits in memory and is written just before it: a
-    run that is killed goes on from `last.ckpt`, and finds the same best again.
+    `last.ckpt` is written before the next batch, when the step's validation and metrics are done, and never while
+    gradients are accumulated. The best state waits in memory and is written just before `last.ckpt`: a run that is
+    killed resumes from `last.ckpt`, and finds the same best again.
 
-    A long validation can be abandoned. The state before the step that it follows is kept in memory while it lasts: a
-    run that goes on from there repeats that step and the validation.
+    A long validation can be abandoned. Meanwhile the state before the step that it follows is kept in memory: a run
+    that resumes from there repeats that step and the validation.
 
     Args:
-        directory: where they stand.
+        directory: of the three files.
         every_n_steps: optimiser steps between two `last.ckpt`.
-        monitor: a logged metric of the validation; where it is NaN or infinite, the validation was not the best.
+        monitor: a logged metric of the validation; one that is NaN or infinite is never the best.
         mode: "min" or "max".
     """
 
@@ -46,16 +46,16 @@ class KeepCheckpoints(Checkpoint):
         self._best_to_write: memoryview | None = None
         self._last_is_whole: bool | None = None  # as this process has written or read it; None: it has not
         self._resumed_from: Path | None = None
-        self._validation_is_long = True  # as long as none has ended
+        self._validation_is_long = True  # until one has ended
         self._validation_began = 0.0
         self._before_validation: tuple[int, memoryview | None] | None = None  # a step and its checkpoint
 
     def resume_from(self, path: Path) -> None:
-        """Take note that training resumes from one of the three files, which has been verified and is loaded."""
+        """Note that training resumes from one of the three files, which has been verified and loaded."""
         self._resumed_from, self._last_is_whole = path, path.name == "last.ckpt"
 
     def replace_lost_best(self, trainer: Trainer) -> None:
-        """Where `best.ckpt` is lost or damaged after all training, `last.ckpt` takes its place; a warning says so."""
+        """Put `last.ckpt` in the place of a `best.ckpt` that is lost or damaged after training, with a warning."""
         best = self.directory / "best.ckpt"
         if trainer.is_global_zero and not is_whole(best):
             self._warn(best, "last.ckpt takes its place")
@@ -67,11 +67,11 @@ class KeepCheckpoints(Checkpoint):
         self._saved_step = trainer.global_step
         if trainer.global_step:
             if trainer.is_global_zero:
-                self.best, self.best_step = self._kept()
+                self.best, self.best_step = self._read_best()
             self.best, self.best_step = trainer.strategy.broadcast((self.best, self.best_step))
 
-    def _kept(self) -> tuple[dict[str, float], int]:
-        """Metrics and step of `best.ckpt`: after a failure, or when `last.ckpt` was damaged, it may be ahead."""
+    def _read_best(self) -> tuple[dict[str, float], int]:
+        """Return metrics and step of `best.ckpt`, which may be ahead: after a failure, or of a damaged `last.ckpt`."""
         path = self.directory / "best.ckpt"
         if path == self._resumed_from:
             return self.best, self.best_step
@@ -93,7 +93,7 @@ class KeepCheckpoints(Checkpoint):
             self.save_last(trainer)
         if batch_idx % trainer.accumulate_grad_batches == 0:
             keeps = self._validation_is_long and _validation_follows(trainer)
-            self._before_validation = (trainer.global_step, self._taken(trainer)) if keeps else None
+            self._before_validation = (trainer.global_step, self._serialize(trainer)) if keeps else None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validation_began = time.monotonic()
@@ -102,22 +102,22 @@ class KeepCheckpoints(Checkpoint):
         self.save_last(trainer, ends=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        # All there may be of a run that fails before its first `last.ckpt`. A full disk would not take it either.
+        # A run that fails before its first `last.ckpt` may have nothing else. Not to a full disk, which takes nothing.
         if isinstance(exception, Exception) and not isinstance(exception, OSError):
             self._write_best()
 
     def save_last(self, trainer: Trainer, *, ends: bool = False) -> None:
-        """Writes `last.ckpt`, unless it holds this step already.
+        """Write `last.ckpt`, unless it is of this step already.
 
         Args:
-            ends: training does; the last weights are the best where no validation came, or none with a finite value.
+            ends: whether training ends; without a validation that had a finite value, the last weights are the best.
 
         Raises:
-            WriteError: the disk does not take it; the one before stays whole.
+            WriteError: the disk does not take it; the former file stays whole.
         """
         if trainer.global_step != self._saved_step:
-            self._write_last(trainer, trainer.global_step, self._taken(trainer), ends=ends)
-        elif ends:  # by a validation between the batches of the next step
+            self._write_last(trainer, trainer.global_step, self._serialize(trainer), ends=ends)
+        elif ends:  # the best may be of a validation between the batches of the next step
             self._write_best()
         else:
             return
@@ -134,10 +134,10 @@ class KeepCheckpoints(Checkpoint):
         return self._before_validation is not None
 
     def save_before_validation(self, trainer: Trainer) -> None:
-        """Write the state before the step that this validation follows as `last.ckpt`, unless it is there already.
+        """Write the state before the step that this validation follows as `last.ckpt`, unless it is of that step.
 
         Raises:
-            WriteError: the disk does not take it; the one before stays whole.
+            WriteError: the disk does not take it; the former file stays whole.
         """
         assert self._before_validation
         step, content = self._before_validation
@@ -148,7 +148,7 @@ class KeepCheckpoints(Checkpoint):
     def _write_last(self, trainer: Trainer, step: int, content: memoryview | None, *, ends: bool = False) -> None:
         self._saved_step = step
         for logger in trainer.loggers:
-            logger.save()  # what a checkpoint has seen must be on the disk before it
+            logger.save()  # metrics must be on the disk before the checkpoint that follows them
         if content:
             if ends and not self.best:
                 self._best_to_write = content
@@ -169,11 +169,11 @@ class KeepCheckpoints(Checkpoint):
         sign, value = 1 if self.mode == "max" else -1, monitored(self, metrics, self.monitor)
         if math.isfinite(value) and (not self.best or sign * value > sign * self.best[self.monitor]):
             self.best, self.best_step = metrics, trainer.global_step
-            self._best_to_write = self._taken(trainer)
+            self._best_to_write = self._serialize(trainer)
 
     @staticmethod
-    def _taken(trainer: Trainer) -> memoryview | None:
-        """The checkpoint of this moment, in memory; all ranks bring their part, and only the first has it all."""
+    def _serialize(trainer: Trainer) -> memoryview | None:
+        """Return the checkpoint of this moment as bytes on rank 0, None on the others, which contribute to it."""
         checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
         return serialize(checkpoint) if trainer.is_global_zero else None
 
@@ -190,7 +190,7 @@ class KeepCheckpoints(Checkpoint):
 
 
 def _validation_follows(trainer: Trainer) -> bool:
-    """Tell whether a validation comes before the next optimiser step but this one."""
+    """Tell whether a validation comes after this optimiser step and before the next."""
     loop, every = trainer.fit_loop.epoch_loop, trainer.val_check_batch
     epochs = trainer.check_val_every_n_epoch
     if epochs and (trainer.current_epoch + 1) % epochs:

@@ -1,4 +1,4 @@
-"""Record what decides the last bits of a run beside its configuration, and compare it when a checkpoint is loaded."""
+"""Record what decides the last bits of a run beside its configuration, and compare it with a checkpoint's."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ def numerics(task: LightningModule, device: torch.device) -> dict[str, Any]:
     """Return the facts of this process that decide in which order, and with which instructions, numbers are added.
 
     Args:
-        task: has the engine of a graph net among its hyperparameters.
-        device: that it computes on.
+        task: its hyperparameters name the engine of a graph net.
+        device: the device that it computes on.
     """
     facts: dict[str, Any] = {"torch": str(torch.__version__), "device": device.type}
     if device.type == "cuda":
@@ -32,8 +32,9 @@ def numerics_note(name: str, then: dict[str, Any] | None, now: dict[str, Any], r
 
     Args:
         name: of the checkpoint.
-        then: its `numerics`; None where an older version wrote it, which says nothing.
-        result: what may differ.
+        then: `numerics` of the checkpoint; None where an older version wrote it.
+        now: `numerics` of this process.
+        result: the thing that may differ, in words.
     """
     then = then or {}
     changed = [key for key in now if then.get(key, now[key]) != now[key]]

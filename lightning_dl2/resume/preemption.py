@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT, SIGUSR1, SIGHUP and the time limit: save at the next batch, then stop."""
+"""Save and stop at the next batch on SIGTERM, SIGINT, SIGUSR1, SIGHUP or the time limit."""
 
 import os
 import signal
@@ -16,12 +16,12 @@ from pytorch_lightning.trainer.states import TrainerFn
 from lightning_dl2.common.command import REQUEUE, SIGNALS
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 
-ANNOUNCED = 60.0  # seconds from SIGUSR1; who cancels a job that is to stop anyway does so sooner
-TIME_IS_UP = 0.5  # below every signal: the greatest that any rank has received is what all obey; 0 is none
+ANNOUNCED = 60.0  # seconds from SIGUSR1 after which SIGTERM is SLURM's time limit; a user cancels sooner
+TIME_IS_UP = 0.5  # less than every signal: all ranks obey the greatest number that any has received; 0 is none
 
 
 class Interrupted(Exception):
-    """Training was asked to stop and has saved its state.
+    """Training has saved its state and stopped, as it was asked to.
 
     Attributes:
         exit_code: 128 + signal, or 75 where the time limit or SIGUSR1 asks for a requeue.
@@ -33,43 +33,43 @@ class Interrupted(Exception):
 
 
 def seconds(duration: str) -> int:
-    """DD:HH:MM:SS to seconds."""
+    """Convert DD:HH:MM:SS to seconds."""
     days, hours, minutes, rest = map(int, duration.split(":"))
     return ((days * 24 + hours) * 60 + minutes) * 60 + rest
 
 
 class Preemption(Callback):
-    """A signal handler only sets a flag; all ranks agree on it before a batch, save, and stop together.
+    """Save and stop all ranks together before a batch: a signal handler only sets a flag, on which the ranks agree.
 
     Args:
-        checkpoints: writes `last.ckpt`.
-        max_time: DD:HH:MM:SS after which to stop, counted from here; None: no limit.
+        checkpoints: the callback that writes `last.ckpt`.
+        max_time: DD:HH:MM:SS after which to stop, from the construction of this object; None: no limit.
     """
 
     def __init__(self, checkpoints: KeepCheckpoints, max_time: str | None) -> None:
         self.checkpoints = checkpoints
         self.deadline = time.monotonic() + seconds(max_time) if max_time else float("inf")
         self.received: signal.Signals | None = None
-        self._asked = 0.0  # when SIGUSR1 came
+        self._announced = 0.0  # time at which SIGUSR1 came
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.received == signal.SIGINT:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # twice: stop now
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # the second one stops at once
             os.kill(os.getpid(), signal.SIGINT)
         if number == signal.SIGTERM and self._is_slurms_limit():
             return
         if number == signal.SIGUSR1:
-            self._asked = time.monotonic()
+            self._announced = time.monotonic()
         self.received = signal.Signals(number)
 
     def _is_slurms_limit(self) -> bool:
-        """At a job's time limit comes SIGTERM, long after the SIGUSR1 that announced it: the run is still to go on."""
-        announced = self.received == signal.SIGUSR1 and time.monotonic() - self._asked > ANNOUNCED
+        """Tell whether SIGTERM is that of a job's time limit, long announced by SIGUSR1: the run is to be requeued."""
+        announced = self.received == signal.SIGUSR1 and time.monotonic() - self._announced > ANNOUNCED
         return announced and "SLURM_JOB_ID" in os.environ
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Listens to the signals within the block, also before training starts; gives them back after it."""
+        """Handle the signals within the block, also before training starts; restore the handlers after it."""
         before = {number: signal.getsignal(number) for number in SIGNALS}
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._listen()
@@ -92,7 +92,7 @@ class Preemption(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if batch_idx % trainer.accumulate_grad_batches:
-            return  # gradients that are half accumulated are in no checkpoint
+            return  # a checkpoint does not hold accumulated gradients
         asked = self._agreed(trainer, self.received or (TIME_IS_UP if time.monotonic() > self.deadline else 0))
         if asked:
             self.checkpoints.save_last(trainer)
@@ -101,15 +101,15 @@ class Preemption(Callback):
     def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
         trains = trainer.state.fn == TrainerFn.FITTING
         if trains and not self.checkpoints.can_abandon_validation:
-            return  # it is short; the next batch saves
-        # Not for the time limit: a validation that takes longer would never end.
+            return  # the validation is short; the next batch saves
+        # The time limit does not count here: a validation that takes longer would never end.
         if asked := self._agreed(trainer, self.received or 0):
             if trains:
                 self.checkpoints.save_before_validation(trainer)
             self._stop(trainer, asked, ", within the validation, which is to be repeated")
 
     def on_test_batch_start(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
-        # The training is saved. Not for the time limit: a test that takes longer would never end.
+        # The training is saved. The time limit does not count: a test that takes longer would never end.
         if asked := self._agreed(trainer, self.received or 0):
             self._stop(trainer, asked)
 

@@ -1,4 +1,4 @@
-"""Check, before training, that a Trainer which is not ours has what a callback needs."""
+"""Check, before training, that a user's own Trainer has what a callback needs."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ def needed(callback: Callback, owner: Any, name: str, fix: str) -> Any:
     """Return an attribute that a callback needs.
 
     Args:
-        callback: of which the error speaks.
+        callback: named by the error.
         owner: a LightningModule, or a data module; None: the Trainer was given none.
         name: of the attribute.
         fix: what to give the Trainer instead.
@@ -26,7 +26,7 @@ def needed(callback: Callback, owner: Any, name: str, fix: str) -> Any:
 
 
 def monitored(callback: Callback, metrics: dict[str, Any], monitor: str) -> Any:
-    """Return the metric that a callback goes by.
+    """Return the metric that a callback monitors.
 
     Raises:
         UserError: the validation has not logged it.

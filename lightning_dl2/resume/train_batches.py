@@ -1,4 +1,4 @@
-"""Where training stands. What a data module must know of the Trainer to go on at any step by its number alone."""
+"""Give training the batches from any step on, by the step's number alone."""
 
 from collections.abc import Callable, Iterator
 from copy import copy
@@ -12,11 +12,11 @@ from lightning_dl2.resume.workers import Failure, prefetched
 
 
 class StepData(Protocol):
-    """The part of a data module that TrainBatches needs: a training batch is a function of the step's number."""
+    """The interface of a data module for TrainBatches: a training batch is a function of the step's number."""
 
     trainer: Trainer | None
     num_workers: int
-    placed_at: tuple[int, int]  # rank and number of processes, without a Trainer
+    placed_at: tuple[int, int]  # rank and number of ranks, without a Trainer
 
     @property
     def batches_per_epoch(self) -> int: ...
@@ -25,7 +25,7 @@ class StepData(Protocol):
 
 
 def batches_processed(trainer: Trainer) -> int:
-    """Count the training batches of a run, over all epochs and all of its processes' lives.
+    """Count the training batches of a run, over all epochs and resumes.
 
     Uses `processed`: Lightning's `ready` and `total_batch_idx` drift by one for each checkpoint within a step.
     """
@@ -38,14 +38,14 @@ def batches_done(datamodule: StepData) -> int:
 
 
 def rank_and_world(datamodule: StepData) -> tuple[int, int]:
-    """(rank, number of processes); without a Trainer those it was `detached_from_trainer` at, else (0, 1)."""
+    """Return rank and number of ranks: the Trainer's, else `placed_at`."""
     if datamodule.trainer is None:
         return datamodule.placed_at
     return datamodule.trainer.global_rank, datamodule.trainer.world_size
 
 
 def check_share(items: int, kind: str, split: str, world: int) -> None:
-    """Raises UserError if some of `world` processes would have none of the items of a split."""
+    """Raise UserError if some of `world` ranks would have none of the items of a split."""
     if not items:
         raise UserError(f"data: the {split} split has no {kind}; allowed: a split, or sizes, that leave some")
     if items < world:
@@ -56,17 +56,17 @@ def check_share(items: int, kind: str, split: str, world: int) -> None:
 
 
 def detached_from_trainer(datamodule: StepData) -> StepData:
-    """A copy on the same data that knows its rank and has no Trainer, for another process."""
+    """Copy a data module without its Trainer, for another process; the copy shares the data and keeps the rank."""
     alone = copy(datamodule)
     alone.placed_at, alone.trainer = rank_and_world(datamodule), None
     return alone
 
 
 class TrainBatches:
-    """An epoch's number of batches, from where training stands; Lightning cuts a resumed epoch off at its end.
+    """Iterate over as many batches as an epoch has, from the current step; Lightning ends a resumed epoch in time.
 
-    Without workers it asks for a batch when it is asked for one, never ahead: what decides the batches may change
-    between two of them. Workers make batches ahead and go on into the next epoch.
+    Without workers a batch is made when it is asked for, never ahead: a curriculum may change between two of them.
+    Workers prefetch batches, also those of the next epoch.
 
     Args:
         datamodule: has `batches_per_epoch`, `train_batch(step)` and `num_workers`.
@@ -76,7 +76,7 @@ class TrainBatches:
         self.datamodule = datamodule
         trainer = datamodule.trainer
         self.overfit_batches = int(trainer.overfit_batches) if trainer else 0  # type: ignore[attr-defined]  # Lightning sets it later
-        # Lightning ends the workers of an attribute of this name, as torch's DataLoader has it, however training ends.
+        # Lightning ends the workers of an attribute of this name, which torch's DataLoader has, however training ends.
         self._iterator: Iterator[Any] | None = None
         self._next_step = 0
 
@@ -90,13 +90,13 @@ class TrainBatches:
             yield batch(step)
 
     def maker(self, datamodule: StepData) -> Callable[[int], Any]:
-        """What makes the batch of a step's number."""
+        """Return the function that makes the batch of a step."""
         if repeated := self.overfit_batches:
             return lambda step: datamodule.train_batch(step % repeated)
         return datamodule.train_batch
 
     def _is_asked_to_stop(self) -> bool:
-        """Tell whether a signal has come; the callback that hears it acts between two batches, not before one comes."""
+        """Tell whether a signal has come; its callback acts between two batches, and would wait for a late one."""
         trainer = self.datamodule.trainer
         callbacks: list[Any] = getattr(trainer, "callbacks", [])
         return any(getattr(callback, "received", None) for callback in callbacks)
@@ -104,7 +104,7 @@ class TrainBatches:
     def _batch_ahead(self, step: int) -> Any:
         if self._iterator is None or step != self._next_step:
             make = self.maker(detached_from_trainer(self.datamodule))
-            # Weakly, or the workers would live until the garbage of this circle is collected.
+            # A weak reference: else the workers would live until this circle of references is collected.
             asked = WeakMethod(self._is_asked_to_stop)
             arguments = make, step, self.datamodule.num_workers, lambda: bool((ask := asked()) and ask())
             self._iterator = prefetched(*arguments)

@@ -1,7 +1,7 @@
-"""Processes that make training batches ahead of the steps that ask for them.
+"""Prefetch training batches in worker processes.
 
-A batch is a function of its step's number, and torch takes batches from the workers in turn: for any number of
-workers the batches and their order are the same, and there is nothing of them to save.
+A batch is a function of its step's number, and torch takes batches from the workers in turn. So the batches and their
+order are the same for any number of workers, and a checkpoint holds nothing of the workers.
 """
 
 import copyreg
@@ -32,15 +32,15 @@ from lightning_dl2.common.system import die_with
 
 log = logging.getLogger(__name__)
 
-POLL = 1.0  # seconds in which a wait for a batch notices a signal
-LATE = 30.0  # seconds without a batch after which a line says so
+POLL = 1.0  # seconds within which a wait for a batch notices a signal
+LATE = 30.0  # seconds without a batch after which a warning is printed
 STUCK = 300.0  # seconds without a batch after which the run fails
 
 
 class _Pickler(pickle.Pickler):
-    """Write tensors by value. As torch pickles them for another process they need room in /dev/shm, which may be small.
+    """Pickle tensors by value. Torch's own pickling for another process needs room in /dev/shm, which may be small.
 
-    A batch that finds no room there is lost without a word, and the training would wait for it.
+    A batch that finds no room there is lost without an error, and the training would wait for it.
     """
 
     dispatch_table = copyreg.dispatch_table.copy()
@@ -54,7 +54,7 @@ def _reduce_tensor(tensor: Tensor) -> Any:
 
 
 def _tensor_of(array: Any) -> Tensor:
-    return torch.from_numpy(array).clone()  # in torch's memory, aligned as a batch that is made in this process
+    return torch.from_numpy(array).clone()  # in torch's memory: aligned as a batch that is made in this process
 
 
 _Pickler.dispatch_table[Tensor] = _reduce_tensor
@@ -68,7 +68,7 @@ def _pickled(batch: Any) -> bytes:
 
 @dataclass(frozen=True)
 class Failure:
-    """What a worker sends in place of a batch that it could not make."""
+    """An error that a worker sends in place of the batch that it could not make."""
 
     pickled: bytes
 
@@ -82,7 +82,7 @@ class Failure:
 
 
 class Steps(IterableDataset[bytes]):
-    """Worker w of n makes the batches of the steps first + w, first + w + n, ...; without end."""
+    """Make, in worker w of n, the batches of the steps first + w, first + w + n, ... without end."""
 
     def __init__(self, make: Callable[[int], Any], first: int) -> None:
         self.make, self.first = make, first
@@ -97,12 +97,12 @@ class Steps(IterableDataset[bytes]):
             yield content
 
 
-class Hurried(Exception):
-    """A batch did not come, and whoever waits for it is to stop."""
+class StopRequested(Exception):
+    """A batch is late, and a signal asks the training to stop."""
 
 
-class Ahead(_MultiProcessingDataLoaderIter):
-    """torch's iterator over workers, which does not wait for ever for one that is stopped.
+class Prefetcher(_MultiProcessingDataLoaderIter):
+    """Iterate over the workers' batches as torch does, but do not wait for ever for a worker that is suspended.
 
     Args:
         loader: of `Steps`.
@@ -114,7 +114,7 @@ class Ahead(_MultiProcessingDataLoaderIter):
         self, loader: DataLoader[Any], make: Callable[[int], Any], first: int, is_asked_to_stop: Callable[[], bool]
     ) -> None:
         self.make, self.step, self.is_asked_to_stop, self.parent = make, first, is_asked_to_stop, os.getpid()
-        self.begun = False
+        self.has_workers = False
         try:
             super().__init__(loader)
         except OSError as error:  # their semaphores are files in /dev/shm
@@ -122,8 +122,8 @@ class Ahead(_MultiProcessingDataLoaderIter):
                 f"data.num_workers={loader.num_workers}: the workers cannot be started: {error.strerror or error};"
                 " fix: room in /dev/shm, or use data.num_workers=0"
             ) from error
-        self.begun = True
-        # In a thread: a worker that is stopped in the middle of a batch would keep who reads it.
+        self.has_workers = True
+        # In a thread: a worker that is suspended in the middle of a batch would block its reader.
         self._data_queue, self._ended = queue.Queue(), threading.Event()
         arguments = self._worker_result_queue, self._data_queue, self._ended
         threading.Thread(target=_pass_on, args=arguments, daemon=True).start()
@@ -134,40 +134,40 @@ class Ahead(_MultiProcessingDataLoaderIter):
             return self.make(step)
         try:
             return pickle.loads(super().__next__())
-        except Hurried:
+        except StopRequested:
             self._shutdown_workers()
             return self.make(step)
 
     def _get_data(self) -> Any:
-        began, told = time.monotonic(), False
+        began, has_warned = time.monotonic(), False
         while True:
             came, data = self._try_get_data(POLL)
             if came:
                 return data
             if self.is_asked_to_stop():
-                raise Hurried
+                raise StopRequested
             waited = time.monotonic() - began
-            if waited > LATE and not told:
-                told = True
-                text = f"warning: no batch for {waited:.0f} s from {self._told()}"
+            if waited > LATE and not has_warned:
+                has_warned = True
+                text = f"warning: no batch for {waited:.0f} s from {self._worker_names()}"
                 log.warning(text)
                 print(text, file=sys.stderr)
             if waited > STUCK:
                 raise ProcessError(
-                    f"data.num_workers={self._num_workers}: no batch for {waited:.0f} s from {self._told()};"
+                    f"data.num_workers={self._num_workers}: no batch for {waited:.0f} s from {self._worker_names()};"
                     " fix: see what stops them, or use data.num_workers=0"
                 )
 
-    def _told(self) -> str:
+    def _worker_names(self) -> str:
         return f"the workers, process {', '.join(str(worker.pid) for worker in self._workers)}"
 
     def _shutdown_workers(self) -> None:
-        """End the workers as torch does; then kill those that are stopped, which Python would wait for at its end."""
-        if os.getpid() != self.parent or not self.begun:
-            return  # a forked process has inherited it, and is to end no worker; or there are none
+        """End the workers as torch does, but first kill suspended ones, which Python would wait for at its end."""
+        if os.getpid() != self.parent or not self.has_workers:
+            return  # a forked process has inherited this object, and must end no worker
         stopped = [worker for worker in self._workers if not self._shutdown and worker.pid and _is_stopped(worker.pid)]
         if stopped:
-            torch._C._remove_worker_pids(id(self))  # else torch raises an error for a killed worker
+            torch._C._remove_worker_pids(id(self))  # torch would raise an error for a killed worker
             self._worker_pids_set = False
             for worker in stopped:
                 worker.kill()
@@ -189,24 +189,27 @@ def _pass_on(source: Any, target: queue.Queue[Any], ended: threading.Event) -> N
             target.put(source.get(timeout=POLL))
         except queue.Empty:
             continue
-        except (EOFError, OSError, ValueError):  # it is closed
+        except (EOFError, OSError, ValueError):  # the queue is closed
             return
 
 
-def _nobody_asks() -> bool:
+def _never() -> bool:
     return False
 
 
 def prefetched(
-    make: Callable[[int], Any], first: int, num_workers: int, is_asked_to_stop: Callable[[], bool] = _nobody_asks
+    make: Callable[[int], Any], first: int, num_workers: int, is_asked_to_stop: Callable[[], bool] = _never
 ) -> Iterator[Any]:
-    """Return make(first), make(first + 1), ... from so many processes; a batch, or the Failure to make it.
+    """Return an iterator over make(first), make(first + 1), ..., each made in a worker: a batch, or its Failure.
 
-    The workers are forked: they share the data's memory and begin within milliseconds. They compute on one thread
-    and use no GPU, for which a fork is safe.
+    The workers are forked: they share the data's memory and start within milliseconds. That is safe, since they
+    compute on one thread and use no GPU.
 
     Args:
-        is_asked_to_stop: a batch that does not come is made in this process when it returns True.
+        make: makes the batch of a step.
+        first: the number of the first step.
+        num_workers: at least 1.
+        is_asked_to_stop: while it returns True, a batch that is late is made in this process.
 
     Raises (the iterator):
         ProcessError: the workers cannot be started, or no batch came for STUCK seconds.
@@ -215,20 +218,20 @@ def prefetched(
         Steps(make, first),
         batch_size=None,
         num_workers=num_workers,
-        generator=torch.Generator(),  # else its seed would be drawn from the global one
+        generator=torch.Generator(),  # the default would draw its seed from the global generator
         multiprocessing_context="fork",
         worker_init_fn=partial(_obey_parent_alone, os.getpid()),
     )
-    # The workers inherit the mask: no signal to the whole group finds one of them unprepared.
+    # The workers inherit the mask: a signal to the whole process group finds none of them unprepared.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        return Ahead(loader, make, first, is_asked_to_stop)
+        return Prefetcher(loader, make, first, is_asked_to_stop)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _obey_parent_alone(parent: int, worker: int) -> None:
-    """A worker lives until its parent ends it, or ends: a signal to all processes must leave it to save first."""
+    """Keep a worker alive until its parent ends: a signal to all processes must leave the parent time to save."""
 
     def wait() -> None:
         while signal.sigwaitinfo(SIGNALS).si_pid != parent:

@@ -82,11 +82,11 @@ def test_another_number_of_processes_or_device_is_refused(tmp_path):
     for checkpoint in ({}, {"world_size": 2, "gpu": False}):
         run.check_same_devices(checkpoint, 2, False)
     with pytest.raises(
-        UserError, match=r"trainer.devices: 4 process\(es\) here, 2 when the run was begun; allowed: as"
+        UserError, match=r"trainer.devices: 4 process\(es\) here, 2 when the run was begun; fix: use the"
     ):
         run.check_same_devices({"world_size": 2, "gpu": False}, 4, False)
     for gpu, says in ((True, "a GPU here, none"), (False, "no GPU here, one")):
-        with pytest.raises(UserError, match=f"trainer.accelerator: {says} when the run was begun; allowed: as"):
+        with pytest.raises(UserError, match=f"trainer.accelerator: {says} when the run was begun; fix: use the"):
             run.check_same_devices({"world_size": 2, "gpu": not gpu}, 2, gpu)
 
 

@@ -99,13 +99,13 @@ def test_a_long_validation_is_abandoned_and_repeated(tiny, tmp_path, monkeypatch
 
 def test_a_short_validation_is_finished(tiny, monkeypatch):
     """It costs no copy of the state; only the first of a process, which may be long, does."""
-    taken, take = [], KeepCheckpoints._taken
+    taken, take = [], KeepCheckpoints._serialize
 
     def notes(trainer):
         taken.append(trainer.global_step)
         return take(trainer)
 
-    monkeypatch.setattr(KeepCheckpoints, "_taken", staticmethod(notes))
+    monkeypatch.setattr(KeepCheckpoints, "_serialize", staticmethod(notes))
     signalled(monkeypatch, SequenceClassifier, "on_validation_start", signal.SIGTERM, 10)
     words = ("trainer.max_steps=14", "callbacks.checkpoint.every_n_steps=100", "callbacks.checkpoint.monitor=val/loss")
     with pytest.raises(Interrupted, match="SIGTERM at step 10$"):
