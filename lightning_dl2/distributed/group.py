@@ -1,7 +1,7 @@
-"""The processes of one run get on together or not at all.
+"""Let the ranks of a run pass a step together: if one raises, all raise.
 
-They tell each other how they stand through a store of torch's, which needs no process group: before anything is
-created, and again when one of them fails.
+The ranks exchange values through a store of torch's, which needs no process group: before anything is created, and
+again when one of them fails.
 """
 
 import json
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from torch.distributed import Store
 log = logging.getLogger(__name__)
 
-WAITING = 1800.0  # seconds for all to prepare, as long as torch waits in a collective
+WAITING = 1800.0  # seconds for all ranks to prepare, as long as torch waits in a collective
 
 
 class Group:
-    """This process and the others of its run.
+    """The ranks of a run, as one of them sees the group.
 
     Args:
-        rank: the number of this one.
-        world_size: how many there are.
-        store: what they share; None for a process that is alone.
+        rank: the number of this process.
+        world_size: the number of ranks.
+        store: shared by the ranks; None where this is the only one.
     """
 
     def __init__(self, rank: int = 0, world_size: int = 1, store: "Store | None" = None) -> None:
@@ -36,10 +36,13 @@ class Group:
         self._rounds = 0
 
     def gather(self, value: Any) -> list[Any]:
-        """What every process brings, by rank; plain values of JSON.
+        """Return the values of all ranks, by rank.
+
+        Args:
+            value: of this rank, plain JSON.
 
         Raises:
-            ProcessError: some did not bring anything in time.
+            ProcessError: the value of a rank did not come in time.
         """
         if self.store is None:
             return [value]
@@ -48,17 +51,17 @@ class Group:
         self._wait("brings")
         found = [json.loads(self.store.get(f"{self._rounds}/brings/{rank}")) for rank in range(self.world_size)]
         self.store.set(f"{self._rounds}/has/{self.rank}", "")
-        if self.rank == 0:  # whoever opened the store must not end before all have read
+        if self.rank == 0:  # it has opened the store, and must not end before all have read
             self._wait("has")
         return found
 
     def _wait(self, kind: str) -> None:
         assert self.store
         seconds = MEETING if self._rounds == 1 else WAITING
-        end = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         missing = list(range(self.world_size))
         while missing := [rank for rank in missing if not self.store.check([f"{self._rounds}/{kind}/{rank}"])]:
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 came = self.world_size - len(missing)
                 raise ProcessError(
                     f"{came} of {self.world_size} processes came within {seconds:.0f} s;"
@@ -66,13 +69,13 @@ class Group:
                 )
             time.sleep(0.02)
 
-    def agree(self, brings: dict[str, Any]) -> None:
-        """Compares what the processes bring; machines may see another clone or another disk.
+    def agree(self, values: dict[str, Any]) -> None:
+        """Compare values of all ranks: another machine may see another clone or another disk.
 
         Raises:
-            UserError: something differs; on every process.
+            UserError: a value differs; raised on every rank.
         """
-        first, *others = self.gather(brings)
+        first, *others = self.gather(values)
         for rank, other in enumerate(others, start=1):
             for key in first | other:
                 if other.get(key) != first.get(key):
@@ -84,17 +87,17 @@ class Group:
                     )
 
     def _shared(self, error: Exception) -> Exception:
-        """Marks an error that all processes raise: it is to be told once."""
+        """Mark an error that all ranks raise: only rank 0 prints it."""
         error.told = self.rank > 0  # type: ignore[attr-defined]  # read of those that a command tells
         return error
 
     @contextmanager
     def all_or_none(self) -> Iterator[None]:
-        """All processes get through the block, or none does: an error of one is raised by all.
+        """Let all ranks pass the block, or none: an error of one is raised by all.
 
         Raises:
-            UserError: some process raised it.
-            ProcessError: another process raised something else.
+            UserError: a rank raised it.
+            ProcessError: another rank raised another error.
         """
         try:
             yield
@@ -103,17 +106,16 @@ class Group:
                 self.gather([type(error).__name__, str(error)])
             self._shared(error)
             raise
-        for rank, told in enumerate(self.gather(None)):
-            if told:
-                kind, text = told
-                raise self._shared(_as_told(rank, kind, text))
+        for rank, failure in enumerate(self.gather(None)):
+            if failure:
+                raise self._shared(_error_of(rank, *failure))
 
     @contextmanager
     def raise_first_failure(self) -> Iterator[None]:
-        """Within the block the first error that any process has is what rank 0 raises, not that its peer is gone.
+        """Raise on rank 0, instead of the error that its peer is gone, the first error of any rank in the block.
 
         Raises:
-            ProcessError: another process failed first; its traceback is in the log.
+            ProcessError: another rank failed first; its traceback is in the log.
         """
         try:
             yield
@@ -121,19 +123,19 @@ class Group:
             if self.store is None:
                 raise
             mine = [self.rank, type(error).__name__, str(error), traceback.format_exc()]
-            told = json.dumps(mine)
-            first: str | bytes = told
+            content = json.dumps(mine)
+            first: str | bytes = content
             with suppress(RuntimeError):  # rank 0 has ended, and the store with it
-                first = self.store.compare_set(f"{self._rounds}/failure", "", told)
+                first = self.store.compare_set(f"{self._rounds}/failure", "", content)
             rank, kind, text, trace = json.loads(first)
             if [kind, text] == mine[1:3]:
                 self._shared(error)
                 raise
             log.error("rank %d failed first: %s", rank, trace)
-            raise self._shared(_as_told(rank, kind, text)) from error
+            raise self._shared(_error_of(rank, kind, text)) from error
 
 
-def _as_told(rank: int, kind: str, text: str) -> Exception:
+def _error_of(rank: int, kind: str, text: str) -> Exception:
     if kind == UserError.__name__:
         return UserError(f"{text} (on rank {rank})")
     return ProcessError(f"rank {rank}: {kind}: {text}")

@@ -1,8 +1,8 @@
-"""Who the processes of a run are, and how the first of a machine starts the others.
+"""Find the ranks of a run that a launcher has started, or start those of this machine.
 
-torchrun, srun, Ray Train and Kubernetes start all processes and tell each its rank by environment variables. Without
+torchrun, srun, Ray Train and Kubernetes start all ranks and give each its number by environment variables. Without
 them, the process that was started by hand starts one more for each further device. (Lightning's launcher would do so
-late, kills the first process when another fails, and leaves the others behind when the first one dies.)
+late, kills the first process when another fails, and leaves the others running when the first one dies.)
 """
 
 import json
@@ -21,12 +21,12 @@ from lightning_dl2.common.system import python_path
 from lightning_dl2.distributed.group import Group
 from lightning_dl2.distributed.store import connect, connect_by
 
-GRACE = 10.0  # seconds in which the others are to end when this process has
-NOTICED_LATEST = 30.0  # seconds in which this process is to notice that another is dead, and to tell W&B, say
+GRACE = 10.0  # seconds in which the other ranks must end when this process has ended the block
+NOTICED_LATEST = 30.0  # seconds in which this process must notice that another is dead, and tell W&B, say
 
 
 def launched() -> Group:
-    """The processes that a launcher has started, with this one among them; without one, this process alone.
+    """Join the ranks that a launcher has started, with this one among them; without a launcher, this process alone.
 
     Raises:
         UserError: the launcher's variables are incomplete or wrong, or the address or port of rank 0 is.
@@ -39,7 +39,7 @@ def launched() -> Group:
     return _launched(os.environ["RANK"]) if "RANK" in os.environ else Group()
 
 
-@cache  # for good: the processes count together how often they have met, and Lightning removes WORLD_SIZE in the end
+@cache  # one group a process: the ranks count their rounds together, and Lightning removes WORLD_SIZE in the end
 def _launched(rank: str) -> Group:
     number, world_size = launcher.required("RANK", "WORLD_SIZE is"), launcher.required("WORLD_SIZE", "RANK is")
     if not number < world_size:
@@ -51,13 +51,13 @@ def _launched(rank: str) -> Group:
 
 
 def _join(rank: int, world_size: int, address: str, port: int) -> Group:
-    # Each vain attempt to connect would print a page of C++ frames, unless torch is imported already.
+    # Each failed attempt to connect would print a page of C++ frames, unless torch is imported already.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from torch.distributed import PrefixStore
 
     if os.environ.pop("TORCHELASTIC_USE_AGENT_STORE", None) == "True":
-        # torchrun's store lives on when the processes are started again, with the addresses of the dead ones in it:
-        # torch's process group would look for those. So it only tells where there is a store for this attempt.
+        # torchrun's store survives a restart of the ranks, with the addresses of the dead ones, which torch's process
+        # group would try. So torchrun's store only holds the port of another store, of this attempt alone.
         agent = PrefixStore("run", connect(rank, world_size, address, port, hosts=False))
         if rank == 0:
             store = connect(rank, world_size, address, 0, hosts=True)
@@ -99,7 +99,7 @@ def start_ranks(launched: Group, here: int, machines: int, work: dict[str, Any])
     if "RANK" in os.environ:
         with launched.all_or_none():
             _check_number(here, machines)
-        # So that Lightning's rank is this one, whatever the launcher has left out.
+        # Lightning computes its rank from these variables, which a launcher may leave out.
         os.environ.setdefault("LOCAL_RANK", str(launched.rank % here))
         os.environ["NODE_RANK"] = str((launched.rank - launcher.required("LOCAL_RANK", "RANK is")) // here)
         yield launched
@@ -119,7 +119,7 @@ def start_ranks(launched: Group, here: int, machines: int, work: dict[str, Any])
         with _others(work, rank, here):
             yield group
     if is_initialized():
-        destroy_process_group()  # another run of this process has other peers
+        destroy_process_group()  # a later run of this process has other ranks
 
 
 def _check_number(here: int, machines: int) -> None:
@@ -137,7 +137,7 @@ def _check_number(here: int, machines: int) -> None:
 
 @contextmanager
 def _environment(here: int, world_size: int) -> Iterator[int]:
-    """What a launcher would have set for the first process of this machine; yields its rank."""
+    """Set the variables that a launcher sets for the first process of this machine; yield its rank."""
     before, node = dict(os.environ), launcher.number("NODE_RANK") or 0
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     ranks = {"RANK": here * node, "LOCAL_RANK": 0, "NODE_RANK": node, "WORLD_SIZE": world_size}
@@ -153,20 +153,20 @@ def _environment(here: int, world_size: int) -> Iterator[int]:
 def _others(work: dict[str, Any], rank: int, here: int) -> Iterator[None]:
     """Start the other ranks of this machine, which do what this one does, and end them when the block ends."""
     content = json.dumps(work | {"parent": os.getpid()}).encode()
-    others, over = {}, threading.Event()
+    others, has_ended = {}, threading.Event()
     try:
         for local_rank in range(1, here):
             own = {"RANK": str(rank + local_rank), "LOCAL_RANK": str(local_rank), "PYTHONPATH": python_path()}
             command = [sys.executable, "-m", "lightning_dl2.training.worker"]
             process = subprocess.Popen(command, env=os.environ | own, stdin=subprocess.PIPE)
             others[rank + local_rank] = process
-            threading.Thread(target=_watch, args=(process, rank + local_rank, over), daemon=True).start()
+            threading.Thread(target=_watch, args=(process, rank + local_rank, has_ended), daemon=True).start()
             assert process.stdin
             with process.stdin as pipe:
                 pipe.write(content)
         yield
     finally:
-        over.set()
+        has_ended.set()
         for process in others.values():
             try:
                 process.wait(GRACE)
@@ -175,8 +175,8 @@ def _others(work: dict[str, Any], rank: int, here: int) -> Iterator[None]:
                 process.wait()
 
 
-def _watch(process: subprocess.Popen[bytes], rank: int, over: threading.Event) -> None:
-    """Ends this process if it does not notice by itself that another is dead, as in a collective of NCCL."""
-    if process.wait() != 0 and not over.wait(NOTICED_LATEST):
+def _watch(process: subprocess.Popen[bytes], rank: int, has_ended: threading.Event) -> None:
+    """End this process if it does not notice by itself that another is dead, as in a collective of NCCL."""
+    if process.wait() != 0 and not has_ended.wait(NOTICED_LATEST):
         print(f"error: rank {rank} ended with exit code {process.returncode}", file=sys.stderr, flush=True)
         os._exit(1)

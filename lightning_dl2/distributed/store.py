@@ -13,25 +13,33 @@ from lightning_dl2.common.errors import ProcessError, UserError
 
 if TYPE_CHECKING:
     from torch.distributed import Store, TCPStore
-MEETING = 600.0  # seconds for all processes to come: machines do not start at once
-ANSWERING = 30.0  # seconds for an address to be known, or for a store to answer that is there
+MEETING = 600.0  # seconds for all ranks to come: machines do not start at the same time
+ANSWERING = 30.0  # seconds for an address to be resolved, or for an open store to answer
 
 
 def connect(
     rank: int, world_size: int, address: str, port: int, *, hosts: bool, seconds: float | None = None
 ) -> "TCPStore":
-    """The store at `address`; this process opens it there, if it `hosts`. Takes at most `seconds`.
+    """Connect to the store at `address`.
+
+    Args:
+        rank: of this process.
+        world_size: number of ranks.
+        address: a host's name or address.
+        port: 0 where this process may choose one.
+        hosts: whether this process opens the store.
+        seconds: the longest time that this may take; None: ANSWERING for the host, MEETING for the others.
 
     Raises:
         UserError: the address is unknown or another machine's, or the port is taken.
-        ProcessError: nobody opened a store there.
+        ProcessError: no process opened a store there.
     """
     from torch.distributed import DistNetworkError, TCPStore
 
     addresses = _resolve(address, port)
     seconds = seconds or (ANSWERING if hosts else MEETING)
     found: queue.SimpleQueue[TCPStore | DistNetworkError] = queue.SimpleQueue()
-    # Lightning's process group opens another one on the same port: both are served by the first.
+    # Lightning's process group opens a store on the same port: with multi_tenant, this one serves both.
     options: dict[str, Any] = {"is_master": hosts, "wait_for_workers": False, "multi_tenant": True}
     if hosts and (listening := _loopback(addresses, port)):
         port, options["master_listen_fd"] = listening.getsockname()[1], listening.detach()
@@ -42,7 +50,7 @@ def connect(
         except DistNetworkError as error:
             found.put(error)
 
-    # In a thread: it would hear no signal, and wait for ever for a server of another kind.
+    # In a thread: the constructor handles no signal, and would wait for ever for a server of another kind.
     threading.Thread(target=attempt, daemon=True).start()
     try:
         store: TCPStore | Exception = found.get(timeout=seconds + 1)
@@ -53,13 +61,13 @@ def connect(
     if "failed to listen" in str(store):
         why = str(store).rpartition("message: ")[2]
         raise UserError(
-            f"MASTER_PORT={port}: cannot be opened on this machine, which has rank 0: {why};"
-            " allowed: a free port, the same for every process"
+            f"MASTER_PORT={port}: cannot be opened on this host, which has rank 0: {why};"
+            " fix: set a free port, the same for every process"
         ) from store
     if hosts:
         raise UserError(
-            f"MASTER_ADDR={address}: does not lead to this machine, which has rank 0;"
-            " allowed: its name or address, the same for every process"
+            f"MASTER_ADDR={address}: does not resolve to this host, but this process is rank 0;"
+            " fix: set this host's name or address, the same for every process"
         ) from store
     raise ProcessError(
         f"rank {rank} of {world_size} found no rank 0 at MASTER_ADDR={address}, MASTER_PORT={port}"
@@ -68,13 +76,13 @@ def connect(
 
 
 def connect_by(agent: "Store", rank: int, world_size: int, address: str) -> "TCPStore":
-    """The store that rank 0 has opened, which has written its port to `agent`, perhaps over a port long dead.
+    """Connect to the store whose port rank 0 writes to `agent`, where a port of an earlier attempt may stand.
 
     Raises:
-        ProcessError: there is none.
+        ProcessError: rank 0 did not come.
     """
-    end = time.monotonic() + MEETING
-    while time.monotonic() < end:
+    deadline = time.monotonic() + MEETING
+    while time.monotonic() < deadline:
         if agent.check(["port"]):
             with suppress(ProcessError):
                 return connect(rank, world_size, address, int(agent.get("port")), hosts=False, seconds=5.0)
@@ -83,31 +91,31 @@ def connect_by(agent: "Store", rank: int, world_size: int, address: str) -> "TCP
 
 
 def _loopback(addresses: list[str], port: int) -> socket.socket | None:
-    """Open `port` on this machine's loopback address; by itself torch listens on all interfaces, to whoever comes.
+    """Open `port` on the loopback address alone; by itself torch listens on all interfaces, to whoever connects.
 
-    None where the addresses are not all of the loopback interface, or torch is to say why the port cannot be opened.
+    Returns:
+        None where some address is not of the loopback interface, or the port cannot be opened: torch then says why.
     """
     if not all(ip_address(own).is_loopback for own in addresses):
         return None
     own = next((own for own in addresses if ip_address(own).version == 4), addresses[0])
+    family = socket.AF_INET if ip_address(own).version == 4 else socket.AF_INET6
     try:
-        return socket.create_server(
-            (own, port), family=socket.AF_INET if ip_address(own).version == 4 else socket.AF_INET6
-        )
+        return socket.create_server((own, port), family=family)
     except OSError:
         return None
 
 
 def _resolve(address: str, port: int) -> list[str]:
-    """Return the name's addresses; wait until it is known: in a cluster that may be after the processes have begun."""
-    end = time.monotonic() + ANSWERING
+    """Return the addresses of a name; wait until it is known: in a cluster that may be after the ranks have begun."""
+    deadline = time.monotonic() + ANSWERING
     while True:
         try:
             return [str(found[4][0]) for found in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)]
         except OSError as error:
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 raise UserError(
                     f"MASTER_ADDR={address}: cannot be resolved: {error.strerror};"
-                    " allowed: the name or address of the machine that has rank 0"
+                    " allowed: the name or address of the host that has rank 0"
                 ) from error
             time.sleep(0.5)
