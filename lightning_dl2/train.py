@@ -1,4 +1,4 @@
-"""Train: start a run, go on with it, or do nothing if it is finished.
+"""Train: start a run, resume it, or do nothing if it is finished.
 
     python -m lightning_dl2.train [experiment=palindrome] [key=value ...]
     python -m lightning_dl2.train -m [sweep=grid|random|tpe] [dry=true] key=a,b
@@ -23,31 +23,31 @@ from lightning_dl2.training.start import train_session
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     return command(_main, argv)
 
 
-def _main(words: list[str]) -> int:
-    if "--help" in words or "-h" in words:
+def _main(argv: list[str]) -> int:
+    if "--help" in argv or "-h" in argv:
         from lightning_dl2.config.help import print_help
 
         return print_help(__doc__ or doc_of(__file__))
-    if {"-m", "--multirun"} & set(words):
+    if {"-m", "--multirun"} & set(argv):
         from lightning_dl2.sweeps.sweep import sweep
 
-        return sweep([word for word in words if word not in ("-m", "--multirun")])
-    if "--cfg" in words:
+        return sweep([word for word in argv if word not in ("-m", "--multirun")])
+    if "--cfg" in argv:
         from lightning_dl2.config.help import print_job
 
-        return print_job(words)
-    # Kept until training listens: it would end the process while torch is imported, and SLURM sends it but once.
+        return print_job(argv)
+    # Blocked until training handles it: it would end the process while torch is imported, and SLURM sends it once.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     group = launched()
     with group.all_or_none():
-        config = compose(*words, begun=lambda config: Run.of(config).config_file.is_file())
-    if is_rank_zero() and (says := describe_ineffective(config, words)):
-        print(f"note: {says}", file=sys.stderr)
-    return run_and_report(train_session, Session.open(config, words, group))
+        config = compose(*argv, begun=lambda config: Run.of(config).config_file.is_file())
+    if is_rank_zero() and (note := describe_ineffective(config, argv)):
+        print(f"note: {note}", file=sys.stderr)
+    return run_and_report(train_session, Session.open(config, argv, group))
 
 
 if __name__ == "__main__":

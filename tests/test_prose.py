@@ -17,11 +17,8 @@ EXEMPT = {
     "lightning_dl2/config",
     "lightning_dl2/data",
     "lightning_dl2/decoding",
-    "lightning_dl2/distributed",
     "lightning_dl2/reporting",
-    "lightning_dl2/resume",
     "lightning_dl2/tasks",
-    "lightning_dl2/training",
 }
 
 # A docstring begins with a verb or names a thing; a question word makes it a puzzle.

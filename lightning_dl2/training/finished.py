@@ -1,6 +1,6 @@
-"""Serve a command that meets a complete run: check its data, say what was not done, send what can be sent.
+"""Serve a command that meets a complete run: check its data, name what it did not do, send it to a logger.
 
-Nothing here trains. torch is imported only where a run's files cannot tell otherwise.
+Nothing here trains. torch is imported only where a checkpoint must be read.
 """
 
 import os
@@ -21,7 +21,7 @@ from lightning_dl2.run.directory import Run
 
 
 def check_data(config: Config, run: Run, result: dict[str, Any]) -> str | None:
-    """Compare the data at `data.path` with those of a complete run; return a note where they are gone.
+    """Compare the data at `data.path` with those of a complete run; return a note where they no longer exist.
 
     A text is compared by its digest. Graphs, and runs of older versions, need the data module and a checkpoint.
 
@@ -31,26 +31,26 @@ def check_data(config: Config, run: Run, result: dict[str, Any]) -> str | None:
         result: the content of its result.json.
 
     Raises:
-        UserError: they differ, or cannot be read.
+        UserError: the data differ, or cannot be read.
     """
     path = getattr(config.data, "path", None)
     if path is None or config.data.name in GENERATED:
         return None
-    place = Path(path).expanduser()
-    if not place.exists():
-        return f"data.path={path}: is not there now; the result is of the data that the run was trained on"
+    source = Path(path).expanduser()
+    if not source.exists():
+        return f"data.path={path}: no longer exists; the result is of the data that the run was trained on"
     then = result.get("data_digest")
-    if then is not None and isinstance(config.data, TextData) and place.is_file():
-        status = place.stat()
-        now = {"digest": _text_digest(place, status.st_size, status.st_mtime_ns)}
+    if then is not None and isinstance(config.data, TextData) and source.is_file():
+        status = source.stat()
+        now = {"digest": _text_digest(source, status.st_size, status.st_mtime_ns)}
         run.check_same_data({"digest": then}, now, OTHERWISE)
         return None
-    kept = next((file for file in (run.best, run.last) if file.exists()), None)
-    if kept is None:
-        return f"data.path={path}: cannot be compared with what the run was trained on, which has no checkpoint left"
+    checkpoint = next((file for file in (run.best, run.last) if file.exists()), None)
+    if checkpoint is None:
+        return f"data.path={path}: cannot be compared with the data of the run, which has no checkpoint left"
     from lightning_dl2.data.build import build_data
 
-    trained_on = run.load(kept)["hyper_parameters"]["spec"]
+    trained_on = run.load(checkpoint)["hyper_parameters"]["spec"]
     run.check_same_data(trained_on, build_data(config.data, config.seed).spec, OTHERWISE)
     return None
 
@@ -64,57 +64,57 @@ def _text_digest(path: Path, size: int, modified: int) -> str:
 
 
 def not_done(config: Config, run: Run, result: dict[str, Any]) -> list[str]:
-    """Say what `config` asks for beside the training that a complete run did not do, each with the way to get it.
+    """Say what a complete run did not do of that which `config` asks for beside the training, each with a fix.
 
     Args:
         config: of the command.
         run: the run that `config` asks for.
         result: the content of its result.json.
     """
-    rules, before = config.callbacks, run.recorded()
-    told = []
-
-    def tell(key: str, value: Any, was: Any, there: bool, fix: str) -> None:
-        if value and value != was and not there:
-            told.append(f"{key}={str(value).lower()}: has no effect on a complete run; fix: {fix}")
-
-    again = "use resume=restart, which trains it again"
-    flow, samples = rules.gradient_flow, rules.samples
-    tell(
-        "callbacks.gradient_flow.enabled", flow.enabled, before.callbacks.gradient_flow.enabled,
-        run.gradient_flow_file.exists(),
-        f"python -m lightning_dl2.analyze gradients run={run.path}, for the trained net; or {again}",
-    )  # fmt: skip
-    tell(
-        "callbacks.samples.enabled", samples.enabled, before.callbacks.samples.enabled, (run.path / "samples").exists(),
-        f"python -m lightning_dl2.generate run={run.path}",
-    )  # fmt: skip
-    tell(
-        "callbacks.curves", rules.curves, before.callbacks.curves, (run.path / "figures" / "curves.png").exists(),
-        f"python -m lightning_dl2.report {run.path}",
-    )  # fmt: skip
-    tell("trainer.profiler", config.trainer.profiler, before.trainer.profiler, False, again)
+    before, again = run.recorded(), "use resume=restart, which trains it again"
+    asked, had = config.callbacks, before.callbacks
+    flow_fix = f"python -m lightning_dl2.analyze gradients run={run.path}, for the trained net; or {again}"
+    # Each key, its value in the command and in the run, whether the run has its files, and the way to get them.
+    keys = {
+        "callbacks.gradient_flow.enabled": (
+            asked.gradient_flow.enabled, had.gradient_flow.enabled, run.gradient_flow_file.exists(), flow_fix,
+        ),
+        "callbacks.samples.enabled": (
+            asked.samples.enabled, had.samples.enabled, (run.path / "samples").exists(),
+            f"python -m lightning_dl2.generate run={run.path}",
+        ),
+        "callbacks.curves": (
+            asked.curves, had.curves, (run.path / "figures" / "curves.png").exists(),
+            f"python -m lightning_dl2.report {run.path}",
+        ),
+        "trainer.profiler": (config.trainer.profiler, before.trainer.profiler, False, again),
+    }  # fmt: skip
+    lines = [
+        f"{key}={str(value).lower()}: has no effect on a complete run; fix: {fix}"
+        for key, (value, former, exists, fix) in keys.items()
+        if value and value != former and not exists
+    ]
     steps, most = result.get("steps") or 0, config.trainer.max_steps
     if 0 < most < steps and result.get("stopped_by") == "limit":
-        told.append(f"trainer.max_steps={most}: the run has been trained for {steps} steps; fix: use another root")
-    return told
+        lines.append(f"trainer.max_steps={most}: the run has been trained for {steps} steps; fix: use another root")
+    return lines
 
 
 def is_sent(config: Config, run: Run) -> bool:
-    """Tell whether the logger that `config` asks for has the run."""
+    """Tell whether the logger of `config` has the run."""
     if config.logger.name == "wandb":
         return any(run.path.glob("wandb/*run-*"))
     return config.logger.name != "tensorboard" or (run.path / "tensorboard").exists()
 
 
 def attend(config: Config, run: Run, result: dict[str, Any]) -> None:
-    """Check the data of a complete run, give it to a logger that does not have it, and say what is not done.
+    """Check the data of a complete run, send it to a logger that does not have it, and print what it did not do.
 
     Raises:
-        UserError: its data are others now, or the logger cannot be used.
+        UserError: the data have changed, or the logger cannot be used.
     """
     note = check_data(config, run, result)
-    agent = config.logger.name == "wandb" and "WANDB_SWEEP_ID" in os.environ  # its sweep waits for a value
+    agent = config.logger.name == "wandb" and "WANDB_SWEEP_ID" in os.environ  # a W&B sweep waits for the value
     for line in filter(None, [note, *not_done(config, run, result)]):
         print(f"note: {line}", file=sys.stderr)
     if is_sent(config, run) and not agent:
@@ -130,10 +130,10 @@ def attend(config: Config, run: Run, result: dict[str, Any]) -> None:
 
 
 def attend_sweep(configs: Iterable[Config]) -> None:
-    """Check the data of the complete runs among the jobs of a sweep, and say in a line a key what is not done there.
+    """Check the data of the complete runs among a sweep's jobs; print, in a line a key, what they did not do.
 
     Raises:
-        UserError: the data of one are others now.
+        UserError: the data of one have changed.
     """
     counts: Counter[str] = Counter()
     for config in configs:
@@ -148,10 +148,10 @@ def attend_sweep(configs: Iterable[Config]) -> None:
 
 
 class Objects(Mapping[str, Any]):
-    """Hold the objects of a complete run, as `train` returns them after training; load each when it is first asked for.
+    """Map the names of a complete run's objects, as of `train`, to objects that are loaded when first asked for.
 
     Args:
-        run: its directory.
+        run: the run directory.
         config: of the command.
     """
 

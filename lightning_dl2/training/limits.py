@@ -1,6 +1,6 @@
-"""Refuse sizes that this machine cannot hold, before it takes minutes to find that out.
+"""Refuse sizes that do not fit in this machine's memory, before minutes are lost.
 
-Each number of bytes is a lower bound: what is refused cannot fit, what is not may still be too large.
+Each number of bytes is a lower bound: a size that is refused cannot fit, another one may still be too large.
 """
 
 import os
@@ -24,19 +24,19 @@ from lightning_dl2.config.schema import (
 CGROUP = Path("/sys/fs/cgroup/memory.max")  # of a container or a job
 WORD = 8  # bytes of an integer
 NUMBER = 4  # bytes of a float
-GATES = 4  # what a gated cell keeps of each unit for the gradient, at least
+GATES = 4  # numbers that a gated cell keeps of each unit for the gradient, at least
 
 
 def machine_memory() -> int:
-    """Return the bytes of memory of this machine, or as many of them as this process may use."""
+    """Return the bytes of memory that this process may use."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError, ValueError):  # no such file, or the word max
+    with suppress(OSError, ValueError):  # the file does not exist, or says max
         memory = min(memory, int(CGROUP.read_text("utf-8")))
     return memory
 
 
 def check_data(config: Config, on_gpu: bool) -> None:
-    """Raise UserError, before there are data, where they, or what a net keeps of one batch, cannot fit.
+    """Raise UserError, before data are made or read, where they, or the states of one batch, cannot fit.
 
     Args:
         on_gpu: whether the batches are on a GPU, which has a memory of its own.
@@ -91,18 +91,18 @@ def check_net(config: Config, spec: dict[str, Any], on_gpu: bool) -> None:
         keys += " task.embedding_size"
         if isinstance(config.data, TextData):
             keys += " task.projection_size task.ensemble_size"
-            longest, words = max(spec["num_tokens"].values()), spec["vocabulary_size"]
+            longest, outputs = max(spec["num_tokens"].values()), spec["vocabulary_size"]
             tokens = min(config.data.evaluation_batch_size, longest) * min(config.data.cold_window, longest)
             if not on_gpu:
                 key = "data.evaluation_batch_size"
-                _check_batch(config, "an evaluation batch", key, tokens, states=1, outputs=words)
+                _check_batch(config, "an evaluation batch", key, tokens, states=1, outputs=outputs)
     _refuse(config, f"a net of {count:,} parameters and its gradients", keys, 2 * NUMBER * count)
 
 
 def _recurrent_parameters(task: SequenceClassifier | TextGenerator, spec: dict[str, Any]) -> int:
     from lightning_dl2.nets.recurrent.cells import count_parameters
 
-    words = spec["vocabulary_size"]
+    vocabulary = spec["vocabulary_size"]
     forms: dict[str, Any] = {"bias": task.bias, "reset_after": task.reset_after, "peephole": task.peephole}
     if isinstance(task, TextGenerator):
         embedding = task.embedding_size or task.hidden_size
@@ -110,10 +110,10 @@ def _recurrent_parameters(task: SequenceClassifier | TextGenerator, spec: dict[s
         read = task.hidden_size * (task.num_layers if task.skip_connections else 1)
         features = task.projection_size or read
         projection = read * features if task.projection_size else 0
-        return task.ensemble_size * (words * embedding + core + projection + words * features)
+        return task.ensemble_size * (vocabulary * (embedding + features) + core + projection)
     cell, both = ("lstm", True) if task.cell == "bilstm" else (task.cell, task.bidirectional)
-    inputs = {"embedding": task.embedding_size, "one_hot": words, "scalar": 1}[task.encoding]
-    table = words * inputs if task.encoding == "embedding" else 0
+    inputs = {"embedding": task.embedding_size, "one_hot": vocabulary, "scalar": 1}[task.encoding]
+    table = vocabulary * inputs if task.encoding == "embedding" else 0
     return (
         table + count_parameters(cell, inputs, task.hidden_size, task.num_layers, bidirectional=both, **forms)["total"]
     )
@@ -138,11 +138,9 @@ def _refuse(config: Config, what: str, keys: str, size: float) -> None:
     if size <= memory:
         return
     values = flatten(config.model_dump())
-    told = ", ".join(f"{key}={format_override(values[key])}" for key in keys.split() if key in values)
-    raise UserError(
-        f"{told}: {what} would take {_gigabytes(size)} or more, this machine has {_gigabytes(memory)}; fix: smaller"
-        " numbers"
-    )
+    shown = ", ".join(f"{key}={format_override(values[key])}" for key in keys.split() if key in values)
+    needs = f"{what} would take {_gigabytes(size)} or more, this machine has {_gigabytes(memory)}"
+    raise UserError(f"{shown}: {needs}; fix: use smaller numbers")
 
 
 def _gigabytes(size: float) -> str:

@@ -1,4 +1,4 @@
-"""How a run ends, as the shell sees it: the table, the last line, the exit code."""
+"""End a run towards the shell: print its table and directory, and return the exit code."""
 
 import sys
 import traceback
@@ -14,8 +14,8 @@ from lightning_dl2.config.schema import Config
 from lightning_dl2.run.directory import Run
 from lightning_dl2.training.session import Session
 
-VANISHED = 0.05  # share of the first loss that is left when a net has learnt a batch by heart
-LONGEST = 8  # actions of a profile that are printed
+VANISHED = 0.05  # share of the first loss below which a net has memorised its batches
+LONGEST = 8  # number of actions of a profile that are printed
 ROWS = (
     "solved_at",
     "best_step",
@@ -32,7 +32,7 @@ ROWS = (
 def run_and_report(train: Callable[[Session], Any], session: Session) -> int:
     """Call `train`, print the result and the run directory, and return the exit code."""
     config, run = session.config, session.run
-    before = _written(run)
+    before = _log_time(run)
     again = "the same command" + (" with resume=auto" if config.resume != "auto" else "") + " goes on"
     try:
         result, _ = train(session)
@@ -40,7 +40,7 @@ def run_and_report(train: Callable[[Session], Any], session: Session) -> int:
         raise
     except KeyboardInterrupt:
         if not run.path.exists():
-            raise  # nothing was begun
+            raise  # nothing has been written
         return _say(session, f"stopped at once; {again} from the last checkpoint", 130)
     except Exception as error:
         from lightning_dl2.resume.preemption import Interrupted
@@ -49,10 +49,10 @@ def run_and_report(train: Callable[[Session], Any], session: Session) -> int:
             return _say(session, f"stopped by {error}; {again}", error.exit_code)
         if isinstance(error, WriteError) and not run.path.is_dir():
             return _say(session, f"error: {error}; {run.path} has been moved or deleted; fix: move it back, {again}", 1)
-        if isinstance(error, WriteError):  # all there is to know
+        if isinstance(error, WriteError):  # a traceback would add nothing
             return _say(session, f"error: {error}; {again} from the last checkpoint", 1)
         what = str(error) if isinstance(error, ProcessError) else f"{type(error).__name__}: {error}"
-        if _written(run) == before:  # it failed before there was a log
+        if _log_time(run) == before:  # it failed before the log was open
             if session.is_rank_zero:
                 traceback.print_exception(error)
             return _say(session, f"error: {what}", 1)
@@ -67,15 +67,15 @@ def run_and_report(train: Callable[[Session], Any], session: Session) -> int:
 
 
 def _print_debugged(config: Config, run: Run) -> None:
-    """Print what a debug preset was asked for: whether the loss has vanished, where the time went."""
+    """Print the results of a debug preset: whether the loss has vanished, and the times of a profile."""
     if config.trainer.overfit_batches and (losses := _losses(run)):
         (first, before), (last, after) = losses[0], losses[-1]
-        says = f"train/loss on the fixed batches: {before:.4g} at step {first}, {after:.4g} at step {last}"
+        losses_text = f"train/loss on the fixed batches: {before:.4g} at step {first}, {after:.4g} at step {last}"
         vanishes = "it vanishes" if after <= VANISHED * before else "it has not vanished: more steps, or a fault"
-        print(f"{says}: {vanishes}")
+        print(f"{losses_text}: {vanishes}")
     if config.trainer.profiler and (actions := _profile(run)) is not None:
         if actions:
-            print_table("where the time of training went, in seconds; each with all that is within it", actions)
+            print_table("seconds of training by action; each includes the actions within it", actions)
         print(f"the whole profile: at the end of {run.log_file}")
 
 
@@ -89,7 +89,7 @@ def _profile(run: Run) -> dict[str, float] | None:
     """Read the longest actions of the training that was profiled last from train.log.
 
     Returns:
-        seconds by action, none of an advanced profile; None: no training was profiled.
+        Seconds by action, empty for an advanced profile; None: no training was profiled.
     """
     try:
         text = run.log_file.read_text(encoding="utf-8", errors="replace")
@@ -97,12 +97,12 @@ def _profile(run: Run) -> dict[str, float] | None:
         return None
     _, found, report = text.rpartition("FIT Profiler Report\n")
     rows = [[cell.strip() for cell in line.split("|")] for line in report.splitlines() if line.startswith("|  ")]
-    # The first rows are the header and the total; an advanced profile has other ones.
+    # The first two rows are the header and the total; an advanced profile has no such rows.
     return {row[1]: float(row[4]) for row in rows[2 : 2 + LONGEST]} if found else None
 
 
-def _written(run: Run) -> int | None:
-    """When the log was written last; None: there is none."""
+def _log_time(run: Run) -> int | None:
+    """Return the time at which train.log was written last, in ns; None: it does not exist."""
     try:
         return run.log_file.stat().st_mtime_ns
     except OSError:
@@ -114,11 +114,11 @@ def _say(session: Session, text: str, code: int) -> int:
         print(" ".join(text.split()), file=sys.stderr)
         print(session.run.path)
         return code
-    return code if code == 1 else 0  # they have ended as was agreed: one exit code is enough
+    return code if code == 1 else 0  # the ranks have stopped together: rank 0 alone has the exit code
 
 
 def print_table(title: str, values: dict[str, Any]) -> None:
-    """A title and a table of names and values on stdout; None, which a metric is that is no number, is left out."""
+    """Print a title and a table of names and values on stdout; values of None, as of a NaN metric, are left out."""
     print(title)
     table = Table(show_header=False)
     table.add_column()

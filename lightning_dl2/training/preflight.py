@@ -1,4 +1,4 @@
-"""What only this machine can tell to be impossible: devices, optimiser classes, logins. Checked before a run begins."""
+"""Check, before a run begins, what depends on this machine: devices, packages, logins."""
 
 import importlib.util
 import os
@@ -10,11 +10,11 @@ from lightning_dl2.config.schema import Config, GraphNet, Trainer
 from lightning_dl2.distributed.devices import Devices
 from lightning_dl2.training import limits
 
-NEEDS_PATH = ("text", "graph_csv", "tu", "ten_fold", "zinc")  # no files of these can be fetched
+NEEDS_PATH = ("text", "graph_csv", "tu", "ten_fold", "zinc")  # data sets that cannot be downloaded
 
 
 def check(config: Config, devices: Devices) -> None:
-    """Raises UserError, one line, for what the schema cannot know to be wrong."""
+    """Raise UserError for a configuration that fits the schema, but not this machine."""
     check_variables()
     devices.check()
     limits.check_data(config, devices.is_gpu)
@@ -26,7 +26,7 @@ def check(config: Config, devices: Devices) -> None:
 def check_logger(config: Config) -> None:
     """Raise UserError if the logger is not installed, or W&B would ask for a login."""
     if config.logger.name == "tensorboard" and not importlib.util.find_spec("tensorboard"):
-        raise UserError("logger=tensorboard: is not installed; pip install tensorboard, or logger=csv")
+        raise UserError("logger=tensorboard: is not installed; fix: pip install tensorboard, or use logger=csv")
     if config.logger.name == "wandb":
         from lightning_dl2.loggers.wandb_login import check_login
 
@@ -34,7 +34,7 @@ def check_logger(config: Config) -> None:
 
 
 def check_path(config: Config) -> None:
-    """Raise UserError where the data's files are not where they are said to be; asks no more than whether they are."""
+    """Raise UserError where the path of the data does not exist; the files are not read."""
     path = getattr(config.data, "path", None)
     if path is not None and not user_path("data.path", path).exists():
         raise UserError(f"data.path={path}: there is no such file or directory; allowed: one that exists")
@@ -43,9 +43,9 @@ def check_path(config: Config) -> None:
 
 
 def check_variables() -> None:
-    """Raise UserError for a variable from which Lightning takes an argument of a Trainer that is not given.
+    """Raise UserError for an environment variable from which Lightning takes an argument of the Trainer.
 
-    A run with it is not what config.yaml says: PL_TRAINER_FAST_DEV_RUN=1 ends it after one step.
+    A run with it would not be what config.yaml says: PL_TRAINER_FAST_DEV_RUN=1 ends it after one step.
     """
     for name, value in sorted(os.environ.items()):
         if name.startswith("PL_TRAINER_") and value:
@@ -57,7 +57,7 @@ def check_variables() -> None:
 
 
 def _check_optimizer(config: Config) -> None:
-    """Some classes object to an argument only when they are built, or to a gradient only when they step."""
+    """Build an optimiser and make a step: some classes refuse an argument, or a gradient, only then."""
     import torch
 
     from lightning_dl2.tasks.optimizers import build_optimizer
@@ -69,8 +69,8 @@ def _check_optimizer(config: Config) -> None:
     try:
         build_optimizer(parameters, config.optimizer.model_dump()).step(lambda: 0.0)
     except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        told = f", optimizer.arguments={format_override(arguments)}" if arguments else ""
-        raise UserError(f"optimizer.name={name}{told}: {str(error).removeprefix(f'{name}: ')}") from error
+        shown = f", optimizer.arguments={format_override(arguments)}" if arguments else ""
+        raise UserError(f"optimizer.name={name}{shown}: {str(error).removeprefix(f'{name}: ')}") from error
 
 
 def _check_engine(config: Config, devices: Devices) -> None:

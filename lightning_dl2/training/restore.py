@@ -1,4 +1,4 @@
-"""A finished run, taken up again to be evaluated: its task, its data, its threads, from its directory alone."""
+"""Open a run to evaluate it: task, data and threads, from its directory alone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +13,10 @@ from lightning_dl2.run.directory import Run
 
 
 def with_data_path(config: Config, data_path: str | None) -> Config:
-    """`config`, with its data at `data_path`; None: where they are.
+    """Return `config` with its data at `data_path`; None: where they are.
 
     Raises:
-        UserError: its data are generated.
+        UserError: the data are generated.
     """
     if data_path is None:
         return config
@@ -29,10 +29,11 @@ def with_data_path(config: Config, data_path: str | None) -> Config:
 def open_finished_run(run: Run, config: Config, checkpoint: str) -> Iterator[tuple[Any, Any, Any]]:
     """Yield the task of a checkpoint, the data module of its run, and a Trainer that evaluates the one on the other.
 
-    Within the block there are as many threads as the run had, warnings are kept, and Ctrl-C is a KeyboardInterrupt.
+    Within the block torch has as many threads as the run had, warnings are not printed, and Ctrl-C is a
+    KeyboardInterrupt.
 
     Raises:
-        UserError: no such checkpoint, or the data are no longer those that the run was begun with.
+        UserError: the checkpoint does not exist, or the data are no longer those that the run was begun with.
     """
     with run.open_checkpoint(checkpoint) as content:  # before torch is imported
         from lightning_dl2.common import cpu
@@ -63,7 +64,7 @@ def _build_restored(run: Run, config: Config, content: BufferedReader, checkpoin
 
 
 class Loaded(NamedTuple):
-    """A run, loaded from its directory.
+    """Task, configuration and result of a run, loaded from its directory.
 
     Attributes:
         task: a LightningModule with the weights of the checkpoint, on the CPU.
@@ -84,7 +85,7 @@ def load(run: str | Path | Run, checkpoint: str = "best") -> Loaded:
         checkpoint: best, last, or the name of a file.
 
     Raises:
-        UserError: no run, or no such checkpoint.
+        UserError: the directory holds no run, or the checkpoint does not exist.
     """
     run = run if isinstance(run, Run) else Run.existing(run)
     config = run.config()

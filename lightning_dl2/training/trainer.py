@@ -1,4 +1,4 @@
-"""From a configuration to Lightning's Trainer, with its loggers and callbacks."""
+"""Build Lightning's Trainer of a configuration, with its loggers and callbacks."""
 
 import signal
 import sys
@@ -38,7 +38,7 @@ from lightning_dl2.training.session import Session
 
 @dataclass
 class RunCallbacks:
-    """The callbacks that know how a run went."""
+    """The callbacks whose state ends up in the result."""
 
     checkpoints: KeepCheckpoints
     preemption: Preemption
@@ -49,7 +49,7 @@ class RunCallbacks:
 
     @property
     def stopped_by(self) -> str:
-        """solved, early_stopping, or limit (max_steps or max_epochs)."""
+        """Return solved, early_stopping, or limit (max_steps or max_epochs)."""
         if self.solved and self.solved.solved_at is not None:
             return "solved"
         return "early_stopping" if self.stalled and self.stalled.stalled else "limit"
@@ -78,16 +78,16 @@ def build_trainer(
         start: the checkpoint that it resumes from; None for a new run.
         interval: training batches between two validations; None: as `config` says.
     """
-    # With deterministic algorithms torch would fill new memory before each use; nothing here reads it unwritten.
+    # With deterministic algorithms torch would fill new memory before each use; nothing here reads it uninitialised.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # not in torch's stubs
     config, run = session.config, session.run
     rules, max_epochs = config.callbacks, config.trainer.max_epochs
-    if max_epochs > 0:  # fewer than there are already is the end, as with steps; Lightning would call it an error
+    if max_epochs > 0:  # fewer than are trained already end the run, as with steps; Lightning would raise an error
         max_epochs = max(max_epochs, start.epoch if start else 0)
     if start:
         watch.checkpoints.resume_from(start.path)
-    # A checkpoint is saved, or training interrupted, before a step draws random numbers: ExactResume comes last
-    # (but for the checkpoints, which Lightning moves to the end; to save draws nothing).
+    # A checkpoint is saved, or training interrupted, before a step draws random numbers: so ExactResume comes last
+    # (but for the checkpoints, which Lightning moves to the end; saving draws nothing).
     callbacks: list[pl.Callback] = [watch.stopwatch, ProgressBar(rules.progress_bar)]
     curriculum = getattr(config.data, "curriculum", None)
     if curriculum and curriculum.enabled:
@@ -118,9 +118,9 @@ def build_trainer(
         accumulate_grad_batches=config.trainer.accumulate_grad_batches,
         limit_train_batches=config.trainer.limit_train_batches,
         overfit_batches=config.trainer.overfit_batches,
-        num_sanity_val_steps=0,  # would log metrics of no step
+        num_sanity_val_steps=0,  # they would log metrics before the first step
     )
-    if config.trainer.overfit_batches:  # Lightning takes it for the number of validation batches, too
+    if config.trainer.overfit_batches:  # Lightning would limit the validation to as many batches
         trainer.limit_val_batches = (
             1.0 if config.trainer.limit_val_batches is None else config.trainer.limit_val_batches
         )
@@ -129,9 +129,9 @@ def build_trainer(
 
 
 def build_evaluator(config: Config, run: Run) -> pl.Trainer:
-    """A Trainer that only evaluates: one process, no logger, on a CPU where the run's GPU is not to be had."""
+    """Build a Trainer that only evaluates: one process, no logger, on a CPU where this machine lacks the run's GPU."""
     gpu, precision = Devices(config.trainer).is_gpu and torch.cuda.is_available(), config.trainer.precision
-    if precision == "16-mixed" and not gpu:  # Lightning would take bf16 and say nothing
+    if precision == "16-mixed" and not gpu:  # Lightning would use bf16 without a message
         print("note: trainer.precision=16-mixed needs a GPU; evaluated with 32 here", file=sys.stderr)
         precision = 32
     arguments = _trainer_arguments(config, run.path) | {
@@ -150,7 +150,7 @@ def build_evaluator(config: Config, run: Run) -> pl.Trainer:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within the block Ctrl-C ends a Trainer with KeyboardInterrupt; Lightning would exit with 1 and then ignore it."""
+    """Let Ctrl-C end a Trainer with KeyboardInterrupt within the block; Lightning would exit with 1, then ignore it."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -162,7 +162,7 @@ def interruptible() -> Iterator[None]:
 
 
 def _leave_sigterm(trainer: pl.Trainer) -> None:
-    """Lightning's own handler would end the process in the middle of a step, with exit code 0."""
+    """Remove Lightning's own handler, which would end the process in the middle of a step, with exit code 0."""
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]  # has no switch
 
 
@@ -179,12 +179,12 @@ def _trainer_arguments(config: Config, path: Path) -> dict[str, Any]:
         "limit_val_batches": trainer.limit_val_batches,
         "limit_test_batches": trainer.limit_test_batches,
         "default_root_dir": path,
-        "use_distributed_sampler": False,  # the data modules share out the batches themselves
+        "use_distributed_sampler": False,  # the data modules give each rank its share
         "enable_progress_bar": False,
         "enable_model_summary": False,
     }
 
 
 def _plugins(start: ResumePoint | None = None) -> list[Any]:
-    # The processes are there already, with their ranks in Lightning's own variables, whoever has started them.
+    # All ranks run already, whoever has started them; their numbers are in Lightning's own variables.
     return [VerifiedCheckpointIO(start), LightningEnvironment()]

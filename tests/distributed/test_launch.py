@@ -103,6 +103,7 @@ def test_a_process_that_does_not_notice_is_ended(over, code):
     assert process.exitcode == code
 
 
+@pytest.mark.slow
 def test_torchrun_starts_a_killed_process_again(whole, tmp_path):
     words = [*LONG, f"root={tmp_path}/runs"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts=3", "--nproc-per-node=2"]
@@ -205,6 +206,7 @@ def test_a_launcher_of_more_processes_than_devices_on_a_machine(tiny, monkeypatc
             pass
 
 
+@pytest.mark.slow
 def test_a_process_that_outlives_its_grace_is_killed(monkeypatch):
     """As one that waits in a collective for this one."""
     begun, begin = [], subprocess.Popen

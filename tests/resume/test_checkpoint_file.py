@@ -149,6 +149,7 @@ def killed_before(stage, path, previous):
         os._exit(0)
 
 
+@pytest.mark.slow
 def test_killed_at_any_stage_one_is_whole_and_none_is_taken_for_damaged(tmp_path):
     states, stage = set(), 1
     while True:

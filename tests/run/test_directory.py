@@ -21,6 +21,7 @@ def claimed(config):
     return run
 
 
+@pytest.mark.slow
 def test_path_is_a_function_of_the_configuration(tmp_path):
     default = Run.of(compose())
     assert str(default.path) == "runs/palindrome/default-44136fa3/seed=0"
@@ -29,6 +30,7 @@ def test_path_is_a_function_of_the_configuration(tmp_path):
     assert Run.of(compose("task.cell=lstm")).path == default.path  # typed, but no choice
 
 
+@pytest.mark.slow
 def test_name_says_what_differs():
     name = variant(compose("task.hidden_size=64", "task.forget_bias=null", "data.curriculum.enabled=true"))
     assert name.startswith("curriculum.enabled=true,forget_bias=null,hidden_size=64-")
@@ -71,6 +73,7 @@ def test_a_directory_that_an_older_version_named_is_found_again(tmp_path, words,
     assert Run.of(compose(*words, f"root={tmp_path}/other")).path.parent.name == variant(config)
 
 
+@pytest.mark.slow
 def test_runs_that_differ_never_share_a_directory():
     """Names are cut and cleaned, so it is the hash that keeps them apart."""
     words = [
@@ -105,6 +108,7 @@ def test_held_writes_what_was_asked_for(tiny):
         assert run.checkpoints.is_dir()
 
 
+@pytest.mark.slow
 def test_second_process_is_told_who_holds_it(tiny, tmp_path):
     config = tiny()
     code = f"""
@@ -295,6 +299,7 @@ def test_other_ranks_write_nothing(tiny, monkeypatch):
     assert os.environ["LOCAL_RANK"] == "1"
 
 
+@pytest.mark.slow
 def test_of_a_path_the_name_shows_the_file():
     words = ("experiment=text", "data.path='/a/long/way/to/the book.txt'", "seed=1")
     assert variant(compose(*words)).startswith("path=_the_book.txt_-")

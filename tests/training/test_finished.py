@@ -75,7 +75,7 @@ def test_other_data_are_refused(text, version, monkeypatch, capsys):
     os.unlink("input.txt")
     train(config)
     assert capsys.readouterr().err == (
-        "note: data.path=input.txt: is not there now; the result is of the data that the run was trained on\n"
+        "note: data.path=input.txt: no longer exists; the result is of the data that the run was trained on\n"
     )
 
 
@@ -96,7 +96,7 @@ def test_data_that_cannot_be_compared_are_told(text, capsys):
     damage_result(Run.of(config), data_digest=None)
     shutil.rmtree(Run.of(config).checkpoints)
     train(config)
-    assert capsys.readouterr().err.startswith("note: data.path=input.txt: cannot be compared with what")
+    assert capsys.readouterr().err.startswith("note: data.path=input.txt: cannot be compared with the data")
 
 
 @pytest.mark.parametrize(
