@@ -71,7 +71,7 @@ def test_a_whole_file_that_is_no_checkpoint_is_not_passed_over(tmp_path, content
     write(run.last, serialize({"other": 1} if content == "other" else {"global_step": print}))
     for load in (run.find_resume_point, lambda: run.load(run.last)):
         with pytest.raises(
-            UserError, match="last.ckpt: is no checkpoint of this version: .*; allowed: the vers"
+            UserError, match="last.ckpt: is no checkpoint of this version: .*; fix: use the version"
         ) as told:
             load()
         assert "\n" not in str(told.value)
