@@ -1,4 +1,4 @@
-"""Runs small enough to be repeated, stopped and compared within a second."""
+"""Fixtures of runs small enough to train, stop and compare within a second."""
 
 import os
 import signal
@@ -90,14 +90,14 @@ TINY_GRAPHS = (
 
 @pytest.fixture(autouse=True)
 def signals_are_heard():
-    """A command holds SIGUSR1 back until training listens, and for good if it does not; so would what a test starts."""
+    """Unblock SIGUSR1 after each test; commands block it until training handles it, and processes inherit that."""
     yield
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
 
 
 @pytest.fixture(scope="session")
 def book(tmp_path_factory) -> Path:
-    """A text of 4000 characters, with what texts have: lines, accents, one emoji."""
+    """Return the path of a text of 4000 characters with lines, accents and one emoji."""
     words = ("the", "cat", "sat", "on", "a", "m\u00e2t", "and", "sl\u00e9pt", "\U0001f642", "until", "noon.\n")
     number, text = 1, ""
     while len(text) < 4000:
@@ -110,14 +110,14 @@ def book(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def molecules(tmp_path_factory) -> Path:
-    """A file in ZINC's form: 10 molecules to train on, 5 to validate and 7 to test on; a regression."""
+    """Return a file in ZINC's format with 10 training, 5 validation and 7 test molecules, a regression."""
     from tests.small import write_molecules  # not above: it imports torch
 
     return write_molecules(tmp_path_factory.mktemp("molecules") / "zinc.npz")
 
 
 def completed_values(steps: int) -> dict[str, Any]:
-    """What result.json holds of a completed run, but for what `Run.write_result` adds."""
+    """Return the values in result.json of a completed run that `Run.write_result` does not add."""
     counts = dict.fromkeys(("best_step", "epochs", "parameters", "world_size"), 1)
     rates = {"seconds": 1.0, "steps_per_second": 1.0, "solved_at": None}
     return (
@@ -126,7 +126,7 @@ def completed_values(steps: int) -> dict[str, Any]:
 
 
 def composer(tmp_path: Path, *words: str) -> Callable[..., Config]:
-    """A function of further words that composes a run under tmp_path, and lets pass those that have no effect in it."""
+    """Return a function of overrides that composes a run under tmp_path and accepts overrides without effect."""
 
     def composed(*overrides: str) -> Config:
         roots = () if any(word.startswith("root=") for word in overrides) else (f"root={tmp_path / 'runs'}",)
@@ -137,31 +137,31 @@ def composer(tmp_path: Path, *words: str) -> Callable[..., Config]:
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Callable[..., Config]:
-    """`tiny("seed=1", ...)`: a configuration of a run under tmp_path that trains in well under a second."""
+    """Return `tiny("seed=1", ...)`: the configuration of a run under tmp_path that trains in well under a second."""
     return composer(tmp_path, *TINY)
 
 
 @pytest.fixture
 def tiny_text(tmp_path: Path, book: Path) -> Callable[..., Config]:
-    """Like `tiny`, of experiment=text."""
+    """Return a function like `tiny` for experiment=text."""
     return composer(tmp_path, *TINY_TEXT, f"data.path={book}", f"data.cache_dir={book.parent}")
 
 
 @pytest.fixture
 def tiny_graph(tmp_path: Path) -> Callable[..., Config]:
-    """Like `tiny`, of experiment=graph: the nodes of one graph."""
+    """Return a function like `tiny` for experiment=graph: the nodes of one graph."""
     return composer(tmp_path, *TINY_GRAPH, "data.batch_size=4")
 
 
 @pytest.fixture
 def tiny_graphs(tmp_path: Path) -> Callable[..., Config]:
-    """Like `tiny`, of many graphs."""
+    """Return a function like `tiny` for many graphs."""
     return composer(tmp_path, *TINY_GRAPHS)
 
 
 @pytest.fixture
 def as_before():
-    """What a command leaves to the process that it ends with."""
+    """Restore what a command changes in its process."""
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     yield

@@ -1,4 +1,4 @@
-"""A disk that fails: from the n-th thing on that is written below a directory, or once."""
+"""Make the disk fail at chosen operations below a directory."""
 
 import builtins
 import errno
@@ -15,11 +15,11 @@ Fails = Callable[[int, str, Path], bool]
 
 
 class FailingDisk:
-    """What was written below `root`, and what of it fails.
+    """Record the operations below `root` and fail chosen ones.
 
     Args:
         root: the directory.
-        fails: told the number of an operation, counted from 1, its name (open, write, fsync, replace, mkdir) and its
+        fails: function of an operation's number, counted from 1, its name (open, write, fsync, replace, mkdir) and its
             path; True if it fails.
         number: the errno of the failure.
     """
@@ -30,7 +30,7 @@ class FailingDisk:
         self.failed: list[tuple[str, Path]] = []
 
     def fails_now(self, name: str, path: Path) -> bool:
-        """Counts an operation."""
+        """Count an operation; return whether it fails."""
         if not str(path).startswith(self.root):
             return False
         self.operations.append((name, path))
@@ -39,13 +39,13 @@ class FailingDisk:
         return fails
 
     def check(self, name: str, path: Any) -> None:
-        """Raises OSError if the operation fails."""
+        """Raise OSError if the operation fails."""
         if self.fails_now(name, Path(os.fsdecode(path))):
             raise OSError(self.number, os.strerror(self.number), os.fsdecode(path))
 
 
 class _File:
-    """A file of which a write that fails takes the first half."""
+    """A file that writes the first half of a write that fails."""
 
     def __init__(self, file: Any, path: Path, disk: FailingDisk) -> None:
         self._file, self._path, self._disk = file, path, disk
@@ -69,7 +69,7 @@ class _File:
 
 @contextmanager
 def failing_disk(root: Path, fails: Fails, number: int = errno.ENOSPC) -> Iterator[FailingDisk]:
-    """Within the block, what Python writes below `root` may fail. Arguments are those of FailingDisk."""
+    """Let writes by Python below `root` fail within the block. The arguments are those of FailingDisk."""
     disk = FailingDisk(root, fails, number)
     real = {"open": open, "os.open": os.open, "fsync": os.fsync, "replace": os.replace, "mkdir": os.mkdir}
 

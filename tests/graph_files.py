@@ -1,4 +1,4 @@
-"""Files of graph sets: those of the field, where they are at hand, and generated ones of the same form."""
+"""Provide files of graph sets: real ones where they are at hand, and generated ones in the same format."""
 
 import os
 import pickle
@@ -18,13 +18,13 @@ REAL = Path(os.environ.get("GRAPH_FILES", ROOT.parent / "shared/data/graphs"))
 
 
 def needs(name: str) -> pytest.MarkDecorator:
-    """Skip a test where the files of the set are not at hand."""
+    """Skip a test if the files of the set are not at hand."""
     path = REAL / name
     return pytest.mark.skipif(not path.exists(), reason=f"the set's own files are not at {path} (GRAPH_FILES=DIR)")
 
 
 class csr_matrix:  # noqa: N801 - the name is what a pickle of scipy's holds
-    """A matrix as scipy would write it, without scipy."""
+    """Build a matrix as scipy would write it, without scipy."""
 
     def __init__(self, dense: Any) -> None:
         dense = np.array(dense, np.float32)
@@ -46,7 +46,7 @@ def dump(content: Any, path: Path) -> None:
 
 
 def write_planetoid(directory: Path, name: str = "cora") -> Path:
-    """Generate a set in Planetoid's files: 7 classes, 140 nodes to train on, 500 to validate and 60 to test on."""
+    """Generate a set in Planetoid's format: 7 classes, 140 nodes to train on, 500 to validate and 60 to test on."""
     rng, train, known, tested, classes, words = np.random.default_rng(0), 140, 650, 60, 7, 21
     nodes = known + tested
     labels = np.arange(nodes) % classes
@@ -65,7 +65,7 @@ def write_planetoid(directory: Path, name: str = "cora") -> Path:
 
 
 def write_ten_fold(directory: Path, name: str = "MUTAG", num_graphs: int = 42) -> Path:
-    """Generate a set in the text format of GIN, with its ten folds: rings and paths, to be told apart."""
+    """Generate a set in GIN's text format with ten folds; its classes are rings and paths."""
     lines, numbers = [f"{num_graphs}"], np.random.default_rng(0).permutation(num_graphs)
     for graph in range(num_graphs):
         size, is_ring = 4 + graph % 3, graph % 2

@@ -1,4 +1,4 @@
-"""What the programs themselves make of the text."""
+"""Test the compressors' baselines of a text against the programs themselves."""
 
 import bz2
 import gzip

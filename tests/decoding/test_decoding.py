@@ -1,4 +1,4 @@
-"""Decoding against enumeration and plain loops, with a model whose logits are a table."""
+"""Test decoding against enumeration and plain loops, with a model whose logits are a table."""
 
 import ast
 import itertools
@@ -20,7 +20,7 @@ V, START = 5, 4
 
 
 class Table(nn.Module):
-    """The logits are looked up by the last two tokens, which are the state [1, B, 2]."""
+    """A model that looks its logits up by the last two tokens, which are the state [1, B, 2]."""
 
     def __init__(self, vocabulary_size=V, scale=1.5, seed=0, steps=True):
         super().__init__()
@@ -70,7 +70,7 @@ def texts(results):
 
 
 def log_probabilities(model, prompt, tokens):
-    """Of each of `tokens` after the prompt, by one reading of both."""
+    """Return the log-probability of each of `tokens` after the prompt from a single reading of both."""
     prompt = list(prompt) or [START]
     with torch.no_grad():
         logits, _ = model.eval()(torch.tensor([prompt + list(tokens)]))
@@ -87,7 +87,7 @@ def softmax(logits):
 
 
 def warped_by_loops(logits, seen, *, penalty=1.0, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, typical_p=1.0):
-    """The probabilities, by the definitions of the papers."""
+    """Return the probabilities by the papers' definitions."""
     logits = [(x / penalty if x > 0 else x * penalty) if s else x for x, s in zip(logits, seen, strict=True)]
     p = softmax([x / temperature for x in logits])
 
@@ -405,7 +405,7 @@ def test_tokens_come_as_soon_as_they_are_certain():
 
 
 def exhaustive(model, prompt, n, length_penalty, stop):
-    """All texts that end at a stop string or at n tokens, best first: (score, tokens, stopped_by)."""
+    """Return all texts that end at a stop string or at n tokens, best first: (score, tokens, stopped_by)."""
     found = []
 
     def extend(tokens, total):
@@ -448,7 +448,7 @@ def test_beams_that_are_enough_search_exhaustively(length_penalty, stop):
 
 
 def beams_by_loops(model, prompt, n, K, length_penalty, stop, num_results, penalty=1.0):
-    """Beam search that never ends early."""
+    """Run a beam search that never ends early."""
     running, finished = [(0.0, [])], []
     for t in range(1, n + 1):
         extended = [

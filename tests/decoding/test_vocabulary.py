@@ -1,4 +1,4 @@
-"""Text to ids and back: whatever the text, whatever the vocabulary lacks, and one id at a time."""
+"""Test text to ids and back, for any text and any vocabulary, also one id at a time."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_bytes_know_every_text(text):
 
 
 def test_a_byte_that_is_no_utf8_stays_that_byte():
-    """As it comes from a command line or from standard input: a net that has read Latin-1 knows it."""
+    """Undecodable bytes of a command line or standard input survive, so a net that learned Latin-1 reads them."""
     text = b"caf\xe9".decode("utf-8", "surrogateescape")
     assert Vocabulary("bytes").encode(text) == list(b"caf\xe9")
 

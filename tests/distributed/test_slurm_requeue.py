@@ -1,4 +1,4 @@
-"""What a job of SLURM asks of its controller; tests/cluster/ has a real one."""
+"""Test the requests of a SLURM job to its controller; scripts/test_slurm_cluster.py uses a real controller."""
 
 import signal
 
@@ -18,7 +18,7 @@ from tests.small import signalled
 
 @pytest.fixture
 def controller(tmp_path, monkeypatch, as_before):
-    """A job of SLURM; a function that has its scontrol write what it is asked, and how the run stands at that time."""
+    """Return a function that makes up a SLURM job; its scontrol records each request and the state of the run."""
     calls, tools = tmp_path / "calls", tmp_path / "tools"
     tools.mkdir()
     monkeypatch.setenv("PATH", str(tools))
@@ -78,7 +78,7 @@ def test_the_time_limit_asks_slurm_too(tiny, controller):
     ],
 )
 def test_slurm_refuses(tmp_path, capsys, controller, ends, why):
-    """One line on stderr and in the log; whoever started it can still tell by the exit code."""
+    """A refused requeue is one line on stderr and in the log; the exit code stays 75."""
     words = [*TINY, f"root={tmp_path}/runs", "trainer.max_time='00:00:00:00'"]
     run = Run.of(compose(*words))
     if ends:
@@ -91,7 +91,7 @@ def test_slurm_refuses(tmp_path, capsys, controller, ends, why):
 
 
 def test_a_job_that_never_comes_further_is_given_up(tiny, controller, capsys):
-    """Its time is up before the first step, each time; started again by hand it gets as many starts."""
+    """A job whose time ends before its first step is not requeued for ever; a manual start resets the count."""
     config = tiny("trainer.max_time='00:00:00:00'")
     run = Run.of(config)
     calls = controller(run)
@@ -134,7 +134,7 @@ def test_a_job_that_comes_no_further_than_it_was_is_given_up(tiny, monkeypatch, 
 
 
 def test_a_validation_longer_than_the_job_is_given_up(tiny, monkeypatch, controller, capsys):
-    """Each start repeats the step before it, and is stopped within it: that is no progress."""
+    """Starts that only repeat the step before a validation are no progress."""
     monkeypatch.setattr(keep_checkpoints, "LONG", 0.0)
     signalled(monkeypatch, SequenceClassifier, "on_validation_start", signal.SIGUSR1, step=5)
     config = tiny("trainer.max_steps=14")

@@ -1,6 +1,6 @@
-"""Two processes with DDP are one process with the doubled batch: in weights, metrics, curriculum and when they stop.
+"""Test that two DDP processes equal one process with the doubled batch in weights, metrics, curriculum and stops.
 
-Run as a program, this file is what the two processes do.
+Run as a program, this file is each of the two processes.
 """
 
 import importlib.util
@@ -41,7 +41,7 @@ STEPS = 8
 
 
 class Interrupt(Callback):
-    """Rank 1 alone is told to end, in the middle of a step or of a validation."""
+    """Signal rank 1 alone, in the middle of a step or of a validation."""
 
     def __init__(self, hook: str, step: int) -> None:
         self.step = step
@@ -53,7 +53,7 @@ class Interrupt(Callback):
 
 
 def fit(batch_size: int, **options) -> tuple[pl.Trainer, dict]:
-    """What came of training, as plain values."""
+    """Train and return the result as plain values."""
     data = small_data(
         length=9, batch_size=batch_size, curriculum=RULE, validation_size=SIZE, test_size=SIZE, evaluation_batch_size=4
     )
@@ -77,7 +77,7 @@ def interrupted(directory: Path, *moment, **options) -> dict:
 
 
 def write(book: Path, batch_size: int, directory: Path | None = None, **options) -> dict:
-    """A text generator trained on a text, in one go or with a stop in between."""
+    """Train a text generator, without a stop or with one in between."""
     stops, start = ((5, STEPS), None) if directory else ((STEPS,), None)
     for steps in stops:
         data = small_text(book, batch_size=batch_size, evaluation_batch_size=5)
@@ -115,7 +115,7 @@ def fit_graphs(name: str, batch_size: int, **options) -> dict:
 
 
 def fit_sampled(**options) -> tuple[list[list[int]], dict]:
-    """The nodes of each step of two epochs, and what came of it."""
+    """Train two epochs; return the nodes of each step and the result."""
     data, seen = small_graph(train_per_class=7, batch_size=4, fanouts=[3, 3]), []
     task = small_graph_net(data, layer="sage")
     step = task.training_step
@@ -187,7 +187,7 @@ def test_metrics_are_those_of_every_sequence_once(ranks):
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_two_ranks_learn_graphs_as_one_process_with_the_doubled_batch(ranks, name):
-    """Weights and metrics: each item is counted once, however unevenly the ranks share them out."""
+    """Weights and metrics count each item once, however unevenly the ranks share the items."""
     ((found, _), _), one = ranks, fit_graphs(name, 4)
     for key, value in one["weights"].items():
         torch.testing.assert_close(torch.tensor(found["graphs"][name]["weights"][key]), torch.tensor(value), msg=key)
@@ -198,7 +198,7 @@ def test_two_ranks_learn_graphs_as_one_process_with_the_doubled_batch(ranks, nam
 
 @NEEDS_DGL
 def test_two_ranks_sample_around_every_node_once_an_epoch(ranks):
-    """11 and 10 nodes in as many steps; the ranks' weights agree (above), and so do their metrics."""
+    """The ranks sample around 11 and 10 nodes in equally many steps, and agree in their metrics."""
     (first, second), _ = ranks
     nodes = small_graph(train_per_class=7).splits["train"].tolist()
     assert [len(found["seen"]) for found in (first, second)] == [6, 6]

@@ -8,7 +8,7 @@ from tests.graphs.examples import needs_dgl
 
 @pytest.fixture
 def dgl(monkeypatch):
-    """`dgl(available, cuda)`: as if DGL were so."""
+    """Return `dgl(available, cuda)`, which makes up the state of DGL."""
 
     def pretend(available: bool, cuda: bool = False) -> None:
         monkeypatch.setattr(choose_engine, "dgl_available", lambda: available)

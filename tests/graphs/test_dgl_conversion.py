@@ -1,4 +1,4 @@
-"""Graphs to DGL and back: the same edges on the same memory."""
+"""Test the conversion of graphs to DGL and back, without a copy of the edges."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""GatedGCN's two steps against what the primitives make of the same."""
+"""Test GatedGCN's two fused steps against the primitives."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from tests.graphs.examples import ALL, ENGINES, block
 
 
 def inputs(graph, dtype=torch.float64) -> list[torch.Tensor]:
-    """x [S, 3], y [N, 3], e [E, 3]."""
+    """Return x [S, 3], y [N, 3] and e [E, 3]."""
     generator = torch.Generator().manual_seed(0)
     rows = (graph.num_src, graph.num_nodes, graph.num_edges)
     return [torch.randn(n, 3, generator=generator, dtype=torch.float64).to(dtype).requires_grad_() for n in rows]

@@ -91,7 +91,7 @@ def test_a_block_is_normalized_by_the_degrees_of_the_whole_graph():
 
 @pytest.mark.parametrize("loops", [False, True])
 def test_a_sampled_sum_is_unbiased(loops):
-    """All 10 blocks of 2 out of the 5 in-neighbours of node 0: their mean is the sum over all in-neighbours."""
+    """The mean over all 10 blocks of 2 of node 0's 5 in-neighbours is the sum over all its in-neighbours."""
     neighbours = ints(1, 2, 3, 4, 5)
     rest = ints(2, 3, 4, 5, 0), ints(1, 1, 2, 3, 5)  # gives the neighbours different degrees
     whole = Graph(torch.cat([neighbours, rest[0]]), torch.cat([torch.zeros(5, dtype=torch.int64), rest[1]]), 6)

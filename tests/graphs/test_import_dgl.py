@@ -1,4 +1,4 @@
-"""How DGL is found and started; in processes of their own, as an import happens once."""
+"""Test how DGL is found and started, in separate processes, because an import happens once."""
 
 import importlib.machinery
 import multiprocessing
@@ -27,7 +27,7 @@ def run(code: str, **environment: str) -> str:
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """`installed("file", ...)`: as if a DGL with these files in its graphbolt folder were there; torchdata is."""
+    """Return `installed("file", ...)`, which makes up a DGL with these files in its graphbolt folder, and torchdata."""
 
     def install(*files: str) -> None:
         (tmp_path / "graphbolt").mkdir()
@@ -72,7 +72,7 @@ def test_no_stub_for_a_dgl_without_graphbolt(installed, tmp_path):
 
 @pytest.fixture
 def unloaded(monkeypatch):
-    """As if nothing had asked for DGL yet."""
+    """Reset the module as if DGL had not been requested yet."""
     for name in [name for name in sys.modules if name.split(".")[0] == "dgl"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(import_dgl, "_load", cache(import_dgl._load.__wrapped__))

@@ -8,7 +8,7 @@ from tests.graphs.examples import needs_dgl
 
 
 def small_graphs() -> list[Graph]:
-    """Of 4, 1, 0, 6 and 3 nodes; the second to third are without edges. Features tell where a row comes from."""
+    """Return graphs of 4, 1, 0, 6 and 3 nodes, the second and third without edges. Features name the row's origin."""
     generator = torch.Generator().manual_seed(0)
     graphs = []
     for number, (nodes, edges) in enumerate([(4, 7), (1, 0), (0, 0), (6, 9), (3, 1)]):
@@ -27,7 +27,7 @@ def same(a: Graph, b: Graph) -> None:
 
 
 def concatenated(graphs: list[Graph]) -> Graph:
-    """A batch, graph by graph."""
+    """Build a batch graph by graph."""
     src, dst, before = [], [], 0
     for graph in graphs:
         src.append(graph.src + before)

@@ -13,7 +13,7 @@ from tests.graphs.examples import block, dense_adjacency, needs_dgl, undirected
 
 
 def connected(num_nodes: int = 12, seed: int = 0, both_ways: bool = True) -> Graph:
-    """A random tree with a few more edges: no two eigenvalues are equal."""
+    """Return a random tree with a few more edges, whose eigenvalues all differ."""
     generator = torch.Generator().manual_seed(seed)
     parents = [int(torch.randint(0, node, (1,), generator=generator)) for node in range(1, num_nodes)]
     more = torch.randint(0, num_nodes, (2, num_nodes // 2), generator=generator)
@@ -28,14 +28,14 @@ def dense_laplacian(graph: Graph) -> torch.Tensor:
 
 
 def permuted(graph: Graph, order: torch.Tensor) -> Graph:
-    """Node order[i] becomes node i."""
+    """Renumber the nodes: node order[i] becomes node i."""
     new = torch.empty_like(order)
     new[order] = torch.arange(len(order))
     return Graph(new[graph.src], new[graph.dst], graph.num_nodes)
 
 
 def several() -> list[Graph]:
-    """Of sizes that repeat, out of order, with an empty graph and one without edges."""
+    """Return graphs of repeated, unordered sizes, with an empty graph and one without edges."""
     none = torch.empty(0, dtype=torch.int64)
     sizes = [9, 5, 9, 7, 5, 9]
     graphs = [connected(size, seed, both_ways=seed % 2 == 0) for seed, size in enumerate(sizes)]
@@ -57,7 +57,7 @@ def test_laplacian_encodings_are_eigenvectors_from_the_second_on(both_ways):
 
 
 def test_signs_do_not_hang_on_rounding():
-    """The second eigenvector of a path of 2 is (1, -1): of two entries of one magnitude the first is positive."""
+    """The sign is fixed for entries of equal magnitude: the second eigenvector of a path of 2 is (1, -1)."""
     path = Graph(torch.tensor([0, 1]), torch.tensor([1, 0]), 2)
     torch.testing.assert_close(laplacian_encoding(path, 1), torch.tensor([[0.5**0.5], [-(0.5**0.5)]]))
     rounded = torch.tensor([[[-0.5], [0.5 + 1e-12]]], dtype=torch.float64)

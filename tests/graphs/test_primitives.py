@@ -1,4 +1,4 @@
-"""Each primitive on each engine against loops over edges, and its gradient against differences."""
+"""Test each primitive on each engine against loops over edges, and its gradient against differences."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ SHAPES = {  # of x and e, after the first dimension
 
 
 def random_inputs(graph: Graph, *shapes: tuple[int, tuple[int, ...] | None]) -> list[torch.Tensor | None]:
-    """For rows and shape each, float64 that requires gradients; no two entries are equal."""
+    """Return float64 tensors that require gradients, with distinct entries, for each number of rows and shape."""
     generator = torch.Generator().manual_seed(3)
     return [
         None if shape is None else torch.randn(rows, *shape, generator=generator, dtype=torch.float64).requires_grad_()
@@ -30,7 +30,7 @@ def random_inputs(graph: Graph, *shapes: tuple[int, tuple[int, ...] | None]) -> 
 
 
 def reduce_groups(messages: torch.Tensor, owner: torch.Tensor, count: int, reduce: str) -> torch.Tensor:
-    """[E, ...] -> [count, ...], one group after the other."""
+    """Reduce [E, ...] to [count, ...], one group after the other."""
     rows = []
     for group in range(count):
         members = messages[owner == group]
@@ -42,7 +42,7 @@ def reduce_groups(messages: torch.Tensor, owner: torch.Tensor, count: int, reduc
 
 
 def agree(actual: torch.Tensor, expected: torch.Tensor, inputs: list[torch.Tensor | None]) -> None:
-    """In value, and in the gradient of a weighted sum."""
+    """Check values and the gradients of a weighted sum."""
     assert actual.shape == expected.shape
     torch.testing.assert_close(actual, expected, atol=1e-10, rtol=0)
     inputs = [x for x in inputs if x is not None]
@@ -156,7 +156,7 @@ def test_gradcheck(engine):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_maximum_reached_twice_gives_its_gradient_to_one_edge_with_torch_the_first(engine):
-    """Where a CPU has AVX-512, DGL takes another kernel, and another edge."""
+    """One of two equal maxima gets the gradient: with torch the first, with DGL and AVX-512 possibly another."""
     graph = Graph(torch.tensor([2, 1, 0, 2]), torch.tensor([0, 0, 0, 1]), 3).using(engine)
     x = torch.ones(3, 2, requires_grad=True)
     e = torch.ones(4, 1, requires_grad=True)
@@ -196,7 +196,7 @@ def test_nan_is_not_hidden(engine, reduce):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_bf16_sums_are_taken_in_float32(engine):
-    """A star of 1000 leaves with 1 each: a sum in bf16 stops at 256."""
+    """A sum over a star of 1000 ones is exact in bf16 mode; a bf16 sum stops at 256."""
     leaves = torch.arange(1, 1001)
     graph = Graph(leaves, torch.zeros_like(leaves), 1001).using(engine)
     x = torch.ones(1001, 2, dtype=torch.bfloat16).requires_grad_()
@@ -212,7 +212,7 @@ def test_bf16_sums_are_taken_in_float32(engine):
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast_and_mixed_dtypes(engine, dtype):
-    """Attention as in GATv2: its scores in float32 next to features in bf16, within autocast."""
+    """Attention as in GATv2 works within autocast: scores in float32 beside features in bf16."""
     torch.manual_seed(0)
     graph = random_graph().using(engine)
     x = torch.randn(40, 2, 4, requires_grad=True)

@@ -10,7 +10,7 @@ from lightning_dl2.graphs.sparse import segment_product
 
 
 def example(dtype=torch.float64) -> tuple[SparseMatrix, torch.Tensor]:
-    """5 x 4 with an empty row, an empty column and a repeated entry; and the same, dense."""
+    """Return a 5 x 4 matrix with an empty row, an empty column and a repeated entry, sparse and dense."""
     rows, cols = torch.tensor([4, 0, 2, 0, 2, 2]), torch.tensor([1, 3, 0, 1, 3, 0])
     values = torch.tensor([0.5, -1.0, 2.0, 3.0, 4.0, 5.0], dtype=dtype)
     dense = torch.zeros(5, 4, dtype=dtype)

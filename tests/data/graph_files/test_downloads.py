@@ -1,4 +1,4 @@
-"""The files of a set are whole, or one line says what to do. No test leaves this machine."""
+"""Test that downloaded files are complete or reported in one line. No test uses the network."""
 
 import hashlib
 import shutil
@@ -29,7 +29,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def served(tmp_path, monkeypatch):
-    """The set `toy` on a server of this machine; its address."""
+    """Serve the set `toy` on this machine; yield its address."""
     folder = tmp_path / "served"
     for file, content in FILES.items():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def test_another_file_than_the_expected_is_refused(served, tmp_path):
 
 
 def test_a_git_hash_is_checked_too(served, tmp_path, monkeypatch):
-    """Computed by hand as git defines it; by git itself where that is installed."""
+    """The git hash equals git's definition computed by hand, and git's own result if git is installed."""
     content = FILES["toy.txt"]
     known = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
     if shutil.which("git"):
@@ -113,7 +113,7 @@ def test_without_network_the_message_says_what_to_do(offline, tmp_path):
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in ("cora", "mutag", "proteins")])
 def test_the_table_knows_the_real_files(offline, tmp_path, name):
-    """Files put there by hand need no network, and are read."""
+    """Files placed by hand are read without network."""
     shutil.copytree(REAL / name, tmp_path / name)
     directory = fetch_graphs(name, tmp_path)
     shutil.rmtree(directory / "tu_format", ignore_errors=True)

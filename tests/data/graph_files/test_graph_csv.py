@@ -1,4 +1,4 @@
-"""A user's graph, and one line for everything that can be wrong with it."""
+"""Test reading a user's graph, and one line for every error in it."""
 
 from pathlib import Path
 
@@ -78,7 +78,9 @@ def test_numbered_classes_keep_their_order(tmp_path):
 
 
 def test_what_other_programs_write(tmp_path):
-    """A byte order mark, \\r\\n, quotation marks, blanks after commas, empty lines, no line's end at the end."""
+    r"""A byte order mark, \r
+    , quotes, blanks after commas, empty lines and a missing final line end are read.
+    """
     nodes = (
         b"\xef\xbb\xbfid, label, split\r\n"
         + '"a", "r\u00e9d", train\r\nb,r\u00e9d,val\r\n\r\nc,blue,test\r\n\r\n'.encode()

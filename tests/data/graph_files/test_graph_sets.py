@@ -1,4 +1,4 @@
-"""What does not fit together is found and named; a digest follows from every part of the content."""
+"""Test that inconsistent sets are reported by name, and that a digest depends on every part of the content."""
 
 from dataclasses import fields, replace
 
@@ -15,7 +15,7 @@ def sparse(*values: float) -> SparseMatrix:
 
 
 def node_set() -> NodeSet:
-    """A path of three nodes."""
+    """Return a path of three nodes."""
     return NodeSet(
         src=torch.tensor([0, 1, 1, 2]),
         dst=torch.tensor([1, 0, 2, 1]),
@@ -30,7 +30,7 @@ def node_set() -> NodeSet:
 
 
 def graph_set() -> GraphSet:
-    """An edge and a single node."""
+    """Return an edge and a single node."""
     return GraphSet(
         src=torch.tensor([0, 1]),
         dst=torch.tensor([1, 0]),
@@ -108,7 +108,7 @@ def test_what_fits_passes():
 
 
 def changed(value):
-    """Another value of the same kind."""
+    """Return another value of the same type."""
     if isinstance(value, torch.Tensor):
         other = value.clone()
         other[0] += 1

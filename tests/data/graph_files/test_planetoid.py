@@ -1,4 +1,4 @@
-"""Cora as everybody has it, and files of the same format that are small, odd or damaged."""
+"""Test reading Cora, and small, odd or damaged files of the same format."""
 
 import os
 import pickle
@@ -18,7 +18,7 @@ CORA = REAL / "cora"
 
 @pytest.fixture
 def small(tmp_path):
-    """`small(name, **changes)`: a directory with a set of Planetoid of 7 nodes, written as scipy would.
+    """Return `small(name, **changes)`, which writes a Planetoid set of 7 nodes as scipy would.
 
     x, y: nodes 0 and 1. allx, ally: nodes 0 to 3. tx, ty: node 6, then node 4. Node 5 is isolated, as in Citeseer.
     """
@@ -66,7 +66,7 @@ def test_cora():
 
 @needs("cora")
 def test_cora_is_what_dgl_makes_of_it():
-    """Node by node, by an independent reading with scipy."""
+    """Cora equals DGL's Cora, node by node, by an independent reading with scipy."""
     scipy = pytest.importorskip("scipy.sparse")
     parts = {
         part: pickle.loads((CORA / f"ind.cora.{part}").read_bytes(), encoding="latin1")

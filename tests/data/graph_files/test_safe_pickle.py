@@ -1,4 +1,4 @@
-"""A pickle gives data and runs nothing."""
+"""Test that a pickle gives data and runs no code."""
 
 import os
 import pickle
@@ -34,7 +34,7 @@ def test_a_command_is_refused_and_not_run(tmp_path):
 
 @pytest.mark.parametrize("attribute", ["os.system", "eval", "__subclasses__"])
 def test_no_way_leads_through_what_is_allowed(tmp_path, attribute):
-    """`numpy.ndarray` is allowed, `numpy.ndarray.__subclasses__` and `numpy.os.system` are other names."""
+    """`numpy.ndarray` is allowed; `numpy.ndarray.__subclasses__` and `numpy.os.system` are not."""
     path = tmp_path / "evil"
     for module in ("numpy", "numpy.ndarray"):
         path.write_bytes(

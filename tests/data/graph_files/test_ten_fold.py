@@ -1,4 +1,4 @@
-"""MUTAG and PROTEINS with their folds, and every line that can be wrong."""
+"""Test reading MUTAG and PROTEINS with their folds, and every possible wrong line."""
 
 import os
 from pathlib import Path
@@ -31,7 +31,7 @@ def write(directory: Path, text: str = SMALL, folds: dict[str, str] | None = Non
     ],
 )
 def test_the_sets_of_the_field(name, graphs, nodes, edges, classes, types, tested):
-    """The folds are of equal size: 8 graphs of MUTAG and 3 of PROTEINS are in no test fold."""
+    """All folds have the same size, so 8 graphs of MUTAG and 3 of PROTEINS are in no test fold."""
     found = read_ten_fold(REAL / name.lower() / f"{name}.txt")
     found.check()
     assert (len(found), int(found.num_nodes.sum()), len(found.src)) == (graphs, nodes, edges)
@@ -46,7 +46,7 @@ def test_the_sets_of_the_field(name, graphs, nodes, edges, classes, types, teste
 
 @needs("mutag")
 def test_the_first_graph_of_mutag():
-    """Line by line as in the file: 23 nodes, of which node 20 has tag 5 and the neighbours 6, 21 and 22."""
+    """The first graph equals the file's lines: 23 nodes, of which node 20 has tag 5 and neighbours 6, 21 and 22."""
     found = read_ten_fold(REAL / "mutag")
     assert found.class_names == ["0", "2"] and found.labels[0] == 1
     assert found.num_nodes[0] == 23 and found.num_edges[0] == 54

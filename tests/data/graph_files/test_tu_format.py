@@ -1,4 +1,4 @@
-"""MUTAG in the format of TU Dortmund, a made-up set with everything that the format has, and every wrong line."""
+"""Test reading MUTAG in the format of TU Dortmund, a generated set with all its features, and every wrong line."""
 
 from collections import Counter
 from pathlib import Path
@@ -34,7 +34,7 @@ def write(directory: Path, **changes: str | None) -> Path:
 
 
 def shapes(graphs: GraphSet) -> Counter:
-    """How often there is a graph of so many nodes, edges and nodes of each degree, with this label."""
+    """Count the graphs by label, number of nodes, number of edges and degrees."""
     degrees = [
         tuple(torch.bincount(src, minlength=int(n)).sort().values.tolist())
         for n, src in zip(graphs.num_nodes, graphs.src.split(graphs.num_edges.tolist()), strict=True)
@@ -58,7 +58,7 @@ def test_mutag():
 
 @needs("mutag")
 def test_both_formats_of_mutag_hold_the_same_graphs():
-    """The files have other orders of graphs, nodes and labels."""
+    """Both formats hold the same graphs, in other orders of graphs, nodes and labels."""
     assert shapes(read_tu(MUTAG / "tu_format")) == shapes(read_ten_fold(MUTAG))
 
 

@@ -1,4 +1,4 @@
-"""ZINC from the rebuilt file and from made-up files in the form of the official ones."""
+"""Test reading ZINC from the rebuilt file, and from generated files in the official format."""
 
 import os
 import pickle
@@ -21,7 +21,7 @@ ZINC = "zinc12k/zinc12k_rebuilt.npz"
 
 
 def arrays() -> dict[str, np.ndarray]:
-    """Of each split: a molecule C=O-N with a double bond, and a single atom."""
+    """Return a molecule C=O-N with a double bond and a single atom for each split."""
     one = {
         "num_nodes": np.array([3, 1], np.uint8),
         "num_bonds": np.array([2, 0], np.uint8),
@@ -37,7 +37,7 @@ def arrays() -> dict[str, np.ndarray]:
 
 
 def molecules(kind: str = "torch") -> list[dict]:
-    """The same molecules, a third after them."""
+    """Return the same molecules and a third one."""
     bonds = torch.zeros(3, 3, dtype=torch.int8)
     bonds[0, 1] = bonds[1, 0] = 2
     bonds[1, 2] = bonds[2, 1] = 1
@@ -128,7 +128,7 @@ def test_the_index_chooses_and_orders(tmp_path):
 
 
 def test_a_view_of_a_larger_tensor(tmp_path):
-    """Tensors are stored with their strides and an offset into what they share."""
+    """A tensor with strides and an offset into shared storage is read."""
     content = molecules()
     wide = torch.arange(18).reshape(3, 6).to(torch.int8)
     content[0]["bond_type"] = torch.stack([content[0]["bond_type"]] * 2, 2)[:, :, 1].t()
@@ -153,7 +153,7 @@ def test_a_command_is_refused(tmp_path):
 
 
 def test_a_command_inside_a_tensor_is_refused(tmp_path):
-    """torch keeps a tensor's numbers as another pickle within the pickle."""
+    """A command in the inner pickle of a tensor's numbers is refused."""
 
     class Storage:
         def __reduce__(self):
@@ -233,7 +233,7 @@ def test_npz_files_that_do_not_fit(tmp_path, changes, message):
 
 
 def test_what_would_not_fit_into_memory_is_not_unpacked(tmp_path, monkeypatch):
-    """Zeros take a thousandth of their memory in the file, and a header may tell of more than the file has."""
+    """Compressed zeros and headers that announce more than memory holds are refused before unpacking."""
     path = tmp_path / "zinc.npz"
     np.savez_compressed(path, **arrays() | {"train_atom": np.zeros(1 << 20, np.uint8)})
     monkeypatch.setattr(zinc, "LARGEST", 1 << 20)

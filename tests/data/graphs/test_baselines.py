@@ -1,4 +1,4 @@
-"""The baselines are what they are called: the linear models find what is linear, and nothing where there is nothing."""
+"""Test the baselines: linear models find linear relations, and nothing in constant features."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def test_median_error():
 
 @pytest.mark.parametrize("scale", [1.0, 1e-3, 1e4])
 def test_separable_classes_are_separated_whatever_the_units(scale):
-    """Three classes by the largest of three features; units and offsets of the features do not matter."""
+    """Three linearly separable classes are separated, whatever the units and offsets of the features."""
     features = drawn()
     labels = {split: x[:, :3].argmax(1) for split, x in features.items()}
     features = {split: x * scale + 7 * scale for split, x in features.items()}
@@ -43,7 +43,7 @@ def test_noise_is_chance():
 
 
 def test_an_intercept_finds_the_commonest_class():
-    """Features that are the same for all know nothing: what is left is the majority, without a division by zero."""
+    """Constant features give the majority class, without a division by zero."""
     features = {split: torch.full((size, 2), 3.0) for split, size in SIZES.items()}
     labels = {split: (torch.arange(size) % 10 < 7).long() for split, size in SIZES.items()}
     assert linear_accuracy(features, labels, 2) == pytest.approx(0.7)
@@ -51,7 +51,7 @@ def test_an_intercept_finds_the_commonest_class():
 
 
 def test_the_intercept_is_free_of_the_penalty(monkeypatch):
-    """Where the weights of the features are held near zero, the commonest class is named, whatever the features say."""
+    """With weights held near zero by the penalty, the most common class is predicted."""
     monkeypatch.setattr(baselines, "STRENGTHS", (1000.0,))
     features = drawn()
     labels = {split: (x[:, 0] > -0.5).long() for split, x in features.items()}
@@ -76,7 +76,7 @@ def test_the_same_answer_again_without_a_global_generator():
 
 
 def test_validation_chooses_the_strength(monkeypatch):
-    """On the test set no strength could be chosen: the answer is that of the strength best on validation."""
+    """The strength that is best on validation is used, not the one that is best on test."""
     features = drawn(features=60, seed=3)
     labels = {
         split: (x[:, 0] + 1.5 * torch.randn(len(x), generator=torch.Generator().manual_seed(2)) > 0).long()
@@ -94,7 +94,7 @@ def test_validation_chooses_the_strength(monkeypatch):
 
 
 def test_ridge_is_its_closed_form(monkeypatch):
-    """(X'X + n s I)^-1 X'y on standardised columns and a centred target, the intercept free of the penalty."""
+    """Ridge is (X'X + n s I)^-1 X'y on standardised columns and a centred target, with a free intercept."""
     features = drawn()
     targets = {split: x @ torch.tensor([1.0, -2.0, 0.5, 0.0]) + 5 + x[:, 0] ** 2 for split, x in features.items()}
     for strength in (1e-4, 0.1, 1.0):

@@ -1,4 +1,4 @@
-"""Batches of graphs follow from (seed, step, rank) and from nothing else; each item is in one of them, on one rank."""
+"""Test that batches of graphs depend on (seed, step, rank) only, and that each item is in one of them, on one rank."""
 
 import random
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ IN_BATCHES = ALL[1:]
 
 
 def on_rank(data: GraphDataModule, rank: int, world: int, done: int = 0) -> GraphDataModule:
-    """What `data` would find in process `rank` of `world`, after `done` batches: the Trainer as data modules see it."""
+    """Set the Trainer that `data` finds in process `rank` of `world`, after `done` batches."""
     progress = SimpleNamespace(total=SimpleNamespace(processed=done))
     loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress))
     data.trainer = SimpleNamespace(global_rank=rank, world_size=world, fit_loop=loop, overfit_batches=0.0)
@@ -50,7 +50,7 @@ def on_rank(data: GraphDataModule, rank: int, world: int, done: int = 0) -> Grap
 
 
 def content(batch: GraphBatch) -> Iterator[Tensor]:
-    """Every tensor of a batch, in an order that follows from what there is."""
+    """Return every tensor of a batch in a fixed order."""
     for graph in batch.graphs if isinstance(batch.graphs, list) else [batch.graphs]:
         yield from (graph.src, graph.dst, graph.batch_num_nodes, *(graph.full_degrees or ()))
         for name, values in sorted((graph.ndata | graph.edata).items()):
@@ -72,7 +72,7 @@ def epoch(data: GraphDataModule, number: int = 0) -> list[GraphBatch]:
 
 
 def items(data: GraphDataModule, split: str) -> Tensor:
-    """What there is to be asked in a split: graphs, or nodes."""
+    """Return the graphs or nodes of a split."""
     index = data.splits[split]
     nodes = isinstance(data, GraphSetDataModule) and data.level == "node"
     return data._nodes(index) if nodes else index
@@ -122,7 +122,7 @@ def test_without_fanouts_every_step_is_the_whole_graph():
 @pytest.mark.parametrize("world", [2, 3])
 @pytest.mark.parametrize("build", ALL)
 def test_ranks_share_out_the_batch_of_one_process(build, world):
-    """Disjoint and complete; weighted means over the ranks are the mean of the whole, whatever the sizes."""
+    """The ranks' batches are disjoint and complete, and their weighted means average to the mean of the whole batch."""
     size = build().batch_size
     whole = build(batch_size=size * world)
     ranks = [on_rank(build(batch_size=size), rank, world) for rank in range(world)]
@@ -139,7 +139,7 @@ def test_ranks_share_out_the_batch_of_one_process(build, world):
 
 
 def test_weights_are_not_all_one():
-    """The control of the test above: 27 graphs for two ranks are not shared out evenly."""
+    """The negative control: two ranks cannot share 27 graphs evenly, so some weights differ from 1."""
     found = [on_rank(small_graph_set(), rank, 2).train_batch(1) for rank in (0, 1)]
     assert [len(batch) for batch in found] == [7, 6]
     assert [batch.weight for batch in found] == pytest.approx([14 / 13, 12 / 13])
@@ -257,7 +257,7 @@ def test_steps_and_ranks_sample_different_neighbours_of_the_same_node():
 
 @NEEDS_DGL
 def test_a_sampled_graph_has_no_self_loops(tmp_path):
-    """A net that wants them adds them to the blocks; others would be there twice."""
+    """The sampled graph has no self-loops, because a net that needs them adds them to the blocks."""
     path = write_graph(tmp_path / "graph", [(0, 0), (0, 1), (1, 2), (2, 2)], "abab", "ttve")
     whole, sampled = (NodeDataModule("graph_csv", str(path), fanouts=fanouts) for fanouts in (None, [2]))
     assert whole.graph.num_edges == 6 and sampled.graph.num_edges == 4
@@ -462,7 +462,7 @@ def test_impossible_folds(options, says):
 
 
 def test_folds_of_the_files(tmp_path):
-    """Those of the field where the files have some; else our own, as many as asked for."""
+    """Folds in the files are used; otherwise as many as asked for are generated."""
     path = write_ten_fold(tmp_path / "mutag")
     for fold in (0, 9):
         data = small_graph_set("mutag", path=str(path), num_folds=10, fold=fold)
@@ -550,7 +550,7 @@ def test_sparse_features_add_up_to_one_and_zeros_stay():
 
 
 def node_set(num_nodes: int, edges: list[tuple[int, int]], **options) -> NodeSet:
-    """Undirected edges among nodes of two classes in turn, the first train; all share what there is to evaluate."""
+    """Return undirected edges among nodes of two alternating classes; the first nodes train, the others evaluate."""
     pairs = torch.tensor([*edges, *((dst, src) for src, dst in edges)], dtype=torch.int64).reshape(-1, 2)
     nodes = torch.arange(num_nodes)
     splits = {"train": nodes[:-2], "val": nodes[-2:-1], "test": nodes[-1:]} if num_nodes > 2 else None
@@ -582,7 +582,7 @@ ODD = {
 @pytest.mark.parametrize("fanouts", [None, pytest.param([2, 2], marks=NEEDS_DGL)])
 @pytest.mark.parametrize("case", ODD)
 def test_odd_graphs_train_without_nan(case, fanouts, monkeypatch):
-    """With every layer, with and without norm; loss and gradients are finite, and so is what is evaluated."""
+    """Loss, gradients and evaluation of odd graphs are finite for every layer, with and without norm."""
     monkeypatch.setattr(node_data_module, "load_node_set", lambda *args, **kwargs: ODD[case])
     data = NodeDataModule("sbm", fanouts=fanouts, batch_size=2)
     for layer in LAYERS:
@@ -610,7 +610,7 @@ def test_graphs_of_one_node_train_without_nan(tmp_path, readout):
 
 
 def test_the_graph_moves_to_a_device_once():
-    """`meta` stands for a GPU. It moves in a validation first, as plain tensors: training could not learn on others."""
+    """The graph moves once, as plain tensors even if a validation moves it first. `meta` stands for a GPU."""
     meta, data = torch.device("meta"), small_graph()
     with torch.inference_mode():
         first = data.transfer_batch_to_device(next(iter(data.val_dataloader())), meta, 0)

@@ -1,4 +1,4 @@
-"""What the generators promise: sizes, degrees, classes, and the same graphs for the same arguments."""
+"""Test sizes, degrees and classes of generated graphs, and that equal arguments give equal graphs."""
 
 from dataclasses import fields
 from itertools import combinations
@@ -16,13 +16,13 @@ BLOCKS = dict(num_nodes=601, num_classes=4, average_degree=6.0, homophily=0.7, n
 
 
 def graph(graphs: GraphSet, number: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """Number of nodes and both ends of the directed edges of one graph."""
+    """Return the number of nodes and both ends of the directed edges of one graph."""
     edges = slice(int(graphs.num_edges[:number].sum()), int(graphs.num_edges[: number + 1].sum()))
     return int(graphs.num_nodes[number]), graphs.src[edges].numpy(), graphs.dst[edges].numpy()
 
 
 def check_undirected(src, dst) -> None:
-    """Every edge in both directions, none twice, none from a node to itself."""
+    """Check that each edge is there once in both directions, without self-loops."""
     edges = set(zip(src.tolist(), dst.tolist(), strict=True))
     assert len(edges) == len(src) and all((v, u) in edges and u != v for u, v in edges)
 
@@ -82,7 +82,7 @@ def test_the_signal_is_the_length_of_a_classs_mean(signal):
 
 
 def test_pairs_of_nodes_are_drawn_evenly():
-    """A little graph again and again: each pair within a class is as frequent as any other."""
+    """Over many draws of a small graph, each pair within a class is equally frequent."""
     times = np.zeros((6, 6))
     for seed in range(400):
         blocks = stochastic_block_model(6, 1, 2.0, 1.0, 1, 0.0, seed)
@@ -171,7 +171,7 @@ def test_mini_gc_refuses_sizes_that_leave_no_graph():
 
 
 def spectrum(n: int, src: np.ndarray, dst: np.ndarray) -> np.ndarray:
-    """The adjacency's eigenvalues: the same for graphs that differ in their nodes' order alone."""
+    """Return the adjacency's eigenvalues, which do not depend on the order of nodes."""
     matrix = np.zeros((n, n))
     matrix[src, dst] = 1
     return np.linalg.eigvalsh(matrix)

@@ -1,4 +1,4 @@
-"""From a name to a set of graphs: what is generated has no path, and what cannot be read is told in one line."""
+"""Test loading a set by name: generated sets take no path, and unreadable ones are reported in one line."""
 
 import pytest
 

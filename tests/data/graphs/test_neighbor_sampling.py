@@ -1,4 +1,4 @@
-"""Sampled blocks hold edges of the graph, as many as asked for, of every neighbour alike."""
+"""Test that sampled blocks hold edges of the graph, in the requested number, with equal chances for all neighbours."""
 
 import pytest
 import torch
@@ -15,9 +15,9 @@ NODES, EDGES = 60, 400
 
 
 def graph(**data) -> Graph:
-    """Random directed edges, without self-loops or parallel ones, among the first 50 of 60 nodes.
+    """Return random directed edges among the first 50 of 60 nodes, without self-loops or parallel edges.
 
-    A node's feature is its number, an edge's the number of its source times 100 plus that of its destination.
+    A node's feature is its number. An edge's feature is 100 times its source's number plus its destination's.
     """
     keys = torch.randperm(2500, generator=torch.Generator().manual_seed(0))
     src, dst = keys // 50, keys % 50
@@ -27,7 +27,7 @@ def graph(**data) -> Graph:
 
 
 def sources(blocks: list[Graph]) -> list[torch.Tensor]:
-    """The node numbers of each block's sources; of all but the first they are the destinations before."""
+    """Return the node numbers of each block's sources, which are the destinations of the block before."""
     found = [blocks[0].ndata["id"]]
     for block in blocks[:-1]:
         found.append(found[-1][: block.num_nodes])
@@ -65,7 +65,7 @@ def test_nothing_is_left_out_where_there_is_room_for_all():
 
 
 def test_a_block_knows_the_degrees_in_the_whole_graph():
-    """What GCN divides by: a sample's own degrees would weigh its messages wrongly."""
+    """A block keeps the degrees of the whole graph, by which GCN divides."""
     whole = graph()
     blocks = NeighborBlocks(whole, [2, 2]).sample(torch.arange(9), seed=0)
     for block, numbers in zip(blocks, sources(blocks), strict=True):
@@ -92,7 +92,7 @@ def test_the_seed_alone_decides():
 
 @pytest.mark.slow
 def test_every_neighbour_is_as_likely():
-    """Node 0 has eight in-neighbours, of which two are drawn: each in a quarter of 800 draws, 200 +- 12."""
+    """Of node 0's eight in-neighbours, two are drawn, each in a quarter of 800 draws: 200 +- 12."""
     star = Graph(torch.arange(1, 9), torch.zeros(8, dtype=torch.int64), 9, ndata={"id": torch.arange(9)})
     sampler, counts = NeighborBlocks(star, [2]), torch.zeros(9, dtype=torch.int64)
     for seed in range(800):

@@ -1,4 +1,4 @@
-"""Sequences as paths: the batches of the sequence data module, seen by the graph task."""
+"""Test batches of sequences as path graphs for the graph task."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Every item is in one part, and every part has its share of every class."""
+"""Test that every item is in one part of a split, with each class's share in every part."""
 
 import pytest
 import torch
@@ -47,7 +47,7 @@ def test_the_seed_decides():
 
 
 def test_the_order_of_the_items_given_is_no_part_of_the_split():
-    """Two callers with the same items in ascending order get the same; the labels of others do not matter."""
+    """The split depends on the set of items, not on their order or on other items' labels."""
     index = torch.tensor([1, 4, 9, 16, 25, 36, 49, 64])
     other = LABELS.clone()
     other[0] = 2

@@ -33,7 +33,7 @@ def test_probability_of_one_by_brute_force(length, course, tolerance):
 @pytest.mark.slow
 @pytest.mark.parametrize("length", [2, 3, 4])
 def test_probability_of_every_number_is_exact(length):
-    """Multiplies the probabilities along the bits of each number, those outside of [10, 10^L] included."""
+    """The probability of each number is the product along its bits, also for numbers outside of [10, 10^L]."""
     probabilities, successors = baum_sweet._tables(length)
     ones = [number for number in range(10, 10**length + 1) if term(number)]
     total = len(ones) + (10**length - 9 - len(ones)) * 0.016724

@@ -1,4 +1,4 @@
-"""The length grows when the moving accuracy passes the threshold, and (length, accuracy) is all there is to know."""
+"""Test that the length grows when the moving accuracy passes the threshold; (length, accuracy) is all its state."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_one_lucky_batch_is_not_enough_and_each_length_starts_from_nothing():
 
 @pytest.mark.parametrize("smoothing", [0.8, 0.9, 0.95, 0.99])
 def test_perfect_batches_reach_a_threshold_of_one(smoothing):
-    """Though their moving average may never: it ends at 0.9999999999999994 or so."""
+    """Perfect batches reach a threshold of 1, although rounding may keep the moving average at 0.9999999999999994."""
     assert lengths(build(smoothing=smoothing, threshold=1.0), [1.0] * 2500)[-1] > 2
     assert lengths(build(smoothing=smoothing, threshold=1.0), [0.999] * 2500)[-1] == 2
 

@@ -1,4 +1,4 @@
-"""The oracles here are written per item, in plain Python, from the definitions of the tasks alone."""
+"""Test the generators against oracles in plain Python, written item by item from the definitions of the tasks."""
 
 from collections import Counter
 from fractions import Fraction
@@ -75,7 +75,7 @@ def sequences_of(tokens):
 
 
 def label_of(name, tokens):
-    """The label as a person would read it off the tokens."""
+    """Return the label as a person would read it off the tokens."""
     if name == "decimal_palindrome":
         return tokens[0]
     if name == "binary_palindrome":
@@ -256,6 +256,6 @@ def test_unknown_names():
 
 
 def test_lengths_have_independent_streams():
-    """A curriculum that changes the length must not see the beginnings of its old sequences again."""
+    """Sequences of a new length do not begin like those of the old length at the same step."""
     short, long = (draw_batch("decimal_palindrome", n, 1, seed=0, split="train", step=9)[0] for n in (41, 61))
     assert not torch.equal(short[:, :20], long[:, :20])

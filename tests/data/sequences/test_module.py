@@ -1,4 +1,4 @@
-"""Batches follow from (seed, step, rank, length) and from nothing else; evaluation sets are complete and apart."""
+"""Test that batches depend on (seed, step, rank, length) only, and that evaluation sets are complete and held out."""
 
 import random
 from hashlib import sha256
@@ -18,7 +18,7 @@ LENGTHS = {"decimal_palindrome": 6, "binary_palindrome": 4, "baum_sweet": 3, "ra
 
 
 def on_rank(data: SequenceDataModule, rank: int, world: int, done: int = 0) -> SequenceDataModule:
-    """What `data` would find in process `rank` of `world`, after `done` batches: the Trainer as data modules see it."""
+    """Set the Trainer that `data` finds in process `rank` of `world`, after `done` batches."""
     progress = SimpleNamespace(total=SimpleNamespace(processed=done))
     loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress))
     data.trainer = SimpleNamespace(global_rank=rank, world_size=world, fit_loop=loop, overfit_batches=0.0)
@@ -54,7 +54,7 @@ def test_spec_tells_the_model_what_is_in_the_batches(name):
 
 @pytest.mark.parametrize(("length", "share"), [(5, 0.359), (30, 1 / 30)])
 def test_the_baseline_is_that_of_the_test_set(length, share):
-    """The five labels of 11 permutations are not as frequent as each other."""
+    """The baseline counts the test set, in which the five labels of 11 permutations are not equally common."""
     data = small_data("random_combinations", length, test_size=4096)
     data.setup("test")
     labels = data.sets["test"][1].tolist()

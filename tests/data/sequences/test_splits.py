@@ -9,7 +9,7 @@ PERMUTATIONS = np.array(sorted(permutations(range(5))))
 
 
 def test_the_hash_is_fixed():
-    """If this fails, the held-out sequences have changed: new results cannot be compared with old ones."""
+    """The held-out sequences are fixed. If this fails, new results cannot be compared with old ones."""
     tokens = PERMUTATIONS[:, :-1]
     assert np.flatnonzero(in_split(tokens, "val")).tolist() == [37, 57, 63, 65, 108]
     assert np.flatnonzero(in_split(tokens, "test")).tolist() == [6, 7, 21, 52, 58, 62, 66, 75, 76, 111, 115]

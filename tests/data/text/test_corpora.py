@@ -1,4 +1,4 @@
-"""A named text is the file that it should be, or one line says what to do. No test leaves this machine."""
+"""Test that a named text is the right file or reported in one line. No test uses the network."""
 
 import errno
 import hashlib
@@ -28,7 +28,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def served(tmp_path, monkeypatch):
-    """`served(sha256)`: tiny_shakespeare is CONTENT on a server of this machine; returns its address."""
+    """Return `served(sha256)`, which serves CONTENT as tiny_shakespeare on this machine and returns its address."""
     folder = tmp_path / "served"
     folder.mkdir()
     (folder / "input.txt").write_bytes(CONTENT)
@@ -143,7 +143,7 @@ def test_a_home_that_cannot_be_written(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("other", ["owner", "mode", "link"])
 def test_a_temporary_directory_of_others_is_not_taken(tmp_path, monkeypatch, other):
-    """Whoever writes into it changes what a net learns."""
+    """A cache directory of another user is refused, because its owner could change the text."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(downloads, "gettempdir", lambda: str(tmp_path))
@@ -163,7 +163,7 @@ def test_a_temporary_directory_of_others_is_not_taken(tmp_path, monkeypatch, oth
 
 
 def test_a_cache_that_can_only_be_read(tmp_path, monkeypatch):
-    """As one that a group shares: enough where all is there already; what has to be written says that it cannot."""
+    """A read-only cache serves a complete text; otherwise the error says what cannot be written."""
     monkeypatch.setattr(downloads.os, "access", lambda path, mode: not mode & os.W_OK)
     assert cache_dir(str(tmp_path)) == tmp_path
     whole = download("python_docs", tmp_path)

@@ -1,4 +1,4 @@
-"""A file's encoding is found by looking, or one line says that it is not text."""
+"""Test that the encoding of a file is detected, or that one line says that it is not text."""
 
 import bz2
 import gzip
@@ -160,7 +160,7 @@ def test_an_encoding_that_does_not_exist(file, encoding):
 
 @pytest.mark.parametrize(("encoding", "content"), [("unicode_escape", rb"a\ud800b"), ("utf-7", b"a+2AA-b")])
 def test_half_a_character_is_none(file, encoding, content):
-    """No file could hold what is written after such a text."""
+    """A text that ends within a character is refused."""
     with pytest.raises(UserError, match=f"^data.encoding={encoding}: .*book.txt is not in it .*surrogates not allowed"):
         read(file(content), encoding)
 

@@ -1,4 +1,4 @@
-"""Batches of a text follow from (seed, step, rank) and from nothing else; streams read on; nothing is done late."""
+"""Test that batches of a text depend on (seed, step, rank) only, that streams read on, and that errors come early."""
 
 import random
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ SMALL = {"sequence_length": 5, "batch_size": 4, "evaluation_batch_size": 3, "eva
 
 @pytest.fixture
 def text_data(tmp_path):
-    """`text_data(text, ...)`: the text, all characters different by default, so that ids are positions."""
+    """Return `text_data(text, ...)`; by default all characters of the text differ, so ids are positions."""
 
     def built(text: str | bytes = "".join(map(chr, range(0x4E00, 0x4E00 + 1000))), **options) -> TextDataModule:
         path = tmp_path / "book.txt"

@@ -1,4 +1,4 @@
-"""Text files become integers: all of them, once, and the same whatever the chunks."""
+"""Test that text files become token ids completely, once, and equally for all chunk sizes."""
 
 import errno
 import gzip

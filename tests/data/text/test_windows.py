@@ -1,4 +1,4 @@
-"""Every prediction counts once, whatever the shapes and the number of processes, with the state that it should have."""
+"""Test that every prediction counts once with the right state, for all shapes and numbers of processes."""
 
 from collections import Counter
 
@@ -75,7 +75,7 @@ def test_segments_are_equally_long():
 
 
 class Summing(torch.nn.Module):
-    """Remembers everything: the "loss" of a token depends on all that were read since the state was zero."""
+    """A net that remembers everything: the "loss" of a token depends on all tokens since the state was zero."""
 
     def forward(self, tokens, state):
         sums = tokens.double().cumsum(1) + (0 if state is None else state)
