@@ -1,4 +1,4 @@
-"""No launcher of the machine that the tests run on is seen by them."""
+"""Hide the launcher of the machine from the tests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Start the ranks of a run as a launcher does, each in a process of its own."""
+"""Start the ranks of a run as a launcher does, each in its own process."""
 
 import os
 import signal
@@ -48,13 +48,13 @@ def _call(words: list[str], out: Path, environment: dict[str, str], prepare: Cal
 
 
 class Ranks:
-    """The processes that a launcher starts, each in a directory of its own.
+    """The processes that a launcher starts, each in its own directory.
 
     Args:
-        words: of each rank.
-        out: holds the directories 0, 1, ...
-        environment: variables that differ from those of a launcher that does all right.
-        prepare: what each calls first.
+        words: overrides of each rank.
+        out: parent of the directories 0, 1, ...
+        environment: variables that differ from those of a correct launcher.
+        prepare: function that each process calls first.
     """
 
     def __init__(self, words: list[list[str]], out: Path, prepare=None, **environment: str) -> None:
@@ -72,7 +72,7 @@ class Ranks:
         os.kill(self.processes[rank].pid, signal.SIGKILL)
 
     def ended(self) -> list[int]:
-        """The exit codes, when all have ended within seconds of one another."""
+        """Return the exit codes when all processes have ended within seconds of one another."""
         end = time.monotonic() + 2 * SECONDS
         while all(process.is_alive() for process in self.processes):
             assert time.monotonic() < end
@@ -85,7 +85,7 @@ class Ranks:
         return codes
 
     def errors(self) -> list[tuple[int, str]]:
-        """(rank, line) of what was said on stderr."""
+        """Return the lines of stderr as (rank, line)."""
         said = [(out / "stderr").read_text().splitlines() for out in sorted(self.out.iterdir()) if out.name.isdigit()]
         return [(rank, line) for rank, lines in enumerate(said) for line in lines if line.startswith("error")]
 

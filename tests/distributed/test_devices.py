@@ -1,4 +1,4 @@
-"""The devices of a run are counted, and refused where this machine does not have them."""
+"""Test the number of a run's devices, and the refusal of devices that this machine lacks."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Ranks pass a step together: one directory, one voice, one end."""
+"""Test that ranks pass a step together: one directory, one output, one end."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from tests.test_train import differences
 
 
 def test_one_directory_and_one_voice(tmp_path):
-    """Trained, found finished, and trained anew in a directory that the others must not look into too early."""
+    """Ranks train, find the run finished, and train anew in a directory that no rank reads too early."""
     words = [*DDP, f"root={tmp_path}/runs"]
     run = Run.of(compose(*words))
     first = Ranks([words, words], tmp_path)
@@ -57,7 +57,7 @@ def test_wrong_input_is_told_once(tmp_path):
 
 
 def test_wrong_input_of_one_ends_all(tmp_path, book):
-    """The text is on one machine alone; two have been started with other words."""
+    """All ranks end if one lacks the text or was started with other overrides."""
     words = [*TINY_TEXT, "trainer=ddp_cpu", "data.path=book.txt", "data.cache_dir=cache"]
     (tmp_path / "0").mkdir()
     (tmp_path / "0/book.txt").write_bytes(book.read_bytes())
@@ -78,7 +78,7 @@ def test_wrong_input_of_one_ends_all(tmp_path, book):
 
 
 def test_a_directory_that_is_not_shared(tmp_path):
-    """Each process has a disk of its own, at first empty; then one holds an older state."""
+    """Run directories on separate disks are refused, empty ones as well as one with an older state."""
     ranks = Ranks([DDP, DDP], tmp_path, hasty)
     assert ranks.ended() == [2, 2]
     ((rank, line),) = ranks.errors()

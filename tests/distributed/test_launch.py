@@ -1,4 +1,4 @@
-"""Ranks are started by a launcher or by the first one of a machine, and none outlives another."""
+"""Test that a launcher or the first rank of a machine starts the ranks, and that none outlives another."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ from tests.test_train import PROCESSES, Command, differences
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Run:
-    """The run that nothing stopped."""
+    """Return the uninterrupted run."""
     out = tmp_path_factory.mktemp("whole")
     words = [*LONG, f"root={out}/runs"]
     assert Ranks([words, words], out).ended() == [0, 0]
@@ -52,7 +52,7 @@ def children(pid: int) -> list[int]:
 
 
 def is_gone(pid: int) -> bool:
-    """Ended; perhaps nobody has asked for its exit code."""
+    """Return whether a process has ended, even if its exit code was not collected."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
@@ -96,7 +96,7 @@ def watches(over: bool) -> None:
 
 @pytest.mark.parametrize(("over", "code"), [(False, 1), (True, 0)])
 def test_a_process_that_does_not_notice_is_ended(over, code):
-    """As one that waits in NCCL for a dead one; but not one that has ended its training."""
+    """A rank that waits in NCCL for a dead one is ended, but not one that has finished its training."""
     process = PROCESSES.Process(target=watches, args=(over,))
     process.start()
     process.join(SECONDS)
@@ -156,7 +156,7 @@ def test_a_launcher_that_tells_too_little(monkeypatch, variables, says):
 
 
 def test_srun_is_a_launcher(monkeypatch):
-    """Its variables become those that torch and Lightning read; rank 0 is on the first node."""
+    """srun's variables become those of torch and Lightning, with rank 0 on the first node."""
     slurm = {"PROCID": 3, "LOCALID": 1, "NODEID": 1, "STEP_NUM_TASKS": 4, "JOB_ID": 17, "NODELIST": "node[7-8]"}
     for key, value in slurm.items():
         monkeypatch.setenv(f"SLURM_{key}", str(value))
@@ -173,7 +173,7 @@ def test_srun_is_a_launcher(monkeypatch):
 
 
 def start(config, group=None):
-    """Start the ranks of `config`, beside those of a launcher."""
+    """Start the ranks of `config` beside those of a launcher."""
     return start_ranks(group or Group(), Devices(config.trainer).per_machine, config.trainer.num_nodes, {})
 
 
@@ -192,7 +192,7 @@ def test_several_machines_without_a_launcher(tiny):
     ],
 )
 def test_a_machine_that_is_none_of_the_runs(tiny, monkeypatch, words, node, says):
-    """It would wait ten minutes for the others, or be no rank 0 and write nothing."""
+    """A machine outside the job is refused: it would wait ten minutes or write nothing."""
     monkeypatch.setenv("NODE_RANK", node)
     with pytest.raises(UserError, match=f"^{says}"), start(tiny(*words)):
         pass
@@ -208,7 +208,7 @@ def test_a_launcher_of_more_processes_than_devices_on_a_machine(tiny, monkeypatc
 
 @pytest.mark.slow
 def test_a_process_that_outlives_its_grace_is_killed(monkeypatch):
-    """As one that waits in a collective for this one."""
+    """A rank that waits in a collective beyond its grace period is killed."""
     begun, begin = [], subprocess.Popen
 
     def sleeper(command, **options):

@@ -1,4 +1,4 @@
-"""Ranks meet at the store of rank 0, or one line says why they do not."""
+"""Test that ranks meet at the store of rank 0, or report in one line why they do not."""
 
 import socket
 from pathlib import Path
