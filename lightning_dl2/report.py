@@ -43,7 +43,7 @@ def _main(words: list[str]) -> int:
         found = records.find(directories, lambda path: progress.advance(read))
         known = {key for record in found.records for key in record.choices}
         if unknown := [key for key in over if key not in known]:
-            raise UserError(f"over={unknown[0]}: is no key of these runs; {nearest(unknown[0], sorted(known))}")
+            raise UserError(f"over={unknown[0]}: is not a key of these runs; {nearest(unknown[0], sorted(known))}")
         experiments = variants.experiments(found, over)
         notes = [records.printable(f"{path}: {why}") for path, why in found.skipped]
         drawn = progress.add_task("variants drawn")

@@ -17,7 +17,6 @@ EXEMPT = {
     "lightning_dl2/config",
     "lightning_dl2/data",
     "lightning_dl2/decoding",
-    "lightning_dl2/reporting",
     "lightning_dl2/tasks",
 }
 

@@ -56,7 +56,7 @@ def test_damaged_directories_are_told_and_skipped(tmp_path, capsys):
         (["runs", "out=r.pdf"], "allowed: a name that ends in .html"),
         (["runs", "details=-1"], "allowed: whole numbers"),
         (["runs", "deatils=3"], "did you mean details"),
-        (["runs", "over=data.flod"], "over=data.flod: is no key of these runs"),
+        (["runs", "over=data.flod"], "over=data.flod: is not a key of these runs"),
         (["empty"], "empty: holds no run"),
         (["~nobody_at_all/runs"], "~nobody_at_all/runs: is no path"),
         (["x" * 5000], "is no path"),

@@ -1,1 +1,1 @@
-"""What many runs came to: found in trees of directories, put together by their choices, told as tables and a page."""
+"""Find many runs in trees of directories, group them by their choices, and show them as tables and a page."""

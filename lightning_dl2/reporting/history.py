@@ -1,7 +1,7 @@
 """Read a metrics.csv of any length in bounded memory, row by row.
 
-Of a long run, steps are put together in buckets of equal width. Each keeps its lowest and its highest point of every
-metric, so that neither a spike nor the best value is lost.
+Buckets of equal width group the steps of a long run. Each keeps the lowest and the highest point of every metric, so
+that neither a spike nor the best value is lost.
 """
 
 import csv
@@ -13,7 +13,7 @@ from pathlib import Path
 from lightning_dl2.common.files import open_regular
 from lightning_dl2.common.statistics import is_number
 
-BUCKETS = 2048  # at most, in a run; more would not be seen in a figure
+BUCKETS = 2048  # at most for each metric of a run; a figure could not show more
 
 Point = tuple[int, float]  # step and value
 Pair = tuple[Point, Point]  # the lowest and the highest of a bucket
@@ -24,8 +24,8 @@ class History:
 
     Attributes:
         width: of a bucket, in optimiser steps, a power of two; 1: every point is kept.
-        steps: of the row that was read last; 0 where there is none.
-        last: the value of each metric that was logged last, a number or not.
+        steps: the step of the last row; 0 without rows.
+        last: the last logged value of each metric, finite or not.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class History:
         self._buckets: dict[str, dict[int, Pair]] = {}
 
     def add(self, step: int, values: dict[str, float]) -> None:
-        """Add a row. Of several values at a step the last one counts."""
+        """Add a row; the last one of several values at a step counts."""
         self.steps = step
         self.last.update(values)
         for name, value in values.items():
@@ -48,7 +48,7 @@ class History:
                     self._widen()
 
     def points(self, name: str) -> dict[int, float]:
-        """Return step to value, by step; none for a metric that was never logged as a number."""
+        """Return step to value, by step; nothing for a metric without a finite value."""
         kept = [point for pair in self._buckets.get(name, {}).values() for point in pair]
         return dict(sorted([*kept, self._ends[name]])) if kept else {}
 
@@ -67,7 +67,7 @@ class History:
 
 
 def _with(point: Point, pair: Pair | None) -> Pair:
-    """Return the lowest and the highest of a pair and a point, which replaces one of the same step."""
+    """Return the lowest and the highest of a pair and a point, which replaces a point of the same step."""
     if pair is None:
         return point, point
     low, high = pair
@@ -78,11 +78,11 @@ def _with(point: Point, pair: Pair | None) -> Pair:
 
 
 def read_history(path: Path) -> History:
-    """Read a metrics.csv, without a last row that was cut short. No file: no points.
+    """Read a metrics.csv, without a last row that was cut short; a missing file has no points.
 
     Raises:
         ValueError, csv.Error: it is damaged.
-        OSError: it may not be read.
+        OSError: it cannot be read.
     """
     history = History()
     try:

@@ -1,4 +1,4 @@
-"""Learning curves with bands over seeds, as SVG that follows the page's colours and width."""
+"""Draw learning curves with bands over seeds, as SVG that follows the page's colours and width."""
 
 import json
 import math
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 Line = list[tuple[int, float, float]]  # step, mean, standard deviation
 
 INK = "#010203"  # stands for the page's own colour of text
-POINTS = 300  # a curve; more would not be seen
+POINTS = 300  # most points of a curve; more could not be seen
 VALUE = itemgetter(1)  # of a point
-FEW = 40  # points that have a marker each
+FEW = 40  # most points of a curve with markers
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Curve:
     """A line with its band.
 
     Args:
-        label: what it is of.
-        histories: step to value, one a run.
-        complete: whether these runs have completed: one line for them all; else a dotted one each.
-        width: of the buckets that the steps of long runs were put together in.
+        label: its name in the legend.
+        histories: step to value, for each run.
+        complete: the runs have completed: one line shows their mean. Else each has a dotted line.
+        width: of the buckets of steps, see `History`.
     """
 
     label: str
@@ -57,7 +57,7 @@ class Curve:
 
 
 def shown_metrics(experiment: Experiment) -> list[str]:
-    """Names without `val/` of what is drawn, the monitored one first."""
+    """Return the names, without `val/`, of the metrics to draw, the monitored one first."""
     logged = dict.fromkeys(name for run in experiment.records for name in run.logged.names())
     names = [name.removeprefix("val/") for name in logged if name.startswith("val/")]
     if not names:  # runs that ended before their first validation
@@ -67,16 +67,16 @@ def shown_metrics(experiment: Experiment) -> list[str]:
 
 
 def compare(experiment: Experiment, name: str, place: str = "compare") -> str:
-    """Draw one validation metric of up to seven variants, in their order of colours; without a validation, training's.
+    """Draw one metric of up to seven variants in their order of colours: on validation, or without one on training.
 
     Args:
-        place: tells the figure from another one of the same on the page.
+        place: tells the figure from a second one of the same metric on the page.
     """
     curves, shown = [], experiment.variants[: len(COLOURS)]
     for number, variant in enumerate(shown):
         curves += _curves(variant.label, variant.records, f"val/{name}", colour(number), MARKERS[number])
     level = experiment.baseline(name, (record for variant in shown for record in variant.records))
-    if not curves:  # no run came to a validation
+    if not curves:  # no run reached a validation
         for number, variant in enumerate(shown):
             label = f"{variant.label}, training"
             curves += _curves(label, variant.records, f"train/{name}", colour(number), MARKERS[number])
@@ -92,7 +92,7 @@ def alone(experiment: Experiment, variant: Variant, name: str) -> str:
 
 
 def colour(number: int) -> str:
-    """Of the variant with this number; black is the page's own colour."""
+    """Return the colour of the variant with this number; black becomes the page's own colour of text."""
     return "currentColor" if COLOURS[number] == "#000000" else COLOURS[number]
 
 
@@ -110,13 +110,12 @@ def _curves(label: str, records: Iterable[Record], metric: str, colour: str, mar
 def band(histories: list[dict[int, float]], width: int = 1) -> Line:
     """Return step, mean and standard deviation (0 for one value) where at least half of the runs have a value.
 
-    A run that has solved its task early ends early, and the mean of the few slow ones would be taken for all.
+    A run that solves its task early ends early: beyond, a mean over the few slow runs would mislead.
 
     Args:
-        label: what it is of.
-        histories: step to value, one a run.
-        width: of the buckets of steps. Of long runs each has its extremes in a bucket at steps of its own: the lowest
-            points are put together, and the highest.
+        histories: step to value, for each run.
+        width: of the buckets of steps. Long runs have the extremes of a bucket at steps of their own: the lowest
+            points are averaged, and the highest.
     """
     buckets = [_buckets(history, width) for history in histories]
     found = []
@@ -129,7 +128,7 @@ def band(histories: list[dict[int, float]], width: int = 1) -> Line:
 
 
 def _buckets(history: dict[int, float], width: int) -> dict[int, tuple[Point, Point]]:
-    """Return the lowest and the highest point in each bucket of steps; the same one twice where it is alone."""
+    """Return the lowest and the highest point in each bucket of steps; a single point twice."""
     grouped: dict[int, list[Point]] = {}
     for point in history.items():
         grouped.setdefault(point[0] // width, []).append(point)
@@ -143,7 +142,7 @@ def _mean(points: list[Point]) -> tuple[int, float, float]:
 
 
 def thinned(points: Line) -> Line:
-    """Return at most POINTS of the points: the first, the last, and between them extremes, at even distances."""
+    """Return at most POINTS points: the first, the last, and extremes at even distances between them."""
     if len(points) <= POINTS:
         return points
     inner = points[1:-1]
@@ -154,11 +153,11 @@ def thinned(points: Line) -> Line:
 
 
 def _draw(curves: list[Curve], name: str, level: tuple[str, float] | None, salt: str) -> str:
-    """Return an `<svg>` element with the points that a script may tell; empty where there is nothing to draw.
+    """Return an `<svg>` element with the points for the page's script; "" where there is nothing to draw.
 
     Args:
         level: name and value of a baseline, drawn as a dotted line.
-        salt: makes the names in it differ from those of other figures on the page.
+        salt: makes the ids in the SVG differ from those of other figures on the page.
     """
     import matplotlib
 
@@ -179,7 +178,7 @@ def _draw(curves: list[Curve], name: str, level: tuple[str, float] | None, salt:
         if "loss" in name and 0 < low * 10 < high:
             axes.set_yscale("log")
             axes.set_ylim(bottom=low * 0.8)  # a band may reach below zero
-        else:  # a single spike has a band that would leave the others no room
+        else:  # the band of a single spike would leave the other curves no room
             room = (high - low) / 2 or abs(high) / 10 or 1.0
             bottom, top = max(low - room, min(end[0] for end in ends)), min(high + room, max(end[1] for end in ends))
             bottom = max(bottom, 0.0) if low >= 0 else bottom
@@ -197,19 +196,21 @@ def _draw(curves: list[Curve], name: str, level: tuple[str, float] | None, salt:
         figure.patch.set_visible(False)
         text = StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-        told = {"axes": _place(axes), "curves": [_told(curve, line) for curve, lines in plotted for line in lines]}
-    return _inline(text.getvalue(), told, f"learning curves: {name} against optimiser step")
+        points = {"axes": _place(axes), "curves": [_points(curve, line) for curve, lines in plotted for line in lines]}
+    return _inline(text.getvalue(), points, f"learning curves: {name} against optimiser step")
 
 
 def _lines(curve: Curve) -> list[Line]:
-    """Return the points of what is drawn: one line for runs that have completed, else one each."""
-    lines = [band(curve.histories, curve.width)] if curve.complete else []
-    lines += [] if curve.complete else [[(*point, 0.0) for point in each.items()] for each in curve.histories]
+    """Return the points of the lines to draw: one line for completed runs, else one for each run."""
+    if curve.complete:
+        lines = [band(curve.histories, curve.width)]
+    else:
+        lines = [[(*point, 0.0) for point in each.items()] for each in curve.histories]
     return [thinned(points) for points in lines if points]
 
 
 def _place(axes: "Axes") -> dict[str, Any]:
-    """Return where the axes are in the figure, from its upper left corner in points, and what they span."""
+    """Return the edges of the axes in the figure, in points from its upper left corner, and their limits."""
     box, height = axes.get_window_extent(), axes.figure.bbox.height
     unit = 72 / axes.figure.dpi
     left, right, low, high = (unit * edge for edge in (box.x0, box.x1, height - box.y0, height - box.y1))
@@ -217,23 +218,21 @@ def _place(axes: "Axes") -> dict[str, Any]:
     return {"x": x, "y": y | {"log": axes.get_yscale() == "log"}}
 
 
-def _told(curve: Curve, line: Line) -> dict[str, Any]:
+def _points(curve: Curve, line: Line) -> dict[str, Any]:
     points = [[step, *(float(f"{value:.5g}") for value in values)] for step, *values in line]
     return {"label": curve.label if curve.complete else f"{curve.label}, not completed", "points": points}
 
 
 def _plot(axes: "Axes", curve: Curve, lines: list[Line]) -> tuple[float, float]:
-    """Draws a curve, and returns how far it reaches down and up."""
+    """Draw a curve; return its lowest and its highest value, bands included."""
     lowest, highest = math.inf, -math.inf
     for points in lines:
         steps, means, deviations = zip(*points, strict=True)
         marker = curve.marker if curve.complete and len(points) <= FEW else ""
-        marker = marker or ("." if len(points) == 1 else "")  # of which no line can be seen
-        style: dict[str, Any] = {
-            "linewidth": 1.4 if curve.complete else 1.2,
-            "linestyle": "-" if curve.complete else ":",
-        }
-        axes.plot(steps, means, color=curve.colour, marker=marker, markersize=3 if marker != "." else 7, **style)
+        marker = marker or ("." if len(points) == 1 else "")  # a single point makes no visible line
+        width, dashes = (1.4, "-") if curve.complete else (1.2, ":")
+        size = 3 if marker != "." else 7
+        axes.plot(steps, means, dashes, color=curve.colour, marker=marker, markersize=size, linewidth=width)
         low = [mean - deviation for mean, deviation in zip(means, deviations, strict=True)]
         high = [mean + deviation for mean, deviation in zip(means, deviations, strict=True)]
         if any(deviations):
@@ -242,11 +241,11 @@ def _plot(axes: "Axes", curve: Curve, lines: list[Line]) -> tuple[float, float]:
     return lowest, highest
 
 
-def _inline(svg: str, told: dict[str, Any], label: str) -> str:
-    """Return the element alone, as wide as its place, in the page's colour, with what a script may tell of it."""
+def _inline(svg: str, points: dict[str, Any], label: str) -> str:
+    """Return the `<svg>` element, as wide as its place, in the page's colour, with the points for the script."""
     element = svg[svg.index("<svg") :].replace(INK, "currentColor")
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
     start, end = element.split(">", 1)
     start = re.sub(r' (width|height)="[^"]*"', "", start)
-    points = escape(json.dumps(told, separators=(",", ":")))
-    return f'{start} role="img" aria-label="{escape(label)}" data-told="{points}">{end}'
+    data = escape(json.dumps(points, separators=(",", ":")))
+    return f'{start} role="img" aria-label="{escape(label)}" data-points="{data}">{end}'

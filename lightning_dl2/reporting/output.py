@@ -1,4 +1,4 @@
-"""The files of a report: the page, and the tables beside it."""
+"""Write the files of a report: the page, and the tables beside it."""
 
 from pathlib import Path
 
@@ -11,39 +11,39 @@ from lightning_dl2.reporting.variants import Experiment
 
 
 def beside(out: Path) -> tuple[Path, Path, Path]:
-    """Where the tables of a page stand: Markdown, CSV of the variants, CSV of the runs."""
+    """Return the paths of the tables of a page: Markdown, CSV of the variants, CSV of the runs."""
     return out.with_suffix(".md"), out.with_suffix(".csv"), out.with_name(f"{out.stem}_runs.csv")
 
 
 def check_free(out: Path) -> None:
-    """Nothing but an earlier report may be replaced, neither by the page nor by the tables.
+    """Check that the page and the tables would replace nothing but an earlier report.
 
     Raises:
-        UserError: something else stands there, or `out` is no HTML file or lies among the files of a run.
+        UserError: another file is in their place, or `out` is no HTML file or lies in a run directory.
     """
     if out.suffix != ".html":
         raise UserError(f"out={out}: allowed: a name that ends in .html")
     if any((out.parent / name).exists() for name in RUN_FILES):
-        raise UserError(f"out={out}: lies in a run's directory; allowed: a name elsewhere")
+        raise UserError(f"out={out}: lies in a run directory; fix: choose another directory")
     if out.exists():
         if not out.is_file() or f"<title>{TITLE}" not in out.read_text("utf-8", "replace")[:2000]:
-            raise UserError(f"out={out}: is something else; allowed: a name that is free, or an earlier report's")
+            raise UserError(f"out={out}: exists and is not a report; fix: choose another name")
         return
     for path in beside(out):
         if path.exists():
-            raise UserError(f"out={out}: {path} is there already, and no report's; allowed: a name that is free")
+            raise UserError(f"out={out}: {path} exists without its page; fix: choose another name")
 
 
 def write(out: Path, html: str, experiments: list[Experiment], notes: list[str]) -> None:
-    """Writes the page and its tables, each of them whole or not at all.
+    """Write the page and its tables, each of them whole or not at all.
 
     Raises:
-        UserError: the place cannot be written.
+        UserError: one of them cannot be written.
     """
     texts = tables.markdown(experiments, notes), tables.variants_csv(experiments), tables.runs_csv(experiments)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        # The page first: who finds it knows that the others are its own.
+        # The page first: the next call replaces tables only beside a page.
         for path, text in zip((out, *beside(out)), (html, *texts), strict=True):
             write_text(path, printable(text))
     except OSError as error:

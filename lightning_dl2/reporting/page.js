@@ -1,8 +1,8 @@
 "use strict";
 
-// Without this script the page is whole, but for sorting, filtering and the choice of colours.
+// Without this script the page lacks only sorting, filtering, values of curves and the choice of colours.
 
-// Words by their letters, the numbers in them by their values: hidden_size=9 before 10, dropout=0.05 before 0.1.
+// Compare words by their letters and the numbers in them by their values: hidden_size=9 comes before 10.
 function byParts(a, b) {
   const [left, right] = [a, b].map((text) => String(text).split(/(\d+(?:\.\d+)?(?:e[+-]?\d+)?)/i));
   for (let number = 0; number < Math.min(left.length, right.length); number++) {
@@ -21,7 +21,7 @@ function sortBy(table, column, ascending) {
     return given === undefined || given === "" ? null : isNaN(given) ? given : Number(given);
   };
   const compare = (a, b) => {
-    if (a === null || b === null) return (a === null) - (b === null); // blanks last, whichever way
+    if (a === null || b === null) return (a === null) - (b === null); // blanks last in either order
     const both = typeof a === "number" && typeof b === "number";
     const order = both ? a - b : byParts(a, b);
     return ascending ? order : -order;
@@ -60,7 +60,7 @@ for (const input of document.querySelectorAll("input[data-filter]")) {
   });
 }
 
-// A table that is wider than its place says so, and shades the side where there is more.
+// Add a hint to a table that is wider than its place, and shade the side with more columns.
 const boxes = Array.from(document.querySelectorAll(".wide"), (wide) => {
   const hint = document.createElement("p");
   hint.className = "hint";
@@ -80,9 +80,9 @@ const boxes = Array.from(document.querySelectorAll(".wide"), (wide) => {
 });
 const updateAll = () => boxes.forEach((update) => update());
 window.addEventListener("resize", updateAll);
-document.addEventListener("toggle", updateAll, true); // a table in what was closed has no width before
+document.addEventListener("toggle", updateAll, true); // a table in closed details has no width
 
-// The point of a curve that is nearest to the pointer, told beside it. data-told has the points and the axes' places.
+// Show the values of the point nearest to the pointer. data-points has the points and the edges of the axes.
 const tip = document.getElementById("tip");
 const mark = document.createElementNS("http://www.w3.org/2000/svg", "circle");
 mark.setAttribute("r", "3.5");
@@ -96,20 +96,20 @@ function place(axis, value) {
 }
 
 function spread(svg) {
-  const told = JSON.parse(svg.dataset.told);
-  return told.curves.flatMap(({ label, points }) =>
+  const data = JSON.parse(svg.dataset.points);
+  return data.curves.flatMap(({ label, points }) =>
     points.map(([step, mean, deviation]) => ({
-      x: place(told.axes.x, step), y: place(told.axes.y, mean), step, mean, deviation, label,
+      x: place(data.axes.x, step), y: place(data.axes.y, mean), step, mean, deviation, label,
     })));
 }
 
 const spreads = new WeakMap();
-function tell(event) {
+function showValues(event) {
   const svg = event.currentTarget;
   if (!spreads.has(svg)) spreads.set(svg, spread(svg));
   const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
   let nearest = null;
-  let least = 30; // points of the figure; farther away nothing is meant
+  let least = 30; // points of the figure; a farther point is not meant
   for (const point of spreads.get(svg)) {
     const distance = Math.hypot(point.x - at.x, point.y - at.y);
     if (distance < least) [nearest, least] = [point, distance];
@@ -131,8 +131,8 @@ function hide() {
   mark.remove();
 }
 
-for (const svg of document.querySelectorAll("svg[data-told]")) {
-  for (const name of ["pointermove", "pointerdown"]) svg.addEventListener(name, tell);
+for (const svg of document.querySelectorAll("svg[data-points]")) {
+  for (const name of ["pointermove", "pointerdown"]) svg.addEventListener(name, showValues);
   svg.addEventListener("pointerleave", hide);
 }
 

@@ -1,7 +1,7 @@
-"""Runs as their directories tell them, and the figures beside them. Reads alone; damaged ones are named.
+"""Find runs, and the figures beside them, in trees of directories, and name the damaged ones.
 
-Whatever is read is taken as it stands, without the schema, so that runs of older versions are told, too; what an older
-version had no key for is as if it had been left as it is.
+Configurations are read without the schema, so that runs of older versions are shown, too. A key that an older version
+did not have counts as left at its default.
 """
 
 import csv
@@ -27,9 +27,9 @@ from lightning_dl2.run import lock
 from lightning_dl2.run.directory import MOVED_ASIDE, TRAINED_BY_ANALYZE, Run
 
 STATES = ("completed", "running", "interrupted", "failed")
-RUN_FILES = {"config.yaml", "result.json", "metrics.csv"}  # one of them is enough to ask for the others
+RUN_FILES = {"config.yaml", "result.json", "metrics.csv"}  # a directory with one of them counts as a run directory
 RUN_NAME = re.compile(r"seed=\d+")
-LARGEST_PICTURE = 20 << 20  # bytes; it becomes a part of the page
+LARGEST_PICTURE = 20 << 20  # bytes; the page embeds it
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Record:
 
     Args:
         path: its directory.
-        config: what config.yaml holds.
-        result: what result.json holds; empty where there is none yet.
-        logged: what metrics.csv holds.
+        config: the content of config.yaml.
+        result: the content of result.json; empty where there is none yet.
+        logged: the metrics of metrics.csv.
         state: one of STATES.
     """
 
@@ -64,11 +64,11 @@ class Record:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """Of the best checkpoint, by the names of today."""
-        return {self._name_today(name): value for name, value in self.result.get("metrics", {}).items()}
+        """Return the metrics of the best checkpoint, by their present names."""
+        return {self._present_name(name): value for name, value in self.result.get("metrics", {}).items()}
 
-    def _name_today(self, metric: str) -> str:
-        """Older versions had one name for bits a character and bits a byte, and one for two linear models of graphs."""
+    def _present_name(self, metric: str) -> str:
+        """Rename a metric: older versions had one name for bpc and bits per byte, and one for two linear models."""
         data = self.config.get("data")
         data = data if isinstance(data, dict) else {}
         if data.get("tokens") == "bytes":
@@ -79,58 +79,57 @@ class Record:
 
     @property
     def steps(self) -> int:
-        """Optimiser steps, as far as the run has told."""
+        """Return the optimiser steps that the run has recorded."""
         return int(self.result.get("steps") or self.logged.steps)
 
     @cached_property
     def choices(self) -> dict[str, Any]:
-        """What decides what is learnt."""
-        return {
-            key: value for key, value in select_identity(add_missing_keys(self.config)).items() if key != "experiment"
-        }
+        """Return the values of the configuration that decide the result."""
+        found = select_identity(add_missing_keys(self.config))
+        return {key: value for key, value in found.items() if key != "experiment"}
 
     @property
     def test_split(self) -> str:
-        """Name what test/* is measured on; result.json of older versions does not say."""
-        if (told := self.result.get("test_split")) is not None:
-            return str(told)
+        """Name the data of test/*; result.json of older versions does not have it."""
+        if (recorded := self.result.get("test_split")) is not None:
+            return str(recorded)
         name, fraction, length = (
             self.choices.get(f"data.{key}") for key in ("name", "test_fraction", "sequence_length")
         )
         return test_split(str(name), fraction, length if isinstance(length, int) else math.inf)
 
     def monitor(self) -> tuple[str, str]:
-        """The metric that chose the best checkpoint, and whether its "min" or its "max" is good."""
+        """Return the metric that chose the best checkpoint, and "min" or "max" for its best value."""
         flat = flatten(self.config)
         return str(flat.get("callbacks.checkpoint.monitor")), str(flat.get("callbacks.checkpoint.mode"))
 
     def history(self, metric: str) -> dict[int, float]:
-        """Return step to value; what is no number is left out, and of a long run what is no extreme."""
+        """Return step to value; only finite values, and only the extremes in the buckets of a long run."""
         return self.logged.points(metric)
 
     def last(self, metric: str) -> float | None:
-        """Return the value logged last, a number or not."""
+        """Return the value logged last, finite or not."""
         return self.logged.last.get(metric)
 
     def samples(self) -> list[tuple[str, str]]:
-        """What a text generator wrote on the way: file name and text, the last one first."""
+        """Return the file name and the text of each sample of a text generator, the last one first."""
         files = sorted((self.path / "samples").glob("*.txt"), reverse=True)
         return [(printable(file.stem), file.read_text("utf-8", "replace")) for file in files if file.is_file()]
 
     def pictures(self) -> list[Path]:
-        """The figures of the run but for its curves, which the report draws itself."""
+        """Return the figures of the run without its curves, which the report draws itself."""
         paths = sorted((self.path / "figures").glob("*.png"))
-        return [path for path in paths if path.name != "curves.png" and not no_picture(path)]
+        return [path for path in paths if path.name != "curves.png" and not picture_problem(path)]
 
 
 @dataclass
 class Found:
-    """What is in some trees of directories.
+    """The content of some trees of directories.
 
     Args:
         records: the runs, by path.
         pictures: PNGs that belong to no run, such as those of `analyze` and of sweeps, by path.
-        skipped: path and why, for all that could not be read or is none of the user's.
+        skipped: path and reason, for each directory or file that is not shown.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -138,14 +137,14 @@ class Found:
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def find(directories: Iterable[Path], progress: Callable[[str], None] = lambda what: None) -> Found:
-    """Reads all runs and figures below `directories`, each once.
+def find(directories: Iterable[Path], progress: Callable[[str], None] = lambda path: None) -> Found:
+    """Read all runs and figures below `directories`, each once.
 
     Args:
-        progress: is told each run that has been read.
+        progress: called with the path of each run that has been read.
 
     Raises:
-        UserError: no such directory, or neither run nor figure in it.
+        UserError: a directory does not exist, or has neither run nor figure.
     """
     found, seen = Found(), set()
 
@@ -158,7 +157,7 @@ def find(directories: Iterable[Path], progress: Callable[[str], None] = lambda w
         empty = True
         for folder, folders, files in walk(directory, unread):
             if folder != directory and _is_of_analyze(folder, files):
-                found.skipped.append((folder, "holds runs that analyze has trained; to see them, give this directory"))
+                found.skipped.append((folder, "holds runs that analyze trained; name this directory to see them"))
                 folders.clear()
                 continue
             if RUN_FILES & set(files):
@@ -167,29 +166,31 @@ def find(directories: Iterable[Path], progress: Callable[[str], None] = lambda w
                 seen.add(real)
                 progress(str(folder))
                 if is_run or RUN_NAME.match(folder.name):
-                    folders.clear()  # what is in there is its own, such as W&B's config.yaml
+                    folders.clear()  # files below belong to the run, such as W&B's config.yaml
                     continue
             for picture in (folder / name for name in files if name.endswith(".png")):
                 empty = False
                 if (real := picture.resolve()) not in seen:
                     seen.add(real)
-                    if why := no_picture(picture):
+                    if why := picture_problem(picture):
                         found.skipped.append((picture, why))
                     else:
                         found.pictures.append(picture)
         if empty:
-            raise UserError(f"{directory}: holds no run (no config.yaml) and no figure; allowed: trees of them")
+            raise UserError(
+                f"{directory}: holds no run (no config.yaml) and no figure; allowed: run directories or trees of them"
+            )
     return found
 
 
 def _is_of_analyze(folder: Path, files: list[str]) -> bool:
-    """Tell the runs that an analysis has trained for its figures: by their mark, older ones by its numbers beside."""
+    """Return True for the runs that `analyze` trained: by their mark, in older versions by the CSV beside them."""
     older = {"gates": "saturation.csv", "memory": "accuracy.csv"}.get(folder.parent.name)
     return TRAINED_BY_ANALYZE in files or bool(older and folder.name == "runs" and (folder.parent / older).exists())
 
 
-def no_picture(path: Path) -> str | None:
-    """Why a file cannot be shown as a PNG; None: it can."""
+def picture_problem(path: Path) -> str | None:
+    """Say why a file cannot be shown as a PNG; None: it can."""
     try:
         with open_regular(path) as file:
             if file.read(8) != b"\x89PNG\r\n\x1a\n":
@@ -200,7 +201,7 @@ def no_picture(path: Path) -> str | None:
 
 
 def _add(found: Found, path: Path) -> bool:
-    """Whether there is a run in `path`, which then is added."""
+    """Add the run in `path`; return False where there is none."""
     if MOVED_ASIDE.fullmatch(path.name):
         found.skipped.append((path, "was moved aside by resume=restart"))
         return False
@@ -213,23 +214,23 @@ def _add(found: Found, path: Path) -> bool:
 
 
 def printable(text: object) -> str:
-    """As UTF-8 can hold it: file names and what errors say may be of any bytes."""
+    """Escape characters that UTF-8 cannot hold: file names and error messages may have any bytes."""
     return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def read(path: Path) -> Record:
-    """The run in a directory.
+    """Read the run in a directory.
 
     Raises:
-        Damaged: a file is missing, is not what it should be, or may not be read.
+        Damaged: a file is missing, invalid or unreadable.
     """
     run = Run(path)
     try:
-        held = lock.holder(path) is not None
-    except OSError as error:  # another user's, say
+        locked = lock.holder(path) is not None
+    except OSError as error:  # such as another user's
         raise Damaged(path / ".lock", f"cannot be read: {error.strerror}") from error
     config, logged, result = _config(run), _logged(run), read_result(run.result_file) or {}
-    return Record(path, config, result, logged, "running" if held else result.get("status", "interrupted"))
+    return Record(path, config, result, logged, "running" if locked else result.get("status", "interrupted"))
 
 
 def _config(run: Run) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The runs as tables: for the terminal, as Markdown, as CSV."""
+"""Make tables of the runs: for the terminal, as Markdown, as CSV."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from lightning_dl2.config.schema import HELD_OUT
 from lightning_dl2.reporting.records import STATES, Record, printable
 from lightning_dl2.reporting.variants import Experiment, Variant
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of what a spreadsheet takes for one
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of a formula in a spreadsheet
 VARIANT_ROOM = 40  # characters; longer names are folded
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is shown, and by what it is sorted; None comes last."""
+    """A text to show, and a value to sort by; None comes last."""
 
     text: str
     value: float | str | None
 
 
 class Column(NamedTuple):
-    """Heading and content of a column; those of the highest rank go first where a terminal is narrow."""
+    """Heading and cells of a column; a narrow terminal drops the highest rank first."""
 
     heading: str
     of: Callable[[Variant], Cell]
@@ -46,9 +46,9 @@ def choice_columns(experiment: Experiment) -> list[Column]:
 
 
 def columns(experiment: Experiment) -> list[Column]:
-    """Return the columns of the table of an experiment, which has a line a variant, behind those of the choices.
+    """Return the columns of an experiment's table after those of the choices; it has a line for each variant.
 
-    Means are over completed runs; in brackets over the others, so far, where none has completed.
+    Means are over completed runs. Where none has completed, they are over the others so far, in brackets.
     """
 
     def over_seeds(of: Callable[[Record], float | None], form: Callable[[MeanStd], str] = str) -> Callable[..., Any]:
@@ -57,7 +57,7 @@ def columns(experiment: Experiment) -> list[Column]:
             if not spread:
                 return Cell("", None)
             runs = len(variant.completed or variant.records)
-            text = form(spread) + (f" ({spread.n} of {runs})" if spread.n < runs else "")  # others have diverged
+            text = form(spread) + (f" ({spread.n} of {runs})" if spread.n < runs else "")  # the others have diverged
             return Cell(text if variant.completed else f"({text})", spread.mean)
 
         return cell
@@ -65,13 +65,10 @@ def columns(experiment: Experiment) -> list[Column]:
     def whole(spread: MeanStd) -> str:
         return f"{spread.mean:,.0f}" + (f" ± {spread.deviation:,.0f}" if spread.deviation else "")
 
-    def parameters(spread: MeanStd) -> str:
-        return f"{spread.mean:,.0f}"
-
     def metric(name: str) -> Callable[..., Any]:
         return over_seeds(lambda record: record.metrics.get(name))
 
-    tests = [name for name in experiment.metrics if name != "test/perplexity"]  # which is a function of the loss
+    tests = [name for name in experiment.metrics if name != "test/perplexity"]  # a function of the loss
     splits = [Column("test split", _test_split, 1)] if len(experiment.test_splits) > 1 else []
     differing = [name for name in experiment.references if _constant(experiment, name) is None]
     return [
@@ -81,49 +78,43 @@ def columns(experiment: Experiment) -> list[Column]:
             for name in tests
         ),
         *splits,
-        *(Column(_words(name), metric(name), 6) for name in differing),
+        *(Column(_reference_name(name), metric(name), 6) for name in differing),
         Column(f"best {experiment.monitor}", over_seeds(experiment.best), 1),
         Column(f"last {experiment.monitor}", over_seeds(experiment.last), 4),
         Column("steps", over_seeds(lambda record: record.steps, whole), 3),
         Column("training s", over_seeds(lambda record: record.result.get("seconds")), 2),
-        Column("parameters", over_seeds(lambda record: record.result.get("parameters"), parameters), 2),
+        Column("parameters", over_seeds(lambda record: record.result.get("parameters"), "{0.mean:,.0f}".format), 2),
     ]
 
 
 def _test_split(variant: Variant) -> Cell:
-    told = " and ".join(sorted({record.test_split for record in variant.records}))
-    return Cell(told, told)
+    names = " and ".join(sorted({record.test_split for record in variant.records}))
+    return Cell(names, names)
 
 
 def _constant(experiment: Experiment, name: str) -> float | None:
-    """The value of a reference, if it is the same for all runs."""
-    records = (record for variant in experiment.variants for record in variant.records)
-    values = {record.metrics[name] for record in records if name in record.metrics}
+    """Return the value of a reference, if it is the same for all runs."""
+    values = {record.metrics[name] for record in experiment.records if name in record.metrics}
     return values.pop() if len(values) == 1 else None
 
 
 def remarks(experiment: Experiment) -> list[str]:
-    """Return what holds for all variants: what is to be beaten, and on what it was tested where that is no test set."""
-    known = references(experiment)
+    """Return lines that hold for all variants: the baselines, and the data of test/* where they are no test set."""
+    constants = {name: _constant(experiment, name) for name in experiment.references}
+    known = ", ".join(f"{_reference_name(name)} {value:.4g}" for name, value in constants.items() if value is not None)
     splits = [split for split in experiment.test_splits if split != HELD_OUT]
     measured = f"test/* is measured on: {splits[0]}" if len(experiment.test_splits) == 1 and splits else ""
-    return list(filter(None, [known and f"to be beaten: {known}", measured]))
+    return list(filter(None, [known and f"references: {known}", measured]))
 
 
-def references(experiment: Experiment) -> str:
-    """What is to be beaten by all variants, in words; empty where nothing is known."""
-    known = {name: _constant(experiment, name) for name in experiment.references}
-    return ", ".join(f"{_words(name)} {value:.4g}" for name, value in known.items() if value is not None)
-
-
-def _words(reference: str) -> str:
+def _reference_name(reference: str) -> str:
     return reference.removeprefix("test/").replace("_", " ")
 
 
 def table(experiment: Experiment, width: int) -> Table:
-    """For a terminal of `width` characters: the columns that have room there, and below it the names of the others.
+    """Make a table for a terminal of `width` characters; the caption names the columns without room.
 
-    Choices that would fill the terminal stand in one column, folded.
+    Choices that would fill the terminal share one column, folded.
     """
 
     def room(column: Column) -> int:
@@ -147,12 +138,12 @@ def table(experiment: Experiment, width: int) -> Table:
     for column in texts:
         made.add_column(column.heading, overflow="fold", justify="left" if column in chosen else "right")
     for cells in zip(*texts.values(), strict=True):
-        made.add_row(*map(Text, cells))  # not strings: brackets are no markup
+        made.add_row(*map(Text, cells))  # rich reads brackets in a plain string as markup
     return made
 
 
 def markdown(found: list[Experiment], notes: list[str]) -> str:
-    """All tables, and what was skipped."""
+    """Write all tables, and the skipped directories and files, as Markdown."""
     parts = ["# Runs\n"]
     for experiment in found:
         shown = [*choice_columns(experiment), *columns(experiment)]
@@ -169,7 +160,7 @@ def markdown(found: list[Experiment], notes: list[str]) -> str:
 
 
 def variants_csv(found: list[Experiment]) -> str:
-    """A line a variant, for all experiments: means and standard deviations as numbers."""
+    """Write a line for each variant of all experiments: means and standard deviations as numbers."""
     lines = []
     for experiment in found:
         for variant in experiment.variants:
@@ -187,24 +178,21 @@ def variants_csv(found: list[Experiment]) -> str:
             }
             for name, each in values.items():
                 spread = MeanStd.of(each)
-                told = (spread.mean, spread.deviation, spread.n) if spread else (None, None, 0)
-                line |= dict(zip((f"{name} mean", f"{name} std", f"{name} n"), told, strict=True))
+                numbers = (spread.mean, spread.deviation, spread.n) if spread else (None, None, 0)
+                line |= dict(zip((f"{name} mean", f"{name} std", f"{name} n"), numbers, strict=True))
             lines.append(line | _choices(variant) | {"test split": _test_split(variant).text})
     return _csv(lines)
 
 
 def runs_csv(found: list[Experiment]) -> str:
-    """A line a run."""
+    """Write a line for each run."""
     lines = []
     for experiment in found:
         for variant in experiment.variants:
             for record in variant.records:
+                error = printable(record.result.get("error") or "")
                 line = {"experiment": experiment.name, "variant": variant.label, "seed": record.seed}
-                line |= {
-                    "state": record.state,
-                    "error": printable(record.result.get("error") or ""),
-                    "monitor": experiment.monitor,
-                }
+                line |= {"state": record.state, "error": error, "monitor": experiment.monitor}
                 line |= {"best": experiment.best(record), "last": experiment.last(record), "steps": record.steps}
                 line |= {key: record.result.get(key) for key in ("seconds", "parameters", "world_size", "device")}
                 line |= record.metrics | {"run": record.name, "test split": record.test_split}
@@ -213,7 +201,7 @@ def runs_csv(found: list[Experiment]) -> str:
 
 
 def _choices(variant: Variant) -> dict[str, float | str]:
-    """Return the columns of the choices; they stand behind those of older reports."""
+    """Return the columns of the choices, which follow the columns of older reports."""
     return {f"choice {heading}": choice.value for heading, choice in variant.choices.items()}
 
 
@@ -224,7 +212,7 @@ def _csv(lines: list[dict[str, Any]]) -> str:
 
 
 def inert(value: Any) -> Any:
-    """Put an apostrophe before a text that a spreadsheet would compute; a number stays one.
+    """Put an apostrophe before a text that a spreadsheet would take for a formula; a number stays one.
 
     Source: OWASP, CSV Injection.
     """

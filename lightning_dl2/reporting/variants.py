@@ -1,4 +1,4 @@
-"""Runs put together: the seeds of the same choices are a variant, the variants of an experiment stand in a table."""
+"""Group runs: the seeds of the same choices form a variant, the variants of an experiment form a table."""
 
 import re
 from collections import Counter
@@ -14,13 +14,13 @@ from lightning_dl2.config.overrides import format_override
 from lightning_dl2.reporting.records import STATES, Found, Record, printable
 from lightning_dl2.run.directory import last_parts
 
-# Test figures that no net has part in: what a trivial or a linear model reaches, and programs that compress.
+# Test figures without a net: those of trivial or linear models, and of compression programs.
 REFERENCE = re.compile(r"_baseline$|_(gzip|bz2|xz)(_|$)")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A value of the configuration: as it is typed, and, to be sorted by, as a number where it is one."""
+    """A value of the configuration: as it is typed, and as a number where it is one, for sorting."""
 
     text: str
     value: float | str
@@ -28,12 +28,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Variant:
-    """The runs of the same choices, one a seed.
+    """The runs of the same choices, one for each seed.
 
     Args:
-        label: the choices that tell it from the other variants of its experiment.
+        label: the choices that distinguish it from the other variants of its experiment.
         records: by seed.
-        choices: the same by heading, as shown; the headings are those of the experiment.
+        choices: the same choices by heading; all variants of an experiment have the same headings.
     """
 
     label: str
@@ -42,7 +42,7 @@ class Variant:
 
     @property
     def completed(self) -> list[Record]:
-        """The runs that all means are taken over: others may have trained for less."""
+        """Return the runs for all means; others may have trained for fewer steps."""
         return self.with_state("completed")
 
     def with_state(self, state: str) -> list[Record]:
@@ -50,10 +50,10 @@ class Variant:
 
     @property
     def runs(self) -> str:
-        """How many there are: `3 + 1 failed`."""
+        """Count the runs by state, such as `3 + 1 failed`."""
         counts = {state: len(self.with_state(state)) for state in STATES}
-        told = [str(counts["completed"])] + [f"{counts[state]} {state}" for state in STATES[1:] if counts[state]]
-        return " + ".join(told)
+        parts = [str(counts["completed"])] + [f"{counts[state]} {state}" for state in STATES[1:] if counts[state]]
+        return " + ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ class Experiment:
     Args:
         name: as in `experiment=name`.
         monitor: the metric that chooses the best checkpoint; likewise `mode`, "min" or "max".
-        metrics: names of the test metrics that the nets have.
-        references: names of the test figures that no net has part in, such as baselines and compressors.
+        metrics: names of the test metrics of the nets.
+        references: names of the test figures without a net, such as those of baselines and compressors.
         variants: the best first.
-        choices: headings of what differs between the variants; empty where there is only one.
+        choices: headings of the choices that differ between the variants; empty for a single variant.
     """
 
     name: str
@@ -79,34 +79,34 @@ class Experiment:
 
     @property
     def records(self) -> list[Record]:
-        """The runs of all variants."""
+        """Return the runs of all variants."""
         return [record for variant in self.variants for record in variant.records]
 
     @property
     def test_splits(self) -> list[str]:
-        """What test/* is measured on; several where the runs differ in that."""
+        """Name the data of test/*; several where the runs differ in them."""
         return sorted({record.test_split for record in self.records})
 
     def baseline(self, metric: str, runs: Iterable[Record]) -> tuple[str, float] | None:
-        """Return name and value of what a metric, named without its split, must beat, where it is one for all `runs`.
+        """Return name and value of the baseline of a metric, named without its split; None unless all `runs` share it.
 
-        As where the label is the same whatever the sequence, or a number is guessed that is the same for all.
+        The baseline always gives the same label or number.
         """
         name = BASELINES.get(metric)
         values = {record.metrics[f"test/{name}"] for record in runs if f"test/{name}" in record.metrics}
         return (name.replace("_", " "), values.pop()) if name and len(values) == 1 else None
 
     def best(self, record: Record) -> float | None:
-        """The best value of the monitored metric on the way."""
+        """Return the best value of the monitored metric during training."""
         values = record.history(self.monitor).values()
         return (max if self.mode == "max" else min)(values) if values else None
 
     def last(self, record: Record) -> float | None:
-        """Its last value, which may be none where a run has diverged."""
+        """Return its last value, which is not finite where a run has diverged."""
         return record.last(self.monitor)
 
     def best_record(self, variant: Variant) -> Record:
-        """The completed run with the best value; where none has completed, of all."""
+        """Return the completed run with the best value; where none has completed, the best of all."""
         sign = -1 if self.mode == "max" else 1
 
         def rank(record: Record) -> tuple[bool, float]:
@@ -117,10 +117,10 @@ class Experiment:
 
 
 def experiments(found: Found, over: Iterable[str] = ()) -> list[Experiment]:
-    """Puts runs together, by name. Of runs that are the same, one counts; the others are added to what is skipped.
+    """Group runs by experiment, by name. Of several copies of a run one counts; the others are added to `skipped`.
 
     Args:
-        over: keys of the configuration that means are taken over beside the seed, such as `data.fold`.
+        over: keys of the configuration to average over beside the seed, such as `data.fold`.
     """
     named: dict[str, list[Record]] = {}
     for record in found.records:
@@ -145,7 +145,7 @@ def _experiment(name: str, records: list[Record], over: tuple[str, ...], skipped
     tests = dict.fromkeys(key for record in counted for key in record.metrics if key.startswith("test/"))
     nets = {key.replace("val/", "test/") for record in counted for key in record.metrics if key.startswith("val/")}
     first = monitor.replace("val/", "test/")
-    # A run that ended before its first validation has no val/*: then the name decides.
+    # A run that ended before its first validation has no val/*: then the name of the figure decides.
     references = sorted(key for key in tests if key not in nets and REFERENCE.search(key))
     metrics = sorted((key for key in tests if key not in references), key=lambda key: (key != first, key))
     experiment = Experiment(name, monitor, mode, metrics, references, variants, list(choices[0]) if choices else [])
@@ -160,7 +160,7 @@ def _experiment(name: str, records: list[Record], over: tuple[str, ...], skipped
 
 
 def _choices(records: list[Record], over: tuple[str, ...]) -> list[dict[str, Choice]]:
-    """Return what tells each of some variants from the others, by heading: a key's end where that is enough."""
+    """Return the choices that distinguish each variant, by heading: a key's last parts where they are unique."""
     keys = [key for key in find_differing_keys(record.choices for record in records) if key not in over]
     names = Counter(map(last_parts, keys))
     paths = {format_override(record.choices.get("data.path")) for record in records}
@@ -181,7 +181,7 @@ def _choices(records: list[Record], over: tuple[str, ...]) -> list[dict[str, Cho
 
 
 def _label(choices: dict[str, Choice], record: Record, over: tuple[str, ...]) -> str:
-    """Return the choices as they would be typed; of the only variant, its directory's name."""
+    """Return the choices as they would be typed; for a single variant the name of its directory."""
     if choices:
         return " ".join(f"{heading}={choice.text}" for heading, choice in choices.items())
     name = record.result.get("variant") or record.path.resolve().parent.name

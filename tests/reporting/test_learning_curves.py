@@ -52,7 +52,7 @@ def test_figures_are_elements_of_a_page(experiment):
 
 def told(svg):
     """What a script may tell of a figure."""
-    return json.loads(ElementTree.fromstring(svg).attrib["data-told"])
+    return json.loads(ElementTree.fromstring(svg).attrib["data-points"])
 
 
 def test_the_points_can_be_told_and_means_are_over_completed_runs(experiment):

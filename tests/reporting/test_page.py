@@ -172,7 +172,7 @@ def test_a_curve_is_read_by_pointing_at_it(visit):
     figure = page.locator("#e1 > figure svg").first
     figure.scroll_into_view_if_needed()
     box = figure.bounding_box()
-    told = json.loads(figure.get_attribute("data-told"))
+    told = json.loads(figure.get_attribute("data-points"))
     scale = box["width"] / float(figure.get_attribute("viewBox").split()[2])
     x, y = (told["axes"][axis] for axis in "xy")
     step, mean, _ = told["curves"][0]["points"][1]

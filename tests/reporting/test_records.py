@@ -84,7 +84,7 @@ def test_runs_that_analyze_has_trained_are_not_mixed_with_others(older, tmp_path
     mark.touch()
     found = find([tmp_path / "runs", tmp_path / "analysis"])
     assert [record.path for record in found.records] == [mine]
-    assert found.skipped == [(trained, "holds runs that analyze has trained; to see them, give this directory")]
+    assert found.skipped == [(trained, "holds runs that analyze trained; name this directory to see them")]
     assert [path.name for path in found.pictures] == ["state.png"]
     assert [record.seed for record in find([trained]).records] == [1]
 

@@ -14,7 +14,7 @@ from lightning_dl2.reporting.tables import (
     columns,
     inert,
     markdown,
-    references,
+    remarks,
     runs_csv,
     table,
     variants_csv,
@@ -163,7 +163,7 @@ def test_references_that_differ_get_a_column(tmp_path, monkeypatch):
     result = path / "result.json"
     result.write_text(result.read_text().replace('"test/majority_baseline": 0.1', '"test/majority_baseline": 0.2'))
     (experiment,) = experiments(find([tmp_path]))
-    assert references(experiment) == "" and "| majority baseline |" in markdown([experiment], [])
+    assert remarks(experiment) == [] and "| majority baseline |" in markdown([experiment], [])
 
 
 def test_a_mean_says_which_runs_it_leaves_out(tmp_path):
