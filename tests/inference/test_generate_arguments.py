@@ -1,4 +1,4 @@
-"""Arguments of `generate` become types, and the names of the decoding package."""
+"""Test that the arguments of `generate` get their types and the names of the decoding package."""
 
 import pytest
 

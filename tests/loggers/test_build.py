@@ -1,4 +1,4 @@
-"""Which loggers a run gets, and what TensorBoard's event files hold of one that was killed."""
+"""Test which loggers a run gets, and the TensorBoard event files of a killed run."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ def test_loggers(tiny, tmp_path):
 
 
 def scalars(path):
-    """What TensorBoard shows: name to steps and values."""
+    """Return the values that TensorBoard shows: name to steps and values."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(path / "tensorboard"), size_guidance={"scalars": 0}).Reload()
@@ -35,7 +35,7 @@ def scalars(path):
 
 
 def log_steps(path, last_step, end, test=False):
-    """A process that goes on from a checkpoint; a validation after each third step follows on that checkpoint."""
+    """Log like a process that resumes from a checkpoint, with a validation after every third step."""
     logger = TensorBoard(path, last_step)
     logger.log_hyperparams({"width": 3})
     if last_step:

@@ -1,4 +1,4 @@
-"""metrics.csv grows by rows and by columns, and a resumed run finds it as it was at its checkpoint."""
+"""Test that metrics.csv grows by rows and columns, and that a resumed run finds it as at its checkpoint."""
 
 import errno
 import os
@@ -118,7 +118,7 @@ ROWS = ((1, {"a": 1}), (2, {"a": 2, "b": 1}), (3, {"a": 3}), (4, {"a": 4}), (4, 
 
 
 def log_until_it_fails(path, fails, number):
-    """Log ROWS, save each as Lightning does, and end as it does; return the logger, and what failed."""
+    """Log ROWS, save each row as Lightning does, and end as it does; return the logger and the failure."""
     logger = MetricsCSV(path, 0)
     with failing_disk(path.parent, fails, number) as disk:
         try:
@@ -136,7 +136,7 @@ def log_until_it_fails(path, fails, number):
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
 @pytest.mark.parametrize("lasting", [False, True])
 def test_whatever_write_fails_the_resumed_run_has_the_table_of_the_whole_one(path, number, lasting):
-    """A disk that is full for a moment, or until it is cleared; rights that are taken away and given back."""
+    """A resumed run has the full table after any failed write, whether the disk is full for a moment or longer."""
     _, disk = log_until_it_fails(path, lambda *_: False, number)
     whole, count = path.read_bytes(), len(disk.operations)
     assert count > 15
@@ -182,7 +182,7 @@ def test_what_an_editor_makes_of_it_is_read(path, change):
 
 
 def test_columns_stand_as_in_the_file_of_a_run_in_one_go(path, tmp_path):
-    """A part that ended before the first validation had the columns of its test first."""
+    """Columns have the order of an uninterrupted run, also if a part ended before its first validation."""
     whole, test = tmp_path / "whole.csv", {"test/a": 1.0, "test/b": 2.0}
     log(whole, (1, {"a": 0.5}), (2, {"val/a": 0.25}), (2, test))
     log(path, (1, {"a": 0.5}), (1, test))

@@ -1,4 +1,4 @@
-"""Weights & Biases against a server of our own: one run however often it is stopped, and no harm from its troubles."""
+"""Test W&B against a local server: one W&B run for all starts, and no harm from failures of W&B."""
 
 import json
 import os
@@ -32,7 +32,7 @@ ONLINE = ("logger=wandb", "logger.init_timeout=60", "logger.finish_timeout=60") 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    """A home and a working directory that know no W&B; what W&B keeps of its settings is forgotten after the test."""
+    """Change to a home and a directory without W&B settings, and reset W&B around the test."""
     for key in list(os.environ):
         if key.startswith("WANDB_") or key == "NETRC":
             monkeypatch.delenv(key)
@@ -48,7 +48,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server(monkeypatch):
-    """A login, and a server that knows it."""
+    """Serve a made-up W&B on this machine, with a login; yield the server."""
     with serving() as running:
         monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
         monkeypatch.setenv("WANDB_BASE_URL", running.url)
@@ -62,7 +62,7 @@ def _offline(words: list[str], out: Path) -> None:
 
 
 class Offline(Command):
-    """Sets its variables itself: the processes are forked from one that knows nothing of this test's."""
+    """A command that sets its own variables, because it is forked from a process without them."""
 
     def __init__(self, words: list[str], out: Path) -> None:
         self.out, self.run = out, Run.of(compose(*words))
@@ -71,7 +71,7 @@ class Offline(Command):
 
 
 def rows(sent: SentRun) -> dict[tuple[int, str], set[float]]:
-    """What W&B would draw: step and metric to the values that it was sent for them."""
+    """Return the values that W&B would draw by step and metric."""
     found: dict[tuple[int, str], set[float]] = {}
     for row in sent.history:
         for key, value in row.items():
@@ -81,7 +81,7 @@ def rows(sent: SentRun) -> dict[tuple[int, str], set[float]]:
 
 
 def logged(run: Run) -> dict[tuple[int, str], set[float]]:
-    """The same of metrics.csv."""
+    """Return the values of metrics.csv by step and metric."""
     return {
         (int(row["step"]), key): {float(value)}
         for row in read_rows(run.metrics_file)
@@ -91,12 +91,12 @@ def logged(run: Run) -> dict[tuple[int, str], set[float]]:
 
 
 def without_test(values: dict[tuple[int, str], set[float]]) -> dict[tuple[int, str], set[float]]:
-    """metrics.csv keeps the last test only."""
+    """Leave test metrics out, of which metrics.csv keeps the last only."""
     return {key: value for key, value in values.items() if not key[1].startswith("test/")}
 
 
 def sync(path: Path) -> str:
-    """What the README says to type."""
+    """Run the command that the documentation gives for `wandb sync`."""
     command = [sys.executable, "-m", "wandb", "sync", str(path / "wandb")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -133,7 +133,7 @@ def test_online_a_resumed_run_is_one_run(server, tiny, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_offline_then_sync(server, tmp_path):
-    """Killed, interrupted, completed: each start logs offline what the ones before did, which it supersedes."""
+    """Each offline start logs all steps of earlier starts again, which it replaces when synced."""
     words = [*TINY, *ONLINE, f"root={tmp_path}/runs", "trainer.max_steps=600"]
     killed = Offline(words, tmp_path).reached(30)
     assert killed.ended(signal.SIGKILL) == -9
@@ -176,7 +176,7 @@ def test_no_server_at_the_start(server, tiny, capsys, monkeypatch, trouble):
 @pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["mute", "gone", "killed"])
 def test_trouble_in_the_middle(server, tiny, capsys, monkeypatch, trouble):
-    """An outage after the start, or W&B's own process killed, ends nothing."""
+    """Neither an outage after the start nor a kill of W&B's process ends the training."""
     from lightning_dl2.tasks import SequenceClassifier
 
     good = SequenceClassifier.training_step
@@ -205,7 +205,7 @@ def test_trouble_in_the_middle(server, tiny, capsys, monkeypatch, trouble):
 
 @pytest.mark.slow
 def test_failed_and_stopped_runs_say_so(server, tiny, monkeypatch):
-    """And the next run of the same process is a run of its own."""
+    """Failed and stopped runs have their state in W&B, and the next run of the process is separate."""
     from lightning_dl2.tasks import SequenceClassifier
 
     with monkeypatch.context() as patch:
@@ -221,7 +221,7 @@ def test_failed_and_stopped_runs_say_so(server, tiny, monkeypatch):
 
 @pytest.mark.slow
 def test_artifacts_offline(tiny_text, tmp_path, monkeypatch, capsys):
-    """Figures and samples are logged; what the checkpoint's artifact holds is a run directory."""
+    """Figures and samples are logged, and the checkpoint's artifact holds a run directory."""
     monkeypatch.setenv("WANDB_MODE", "offline")
     kept = {}
 
@@ -258,7 +258,7 @@ def test_under_an_agent_the_run_is_the_agents(server, tiny, monkeypatch):
 
 @pytest.mark.slow
 def test_an_agent_that_asks_for_a_finished_run_gets_its_values(server, tiny, monkeypatch):
-    """As a search does that proposes the same values twice; without them it would wait for a metric in vain."""
+    """An agent that proposes a finished run again gets its metrics at once instead of waiting for them."""
     monkeypatch.setenv("WANDB_SWEEP_ID", "s1")
     for name in ("first", "second"):
         monkeypatch.setenv("WANDB_RUN_ID", name)
@@ -274,7 +274,7 @@ def test_an_agent_that_asks_for_a_finished_run_gets_its_values(server, tiny, mon
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["online", "offline", "disabled"])
 def test_a_complete_run_is_sent_from_its_files(server, tiny, monkeypatch, capsys, mode):
-    """Once, and without training."""
+    """A complete run is sent once from its files, without training."""
     result, objects = train(tiny("trainer.max_steps=4"))
     run = objects["run"]
     monkeypatch.setenv("WANDB_MODE", mode)
@@ -299,7 +299,7 @@ def test_a_complete_run_is_sent_from_its_files(server, tiny, monkeypatch, capsys
 
 @pytest.mark.slow
 def test_a_terminal_is_not_asked(tmp_path):
-    """One line, although a prompt could be shown. Nothing is created."""
+    """Without a login the command fails in one line and creates nothing, even on a terminal that could prompt."""
     controller, terminal = pty.openpty()
     done = subprocess.run(
         [
@@ -355,7 +355,7 @@ def test_a_name_that_wandb_refuses_is_told_before_anything_is_written(tmp_path, 
 
 
 def test_wandbs_own_process_is_ended_if_it_does_not_end_by_itself(monkeypatch):
-    """As it waits for a server; W&B then leaves with the process's exit code, which is none of the training's."""
+    """W&B's process is ended if it waits for a server, and its exit code does not become the training's."""
     process = subprocess.Popen(["sleep", "600"])
     connection = SimpleNamespace(_proc=SimpleNamespace(_process=process))
     monkeypatch.setattr(wandb_setup, "singleton", lambda: SimpleNamespace(_connection=connection))
@@ -367,7 +367,7 @@ def test_wandbs_own_process_is_ended_if_it_does_not_end_by_itself(monkeypatch):
 
 
 class Experiment:
-    """W&B's run, as far as metrics go."""
+    """A made-up W&B run that keeps metrics."""
 
     def __init__(self):
         self.summary, self.logged = {}, []

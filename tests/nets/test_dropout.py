@@ -1,4 +1,4 @@
-"""Dropout from few random bits is dropout."""
+"""Test that dropout from few random bits has the distribution of dropout."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from lightning_dl2.nets.dropout import LEVELS, _random_int16, dropout
 
 
 def test_every_value_is_drawn_alike():
-    """All 64 bits of a draw are used; that each is fair shows in the counts of the top and the low bits."""
+    """All 64 bits of a draw are used and fair, by counts of the top and the low bits."""
     torch.manual_seed(0)
     values = _random_int16(1 << 20).long() + LEVELS // 2
     for bit in range(16):

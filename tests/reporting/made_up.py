@@ -1,4 +1,4 @@
-"""Run directories with what a test wants to find in them, as a training would leave them."""
+"""Write run directories with chosen contents, as a training would leave them."""
 
 import json
 from functools import cache
@@ -33,13 +33,13 @@ def made_up_run(
     error: str | None = None,
     samples: str = "",
 ) -> Path:
-    """The directory of a run with a validation every ten steps.
+    """Write the directory of a run with a validation every ten steps.
 
     Args:
-        words: of the command line.
+        words: overrides of the run.
         losses: of the validations.
         accuracy: of the test.
-        status: in result.json; None: the run was killed, so that there is no such file.
+        status: in result.json; None leaves the file out, as in a killed run.
     """
     config = _composed(words).model_copy(update={"root": str(root), "seed": seed})
     path = Run.of(config).path

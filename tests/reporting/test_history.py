@@ -1,4 +1,4 @@
-"""Of a metrics.csv of any length the extremes and the last values are kept, and the memory is bounded."""
+"""Test that extremes and last values of a metrics.csv of any length are kept in bounded memory."""
 
 import random
 import tracemalloc

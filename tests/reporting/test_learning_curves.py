@@ -1,4 +1,4 @@
-"""The curves are the runs' means; a step that only a minority has reached is not shown for all."""
+"""Test that curves are means over runs, and end where most runs have ended."""
 
 import json
 import re
@@ -132,7 +132,7 @@ def test_thinning_keeps_spikes():
 
 
 def test_the_band_of_long_runs_is_of_their_extremes():
-    """Which they have at steps of their own."""
+    """The band of long runs spans their extremes, which they have at different steps."""
     first, second = {1: 0.0, 3: 8.0, 9: 5.0}, {0: 4.0, 2: 2.0, 9: 5.0}
     deviations = [pytest.approx(statistics.stdev(values)) for values in ([0, 2], [8, 4])]
     assert band([first, second], 8) == [(2, 1.0, deviations[0]), (2, 6.0, deviations[1]), (9, 5.0, 0.0)]
@@ -155,7 +155,7 @@ def test_a_single_point_can_be_seen(tmp_path):
 
 @pytest.fixture
 def limits(monkeypatch):
-    """What the vertical axis of each figure shows."""
+    """Return the range of the vertical axis of each figure."""
     seen, save = [], Figure.savefig
     monkeypatch.setattr(
         Figure, "savefig", lambda self, *a, **k: (seen.append(self.axes[0].get_ylim()), save(self, *a, **k))

@@ -1,4 +1,4 @@
-"""The page, in a real browser: it needs no network, and is clicked, typed at and read."""
+"""Test the page in a real browser: clicks, typing and reading, without network."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser, page_file):
-    """Opens the page; in the end nothing may have been fetched, and no error told."""
+    """Open the page; check at the end that nothing was fetched and no error was reported."""
     contexts, requests, errors = [], [], []
 
     def open_page(**options):

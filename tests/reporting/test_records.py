@@ -1,4 +1,4 @@
-"""Every run of a tree is found once, as its directory tells it; what cannot be read is named, and stops nothing."""
+"""Test that every run of a tree is found once, and that unreadable ones are named without stopping the report."""
 
 import errno
 import json
@@ -217,7 +217,7 @@ def test_runs_of_another_version_are_read(tmp_path):
     ],
 )
 def test_metrics_have_their_names_of_today(tmp_path, words, then, today):
-    """A column of the report must hold one thing."""
+    """Metrics of older runs get today's names, so that a column holds one thing."""
     path = made_up_run(tmp_path, *words)
     result = json.loads((path / "result.json").read_text("utf-8"))
     result["metrics"][then] = 1.5

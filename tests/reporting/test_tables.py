@@ -1,4 +1,4 @@
-"""The tables hold the numbers of the runs, in every form."""
+"""Test that tables hold the runs' numbers in every format."""
 
 import csv
 from io import StringIO
@@ -53,7 +53,7 @@ def test_csv_of_runs(found):
 
 
 def test_means_are_over_completed_runs_alone(tmp_path):
-    """In every table: what has failed or was interrupted has trained for less, or has diverged."""
+    """Every table takes means over completed runs only."""
     for seed, loss in enumerate((0.5, 0.7)):
         made_up_run(tmp_path, "task.cell=gru", seed=seed, losses=(loss,), accuracy=loss)
     for seed, status in enumerate(("failed", "interrupted"), 2):

@@ -1,4 +1,4 @@
-"""Seeds are put together when nothing else differs; means are over completed runs; the best variant stands first."""
+"""Test that runs differing only in seed are grouped, with means over completed runs and the best variant first."""
 
 import re
 import statistics
@@ -32,7 +32,7 @@ def test_only_what_is_learnt_makes_a_variant(tmp_path):
 
 @pytest.mark.slow
 def test_seeds_of_an_older_version_are_seeds_of_the_same_variant(tmp_path):
-    """It had no key for what is left as it was since."""
+    """A run of an older version belongs to the variant that has the defaults for its missing keys."""
     for seed in (0, 1):
         file = made_up_run(tmp_path, "experiment=graph", seed=seed) / "config.yaml"
         if not seed:

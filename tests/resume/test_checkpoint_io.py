@@ -1,4 +1,4 @@
-"""A checkpoint is whole or refused, and the old one stays until the new one is whole."""
+"""Test that a checkpoint is complete or refused, and that the old one stays until the new one is complete."""
 
 import errno
 import os
@@ -90,7 +90,7 @@ def test_removing_takes_the_digest_along(io, path):
 
 
 def test_code_in_a_checkpoint_is_not_run(io, path):
-    """weights_only: a checkpoint is data."""
+    """A checkpoint with code is refused, because loading uses weights_only."""
     torch.save({"weights": print}, path)
     sidecar(path).unlink()
     with pytest.raises(Exception, match="[Ww]eights.only"):

@@ -1,4 +1,4 @@
-"""A resumed run is the run that never stopped, to the last bit: weights, optimiser, counters, metrics."""
+"""Test that a resumed run equals the uninterrupted one to the last bit: weights, optimiser, counters, metrics."""
 
 import shutil
 from collections.abc import Callable
@@ -83,7 +83,7 @@ TEXT_VARIANTS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("words", TEXT_VARIANTS.values(), ids=TEXT_VARIANTS.keys())
 def test_resumed_text_equals_uninterrupted(tiny_text, tmp_path, words):
-    """The carried state, too."""
+    """A resumed text run continues with the carried state, to the last bit."""
     test_resume_equals_uninterrupted(tiny_text, tmp_path, words)
     checkpoint = torch.load(next((tmp_path / "parts").rglob("last.ckpt")), weights_only=True)
     assert all(part.abs().sum() > 0 for part in checkpoint["carried_state"])
@@ -107,13 +107,13 @@ GRAPH_VARIANTS = {
 @NEEDS_DGL
 @pytest.mark.parametrize("words", GRAPH_VARIANTS.values(), ids=GRAPH_VARIANTS.keys())
 def test_resumed_nodes_equal_uninterrupted(tiny_graph, tmp_path, words):
-    """Dropout and batch norm of whole-graph steps; neighbours that are drawn, and steps across an epoch's end."""
+    """Runs on nodes resume exactly: dropout and batch norm on the whole graph, sampled neighbours across epochs."""
     test_resume_equals_uninterrupted(tiny_graph, tmp_path, words)
 
 
 @pytest.mark.slow
 def test_resumed_graphs_equal_uninterrupted(tiny_graphs, tmp_path):
-    """The running statistics of batch norm on nodes and edges, and the averages of what is learnt."""
+    """Runs on graphs resume exactly, including batch norm's running statistics and averaged weights."""
     averaged = ("callbacks.weight_averaging.enabled=true", "callbacks.weight_averaging.decay=0.9")
     test_resume_equals_uninterrupted(tiny_graphs, tmp_path, ("task.layer=gatedgcn", "task.residual=true", *averaged))
 
@@ -133,7 +133,7 @@ def test_resume_equals_uninterrupted(tiny, tmp_path, words):
 
 @pytest.mark.slow
 def test_a_validation_between_the_batches_of_a_step_stands_once(tiny, tmp_path, monkeypatch):
-    """Validated after every 4 batches, of which 3 make a step: killed after batch 5 of 4 + 1, and 17 of 16 + 1."""
+    """With 3 batches per step and a validation every 4, a kill after batch 5 or 17 repeats no validation."""
     words = ("trainer.accumulate_grad_batches=3", "trainer.max_steps=9", "callbacks.checkpoint.every_n_steps=1")
     words += ("data.batches_per_epoch=1000", "trainer.val_check_interval=4")
     _, objects = train(tiny(f"root={tmp_path}/whole", *words))
@@ -159,7 +159,7 @@ WITHIN = ("trainer.accumulate_grad_batches=3", "data.batches_per_epoch=1000", "t
 
 @pytest.mark.slow
 def test_a_best_from_between_the_batches_of_a_step_is_not_gone_on_with(tiny, tmp_path, capsys):
-    """Validated after 4 batches, when the first of three batches of the second step is done; it gets worse then."""
+    """A best.ckpt saved between the batches of a step is never resumed from."""
     words = (*WITHIN, "trainer.val_check_interval=4", "callbacks.checkpoint.every_n_steps=1")
     words += (
         "optimizer.learning_rate=10.0",
@@ -202,7 +202,7 @@ WORKERS = {  # with epochs of 7, 7, 6 and 7 batches
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(name, marks=NEEDS_DGL if name == "nodes" else ()) for name in WORKERS])
 def test_any_number_of_workers_resumes_and_equals_none(name, request, tmp_path):
-    """One run, whose batches two workers make, then none, then one: stopped at an epoch's end, and within one."""
+    """A run that continues with two, then no, then one worker equals a run without workers."""
     fixture, words, stops = WORKERS[name]
     composed = request.getfixturevalue(fixture)
     _, objects = train(composed(f"root={tmp_path}/whole", *words))
@@ -216,7 +216,7 @@ def test_any_number_of_workers_resumes_and_equals_none(name, request, tmp_path):
 
 @pytest.mark.slow
 def test_every_step_is_a_good_place_to_stop(tiny, tmp_path):
-    """Stops after each single step: before, on and after validations and epoch ends."""
+    """A run stopped after each single step equals the uninterrupted one."""
     _, objects = train(tiny(f"root={tmp_path}/whole", "trainer.max_steps=16"))
     parts = trained_in_parts(tiny, tuple(range(1, 17)), f"root={tmp_path}/parts")
     assert checkpoint_differences(objects["run"], parts) == []
@@ -225,7 +225,7 @@ def test_every_step_is_a_good_place_to_stop(tiny, tmp_path):
 
 @pytest.mark.slow
 def test_last_of_a_killed_process_goes_on(tiny, tmp_path, monkeypatch):
-    """An exception in step 10 leaves last.ckpt of step 8; nothing of steps 9 and 10 is repeated or lost."""
+    """A run that fails in step 10 resumes from last.ckpt of step 8, without repeated or lost rows."""
     _, objects = train(tiny(f"root={tmp_path}/whole"))
     broken = tiny(f"root={tmp_path}/broken")
     draw = SequenceDataModule.train_batch
@@ -248,7 +248,7 @@ def test_last_of_a_killed_process_goes_on(tiny, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", ["data", "dropout"])
 def test_comparison_can_fail(tiny, tmp_path, monkeypatch, broken):
-    """The negative control: a resume that forgets where it stands, in data or in random numbers, is noticed."""
+    """The negative control: a resume that loses its position or random numbers is noticed."""
     _, objects = train(tiny(f"root={tmp_path}/whole"))
     trained_in_parts(tiny, (10,), f"root={tmp_path}/parts")
     if broken == "data":
@@ -278,14 +278,14 @@ SAMPLED = ("data.fanouts=[3,3]", "data.batch_size=4", "task.layer=sage", "traine
 
 @pytest.fixture(scope="module")
 def sampled(tmp_path_factory) -> Run:
-    """The run that nothing stopped."""
+    """Return the uninterrupted run with sampled neighbours."""
     return train(compose(*TINY_GRAPH, *SAMPLED, f"root={tmp_path_factory.mktemp('sampled')}"))[1]["run"]
 
 
 @pytest.mark.slow
 @NEEDS_DGL
 def test_sampled_steps_are_good_places_to_stop_and_to_be_killed_at(sampled, tiny_graph, tmp_path, monkeypatch):
-    """Stops around the ends of epochs of 6; then an exception in step 14, after last.ckpt of step 12."""
+    """Sampled runs stopped around epoch ends, then failed in step 14 after last.ckpt of step 12, resume exactly."""
     parts = trained_in_parts(tiny_graph, (5, 6, 7, 12), f"root={tmp_path}/parts", *SAMPLED)
     draw = NodeDataModule.train_batch
 
@@ -307,7 +307,7 @@ def test_sampled_steps_are_good_places_to_stop_and_to_be_killed_at(sampled, tiny
 @pytest.mark.slow
 @NEEDS_DGL
 def test_comparison_of_graphs_can_fail(sampled, tiny_graph, tmp_path, monkeypatch):
-    """A resume that forgets where it stands, what is dropped, or which neighbours are drawn, is noticed."""
+    """The negative control: a resume that loses its position, dropout or sampled neighbours is noticed."""
     trained_in_parts(tiny_graph, (10,), f"root={tmp_path}/begun", *SAMPLED)
     for broken, value in (
         ("lightning_dl2.resume.train_batches.batches_done", lambda datamodule: 0),

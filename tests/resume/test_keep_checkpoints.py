@@ -1,4 +1,4 @@
-"""best.ckpt is the first of the best, last.ckpt the state after every nth step and at the end."""
+"""Test that best.ckpt is the first of the best, and last.ckpt the state after every nth step and at the end."""
 
 import errno
 import os
@@ -30,7 +30,7 @@ def keep(directory, *, every_n_steps=100, monitor="val/accuracy", mode="max"):
 
 @pytest.fixture
 def saved(monkeypatch):
-    """What is written from here on, as (file, step)."""
+    """Record all later writes as (file, step)."""
     files = []
 
     def notes(path, content, previous=None):
@@ -50,7 +50,7 @@ def test_best_follows_the_monitor_and_is_the_first_of_equals(tmp_path, monitor, 
 
 
 def test_best_waits_for_last(tmp_path, saved):
-    """One write for however many improvements, and before the last.ckpt that knows of it."""
+    """best.ckpt is written once for all improvements since last.ckpt, and before the next last.ckpt."""
     fit_scripted([0.25, 0.5, 0.75, 0.5, 0.5], keep(tmp_path, every_n_steps=4))
     assert saved == [("best.ckpt", 4), ("last.ckpt", 4), ("best.ckpt", 6), ("last.ckpt", 8), ("last.ckpt", 10)]
     assert loaded(tmp_path / "best.ckpt")["callbacks"]["KeepCheckpoints"] == {
@@ -88,7 +88,7 @@ def test_a_damaged_last_leaves_the_previous_as_it_is(tmp_path):
 
 
 def test_no_process_goes_on_before_the_first_has_saved(tmp_path, saved, monkeypatch):
-    """Nor ends: whoever starts the run again would find another checkpoint than the others."""
+    """No rank continues or ends before the first has saved, so a restart finds one checkpoint on all ranks."""
     events = []
 
     class Notes(Callback):
@@ -189,7 +189,7 @@ def test_a_full_disk_is_told_and_leaves_the_last_whole(tmp_path, monkeypatch):
 
 
 def test_metrics_are_on_the_disk_before_the_checkpoint(tmp_path, saved, monkeypatch):
-    """Else a killed run would go on from a step whose metrics are lost, or after a power cut from one of zeros."""
+    """Metrics are synced before the checkpoint, so that a resumed run never lacks rows."""
     data, seen, flushed = small_data(), [], []
     fsync = os.fsync
 
@@ -217,7 +217,7 @@ def test_metrics_are_on_the_disk_before_the_checkpoint(tmp_path, saved, monkeypa
 
 
 def test_a_resumed_run_does_not_write_what_is_there(tmp_path, saved):
-    """Its previous.ckpt would be a copy of last.ckpt, and so none to fall back on."""
+    """A resumed run does not write last.ckpt again, which would make previous.ckpt a copy of it."""
     fit_scripted([0.25, 0.5], keep(tmp_path, every_n_steps=2))
     saved.clear()
     fit_scripted([0.25, 0.5, 0.5], keep(tmp_path, every_n_steps=2), resume=tmp_path / "last.ckpt")
@@ -234,7 +234,7 @@ def test_a_validation_outside_of_training_is_none(tmp_path):
 
 
 def test_no_rank_goes_on_before_the_checkpoint_is_written(tmp_path, monkeypatch, saved):
-    """Another rank may end, or read best.ckpt, right after: all meet behind each write, of the end's best, too."""
+    """All ranks wait for each write, including best.ckpt at the end."""
     met = []
 
     def barrier(self, name=None):
@@ -247,7 +247,7 @@ def test_no_rank_goes_on_before_the_checkpoint_is_written(tmp_path, monkeypatch,
 
 
 def test_all_ranks_take_what_the_first_has_found(tmp_path, monkeypatch):
-    """It alone reads best.ckpt; and its clock alone decides whether the next validation can be abandoned."""
+    """Rank 0 alone reads best.ckpt, and its clock alone decides whether the next validation may be abandoned."""
     there = {"val/accuracy": 1.0}, 7
     strategy = SimpleNamespace(broadcast=lambda value: there)
     trainer = SimpleNamespace(is_global_zero=False, global_step=9, strategy=strategy)

@@ -1,4 +1,4 @@
-"""Whoever goes on, or evaluates, with other threads or another CPU than before is told that the bits may differ."""
+"""Test the note for a resume or evaluation on another CPU or with other threads, where bits may differ."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def two_threads():
-    """Torch with two threads from where `two_threads()` is called to the end of the test."""
+    """Return a function that lets torch use two threads until the end of the test."""
     yield lambda: set_num_threads(2)
     set_num_threads(1)
 

@@ -1,4 +1,4 @@
-"""A signal at any moment of training: the batch is finished, the state saved, and the exit code says why."""
+"""Test signals at any moment of training: the batch is finished, the state saved, and the exit code tells why."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGUSR1: 75, signal.SIG
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run that nothing interrupts."""
+    """Return the uninterrupted run."""
     return train(compose(*TINY, f"root={tmp_path_factory.mktemp('whole')}", "trainer.max_steps=14"))[1]["run"]
 
 
@@ -80,7 +80,7 @@ def test_a_signal_saves_and_stops_and_the_run_goes_on_as_if_nothing_had_been(
     ],
 )
 def test_a_long_validation_is_abandoned_and_repeated(tiny, tmp_path, monkeypatch, words, step, saved):
-    """With no more than the step before it; nothing of it is seen, and what is written in the end is the same."""
+    """A long validation is abandoned without a trace and repeated, with at most the step before it."""
     words = ("trainer.max_steps=14", *words)
     _, whole = train(tiny(f"root={tmp_path}/whole", *words))
     monkeypatch.setattr(keep_checkpoints, "LONG", 0.0)
@@ -98,7 +98,7 @@ def test_a_long_validation_is_abandoned_and_repeated(tiny, tmp_path, monkeypatch
 
 
 def test_a_short_validation_is_finished(tiny, monkeypatch):
-    """It costs no copy of the state; only the first of a process, which may be long, does."""
+    """A short validation is finished; only the first one of a process costs a copy of the state."""
     taken, take = [], KeepCheckpoints._serialize
 
     def notes(trainer):
@@ -114,7 +114,7 @@ def test_a_short_validation_is_finished(tiny, monkeypatch):
 
 
 def test_a_second_signal_while_the_result_is_written_changes_nothing(tiny, monkeypatch):
-    """A killed sweep's jobs get one for each of its threads."""
+    """A second signal is harmless while the result is written, as when a sweep's threads each send one."""
     late, write = [], Run.write_result
     signal.signal(signal.SIGTERM, lambda number, frame: late.append(number))
     signalled(monkeypatch, SequenceClassifier, "training_step", signal.SIGTERM)
@@ -131,7 +131,7 @@ def test_a_second_signal_while_the_result_is_written_changes_nothing(tiny, monke
 
 @pytest.mark.slow
 def test_half_accumulated_gradients_are_not_lost(tiny, tmp_path, monkeypatch):
-    """Asked in the second of three batches, it stops after the third."""
+    """A signal in the second of three accumulated batches stops the run after the third."""
     words = "trainer.accumulate_grad_batches=3", "trainer.max_steps=5", "data.batches_per_epoch=30"
     original, count = SequenceClassifier.training_step, 0
 
@@ -210,7 +210,7 @@ def test_trains_in_a_thread_where_there_are_no_signals(tmp_path):
 
 @pytest.mark.slow
 def test_the_second_interrupt_stops_now():
-    """In a process of its own, which does not get to its last line."""
+    """A second interrupt ends the process at once."""
     code = """if True:
         import os, signal
         from lightning_dl2.resume.preemption import Preemption
@@ -253,7 +253,7 @@ def test_an_interrupt_after_another_signal_is_the_first():
 
 @pytest.mark.parametrize(("job", "seconds", "heard"), [("7", 90, "USR1"), ("7", 30, "TERM"), (None, 90, "TERM")])
 def test_at_its_time_limit_a_job_of_slurm_is_still_to_go_on(job, seconds, heard, monkeypatch):
-    """SIGUSR1 two minutes before it, SIGTERM at it. Whoever cancels it, or no job, is heard; so is Ctrl-C."""
+    """A job that gets SIGUSR1 and two minutes later SIGTERM resumes; an earlier SIGTERM or a Ctrl-C stops it."""
     monkeypatch.setenv("SLURM_JOB_ID", job) if job else monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     preemption, now = Preemption(None, None), time.monotonic()
     preemption._handle(signal.SIGUSR1, None)
@@ -265,7 +265,7 @@ def test_at_its_time_limit_a_job_of_slurm_is_still_to_go_on(job, seconds, heard,
 
 
 def test_the_time_limit_does_not_stop_the_test(tmp_path):
-    """Or a test that takes longer than the limit would never end, however often it is begun."""
+    """The time limit does not apply to the final test, which could otherwise never finish."""
     keep = KeepCheckpoints(tmp_path, every_n_steps=100, monitor="val/accuracy", mode="max")
     preemption, data = Preemption(keep, None), small_data()
     trainer = small_trainer(callbacks=[keep, preemption])

@@ -1,4 +1,4 @@
-"""Each callback works in a Trainer and with a module that are not ours, or says in one line what it needs."""
+"""Test that callbacks work with other Trainers and modules, or name in one line what they need."""
 
 import pytest
 import pytorch_lightning as pl
@@ -29,7 +29,7 @@ FIX = "; fix: call fit.task, datamodule. with a "
 
 
 class Plain(pl.LightningModule):
-    """A module of somebody else: no spec, no net, a step that gives whatever there is."""
+    """A foreign module without spec and net, whose step returns a chosen value."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where training stands: without a Trainer, in the middle of an epoch, and after one."""
+"""Test the position of training without a Trainer, inside an epoch and after one."""
 
 import pytest
 from pytorch_lightning import Callback

@@ -1,4 +1,4 @@
-"""Batches made ahead by other processes: the same ones, whatever signals, mistakes and kills there are."""
+"""Test that prefetched batches are the same under signals, errors and kills."""
 
 import errno
 import gc
@@ -26,7 +26,7 @@ from tests.small import NEEDS_DGL, small_data, small_graph, small_graph_set, sma
 
 
 def plain(batch) -> bytes:
-    """All that a batch holds, types and order of features included."""
+    """Return all values of a batch, including types and the order of features."""
     return pickle.dumps(_values(batch))
 
 
@@ -64,7 +64,7 @@ def test_any_number_of_workers_makes_the_same_batches(name, num_workers, tmp_pat
 
 @pytest.mark.parametrize("name", ["sequences", "text", "graphs"])
 def test_workers_know_rank_and_place_and_no_trainer(name, tmp_path):
-    """Rank 1 of 2 that has done 3 batches."""
+    """Workers know rank 1 of 2 and its 3 finished batches, but get no Trainer."""
     found = []
     for num_workers in (0, 2):
         data = MAKERS[name](tmp_path, num_workers=num_workers)
@@ -77,7 +77,7 @@ def test_workers_know_rank_and_place_and_no_trainer(name, tmp_path):
 
 
 class Processed:
-    """Of Lightning's progress; can be read in this process alone."""
+    """A part of Lightning's progress that can be read in this process only."""
 
     def __init__(self, number: int) -> None:
         self.number, self.process = number, os.getpid()
@@ -190,7 +190,7 @@ def large(step: int) -> torch.Tensor:
 
 @pytest.mark.slow
 def test_a_worker_that_is_stopped_fails_the_run_in_one_line(impatient, capsys):
-    """In the middle of a batch, as is likely, or between two; those who come after it are ended."""
+    """A worker stopped within or between batches fails the run in one line, and the others end."""
     for make in (large, slowly):
         batches = prefetched(make, 0, 2)
         assert plain(next(batches)) == plain(make(0))
@@ -233,7 +233,7 @@ def test_a_signal_is_obeyed_while_a_worker_is_stopped(impatient, tmp_path, monke
 
 
 def test_batches_need_no_shared_memory():
-    """Nor the sockets by which torch shares it, whose threads print their errors when a run is interrupted."""
+    """Batches use neither shared memory nor torch's sockets, whose threads print errors when a run is interrupted."""
     values = [
         torch.zeros(3), torch.arange(6).view(2, 3)[:, 1], torch.tensor(True), torch.zeros(0, 2),
         torch.tensor(1.5).double(), torch.ones(2, dtype=torch.bfloat16), torch.eye(2).to_sparse(),
@@ -252,7 +252,7 @@ def test_batches_need_no_shared_memory():
 
 
 def test_workers_that_cannot_be_started_are_told_in_one_line(monkeypatch):
-    """As by a /dev/shm without room for a semaphore; torch's iterator is then half made, and is still shut down."""
+    """Workers that cannot start, as with a full /dev/shm, are reported in one line; torch's iterator is shut down."""
 
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -267,7 +267,7 @@ def test_workers_that_cannot_be_started_are_told_in_one_line(monkeypatch):
 
 
 def test_a_killed_process_leaves_no_workers(monkeypatch):
-    """They end with it, long before torch's own watch looks for it: here after two minutes, not five seconds."""
+    """Workers end with a killed process, long before torch's own check, which is set to two minutes here."""
     monkeypatch.setattr("torch.utils.data._utils.worker.MP_STATUS_CHECK_INTERVAL", 120.0)
     receiver, sender = multiprocessing.Pipe(duplex=False)
     main = multiprocessing.get_context("fork").Process(target=_wait_with_workers, args=(sender,))

@@ -1,4 +1,4 @@
-"""The run directory: a pure function of the configuration, held by one process, never mixed with another run."""
+"""Test that a run directory is a function of the configuration, held by one process, and never mixes runs."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from lightning_dl2.run.directory import Run, variant
 
 
 def claimed(config):
-    """The run of `config`, as if training had begun."""
+    """Return the run of `config` as if training had begun."""
     run = Run.of(config)
     with run.locked(config):
         run.begin(config, [])
@@ -58,7 +58,7 @@ def test_name_says_what_differs():
     ],
 )
 def test_a_directory_that_an_older_version_named_is_found_again(tmp_path, words, former):
-    """By every seed, so that the seeds of a variant stand together; and its run goes on, or is finished."""
+    """Every seed finds the directory that an older version named, resumes its run or finds it finished."""
     config = compose(*words, "seed=3", f"root={tmp_path}")
     new = Run.of(config).path
     if former is None:
@@ -75,7 +75,7 @@ def test_a_directory_that_an_older_version_named_is_found_again(tmp_path, words,
 
 @pytest.mark.slow
 def test_runs_that_differ_never_share_a_directory():
-    """Names are cut and cleaned, so it is the hash that keeps them apart."""
+    """Different runs never share a directory, because the hash tells shortened and cleaned names apart."""
     words = [
         (),
         ("experiment=baum_sweet",),
@@ -151,7 +151,7 @@ def test_never_and_restart(tiny):
 )
 @pytest.mark.parametrize("resume", ["restart", "never"])
 def test_what_a_cluster_starts_again_goes_on(tiny, monkeypatch, resume, name, count):
-    """And neither restarts for ever, nor refuses what it has begun itself."""
+    """A job restarted by its cluster resumes its run, neither starting over nor refusing it."""
     if resume == "restart":
         claimed(tiny())
     for key in (name, count):
@@ -188,7 +188,7 @@ def test_what_was_gone_on_with_by_hand_is_no_more_the_jobs(tiny, monkeypatch):
 
 
 def test_run_of_another_conf_is_not_mixed(tiny):
-    """conf/ has changed since the run began: same path, other values."""
+    """A run is refused if conf/ has changed its values under the same path."""
     run = claimed(tiny())
     values = run.config().model_dump()
     values["optimizer"]["learning_rate"] = 0.5

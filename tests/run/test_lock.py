@@ -1,4 +1,4 @@
-"""One process holds a directory: real processes, killed ones, and machines that are not this one."""
+"""Test that one process holds a directory: with real processes, killed ones, and other machines."""
 
 import errno
 import fcntl
@@ -80,7 +80,7 @@ class Holder:
 
 @pytest.fixture
 def holder(tmp_path):
-    """Starts holders of tmp_path, and ends those that a test leaves."""
+    """Return a function that starts holders of tmp_path, and end the remaining ones after the test."""
     started = []
 
     def start(**options):
@@ -100,7 +100,7 @@ def unsupported(*args):
 
 
 def taken_at_once(directory, capsys):
-    """Whoever waits says so first."""
+    """Return whether the directory is taken without a message about waiting."""
     with lock.locked(directory):
         pass
     return capsys.readouterr().err == ""
@@ -154,7 +154,7 @@ def test_another_machines_dead_process_is_waited_for_once(tmp_path, holder, caps
 
 
 def test_who_ends_while_it_is_watched_leaves_the_directory(tmp_path, holder):
-    """It does not beat, as if it were slow; it ends well before the patience does."""
+    """A holder that ends while it is watched frees the directory well before the patience runs out."""
     other = holder(boot="elsewhere", flock="local").go()
     assert other.says() == "held"
     other.process.send_signal(signal.SIGSTOP)
@@ -186,7 +186,7 @@ def test_of_those_who_start_at_the_same_moment_one_holds(holder, flock):
 
 
 def test_two_machines_that_start_at_the_same_moment_end_as_one(holder):
-    """flock lets all in. Who finds no name writes its own, and sees at its first beat if that was replaced."""
+    """Without flock, of two machines that start together only one stays; the other sees its name replaced."""
     others = [holder(boot=name, flock="local") for name in ("one", "two", "three")]
     for other in others:
         other.go()
@@ -216,7 +216,7 @@ def test_who_was_suspended_and_replaced_ends_at_once(tmp_path, holder):
 
 
 def test_who_ends_after_it_was_replaced_leaves_the_others_name(tmp_path, capsys, monkeypatch):
-    """Between two of its beats, so that it has not noticed."""
+    """A holder that ends without having noticed its replacement keeps the other's name in place."""
     monkeypatch.setattr(lock, "SETTLING", 60.0)
     other = {"process": 1, "host": "elsewhere", "boot": "elsewhere", "id": "other", "beat": 0}
     with lock.locked(tmp_path):
@@ -226,7 +226,7 @@ def test_who_ends_after_it_was_replaced_leaves_the_others_name(tmp_path, capsys,
 
 @pytest.mark.slow
 def test_a_forked_child_does_not_hold(tmp_path, capsys):
-    """A loader's worker may outlive the process that was killed."""
+    """A forked child, such as a loader's worker, does not hold the lock after its parent's death."""
     code = """
 import os, sys, time
 from pathlib import Path
@@ -247,7 +247,7 @@ with lock.locked(Path(sys.argv[1])):
 
 
 def test_a_directory_moved_away_while_the_lock_was_opened_is_not_the_one(tmp_path, monkeypatch):
-    """Another process that restarts the run moves it between our open and our lock."""
+    """A lock opened in a directory that another process then moves away is not taken."""
     directory = tmp_path / "run"
     directory.mkdir()
     flock = fcntl.flock
@@ -268,7 +268,7 @@ OTHER = {"process": 1, "host": "elsewhere", "boot": "elsewhere", "id": "other", 
 
 @pytest.mark.parametrize("flock", ["local", "unsupported"])
 def test_of_two_that_take_over_from_a_dead_one_the_last_to_write_holds(tmp_path, monkeypatch, flock):
-    """Both machines have watched the dead one; without flock both have found nobody. Each looks once more."""
+    """Of two machines that take over from a dead holder without flock, the last to write holds the directory."""
     if flock == "unsupported":
         monkeypatch.setattr(fcntl, "flock", unsupported)
     else:
@@ -281,7 +281,7 @@ def test_of_two_that_take_over_from_a_dead_one_the_last_to_write_holds(tmp_path,
 
 
 def test_a_name_is_on_the_disk_before_the_directory_is_held(tmp_path, monkeypatch):
-    """Or another machine that shares it would not see the name, nor the beats."""
+    """The holder's name is synced before the directory is held, so that other machines see it."""
     flushed, fsync = [], os.fsync
 
     def flushes(file):

@@ -1,4 +1,4 @@
-"""train.log holds what the package, Lightning and Python's warnings say, and nothing of it reaches the terminal."""
+"""Test that train.log, and not the terminal, gets the messages of the package, Lightning and Python's warnings."""
 
 import errno
 import logging
@@ -26,7 +26,7 @@ def test_everything_goes_to_the_file(tmp_path, capfd):
 
 
 def test_is_utf8_whatever_the_locale(tmp_path, capfd):
-    """A file's name may even hold bytes that are no characters."""
+    """The log is UTF-8 in every locale, also with undecodable bytes of a file name."""
     with logging_to(tmp_path / "log"):
         handler = logging.getLogger().handlers[-1]
         # Not through the logger: pytest would keep the text, and its workers cannot send such bytes to each other.
@@ -44,7 +44,7 @@ def test_appends(tmp_path):
 
 
 def test_a_full_disk_leaves_the_log_short_and_says_nothing(capfd, tmp_path, monkeypatch):
-    """What stops for it tells of it."""
+    """A full disk shortens the log silently; the failing training itself reports it."""
     monkeypatch.setattr("lightning_dl2.run.log.open_to_append", lambda *args: open("/dev/full", "a", encoding="utf-8"))
     with logging_to(tmp_path / "log"):
         logging.getLogger("lightning_dl2").info("no room")

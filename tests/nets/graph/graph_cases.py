@@ -1,4 +1,4 @@
-"""Graphs and layers that the tests of graph nets share."""
+"""Build graphs and layers for the tests of graph nets."""
 
 import pytest
 import torch
@@ -44,7 +44,7 @@ LAYERS = {
 
 
 def build_layer(name: str, dtype=torch.float64):
-    """With every parameter drawn, so that none is zero by its initialisation."""
+    """Build a layer with random parameters, so that none is zero by its initialisation."""
     torch.manual_seed(1)
     layer = LAYERS[name]().to(dtype)
     with torch.no_grad():
@@ -54,7 +54,7 @@ def build_layer(name: str, dtype=torch.float64):
 
 
 def apply(layer, graph: Graph, x, e=None):
-    """The layer's output [N, OUT]; for the gated one with the sum of its edge states, so that they are compared too."""
+    """Return the layer's output [N, OUT]; a gated layer adds the sum of its edge states, to compare them too."""
     if isinstance(layer, GatedGCNConv):
         x, e = layer(graph, x, e)
         return x + e.sum()
@@ -62,7 +62,7 @@ def apply(layer, graph: Graph, x, e=None):
 
 
 def random_edges(num_nodes: int, num_edges: int, symmetric: bool = False):
-    """(src, dst), without parallel edges and self-loops, in no order."""
+    """Return (src, dst) in random order, without parallel edges and self-loops."""
     keys = torch.randperm(num_nodes * num_nodes)
     src, dst = keys // num_nodes, keys % num_nodes
     keep = src < dst if symmetric else src != dst
@@ -73,7 +73,7 @@ def random_edges(num_nodes: int, num_edges: int, symmetric: bool = False):
 def random_graph(
     num_nodes=20, num_edges=50, *, symmetric=False, dtype=torch.float32, engine="torch", isolated=2, sizes=None, seed=0
 ) -> Graph:
-    """Features, types and positions on nodes and edges; the last `isolated` nodes have no edge."""
+    """Return a graph with features, types and positions on nodes and edges; the last `isolated` nodes have no edge."""
     torch.manual_seed(seed)
     src, dst = random_edges(num_nodes - isolated, num_edges, symmetric)
     ndata = {
@@ -86,7 +86,7 @@ def random_graph(
 
 
 def build(layer="gcn", level="node", **options) -> GraphNetwork:
-    """With what `gcnii` and graph level need, unless told otherwise."""
+    """Build a net, by default with the arguments that `gcnii` and graph level need."""
     torch.manual_seed(0)
     options = {"input_layer": True, "output_layer": "linear", "hidden_size": 8, **INPUTS, **options}
     return GraphNetwork(num_outputs=C, level=level, layer=layer, **options)
@@ -101,7 +101,7 @@ def papers(layer, **options) -> GraphNetwork:
 
 
 def batch_of_graphs(dtype=torch.float32, engine="torch", sizes=(6, 1, 0, 5)) -> Graph:
-    """Of 6, 1, 0 and 5 nodes; no edge goes from one to another."""
+    """Return a batch of graphs with 6, 1, 0 and 5 nodes."""
     graph = random_graph(12, 40, isolated=0, dtype=dtype, engine=engine)
     sizes = torch.tensor(sizes)
     number = torch.repeat_interleave(torch.arange(len(sizes)), sizes)

@@ -1,4 +1,4 @@
-"""Each convolution is DGL's layer of that name, on both engines; and none minds an odd graph."""
+"""Test that each convolution equals DGL's layer of that name on both engines, and accepts odd graphs."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ TAKE_SPARSE = [name for name in LAYERS if name != "gcnii"]
 
 
 def oracle(name: str, layer):
-    """DGL's layer with the weights of ours; a function of (dgl graph, x, e)."""
+    """Return DGL's layer with our weights as a function of (dgl graph, x, e)."""
     dgl = load_dgl().nn
     mean = lambda output: output.mean(1)  # noqa: E731
     if name.startswith("gcn") and name != "gcnii":
@@ -118,10 +118,9 @@ def test_gat_without_preference_is_the_mean():
 @pytest.mark.slow
 @pytest.mark.parametrize("layer", ["gat", "gatv2"])
 def test_only_gatv2_can_ask_for_another_neighbour_at_every_node(layer):
-    """The dictionary of Brody et al. 2022: n keys with values, n queries that should find their own.
+    """GATv2 learns the dictionary of Brody et al. 2022, n queries that each look up one of n keys; GAT cannot.
 
-    The n queries see all n keys. GAT ranks the keys in one order for all queries, so that its loss stays near that of
-    guessing.
+    GAT ranks the keys in the same order for all queries, so its loss stays near that of guessing.
     """
     torch.manual_seed(0)
     n, size = 6, 16
@@ -233,7 +232,7 @@ def test_gcnii_nears_the_identity_with_depth():
 
 
 def test_gated_messages_are_a_weighted_mean():
-    """With gates that are all equal, h' = A h + mean of B h."""
+    """With equal gates, h' = A h + mean of B h."""
     graph, layer = random_graph(dtype=torch.float64), GatedGCNConv(IN, EDGE, OUT).double()
     for gate in (layer.C, layer.D, layer.E):
         nn.init.zeros_(gate.weight)

@@ -1,4 +1,4 @@
-"""The gated graph convolution: DGL's layer, with the reach of its rounds."""
+"""Test the gated graph convolution against DGL's layer, and its reach by rounds."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Sampled blocks with all neighbours give what the whole graph gives."""
+"""Test that sampled blocks with all neighbours give the output of the whole graph."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from tests.nets.graph.graph_cases import (
 
 
 def blocks_of(graph: Graph, seeds: int, num_layers: int) -> list[Graph]:
-    """The blocks of all neighbours of the first nodes, from the last layer to the first."""
+    """Return the blocks with all neighbours of the first nodes, in the order of the layers."""
     blocks, nodes = [], torch.arange(seeds)
     for _ in range(num_layers):
         # in_block wants destinations in a row: number the nodes so that they are

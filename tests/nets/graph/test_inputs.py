@@ -1,4 +1,4 @@
-"""What stands on nodes and edges reaches the net, dense or sparse, and only if asked for."""
+"""Test that data on nodes and edges reaches the net, dense or sparse, only if requested."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Layer by layer in chunks gives what a forward pass gives."""
+"""Test that evaluation layer by layer in chunks equals a forward pass."""
 
 import pytest
 import torch

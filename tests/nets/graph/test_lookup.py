@@ -1,4 +1,4 @@
-"""A table that is not written out gives what it would give written out."""
+"""Test that a lookup table kept as indices gives the output of the full table."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The whole net: symmetries, the papers' sizes, odd graphs; and that it learns."""
+"""Test the whole net: symmetries, the papers' sizes, odd graphs, and learning."""
 
 import math
 
@@ -24,7 +24,7 @@ from tests.nets.graph.graph_cases import (
 
 
 def permuted(graph: Graph, order: torch.Tensor) -> Graph:
-    """Node order[i] of `graph` is node i; the edges are shuffled too."""
+    """Return `graph` with shuffled edges, in which node order[i] is node i."""
     place, edges = torch.argsort(order), torch.randperm(graph.num_edges)
     return Graph(
         place[graph.src[edges]],
@@ -76,7 +76,7 @@ def test_the_engines_agree(level, layer):
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 @pytest.mark.parametrize("layer", LAYERS)
 def test_every_parameter_gets_a_gradient(layer, norm):
-    """DDP stops where one does not."""
+    """Every parameter gets a gradient, without which DDP would stop."""
     everything = {"node_types": 5, "edge_feats": EDGE, "positional_size": 3, "positional": "laplacian"}
     for options in ({}, everything, {"edge_features": False}, {"jumping_knowledge": "max", "output_layer": "mlp"}):
         for level in ("node", "graph"):
@@ -141,7 +141,7 @@ def test_a_gated_layer_is_dgls_with_all_that_follows():
 
 
 def test_sizes_of_the_papers():
-    """GCN and GAT on Cora; Dwivedi et al. 2020, ZINC with 28 atom and 4 bond types, budget 100k."""
+    """Nets have the papers' parameter counts: GCN and GAT on Cora, and ZINC in Dwivedi et al. 2020, budget 100k."""
     cora = {**INPUTS, "in_feats": 1433, "edge_types": 0, "num_outputs": 7, "level": "node"}
     assert num_parameters(GraphNetwork(**cora, hidden_size=16)) == 1433 * 16 + 16 + 16 * 7 + 7 == 23063
     gat = GraphNetwork(**cora, layer="gat", hidden_size=8, heads=8)
@@ -195,7 +195,7 @@ def test_jumping_knowledge_reads_all_layers():
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("layer", LAYERS)
 def test_what_was_cached_in_inference_mode_serves_training(layer, engine):
-    """As after Lightning's sanity check, where the graph of all steps is the same."""
+    """A graph cached in inference mode, as by Lightning's sanity check, can train."""
     for level in ("node", "graph"):
         graph, net = batch_of_graphs(), build(layer, level, engine=engine, readout="attention", self_loops=True)
         with torch.inference_mode():

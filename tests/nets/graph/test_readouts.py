@@ -1,4 +1,4 @@
-"""Readouts and output layers are what they are called, graph by graph."""
+"""Test readouts and output layers against their definitions, graph by graph."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ F = 6
 
 
 def batch(sizes, engine="torch"):
-    """Graphs with these numbers of nodes; a self-loop on every node, as DGL does not read graphs without edges."""
+    """Return graphs with these numbers of nodes and a self-loop on each, because DGL reads no graphs without edges."""
     nodes = torch.arange(sum(sizes))
     return Graph(nodes, nodes, len(nodes), batch_num_nodes=torch.tensor(sizes), engine=engine)
 

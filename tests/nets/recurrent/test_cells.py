@@ -1,4 +1,4 @@
-"""The equations against numbers worked out by hand, the formulas of parameter counts against built nets."""
+"""Test the cells' equations against numbers worked out by hand, and parameter formulas against built nets."""
 
 import math
 import random
@@ -19,7 +19,7 @@ def weights(**values):
 
 
 def step(cell, w, *inputs):
-    """One step of a cell of size 1, from and to floats."""
+    """Run one step of a cell of size 1, from and to floats."""
     quantities = cell.step(w, *(torch.tensor([[value]], dtype=torch.float64) for value in inputs))
     return {name: value.item() for name, value in quantities.items()}
 

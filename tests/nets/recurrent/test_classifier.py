@@ -1,4 +1,4 @@
-"""The classifier reads its tokens as asked, and can learn."""
+"""Test that the classifier encodes its tokens as configured, and learns."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Nets side by side: together they are the mean of what each is alone."""
+"""Test that nets side by side give the mean of the single nets."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def random_tokens(steps=T):
 
 
 def joined(states):
-    """By hand: the members' layers one after the other."""
+    """Run the members' layers one after the other."""
     if torch.is_tensor(states[0]):
         return torch.cat(states)
     return tuple(torch.cat(parts) for parts in zip(*states, strict=True))

@@ -1,4 +1,4 @@
-"""|dL/dh(t)| and |dL/dc(t)| by the explicit path are those that the fast path gives, cut open at t."""
+"""Test that |dL/dh(t)| and |dL/dc(t)| by the explicit path equal those by the fast path, split at t."""
 
 import pytest
 import torch

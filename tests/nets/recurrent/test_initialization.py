@@ -1,4 +1,4 @@
-"""Initialisations reach every gate of every layer and direction."""
+"""Test that initialisations reach every gate of every layer and direction."""
 
 import math
 
@@ -25,13 +25,13 @@ def build(options, **more):
 
 
 def gates(net, prefix):
-    """(name, gate [H, ...]) for every layer, direction and gate of the matrices whose names begin so."""
+    """Yield (name, gate [H, ...]) for every layer, direction and gate of the matrices with this prefix."""
     matrices = {name: p for name, p in net.core.named_parameters() if name.startswith(prefix)}
     return [(name, gate) for name, matrix in matrices.items() for gate in matrix.detach().split(H)]
 
 
 def forget_biases(net, gate):
-    """The total bias of one gate in all layers and directions."""
+    """Return the total bias of one gate in all layers and directions."""
     index = net.cell.gates.index(gate)
     for layer in range(2):
         for direction in range(2):

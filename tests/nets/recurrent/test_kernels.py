@@ -1,4 +1,4 @@
-"""The backward passes written by hand against finite differences, and what they save."""
+"""Test the handwritten backward passes against finite differences, and the tensors that they save."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ T, B, D, H = 4, 3, 2, 3
 
 
 def inputs(cell, *, requires_grad=True, dtype=torch.float64):
-    """Names and tensors, of order one: x [T, B, D], the initial state [B, H], the weights."""
+    """Return names and tensors of order one: x [T, B, D], the initial state [B, H] and the weights."""
     torch.manual_seed(0)
     shapes = {"x": (T, B, D), **{name: (B, H) for name in cell.state}, **cell.shapes(D, H)}
     tensors = [torch.randn(shape, dtype=dtype, requires_grad=requires_grad) for shape in shapes.values()]

@@ -1,4 +1,4 @@
-"""The language model is embedding, recurrent layers and one linear layer, in one stack and in layers apart."""
+"""Test the language model of embedding, recurrent layers and a linear layer, in one stack and in separate layers."""
 
 import copy
 import itertools
@@ -48,7 +48,7 @@ def random_state(net):
 
 
 def layer_weights(net):
-    """The recurrent weights of all layers, from the lowest up, in either layout."""
+    """Return the recurrent weights of all layers, lowest first, in either layout."""
     return [block.weights(layer) for block in net.blocks for layer in range(block.num_layers)]
 
 
@@ -85,7 +85,7 @@ def test_it_is_embedding_lstm_and_linear():
 
 
 def test_every_part_stands_where_it_should():
-    """The layers apart, with all that can stand between and after them, written out."""
+    """Separate layers with every optional part equal the parts applied one by one."""
     net = build(layer_norm=True, projection_size=P)
     norms = [nn.LayerNorm(H).double() for _ in range(2)]
     for ours, theirs in zip(net.norms, norms, strict=True):
@@ -204,7 +204,7 @@ PLACES = ("input_dropout", "dropout", "output_dropout")
 
 
 def masks(net, tokens):
-    """What each place in PLACES multiplies with, [B, T, features], in one call of a net of two layers apart."""
+    """Return the factors of each place in PLACES, [B, T, features], in one call of a net with two separate layers."""
     before, after = {}, {}
     spots = zip(PLACES, (net.embedding, *net.norms), (*net.blocks, net.projection), strict=True)
     hooks = []

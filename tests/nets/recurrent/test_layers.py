@@ -1,4 +1,4 @@
-"""The fast and the explicit path are one function, and torch.nn's where torch.nn has it."""
+"""Test that the fast and the explicit path are one function, and equal torch.nn where it has the cell."""
 
 import pytest
 import torch
@@ -130,7 +130,7 @@ def test_non_contiguous_input(options):
 @pytest.mark.slow
 @pytest.mark.parametrize("options", ALL)
 def test_the_first_input_reaches_the_state_a_thousand_steps_later(options):
-    """Of cells that keep their state, by both paths: its gradient is the one that it has after a single step."""
+    """In cells that keep their state, the first input's gradient is unchanged after a thousand steps."""
     net = build(options, forget_bias=None if options["cell"] == "rnn" else 20.0).double()
     with torch.no_grad():
         for name, parameter in net.core.named_parameters():
@@ -234,7 +234,7 @@ def test_wrong_shapes_are_named(options, path):
 
 
 class MinimalGatedUnit(cells.Cell):
-    """A cell that neither torch.nn nor `kernels` has (Zhou et al. 2016), as somebody would add it."""
+    """A cell that neither torch.nn nor `kernels` has (Zhou et al. 2016), as a user would add it."""
 
     gates, state, forget_gate = ("f", "n"), ("h",), None
 

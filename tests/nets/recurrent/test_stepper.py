@@ -1,4 +1,4 @@
-"""One token at a time gives what the whole sequence gives, whatever the model is made of."""
+"""Test that reading token by token equals reading the whole sequence, for all options of the model."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ CLOSE = {"rtol": 0, "atol": 1e-10}
 
 
 def build(cell, model):
-    """In evaluation, all of its parameters random, those that start at 0 or 1 too."""
+    """Return a model in evaluation mode with random parameters, including those that start at 0 or 1."""
     torch.manual_seed(0)
     net = LanguageModel(V, **{"embedding_size": E, "hidden_size": H, **cell, **model}).double().eval()
     for parameter in net.parameters():
@@ -58,7 +58,7 @@ def tensors(state):
 
 
 def walk(step, tokens, state=None):
-    """Every token by `step` -> logits [B, T, V] and the last state, as forward gives them."""
+    """Read every token by `step`; return logits [B, T, V] and the last state, like forward."""
     if isinstance(step, LanguageModel):
         return step(tokens, state)
     logits = []

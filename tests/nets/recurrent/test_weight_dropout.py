@@ -1,4 +1,4 @@
-"""Weight dropout is one mask a call, in training, on the matrices from the state."""
+"""Test that weight dropout draws one mask per call, in training, on the matrices from the state."""
 
 import pytest
 import torch
@@ -48,13 +48,13 @@ def tensors(state):
 
 
 def call(net, path, seed, *args):
-    """(outputs, state) of one call whose masks are those of `seed`."""
+    """Return (outputs, state) of one call with the masks of `seed`."""
     torch.manual_seed(seed)
     return getattr(net, path)(*args)[:2]
 
 
 def draw_masks(net, seed):
-    """The masks of that call: one for each matrix from the state, in the order of the parameters, 0 or 1 / KEEP."""
+    """Return a call's masks, one for each matrix from the state in the order of the parameters, 0 or 1 / KEEP."""
     torch.manual_seed(seed)
     names = [name for name in dict(net.core.named_parameters()) if name.startswith(("weight_hh", "weight_ch"))]
     assert len(names) == net.num_layers * net.num_directions
@@ -62,7 +62,7 @@ def draw_masks(net, seed):
 
 
 def plain_with(net, masks, options, shape):
-    """A net without weight dropout, with the weights of `net` times `masks`."""
+    """Return a net without weight dropout that has the weights of `net` times `masks`."""
     plain = build(options, weight_dropout=0.0, **shape)
     plain.load_state_dict(net.state_dict())
     for name, mask in masks.items():
@@ -85,7 +85,7 @@ def test_in_evaluation_there_is_none(options, shape, path):
 @every_shape
 @every_path
 def test_in_training_it_is_a_plain_net_with_masked_weights(options, shape, path):
-    """Forward and backward: hence one mask for all steps of a call, on no other matrix, and no gradient through it."""
+    """Output and gradients equal a plain net's with one mask for all steps, on no other matrix."""
     net = build(options, **shape)
     x, state = random_input(), random_state(net)
     masks = draw_masks(net, seed=1)
@@ -140,14 +140,14 @@ def test_no_state_is_zeros(options):
 
 @every_cell
 def test_a_single_step_from_zeros_does_not_see_it(options):
-    """There the matrices from the state multiply zeros: the input's are whole."""
+    """A single step from a zero state is unaffected, because the masked matrices multiply zeros."""
     net, x = build(options), random_input()[:, :1]
     torch.testing.assert_close(call(net, "forward", 1, x), call(net.eval(), "forward", 1, x), **CLOSE)
 
 
 @every_cell
 def test_beside_dropout_between_layers(options):
-    """Of which a weight dropout next to nothing leaves everything as it is."""
+    """A tiny weight dropout leaves dropout between layers unchanged."""
     net = build(options, weight_dropout=1e-12, num_layers=2, dropout=0.5)
     x = random_input()
     (first, first_end), (second, second_end) = (call(net, "forward", seed, x) for seed in (1, 2))
