@@ -23,11 +23,12 @@ from lightning_dl2.nets.graph.norms import NORMS
 from lightning_dl2.nets.graph.readouts import OUTPUT_LAYERS
 from lightning_dl2.tasks import TASKS
 from lightning_dl2.tasks.optimizers import DEFAULTS, SCHEDULES
+from lightning_dl2.tasks.sequence_classifier import CELL_NAMES
 
 ROOT = Path(__file__).parent.parent
 
 NAMES = {
-    (schema.SequenceClassifier, "cell"): {*CELLS, "bilstm"},
+    (schema.SequenceClassifier, "cell"): CELL_NAMES,
     (schema.TextGenerator, "cell"): CELLS,
     (RecurrentTask, "peephole"): PEEPHOLES,
     (RecurrentTask, "initialization"): INITIALIZATIONS,

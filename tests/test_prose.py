@@ -16,8 +16,6 @@ EXEMPT = {
     "lightning_dl2/common",
     "lightning_dl2/config",
     "lightning_dl2/data",
-    "lightning_dl2/decoding",
-    "lightning_dl2/tasks",
 }
 
 # A docstring begins with a verb or names a thing; a question word makes it a puzzle.

@@ -1,4 +1,4 @@
-"""Text from a recurrent language model: greedy, sampled or by beam search. Needs nothing but torch.
+"""Generate text from a recurrent language model: greedily, by sampling or by beam search. Needs torch alone.
 
     results = generate(model, [prompt], Decoding(temperature=0.5), start_token=0)
     results[0][0].tokens

@@ -1,4 +1,4 @@
-"""Beam search: the texts of the highest score, as far as K partial texts at a time can tell.
+"""Beam search: find the texts of the highest score among K partial texts at a time.
 
 Shapes: P prompts, K beams, V vocabulary, t tokens so far.
 """
@@ -25,23 +25,22 @@ def search(
     stops: Stops,
     seen: Tensor | None,
 ) -> list[list[Generated]]:
-    """The num_return_sequences best texts of each prompt, best first; fewer where no more exist.
+    """Return the num_return_sequences best texts of each prompt, best first; fewer where no more exist.
 
-    At each length, every partial text is extended by every token. What completes a stop string is finished, and
-    a result if its score is good enough; the K most probable of the rest go on. A prompt is done when none of
-    these can still get ahead of its worst result. With K >= V**(max_new_tokens - 1) nothing is ever cut off, and
-    the search is exhaustive.
+    At each length, every partial text is extended by every token. A text that completes a stop string is finished, and
+    a result if its score is good enough; the K most probable of the rest continue. A prompt is done when none of them
+    can still overtake its worst result. With K >= V**(max_new_tokens - 1) no text is cut off: the search is exhaustive.
 
     Args:
         step: tokens [P*K], state -> logits [P*K, V], state.
-        logits: [P, V], after the prompts, and so the state.
-        seen: [P, V], what the repetition penalty falls on.
+        logits: [P, V], after the prompts, like the state.
+        seen: [P, V], the tokens that the repetition penalty lowers.
     """
     (P, V), K, device = logits.shape, decoding.num_beams, logits.device
     first_rows = torch.arange(P, device=device).repeat_interleave(K)
     logits, state = logits[first_rows], select(state, first_rows)
     seen = None if seen is None else seen[first_rows]
-    # at first there is one text, the empty one; the other beams do not exist, which is what -inf means
+    # the search begins with one text, the empty one; the sums of beams that do not exist are -inf
     sums = torch.full((P, K), -torch.inf, dtype=torch.float64, device=device)
     sums[:, 0] = 0
     texts = torch.empty(P, K, 0, dtype=torch.int64, device=device)
@@ -62,7 +61,7 @@ def search(
         sums, parents, texts, log_ps = _follow(extended, raw_log_p, texts, log_ps)
         if length == decoding.max_new_tokens:
             break
-        # without stop strings there are no results before the last step, so nothing to compare with
+        # without stop strings no text is finished before the last step
         if stops:
             for result, best in zip(results, sums[:, 0].tolist(), strict=True):
                 result.done = result.done or not result.can_improve(best, length)
@@ -80,14 +79,15 @@ def search(
 
 
 def _follow(candidates: Tensor, raw_log_p: Tensor, texts: Tensor, log_ps: Tensor) -> tuple[Tensor, ...]:
-    """The K best ways to extend K texts, best first.
+    """Return the K best extensions of K texts, best first.
 
     Args:
-        candidates: [P, K, V], the sum of each text with each token; raw_log_p: [P, K, V], the model's own for it.
+        candidates: [P, K, V], the sum of each text with each token.
+        raw_log_p: [P, K, V], log-probability of the token under the model itself.
         texts, log_ps: [P, K, t].
 
     Returns:
-        their sums [P, K], whose extensions they are [P, K], and their texts and log_ps [P, K, t + 1].
+        sums [P, K], the numbers of the extended texts [P, K], texts and log_ps [P, K, t + 1].
     """
     P, K, V = candidates.shape
     best, index = candidates.view(P, K * V).topk(K)
@@ -99,7 +99,7 @@ def _follow(candidates: Tensor, raw_log_p: Tensor, texts: Tensor, log_ps: Tensor
 
 
 class _Results:
-    """The best finished texts of one prompt, best first, at most num_return_sequences."""
+    """Best finished texts of one prompt, best first, at most num_return_sequences."""
 
     def __init__(self, prompt: list[int], decoding: Decoding, stops: Stops):
         self.prompt, self.decoding, self.stops = prompt, decoding, stops
@@ -107,7 +107,7 @@ class _Results:
         self.done = False
 
     def add(self, sums: list[float], texts: Tensor, log_ps: Tensor) -> None:
-        """Take up what is good enough of K finished texts [K, t], with their sums, the highest first."""
+        """Add those of K finished texts [K, t] that are good enough; their sums are in descending order."""
         if self.done:
             return
         for total, text, log_p in zip(sums, texts, log_ps, strict=True):
@@ -130,10 +130,10 @@ class _Results:
             del self.best[self.decoding.num_return_sequences :]
 
     def can_improve(self, total: float, length: int) -> bool:
-        """Whether a partial text of this sum of log-probabilities may end as a result.
+        """Tell whether a partial text with this sum of log-probabilities may still become a result.
 
-        The sum can only fall, from `total` at best, and its norm only rise or only fall with the length: the
-        highest attainable score is that of the sum as it is, at the least or the greatest length to come.
+        The sum can only fall below `total`, and its norm is monotonic in the length: no score is higher than that of
+        `total` at the next or the last length.
         """
         lengths = (length + 1, self.decoding.max_new_tokens)
         return self._is_good_enough(max(self._score(total, length) for length in lengths))

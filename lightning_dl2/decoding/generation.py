@@ -1,4 +1,4 @@
-"""`generate`: prompts in, texts out."""
+"""Continue prompts by a language model."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -26,28 +26,26 @@ def generate(
     on_token: Callable[[int, int], None] | None = None,
     device: torch.device | str | None = None,
 ) -> list[list[Generated]]:
-    """Continue each of the prompts, all at once; in evaluation mode and without gradients.
+    """Continue all prompts in one batch, in evaluation mode and without gradients.
 
-    A result depends on the prompt and the settings alone, up to the rounding of the model's sums: not on the
-    other prompts. Where a prompt is given more than once, its texts differ, as num_return_sequences' do.
+    A result depends on the prompt and the settings alone, up to the rounding of the model's sums, and not on the other
+    prompts. Texts of a prompt that is given twice differ, as those of num_return_sequences do.
 
     Args:
         model: see the package's docstring. It must not write to the logits and states that it has returned.
-        start_token: what is read in place of an empty prompt.
-        stop: sequences of tokens that end a text, where they occur in what was generated; the longest one is cut
-            off, if there are several at that place.
-        on_token: called with (row, token) for each token as soon as it is certain, that is, cannot be part of a
-            stop string; row = the prompt's index * num_return_sequences + the result's. Beam search knows its
-            tokens at the end only.
-        device: where the model is; None: where its first parameter is.
+        start_token: read in place of an empty prompt.
+        stop: sequences of tokens that end the generated text; the longest one at that place is cut off.
+        on_token: called with (row, token) for each token that can no longer be part of a stop string; row = the
+            prompt's index * num_return_sequences + the result's. Beam search knows its tokens at the end only.
+        device: of the model; None: that of its first parameter.
 
     Returns:
-        for each prompt its num_return_sequences results. Beam search gives the best first, and fewer where fewer
-        texts exist.
+        num_return_sequences results of each prompt. Beam search gives the best first, and fewer where fewer texts
+        exist.
 
     Raises:
-        ValueError: a token outside of the vocabulary, an empty stop string, or a model whose logits are NaN or
-            infinite; those of tokens that are impossible may be -inf.
+        ValueError: a token outside of the vocabulary, an empty stop string, or logits that are NaN or infinite; those
+            of impossible tokens may be -inf.
     """
     texts = [[index(token) for token in prompt] for prompt in prompts]
     if device is None:
@@ -63,7 +61,7 @@ def generate(
             return []
         stops = Stops(stop)
         logits, state = read(model, [text or [start_token] for text in texts], device)
-        # the greatest is NaN where any is, and -inf only where no token is possible
+        # the maximum is NaN where any logit is, and -inf only where no token is possible
         if not logits.amax(1).isfinite().all():
             raise ValueError("the model's logits are NaN or infinite; it may have diverged in training")
         seen = None
@@ -101,7 +99,7 @@ def _check(prompts: Sequence[Sequence[int]], start_token: int, stop: Sequence[Se
     named["start_token"] = [start_token]
     for i, string in enumerate(stop):
         if not len(string):
-            raise ValueError(f"stop[{i}] is empty; it must have a token at least")
+            raise ValueError(f"stop[{i}] is empty; it must have at least one token")
         named[f"stop[{i}]"] = string
     for name, tokens in named.items():
         wrong = next((token for token in tokens if not 0 <= token < size), None)
@@ -122,7 +120,7 @@ def _stepper(model: Any) -> Callable[..., Any]:
 
 @contextmanager
 def _evaluating(model: Any) -> Iterator[None]:
-    """In evaluation and inference mode; afterwards each module is in the mode that it was in."""
+    """Enter evaluation and inference mode; restore each module's mode afterwards."""
     modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
     modes = [module.training for module in modules]
     try:

@@ -1,4 +1,4 @@
-"""Reading prompts, and the state that a model carries.
+"""Read prompts into the state of a model, and select rows of a state.
 
 Shapes: B rows, T steps, V vocabulary.
 """
@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# So many steps are read at a time, as a model holds the logits of all, of which only the last step's are wanted.
+# Steps read at a time: a model holds the logits of all of them, although only the last step's are needed.
 READ_STEPS = 4096
 
 
 def read(model: Callable[..., Any], prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, object]:
-    """Read prompts of one token or more -> the logits [B, V] after each one's last token, and the state there.
+    """Read prompts of one token or more; return the logits [B, V] and the state after each one's last token.
 
-    Without padding, which a recurrent net would read too: all rows are read up to the length of the shortest, then
-    those that go on up to the next length, so in as many calls as there are lengths; more where a prompt is long.
+    A recurrent net would read padding, too: all rows are read up to the length of the shortest, then the longer ones up
+    to the next length, with a call for each length, and more for a long prompt.
     """
     order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))
     ordered = [prompts[row] for row in order]
@@ -39,12 +39,12 @@ def read(model: Callable[..., Any], prompts: Sequence[Sequence[int]], device: to
 
 
 def select(state: object, rows: Tensor) -> object:
-    """The state of these rows, in this order."""
+    """Select rows of a state, in this order."""
     return _each(lambda part: part.index_select(1, rows), state)
 
 
 def _each(function: Callable[..., Any], *states: object) -> object:
-    """The function of the tensor, or of each in the tuple, that a state is; None remains None."""
+    """Apply `function` to the tensor, or each tensor of the tuple, that a state is; None stays None."""
     if states[0] is None:
         return None
     if isinstance(states[0], Tensor):

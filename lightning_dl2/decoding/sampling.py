@@ -17,8 +17,7 @@ from lightning_dl2.decoding.warping import at_least_single, penalize, reshape
 
 # So many steps' logits are held before their log-probabilities are taken: rarely, but in little memory.
 HELD_STEPS = 64
-# So many steps' draws are made at a time. A generator on the CPU makes doubles one by one, so they are the same
-# numbers in blocks of any size.
+# Steps whose numbers are drawn at a time. A CPU generator makes doubles one by one: blocks of any size are equal.
 DRAWN_STEPS = 1024
 
 
@@ -37,9 +36,9 @@ def sample(
 
     Args:
         step: tokens [B], state -> logits [B, V], state.
-        logits: [B, V], after the prompts, and so the state.
-        numbers: tells rows of one prompt apart in the draws.
-        seen: [B, V], what the repetition penalty falls on; updated in place.
+        logits: [B, V], after the prompts, like the state.
+        numbers: distinguish rows of one prompt in the draws.
+        seen: [B, V], the tokens that the repetition penalty lowers; updated in place.
     """
     num_rows, num_steps = len(prompts), decoding.max_new_tokens
     if not decoding.greedy:
@@ -63,7 +62,7 @@ def sample(
         if len(held) == HELD_STEPS:
             log_p.append(_log_probabilities(held, chosen[-HELD_STEPS:]))
             held.clear()
-        # nothing is read from the device but what has to be
+        # reading from the device waits for it: only if somebody looks at the tokens
         if watching and stream.push(tokens.tolist()):
             break
         if i + 1 < num_steps:
@@ -92,7 +91,7 @@ def sample(
 
 
 def pick(logits: Tensor, uniform: Tensor) -> Tensor:
-    """One token of each row by the inverse of its distribution function.
+    """Choose a token for each row by the inverse of its distribution function.
 
     Args:
         logits: [B, V], not necessarily normalised; -inf is never picked.
@@ -102,22 +101,22 @@ def pick(logits: Tensor, uniform: Tensor) -> Tensor:
         tokens [B].
     """
     cumulated = logits.softmax(1, dtype=torch.float64).cumsum(1)
-    # The first token that exceeds uniform * total has raised the sum, so it has a probability above 0. There is
-    # always one: torch draws multiples of 2**-53 below 1, and with these the product rounds to below the total.
+    # The first token that exceeds uniform * total has raised the sum: its probability is above 0. It exists, since
+    # torch draws multiples of 2**-53 below 1, for which the product rounds to below the total.
     return torch.searchsorted(cumulated, uniform * cumulated[:, -1:], right=True).squeeze(1)
 
 
 def draw_uniform(
     prompts: Sequence[list[int]], numbers: Sequence[int], decoding: Decoding, device: torch.device
 ) -> Iterator[Tensor]:
-    """The draws of each of max_new_tokens steps, [B, 1] in [0, 1), each row's from a generator of its own.
+    """Yield the draws of each of max_new_tokens steps, [B, 1] in [0, 1), each row's from a generator of its own.
 
-    They depend on the seed, the prompt and the row's number among its equals, so on no other row, and are drawn
-    on the CPU, so on no device.
+    They depend on the seed, the prompt and the row's number among equal prompts, and on no other row. They are drawn on
+    the CPU, so that they are equal on every device.
     """
     generators = []
     for prompt, number in zip(prompts, numbers, strict=True):
-        # hashed, as torch reads but 32 bits of a seed, and neighbouring seeds should have nothing in common
+        # hashed, since torch reads only 32 bits of a seed, and neighbouring seeds should share nothing
         digest = blake2b(repr((decoding.seed, number, *prompt)).encode(), digest_size=8).digest()
         generators.append(torch.Generator().manual_seed(int.from_bytes(digest)))
     for start in range(0, decoding.max_new_tokens, DRAWN_STEPS):
@@ -129,7 +128,7 @@ def draw_uniform(
 
 
 class _Stream:
-    """The texts on the host: hands on tokens as soon as they cannot be part of a stop string, and finds ends."""
+    """Texts on the host: pass tokens on once they cannot be part of a stop string, and find the texts' ends."""
 
     def __init__(self, num_rows: int, stops: Stops, on_token: Callable[[int, int], None] | None):
         self.stops, self.on_token = stops, on_token
@@ -138,7 +137,7 @@ class _Stream:
         self.ends: dict[int, tuple[int, int]] = {}  # row -> length, and of it the stop string's
 
     def push(self, tokens: list[int]) -> bool:
-        """Take one more token of each row, and say whether all texts have ended."""
+        """Add a token to each row; tell whether all texts have ended."""
         for row, text in list(self.running.items()):
             text.append(tokens[row])
             stop_length = self.stops.completed(text)
@@ -150,7 +149,7 @@ class _Stream:
         return not self.running
 
     def flush(self) -> None:
-        """No more tokens will come: hand on what was held back."""
+        """Pass on the tokens that were held back, after the last step."""
         if self.on_token is not None:
             for row, text in self.running.items():
                 self._send(row, text, len(text))
@@ -163,6 +162,6 @@ class _Stream:
 
 
 def _log_probabilities(logits: list[Tensor], tokens: list[Tensor]) -> Tensor:
-    """n steps' logits [B, V] and tokens [B] -> [n, B]."""
+    """Return the log-probabilities [n, B] of n steps' tokens [B] by their logits [B, V]."""
     log_p = at_least_single(torch.stack(logits)).log_softmax(2)
     return log_p.gather(2, torch.stack(tokens).unsqueeze(2)).squeeze(2)

@@ -1,4 +1,4 @@
-"""What to generate, and what comes out."""
+"""Settings and results of `generate`."""
 
 import sys
 from dataclasses import dataclass
@@ -7,27 +7,26 @@ from numbers import Integral, Real
 
 @dataclass(frozen=True)
 class Decoding:
-    """How to choose the tokens, by the names that Hugging Face's `generate` has for it.
+    """Settings that choose the tokens, named as in Hugging Face's `generate`.
 
-    Greedy search (do_sample=False, or temperature 0) takes the most probable token, of equal ones the lowest
-    id. It is the limit of temperature 0: no other temperature, nor any of the filters, changes it. Beam search
-    (num_beams > 1 and do_sample=False) is just as deterministic.
+    Greedy search (do_sample=False, or temperature 0) takes the most probable token, of equal ones the lowest id. It is
+    the limit of temperature 0, and neither another temperature nor a filter changes it. Beam search (num_beams > 1 and
+    do_sample=False) is deterministic, too.
 
     Args:
-        max_new_tokens: how many tokens at most, up to 2**31 - 1; 0 gives none.
-        do_sample: draw tokens, rather than take the most probable.
-        temperature: what the logits are divided by.
-        inverse_temperature: what they are multiplied by instead, the course's convention; None leaves it to
-            `temperature`.
-        top_k: draw from the k most probable tokens; 0, or more than the vocabulary has, from all.
-        top_p: from the smallest set of the most probable tokens that has this mass (Holtzman et al. 2020).
+        max_new_tokens: the largest number of tokens, from 0 to 2**31 - 1.
+        do_sample: draw tokens instead of taking the most probable.
+        temperature: divides the logits.
+        inverse_temperature: multiplies the logits instead, the course's convention; None: `temperature` counts.
+        top_k: draw from the k most probable tokens; 0, or more than the vocabulary has: from all.
+        top_p: from the smallest set of the most probable tokens with this mass (Holtzman et al. 2020).
         min_p: from the tokens at least min_p times as probable as the most probable (Nguyen et al. 2024).
-        typical_p: from the smallest set of this mass of the tokens whose information is closest to the
-            entropy (Meister et al. 2023).
-        repetition_penalty: above 1, tokens of the prompt or of the text so far get less probable: a positive
-            logit is divided by it, a negative one multiplied (Keskar et al. 2019).
-        num_beams: partial texts that beam search holds at a time; 1 is no beam search.
-        length_penalty: beam search maximises sum log p / length**length_penalty; read by it alone.
+        typical_p: from the smallest set with this mass of the tokens whose information is closest to the entropy
+            (Meister et al. 2023).
+        repetition_penalty: above 1, it lowers tokens of the prompt and of the text so far: a positive logit is divided
+            by it, a negative one multiplied (Keskar et al. 2019).
+        num_beams: partial texts that beam search keeps; 1: no beam search.
+        length_penalty: beam search maximises sum log p / length**length_penalty; for beam search only.
         num_return_sequences: results of each prompt.
         seed: of the draws.
 
@@ -50,7 +49,7 @@ class Decoding:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        # the draws depend on how the seed is written, and NumPy's numbers are written otherwise
+        # the draws depend on the seed's text, which differs for NumPy's numbers
         for name, value in list(vars(self).items()):
             object.__setattr__(self, name, _plain(value))
 
@@ -107,22 +106,22 @@ class Decoding:
 
     @property
     def effective_temperature(self) -> float:
-        """The temperature, whichever way it was given."""
+        """Return the temperature, given directly or by its inverse."""
         return self.temperature if self.inverse_temperature is None else 1 / self.inverse_temperature
 
 
 @dataclass(frozen=True)
 class Generated:
-    """One text.
+    """One generated text.
 
-    prompt: its tokens, without the start token that is fed in place of an empty one.
-    tokens: the new ones, without the stop string that ended them.
-    log_probabilities: of `tokens` under the model itself, whatever they were drawn from.
-    score: the sum of the log-probabilities of all that was generated, the stop string included. In beam search
-        it is that of the penalised distribution, over length**length_penalty, where the length counts the stop
-        string too.
-    stopped_by: `stop`, a stop string, or `length`, max_new_tokens.
-    seed: Decoding's.
+    Attributes:
+        prompt: its tokens, without the start token that replaces an empty prompt.
+        tokens: the new tokens, without the stop string that ended them.
+        log_probabilities: of `tokens` under the model itself, whatever distribution they were drawn from.
+        score: sum of the log-probabilities of all generated tokens, including the stop string. In beam search those of
+            the penalised distribution, over length**length_penalty, with the stop string in the length.
+        stopped_by: `stop`, a stop string, or `length`, max_new_tokens.
+        seed: Decoding's.
     """
 
     prompt: list[int]
@@ -134,7 +133,7 @@ class Generated:
 
 
 def _plain(value: object) -> object:
-    """A number of whatever type as an int or a float; anything else as it is."""
+    """Convert any number to an int or a float; return anything else as it is."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return value
     return int(value) if isinstance(value, Integral) else float(value)
@@ -145,5 +144,5 @@ def _is_integer(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    """A finite int or float; False for NaN, which compares to nothing."""
+    """Tell whether this is a finite int or float; NaN compares to nothing."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

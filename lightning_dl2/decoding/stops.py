@@ -1,4 +1,4 @@
-"""Stop strings: sequences of tokens that end a text."""
+"""Find stop strings, sequences of tokens that end a text."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Stops:
-    """What a text's end says about the stop strings."""
+    """Stop strings, to be compared with the end of a text."""
 
     def __init__(self, strings: Sequence[Sequence[int]]):
         self.strings = sorted({tuple(string) for string in strings}, key=len, reverse=True)
@@ -17,19 +17,19 @@ class Stops:
         return bool(self.strings)
 
     def completed(self, tokens: list[int]) -> int:
-        """The length of the longest stop string that `tokens` end with; 0: none."""
+        """Return the length of the longest stop string that `tokens` end with; 0: none."""
         for string in self.strings:
             if tokens[-1] == string[-1] and tuple(tokens[-len(string) :]) == string:
                 return len(string)
         return 0
 
     def begun(self, tokens: list[int]) -> int:
-        """How many of the last tokens may be the beginning of a stop string."""
+        """Return the largest number of last tokens that may begin a stop string."""
         longest = min(len(self.strings[0]) - 1, len(tokens)) if self.strings else 0
         return next((k for k in range(longest, 0, -1) if tuple(tokens[-k:]) in self.beginnings), 0)
 
     def completing(self, tokens: Tensor, vocabulary_size: int) -> Tensor:
-        """Texts [..., t] -> [..., V], bool: the next tokens that would complete a stop string."""
+        """Map texts [..., t] to [..., V], bool: the next tokens that would complete a stop string."""
         found = torch.zeros(*tokens.shape[:-1], vocabulary_size, dtype=torch.bool, device=tokens.device)
         for string in self.strings:
             start = tokens.shape[-1] - (len(string) - 1)

@@ -1,20 +1,20 @@
-"""What stands for a token: the Unicode characters of a text, or the 256 bytes of UTF-8."""
+"""Encode and decode text: tokens are its Unicode characters, or the 256 bytes of UTF-8."""
 
 import codecs
 import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-# Any member may stand for any other: books have the typographic ones, keyboards the plain ones.
+# Each character may replace the others of its group: books have the typographic ones, keyboards the plain ones.
 ALIKE = ("'’‘‚‛′`´", '"”“„‟″«»', "-–—‒―‐‑−", " \t\u00a0")
 
 
 class Vocabulary:
-    """The tokens and their ids, 0..len-1. Characters are sorted by code point; byte b has the id b.
+    """Tokens and their ids, 0..len-1. Characters are sorted by code point; byte b has the id b.
 
     Args:
         tokens: "characters" or "bytes".
-        characters: the characters there are, in any order; of no meaning for bytes.
+        characters: all characters, in any order; ignored for bytes.
     """
 
     def __init__(self, tokens: str, characters: str = "") -> None:
@@ -24,12 +24,12 @@ class Vocabulary:
 
     @classmethod
     def of(cls, plain: dict[str, Any]) -> "Vocabulary":
-        """The vocabulary whose `plain` this is."""
+        """Build the vocabulary of which `plain` is the description."""
         return cls(plain["tokens"], plain["characters"])
 
     @property
     def plain(self) -> dict[str, str]:
-        """Plain values, for a checkpoint."""
+        """Describe it in plain values, for a checkpoint."""
         return {"tokens": self.tokens, "characters": self.characters}
 
     @property
@@ -41,15 +41,15 @@ class Vocabulary:
         return 256 if self.tokens == "bytes" else len(self.characters)
 
     def encode(self, text: str, unknown: str = "error") -> list[int]:
-        """The ids of a text.
+        """Encode a text into ids.
 
         Args:
-            text: may hold lone surrogates, as words of a command line do that are no UTF-8.
-            unknown: what becomes of a character that the vocabulary lacks: "error", "skip" drops it, "nearest" takes
-                what looks most like it. No byte is unknown.
+            text: may have lone surrogates, as command-line words that are no UTF-8 have.
+            unknown: for a character outside of the vocabulary: "error", "skip" drops it, "nearest" takes the most
+                similar one. No byte is unknown.
 
         Raises:
-            ValueError: the text has unknown characters, and they are neither skipped nor like any known one.
+            ValueError: the text has unknown characters that are neither skipped nor similar to a known one.
         """
         if self.tokens == "bytes":
             return list(b"".join(map(_utf8, text)))
@@ -70,17 +70,17 @@ class Vocabulary:
         return [self.ids[character] for character in text]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of the ids; bytes that are no UTF-8 become U+FFFD."""
+        """Decode ids into a text; bytes that are no UTF-8 become U+FFFD."""
         if self.tokens == "bytes":
             return bytes(ids).decode("utf-8", "replace")
         return "".join([self.characters[number] for number in ids])
 
     def decoder(self) -> "Decoder":
-        """Decodes one id after the other."""
+        """Return a decoder for one id after the other."""
         return Decoder(self)
 
     def _nearest(self, character: str) -> str:
-        """What stands for `character`; itself if nothing does."""
+        """Return the nearest known text for `character`, else the character itself."""
         if character in self.ids:
             return character
         for candidate in _candidates(character):
@@ -90,13 +90,13 @@ class Vocabulary:
 
 
 def _utf8(character: str) -> bytes:
-    """Its bytes; of a byte that was no UTF-8 where the text came from, that byte."""
+    """Encode a character; a surrogate that escapes a byte that was no UTF-8 gives that byte."""
     escaped = "\udc80" <= character <= "\udcff"
     return character.encode("utf-8", "surrogateescape" if escaped else "surrogatepass")
 
 
 def _candidates(character: str) -> Iterator[str]:
-    """What may stand for `character`, the nearest first: other forms, no accents, a mark alike, the other case."""
+    """Yield replacements of `character`, the nearest first: other forms, no accents, a similar mark, the other case."""
     composed = unicodedata.normalize("NFKC", character)
     decomposed = unicodedata.normalize("NFKD", character)
     bare = "".join(part for part in decomposed if not unicodedata.combining(part))
@@ -110,16 +110,16 @@ def _candidates(character: str) -> Iterator[str]:
 
 
 class Decoder:
-    """Turns a stream of ids into text; together the parts and `flush` are what `Vocabulary.decode` gives."""
+    """Turn a stream of ids into text; the parts and `flush` together equal `Vocabulary.decode`."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self.utf8 = codecs.getincrementaldecoder("utf-8")("replace") if vocabulary.tokens == "bytes" else None
 
     def __call__(self, number: int) -> str:
-        """The text that is complete with this id: "" in the middle of a character of several bytes."""
+        """Return the text that this id completes: "" within a character of several bytes."""
         return self.utf8.decode(bytes([number])) if self.utf8 else self.vocabulary.characters[number]
 
     def flush(self) -> str:
-        """What is left at the end: U+FFFD for a character cut short, else ""."""
+        """Return the rest at the end: U+FFFD for an incomplete character, else ""."""
         return self.utf8.decode(b"", final=True) if self.utf8 else ""

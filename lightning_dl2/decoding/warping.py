@@ -1,4 +1,4 @@
-"""From a model's logits to the distribution that is drawn from, step by step in Hugging Face's order.
+"""Turn a model's logits into the distribution to draw from, step by step in Hugging Face's order.
 
 Shapes: B rows, V vocabulary.
 """
@@ -11,19 +11,19 @@ from lightning_dl2.decoding.settings import Decoding
 
 
 def warp(logits: Tensor, decoding: Decoding, seen: Tensor | None = None) -> Tensor:
-    """Logits [B, V] -> log-probabilities [B, V], -inf for tokens that are excluded.
+    """Map logits [B, V] to log-probabilities [B, V], -inf for excluded tokens.
 
-    The repetition penalty comes first, then temperature, top-k, top-p, min-p and typical, each of them on the
-    renormalised distribution that the one before has left. Of tokens that are equal, the lower ids are kept.
+    The repetition penalty comes first, then temperature, top-k, top-p, min-p and typical, each on the renormalised
+    distribution of the step before. Of equal tokens the lower ids are kept.
 
     Args:
-        seen: [B, V], bool: which tokens the repetition penalty falls on; None: on none.
+        seen: [B, V], bool: the tokens that the repetition penalty lowers; None: none.
     """
     return reshape(penalize(logits, decoding, seen), decoding).log_softmax(1)
 
 
 def penalize(logits: Tensor, decoding: Decoding, seen: Tensor | None) -> Tensor:
-    """The logits [B, V], in single precision at least, after the repetition penalty."""
+    """Apply the repetition penalty to logits [B, V], in single precision at least."""
     logits = at_least_single(logits)
     penalty = decoding.repetition_penalty
     if seen is None or penalty == 1:
@@ -32,13 +32,13 @@ def penalize(logits: Tensor, decoding: Decoding, seen: Tensor | None) -> Tensor:
 
 
 def reshape(logits: Tensor, decoding: Decoding) -> Tensor:
-    """The logits [B, V] after the temperature and all filters, not normalised."""
+    """Apply the temperature and all filters to logits [B, V]; the result is not normalised."""
     temperature = decoding.effective_temperature
     if temperature == 0:
         best = logits.argmax(1, keepdim=True)
         return torch.full_like(logits, -torch.inf).scatter(1, best, 0.0)
     if temperature != 1:
-        # from the maximum down, so that a low temperature cannot overflow; the limits are single precision's
+        # relative to the maximum, so that a low temperature cannot overflow; the limits are single precision's
         logits = (logits - logits.amax(1, keepdim=True)) / min(max(temperature, 1e-30), 1e30)
     top_k = 0 < decoding.top_k < logits.shape[1]
     if top_k or decoding.top_p < 1:

@@ -1,4 +1,4 @@
-"""LightningModules: forward, loss, metrics, optimiser. They know nothing of the data modules."""
+"""LightningModules: forward, loss, metrics, optimiser. They import no data module."""
 
 from lightning_dl2.tasks.build import TASKS, build_task, load_task
 from lightning_dl2.tasks.graph_net import GraphNet

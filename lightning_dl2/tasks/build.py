@@ -17,7 +17,7 @@ from lightning_dl2.tasks.sequence_classifier import SequenceClassifier
 from lightning_dl2.tasks.task import Task
 from lightning_dl2.tasks.text_generator import TextGenerator
 
-# What torch and Lightning raise where a whole file is no checkpoint of ours.
+# Errors of torch and Lightning for a whole file that is no checkpoint of this package.
 NOT_OURS = (AttributeError, EOFError, IndexError, KeyError, RuntimeError, TypeError, ValueError, UnpicklingError)
 TASKS: dict[str, type[Task]] = {
     "sequence_classifier": SequenceClassifier,
@@ -27,15 +27,15 @@ TASKS: dict[str, type[Task]] = {
 
 
 def build_task(config: schema.Task, optimizer: schema.Optimizer, spec: dict[str, Any]) -> Task:
-    """The task that `config` names, for data of this `spec`.
+    """Build the task that `config` names, for data of this `spec`.
 
     Raises:
-        UserError: there is no such net, or it has no such part to optimise.
+        UserError: the net cannot be built, or has no such part to optimise.
     """
     arguments = config.model_dump(exclude={"name"})
     try:
         task = TASKS[config.name](spec=spec, optimizer=optimizer.model_dump(), **arguments)
-    except (ValueError, RuntimeError, MemoryError) as error:  # the latter two: there is not so much memory
+    except (ValueError, RuntimeError, MemoryError) as error:  # the latter two: too little memory
         raise UserError(f"task: {error}") from error
     try:
         parameter_groups(task.net, complete(task.hparams["optimizer"]))
@@ -45,12 +45,12 @@ def build_task(config: schema.Task, optimizer: schema.Optimizer, spec: dict[str,
 
 
 def load_task(name: str, content: BufferedReader, checkpoint: str) -> Task:
-    """Load the task of a checkpoint, on the CPU; the file is all it needs.
+    """Load the task of a checkpoint, on the CPU, from the file alone.
 
     Args:
         name: one of TASKS.
         content: the open file, as of `Run.open_checkpoint`.
-        checkpoint: what the user calls it.
+        checkpoint: the user's word for it, for messages.
 
     Raises:
         UserError: the file is no checkpoint of such a task.

@@ -1,6 +1,6 @@
-"""The graph experiment: a graph neural network answers for each node, or for each graph.
+"""The graph experiment: classify nodes or graphs, or predict a number, by a graph network.
 
-Shapes: M nodes or graphs that are asked about, C classes.
+Shapes: M nodes or graphs with a target, C classes.
 """
 
 from typing import Any
@@ -21,15 +21,14 @@ SIZES = ("in_feats", "node_types", "edge_feats", "edge_types", "positional", "po
 
 
 class GraphNet(Task):
-    """Cross entropy over the classes, or the mean absolute error of a number.
+    """Minimise the cross entropy over the classes, or the mean absolute error of a number.
 
     Args:
         spec: `datamodule.spec`: level ("node" or "graph"), target ("classification" or "regression"), num_outputs,
-            class_shares, and the sizes of what is known of nodes and edges.
-        optimizer: name, learning_rate, weight_decay, weight_decay_of, arguments, schedule; None: Adam at 1e-3.
-        class_weights: "none", or "balanced": in training, each class counts the same, however rare it is. The weights
-            have mean 1 over the training set; a batch's loss is divided by its M, so that it does not matter how the
-            set is cut into batches and shared out to processes.
+            class_shares, and the sizes of the inputs of nodes and edges.
+        optimizer: see `optimizers.complete`; None: DEFAULTS.
+        class_weights: "none", or "balanced": in training each class counts the same. The weights have mean 1 over the
+            training set; a batch's loss is divided by its M, so that batches and ranks may divide the set in any way.
         net: arguments of GraphNetwork: layer, hidden_size, num_layers, ...
 
     Raises:
@@ -69,7 +68,7 @@ class GraphNet(Task):
         return {"loss": Mean(), "accuracy": accuracy, "macro_accuracy": MacroAccuracy(classes)}
 
     def forward(self, batch: GraphBatch) -> Tensor:
-        """Logits [M, C], or numbers [M]."""
+        """Return logits [M, C], or numbers [M]."""
         graphs = _widened(batch.graphs) if self.dtype == torch.float64 else batch.graphs
         outputs = self.net(graphs) if batch.chunk is None else self.net.layerwise(graphs, batch.chunk)
         if batch.index is not None:
@@ -94,13 +93,13 @@ class GraphNet(Task):
         self.log_metrics(split, "loss", *others, batch_size=len(batch))
 
     def predict_step(self, batch: GraphBatch, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """The ids [M], and probabilities [M, C] or numbers [M]."""
-        outputs = self(batch).double()  # else near logits could become equal probabilities, and name another class
+        """Return the ids [M], and probabilities [M, C] or numbers [M]."""
+        outputs = self(batch).double()  # in float32 close logits could become equal probabilities of another argmax
         return batch.ids, outputs.softmax(-1) if self.classifies else outputs
 
 
 def _widened(graphs: Any) -> Any:
-    """With features in float64, as the weights with precision=64: Lightning converts a batch's own tensors alone."""
+    """Convert features to float64, for precision=64: Lightning converts a batch's own tensors only."""
     if isinstance(graphs, list):
         return [_widened(block) for block in graphs]
     ndata, edata = (

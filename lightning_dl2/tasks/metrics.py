@@ -1,6 +1,6 @@
-"""Metrics of a whole split, where torchmetrics' own would say something else.
+"""Metrics of a whole split that differ from torchmetrics' own.
 
-Shapes: M answers, C classes.
+Shapes: M predictions, C classes.
 """
 
 import torch
@@ -9,11 +9,10 @@ from torchmetrics import Metric
 
 
 class Mean(Metric):
-    """A weighted mean which one NaN makes NaN: by default torchmetrics leaves it out, and the rest is the result.
+    """Weighted mean that one NaN makes NaN; by default torchmetrics would leave the NaN out.
 
-    The states' dtype decides in which precision it is taken. torchmetrics' MeanMetric goes by `Metric.dtype`, which
-    follows torch's default at the last move to a device: with precision=64 the first means of a process would be
-    rounded to float32, and the later ones would not.
+    It is taken in the dtype of its states. torchmetrics' MeanMetric uses `Metric.dtype`, torch's default at the last
+    move to a device: with precision=64 the first means of a process would be rounded to float32, later ones not.
     """
 
     full_state_update = False
@@ -26,7 +25,7 @@ class Mean(Metric):
             self.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, value: Tensor, weight: int | Tensor) -> None:
-        """Adds a batch's mean, 0-dimensional, which counts as often as `weight` says."""
+        """Add a batch's mean, 0-dimensional, with this weight."""
         value, weight = (torch.as_tensor(x, dtype=self.total.dtype, device=self.total.device) for x in (value, weight))
         self.total += value * weight
         self.weight += weight
@@ -36,10 +35,10 @@ class Mean(Metric):
 
 
 class MacroAccuracy(Metric):
-    """The share of right answers class by class, and its mean over the classes that the split has.
+    """Mean of the classes' accuracies over the classes of the split.
 
-    torchmetrics' macro average counts a class as 0 that only an answer has named, and with deterministic algorithms
-    takes memory for M x C^2 numbers.
+    torchmetrics' macro average adds a 0 for a class that was predicted only, and takes memory for M x C^2 numbers with
+    deterministic algorithms.
     """
 
     full_state_update = False
@@ -52,7 +51,7 @@ class MacroAccuracy(Metric):
             self.add_state(name, torch.zeros(num_classes, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        """Logits [M, C] and the classes [M]."""
+        """Count right predictions by logits [M, C] and classes [M]."""
         is_right = outputs.argmax(-1) == targets
         self.right += torch.bincount(targets[is_right], minlength=len(self.right))
         self.count += torch.bincount(targets, minlength=len(self.count))

@@ -1,4 +1,4 @@
-"""Muon: momentum, orthogonalised, for the matrices of hidden layers."""
+"""Muon: orthogonalised momentum for the matrices of hidden layers."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lightning_dl2.nets.recurrent.ensemble import members_of
 from lightning_dl2.nets.recurrent.layers import Recurrent
 
-# Of each step of the iteration, by You Jiacheng: after the five of them singular values down to 1 % of the norm are
+# Coefficients of the iteration's five steps, by You Jiacheng: they bring singular values from 1 % of the norm on to
 # between 0.8 and 1.2.
 NEWTON_SCHULZ = (
     (4.0848, -6.8946, 2.9270),
@@ -20,17 +20,17 @@ NEWTON_SCHULZ = (
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon (Jordan et al. 2024) for groups of parameters that have `blocks`, torch's AdamW for all the others.
+    """Muon (Jordan et al. 2024) for parameter groups with `blocks`, torch's AdamW for the others.
 
-    A matrix [R, C] moves along the orthogonal factor of its momentum, so that all of its directions learn, however
-    small their share of the gradient: each step changes it by lr * sqrt(max(1, R/C)) in every direction.
+    A matrix [R, C] moves along the orthogonal factor of its momentum: each step changes it by lr * sqrt(max(1, R/C)) in
+    every direction, however small the direction's share of the gradient.
 
-    `torch.optim.Muon` takes matrices only, one to a parameter. Here the gates of a recurrent layer, which stand one
-    above the other in a parameter, are orthogonalised each for itself, in the parameters' own precision.
+    `torch.optim.Muon` takes matrices only, one a parameter. Here the gates of a recurrent layer, stacked in one
+    parameter, are orthogonalised one by one, in the parameters' own precision.
 
     Args:
-        params: parameters, or groups of them as from `parameter_groups`; `blocks` is how many matrices of the same
-            number of rows stand one above the other in each parameter of a group, 0 for AdamW.
+        params: parameters, or groups of them as from `parameter_groups`; `blocks` is the number of matrices of equal
+            size that are stacked in each parameter of a group, 0 for AdamW.
         lr: of Muon.
         weight_decay: of both, each times its own learning rate.
         momentum: of Muon, in Nesterov's form.
@@ -85,7 +85,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """[N, R, C]: of each matrix U S V^T about U V^T, by Newton and Schulz's iteration: products of matrices alone."""
+    """Map each matrix U S V^T of [N, R, C] to about U V^T, by the iteration of Newton and Schulz."""
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
@@ -96,10 +96,10 @@ def orthogonal(matrices: Tensor) -> Tensor:
 
 
 def hidden_matrices(net: nn.Module) -> dict[nn.Parameter, int]:
-    """The matrices of `net` that lead from features to features, and the number of blocks in each.
+    """Return the hidden matrices of `net`, and the number of blocks in each.
 
-    Recurrent layers' have one block a gate, linear layers' are one block. Not among them: embeddings, what stands in
-    the net's `output`, and whatever is no matrix.
+    Those of recurrent layers have one block a gate, those of linear layers one block. Embeddings, the net's `output`
+    and parameters that are no matrices are left out.
     """
     found: dict[nn.Parameter, int] = {}
     for member in members_of(net):

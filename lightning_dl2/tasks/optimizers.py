@@ -1,4 +1,4 @@
-"""Optimisers of torch.optim by name, and schedules of the learning rate as functions of the step."""
+"""Build optimisers of torch.optim by name, and schedules of the learning rate as functions of the step."""
 
 import inspect
 import math
@@ -8,6 +8,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
+from lightning_dl2.nets.checks import check_choice
 from lightning_dl2.nets.recurrent.ensemble import members_of
 from lightning_dl2.tasks.muon import Muon, hidden_matrices
 
@@ -31,14 +32,17 @@ SCHEDULES = ("constant", "linear", "cosine", "exponential", "plateau")
 
 
 def complete(config: dict[str, Any]) -> dict[str, Any]:
-    """`config` with the DEFAULTS of what it leaves out.
+    """Fill `config` up with DEFAULTS.
+
+    Args:
+        config: name (a class of torch.optim), learning_rate, weight_decay, weight_decay_of ({part of the net: weight
+            decay}), arguments (others of the class) and schedule; each may be missing.
 
     Raises:
-        ValueError: an unknown key or schedule, or numbers of steps that are impossible for it.
+        ValueError: an unknown key or schedule, or impossible numbers of steps.
     """
     schedule = _merge(DEFAULTS["schedule"], config.get("schedule", {}))
-    if schedule["name"] not in SCHEDULES:
-        raise ValueError(f"schedule is {schedule['name']!r}; it must be one of {', '.join(SCHEDULES)}")
+    check_choice("schedule", schedule["name"], SCHEDULES)
     if schedule["name"] in ("linear", "cosine") and not (schedule["total_steps"] or 0) > schedule["warmup_steps"]:
         raise ValueError(
             f"schedule {schedule['name']} has total_steps={schedule['total_steps']}; it must be more than"
@@ -56,10 +60,10 @@ def _merge(defaults: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 
 def optimizer_class(name: str) -> type[Optimizer]:
-    """The class of torch.optim called `name`; for Muon, which there takes nothing but matrices, ours.
+    """Return the class of torch.optim called `name`; for Muon, which takes matrices only there, this package's.
 
     Raises:
-        ValueError: there is none; lists those there are.
+        ValueError: torch.optim has no such class; the message lists its classes.
     """
     known = {
         key: value
@@ -72,14 +76,14 @@ def optimizer_class(name: str) -> type[Optimizer]:
 
 
 def parameter_groups(net: torch.nn.Module, config: dict[str, Any]) -> list[dict[str, Any]]:
-    """The parameters of `net`, in groups where parts of it have a weight decay of their own, or matrices have Muon.
+    """Group the parameters of `net` by the weight decay of its parts, and by Muon's matrices.
 
     Args:
-        net: its children are the parts; an ensemble's, those of all its members together.
-        config: has name, and weight_decay_of: {name of a part: weight decay}.
+        net: its children are the parts; a part of an ensemble is that of all members.
+        config: see `complete`; only name and weight_decay_of are read.
 
     Raises:
-        ValueError: a part that the net does not have, or that has no parameters; two that share one.
+        ValueError: the net has no such part, the part has no parameters, or two parts share one.
     """
     decays = config["weight_decay_of"]
     parts: dict[str, list[torch.nn.Parameter]] = {}
@@ -97,7 +101,7 @@ def parameter_groups(net: torch.nn.Module, config: dict[str, Any]) -> list[dict[
             raise ValueError(f"weight_decay_of: {', '.join(decays)} share parameters; allowed: one of those that do")
         part_of |= dict.fromkeys(parts[name], name)
     blocks = hidden_matrices(net) if config["name"] == "Muon" else {}
-    # A checkpoint has its state by the order of the groups; Muon's come first, since the first one's rate is logged.
+    # Checkpoints rely on the order of the groups. Muon's come first: the first group's rate is logged.
     groups: dict[tuple[str, int], list[torch.nn.Parameter]] = {(name, 0): [] for name in ("", *decays)}
     for parameter in net.parameters():
         groups.setdefault((part_of.get(parameter, ""), blocks.get(parameter, 0)), []).append(parameter)
@@ -111,7 +115,7 @@ def parameter_groups(net: torch.nn.Module, config: dict[str, Any]) -> list[dict[
 
 
 def build_optimizer(parameters: Any, config: dict[str, Any]) -> Optimizer:
-    """Builds the optimiser of `config`: name, learning_rate, weight_decay, arguments.
+    """Build the optimiser of `config`, see `complete`.
 
     Raises:
         ValueError: the class does not exist or does not take these arguments.
@@ -122,7 +126,7 @@ def build_optimizer(parameters: Any, config: dict[str, Any]) -> Optimizer:
     unknown = config["arguments"].keys() - allowed
     arguments = {"lr": config["learning_rate"], **config["arguments"]}
     if "weight_decay" in taken:
-        arguments["weight_decay"] = config["weight_decay"]  # 0, too: AdamW's own default is another
+        arguments["weight_decay"] = config["weight_decay"]  # also 0, which is not AdamW's default
     elif config["weight_decay"] or config["weight_decay_of"]:
         unknown = {*unknown, "weight_decay"}
     if unknown:
@@ -135,10 +139,10 @@ def build_optimizer(parameters: Any, config: dict[str, Any]) -> Optimizer:
 
 
 def _load_as_saved(optimizer: Optimizer) -> None:
-    """Makes `load_state_dict` leave each tensor in the dtype that it was saved in.
+    """Make `load_state_dict` keep the dtype of each saved tensor.
 
-    torch converts them to their parameter's: with precision=64 NAdam's running product and ASGD's rates, which begin
-    in float32, would go on in float64 after a resume.
+    torch converts it to the parameter's: with precision=64 NAdam's running product and ASGD's rates, which begin in
+    float32, would continue in float64 after a resume.
     """
     loaded: dict[str, Any] = {}
     optimizer.register_load_state_dict_pre_hook(lambda _, state: loaded.update(state))
@@ -156,7 +160,7 @@ def _load_as_saved(optimizer: Optimizer) -> None:
 
 
 def factor(step: int, schedule: dict[str, Any]) -> float:
-    """What the learning rate is multiplied by at `step`, counted from 0."""
+    """Return the factor of the learning rate at `step`, counted from 0."""
     warmup, name = schedule["warmup_steps"], schedule["name"]
     if step < warmup:
         return (step + 1) / warmup
@@ -170,7 +174,7 @@ def factor(step: int, schedule: dict[str, Any]) -> float:
 
 
 def build_schedule(optimizer: Optimizer, schedule: dict[str, Any]) -> LambdaLR | ReduceLROnPlateau:
-    """The schedule of `config["schedule"]`. All but `plateau` are functions of the step alone."""
+    """Build the schedule of `config["schedule"]`. All but `plateau` are functions of the step alone."""
     if schedule["name"] == "plateau":
         return ReduceLROnPlateau(optimizer, factor=schedule["decay"], patience=schedule["patience"])
     return LambdaLR(optimizer, lambda step: factor(step, schedule))

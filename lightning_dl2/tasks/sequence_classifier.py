@@ -1,4 +1,4 @@
-"""The palindrome experiment: a recurrent net reads a sequence and names its class.
+"""The palindrome experiment: classify a sequence by a recurrent net.
 
 Shapes: B sequences, T tokens, C classes.
 """
@@ -15,16 +15,19 @@ from lightning_dl2.nets.checks import check_choice
 from lightning_dl2.tasks.metrics import Mean
 from lightning_dl2.tasks.task import Task, check_spec
 
+BIDIRECTIONAL_LSTM = "bilstm"  # the course's name for cell="lstm" with bidirectional=True
+CELL_NAMES = (*CELLS, BIDIRECTIONAL_LSTM)
+
 
 class SequenceClassifier(Task):
-    """Cross entropy over the classes after the last token.
+    """Minimise the cross entropy over the classes after the last token.
 
     Args:
         spec: `datamodule.spec`: vocabulary_size, num_classes, sequence_length, majority_baseline.
-        optimizer: name, learning_rate, weight_decay, weight_decay_of, arguments, schedule; None: Adam at 1e-3.
-        label_smoothing: share of the target spread over all classes, in training alone; keeps a margin on rare
+        optimizer: see `optimizers.complete`; None: DEFAULTS.
+        label_smoothing: share of the target spread over all classes, in training only; keeps a margin on rare
             sequences.
-        net: arguments of RecurrentClassifier: cell, hidden_size, num_layers, ...
+        net: arguments of RecurrentClassifier: cell (one of CELL_NAMES), hidden_size, num_layers, ...
 
     Raises:
         ValueError: the net cannot be built from these arguments.
@@ -41,9 +44,9 @@ class SequenceClassifier(Task):
         super().__init__()
         self.save_hyperparameters()
         self.spec, self.label_smoothing = spec, label_smoothing
-        check_choice("cell", net.get("cell", "lstm"), (*CELLS, "bilstm"))
+        check_choice("cell", net.get("cell", "lstm"), CELL_NAMES)
         check_spec(spec, "vocabulary_size", "num_classes", "sequence_length")
-        if net.get("cell") == "bilstm":
+        if net.get("cell") == BIDIRECTIONAL_LSTM:
             net |= {"cell": "lstm", "bidirectional": True}
         self.net = RecurrentClassifier(
             spec["vocabulary_size"], spec["num_classes"], sequence_length=spec["sequence_length"], **net
@@ -54,7 +57,7 @@ class SequenceClassifier(Task):
         return {"loss": Mean(), "accuracy": MulticlassAccuracy(self.spec["num_classes"], average="micro")}
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [B, T] to logits [B, C]."""
+        """Map tokens [B, T] to logits [B, C]."""
         return self.net(tokens)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What every task shares: optimiser, schedule, clipping, and the logging of training steps."""
+"""Base of the tasks: optimiser, schedule, clipping, and the logging of training steps."""
 
 import math
 import sys
@@ -19,12 +19,7 @@ MAX_SKIPPED = 32  # updates in a row that may be skipped while fp16 looks for it
 
 
 def check_spec(spec: Any, *keys: str) -> None:
-    """Raise ValueError, before a net is built, for what is not the `spec` of data that go with the task.
-
-    Args:
-        spec: what was given for it.
-        keys: the names that the task reads of it.
-    """
+    """Raise ValueError, before a net is built, unless `spec` is a dict with all `keys` that the task reads."""
     missing = [key for key in keys if not isinstance(spec, dict) or key not in spec]
     if missing:
         raise ValueError(
@@ -34,7 +29,7 @@ def check_spec(spec: Any, *keys: str) -> None:
 
 
 class NonFiniteError(RuntimeError):
-    """A loss or gradient is NaN or infinite; raised before the update that would have spread it."""
+    """A loss or gradient is NaN or infinite; raised before the update that would spread it."""
 
 
 class Task(LightningModule):
@@ -55,25 +50,25 @@ class Task(LightningModule):
     skipped = 0  # updates in a row, with fp16
 
     def build_metrics(self) -> dict[str, Metric]:
-        """The metrics of a split, by name; new ones at each call."""
+        """Build the metrics of a split, by name."""
         raise NotImplementedError
 
     def evaluate_batch(self, batch: Any, split: str) -> None:
-        """Updates the metrics of `split`, "val" or "test", and logs them."""
+        """Update the metrics of `split`, "val" or "test", and log them."""
         raise NotImplementedError
 
     def derived_metrics(self, split: str) -> dict[str, Tensor]:
-        """What follows from the metrics of a split, at its end."""
+        """Derive further metrics from those of a split, at its end."""
         return {}
 
     def add_metrics(self) -> None:
-        """Each as an attribute `<split>_<name>`, where Lightning looks for them."""
+        """Set each metric as an attribute `<split>_<name>`, where Lightning looks for it."""
         for split in ("val", "test"):
             for name, metric in self.build_metrics().items():
                 setattr(self, f"{split}_{name}", metric)
 
     def metric(self, split: str, name: str) -> Metric:
-        """One of those that `add_metrics` has added."""
+        """Return a metric that `add_metrics` has added."""
         return getattr(self, f"{split}_{name}")
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
@@ -83,13 +78,13 @@ class Task(LightningModule):
         self.evaluate_batch(batch, "test")
 
     def log_metrics(self, split: str, *names: str, batch_size: int) -> None:
-        """The metrics of a split as `<split>/<name>`, computed when all its batches have been seen."""
+        """Log the metrics of a split as `<split>/<name>`, computed after its last batch."""
         self.log_dict({f"{split}/{name}": self.metric(split, name) for name in names}, batch_size=batch_size)
 
     def double(self) -> Self:
-        """Converts parameters and buffers to float64, and the sums of the metrics with them.
+        """Convert parameters, buffers and metrics to float64.
 
-        Lightning calls it for precision=64; torchmetrics leaves its states out of it.
+        Lightning calls it for precision=64; torchmetrics would leave its states as they are.
         """
         for module in self.modules():
             if isinstance(module, Metric) and any(torch.is_floating_point(x) for x in module.metric_state.values()):  # type: ignore[arg-type]
@@ -101,15 +96,15 @@ class Task(LightningModule):
         optimizer = build_optimizer(parameter_groups(self.net, config), config)
         scheduler = build_schedule(optimizer, config["schedule"])
         if isinstance(scheduler, ReduceLROnPlateau):
-            # Stepped in on_validation_epoch_end: Lightning would skip it in a resumed epoch. Never stepped by
-            # Lightning, but saved and loaded by it.
+            # Lightning saves and loads it, but never steps it: on_validation_epoch_end does, as Lightning would skip a
+            # step in a resumed epoch.
             rule = {"scheduler": scheduler, "monitor": "val/loss", "interval": "epoch", "frequency": sys.maxsize}
         else:
             rule = {"scheduler": scheduler, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": rule}
 
     def on_fit_start(self) -> None:
-        """Forgets what is no part of this fit.
+        """Reset metrics and step records, which may hold another fit's.
 
         Trainer.validate leaves inference tensors in the metrics, which the validations of a fit cannot update.
         """
@@ -119,7 +114,7 @@ class Task(LightningModule):
         self.update, self.outputs, self.losses = None, (), ()  # of a fit that was stopped within a step
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """A NaN or infinite loss makes the gradients NaN, also where they would not be, and on all ranks."""
+        """Backpropagate; a NaN or infinite loss makes all gradients NaN, on all ranks."""
         self.losses += (loss.detach(),)
         loss.backward(1 + 0 * loss.detach())
 
@@ -129,14 +124,14 @@ class Task(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips by the norm, which is logged and must be finite: one computation serves all three.
+        """Compute the gradient norm once: to clip by it, to log it, and to check that it is finite.
 
-        Another algorithm, of a Trainer that is not ours, is Lightning's matter.
+        Other algorithms than the norm are left to Lightning.
 
         Raises:
             NonFiniteError: names the step, the batch and the first parameter with a bad gradient; the same on all
-                ranks, which share the gradients. With fp16, where steps are skipped until the scale fits, only
-                after so many that no scale will.
+                ranks, which share the gradients. With fp16, where steps are skipped until the scale fits, it is raised
+                after MAX_SKIPPED skipped steps.
         """
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         norm = get_total_norm(gradients, foreach=True)
@@ -186,7 +181,7 @@ class Task(LightningModule):
         self.log_dict({**values, "step": float(self.global_step)}, batch_size=1, sync_dist=True)
 
     def _mean(self, values: list[Tensor | float]) -> Tensor:
-        """Also of the plain numbers that callbacks add to what `training_step` returns."""
+        """Average tensors and the plain numbers that callbacks add to the result of `training_step`."""
         plain: dict[str, Any] = {"dtype": torch.get_default_dtype(), "device": self.device}
         return torch.stack([v if isinstance(v, Tensor) else torch.tensor(v, **plain) for v in values]).mean()
 
@@ -200,7 +195,7 @@ class Task(LightningModule):
             scheduler.step(self.trainer.callback_metrics["val/loss"])
 
     def on_test_epoch_end(self) -> None:
-        """Logs what the data module's baselines reach, beside what the net does."""
+        """Log the metrics of the data module's baselines beside the net's."""
         self._log_derived("test")
         data = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it later
         baselines: dict[str, float] = getattr(data, "baselines", dict)()

@@ -1,4 +1,4 @@
-"""The text experiment: a recurrent net reads characters and predicts the next one.
+"""The text experiment: predict the next character by a recurrent net.
 
 Shapes: B streams of text, T tokens a window, V tokens in the vocabulary.
 """
@@ -23,21 +23,22 @@ NOT_COUNTED = -100  # a target that is no prediction: torch's ignore_index
 
 
 class TextGenerator(Task):
-    """Cross entropy of the next token, with the state carried from window to window (truncated BPTT).
+    """Minimise the cross entropy of the next token; the state is carried from window to window (truncated BPTT).
 
-    A batch is (tokens [B, T], targets [B, T], fresh, cold): `fresh` says that it continues nothing, so that its state
-    is zero; `cold`, that its loss is the one from a zero state. The carried state is a part of the checkpoint.
+    A batch is (tokens [B, T], targets [B, T], fresh, cold). A `fresh` batch continues no other and begins from a zero
+    state. The loss of a `cold` one is averaged apart, as the loss from a zero state. Checkpoints hold the carried
+    state.
 
     Args:
-        spec: `datamodule.spec`; of it, vocabulary_size, vocabulary and sequence_length are read here.
-        optimizer: name, learning_rate, weight_decay, weight_decay_of, arguments, schedule; None: Adam at 1e-3.
-        reset_probability: share of the streams whose state is dropped before a window, in training: teaches the net
-            to begin from a zero state, which it otherwise sees once an epoch.
-        focal_gamma: the loss of training is `focal_cross_entropy`, which learns less from what is all but known:
-            against the overconfidence of a net that begins to know its text by heart. 0: cross entropy.
-        ensemble_size: so many nets stand side by side and answer together, see `Ensemble`. Each learns from the same
-            batches by its own loss. Training takes, clips and logs the mean of these losses: each net's gradient is
-            divided by their number, which Adam and Muon do not see, and SGD does.
+        spec: `datamodule.spec`: vocabulary_size, vocabulary, sequence_length.
+        optimizer: see `optimizers.complete`; None: DEFAULTS.
+        reset_probability: share of the streams whose state is reset before a training window: teaches the net to begin
+            from a zero state, which it otherwise meets once an epoch.
+        focal_gamma: of `focal_cross_entropy` in training, which counters the overconfidence of a net that begins to
+            memorise its text. 0: cross entropy.
+        ensemble_size: number of nets whose logits are averaged, see `Ensemble`. Each learns from the same batches by
+            its own loss. Training minimises, clips and logs the mean of the losses: each net's gradient is divided by
+            their number, which leaves Adam and Muon unchanged, but not SGD.
         net: arguments of LanguageModel: cell, hidden_size, num_layers, ...
 
     Raises:
@@ -78,7 +79,7 @@ class TextGenerator(Task):
         return {self.unit: loss / math.log(2), "perplexity": loss.exp()}
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Tokens [B, T] and the state before them to logits [B, T, V] and the state after them."""
+        """Map tokens [B, T] and the state before them to logits [B, T, V] and the state after them."""
         return self.net(tokens, state)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -86,7 +87,7 @@ class TextGenerator(Task):
 
     def training_step(self, batch: tuple[Tensor, Tensor, bool, bool], batch_idx: int) -> dict[str, Tensor]:
         tokens, targets, fresh, _ = batch
-        if batch is not self._begun[0]:  # LBFGS asks for the loss of a batch many times, each from the same state
+        if batch is not self._begun[0]:  # LBFGS computes the loss of a batch many times, each from the same state
             self._begun = batch, self.state
         _, state = self._begun
         if fresh or state is None:
@@ -124,7 +125,7 @@ class TextGenerator(Task):
             self.log_metrics(split, "loss", "accuracy", batch_size=len(tokens))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the state that every rank carries: {part: [world, L, B, H]}."""
+        """Add the carried state of every rank: a list of parts, each [world, L, B, H]."""
         super().on_save_checkpoint(checkpoint)
         if self.state is None:
             return
@@ -134,7 +135,7 @@ class TextGenerator(Task):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         parts = checkpoint.get("carried_state")
-        if parts is None or self._trainer is None:  # loaded for evaluation, say: nothing is gone on with
+        if parts is None or self._trainer is None:  # loaded for evaluation: no training continues
             return
         if len(parts[0]) != self.trainer.world_size:
             raise ValueError(
@@ -145,24 +146,24 @@ class TextGenerator(Task):
 
 
 def focal_cross_entropy(logits: Tensor, targets: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
-    """Mean of (1 - p)^gamma (-ln p), p the probability of the target (Lin et al. 2017).
+    """Return the mean of (1 - p)^gamma (-ln p), p the probability of the target (Lin et al. 2017).
 
-    It calibrates a net that would else become too sure of itself (Mukhoti et al. 2020).
+    It learns less from what is almost known, and so calibrates an overconfident net (Mukhoti et al. 2020).
 
     Args:
         logits: [N, V].
-        targets: [N]; NOT_COUNTED is none.
+        targets: [N]; those that are NOT_COUNTED are left out.
         gamma: 0 is cross entropy.
 
     Returns:
-        The loss, and the mean of -ln p, without a gradient.
+        the loss, and the mean of -ln p, without a gradient.
     """
     if not gamma:
         loss = F.cross_entropy(logits, targets, ignore_index=NOT_COUNTED)
         return loss, loss.detach()
     nats = F.cross_entropy(logits, targets, ignore_index=NOT_COUNTED, reduction="none")
     count = (targets != NOT_COUNTED).sum()
-    # 1 - p without the loss of digits near p = 1, where the power has no gradient
+    # 1 - p without loss of digits near p = 1; the clamp is for p = 1, where the power has no gradient
     unknown = (-torch.expm1(-nats)).clamp(min=1e-12)
     return (unknown**gamma * nats).sum() / count, nats.detach().sum() / count
 

@@ -32,7 +32,7 @@ from lightning_dl2.analysis.recurrent.trained import find_runs, train_small
 from lightning_dl2.common.arguments import choices, whole, wholes
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.figures import write_csv
-from lightning_dl2.nets import CELLS
+from lightning_dl2.tasks.sequence_classifier import CELL_NAMES
 
 COMPARES_RUNS = True
 MINIMUM_LENGTH = 2  # of decimal palindromes
@@ -46,7 +46,7 @@ class Arguments(RunArguments):
     checkpoint: Literal["best", "last"] = "best"
     lengths: Annotated[tuple[int, ...], wholes(1)] | Literal["auto"] = "auto"  # `measure` checks each task's minimum
     size: Annotated[int, whole(1)] = 1024
-    cells: Annotated[tuple[str, ...], choices((*CELLS, "bilstm"))] = ("rnn", "gru", "lstm", "peephole", "bilstm")
+    cells: Annotated[tuple[str, ...], choices(CELL_NAMES)] = ("rnn", "gru", "lstm", "peephole", "bilstm")
     trained_at: Annotated[tuple[int, ...], wholes(MINIMUM_LENGTH)] = (5, 10, 20)
     seeds: Annotated[int, whole(1)] = 1
     max_steps: Annotated[int, whole(MINIMUM_STEPS)] = 400
