@@ -65,7 +65,7 @@ def _command(function: Callable[[list[str]], int], words: list[str], doc: str | 
             sys.stdout.flush()
         return code
     except (UserError, ProcessError) as error:
-        if not error.told:
+        if not error.is_reported:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
     except KeyboardInterrupt:  # with nothing begun that would have to be saved

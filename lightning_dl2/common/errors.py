@@ -6,13 +6,13 @@ from difflib import get_close_matches
 class UserError(ValueError):
     """The user's input is wrong. The message is one line: the key, its value, and what is allowed."""
 
-    told = False  # by another process of the same run
+    is_reported = False  # by another process of the same run
 
 
 class ProcessError(RuntimeError):
     """Another process of the run has failed, or never came."""
 
-    told = False
+    is_reported = False
 
 
 def nearest(name: str, allowed: list[str]) -> str:

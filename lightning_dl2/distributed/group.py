@@ -88,7 +88,7 @@ class Group:
 
     def _shared(self, error: Exception) -> Exception:
         """Mark an error that all ranks raise: only rank 0 prints it."""
-        error.told = self.rank > 0  # type: ignore[attr-defined]  # read of those that a command tells
+        error.is_reported = self.rank > 0  # type: ignore[attr-defined]  # a command prints those that are not
         return error
 
     @contextmanager
@@ -122,13 +122,13 @@ class Group:
         except Exception as error:
             if self.store is None:
                 raise
-            mine = [self.rank, type(error).__name__, str(error), traceback.format_exc()]
-            content = json.dumps(mine)
+            own = [self.rank, type(error).__name__, str(error), traceback.format_exc()]
+            content = json.dumps(own)
             first: str | bytes = content
             with suppress(RuntimeError):  # rank 0 has ended, and the store with it
                 first = self.store.compare_set(f"{self._rounds}/failure", "", content)
             rank, kind, text, trace = json.loads(first)
-            if [kind, text] == mine[1:3]:
+            if [kind, text] == own[1:3]:
                 self._shared(error)
                 raise
             log.error("rank %d failed first: %s", rank, trace)

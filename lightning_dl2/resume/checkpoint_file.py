@@ -143,3 +143,9 @@ def write(path: Path, content: bytes | memoryview, previous: Path | None = None)
                 os.replace(sidecar(path), sidecar(previous))
         sidecar(path).unlink(missing_ok=True)
     write_text(sidecar(path), f"{sha256(content).hexdigest()}\n")
+
+
+def copy(source: Path, target: Path) -> None:
+    """Write a checkpoint once more, to `target`; raises as `open_whole` and `write`."""
+    with open_whole(source) as content:
+        write(target, content.read())

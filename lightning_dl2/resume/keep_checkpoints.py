@@ -60,7 +60,7 @@ class KeepCheckpoints(Checkpoint):
         if trainer.is_global_zero and not is_whole(best):
             self._warn(best, "last.ckpt takes its place")
             self.best, self.best_step = {}, 0
-            checkpoint_file.write(best, (self.directory / "last.ckpt").read_bytes())
+            checkpoint_file.copy(self.directory / "last.ckpt", best)
         self.best, self.best_step = trainer.strategy.broadcast((self.best, self.best_step))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -40,8 +40,8 @@ def train_session(session: Session) -> tuple[dict[str, Any], Mapping[str, Any]]:
     with group.all_or_none():
         complete = run.finished(config)
         if not complete:
-            tells = config.callbacks.progress_bar and group.rank == 0
-            with announced("loading torch") if tells else nullcontext():
+            announces = config.callbacks.progress_bar and group.rank == 0
+            with announced("loading torch") if announces else nullcontext():
                 preflight.check(config, session.devices)
         elif group.rank == 0:
             finished.attend(config, run, complete)

@@ -1,10 +1,12 @@
 """Test that ranks pass a step together: one directory, one output, one end."""
 
+import hashlib
 import os
 import shutil
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -161,3 +163,29 @@ def test_keys_that_one_rank_lacks_are_compared(brings, says):
     with ThreadPoolExecutor(2) as pool:
         told = list(pool.map(agree, (0, 1)))
     assert told[0] == told[1] and told[0].startswith(f"{says}; allowed: the same command")
+
+
+def note_reads(owner, name: str) -> None:
+    original = getattr(owner, name)
+
+    def noted(file, *args, **kwargs):
+        with open("reads", "a", encoding="utf-8") as reads:
+            reads.write(f"{name} {Path(file.name).name}\n")
+        return original(file, *args, **kwargs)
+
+    setattr(owner, name, noted)
+
+
+def note_all_reads() -> None:
+    """Note each file that this rank hashes or loads."""
+    note_reads(hashlib, "file_digest"), note_reads(torch, "load")
+
+
+@pytest.mark.slow
+def test_each_rank_of_a_resumed_run_hashes_and_loads_the_checkpoint_once(tmp_path):
+    words = [*DDP, f"root={tmp_path}/runs"]
+    assert Ranks([[*words, "trainer.max_steps=12"]] * 2, tmp_path).ended() == [0, 0]
+    assert Ranks([words, words], tmp_path, note_all_reads).ended() == [0, 0]
+    for rank in ("0", "1"):
+        reads = (tmp_path / rank / "reads").read_text().splitlines()
+        assert [read for read in reads if read.endswith(" last.ckpt")] == ["file_digest last.ckpt", "load last.ckpt"]
