@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from lightning_dl2.common import cpu
-from lightning_dl2.common.command import command, console, doc_of
+from lightning_dl2.common.command import command, console, read_docstring
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.paths import out_directory
 
@@ -47,14 +47,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(words: list[str]) -> int:
     if not words or words[0] in ("--help", "-h"):
-        print((__doc__ or doc_of(__file__)).strip())
+        print((__doc__ or read_docstring(__file__)).strip())
         return 0
     what, *rest = words
     if what not in ANALYSES:
         raise UserError(f"{what}: {nearest(what, list(ANALYSES))}")
     module = import_module(f"lightning_dl2.analysis.{ANALYSES[what]}")
     if "--help" in rest or "-h" in rest:
-        print((module.__doc__ or doc_of(str(module.__file__))).strip())
+        print((module.__doc__ or read_docstring(str(module.__file__))).strip())
         defaults = module.Arguments.defaults().items()
         print("\nKeys, with their defaults:", " ".join(f"{key}={value}" for key, value in defaults))
         return 0

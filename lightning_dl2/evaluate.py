@@ -10,7 +10,7 @@ import sys
 from pydantic import Field
 
 from lightning_dl2.common.arguments import Arguments, RunDirectory, Text, parse
-from lightning_dl2.common.command import command, doc_of
+from lightning_dl2.common.command import command, read_docstring
 from lightning_dl2.inference.evaluate import evaluate
 from lightning_dl2.run.directory import Run
 
@@ -25,7 +25,7 @@ class EvaluateArguments(Arguments):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return command(_main, argv, __doc__ or doc_of(__file__))
+    return command(_main, argv, __doc__ or read_docstring(__file__))
 
 
 def _main(words: list[str]) -> int:

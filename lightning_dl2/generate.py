@@ -27,7 +27,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 from lightning_dl2.common.arguments import parse
-from lightning_dl2.common.command import command, doc_of
+from lightning_dl2.common.command import command, read_docstring
 from lightning_dl2.common.paths import write_to
 from lightning_dl2.inference.generate import generate
 from lightning_dl2.inference.generate_arguments import GenerateArguments, read_prompts, read_stops
@@ -40,7 +40,7 @@ RULE = "-" * 80
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return command(_main, argv, __doc__ or doc_of(__file__))
+    return command(_main, argv, __doc__ or read_docstring(__file__))
 
 
 def _main(words: list[str]) -> int:

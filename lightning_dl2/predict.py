@@ -16,7 +16,7 @@ from typing import Annotated
 from pydantic import Field, PlainValidator
 
 from lightning_dl2.common.arguments import Arguments, RunDirectory, Text, parse
-from lightning_dl2.common.command import command, doc_of
+from lightning_dl2.common.command import command, read_docstring
 from lightning_dl2.common.paths import out_file, write_to
 from lightning_dl2.inference.predict import predict
 
@@ -33,7 +33,7 @@ class PredictArguments(Arguments):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return command(_main, argv, __doc__ or doc_of(__file__))
+    return command(_main, argv, __doc__ or read_docstring(__file__))
 
 
 def _main(words: list[str]) -> int:

@@ -15,19 +15,19 @@ import re
 import sys
 from pathlib import Path
 
-from lightning_dl2.common.command import command, console, doc_of
+from lightning_dl2.common.command import command, console, read_docstring
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.paths import user_path
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return command(_main, argv, __doc__ or doc_of(__file__))
+    return command(_main, argv, __doc__ or read_docstring(__file__))
 
 
 def _main(words: list[str]) -> int:
     if not words:
-        print((__doc__ or doc_of(__file__)).strip())
+        print((__doc__ or read_docstring(__file__)).strip())
         return 0
     directories, out, details, over = _read(words)
     from rich.progress import Progress, SpinnerColumn, TextColumn

@@ -12,7 +12,7 @@ under conf/ is a key. The last line of standard output is the run directory.
 import signal
 import sys
 
-from lightning_dl2.common.command import command, doc_of
+from lightning_dl2.common.command import command, read_docstring
 from lightning_dl2.common.launcher import is_rank_zero
 from lightning_dl2.config.compose import compose, describe_ineffective
 from lightning_dl2.distributed.launch import launched
@@ -31,7 +31,7 @@ def _main(argv: list[str]) -> int:
     if "--help" in argv or "-h" in argv:
         from lightning_dl2.config.help import print_help
 
-        return print_help(__doc__ or doc_of(__file__))
+        return print_help(__doc__ or read_docstring(__file__))
     if {"-m", "--multirun"} & set(argv):
         from lightning_dl2.sweeps.sweep import sweep
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from lightning_dl2 import compose  # noqa: E402
 from lightning_dl2.common.arguments import Arguments, parse, whole  # noqa: E402
-from lightning_dl2.common.command import command, doc_of  # noqa: E402
+from lightning_dl2.common.command import command, read_docstring  # noqa: E402
 from lightning_dl2.distributed.devices import Devices  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
 
@@ -67,4 +67,4 @@ def run(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(command(run, None, __doc__ or doc_of(__file__)))
+    sys.exit(command(run, None, __doc__ or read_docstring(__file__)))

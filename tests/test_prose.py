@@ -13,7 +13,6 @@ FILES = sorted(path for top in ("lightning_dl2", "scripts") for path in (ROOT / 
 ROOMS = sorted({"/".join(path.relative_to(ROOT).parts[:2]) for path in FILES if len(path.relative_to(ROOT).parts) > 2})
 # Rooms that are still to be rewritten. pyproject.toml has the same list for ruff's D401, the imperative mood.
 EXEMPT = {
-    "lightning_dl2/common",
     "lightning_dl2/config",
     "lightning_dl2/data",
 }

@@ -1,1 +1,1 @@
-"""Tools that every room uses: errors, arguments, files, figures. Imports neither torch nor Hydra."""
+"""Provide the tools that every room uses: errors, arguments, files, figures; import neither torch nor Hydra."""

@@ -1,4 +1,4 @@
-"""What every command shares: one line and exit code 2 for wrong input, results on stdout, the rest on stderr."""
+"""Run a command: wrong input is one line and exit code 2, results go to stdout, all else to stderr."""
 
 import ast
 import codecs
@@ -21,34 +21,34 @@ if TYPE_CHECKING:
 
 # What asks a command that trains to save and stop.
 SIGNALS: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # a terminal that is closed; ignored behind nohup
+if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # sent when the terminal closes; nohup ignores it
     SIGNALS += (signal.SIGHUP,)
-SILENCE = 1.0  # seconds in which a command need not say what it does
-REQUEUE = 75  # EX_TEMPFAIL, an exit code: stopped, and whoever started this may start it again
+SILENCE = 1.0  # seconds before `announced` speaks
+REQUEUE = 75  # exit code EX_TEMPFAIL: the training stopped early and the same command resumes it
 
 
-def doc_of(file: str) -> str:
-    """Read a module's docstring from its source: with `python -OO` there is no other."""
+def read_docstring(file: str) -> str:
+    """Read a module's docstring from its source, because `python -OO` drops `__doc__`."""
     return ast.get_docstring(ast.parse(Path(file).read_text("utf-8"))) or ""
 
 
 def command(function: Callable[[list[str]], int], argv: list[str] | None, doc: str | None = None) -> int:
-    """Runs a command and turns a UserError into one line on stderr.
+    """Run a command and turn a UserError into one line on stderr.
 
     Args:
-        function: takes the words of the command.
-        argv: these words; None: those that were typed.
-        doc: printed instead where they ask for --help or -h; None: that is for `function`, too.
+        function: takes the arguments and returns the exit code.
+        argv: the arguments; None: those of the command line.
+        doc: printed for --help and -h; None: `function` handles these itself.
 
     Returns:
-        The exit code: 2 for a UserError, 1 for a ProcessError, a disk or an output that is full, 130 for SIGINT, 141
-        where the output is a pipe that nobody reads any more, else what `function` returned.
+        The exit code: 2 for a UserError, 1 for a ProcessError or a full disk, 130 for SIGINT, 141 for a pipe that its
+        reader has closed, else that of `function`.
     """
     words = sys.argv[1:] if argv is None else argv
-    if argv is None:  # a process of its own, which draws into files alone, whatever the user's notebooks draw on
+    if argv is None:  # this process draws into files only, whatever backend the user's notebooks choose
         os.environ["MPLBACKEND"] = "agg"
     _escape_what_the_locale_lacks()
-    with redirect_stderr(Losable(sys.stderr)) if sys.stderr else nullcontext():
+    with redirect_stderr(LossyStream(sys.stderr)) if sys.stderr else nullcontext():
         return _command(function, words, doc)
 
 
@@ -68,11 +68,11 @@ def _command(function: Callable[[list[str]], int], words: list[str], doc: str | 
         if not error.is_reported:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
-    except KeyboardInterrupt:  # with nothing begun that would have to be saved
+    except KeyboardInterrupt:  # no training runs that would have to be saved
         print("stopped", file=sys.stderr)
         return 128 + signal.SIGINT
-    except BrokenPipeError:  # whoever read the output has seen enough
-        _to_nowhere(sys.stdout)
+    except BrokenPipeError:  # such as `| head`
+        _discard_output(sys.stdout)
         return 128 + signal.SIGPIPE
     except WriteError as error:  # a file, not the output
         print(f"error: {error}", file=sys.stderr)
@@ -81,20 +81,20 @@ def _command(function: Callable[[list[str]], int], words: list[str], doc: str | 
         if error.errno not in DISK_ERRORS:
             raise
         print(f"error: {error}", file=sys.stderr)
-        _to_nowhere(sys.stdout)
+        _discard_output(sys.stdout)
         return 1
 
 
 def _check_directory() -> None:
-    """Raise UserError where the current directory has been deleted: torch cannot be loaded there, nor Hydra work."""
+    """Raise UserError if the current directory has been deleted: neither torch nor Hydra works there."""
     try:
         os.getcwd()
     except OSError as error:
-        raise UserError("the current directory is not there any more; fix: change to one that exists") from error
+        raise UserError("the current directory does not exist any more; fix: change to one that exists") from error
 
 
 def _escape_what_the_locale_lacks() -> None:
-    """Lets stdout and stderr write characters that their encoding lacks as \\u2014, where Python would raise."""
+    """Make stdout and stderr write characters that their encoding lacks as \\u2014, where Python would raise."""
     codecs.register_error("lightning_dl2", _escape)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
@@ -103,16 +103,16 @@ def _escape_what_the_locale_lacks() -> None:
 
 def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
     try:
-        return codecs.lookup_error("surrogateescape")(error)  # bytes of a file's name come out as they came in
+        return codecs.lookup_error("surrogateescape")(error)  # bytes of a file name come out unchanged
     except UnicodeEncodeError:
         return codecs.lookup_error("backslashreplace")(error)
 
 
 @contextmanager
 def announced(text: str) -> Iterator[None]:
-    """Tell on stderr what the block does, if it takes longer than `SILENCE`.
+    """Print on stderr what the block does, if it takes longer than `SILENCE`.
 
-    An error that comes sooner stands alone: bad input is one line.
+    An earlier error is the only line: bad input is one line.
     """
     timer = Timer(SILENCE, lambda: print(f"{text} ...\n", end="", file=sys.stderr, flush=True))
     timer.daemon = True
@@ -123,10 +123,10 @@ def announced(text: str) -> Iterator[None]:
         timer.cancel()
 
 
-class Losable:
-    """Standard error as a stream that never fails: what a full disk or a closed pipe does not take is dropped.
+class LossyStream:
+    """Wrap standard error so that it never fails: text that a full disk or a closed pipe rejects is dropped.
 
-    Else a message that nobody can read would end a training, or change the exit code of what it tells.
+    Otherwise a message that nobody can read would end a training or change its exit code.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -153,11 +153,11 @@ class Losable:
         return getattr(self._stream, name)
 
     def _drop(self) -> None:
-        _to_nowhere(self._stream)
+        _discard_output(self._stream)
 
 
-def _to_nowhere(stream: TextIO) -> None:
-    """Drop what is still to be written to `stream`; Python would fail at it once more when it ends."""
+def _discard_output(stream: TextIO) -> None:
+    """Drop the unwritten text of `stream`, at which Python would fail again when it exits."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, stream.fileno())
@@ -166,7 +166,7 @@ def _to_nowhere(stream: TextIO) -> None:
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """A console that never breaks a line of a file or a pipe in the middle."""
+    """Return a console that never wraps lines that go to a file or a pipe."""
     from rich.console import Console
 
     found = Console(stderr=stderr)

@@ -1,7 +1,7 @@
-"""What a run sets on the CPU and gives back after it: how many threads compute, and what subnormal numbers are to them.
+"""Set the number of CPU threads and their treatment of subnormal numbers for a run, and restore both after it.
 
 A gradient that vanishes over time ends in subnormal numbers, below 1.2e-38 in single precision. An x86 core computes
-with those many times slower than with others: where nothing is left to learn from, a step takes several times as long.
+with those many times more slowly, so a step whose gradients have vanished takes several times as long.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ from typing import Protocol
 
 
 class Settings(Protocol):
-    """Name what a run sets, as conf/trainer/ does: threads (None: as torch decides), and subnormal numbers as zero."""
+    """Name the two keys of conf/trainer/: threads (None: as torch decides), and subnormal numbers as zero."""
 
     @property
     def num_threads(self) -> int | None: ...
@@ -23,9 +23,9 @@ class Settings(Protocol):
 
 @contextmanager
 def configured(settings: Settings) -> Iterator[None]:
-    """Within the block `num_threads` and `flush_denormal` hold; whoever trains twice in one process has his own again.
+    """Apply `num_threads` and `flush_denormal` within the block, and restore the former state after it.
 
-    Nothing here concerns a GPU, where subnormal numbers cost nothing.
+    A GPU is not concerned: subnormal numbers cost it nothing.
     """
     import torch
 
@@ -35,12 +35,12 @@ def configured(settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        set_flush_denormal(flushed)  # first, while the threads are those that were told
+        set_flush_denormal(flushed)  # before the number of threads changes
         set_num_threads(None if settings.num_threads is None else threads)
 
 
 def set_num_threads(number: int | None) -> None:
-    """Threads of torch and DGL on the CPU; None: as they decide."""
+    """Set the number of CPU threads of torch and DGL; None: leave it as it is."""
     if number is None:
         return
     import torch
@@ -51,17 +51,17 @@ def set_num_threads(number: int | None) -> None:
 
 
 def flushes_denormal() -> bool:
-    """Whether this thread takes subnormal numbers for zero; torch does not tell."""
+    """Test whether this thread treats subnormal numbers as zero; torch has no getter."""
     import torch
 
     return (torch.tensor(torch.finfo(torch.float64).tiny, dtype=torch.float64) / 2).item() == 0
 
 
 def set_flush_denormal(on: bool) -> None:
-    """`torch.set_flush_denormal` in all threads that compute: torch asks only the one that calls.
+    """Call `torch.set_flush_denormal` in all computing threads: by itself, torch sets only the calling one.
 
-    A thread inherits the setting of the one that starts it. Those that have computed before must be told, or a half of
-    each tensor would keep what the other loses; OpenMP of GCC, torch's on Linux, lets each run the same function.
+    A new thread inherits the setting of the thread that starts it. Existing threads must be set one by one, or they
+    would keep subnormal numbers that the others flush. GCC's OpenMP, torch's on Linux, runs a function in each.
     """
     import torch
 
@@ -69,7 +69,7 @@ def set_flush_denormal(on: bool) -> None:
         return
     try:
         parallel = ctypes.CDLL(None).GOMP_parallel
-    except (AttributeError, OSError, TypeError):  # not Linux, say: only threads that start later follow
+    except (AttributeError, OSError, TypeError):  # not on Linux: only later threads follow
         return
     function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: torch.set_flush_denormal(on))
     parallel(function, None, torch.get_num_threads(), 0)

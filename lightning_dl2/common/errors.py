@@ -1,22 +1,22 @@
-"""Errors that a command tells in one line, and the nearest names to a wrong one."""
+"""Define the errors that a command prints in one line, and find the nearest allowed names."""
 
 from difflib import get_close_matches
 
 
 class UserError(ValueError):
-    """The user's input is wrong. The message is one line: the key, its value, and what is allowed."""
+    """Wrong input. The message is one line: the key, its value, and what is allowed."""
 
-    is_reported = False  # by another process of the same run
+    is_reported = False  # whether another process of the same run prints it
 
 
 class ProcessError(RuntimeError):
-    """Another process of the run has failed, or never came."""
+    """Failure or absence of another process of the run."""
 
     is_reported = False
 
 
 def nearest(name: str, allowed: list[str]) -> str:
-    """Says which of the `allowed` names was probably meant, and lists them all."""
+    """Name those of `allowed` that were probably meant, and list them all."""
     close = get_close_matches(name, allowed, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     return f"{hint}allowed: {', '.join(allowed)}"

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, flushed to the disk, moved into it."""
+"""Write files atomically: beside their place, flushed to the disk, then moved into it; and read them safely."""
 
 import csv
 import errno
@@ -17,20 +17,20 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-# What a path answers whose directory, or rights, somebody has taken away, or put something else in the place of.
+# Errors of a path whose directory or permissions are missing, or that holds something else.
 PATH_ERRORS = (
     errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ESTALE,
 )  # fmt: skip
 
-_told: set[Path] = set()  # the tables whose rows that do not fit were told
+_told: set[Path] = set()  # tables with a warning already
 
 
 class WriteError(OSError):
-    """A disk does not take a file. The message says which, why, and how many bytes there are.
+    """Failure to write a file. The message names the file, the cause, and the bytes needed and free.
 
     Args:
         message: the line for the user.
-        number: the errno of what the disk answered.
+        number: the errno.
     """
 
     def __init__(self, message: str, number: int | None = None) -> None:
@@ -43,14 +43,14 @@ class WriteError(OSError):
 
 @contextmanager
 def writing(path: Path, size: int | None = None) -> Iterator[None]:
-    """Names the file in what a disk answers within the block: by itself, a failed write does not.
+    """Name the file in errors of the block, because the error of a failed write does not.
 
     Args:
-        path: what is written.
-        size: its bytes, where they are known.
+        path: the file that the block writes.
+        size: its size in bytes, if known.
 
     Raises:
-        WriteError: the disk is full, over its quota, read-only or broken, or the path may not or cannot be written.
+        WriteError: the disk is full, over its quota, read-only or broken, or the path cannot be written.
     """
     try:
         yield
@@ -68,18 +68,18 @@ def writing(path: Path, size: int | None = None) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path, size: int | None = None) -> Iterator[Path]:
-    """Yields a temporary path in the same directory, which takes the place of `path` if the block succeeds.
+    """Yield a temporary path in the same directory, which replaces `path` if the block succeeds.
 
-    The old file stays whole until the new one is on the disk, whenever the process is killed.
+    The old file stays whole until the new one is on the disk, even if the process is killed.
 
     Args:
         path: the file.
-        size: its bytes, where they are known.
+        size: its size in bytes, if known.
 
     Raises:
-        WriteError: the disk does not take it.
+        WriteError: the file cannot be written.
     """
-    # Not the process's number, which another machine may have given, too.
+    # Not the process id, which another machine may use, too.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with writing(path, size):
         try:
@@ -87,13 +87,13 @@ def replacing(path: Path, size: int | None = None) -> Iterator[Path]:
             flush(temporary)
             os.replace(temporary, path)
         finally:
-            with suppress(OSError):  # that what failed is told, and not that it cannot be cleared away
+            with suppress(OSError):  # the first error matters, not this one
                 temporary.unlink(missing_ok=True)
         flush(path.parent)
 
 
 def flush(path: Path) -> None:
-    """Returns when the file or directory is on the disk."""
+    """Wait until the file or directory is on the disk."""
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)
@@ -102,7 +102,7 @@ def flush(path: Path) -> None:
 
 
 def remove_temporaries(directory: Path) -> None:
-    """Removes what killed processes have left half-written; for who alone writes below `directory`."""
+    """Remove the temporary files of killed processes below `directory`, where no other process may write now."""
     for path in directory.rglob(".*.tmp"):
         path.unlink(missing_ok=True)
 
@@ -110,13 +110,13 @@ def remove_temporaries(directory: Path) -> None:
 def walk(
     directory: Path, on_error: Callable[[OSError], None] | None = None
 ) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Yields each folder at or below `directory`, the names of its folders and of its files, all in order.
+    """Yield each folder at or below `directory`, the names of its folders and of its files, all in order.
 
-    Follows links, but enters no folder twice, and none whose name begins with a dot. Nothing below a folder is walked
-    when the list of its folders is emptied.
+    The walk follows links, but enters no folder twice, and none whose name begins with a dot. The caller stops it below
+    a folder by emptying the list of that folder's folders.
 
     Args:
-        on_error: is told what cannot be read.
+        on_error: called with the error of a folder that cannot be read.
     """
     walked = set()
     for path, folders, files in os.walk(directory, onerror=on_error, followlinks=True):
@@ -129,8 +129,8 @@ def walk(
         yield folder, folders, sorted(files)
 
 
-def what_is_there(path: Path) -> str:
-    """Say what stands at a path that is no ordinary file, for a message."""
+def describe_path(path: Path) -> str:
+    """Describe a path that is not a regular file, for a message."""
     if not path.exists():
         return "there is no such file"
     kinds = {"a directory": path.is_dir, "a FIFO": path.is_fifo, "a socket": path.is_socket}
@@ -138,18 +138,18 @@ def what_is_there(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes `path` atomically."""
+    """Write `path` atomically."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")  # as the names of files come
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")  # file names may hold surrogates
 
 
 def write_out(path: Path, text: str) -> None:
-    """Writes what a user has asked for, where it was asked for: through a link, into a pipe or a device.
+    """Write a text to the path that a user named, through a link, or into a pipe or a device.
 
     Raises:
         OSError, ValueError: it cannot be written.
     """
-    if path.exists() and not path.is_file():  # a new file in its place would be the end of /dev/null
+    if path.exists() and not path.is_file():  # replacing /dev/null by a file would destroy it
         with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
     else:
@@ -157,14 +157,14 @@ def write_out(path: Path, text: str) -> None:
 
 
 def read_regular(path: Path, most: int | None = None) -> bytes | None:
-    """Read a regular file as a whole; return None where there is none.
+    """Read a whole regular file; return None if it does not exist.
 
     Args:
         path: the file, or a link to it.
-        most: bytes that it may have; None: any number.
+        most: the largest size in bytes; None: no limit.
 
     Raises:
-        OSError: the path is a directory, a pipe, a device, a link to nothing or a loop of links, or may not be read.
+        OSError: the path is a directory, a pipe, a device or a broken link, or the file is too large or unreadable.
     """
     try:
         content = open_regular(path)
@@ -179,11 +179,11 @@ def read_regular(path: Path, most: int | None = None) -> bytes | None:
 
 
 def open_to_append(path: Path, errors: str = "strict") -> TextIOWrapper:
-    """Open a text file of ours to append to it, UTF-8 and with line ends as they are written; make it if need be.
+    """Open a text file to append to it, in UTF-8 without translated line ends; create it if it does not exist.
 
     Raises:
-        OSError: the path is a symbolic link, which may lead to a file of somebody else, is no regular file, or cannot
-            be written.
+        OSError: the path is a symbolic link, which may lead to somebody else's file, or no regular file, or cannot be
+            written.
     """
     return open(path, "a", encoding="utf-8", errors=errors, newline="", opener=_open_no_link)
 
@@ -203,14 +203,14 @@ def open_regular(path: Path) -> BufferedReader:
     """Open a regular file to read its bytes.
 
     Raises:
-        FileNotFoundError: there is none.
-        OSError: the path is a directory, a pipe or the like, or may not be read.
+        FileNotFoundError: it does not exist.
+        OSError: the path is a directory, a pipe or the like, or cannot be read.
     """
     return open(path, "rb", opener=_open_at_once)
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    file = os.open(path, flags | os.O_NONBLOCK)  # a pipe that nobody writes into would be waited for
+    file = os.open(path, flags | os.O_NONBLOCK)  # opening a pipe without a writer would block
     _check_regular(file, path)
     return file
 
@@ -224,7 +224,7 @@ def _check_regular(file: int, path: Path | str) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of the file's content."""
+    """Return the SHA-256 of a file's content."""
     digest = sha256()
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
@@ -233,10 +233,10 @@ def file_digest(path: Path) -> str:
 
 
 def read_rows(path: Path, *, tell: bool = True) -> list[dict[str, str]]:
-    """Read a CSV file that grows, such as metrics.csv: a dict for each row; no rows where there is no file.
+    """Read a growing CSV file, such as metrics.csv: a dict for each row, and no rows if there is no file.
 
-    A last row that was cut short is dropped. So is a row that has not as many cells as the header, or has zeros in it,
-    as a full disk or a power cut may leave it; one line says how many were.
+    An incomplete last row is dropped. So is a row with fewer or more cells than the header, or with zero bytes, as a
+    full disk or a power cut leaves them; one line says how many rows are dropped.
 
     Args:
         path: the file.
@@ -266,7 +266,7 @@ def _has_zeros(row: dict[str, str]) -> bool:
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """Rows as lines of a CSV file."""
+    """Return the text of a CSV file with these rows."""
     text = StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

@@ -1,6 +1,6 @@
-"""Read the variables by which a launcher tells a process its place: torchrun, srun, Kubernetes or a script.
+"""Read the variables by which a launcher (torchrun, srun, Kubernetes or a script) gives a process its rank.
 
-Whoever needs one reads it here. So a value that cannot be is one line, wherever it would have been met first.
+All code reads them here, so that an impossible value is one line, wherever it is read first.
 """
 
 import os
@@ -31,10 +31,10 @@ PATTERNS = {
 
 
 def number(key: str) -> int | None:
-    """Return the number that `key` has; None where it is not set.
+    """Return the value of the variable `key`; None if it is not set.
 
     Raises:
-        UserError: it is no number, or not within its limits.
+        UserError: it is not a number within its limits.
     """
     value = os.environ.get(key)
     if value is None:
@@ -47,10 +47,10 @@ def number(key: str) -> int | None:
 
 
 def required(key: str, others: str) -> int:
-    """Return the number that `key` must have where `others` are set.
+    """Return the value of the variable `key`, which must be set because `others` are.
 
     Raises:
-        UserError: as `number`, or it is not set.
+        UserError: it is not set, or not a number within its limits.
     """
     found = number(key)
     if found is None:
@@ -59,7 +59,7 @@ def required(key: str, others: str) -> int:
 
 
 def check() -> None:
-    """Raise UserError for the first variable whose value cannot be."""
+    """Raise UserError for the first variable with an impossible value."""
     for key in LIMITS:
         number(key)
     for key, (pattern, allowed) in PATTERNS.items():
@@ -69,38 +69,38 @@ def check() -> None:
 
 
 def is_rank_zero() -> bool:
-    """Tell it from the launcher's variables, before torch is imported or processes have met."""
+    """Tell whether this process has rank 0, from the variables alone: torch may not be imported yet."""
     if "RANK" in os.environ:
         return number("RANK") == 0
     return not any(number(key) for key in ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
 def check_alone() -> None:
-    """Raise UserError if a process that has no RANK is told not to be the first: it would train and write nothing."""
+    """Raise UserError if a process without RANK has another rank than 0: it would train but write nothing."""
     for key in ("LOCAL_RANK", "SLURM_PROCID"):
         if "RANK" not in os.environ and number(key):
             raise UserError(f"{key}={number(key)}: RANK and WORLD_SIZE are not set; fix: set both, or do not set {key}")
 
 
 def check_node(num_nodes: int) -> None:
-    """Raise UserError if this machine is none of `num_nodes`; the others would wait for it, or it for them."""
+    """Raise UserError if NODE_RANK is not below `num_nodes`: the processes would wait for each other."""
     node = number("NODE_RANK") or 0
     if node >= num_nodes:
         raise UserError(f"NODE_RANK={node}: allowed with trainer.num_nodes={num_nodes}: {allowed_ranks(num_nodes)}")
 
 
 def allowed_ranks(size: int) -> str:
-    """Put the ranks of `size` processes in words."""
+    """Return the ranks of `size` processes as a text."""
     return f"0 to {size - 1}" if size > 1 else "0"
 
 
-LAUNCH = "LIGHTNING_DL2_LAUNCH"  # set by whatever starts a command again but does not count
+LAUNCH = "LIGHTNING_DL2_LAUNCH"  # set by a launcher that restarts a command without counting
 
 
 def restart_ids() -> dict[str, int]:
-    """What starts this command again by itself, under a name that stays, and how often it has done so."""
+    """Map the id of each scheduler that may restart this command to the number of its restarts so far."""
     counts = {"SLURM_JOB_ID": "SLURM_RESTART_COUNT", "TORCHELASTIC_RUN_ID": "TORCHELASTIC_RESTART_COUNT"}
     names = {f"{key}={os.environ[key]}": number(count) or 0 for key, count in counts.items() if key in os.environ}
-    if LAUNCH in os.environ:  # a name that is used once: whoever finds it was started again
+    if LAUNCH in os.environ:  # used once: a process that finds it recorded was restarted
         names[f"{LAUNCH}={os.environ[LAUNCH]}"] = 1
     return names

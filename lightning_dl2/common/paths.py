@@ -1,4 +1,4 @@
-"""Check the paths that a user names before any work is done for them, and write there."""
+"""Check the paths that a user names before any work starts, and write there."""
 
 import errno
 import os
@@ -49,7 +49,7 @@ def out_file(out: str) -> Path | None:
 
 @contextmanager
 def out_directory(path: Path) -> Iterator[None]:
-    """Make the directory for the block; remove after it what was made for it and stayed empty.
+    """Make a directory for the block; after the block, remove each new directory that is still empty.
 
     Raises:
         UserError: it cannot be made, or cannot be written.

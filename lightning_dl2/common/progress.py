@@ -1,4 +1,4 @@
-"""Show on stderr how far a long preparation is: a bar on a terminal, a line now and then elsewhere."""
+"""Show the progress of a long preparation on stderr: a bar on a terminal, else a line now and then."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from lightning_dl2.common.command import console
 from lightning_dl2.common.launcher import is_rank_zero
 
-DELAY = 2.0  # seconds; a shorter preparation is not worth a line
+DELAY = 2.0  # seconds; a shorter preparation shows nothing
 INTERVAL = 0.2, 15.0  # seconds between two drawings of the bar, and between two lines
 
 
 @contextmanager
 def progress(description: str, total: int | None, *, items: bool = False) -> Iterator[Callable[[int], None]]:
-    """Yield a function that takes the number of further bytes, or items, that are done.
+    """Yield a function that takes the number of further bytes, or items, that are finished.
 
     Only rank 0 of a run shows anything. Elsewhere than on a terminal, bytes get one line in all.
 

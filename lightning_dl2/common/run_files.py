@@ -1,7 +1,7 @@
-"""Readers of the files of a run directory, one for each kind of file.
+"""Read the files of a run directory, each kind by a reader of its own.
 
-A file may have been edited, forged, cut short, or replaced by a directory, a link or a pipe. Each reader returns plain
-values that its schema allows, or raises `Damaged` with one line; none follows what a file asks for.
+A file may be edited, forged, cut short, or replaced by a directory, a link or a pipe. Each reader returns plain values
+that its schema allows, or raises `Damaged` with one line. No reader executes or follows anything that a file names.
 """
 
 import csv
@@ -18,10 +18,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import read_regular, read_rows
 
-LARGEST = 16 << 20  # bytes of a file that is read as a whole; config.yaml and result.json have a few thousand
-LONGEST = 300  # digits of a number in a YAML file; more than a float can hold are none that a run has written
-DEEPEST = 20  # lists and mappings in each other; config.yaml has four
-# The C one, where PyYAML has it: ten times as fast.
+LARGEST = 16 << 20  # bytes of a file that is read at once; config.yaml and result.json have a few thousand
+LONGEST = 300  # digits of a number in a YAML file; a run writes none that a float cannot hold
+DEEPEST = 20  # nesting of lists and mappings; config.yaml has four levels
+# PyYAML may come without its C loader, which is ten times as fast.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SCALARS = yaml.constructor.SafeConstructor()
 FIX = "write it again as it was, or use resume=restart"
@@ -30,19 +30,19 @@ Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class RunFile(BaseModel):
-    """Base of the schemas: no type is taken for another, such as a text or a truth value for a number.
+    """Base of the schemas, which convert nothing, such as a text or a truth value to a number.
 
-    Keys that are not named are let through: older and newer versions have others.
+    Unknown keys pass: older and newer versions have others.
     """
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)  # NaN and infinity are written as null
 
 
 class Result(RunFile):
-    """result.json."""
+    """Schema of result.json."""
 
     status: Literal["completed", "interrupted", "failed"]
-    metrics: dict[str, Annotated[float, Field(allow_inf_nan=True)] | None]  # older versions wrote NaN, too
+    metrics: dict[str, Annotated[float, Field(allow_inf_nan=True)] | None]  # older versions wrote NaN
     experiment: str | None = None
     variant: str | None = None
     seed: Count | None = None
@@ -63,13 +63,13 @@ class Result(RunFile):
 
 
 class Parameters(RunFile):
-    """Hold the arguments of a task, in a checkpoint."""
+    """Schema of the arguments of a task in a checkpoint."""
 
     spec: dict[str, Any]
 
 
 def _having(*keys: str) -> AfterValidator:
-    """Allow a mapping that has `keys`, which Lightning and torch read without a question."""
+    """Make the validator of a mapping that has `keys`, which Lightning and torch read unchecked."""
 
     def check(values: dict[str, Any]) -> dict[str, Any]:
         if missing := [key for key in keys if key not in values]:
@@ -83,7 +83,7 @@ Optimizer = Annotated[dict[str, Any], _having("state", "param_groups")]
 
 
 class Checkpoint(RunFile):
-    """A checkpoint, as far as it is read before Lightning loads it."""
+    """Schema of the part of a checkpoint that is read before Lightning loads it."""
 
     lightning: Annotated[str, Field(alias="pytorch-lightning_version", pattern=r"^\d+(\.\d+)+[\w.+-]*$")] = "0.0"
     global_step: Count
@@ -92,7 +92,7 @@ class Checkpoint(RunFile):
     state_dict: dict[str, Any] = {}
     callbacks: dict[str, Any] = {}
     loops: Annotated[dict[str, Any], _having("fit_loop")] = {}
-    # None at all: Lightning would go on with an optimiser that has forgotten its moments.
+    # Not empty: Lightning would resume with an optimiser without its moments.
     optimizer_states: Annotated[list[Optimizer], Field(min_length=1)] = []
     lr_schedulers: list[dict[str, Any]] = []
     world_size: Count | None = None  # older versions did not write it
@@ -100,12 +100,12 @@ class Checkpoint(RunFile):
 
 
 class Damaged(UserError):
-    """A file of a run cannot be read.
+    """Failure to read a file of a run.
 
     Args:
         path: the file.
         why: what is wrong with it, such as "is not YAML".
-        fix: what can be done.
+        fix: an instruction for the user.
     """
 
     def __init__(self, path: Path, why: str, fix: str = "") -> None:
@@ -114,10 +114,10 @@ class Damaged(UserError):
 
 
 def read_file(path: Path, most: int | None = LARGEST) -> bytes | None:
-    """Read a regular file as a whole; return None where there is none.
+    """Read a whole regular file; return None if it does not exist.
 
     Raises:
-        Damaged: the path is no regular file, may not be read, or has more than `most` bytes.
+        Damaged: the path is no regular file, cannot be read, or has more than `most` bytes.
     """
     try:
         return read_regular(path, most)
@@ -126,10 +126,10 @@ def read_file(path: Path, most: int | None = LARGEST) -> bytes | None:
 
 
 def check_own_files(*paths: Path) -> None:
-    """Check that each path, where there is something, is a regular file and no link, before one is written.
+    """Check before writing that each path that exists is a regular file and no link.
 
     Raises:
-        Damaged: one is none.
+        Damaged: one is something else.
     """
     for path in paths:
         try:
@@ -143,10 +143,10 @@ def check_own_files(*paths: Path) -> None:
 
 
 def read_config(path: Path) -> dict[str, Any] | None:
-    """Read a run's config.yaml, whose keys and values are not checked yet; return None where there is none.
+    """Read a run's config.yaml, without a check of its keys and values; return None if it does not exist.
 
     Raises:
-        Damaged: it is not YAML, or holds what a run's configuration cannot: an alias, a date, a key that is no text.
+        Damaged: it is not YAML, or holds an alias, a date, a key that is no text or the like.
     """
     if (content := read_file(path)) is None:
         return None
@@ -160,10 +160,10 @@ def read_config(path: Path) -> dict[str, Any] | None:
 
 
 def plain_yaml(content: bytes) -> Any:
-    """Parse YAML of mappings with text keys, lists, texts, numbers, truth values and null.
+    """Parse YAML that consists of mappings with text keys, lists, texts, numbers, truth values and null.
 
     Raises:
-        ValueError: it is no YAML, or holds anything else.
+        ValueError: it is not YAML, or holds anything else.
     """
     try:
         text = content.decode()
@@ -175,16 +175,16 @@ def plain_yaml(content: bytes) -> Any:
 
 
 def check_events(text: str) -> None:
-    """Refuse YAML that has aliases, or lists and mappings far into each other.
+    """Refuse YAML with aliases or too deep nesting.
 
     Raises:
         ValueError: names the line.
-        yaml.YAMLError: it is no YAML.
+        yaml.YAMLError: it is not YAML.
     """
     depth = 0
     for event in yaml.parse(text, LOADER):
         assert event.start_mark
-        if isinstance(event, yaml.AliasEvent):  # aliases to aliases make more values than any memory holds
+        if isinstance(event, yaml.AliasEvent):  # nested aliases make more values than memory holds
             raise ValueError(f"line {event.start_mark.line + 1} has an alias")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
@@ -222,10 +222,10 @@ def _plain_mapping(node: yaml.MappingNode) -> dict[str, Any]:
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
-    """Read a run's result.json; return None where there is none.
+    """Read a run's result.json; return None if it does not exist.
 
     Raises:
-        Damaged: it is not JSON, or not what `Result` allows.
+        Damaged: it is not JSON, or does not match `Result`.
     """
     if (content := read_file(path)) is None:
         return None
@@ -250,11 +250,11 @@ def _json_object(content: bytes) -> dict[str, Any] | None:
 
 
 def read_metrics(path: Path, *, tell: bool = True) -> list[dict[str, str]]:
-    """Read metrics.csv: in each row a `step`, and numbers or nothing in the other columns; no file has no rows.
+    """Read metrics.csv: each row has a `step`, and numbers or nothing in the other columns; no file, no rows.
 
     Args:
         path: the file.
-        tell: whether to say which rows `read_rows` leaves out.
+        tell: whether to print how many rows `read_rows` drops.
 
     Raises:
         Damaged: it is no such table.

@@ -1,4 +1,4 @@
-"""What several runs of the same came to: mean and standard deviation, as a person would write them."""
+"""Summarise values of several runs by mean and standard deviation, rounded for a reader."""
 
 import math
 import statistics
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 
 def is_number(value: float) -> bool:
-    """Finite, and so is its square: what has diverged beyond that has no mean and no deviation."""
+    """Tell whether a value and its square are finite; larger values, of diverged runs, have no deviation."""
     return math.isfinite(value) and abs(value) < 1e150
 
 
 @dataclass(frozen=True)
 class MeanStd:
-    """Mean, standard deviation (of the sample; None for one value) and number of those values that are numbers."""
+    """Mean, standard deviation (of the sample; None for one value) and number of the finite values."""
 
     mean: float
     deviation: float | None
@@ -21,14 +21,14 @@ class MeanStd:
 
     @classmethod
     def of(cls, values: Iterable[float | None]) -> "MeanStd | None":
-        """None where there is no value."""
+        """Summarise the finite values; return None if there are none."""
         finite = [value for value in values if value is not None and is_number(value)]
         if not finite:
             return None
         return cls(statistics.mean(finite), statistics.stdev(finite) if len(finite) > 1 else None, len(finite))
 
     def __str__(self) -> str:
-        """The mean to the digit that the deviation's second one has."""
+        """Round the mean to the second significant digit of the deviation."""
         if not self.deviation:
             return _short(self.mean) + (" ± 0" if self.deviation == 0 else "")
         last = math.floor(math.log10(self.deviation)) - 1  # the power of ten of that digit
@@ -40,6 +40,6 @@ class MeanStd:
 
 
 def _short(value: float) -> str:
-    """Four digits, or all before the point."""
+    """Write a number with four significant digits, or all digits of a whole number."""
     whole = 1e4 <= abs(value) or value == int(value)
     return f"{value:,.0f}" if whole and abs(value) < 1e10 else f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""Ask and tell the operating system: processes, versions, devices, seeds."""
+"""Handle processes, versions, device names and seeds."""
 
 import os
 import signal
@@ -19,25 +19,25 @@ def python_path() -> str:
 
 
 def die_with(parent: int, number: signal.Signals = signal.SIGKILL) -> None:
-    """From now on this process is sent a signal when the one that started it ends, in whatever way, on Linux."""
+    """Have Linux send this process a signal as soon as its parent process ends, for whatever reason."""
     if sys.platform == "linux":
         import ctypes
 
         PR_SET_PDEATHSIG = 1
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
-    if os.getppid() != parent:  # it had ended before
+    if os.getppid() != parent:  # the parent has ended already
         os._exit(1)
 
 
 def seed(number: int) -> None:
-    """Seeds whatever draws initial weights."""
+    """Seed the generators that draw initial weights."""
     import pytorch_lightning as pl
 
     pl.seed_everything(number, verbose=False)
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides the numbers."""
+    """Return the versions of the packages that determine the results."""
     import platform
 
     import pytorch_lightning
@@ -54,7 +54,7 @@ def versions() -> dict[str, str]:
 
 
 def device_name(device: "torch.device") -> str:
-    """What a run was on, in words. Not the module's: Lightning takes that back to the CPU at the end."""
+    """Name a device in words. Pass the strategy's: Lightning moves the module back to the CPU at the end."""
     import torch
 
     if device.type == "cuda":

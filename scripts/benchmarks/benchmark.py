@@ -38,7 +38,7 @@ from rich.table import Table  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
 from lightning_dl2.common.arguments import Arguments, Text, parse, split_names, whole  # noqa: E402
-from lightning_dl2.common.command import command, console, doc_of  # noqa: E402
+from lightning_dl2.common.command import command, console, read_docstring  # noqa: E402
 from lightning_dl2.config.schema import Config  # noqa: E402
 from lightning_dl2.data.build import build_data  # noqa: E402
 from lightning_dl2.decoding import Decoding, generate  # noqa: E402
@@ -227,7 +227,7 @@ def run(argv: list[str]) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return command(run, argv, __doc__ or doc_of(__file__))
+    return command(run, argv, __doc__ or read_docstring(__file__))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pydantic import Field  # noqa: E402
 
 from lightning_dl2 import TextDataModule  # noqa: E402
 from lightning_dl2.common.arguments import Arguments, Text, parse  # noqa: E402
-from lightning_dl2.common.command import command, doc_of  # noqa: E402
+from lightning_dl2.common.command import command, read_docstring  # noqa: E402
 
 PPMD = {"max_order": 16, "mem_size": 256 << 20, "restore_method": 0}
 
@@ -52,4 +52,4 @@ def _main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(command(_main, None, __doc__ or doc_of(__file__)))
+    sys.exit(command(_main, None, __doc__ or read_docstring(__file__)))

@@ -27,7 +27,7 @@ from rich.table import Table  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
 from lightning_dl2.common.arguments import Text  # noqa: E402
-from lightning_dl2.common.command import command, console, doc_of  # noqa: E402
+from lightning_dl2.common.command import command, console, read_docstring  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
 from scripts.studies.study import StudyArguments, markdown, read_study, spread, train_all  # noqa: E402
 
@@ -168,7 +168,7 @@ def summary(row: Row, lines: list[list[str]]) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return command(_main, argv, __doc__ or doc_of(__file__))
+    return command(_main, argv, __doc__ or read_docstring(__file__))
 
 
 def _main(words: list[str]) -> int:

@@ -25,7 +25,7 @@ from rich.progress import Progress  # noqa: E402
 
 from lightning_dl2 import compose, evaluate  # noqa: E402
 from lightning_dl2.common.arguments import Arguments, choices, parse, split_names, whole  # noqa: E402
-from lightning_dl2.common.command import command, console, doc_of  # noqa: E402
+from lightning_dl2.common.command import command, console, read_docstring  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
 from scripts.studies.study import markdown  # noqa: E402
 from scripts.torture.run_until_killed import Life  # noqa: E402
@@ -138,7 +138,7 @@ def rows(name: str, precision: str, processes: int, root: Path, progress: Progre
 
 
 def main(argv: list[str] | None = None) -> int:
-    return command(_main, argv, __doc__ or doc_of(__file__))
+    return command(_main, argv, __doc__ or read_docstring(__file__))
 
 
 def _main(words: list[str]) -> int:

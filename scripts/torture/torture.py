@@ -32,7 +32,7 @@ from rich.progress import Progress  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
 from lightning_dl2.common.arguments import Arguments, parse, split_names, whole, wholes  # noqa: E402
-from lightning_dl2.common.command import command, console, doc_of  # noqa: E402
+from lightning_dl2.common.command import command, console, read_docstring  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
 from scripts.studies.study import markdown  # noqa: E402
 from scripts.torture.run_until_killed import Life  # noqa: E402
@@ -186,7 +186,7 @@ def torture(name: str, processes: int, kills: int, seed: int, launch: str, direc
 
 
 def main(argv: list[str] | None = None) -> int:
-    return command(_main, argv, __doc__ or doc_of(__file__))
+    return command(_main, argv, __doc__ or read_docstring(__file__))
 
 
 def _main(words: list[str]) -> int:

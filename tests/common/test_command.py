@@ -128,7 +128,7 @@ def test_a_current_directory_that_is_gone_is_told(tmp_path, monkeypatch, capsys)
     (tmp_path / "gone").rmdir()
     assert command(lambda words: 0, []) == 2
     assert capsys.readouterr().err == (
-        "error: the current directory is not there any more; fix: change to one that exists\n"
+        "error: the current directory does not exist any more; fix: change to one that exists\n"
     )
     assert command(lambda words: 0, ["--help"]) == 0
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.common.files import what_is_there
+from lightning_dl2.common.files import describe_path
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
 from lightning_dl2.data.graph_files.whole_numbers import whole_number
 
@@ -59,7 +59,7 @@ def read_ten_fold(path: str | Path) -> GraphSet:
 def _find(path: Path) -> Path:
     if not path.is_dir():
         if not path.is_file():
-            raise UserError(f"data.path={path}: {what_is_there(path)}; allowed: a text file of DGCNN's format")
+            raise UserError(f"data.path={path}: {describe_path(path)}; allowed: a text file of DGCNN's format")
         return path
     files = sorted(path.glob("*.txt"))
     if len(files) != 1:
