@@ -1,4 +1,4 @@
-"""The parts by themselves, small: data, task and Trainer, without a configuration or a run directory."""
+"""Build small data, tasks and Trainers without a configuration or a run directory."""
 
 import importlib.util
 import os
@@ -24,7 +24,7 @@ NEEDS_DGL = pytest.mark.skipif(importlib.util.find_spec("dgl") is None, reason="
 
 
 def signalled(monkeypatch, owner, method, number, step=10):
-    """Sends this process `number` within `owner.method` of batch `step`."""
+    """Send the signal `number` to this process within `owner.method` of batch `step`."""
     original = getattr(owner, method)
 
     def sends(self, *args):
@@ -46,7 +46,7 @@ def small_task(data: SequenceDataModule, seed: int = 0, **options: Any) -> Seque
 
 
 def small_text(path: Path, text: str | None = None, **options: Any) -> TextDataModule:
-    """The text in `path`, or `text` written there first; its tokens beside it."""
+    """Return a data module of the text in `path`, or of `text` written there first; its tokens lie beside it."""
     if text is not None:
         path.write_text(text, encoding="utf-8")
     sizes = {"sequence_length": 8, "batch_size": 4, "evaluation_batch_size": 3, "cold_window": 16}
@@ -59,19 +59,19 @@ def small_writer(data: TextDataModule, seed: int = 0, **options: Any) -> TextGen
 
 
 def small_graph(name: str = "sbm", **options: Any) -> NodeDataModule:
-    """One graph: 90 nodes of three classes, 24 of them to train on, 30 to validate and 36 to test on."""
+    """Return a graph of 90 nodes in three classes: 24 to train on, 30 to validate and 36 to test on."""
     sizes = {"split": "random", "train_per_class": 8, "validation_size": 30, "batch_size": 5}
     return NodeDataModule(name, **{"block_model": BLOCK_MODEL} | sizes | options)
 
 
 def small_graph_set(name: str = "minigc", **options: Any) -> GraphSetDataModule:
-    """Many graphs: 48 of eight classes, 27 of them to train on, 9 to validate and 12 to test on."""
+    """Return 48 graphs in eight classes: 27 to train on, 9 to validate and 12 to test on."""
     sizes = {"num_graphs": 48, "min_nodes": 6, "max_nodes": 9, "num_folds": 4, "validation_fraction": 0.25}
     return GraphSetDataModule(name, **sizes | {"batch_size": 8, "evaluation_batch_size": 5} | options)
 
 
 def write_molecules(path: Path, sizes: tuple[int, ...] = (10, 5, 7)) -> Path:
-    """A ZINC .npz of chains of atoms with so many molecules in each split, whose number follows from their atoms."""
+    """Write a ZINC .npz of chains of atoms; the number of each molecule follows from its atoms."""
     rng, arrays = np.random.default_rng(0), {"atom_names": np.array(["C", "N", "O"])}
     for split, size in zip(("train", "val", "test"), sizes, strict=True):
         atoms = rng.integers(1, 6, size)
@@ -94,9 +94,9 @@ def write_molecules(path: Path, sizes: tuple[int, ...] = (10, 5, 7)) -> Path:
 
 
 def write_graph(directory: Path, edges: list[tuple[int, int]], labels: str, splits: str | None = None) -> Path:
-    """A graph of one's own, nodes.csv and edges.csv: a node for each letter of `labels`, ? for an unknown one.
+    """Write nodes.csv and edges.csv with a node for each letter of `labels`; ? is an unknown label.
 
-    Its only feature is its number. `splits` has t, v or e (test) for each node.
+    A node's only feature is its number. `splits` has t (train), v (validation) or e (test) for each node.
     """
     names = {"t": "train", "v": "val", "e": "test", "-": ""}
     nodes = [f"n{number},{'' if label == '?' else label},{number}" for number, label in enumerate(labels)]
@@ -110,7 +110,7 @@ def write_graph(directory: Path, edges: list[tuple[int, int]], labels: str, spli
 
 
 def small_graph_net(data: NodeDataModule | GraphSetDataModule, seed: int = 0, **options: Any) -> GraphNet:
-    """A GCN for nodes, a GIN for graphs."""
+    """Return a GCN for nodes, or a GIN for graphs."""
     pl.seed_everything(seed, verbose=False)
     net = {"layer": "gcn"} if data.level == "node" else {"layer": "gin", "output_layer": "linear", "input_layer": True}
     return GraphNet(spec=data.spec, **{"hidden_size": 8} | net | options)
@@ -145,7 +145,7 @@ CURRICULUM = {
 
 
 class Scripted(SequenceClassifier):
-    """Validates as its script says, {step: accuracy}: to see what callbacks make of it. The loss is 1 - accuracy."""
+    """A task with scripted accuracies, {step: accuracy}, and loss 1 - accuracy, to test callbacks."""
 
     script: dict[int, float] = {}
 
@@ -155,7 +155,7 @@ class Scripted(SequenceClassifier):
 
 
 def fit_scripted(values: list[float], *callbacks: pl.Callback, resume: Any = None, **options: Any) -> pl.Trainer:
-    """Trains 2 steps for each of `values`, the accuracies of the validations; before them, a sanity check finds 1.0."""
+    """Train 2 steps for each validation accuracy in `values`, after a sanity check with accuracy 1.0."""
     data = small_data()
     pl.seed_everything(0, verbose=False)
     task = Scripted(spec=data.spec, cell="gru", hidden_size=8)

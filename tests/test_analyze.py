@@ -1,4 +1,4 @@
-"""The command: it says what there is, and prints a table and where the figures are."""
+"""Test the command `analyze`: help, the printed table, and the directory of the figures."""
 
 import errno
 import os
@@ -26,14 +26,14 @@ def test_the_last_line_is_the_directory(tmp_path, capsys):
 
 @pytest.fixture
 def two(tiny, tmp_path):
-    """Runs that differ in their seeds alone."""
+    """Return two runs that differ only in their seeds."""
     words = "trainer.max_steps=5", f"root={tmp_path}/runs"
     return [train(tiny(f"seed={seed}", *words))[1]["run"].path for seed in (0, 1)]
 
 
 @pytest.fixture
 def titles(monkeypatch):
-    """What stands above the panels of each figure, which is not drawn."""
+    """Collect the titles of the figures instead of saving them."""
     seen = []
 
     def watch(figure, path, **how):

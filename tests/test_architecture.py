@@ -1,4 +1,4 @@
-"""Rooms, floors and imports of the package: imports go down only, and what answers at once stays light."""
+"""Test the rooms, floors and imports of the package: imports go down only, and fast commands import little."""
 
 import ast
 from functools import cache
@@ -27,7 +27,7 @@ LARGEST = 12  # modules of a directory, its __init__ aside
 
 @cache
 def modules() -> dict[str, Path]:
-    """The modules of package and scripts by their dotted names."""
+    """Return the modules of package and scripts by their dotted names."""
     files = [path for top in (PACKAGE, "scripts") for path in (ROOT / top).rglob("*.py")]
     names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
     return names
@@ -42,7 +42,7 @@ def room(module: str) -> str:
 
 @cache
 def imports(module: str, *, lazy: bool) -> set[str]:
-    """What a module imports, of the package by the whole name of the module, of others by the first part.
+    """Return the imports of a module: the package's by the whole name, others by the first part.
 
     Args:
         lazy: whether to count imports within functions, too; those under `if TYPE_CHECKING` never count.
@@ -92,7 +92,7 @@ def test_imports_go_down():
 
 
 def test_imports_have_no_circle():
-    """Neither within a room."""
+    """Imports have no circle, also within a room."""
     graph = {module: ours(imports(module, lazy=False)) - {module} for module in modules()}
     try:
         TopologicalSorter(graph).prepare()
@@ -108,7 +108,7 @@ def test_packages_are_neither_crowded_nor_empty():
 
 
 def loaded(module: str) -> set[str]:
-    """The libraries that importing a module loads, by way of any module of the package."""
+    """Return the libraries that importing a module loads, directly or by other modules of the package."""
     seen, left, libraries = set(), {module}, set()
     while left:
         name = left.pop()
@@ -127,7 +127,7 @@ LIGHT = {"common": TORCH | HYDRA, "config.schema": TORCH | HYDRA, "config": TORC
 
 @pytest.mark.parametrize("place", LIGHT)
 def test_what_answers_at_once_imports_nothing_heavy(place):
-    """`--help` and a wrong key are answered in half a second; torch alone takes four."""
+    """`--help` and wrong keys need half a second, so they import no torch, which alone takes four."""
     here = [name for name in modules() if f"{name}.".startswith(f"{PACKAGE}.{place}.") or room(name) == place]
     heavy = {name: sorted(loaded(name) & LIGHT[place]) for name in here}
     assert here and not {name: found for name, found in heavy.items() if found}

@@ -1,4 +1,4 @@
-"""constraints.txt pins every package that requirements.txt installs, and this environment holds those versions."""
+"""Test that constraints.txt pins every package of requirements.txt, and that this environment has those versions."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Evaluate needs the run directory alone, and repeats the training's figure to the last bit."""
+"""Test that `evaluate` needs the run directory alone, and repeats the training's metrics to the last bit."""
 
 import importlib.util
 import shutil
@@ -22,7 +22,7 @@ from tests.conftest import TINY, TINY_GRAPH, TINY_GRAPHS
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Run:
-    """One run whose best and last checkpoints differ."""
+    """Return a run whose best and last checkpoints differ."""
     rule = ("callbacks.checkpoint.monitor=val/accuracy", "callbacks.checkpoint.mode=max")
     root = tmp_path_factory.mktemp("trained")
     _, objects = train(compose(*TINY, *rule, f"root={root}", "optimizer.learning_rate=0.03"))
@@ -31,7 +31,7 @@ def trained(tmp_path_factory) -> Run:
 
 @pytest.fixture
 def run(trained, tmp_path, monkeypatch) -> Run:
-    """A copy of it in another place, seen from yet another."""
+    """Return a copy of the run in another directory, with another working directory."""
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
     return Run(shutil.copytree(trained.path, tmp_path / "moved [1]" / "run"))
@@ -60,7 +60,7 @@ def test_a_run_of_an_older_version_repeats_its_figure(run, capsys):
 
 
 def test_a_run_on_graphs_repeats_its_figure(tmp_path, monkeypatch):
-    """Sampled nodes evaluated in chunks; graphs with batch norm. Baselines included, seen from elsewhere."""
+    """Runs on sampled nodes, evaluated in chunks, and on graphs with batch norm repeat all metrics elsewhere."""
     (tmp_path / "cwd").mkdir()
     sampled = () if importlib.util.find_spec("dgl") is None else ("data.fanouts=[3,3]", "data.batch_size=4")
     for words in (
@@ -108,7 +108,7 @@ def test_threads_are_those_of_the_training_and_then_as_before(run, tmp_path, mon
 
 
 def test_run_of_a_larger_machine(run):
-    """Trained on eight GPUs with float16; evaluated wherever there is one process."""
+    """A run trained on eight GPUs with float16 is evaluated by one process on any machine."""
     text = run.config_file.read_text()
     for old, new in (("accelerator: cpu", "accelerator: gpu"), ("devices: 1", "devices: 8")):
         assert old in text
@@ -195,7 +195,7 @@ def test_a_long_name_of_a_checkpoint_is_told(run):
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "says"), [(signal.SIGTERM, -15, ""), (signal.SIGINT, 130, "stopped\n")])
 def test_whoever_stops_it_sees_that_it_was_stopped(run, number, code, says):
-    """And not a table's absence with exit code 0, as by Lightning's own handlers."""
+    """An interrupted `evaluate` exits with the signal's code, not with 0 and no table."""
     program = (
         "import os, signal, sys; from lightning_dl2 import tasks; from lightning_dl2.evaluate import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's job in the background ignores it

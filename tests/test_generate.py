@@ -1,4 +1,4 @@
-"""Generate needs the run directory alone; the same seed writes the same text; wrong input is one line."""
+"""Test that `generate` needs the run directory alone, repeats a text by its seed, and reports errors in one line."""
 
 import io
 import json
@@ -27,7 +27,7 @@ def trained(tmp_path_factory, book) -> Run:
 
 @pytest.fixture
 def says(trained, capsys):
-    """says("prompt=the", ...): exit code, stdout and stderr of the command."""
+    """Return `says("prompt=the", ...)`: exit code, stdout and stderr of the command."""
 
     def command(*words: str) -> tuple[int, str, str]:
         code = main([f"run={trained.path}", *words])
@@ -74,7 +74,7 @@ def test_a_json_line_has_all_that_the_text_was_made_with_and_no_encoding_can_spo
 
 
 def test_it_writes_where_it_is_asked_to(says, tmp_path):
-    """Through a link and into a device, which a new file in its place would be the end of."""
+    """Output goes through links and into devices, which are not replaced by a file."""
     words = ("prompt=the", "length=5", "seed=3")
     expected = says(*words)[1]
     (tmp_path / "target").write_text("old")

@@ -1,4 +1,4 @@
-"""The public API is functions and classes, whatever was imported before."""
+"""Test that the public API is functions and classes, whatever was imported before."""
 
 import ast
 import importlib
@@ -67,7 +67,7 @@ def test_threads_that_wait_soon_sleep_unless_the_user_wants_something_else(own, 
 
 
 def test_another_system_is_told_in_one_line(monkeypatch, capsys):
-    """Windows, where there is no SIGUSR1, no flock and no fork."""
+    """Windows, which has no SIGUSR1, flock and fork, is refused in one line."""
     with monkeypatch.context() as patch:
         patch.setattr(os, "name", "nt")
         try:

@@ -1,4 +1,4 @@
-"""Every name stands in one registry; the configuration's schema, which imports no torch, repeats it."""
+"""Test that every name stands in one registry, which the schema repeats without importing torch."""
 
 from pathlib import Path
 from typing import get_args

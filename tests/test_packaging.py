@@ -1,4 +1,4 @@
-"""The wheel holds all that a run needs, conf/ included, and trains outside the clone."""
+"""Test that the wheel holds all that a run needs, including conf/, and trains outside the clone."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Predict writes a row for each thing that was asked, and repeats the figure of the result; wrong input is one line."""
+"""Test that `predict` writes a row per item, repeats the result's metrics, and reports errors in one line."""
 
 import csv
 import io
@@ -19,14 +19,14 @@ OWN_GRAPH = [word for word in TINY_GRAPH if not word.startswith("data.")]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Run:
-    """A run on a graph whose best and last checkpoints differ."""
+    """Return a run on a graph whose best and last checkpoints differ."""
     root = tmp_path_factory.mktemp("predict")
     return train(compose(*TINY_GRAPH, f"root={root}", "task.norm=batch", "optimizer.learning_rate=0.1"))[1]["run"]
 
 
 @pytest.fixture
 def says(run, capsys):
-    """says("out=-", ...): exit code, stdout and stderr of the command."""
+    """Return `says("out=-", ...)`: exit code, stdout and stderr of the command."""
 
     def command(*words: str) -> tuple[int, str, str]:
         code = main([f"run={run.path}", *words])
@@ -40,7 +40,7 @@ def read(text: str) -> list[dict[str, str]]:
 
 
 def accuracy(rows: list[dict[str, str]]) -> float:
-    """As the result has it, a float32."""
+    """Return an accuracy as float32, like the result."""
     right = sum(row["target"] == row["prediction"] for row in rows)
     return (torch.tensor(right, dtype=torch.float32) / len(rows)).item()
 
@@ -109,7 +109,7 @@ def test_numbers(tmp_path, molecules):
 
 
 def test_a_graph_of_ones_own(tmp_path):
-    """Nodes and classes are called what the user calls them; a node without a split is answered for, too."""
+    """A user's names of nodes and classes are kept, and nodes without a split get predictions too."""
     graph = write_graph(tmp_path / "graph", [(number, number + 1) for number in range(9)], "ab?ccabcab", "tt-evvveet")
     _, objects = train(compose(*OWN_GRAPH, "data=graph_csv", f"data.path={graph}", f"root={tmp_path}/runs"))
     out = tmp_path / "out.csv"

@@ -1,4 +1,4 @@
-"""The command: real runs come to what their result.json says; wrong words are one line; nothing is half-written."""
+"""Test that `report` shows real runs as in result.json, reports errors in one line, and leaves no half-written file."""
 
 import csv
 import json

@@ -1,6 +1,6 @@
-"""Every text file in and out is UTF-8, named so where it is opened: Python's default is the locale's encoding.
+"""Test that every text file is opened as UTF-8 by name, because Python's default is the locale's encoding.
 
-ruff's PLW1514 says the same of what it knows to be a path or a file; this test knows methods by their names.
+ruff's PLW1514 checks what it knows to be a path or a file; this test knows methods by their names.
 """
 
 import ast
@@ -15,7 +15,7 @@ POSITION = {"read_text": 0, "write_text": 1, "TextIOWrapper": 1}  # of the argum
 
 
 def unnamed(source: str) -> list[str]:
-    """The calls in `source` that open text without naming its encoding."""
+    """Return the calls in `source` that open text without an encoding."""
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     return [ast.unparse(call) for call in calls if _opens_text(call)]
 

@@ -1,4 +1,4 @@
-"""The same command is start, resume, requeue and no-op, in one directory, to the last bit."""
+"""Test that the same command starts, resumes, requeues or does nothing, in one directory, to the last bit."""
 
 import importlib.util
 import json
@@ -53,7 +53,7 @@ def _call(words: list[str], out: Path) -> None:
 
 
 class Command:
-    """`python -m lightning_dl2.train words...` in a process of its own."""
+    """`python -m lightning_dl2.train words...` in a separate process."""
 
     def __init__(self, words: list[str], out: Path) -> None:
         self.out, self.run = out, Run.of(compose(*words))
@@ -61,7 +61,7 @@ class Command:
         self.process.start()
 
     def reached(self, step: int) -> "Command":
-        """Waits until metrics.csv has a row of this step or a later one."""
+        """Wait until metrics.csv has a row of this step or a later one."""
         deadline = time.monotonic() + 60
         while not any(int(row["step"]) >= step for row in read_rows(self.run.metrics_file)):
             assert self.process.is_alive() and time.monotonic() < deadline, (self.out / "stderr").read_text()
@@ -69,20 +69,20 @@ class Command:
         return self
 
     def ended(self, by: signal.Signals | None = None) -> int:
-        """Its exit code, after sending a signal."""
+        """Send a signal, and return the exit code."""
         if by:
             os.kill(self.process.pid, by)
         self.process.join(60)
         return self.process.exitcode
 
     def told(self) -> tuple[list[str], list[str]]:
-        """Lines of stdout and stderr."""
+        """Return the lines of stdout and stderr."""
         return tuple((self.out / name).read_text().splitlines() for name in ("stdout", "stderr"))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Run:
-    """The run that nothing stopped."""
+    """Return the uninterrupted run."""
     return train(compose(*LONG, f"root={tmp_path_factory.mktemp('whole')}"))[1]["run"]
 
 
@@ -117,7 +117,7 @@ def test_stopped_by_every_signal_and_still_equal(whole, tmp_path):
 
 
 def test_a_killed_text_still_equals(tmp_path, book):
-    """The carried state, the averaged weights and the samples, too."""
+    """A killed text run resumes with equal bits: carried state, averaged weights and samples."""
     words = [*TINY_TEXT, f"data.path={book}", f"data.cache_dir={book.parent}", "trainer.max_steps=240"]
     words += ["trainer.val_check_interval=20"]
     words += [f"callbacks.{name}.enabled=true" for name in ("weight_averaging", "samples")]
@@ -138,9 +138,9 @@ def test_a_killed_text_still_equals(tmp_path, book):
 
 @pytest.mark.slow
 def test_the_command_itself(tmp_path):
-    """A real `python -m`: what is said, where, and that a second time nothing is done.
+    """A real `python -m` prints what it should, and does nothing the second time.
 
-    In a locale that has ASCII alone: what is written is UTF-8 all the same, and no line of the log is lost.
+    In an ASCII locale, files are UTF-8 all the same, and no line of the log is lost.
     """
     words = [*TINY, f"root={tmp_path}/runs", "seed=3"]
     command = [sys.executable, "-m", "lightning_dl2.train", *words]
@@ -166,7 +166,7 @@ def test_the_command_itself(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_on_the_cpu(tmp_path):
-    """DDP: one directory, one voice; stopped together, and taken up together."""
+    """Two DDP ranks share one directory and one output, stop together and resume together."""
     words = ["trainer=ddp_cpu", f"root={tmp_path}/runs", *LONG[:-1], "trainer.max_steps=3000"]
     command = [sys.executable, "-m", "lightning_dl2.train"]
     process = subprocess.Popen([*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -202,7 +202,7 @@ WRITTEN = {
 
 
 def small_graphs(config: Config, directory: Path) -> dict[str, Any]:
-    """What makes a graph experiment quick: a small generated graph or set in `directory`, and a shallow net."""
+    """Return overrides for a fast graph experiment: a small generated graph or set in `directory`, a shallow net."""
     name = config.data.name
     if getattr(config.data, "fanouts", None) and importlib.util.find_spec("dgl") is None:
         pytest.skip("neighbours are sampled with dgl, which is not installed")
@@ -306,7 +306,7 @@ def test_a_sweep_in_a_file_is_told(tmp_path, capsys):
 
 
 def test_a_run_of_an_older_version_goes_on_and_stays_finished(tiny, tmp_path, capsys):
-    """Of one that had no key `trainer.gradient_clip_val` yet, which decides what is learnt."""
+    """A run from before the key `trainer.gradient_clip_val`, which affects learning, resumes and stays finished."""
 
     def age(run: Run) -> None:
         text = run.config_file.read_text()
@@ -412,7 +412,7 @@ def test_overfit_learns_its_batch(tmp_path):
 
 
 def test_overfit_validates_as_any_run(tiny_text):
-    """Two batches give a text's every metric; Lightning would validate as many as it trains on."""
+    """Two batches give every metric of a text; Lightning would validate as many batches as it trains on."""
     monitored = ("callbacks.checkpoint.monitor=val/loss_cold", "trainer.max_steps=4", "trainer.val_check_interval=2")
     result, _ = train(tiny_text("debug=overfit", *monitored))
     assert {"val/loss", "val/loss_cold"} <= result["metrics"].keys()
@@ -432,12 +432,12 @@ def test_profile_leaves_a_table(tiny):
 
 
 def held_in(run):
-    """Every file of a run but the log, which tells what was tried."""
+    """Return every file of a run except the log, which records each attempt."""
     return {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file() and path != run.log_file}
 
 
 def test_other_data_are_refused(tiny_text, tmp_path):
-    """A text that was edited is another text: neither gone on with nor tested on."""
+    """An edited text is refused, for training and for testing."""
     text = tmp_path / "text.txt"
     text.write_text("to be or not to be, that is the question. " * 100)
     words = (f"data.path={text}", f"data.cache_dir={tmp_path}")
@@ -451,7 +451,7 @@ def test_other_data_are_refused(tiny_text, tmp_path):
 
 
 def test_another_graph_is_refused(tiny_graph, tmp_path):
-    """One edge more is another graph: neither gone on with nor tested on."""
+    """A graph with one more edge is refused, for training and for testing."""
     edges, labels, splits = [(0, 1), (1, 2), (2, 3)], "abab", "ttve"
     words = ("data=graph_csv", f"data.path={write_graph(tmp_path / 'graph', edges, labels, splits)}")
     _, objects = train(tiny_graph(*words, "trainer.max_steps=10"))
@@ -464,7 +464,7 @@ def test_another_graph_is_refused(tiny_graph, tmp_path):
 
 
 def test_graphs_that_cannot_be_had_create_nothing(tmp_path, capsys, monkeypatch):
-    """Nor does a net that cannot be built of them. One line, and exit code 2."""
+    """Graphs that cannot be loaded, or that a net does not fit, give one line, exit code 2 and no files."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     one_class = write_graph(tmp_path / "one_class", [(0, 1)], "aaa", "tve")
@@ -505,7 +505,7 @@ def test_text_that_cannot_be_read_creates_nothing(tmp_path, capsys, monkeypatch)
 
 
 def test_overrides_can_be_typed_again(tiny, tmp_path):
-    """Without words, overrides.txt says how to come to the same run."""
+    """The overrides in overrides.txt lead to the same run when typed."""
     config = tiny("task.forget_bias=null", "+optimizer.arguments.betas=[0.9,0.98]")
     _, objects = train(config)
     words = (objects["run"].path / "overrides.txt").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""The type checker passes the package, and a user's checker sees the types of the public API."""
+"""Test that the type checker passes the package, and that a user's checker sees the types of the public API."""
 
 import importlib.util
 import re

@@ -1,4 +1,4 @@
-"""A W&B server as far as a run needs one, on 127.0.0.1: keeps what it is sent; can be slow, broken or gone."""
+"""Serve W&B on 127.0.0.1 as far as a run needs it, keep what it receives, and fail on request."""
 
 import gzip
 import json
@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 @dataclass
 class SentRun:
-    """What the server knows of a run."""
+    """A run as the server knows it."""
 
     config: dict[str, Any] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)  # name, project, group, tags
@@ -22,7 +22,7 @@ class SentRun:
     exit_codes: list[int] = field(default_factory=list)  # one for each process that said how it ended
 
     def tail(self) -> dict[str, Any]:
-        """What a process that takes the run up asks for."""
+        """Return what a process asks for that resumes the run."""
         return {
             "id": "id",
             "config": json.dumps(self.config),
@@ -38,7 +38,7 @@ class SentRun:
 
 
 class FakeServer(ThreadingHTTPServer):
-    """Serves from its own thread.
+    """A server in its own thread.
 
     Attributes:
         runs: by their id.
@@ -59,7 +59,7 @@ class FakeServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def query(self, operation: str, given: dict[str, Any]) -> dict[str, Any]:
-        """Answers GraphQL."""
+        """Answer a GraphQL request."""
         if operation == "Viewer":
             return {"viewer": {"id": "v", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}}
         if operation == "RunResumeStatus":
@@ -87,7 +87,7 @@ class FakeServer(ThreadingHTTPServer):
         return {"project": None}
 
     def stream(self, run: SentRun, sent: dict[str, Any]) -> None:
-        """Takes up a piece of a run's history."""
+        """Receive a piece of a run's history."""
         files = sent.get("files") or {}
         history = files.get("wandb-history.jsonl", {"offset": len(run.history), "content": []})
         run.history[history["offset"] :] = map(json.loads, history["content"])
@@ -97,7 +97,7 @@ class FakeServer(ThreadingHTTPServer):
             run.exit_codes.append(sent["exitcode"])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has gone is nothing to talk about."""
+        """Ignore clients that have gone."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: FakeServer
 
     def log_message(self, *args: Any) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") == "chunked":
@@ -144,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving() -> Iterator[FakeServer]:
-    """A server for the length of the block."""
+    """Serve for the length of the block."""
     with FakeServer() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()

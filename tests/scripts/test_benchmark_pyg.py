@@ -1,4 +1,4 @@
-"""The peers of the benchmark in PyG compute the same by both of its paths; where PyG is installed."""
+"""Test that both paths of the benchmark's PyG peers compute the same, if PyG is installed."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""`scripts/studies/compressors.py` prints what each program makes of a text, alone and primed."""
+"""Test that `scripts/studies/compressors.py` prints the size of a text by each program, alone and primed."""
 
 import sys
 import zlib
@@ -9,7 +9,7 @@ from scripts.studies import compressors
 
 
 class Encoder:
-    """In the place of PPMd's."""
+    """A made-up encoder in place of PPMd's."""
 
     def __init__(self, **settings) -> None:
         assert settings == compressors.PPMD

@@ -1,4 +1,4 @@
-"""The short form of scripts/torture/exactness.py: in every precision, each part of a run in a process of its own."""
+"""Test scripts/torture/exactness.py in a short form: in every precision, with a process for each part of a run."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_two_processes_in_parts_equal_two_in_one_go(tmp_path):
 
 
 def test_another_run_is_a_difference(tmp_path, monkeypatch):
-    """The negative control: the second run has another seed."""
+    """The negative control: a second run with another seed differs."""
     typed = exactness.words_of
     seeds = iter((0, 1))
     monkeypatch.setattr(exactness, "words_of", lambda *args: [*typed(*args), f"seed={next(seeds)}"])

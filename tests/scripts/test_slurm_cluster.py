@@ -1,6 +1,6 @@
-"""On a real SLURM of two nodes: whatever ends a job, it goes on, and ends as the run that nothing disturbed.
+"""Test on a real SLURM of two nodes that a job resumes after any end and equals an undisturbed run.
 
-Runs where sinfo answers with the nodes n1 and n2; takes some minutes. With -s it prints what happened.
+The tests run if sinfo knows the nodes n1 and n2, and take some minutes. With -s they print what happened.
 """
 
 import os
@@ -33,7 +33,7 @@ PALINDROME = ["experiment=palindrome", *TINY, *LONG, "callbacks.solved.enabled=f
 
 
 def answer(*command: str) -> str:
-    """What a command of SLURM prints."""
+    """Return the output of a SLURM command."""
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
 
 
@@ -62,7 +62,7 @@ def until(done: Callable[[], bool], what: str) -> None:
 
 
 def submit(script: str, options: str, words: list[str], out: Path) -> str:
-    """Submits a script of scripts/slurm/; returns the job's id."""
+    """Submit a script of scripts/slurm/; return the job's id."""
     out.parent.mkdir(exist_ok=True)
     environment = os.environ | {"PYTHON": sys.executable, "MASTER_ADDR": "127.0.0.1"}
     command = ["sbatch", "--parsable", *options.split(), f"--output={out}", f"scripts/slurm/{script}.sbatch", *words]
@@ -72,12 +72,12 @@ def submit(script: str, options: str, words: list[str], out: Path) -> str:
 
 
 class Job:
-    """A job of SLURM and the run that it trains.
+    """A SLURM job and the run that it trains.
 
     Args:
-        id: of SLURM.
-        out: what it prints.
-        run: the directory, which need not be there yet.
+        id: SLURM's id.
+        out: file for the job's output.
+        run: the run directory, which may not exist yet.
     """
 
     def __init__(self, id: str, out: Path, run: Run) -> None:
@@ -87,7 +87,7 @@ class Job:
         return re.search(rf"\b{key}=(\S+)", answer("scontrol", "show", "job", "-o", self.id))[1]
 
     def state(self) -> tuple[str, int]:
-        """SLURM's word for where it stands, and how often it was started again."""
+        """Return SLURM's state of the job, and how often it was restarted."""
         return self.field("JobState"), int(self.field("Restarts"))
 
     def told(self, *command: str) -> None:
@@ -100,7 +100,7 @@ class Job:
         return f"its run is {result['status'] if result else 'without a result'}, last.ckpt of step {step}"
 
     def reached(self, step: int) -> "Job":
-        """Waits until metrics.csv has a row of this step or a later one."""
+        """Wait until metrics.csv has a row of this step or a later one."""
 
         def there() -> bool:
             assert self.state()[0] in ("PENDING", "RUNNING"), self.out.read_text()
@@ -110,7 +110,7 @@ class Job:
         return self
 
     def goes_on(self, restarts: int) -> "Job":
-        """Waits until it is in the queue again, and has SLURM start it at once, not after two minutes."""
+        """Wait until the job is queued again, and let SLURM start it at once, not after two minutes."""
         until(lambda: self.state() == ("PENDING", restarts), f"job {self.id} is not queued again")
         diary(f"job {self.id}: is queued again; {self.stands()}")
 
@@ -129,7 +129,7 @@ class Job:
         return self
 
     def task(self, rank: int, *, listens: bool) -> int:
-        """The process id of a task, once it listens to SIGUSR1; or when it does not yet, and has it kept."""
+        """Return the process id of a task that handles SIGUSR1, or, with `listens=False`, of one that does not yet."""
         mine, found = {f"SLURM_JOB_ID={self.id}", f"SLURM_PROCID={rank}"}, []
 
         def there() -> bool:
@@ -149,7 +149,7 @@ class Job:
 
 
 def sha(run: Run) -> str:
-    """Over all parameters of last.ckpt."""
+    """Hash all parameters of last.ckpt."""
     total, state = sha256(), torch.load(run.last, weights_only=True)["state_dict"]
     for name in sorted(state):
         total.update(name.encode() + state[name].numpy().tobytes())
@@ -157,14 +157,14 @@ def sha(run: Run) -> str:
 
 
 def sbatch(words: list[str], layout: tuple[str, list[str]], root: Path, options: str = "") -> Job:
-    """A job of train.sbatch whose run and output stand under `root`."""
+    """Return a function that submits a job of train.sbatch with run and output under `root`."""
     words, out = [*words, f"root={root}/runs"], root / "out"
     id = submit("train", f"{layout[0]} {options}", words, out)
     return Job(id, out, Run.of(compose(*words, *layout[1])))
 
 
 def check(run: Run, whole: Run) -> None:
-    """It is `whole`, in one directory with one log and one metrics.csv."""
+    """Check that the run equals `whole`, in one directory with one log and one metrics.csv."""
     assert checkpoint_differences(whole, run) == []
     assert metrics_differences(whole, run) == []
     assert sha(whole) == sha(run)
@@ -176,14 +176,14 @@ def check(run: Run, whole: Run) -> None:
 
 @pytest.fixture(scope="module")
 def words(book):
-    """Of each experiment."""
+    """Return the overrides of each experiment."""
     text = [*TINY_TEXT, *LONG, f"data.path={book}", f"data.cache_dir={book.parent}"]
     return {"palindrome": PALINDROME, "text": text, "graph": [*TINY_GRAPH, *LONG]}
 
 
 @pytest.fixture(scope="module")
 def whole(words, tmp_path_factory):
-    """Of each experiment the run of two tasks on one node that nothing disturbed."""
+    """Return the undisturbed run of each experiment, with two tasks on one node."""
     done: dict[str, Run] = {}
 
     def run(experiment: str) -> Run:
@@ -208,9 +208,9 @@ def test_requeued(experiment, layout, words, whole, tmp_path):
 
 
 def test_time_limit(tmp_path):
-    """SLURM tells the tasks before the limit, and they have the job queued again.
+    """SLURM signals the tasks before the limit, and they requeue the job.
 
-    It looks for limits every half minute: the run lasts until then, however fast the machine is.
+    SLURM checks limits every half minute, so the run lasts until then on any machine.
     """
     words = [*PALINDROME, "trainer.max_steps=1000000"]
     job = sbatch(words, ONE_NODE, tmp_path / "parts", "--signal=USR1@115 --time=60").reached(50)
@@ -229,7 +229,7 @@ def test_time_limit(tmp_path):
 
 
 def test_one_task_is_told(words, whole, tmp_path):
-    """The other one is in the middle of another step: they stop together, and have the job queued again."""
+    """Tasks stop together and requeue the job if only one is signalled, while the other is in another step."""
     whole = whole("palindrome")
     job = sbatch(words["palindrome"], TWO_NODES, tmp_path).reached(100)
     job.told("kill", "-USR1", str(job.task(1, listens=True)))
@@ -241,7 +241,7 @@ def test_one_task_is_told(words, whole, tmp_path):
 
 
 def test_lost_node(words, whole, tmp_path):
-    """Its task is gone with it and saves nothing; the other one cannot go on without."""
+    """The task of a lost node saves nothing, the other task ends, and the job resumes."""
     whole = whole("palindrome")
     job = sbatch(words["palindrome"], TWO_NODES, tmp_path).reached(100)
     lost = job.task(1, listens=True)
@@ -263,7 +263,7 @@ def test_cancelled_and_submitted_again(words, whole, tmp_path):
 
 
 def test_array_of_seeds(words, tmp_path):
-    """The task whose own id is the array's is queued again, and that one alone."""
+    """Only the signalled task of an array is requeued, here the task whose id is the array's."""
     words = [*words["palindrome"], f"root={tmp_path}/runs"]
     array = submit("array", "--array=0-1", words, tmp_path / "%a.out")
     jobs = [

@@ -1,4 +1,4 @@
-"""What the scripts of scripts/slurm/ make of a job's variables and words, with an srun that only tells."""
+"""Test the scripts of scripts/slurm/ with a made-up srun that prints its arguments."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ TRAIN = "-m lightning_dl2.train"
 
 @pytest.fixture
 def script(tmp_path):
-    """A function that runs a script as SLURM would and returns what came of it; srun prints its words, and ends so."""
+    """Return a function that runs a script as SLURM would; srun prints its arguments and exits with a chosen code."""
 
     def run(name: str, *words: str, ends: int = 0, **variables: str) -> subprocess.CompletedProcess:
         for tool, code in (("srun", f'echo "srun $*"; env; exit {ends}'), ("python", 'echo "python $*"; echo RUN')):
@@ -31,7 +31,7 @@ def script(tmp_path):
 
 
 def started(done: subprocess.CompletedProcess) -> str:
-    """The words after `srun`."""
+    """Return the arguments of `srun`."""
     assert done.returncode == 0, done.stderr
     return next(line for line in done.stdout.splitlines() if line.startswith("srun ")).removeprefix("srun ")
 
@@ -106,7 +106,7 @@ def test_an_array_trains_seeds(script):
 
 
 def test_an_array_trains_the_lines_of_a_file(script, tmp_path):
-    """Quoted as in a shell."""
+    """Lines of a file are split like in a shell, including quotes."""
     (tmp_path / "jobs").write_text("task.cell=lstm seed=3\n\ndata.path='a b' \"data.x=[1, 2]\"\n")
     jobs = {"JOBS": str(tmp_path / "jobs")}
     assert started(script("array", "a=1", SLURM_ARRAY_TASK_ID="1", **jobs)).endswith(

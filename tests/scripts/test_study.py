@@ -1,4 +1,4 @@
-"""What the studies in scripts/ share."""
+"""Test the functions that the studies in scripts/ share."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ STUDY = (
 
 
 def test_a_study_that_is_killed_leaves_no_run_behind(tmp_path):
-    """The run saves and stops, so that the study can be started again at once."""
+    """The runs of a killed study save and stop, so that the study can start again at once."""
     words = [*LONG, "callbacks.progress_bar=false", "callbacks.solved.enabled=false", f"root={tmp_path}"]
     run = Run.of(compose(*words))
     study = subprocess.Popen([sys.executable, "-c", STUDY, json.dumps([words])], cwd=ROOT, stderr=subprocess.DEVNULL)
@@ -49,7 +49,7 @@ def test_a_study_that_is_killed_leaves_no_run_behind(tmp_path):
 
 @pytest.mark.parametrize("seconds", [0.0, 0.2])  # until a process has started
 def test_an_interrupted_study_stops_what_runs_and_starts_nothing_more(tmp_path, monkeypatch, seconds):
-    """Also by `kill -INT`, which does not reach the runs as Ctrl-C does. Processes are made up."""
+    """`kill -INT`, which does not reach the runs as Ctrl-C does, stops them too. Processes are made up."""
     started = []
 
     class Made:

@@ -1,4 +1,4 @@
-"""The short form of scripts/torture/torture.py: killed runs end as the untouched one, and a wrong one is found out."""
+"""Test scripts/torture/torture.py in a short form: killed runs equal the undisturbed one, a changed one does not."""
 
 import random
 import signal
@@ -24,7 +24,7 @@ def test_killed_runs_equal_the_untouched(name, processes, kills, tmp_path, monke
 
 
 def test_one_process_of_two_is_killed_and_none_stays(tmp_path, monkeypatch):
-    """A rank that dies alone, by a signal that it cannot hear: the other one ends, too."""
+    """After a SIGKILL of one rank, the other rank ends too."""
     one = torture.Torture("palindrome", 2, tmp_path, "fork", random.Random(0))
     words, run = one.in_root("killed")
     life = one.live(words)

@@ -1,4 +1,4 @@
-"""scripts/wandb/*.yaml call the same command, with values that are possible."""
+"""Test that scripts/wandb/*.yaml call `train` with valid overrides."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ GOALS = {"min": "minimize", "max": "maximize"}
 
 
 def words(file: Path) -> list[list[str]]:
-    """What an agent may type: each value and each end of every parameter once, the others at their first."""
+    """Return overrides as an agent types them: each value and bound of a parameter once, the others at their first."""
     values = {}
     for key, rule in yaml.safe_load(file.read_text(encoding="utf-8"))["parameters"].items():
         values[key] = rule.get("values") or [rule[end] for end in ("min", "max", "value") if end in rule]

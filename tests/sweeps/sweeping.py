@@ -1,4 +1,4 @@
-"""A sweep whose jobs are forked from a process that has torch loaded: real runs and signals, without the imports."""
+"""Run sweeps whose jobs are forked from a process that has loaded torch: real runs and signals without imports."""
 
 import multiprocessing
 import os
@@ -27,7 +27,7 @@ def _train(overrides: list[str], log: Path) -> None:
 
 
 class Forked:
-    """A handle of a job."""
+    """A handle of a forked job."""
 
     def __init__(self, overrides: list[str], log: Path) -> None:
         self.process = PROCESSES.Process(target=_train, args=(overrides, log))
@@ -44,7 +44,7 @@ class Forked:
 
 
 class ForkingLauncher:
-    """Notes which jobs it starts."""
+    """A launcher that records the jobs it starts."""
 
     def __init__(self, jobs: int, wrap: Callable[[Job, Forked], Forked] = lambda job, handle: handle) -> None:
         self.jobs, self.wrap = jobs, wrap
@@ -56,7 +56,7 @@ class ForkingLauncher:
 
 
 class Sweeper:
-    """`sweeper("task.cell=lstm,gru", ...)`: runs `train -m` on tiny runs below `root`; tells what came of it."""
+    """Run `train -m` on tiny runs below `root` by `sweeper("task.cell=lstm,gru", ...)`; record the result."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
@@ -78,9 +78,9 @@ class Sweeper:
 
     @property
     def started(self) -> list[str]:
-        """What varied in the jobs that were started, in order."""
+        """Return the varied overrides of the started jobs, in order."""
         return [job.description for job in self.launcher.started]
 
     def runs(self) -> list[Path]:
-        """The run directories that there are."""
+        """Return the existing run directories."""
         return sorted(path.parent for path in self.root.rglob("config.yaml"))

@@ -1,4 +1,4 @@
-"""A sweep whose jobs are several processes each: real commands, killed in the middle, started again."""
+"""Test a sweep of DDP jobs with real commands, killed in the middle and started again."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def ended(process: subprocess.Popen) -> tuple[int, str]:
 
 @pytest.mark.slow
 def test_killed_in_the_middle_it_trains_what_is_missing(tmp_path):
-    """One directory a job, none twice; the job that was under way goes on; a third call does nothing."""
+    """Each job has one directory, the interrupted job resumes, and a third call does nothing."""
     root = tmp_path / "runs"
     first = sweep(root, "trainer.max_steps=100000")
     end = time.monotonic() + SECONDS

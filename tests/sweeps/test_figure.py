@@ -1,4 +1,4 @@
-"""The sweep's figure draws whatever the swept values are."""
+"""Test that the sweep's figure draws all types of swept values."""
 
 import pytest
 

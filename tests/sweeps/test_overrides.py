@@ -1,4 +1,4 @@
-"""Overrides are read by Hydra's grammar, or one line says what is wrong."""
+"""Test that overrides are read by Hydra's grammar or reported in one line."""
 
 import pytest
 

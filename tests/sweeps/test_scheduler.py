@@ -1,4 +1,4 @@
-"""How a job counts that was refused, or whose run another process has completed. Processes are made up."""
+"""Test the exit code of jobs that were refused or completed by another process. Processes are made up."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,7 @@ from lightning_dl2.sweeps.scheduler import Scheduler
 
 
 class Made(SimpleNamespace):
-    """A job that can be a key."""
+    """A job that can be a key of a dictionary."""
 
     __hash__ = object.__hash__
 
@@ -24,7 +24,7 @@ class Ended:
 
 
 def controlled(job: Made, codes: list[int]) -> tuple[list[str], int]:
-    """What was told of `job`, whose processes end with `codes`, and what its code is in the end."""
+    """Run `job`, whose processes end with `codes`; return its messages and its final code."""
     told, jobs, codes = [], iter([job]), iter(codes)
 
     def start(started: Made, log: object) -> Ended:

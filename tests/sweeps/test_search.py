@@ -1,4 +1,4 @@
-"""Optuna draws, is told, stops what is bad; killed at any time it goes on with the same runs."""
+"""Test that Optuna proposes, learns and prunes, and that a search killed at any time resumes with the same runs."""
 
 import csv
 import errno
@@ -59,7 +59,7 @@ def test_corners_try_each_end_and_each_choice():
 
 
 class Untrained:
-    """A job without a run: what it has logged is set."""
+    """A job without a run, whose logged values are set."""
 
     def __init__(self, number, varies, overrides):
         self.varies, self.inactive, self.pruned, self.logged = varies, {}, False, {}
@@ -79,7 +79,7 @@ def search(sweeper: Sweeper, *own: str) -> Search:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["random", "tpe"])
 def test_a_search_taken_up_draws_what_it_would_have_drawn(sweeper, tmp_path, monkeypatch, method):
-    """One process draws all; or another one after every few. Nothing is trained: values are made up."""
+    """A search resumed every few trials proposes the same as an uninterrupted one. Values are made up."""
 
     class Completed(Untrained):
         finished = property(lambda self: True, lambda self, value: None)
@@ -110,7 +110,7 @@ def study_of(sweeper: Sweeper):
 
 @pytest.mark.slow
 def test_a_stopped_search_goes_on_with_the_same_runs(sweeper, capsys):
-    """A killed controller leaves its trial running, as a stopped one does; and maybe half a line, and Optuna's lock."""
+    """A search resumes after a kill that leaves a running trial, half a line or Optuna's lock behind."""
     overrides = ("sweep=random", "sweep.trials=2", "optimizer.learning_rate=interval(0.01,0.02)", "launcher.jobs=1")
     later(lambda: list(sweeper.root.rglob("last.ckpt")), os.kill, os.getpid(), signal.SIGTERM)
     assert sweeper(*overrides, *LONG) == 143
@@ -148,7 +148,7 @@ def test_a_stopped_search_goes_on_with_the_same_runs(sweeper, capsys):
 
 @pytest.mark.slow
 def test_what_is_worse_than_the_median_is_stopped(sweeper, capsys):
-    """The job saves itself and is interrupted; its trial is pruned. The seed draws the good rate first."""
+    """A job below the median saves, is interrupted, and its trial is pruned. The seed draws the good rate first."""
     overrides = ("sweep=random", "sweep.trials=2", "sweep.pruner=median", "sweep.startup_trials=1", "sweep.seed=0")
     overrides += ("optimizer.learning_rate=1e-9,1e-2", "trainer.max_steps=20000", "trainer.log_every_n_steps=1000")
     overrides += ("task.dropout=0.0", "task.hidden_size=16", "trainer.val_check_interval=20")
@@ -166,7 +166,7 @@ def test_what_is_worse_than_the_median_is_stopped(sweeper, capsys):
 
 @pytest.mark.slow
 def test_every_step_is_judged_however_seldom_one_looks(sweeper, tmp_path, monkeypatch):
-    """The other job was solved at step 40; when we look, this one is far beyond."""
+    """Pruning judges every validation, also those between two looks: the other job was solved at step 40."""
     monkeypatch.setattr("lightning_dl2.sweeps.search.Job", Untrained)
     own = ("sweep=random", "sweep.trials=3", "sweep.pruner=median", "sweep.startup_trials=1")
     found = search(sweeper, *own)
@@ -185,7 +185,7 @@ def test_every_step_is_judged_however_seldom_one_looks(sweeper, tmp_path, monkey
 
 @pytest.mark.slow
 def test_who_is_pruned_but_has_finished_has_not_crashed(sweeper, tmp_path, monkeypatch):
-    """The signal came when the result was written, and the process ended by it."""
+    """A job signalled while it writes its result counts as completed."""
     monkeypatch.setattr("lightning_dl2.sweeps.search.Job", Untrained)
     found = search(sweeper, "sweep=random", "sweep.trials=2", "sweep.pruner=median", "sweep.startup_trials=1")
     found.open(tmp_path, "val/loss", dry=False)
@@ -254,7 +254,7 @@ def test_a_full_disk_names_the_journal(sweeper, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_trials_that_cannot_be_are_passed_over(sweeper, tmp_path):
-    """Each end is possible, not all together: both sizes must fit."""
+    """Impossible combinations are skipped: each bound is valid, but not all bounds together."""
     overrides = read_overrides(
         sweeper.overrides("experiment=graph", "data=sbm", "task.num_layers=2,3", "data.fanouts=null,[3,3]")
     )
@@ -279,7 +279,7 @@ def test_without_optuna_one_line_says_what_to_install(sweeper, monkeypatch, caps
 
 @pytest.mark.slow
 def test_jobs_csv_has_what_was_drawn(sweeper, capsys):
-    """And the search has learnt from it, although no validation came before the last step."""
+    """jobs.csv has the drawn values, and the search learns from a job without an earlier validation."""
     assert sweeper("sweep=random", "sweep.trials=1", "trainer.max_steps=4", *SPACE) == 0
     out, _ = capsys.readouterr()
     with open(out.splitlines()[-1] + "/jobs.csv", encoding="utf-8") as file:

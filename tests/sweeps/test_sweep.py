@@ -1,4 +1,4 @@
-"""The same command lists, trains what is missing, and does nothing when all is done."""
+"""Test that the same command lists jobs, trains missing ones, and does nothing when all are done."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ ORDER = ["seed=0 task.cell=lstm", "seed=0 task.cell=gru", "seed=1 task.cell=lstm
 
 
 def later(condition, action, *arguments) -> threading.Thread:
-    """Calls `action` as soon as `condition` holds, from another thread."""
+    """Call `action` from another thread as soon as `condition` holds."""
 
     def wait() -> None:
         while not condition():
@@ -99,7 +99,7 @@ def test_what_has_the_place_of_the_sweeps_files_is_told_in_a_line(sweeper, capsy
 
 @pytest.mark.slow
 def test_what_another_command_has_trained_is_not_trained_again(sweeper, capsys):
-    """But it counts for the best so far."""
+    """A job trained by another command is not repeated, but counts for the best so far."""
     assert main(sweeper.overrides("optimizer.learning_rate=1e-2")) == 0
     assert sweeper("optimizer.learning_rate=1e-9,1e-2") == 0
     assert sweeper.started == ["optimizer.learning_rate=1e-09"]
@@ -118,7 +118,7 @@ def test_two_names_of_one_run_are_one_job(sweeper):
 
 @pytest.mark.slow
 def test_a_key_without_effect_in_some_jobs_is_left_out_there(sweeper, capsys):
-    """What others need of it stays: no run is trained twice under two names, and none is refused for the others."""
+    """A key without effect in some jobs is left out there, so no run trains twice and no job is refused."""
     overrides = ("task.num_layers=1,2", "task.dropout=0.0,0.3", "trainer.max_steps=4")
     assert sweeper(*overrides) == 0
     assert sweeper.started == [f"task.num_layers={given}" for given in ("1 task.dropout=0.0", *TWO_LAYERS)]
@@ -228,7 +228,7 @@ def test_a_second_sweep_is_told_who_is_at_it(sweeper, capsys):
 
 @pytest.mark.slow
 def test_failures_stop_nobody_and_are_tried_again_on_request(sweeper, capsys, monkeypatch):
-    """Exit code 1: it diverges. Exit code 2: it is refused before it has a directory, here for a word. Both say why."""
+    """Failed jobs report why and can be retried: code 1 diverged, code 2 was refused for a word."""
     forked, wrong = sweeping.Forked, "task.hidden_size=9"
     monkeypatch.setattr(
         sweeping, "Forked", lambda overrides, log: forked([*overrides, *["seed"] * (wrong in overrides)], log)
@@ -266,7 +266,7 @@ def jobs(out: str) -> list[dict[str, str]]:
 
 
 def resumed_within(run: Run, stopped_at: int) -> bool:
-    """Whether a run began at step 0 and went on once; not always where it stopped: a validation is repeated."""
+    """Return whether a run began at step 0 and resumed once; it may repeat a validation."""
     first, second = map(int, re.findall(r"from step (\d+)", run.log_file.read_text("utf-8")))
     return first == 0 < second <= stopped_at
 
@@ -289,7 +289,7 @@ def test_a_signal_is_passed_on_and_the_same_command_goes_on(sweeper, capsys):
 
 @pytest.mark.slow
 def test_a_sweep_within_a_job_of_slurm_is_requeued_as_a_whole(sweeper, monkeypatch):
-    """By the sweep: the jobs do not know that they are in one."""
+    """The sweep requeues its SLURM job as a whole; its jobs do not know of SLURM."""
     asked = []
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.setattr("lightning_dl2.distributed.slurm.requeue", lambda: asked.append("requeue"))
@@ -306,7 +306,7 @@ def test_what_stops_by_itself_is_to_be_gone_on_with(sweeper, capsys):
 
 
 class Standing:
-    """A job whose state is what is said."""
+    """A job with a chosen state."""
 
     code, description, finished = 0, "seed=0", False
     varies = {"seed": "0"}
@@ -323,7 +323,7 @@ class Standing:
 
 
 def test_of_a_job_that_runs_the_line_is_as_it_stands_and_others_are_not_read(tmp_path, capsys):
-    """Not as it was when it was started, before its process had begun."""
+    """The line of a running job shows its present state, not that before its process started."""
     first, second, third = jobs = [Standing(number) for number in range(3)]
     report = progress_report.ProgressReport(SimpleNamespace(jobs=jobs, total=3), "val/loss", tmp_path)
 
@@ -380,7 +380,7 @@ def test_of_the_means_the_best_stands_first(metric, first, capsys):
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "null"])
 def test_a_metric_that_is_no_number_is_none(tmp_path, value):
-    """NaN is in the result of older versions; nothing could be sorted by it."""
+    """NaN, as in results of older versions, counts as no value, because it cannot be sorted."""
     job = Job(1, {}, [f"root={tmp_path}"])
     job.run.path.mkdir(parents=True)
     job.run.result_file.write_text(f'{{"status": "completed", "metrics": {{"val/loss": {value}}}}}')
@@ -401,7 +401,7 @@ def test_a_mean_is_of_completed_runs_each_counted_once(capsys):
 
 @pytest.mark.slow
 def test_a_second_sigint_ends_at_once(sweeper, monkeypatch):
-    """Also where a job does not listen."""
+    """A second SIGINT ends the sweep at once, even if a job ignores signals."""
     monkeypatch.setattr(scheduler, "GRACE", 0.5)
 
     def deaf(job, handle):
@@ -422,7 +422,7 @@ def test_a_second_sigint_ends_at_once(sweeper, monkeypatch):
 
 @pytest.mark.slow
 def test_a_job_that_is_held_is_waited_for(sweeper, capsys):
-    """As by a job of a killed sweep, which still saves. It keeps no other job waiting."""
+    """A job held by a killed sweep's process is waited for, while other jobs go on."""
     overrides = sweeper.overrides("seed=0", "trainer.max_steps=100000", *LONG[1:])
     code = "import sys; from lightning_dl2.train import main; sys.exit(main(sys.argv[1:]))"
     other = subprocess.Popen([sys.executable, "-c", code, *overrides], stdout=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""Every kind of answer is learnt; the golden step; metrics are those of the whole set; a checkpoint is all there is."""
+"""Test graph tasks: learning, the golden step, metrics of the whole set, and self-contained checkpoints."""
 
 import importlib.util
 from collections.abc import Callable
@@ -40,7 +40,7 @@ NAMES = [pytest.param(name, marks=NEEDS_DGL if name == "sampled" else ()) for na
 
 @pytest.fixture
 def case(molecules) -> Callable[..., tuple[GraphDataModule, dict]]:
-    """`case(name, ...)`: the data of a case, with other options, and the arguments of its net."""
+    """Return `case(name, ...)`: the data of a case with further options, and the arguments of its net."""
 
     def built(name: str, **options) -> tuple[GraphDataModule, dict]:
         kind, sizes, net = CASES[name]
@@ -101,7 +101,7 @@ def test_golden_step(case, name, engine):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_metrics_are_those_of_the_whole_set(case, name):
-    """Batches of unequal sizes: their means, averaged, would be something else."""
+    """With batches of unequal sizes, metrics are those of the whole set, not means of batches."""
     options = {"num_graphs": 50} if name in ("graphs", "pattern") else {}
     sizes, all_at_once = {"evaluation_batch_size": 2}, {"evaluation_batch_size": 100}
     if name in ("nodes", "sampled"):
@@ -147,7 +147,7 @@ def test_metrics_do_not_depend_on_the_batch(case, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_size_of_a_batch_is_told(case, name, monkeypatch):
-    """Lightning would read another one from a graph: its number of nodes, or nothing."""
+    """The size of a batch is reported, because Lightning would take a graph's number of nodes, or nothing."""
     told = []
     monkeypatch.setattr(GraphNet, "log_dict", lambda self, values, batch_size=None, **rest: told.append(batch_size))
     data, net = case(name)
@@ -188,7 +188,7 @@ def test_evaluation_in_chunks_is_that_of_the_whole_graph(layer, chunk):
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_every_parameter_has_a_gradient(layer, molecules):
-    """Else the processes of a DDP run would wait for each other's gradients for ever, or DDP refuse to train."""
+    """Every parameter has a gradient, without which DDP hangs or refuses to train."""
     net = {"input_layer": True, "output_layer": "mlp", "norm": "batch", "residual": True, "layer": layer}
     cases = [small_graph(), small_graph_set("zinc", path=str(molecules))]
     if importlib.util.find_spec("dgl"):
@@ -200,7 +200,7 @@ def test_every_parameter_has_a_gradient(layer, molecules):
 
 
 def test_balanced_classes_weigh_the_same():
-    """1 / (C share) for each class: on all training items it is torch's weighted mean, whose divisor is then M."""
+    """Classes weigh 1 / (C share); on all training items this is torch's weighted mean with divisor M."""
     data = small_graph_set(batch_size=4, num_graphs=50)
     task = small_graph_net(data, class_weights="balanced")
     whole = small_graph_set(batch_size=50, num_graphs=50).train_batch(0)
@@ -237,7 +237,7 @@ def test_a_class_that_is_not_trained_on_weighs_nothing():
 
 
 def test_weights_of_processes_scale_the_loss():
-    """A rank with fewer items counts less in the mean over the ranks."""
+    """A rank with fewer items has a smaller weight in the mean over the ranks."""
     data = small_graph()
     batch = data.train_batch(0)
     task = small_graph_net(data).eval()
@@ -247,7 +247,7 @@ def test_weights_of_processes_scale_the_loss():
 
 
 def test_probabilities_name_the_class_of_the_largest_logit():
-    """Of logits one bit apart float32 makes equal probabilities, the first of which would win: another class."""
+    """The class is that of the largest logit, even if float32 probabilities are equal."""
     data = small_graph()
     task = small_graph_net(data).eval()
     low = torch.tensor(0.1)
@@ -287,7 +287,7 @@ def test_sparse_features_and_chunks_in_double_precision():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_lightnings_plain_trainer_is_enough(case, name, tmp_path, monkeypatch):
-    """With its sanity check, which validates before the first step."""
+    """Lightning's plain Trainer works, including its sanity check before the first step."""
     monkeypatch.chdir(tmp_path)
     data, net = case(name)
     trainer = pl.Trainer(max_epochs=2, logger=False, enable_checkpointing=False)

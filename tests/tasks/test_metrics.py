@@ -1,4 +1,4 @@
-"""A split's metrics leave nothing out, and count no class that is not there."""
+"""Test that a split's metrics include every batch, and only classes of the split."""
 
 import math
 
@@ -19,7 +19,7 @@ def test_one_nan_makes_the_mean_nan():
 
 
 def test_a_split_with_one_sick_batch_has_no_loss():
-    """Nor is such a validation the best: see test_keep_checkpoints."""
+    """A split with one non-finite batch has no loss; test_keep_checkpoints tests that it is never the best."""
     data = small_data(validation_size=32, evaluation_batch_size=8)
     task, healthy = small_task(data), type(small_task(data)).forward
     batches = []
@@ -35,7 +35,7 @@ def test_a_split_with_one_sick_batch_has_no_loss():
 
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_a_class_counts_where_the_split_has_it(deterministic):
-    """Not one that an answer alone has named."""
+    """A class counts if the split has it, not if it is only predicted."""
     targets, answers = torch.tensor([0, 0, 0, 0, 1, 1, 3]), torch.tensor([0, 0, 0, 2, 1, 4, 3])
     outputs = torch.nn.functional.one_hot(answers, 5).float()
     before = torch.are_deterministic_algorithms_enabled()

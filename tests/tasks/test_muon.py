@@ -1,4 +1,4 @@
-"""Muon: what it does to a matrix, that all else is AdamW's, and which matrices of a net are its own."""
+"""Test Muon's update of matrices, AdamW's of all other parameters, and the choice between the two."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def parameter(*shape: int, seed: int = 0) -> nn.Parameter:
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 24), (24, 8), (1, 9)])
 def test_the_directions_stay_and_the_singular_values_become_alike(shape):
-    """U V^T up to the iteration's own tolerance: singular values between 0.8 and 1.2."""
+    """The update is U V^T up to the iteration's tolerance: singular values between 0.8 and 1.2."""
     matrix = drawn(*shape)
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
     inner = u.mT @ orthogonal(matrix.unsqueeze(0))[0] @ v.mT

@@ -1,4 +1,4 @@
-"""Optimisers by name, with exactly the arguments asked for; schedules at chosen steps."""
+"""Test that optimisers are built by name with exactly the given arguments, and schedules at chosen steps."""
 
 import pytest
 import torch
@@ -90,7 +90,7 @@ def test_the_schedule_multiplies_the_rate():
 
 
 class Net(torch.nn.Module):
-    """Three parts with parameters, one of them bare, and one without."""
+    """A net of three parts with parameters, one of them a bare parameter, and one part without."""
 
     def __init__(self):
         super().__init__()
@@ -106,7 +106,7 @@ def groups(**decays):
 
 
 def test_parts_have_their_own_weight_decay():
-    """Every parameter in one group; what is not named has the decay of all."""
+    """Every parameter is in one group; parts that are not named have the general decay."""
     first, second = ["first.weight", "first.bias"], ["second.weight", "second.bias"]
     assert groups() == {0.25: ["scale", *first, *second]}
     assert groups(second=0.5) == {0.25: ["scale", *first], 0.5: second}
@@ -114,7 +114,7 @@ def test_parts_have_their_own_weight_decay():
 
 
 def test_a_part_has_the_decay_it_is_told_in_the_update():
-    """Without a gradient SGD moves a weight by the decay alone."""
+    """The decay of a part is applied: without a gradient, SGD moves a weight by the decay alone."""
     net = Net()
     config = complete({"name": "SGD", "learning_rate": 1.0, "weight_decay": 0.25, "weight_decay_of": {"second": 0.5}})
     built = build_optimizer(parameter_groups(net, config), config)

@@ -1,4 +1,4 @@
-"""Every cell learns; the golden step; metrics are those of the whole set; a checkpoint is all that is needed."""
+"""Test the sequence classifier: learning by every cell, the golden step, metrics of the whole set, checkpoints."""
 
 import pytest
 import pytorch_lightning as pl
@@ -65,7 +65,7 @@ def test_golden_step(cell):
 
 
 def test_metrics_are_those_of_the_whole_set():
-    """17 sequences in batches of 6, 6 and 5: means of batches would be something else."""
+    """With batches of 6, 6 and 5 sequences, metrics are those of the whole set, not means of batches."""
     data = small_data(validation_size=17, test_size=17, evaluation_batch_size=6)
     task = small_task(data)
     trainer = small_trainer()

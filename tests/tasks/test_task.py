@@ -1,4 +1,4 @@
-"""What every task shares: what is logged and when, clipping, bad numbers, schedules on their steps."""
+"""Test what all tasks share: logging, clipping, non-finite numbers, and schedules by step."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.small import small_data, small_task, small_trainer
 
 
 class Rows(DummyLogger):
-    """Keeps what Lightning logs, as (step, metrics)."""
+    """Keep what Lightning logs, as (step, metrics)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,14 +24,14 @@ class Rows(DummyLogger):
         self.rows.append((int(step), metrics))
 
     def values(self, name: str) -> dict[int, float]:
-        """Step to value; fails if a step was logged twice."""
+        """Return step to value; fail if a step was logged twice."""
         found = [(step, metrics[name]) for step, metrics in self.rows if name in metrics]
         assert len(dict(found)) == len(found), f"{name} logged twice: {found}"
         return dict(found)
 
 
 class Updates(Callback):
-    """Notes the parameters before, and the gradients within, each update, as lists by step."""
+    """Record the parameters before, and the gradients within, each update, as lists by step."""
 
     def __init__(self) -> None:
         self.norms: list[float] = []
@@ -58,7 +58,7 @@ def test_logged_steps_are_optimiser_steps_counted_from_one():
 
 
 class Seen(Callback):
-    """What training_step has returned for each batch, undivided."""
+    """Keep the undivided result of training_step for each batch."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
@@ -68,7 +68,7 @@ class Seen(Callback):
 
 
 def test_of_an_accumulated_step_all_batches_are_logged():
-    """Seven batches an epoch, three a step: the third step has one."""
+    """With seven batches an epoch and three a step, the third step has one batch; each step logs all its batches."""
     seen = Seen()
     _, rows = fit(max_steps=5, accumulate_grad_batches=3, callbacks=[seen])
     steps = [seen.losses[begin:end] for begin, end in ((0, 3), (3, 6), (6, 7), (7, 10), (10, 13))]
@@ -78,7 +78,7 @@ def test_of_an_accumulated_step_all_batches_are_logged():
 
 
 class Adds(Callback):
-    """A plain number in what the task logs, as the curriculum does."""
+    """Add a plain number to what the task logs, as the curriculum does."""
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         outputs["number"] = 5
@@ -112,7 +112,7 @@ def test_a_trainer_may_log_nothing():
 
 
 def test_the_logged_loss_is_that_of_the_step():
-    """The first step's loss is the untrained net's on batch 0."""
+    """The first step logs the loss of the untrained net on batch 0."""
     data = small_data()
     tokens, labels = data.train_batch(0)
     expected = F.cross_entropy(small_task(data)(tokens), labels).item()
@@ -178,7 +178,7 @@ def test_a_trainer_may_clip_by_value():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_bad_gradient_stops_before_the_update(bad):
-    """The weights are those of the last good step, and the message names the culprit."""
+    """A non-finite gradient stops training with the last good weights, and the message names the parameter."""
     data = small_data()
     good, _ = fit(data=data, max_steps=3)
     task = small_task(data)
@@ -192,7 +192,7 @@ def test_a_bad_gradient_stops_before_the_update(bad):
 
 
 def losing(task, bad, at):
-    """The loss of batch `at` is bad, but its gradient is not, as where torch.where leaves a bad value out."""
+    """Make the loss of batch `at` non-finite with a finite gradient, as torch.where can."""
     step = task.training_step
 
     def training_step(batch, batch_idx):
@@ -230,7 +230,7 @@ def test_of_accumulated_batches_the_one_with_the_bad_loss_is_named():
 
 
 def test_of_what_fp16_skips_only_a_long_row_is_an_error():
-    """With a scaler of its own, which this machine may not have a device for, torch skips such an update itself."""
+    """Only a long row of updates that the fp16 scaler skips is an error. The scaler is made up."""
     task = small_task(small_data())
     trainer = small_trainer(max_steps=1)
     trainer.fit(task, small_data())
@@ -263,7 +263,7 @@ def test_schedules_count_optimiser_steps_under_accumulation():
 
 @pytest.mark.parametrize("sanity", [0, 2])
 def test_plateau_steps_on_validations_exactly(sanity):
-    """A learning rate of 1e-6 improves next to nothing: the first validation is the best, each later one a cut."""
+    """With learning rate 1e-6 the first validation stays the best, and each later one lowers the rate."""
     schedule = {"name": "plateau", "patience": 0, "decay": 0.5}
     task, rows = fit(
         {"name": "SGD", "learning_rate": 1e-6, "schedule": schedule},
@@ -291,7 +291,7 @@ def test_mixed_precision_trains():
 
 
 def test_it_can_be_validated_before_it_is_trained():
-    """Trainer.validate runs in inference mode, the validations of a fit do not."""
+    """A task can be validated before training: Trainer.validate uses inference mode, a fit does not."""
     data = small_data()
     task, trainer = small_task(data), small_trainer(val_check_interval=3)
     (before,) = trainer.validate(task, data, verbose=False)

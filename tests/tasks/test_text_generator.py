@@ -1,4 +1,4 @@
-"""The state is carried; the two losses are what they say; every text trains without a lost character."""
+"""Test the text generator: the carried state, both evaluation losses, and texts trained without a lost character."""
 
 import math
 
@@ -53,7 +53,7 @@ def test_golden_step(book, cell):
 
 
 def test_an_ensemble_learns_as_its_members_do_alone(book):
-    """The loss is the mean of theirs, and its gradient for a member the member's own over their number."""
+    """An ensemble's loss is its members' mean, so each gradient is the member's own over their number."""
     data = small_text(book)
     together = small_writer(data, ensemble_size=2, focal_gamma=0.5).train()
     batch, losses, gradients = data.train_batch(0), [], []
@@ -77,7 +77,7 @@ def test_no_ensemble_without_members(book, size):
 
 
 def test_the_state_is_carried_from_window_to_window(book):
-    """Without learning, two windows are as one of the double length; a fresh one begins at zero."""
+    """Without learning, two windows equal one of double length, and a fresh window begins at zero."""
     data = small_text(book)
     task = small_writer(data).train()
     first, second = data.train_batch(0), data.train_batch(1)
@@ -95,7 +95,7 @@ def test_the_state_is_carried_from_window_to_window(book):
 
 
 def test_every_loss_of_a_step_is_from_the_same_state(book):
-    """LBFGS asks for several; the state after the last of them is carried."""
+    """All losses that LBFGS asks for in a step start from one state; that after the last is carried."""
     data, task = small_text(book), small_writer(small_text(book), optimizer={"name": "LBFGS", "learning_rate": 0.1})
     states, forward = [], task.net.each
     task.net.each = lambda tokens, state: states.append((tokens, state)) or forward(tokens, state)
@@ -120,7 +120,7 @@ def test_some_streams_are_reset(book):
 
 @pytest.mark.parametrize("rows", [1, 3, 100])
 def test_losses_are_those_of_the_whole_split(book, rows):
-    """Stateful: one pass with the state carried on. Cold: windows that know of nothing before them."""
+    """The stateful loss is one pass with the carried state; the cold loss is of separate windows."""
     data = small_text(book, evaluation_batch_size=rows, evaluation_warmup=128)
     task = small_writer(data, forget_bias=-3.0).double()  # forgets fast: the warm-up is as good as the whole past
     (found,) = small_trainer(precision=64).validate(task, data, verbose=False)
@@ -211,7 +211,7 @@ def test_state_of_another_number_of_processes(book, tmp_path):
 
 
 def test_the_focal_loss_is_its_formula():
-    """Against the definition, with targets that do not count; its mean of -ln p is cross entropy."""
+    """The focal loss equals its definition, also with ignored targets; its mean of -ln p is cross entropy."""
     drawn = torch.Generator().manual_seed(0)
     logits = torch.randn(9, 5, generator=drawn, dtype=torch.float64)
     targets = torch.tensor([0, 1, 2, 3, 4, 0, NOT_COUNTED, 1, NOT_COUNTED])
@@ -236,7 +236,7 @@ def test_the_focal_loss_has_a_gradient_where_all_is_known(gamma, margin):
 
 
 def test_a_net_that_learns_by_the_focal_loss_is_less_sure(book):
-    """Of one fixed batch both learn the most likely characters; what they log as bits is -log2 p for both."""
+    """Trained on one batch, the focal loss gives lower probabilities than cross entropy; bpc is -log2 p in both."""
     data, sure = small_text(book), []
     for gamma in (0.0, 2.0):
         task = small_writer(data, hidden_size=32, focal_gamma=gamma, optimizer={"learning_rate": 0.02})

@@ -1,4 +1,4 @@
-"""What goes wrong with disks, files, clocks and numbers: told in one line, and the run still ends as if it had not."""
+"""Test that faults of disks, files, clocks and numbers are reported in one line and do not change the run's end."""
 
 import errno
 import json
@@ -35,13 +35,13 @@ def words(root: Path, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Run:
-    """The run that nothing befell."""
+    """Return the run without faults."""
     return train(compose(*words(tmp_path_factory.mktemp("whole"))))[1]["run"]
 
 
 @pytest.fixture(scope="module")
 def half(tmp_path_factory) -> Path:
-    """The root of a run of 12 of its 24 steps."""
+    """Return the root of a run with 12 of its 24 steps."""
     root = tmp_path_factory.mktemp("half")
     train(compose(*words(root, "trainer.max_steps=12")))
     return root
@@ -49,13 +49,13 @@ def half(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(half, tmp_path) -> Run:
-    """That run, to be spoilt."""
+    """Return a copy of that run, to be damaged."""
     shutil.copytree(half, tmp_path / "runs")
     return Run.of(compose(*words(tmp_path / "runs")))
 
 
 def go_on(run: Run, capsys) -> tuple[int, str]:
-    """The same command: its exit code, and what it said on stderr."""
+    """Run the same command; return its exit code and stderr."""
     capsys.readouterr()
     code = main(words(run.path.parents[2]))
     return code, capsys.readouterr().err
@@ -82,7 +82,7 @@ def unverified_cut(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [flip, cut, empty, unverified_cut])
 def test_a_damaged_last_falls_back_to_the_newest(whole, run, capsys, damage):
-    """The best, of step 10; the previous is of step 8."""
+    """If last.ckpt is damaged, the run resumes from the best of step 10, not the previous of step 8."""
     damage(run.last)
     code, err = go_on(run, capsys)
     assert (code, err) == (0, f"warning: {run.last} is damaged; going on from best.ckpt\n")
@@ -90,7 +90,7 @@ def test_a_damaged_last_falls_back_to_the_newest(whole, run, capsys, damage):
 
 
 def test_a_damaged_last_and_best_fall_back_to_the_previous(whole, run, capsys):
-    """The best of the 12 steps is found again."""
+    """If last.ckpt and best.ckpt are damaged, the run resumes from previous.ckpt and finds the best again."""
     flip(run.last), empty(run.best)
     code, err = go_on(run, capsys)
     warning, *more = err.splitlines()
@@ -101,7 +101,7 @@ def test_a_damaged_last_and_best_fall_back_to_the_previous(whole, run, capsys):
 
 @pytest.mark.parametrize("damage", [flip, Path.unlink])
 def test_of_all_but_trained_the_last_takes_the_place_of_a_lost_best(whole, run, capsys, damage):
-    """Killed in the final test, say; there is no step left in which a better one could be sought."""
+    """If best.ckpt is lost after the last step, as by a kill in the final test, the last takes its place."""
     assert go_on(run, capsys)[0] == 0
     run.result_file.unlink(), damage(run.best)
     told = "damaged" if run.best.exists() else "lost"
@@ -229,7 +229,7 @@ def small_disk(path: Path):
 
 @pytest.mark.slow
 def test_a_full_disk_is_told_and_nothing_is_lost(whole, tmp_path, capsys):
-    """Full at several places: within a checkpoint, a row of metrics.csv, the first files of all."""
+    """A disk full within a checkpoint, a row of metrics.csv or the first files is reported, and nothing is lost."""
     disk = tmp_path / "disk"
     with small_disk(disk):
         assert main(words(disk / "runs", "trainer.max_steps=12")) == 0
@@ -273,13 +273,13 @@ MOMENTS = {
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory) -> Run:
-    """A shorter run that nothing befell."""
+    """Return a shorter run without faults."""
     return train(compose(*words(tmp_path_factory.mktemp("short"), *SHORT)))[1]["run"]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_whatever_cannot_be_written_the_run_can_be_completed(short, tmp_path, capsys, moment):
-    """A disk that is full for a moment; rights that are taken away and given back."""
+    """The run completes after a disk full for a moment, or after permissions taken away and given back."""
     (name, operation, nth, number), more = MOMENTS[moment], words(tmp_path, *SHORT)
     times = count(1)
 
@@ -316,7 +316,7 @@ def test_a_disk_that_is_read_only_is_told_and_nothing_changes(tmp_path, capsys):
 
 
 def test_a_bad_number_is_told_again_at_the_same_step(tmp_path, capsys):
-    """3e38 is no learning rate: every time the same line, and no checkpoint with a bad number."""
+    """A learning rate of 3e38 gives the same line at each start, and no checkpoint with a non-finite number."""
     bad, told = words(tmp_path / "runs", "optimizer.learning_rate=3e38", "optimizer.name=SGD"), []
     for _ in range(2):
         assert main(bad) == 1

@@ -1,4 +1,4 @@
-"""A run that is complete is met again: its data are compared, and nothing that was asked for is ignored silently."""
+"""Test that a complete run compares its data when started again, and reports what it ignores."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.conftest import TINY, TINY_TEXT, composer
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory, book):
-    """A root with a complete run of a sequence task and one of a text, which is beside it."""
+    """Return a root with complete runs of a sequence task and of a text, which lies beside it."""
     root = tmp_path_factory.mktemp("complete")
     shutil.copy(book, root / "input.txt")
     with pytest.MonkeyPatch.context() as patch:
@@ -36,7 +36,7 @@ def text_words(root):
 
 @pytest.fixture(autouse=True)
 def there(complete, tmp_path, monkeypatch):
-    """A copy of it as the current directory, to be spoilt."""
+    """Change to a copy of that root, to be damaged."""
     shutil.copytree(complete, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
 
@@ -80,7 +80,7 @@ def test_other_data_are_refused(text, version, monkeypatch, capsys):
 
 
 def test_what_a_result_does_not_have_is_not_shown(sequences, capsys):
-    """A file of another version, or one that was edited."""
+    """Missing values of an edited or foreign result.json are not shown."""
     config = sequences()
     run = Run.of(config)
     kept = {key: run.result()[key] for key in ("status", "metrics", "steps", "config_hash")}

@@ -1,4 +1,4 @@
-"""One training run: what is tested, and what the result says."""
+"""Test what one training run tests and what its result says."""
 
 import signal
 
@@ -30,7 +30,7 @@ def test_result_says_what_happened(tiny):
 
 
 def test_with_as_many_processes_as_there_were(tiny, monkeypatch):
-    """As with devices=auto on a machine that has more of them today. Nothing is lost."""
+    """A resume with another number of processes, as by devices=auto on another machine, is refused without a change."""
     config = tiny("trainer.max_steps=10")
     run = train(config)[1]["run"]
     state = run.load(run.last)
@@ -55,7 +55,7 @@ def test_a_learning_rate_that_ends_before_the_training_is_told(tiny, capsys):
 
 @pytest.mark.parametrize("each", ["null", "1"])
 def test_a_share_of_an_epoch_is_whole_batches_and_exact_on_resume(tiny, capsys, each):
-    """0.43 of 7 batches: after 3, across epochs or anew in each."""
+    """An interval of 0.43 of 7 batches validates after every 3, across epochs or anew in each epoch."""
     words = ("trainer.val_check_interval=0.43", f"trainer.check_val_every_n_epoch={each}", "trainer.max_steps=20")
     whole = train(tiny("root=" + tiny().root + "/whole", *words))[1]["run"].metrics_file
     told = "note: trainer.val_check_interval=0.43: every 3 of the 7 training batches of an epoch\n"
@@ -68,7 +68,7 @@ def test_a_share_of_an_epoch_is_whole_batches_and_exact_on_resume(tiny, capsys, 
 
 
 def test_a_begun_epoch_is_not_done(tiny):
-    """24 steps are three epochs of 7 batches and a part of the fourth; asked for four, it goes on."""
+    """A run of 24 steps has begun its fourth epoch of 7 batches; asked for four epochs, it resumes."""
     epochs = [train(tiny(*words))[0]["epochs"] for words in ((), ("trainer.max_steps=-1", "trainer.max_epochs=4"))]
     assert epochs == [3, 4]
 
@@ -83,7 +83,7 @@ def test_the_best_weights_are_tested(tiny):
 
 @pytest.mark.parametrize("averaging", [False, True])
 def test_without_a_validation_the_last_weights_are_the_best(tiny, averaging):
-    """They are tested, kept and found again; a later validation decides anew."""
+    """Without a validation the last weights are tested and kept as best; a later validation decides anew."""
     words = ("trainer.val_check_interval=20", f"callbacks.weight_averaging.enabled={averaging}")
     result, objects = train(tiny("trainer.max_steps=10", *words, "callbacks.weight_averaging.decay=0.9"))
     run, tested = objects["run"], {key: value for key, value in result["metrics"].items() if key.startswith("test/")}
@@ -125,7 +125,7 @@ def test_the_encoding_of_a_text_is_told(tiny_text, tmp_path, capsys, encoding, n
 
 
 def test_result_of_a_regression(tiny_graphs, molecules):
-    """Its metrics and baselines have other names, and the curves know them."""
+    """A regression has its own metrics and baselines, and curves draw them."""
     zinc = ("data=zinc", f"data.path={molecules}", "callbacks.checkpoint.monitor=val/mean_absolute_error")
     result, objects = train(tiny_graphs(*zinc, "callbacks.curves=true", "task.layer=gine", "trainer.max_steps=10"))
     baselines, metrics = {"median_baseline", "counts_baseline"}, {"loss", "mean_absolute_error"}

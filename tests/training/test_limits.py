@@ -1,4 +1,4 @@
-"""Sizes that no machine holds are one line at once, not a minute of work or the kernel's kill."""
+"""Test that sizes beyond any machine are refused in one line at once."""
 
 import pytest
 
@@ -49,7 +49,7 @@ def test_the_command_asks_before_it_begins(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_what_fits_is_taken(experiment, monkeypatch):
-    """By far: the shipped experiments on a small laptop."""
+    """The shipped experiments on a small laptop stay far below the limits."""
     monkeypatch.setattr(limits, "machine_memory", lambda: 4 * 2**30)
     config = compose(f"experiment={experiment}")
     limits.check_data(config, on_gpu=False)

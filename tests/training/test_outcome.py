@@ -1,4 +1,4 @@
-"""How a run ends, as the shell sees it."""
+"""Test how a run ends for the shell: exit codes and messages."""
 
 from dataclasses import replace
 
@@ -46,7 +46,7 @@ def test_a_debug_preset_says_what_it_was_asked_for(tiny, capsys, last, says):
 
 @pytest.mark.parametrize(("report", "says"), [("", False), (REPORT.replace("|", ""), True)])
 def test_only_a_training_that_was_profiled_has_a_profile(tiny, capsys, report, says):
-    """A complete run may be asked for again with a profiler; an advanced profile has no table."""
+    """A complete run asked for again with a profiler has no profile, and an advanced profile has no table."""
     config = tiny("trainer.profiler=simple")
     run = Run.of(config)
     run.path.mkdir(parents=True)
@@ -105,7 +105,7 @@ def test_user_errors_are_left_to_the_command(tiny):
 
 
 def test_other_ranks_are_silent(tiny, capsys):
-    """And end with 0 when all were stopped together: Lightning kills the first rank when another ends otherwise."""
+    """Other ranks are silent and exit with 0 when all stop together, because Lightning kills rank 0 otherwise."""
     other = replace(Session.open(tiny()), is_rank_zero=False)
     assert run_and_report(raising(Interrupted("another rank", 75)), other) == 0
     assert run_and_report(raising(ValueError()), other) == 1
@@ -120,7 +120,7 @@ def test_table(capsys):
 
 
 def test_a_run_directory_that_is_gone_is_told(tiny, capsys):
-    """Moved or deleted while it was trained in."""
+    """A run directory moved or deleted during training is reported."""
     config = tiny()
     run, error = Run.of(config), WriteError("metrics.csv cannot be written: No such file or directory")
     assert run_and_report(raising(error), Session.open(config)) == 1

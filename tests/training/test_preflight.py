@@ -1,4 +1,4 @@
-"""What only this machine can tell to be impossible, told before a run begins."""
+"""Test that what this machine cannot do is reported before a run begins."""
 
 import pytest
 import torch
@@ -63,7 +63,7 @@ def test_possible(tiny, word):
 
 
 def test_an_engine_that_is_not_to_be_had(tiny_graph, tmp_path, capsys, monkeypatch):
-    """One line with the way out; auto and torch go on. A task without graphs is not asked."""
+    """A missing engine is one line with a fix; auto and torch work, and tasks without graphs are not checked."""
     monkeypatch.setattr(choose_engine, "dgl_available", lambda: False)
     monkeypatch.setattr(choose_engine, "why_no_dgl", lambda: "dgl is not installed")
     with pytest.raises(UserError, match="^task.engine=dgl: dgl is not installed; allowed: auto, torch$"):
@@ -94,7 +94,7 @@ def test_versions_and_device():
     [("FAST_DEV_RUN", "debug=fast"), ("MAX_STEPS", "trainer.max_steps=VALUE"), ("BAREBONES", "a key of conf/")],
 )
 def test_variables_that_change_the_trainer_are_refused(tiny, monkeypatch, name, instead):
-    """Lightning takes them for arguments that it is not given: a run would be complete after one step."""
+    """Environment variables that Lightning takes for missing arguments are refused: a run would end after one step."""
     config = tiny("trainer.max_steps=2")
     result, objects = train(config)
     monkeypatch.setenv(f"PL_TRAINER_{name}", "1")

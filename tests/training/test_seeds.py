@@ -1,4 +1,4 @@
-"""Whatever a run draws follows its seed: the same seed, the same draws; another seed, others."""
+"""Test that all random numbers of a run follow from its seed."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ SEEDS = (0, 0, 1)
 
 @pytest.fixture
 def begun(tmp_path, book, monkeypatch):
-    """`begun(seed, *words)`: the objects with which a run of this seed would begin to train."""
+    """Return `begun(seed, *words)`: the objects with which a run of this seed would begin to train."""
     monkeypatch.setattr(
         "lightning_dl2.training.fit.fit",
         lambda session, data, task: ({}, {"task": task, "data": data}),
@@ -65,13 +65,13 @@ DRAWN = {  # by a training batch
 
 
 def lengths(data):
-    """Of 20 batches, late in the curriculum."""
+    """Return the lengths of 20 batches late in the curriculum."""
     data.curriculum.length = 40
     return torch.tensor([data.train_batch(step)[0].shape[1] for step in range(20)])
 
 
 def drawn_with(data):
-    """The seed of the neighbours of batch 0."""
+    """Return the seed of the neighbours of batch 0."""
     seeds, sample = [], data.sampler.sample
     data.sampler.sample = lambda nodes, seed: seeds.append(seed) or sample(nodes, seed)
     data.train_batch(0)
@@ -109,7 +109,7 @@ def test_dropout(tiny, monkeypatch):
 
 
 def test_dropout_of_two_ranks():
-    """They draw from different streams at one step."""
+    """Two ranks draw from different streams at one step."""
     loop = SimpleNamespace(batch_progress=SimpleNamespace(total=SimpleNamespace(processed=5)))
     module, seeds = SimpleNamespace(device=torch.device("cpu")), []
     for rank in (0, 1):

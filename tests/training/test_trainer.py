@@ -1,4 +1,4 @@
-"""What of a configuration reaches Lightning's Trainer."""
+"""Test what Lightning's Trainer gets from a configuration."""
 
 import pytest
 import torch
@@ -51,7 +51,7 @@ def test_callbacks_are_those_asked_for(tiny):
 
 
 def test_exact_resume_comes_last(tiny):
-    """Whatever a callback does before a step, the step draws from its own seed."""
+    """A step draws from its own seed, whatever callbacks do before it."""
     *_, before, saves = trainer_of(tiny("callbacks.curves=true")).callbacks
     assert isinstance(before, ExactResume) and isinstance(saves, KeepCheckpoints)  # which draws nothing
 

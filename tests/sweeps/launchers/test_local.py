@@ -1,4 +1,4 @@
-"""Processes of this machine: what they are told, what they share out, and that they end when the sweep is killed."""
+"""Test jobs as processes of this machine: their environment, their shares of it, and their end with the sweep."""
 
 import json
 import os
@@ -75,7 +75,7 @@ time.sleep(120)
 
 
 def lives(process: int) -> bool:
-    """Whether it runs, and is not one that has ended and that nobody has asked for its exit code."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -120,7 +120,7 @@ time.sleep(120)
 
 
 def test_jobs_side_by_side_get_gpus_of_their_own(monkeypatch, tmp_path):
-    """Processes are made up: no GPU is at hand."""
+    """Parallel jobs get different GPUs. Processes are made up, because no GPU is at hand."""
 
     class Made:
         def __init__(self, overrides, log, added):

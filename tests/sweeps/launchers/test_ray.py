@@ -1,4 +1,4 @@
-"""Jobs that Ray starts, on a cluster of this machine alone."""
+"""Test jobs that Ray starts on a cluster of this machine."""
 
 import signal
 import sys

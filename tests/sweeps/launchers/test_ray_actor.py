@@ -1,4 +1,4 @@
-"""What Ray runs on the cluster, without Ray."""
+"""Test the actor that Ray runs on its cluster, without Ray."""
 
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""Jobs that submitit starts, here on this machine: their exit codes, their time limit, and how they are stopped."""
+"""Test jobs that submitit starts on this machine: exit codes, time limit, and stops."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ LOCAL = ("launcher=submitit", "launcher.cluster=local", "launcher.minutes=3")
 
 
 def launched(tmp_path, monkeypatch, code: str, *own: str) -> Submitted:
-    """A job that runs `code`, with SIGTERM and SIGUSR1 as `train` has them."""
+    """Start a job that runs `code` and handles SIGTERM and SIGUSR1 as `train` does."""
     code = f"""
 import os, signal, sys, time
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_its_exit_code_and_what_it_says(tmp_path, monkeypatch):
 
 
 def started(log: Path) -> int:
-    """Waits for it; the process that submitit runs."""
+    """Wait for the start; return the process that submitit runs."""
     deadline = time.monotonic() + 120
     while not log.exists() or not log.read_text(encoding="utf-8").endswith("\n"):
         assert time.monotonic() < deadline
@@ -62,7 +62,7 @@ def started(log: Path) -> int:
 
 @pytest.mark.slow
 def test_at_its_signal_it_saves_and_is_started_again(tmp_path, monkeypatch):
-    """As before the time limit."""
+    """A job saves at the signal before its time limit, and is started again."""
     state = tmp_path / "state"
     code = f"""
 state = Path({str(state)!r})
@@ -99,7 +99,7 @@ sys.exit(128 + received[0])
 
 
 def test_what_slurm_is_asked_for(tmp_path, monkeypatch):
-    """submitit writes the batch file; a made-up srun lets it believe that SLURM is there."""
+    """submitit's batch file has the requested options; a made-up srun makes submitit believe in SLURM."""
     (tmp_path / "srun").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("SUBMITIT_PREEMPT_SIGNAL", "")
@@ -121,7 +121,7 @@ def test_without_slurm_one_line_says_so(tmp_path, monkeypatch):
 
 
 def test_several_processes_of_a_job_find_each_other_and_none_asks_for_a_requeue(tmp_path, monkeypatch):
-    """submitit does that for all of them."""
+    """Ranks of a job find each other, and leave the requeue to submitit."""
     for key, value in {"SLURM_JOB_ID": "12", "SLURM_PROCID": "1"}.items():
         monkeypatch.setenv(key, value)
     monkeypatch.delenv("MASTER_PORT", raising=False)
