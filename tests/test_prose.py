@@ -12,10 +12,7 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted(path for top in ("lightning_dl2", "scripts") for path in (ROOT / top).rglob("*.py"))
 ROOMS = sorted({"/".join(path.relative_to(ROOT).parts[:2]) for path in FILES if len(path.relative_to(ROOT).parts) > 2})
 # Rooms that are still to be rewritten. pyproject.toml has the same list for ruff's D401, the imperative mood.
-EXEMPT = {
-    "lightning_dl2/config",
-    "lightning_dl2/data",
-}
+EXEMPT = {"lightning_dl2/config", "lightning_dl2/data"}
 
 # A docstring begins with a verb or names a thing; a question word makes it a puzzle.
 PUZZLES = ("What", "How", "Whether", "Of", "Where", "Who", "Why", "Which", "Whose")

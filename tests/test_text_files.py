@@ -63,8 +63,7 @@ def test_finds_them(call):
 
 
 @pytest.mark.parametrize(
-    "call",
-    ["path.read_text('utf-8')", "write_text(path, text)", "open(path, 'rb')", "os.open(path, 0)", "run(words)"],
+    "call", ["path.read_text('utf-8')", "write_text(path, text)", "open(path, 'rb')", "os.open(path, 0)", "run(words)"]
 )
 def test_leaves_others_alone(call):
     assert unnamed(call) == []

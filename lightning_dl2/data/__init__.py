@@ -6,11 +6,4 @@ from lightning_dl2.data.graphs.node_data_module import NodeDataModule
 from lightning_dl2.data.sequences.module import SequenceDataModule
 from lightning_dl2.data.text.module import TextDataModule
 
-__all__ = [
-    "DataModule",
-    "GraphSetDataModule",
-    "NodeDataModule",
-    "SequenceDataModule",
-    "TextDataModule",
-    "build_data",
-]
+__all__ = ["DataModule", "GraphSetDataModule", "NodeDataModule", "SequenceDataModule", "TextDataModule", "build_data"]

@@ -147,11 +147,7 @@ class SparseMatrix:
         return dense.index_put_((self.row_of_entry(), self.indices), self.values, accumulate=True)
 
     def to(
-        self,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        *,
-        non_blocking: bool = False,
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None, *, non_blocking: bool = False
     ) -> "SparseMatrix":
         """Move, and convert the values to `dtype`; the transpose moves along. Returns itself if nothing changes."""
         device = self.device if device is None else torch.device(device)

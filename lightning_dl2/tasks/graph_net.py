@@ -38,12 +38,7 @@ class GraphNet(Task):
     class_weights: Tensor | None
 
     def __init__(
-        self,
-        spec: dict[str, Any],
-        optimizer: dict[str, Any] | None = None,
-        *,
-        class_weights: str = "none",
-        **net: Any,
+        self, spec: dict[str, Any], optimizer: dict[str, Any] | None = None, *, class_weights: str = "none", **net: Any
     ) -> None:
         super().__init__()
         check_choice("class_weights", class_weights, ("none", "balanced"))

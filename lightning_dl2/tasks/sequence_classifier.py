@@ -34,12 +34,7 @@ class SequenceClassifier(Task):
     """
 
     def __init__(
-        self,
-        spec: dict[str, Any],
-        optimizer: dict[str, Any] | None = None,
-        *,
-        label_smoothing: float = 0.0,
-        **net: Any,
+        self, spec: dict[str, Any], optimizer: dict[str, Any] | None = None, *, label_smoothing: float = 0.0, **net: Any
     ) -> None:
         super().__init__()
         self.save_hyperparameters()

@@ -29,9 +29,7 @@ class Perfect(Callback):
 def fit(max_steps, *callbacks, resume=None):
     data, perfect = small_data(length=9, curriculum=RULE), Perfect(wrong=(3,))
     trainer = small_trainer(
-        max_steps=max_steps,
-        log_every_n_steps=1,
-        callbacks=[perfect, LengthCurriculum(), *callbacks, ExactResume(0)],
+        max_steps=max_steps, log_every_n_steps=1, callbacks=[perfect, LengthCurriculum(), *callbacks, ExactResume(0)]
     )
     trainer.fit(small_task(data), data, ckpt_path=resume, weights_only=True)
     return perfect, data.curriculum

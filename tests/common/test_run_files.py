@@ -119,10 +119,7 @@ def test_a_result_that_no_run_writes(text, says, tmp_path):
     assert Run(tmp_path).result() is None  # training writes it anew
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["\xff\n", "step,a\n1,low\n", "a\n1\n", f"step\n{MANY}\n", "step\n-1\n"],
-)
+@pytest.mark.parametrize("text", ["\xff\n", "step,a\n1,low\n", "a\n1\n", f"step\n{MANY}\n", "step\n-1\n"])
 def test_metrics_that_no_run_writes(text, tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_bytes(text.encode("latin-1"))

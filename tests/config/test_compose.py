@@ -130,10 +130,10 @@ WRONG_VALUES = {
             "1 to 1000, or any with trainer.check_val_every_n_epoch=null",
         ],
         "trainer={check_val_every_n_epoch: 2, val_check_interval: 10, limit_train_batches: 1}": [
-            "trainer.val_check_interval=10: an epoch ends after 1 training batches",
+            "trainer.val_check_interval=10: an epoch ends after 1 training batches"
         ],
         "trainer={check_val_every_n_epoch: 1, val_check_interval: 10, limit_train_batches: 99, overfit_batches: 3}": [
-            "1 to 3, or any",
+            "1 to 3, or any"
         ],
         "trainer.val_check_interval=0": ["trainer.val_check_interval=0: allowed: greater than 0"],
         "trainer.val_check_interval=1.5": ["=1.5: allowed: a whole number of training batches, or a share of an epoch"],
@@ -181,7 +181,7 @@ WRONG_VALUES = {
         "callbacks.checkpoint.monitor=val/macro_accuracy": ['monitor="val/macro_accuracy"', "'val/accuracy'"],
     },
     "cora": {
-        "data.positional={kind: laplacian, size: 2}": ["task.input_layer=false", "data=cora", "data.positional: true"],
+        "data.positional={kind: laplacian, size: 2}": ["task.input_layer=false", "data=cora", "data.positional: true"]
     },
     "csl": {
         "data.fold=-1": ["data.fold=-1", "greater than or equal to 0"],

@@ -564,10 +564,7 @@ WRONG = [
     ({"do_sample": False, "num_return_sequences": 2}, "num_return_sequences is 2; it must be 1: greedy"),
     ({"temperature": 0, "num_return_sequences": 2}, "num_return_sequences is 2; it must be 1: greedy"),
     ({"do_sample": False, "num_beams": 2, "num_return_sequences": 3}, "num_return_sequences is 3; it must be at most"),
-    (
-        {"do_sample": False, "num_beams": 2, "temperature": 0.5},
-        "temperature is 0.5; beam search, num_beams=2,",
-    ),
+    ({"do_sample": False, "num_beams": 2, "temperature": 0.5}, "temperature is 0.5; beam search, num_beams=2,"),
     ({"do_sample": False, "num_beams": 2, "inverse_temperature": 2}, "inverse_temperature is 2; beam search"),
     ({"do_sample": False, "num_beams": 2, "top_k": 1}, "top_k is 1; beam search"),
     ({"do_sample": False, "num_beams": 2, "top_p": 0.9}, "top_p is 0.9; beam search"),

@@ -47,10 +47,7 @@ def test_wrong_words(words):
         (["run=x", "unknown=skp"], "unknown=skp: did you mean skip? allowed: error, skip, nearest"),
         (["run=x", "format=json"], "format=json: did you mean jsonl? allowed: text, jsonl"),
         (["run=x", "prompt=a", "prompts=b"], "prompts=b: prompt is given too; fix: give one of the two"),
-        (
-            ["run=x", "out=/nowhere/x"],
-            "out=/nowhere/x: cannot be written; allowed: a file in a directory",
-        ),
+        (["run=x", "out=/nowhere/x"], "out=/nowhere/x: cannot be written; allowed: a file in a directory"),
         (["run=x", "seed=-1"], "seed=-1: allowed: greater than or equal to 0"),
         (["run=x", "temperature=nan"], "temperature=nan: allowed: a finite number"),
     ],

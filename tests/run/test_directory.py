@@ -206,13 +206,7 @@ def test_root_that_cannot_be_written(tiny, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("a: [", "is not YAML"),
-        ("", "is empty"),
-        ("\xff", "is not YAML"),
-        ("seed: 0\n", "is missing"),
-    ],
+    ("text", "says"), [("a: [", "is not YAML"), ("", "is empty"), ("\xff", "is not YAML"), ("seed: 0\n", "is missing")]
 )
 def test_broken_config_is_told(tiny, text, says):
     run = claimed(tiny())

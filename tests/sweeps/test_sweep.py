@@ -233,11 +233,7 @@ def test_failures_stop_nobody_and_are_tried_again_on_request(sweeper, capsys, mo
     monkeypatch.setattr(
         sweeping, "Forked", lambda overrides, log: forked([*overrides, *["seed"] * (wrong in overrides)], log)
     )
-    overrides = (
-        "task.hidden_size=8,9",
-        "optimizer.learning_rate=1e38,0.1",
-        "optimizer.name=SGD",
-    )
+    overrides = ("task.hidden_size=8,9", "optimizer.learning_rate=1e38,0.1", "optimizer.name=SGD")
     overrides += ("trainer.gradient_clip_val=null", "trainer.max_steps=6", "launcher.jobs=2")
     assert sweeper(*overrides) == 1
     out, err = capsys.readouterr()

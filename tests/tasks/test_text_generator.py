@@ -28,10 +28,7 @@ def test_overfits_a_fixed_batch(book):
 
 
 # Parameters, loss, gradient norm, loss of the same batch after one step of Adam.
-GOLDEN = {
-    "lstm": (916, 3.0127, 0.3310, 3.0084),
-    "gru": (772, 3.0542, 0.3847, 3.0492),
-}
+GOLDEN = {"lstm": (916, 3.0127, 0.3310, 3.0084), "gru": (772, 3.0542, 0.3847, 3.0492)}
 
 
 @pytest.mark.parametrize("cell", GOLDEN)

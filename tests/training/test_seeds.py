@@ -20,8 +20,7 @@ SEEDS = (0, 0, 1)
 def begun(tmp_path, book, monkeypatch):
     """Return `begun(seed, *words)`: the objects with which a run of this seed would begin to train."""
     monkeypatch.setattr(
-        "lightning_dl2.training.fit.fit",
-        lambda session, data, task: ({}, {"task": task, "data": data}),
+        "lightning_dl2.training.fit.fit", lambda session, data, task: ({}, {"task": task, "data": data})
     )
 
     def objects(seed, *words):

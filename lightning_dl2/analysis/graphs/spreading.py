@@ -76,9 +76,7 @@ def write(out: Path, source: str = "C", target: str = "E") -> list[tuple[str, st
     graph, start = six_nodes(), NAMES.index(source)
     arrival, states, matrix = updates_from(graph, start), impulse(graph, start, UPDATES), normalized_adjacency(graph)
     write_csv(
-        out / "adjacency.csv",
-        ("to", *NAMES),
-        [(name, *row) for name, row in zip(NAMES, matrix.tolist(), strict=True)],
+        out / "adjacency.csv", ("to", *NAMES), [(name, *row) for name, row in zip(NAMES, matrix.tolist(), strict=True)]
     )
     write_csv(out / "spreading.csv", ("update", *NAMES), [(k, *row) for k, row in enumerate(states.tolist())])
     figure = new_figure(3, width=4.4, height=4.0)

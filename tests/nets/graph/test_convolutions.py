@@ -181,10 +181,7 @@ def test_sparse_features_are_dense_ones(name):
     x = graph.ndata["features"] * (torch.rand(graph.num_nodes, IN) < 0.3)
     # a block too, whose destinations are fewer than its sources
     block, source, edge = graph.in_block(3, 9)
-    for graph_, rows, e in (
-        (graph, x, graph.edata["features"]),
-        (block, x[source], graph.edata["features"][edge]),
-    ):
+    for graph_, rows, e in ((graph, x, graph.edata["features"]), (block, x[source], graph.edata["features"][edge])):
         results = []
         for features in (rows, SparseMatrix.from_dense(rows)):
             layer = build_layer(name)

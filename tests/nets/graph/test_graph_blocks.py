@@ -5,11 +5,7 @@ import torch
 
 from lightning_dl2.graphs import Graph, load_dgl
 from lightning_dl2.nets import LAYERS
-from tests.nets.graph.graph_cases import (
-    NEEDS_DGL,
-    build,
-    random_graph,
-)
+from tests.nets.graph.graph_cases import NEEDS_DGL, build, random_graph
 
 
 def blocks_of(graph: Graph, seeds: int, num_layers: int) -> list[Graph]:

@@ -6,15 +6,7 @@ from torch import nn
 
 from lightning_dl2.graphs import SparseMatrix
 from lightning_dl2.nets import LAYERS
-from tests.nets.graph.graph_cases import (
-    EDGE,
-    IN,
-    C,
-    batch_of_graphs,
-    build,
-    papers,
-    random_graph,
-)
+from tests.nets.graph.graph_cases import EDGE, IN, C, batch_of_graphs, build, papers, random_graph
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -72,12 +72,7 @@ def test_count_equals_the_built_net(cell):
             "peephole": draw.choice(["gers", "assignment"]),
         }
         built = {"input": 0, "recurrent": 0, "biases": 0, "peepholes": 0}
-        part = {
-            "weight_ih": "input",
-            "weight_hh": "recurrent",
-            "weight_ch": "peepholes",
-            "peephole": "peepholes",
-        }
+        part = {"weight_ih": "input", "weight_hh": "recurrent", "weight_ch": "peepholes", "peephole": "peepholes"}
         net = Recurrent(cell, **sizes, **options)
         for name, parameter in net.core.named_parameters():
             built[part.get(name[: name.index("_l")], "biases")] += parameter.numel()

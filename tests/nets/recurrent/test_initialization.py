@@ -99,10 +99,7 @@ def test_the_rnn_ignores_the_forget_bias():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (
-            {"initialization": "he"},
-            "initialization is 'he'; it must be one of torch, kaiming, xavier, orthogonal",
-        ),
+        ({"initialization": "he"}, "initialization is 'he'; it must be one of torch, kaiming, xavier, orthogonal"),
         ({"forget_bias": "large"}, "forget_bias is 'large'"),
         ({"forget_bias": 1.0, "bias": False}, "bias is False"),
         ({"forget_bias": "chrono"}, "sequence_length is None"),
