@@ -7,11 +7,11 @@ from pathlib import Path
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.progress import progress
 from lightning_dl2.config import schema
-from lightning_dl2.sweeps.jobs import Job, check_inactive
+from lightning_dl2.sweeps.jobs import Job, Plan, check_inactive
 from lightning_dl2.sweeps.overrides import MOST_JOBS, SweepOverrides
 
 
-class Grid:
+class Grid(Plan):
     """The jobs of a grid, all known from the start.
 
     Args:
@@ -45,28 +45,15 @@ class Grid:
         self.jobs = list(first.values())
         for number, job in enumerate(self.jobs, start=1):
             job.number = number
-        self.total = len(self.jobs)
         self.examples = [job.config for job in self.jobs]
         self._queue = iter(self.jobs)
 
-    def open(self, directory: Path, metric: str, *, dry: bool) -> None:
-        """Do nothing: a grid keeps no file in the sweep's directory."""
-
     def to_come(self) -> list[str]:
-        """Describe the jobs that will not be tried again, in lines."""
         failed = sum(job.state == "failed" for job in self.jobs)
         if not failed or self.rules.retry_failed:
             return []
         return [f"{failed} failed before and will not be tried again; sweep.retry_failed=true tries again"]
 
     def next(self) -> Job | None:
-        """Return the next job to train; None when all are done."""
         skipped = ("completed",) if self.rules.retry_failed else ("completed", "failed")
         return next((job for job in self._queue if job.state not in skipped), None)
-
-    def watch(self, job: Job) -> bool:
-        """Return False: a grid stops no job early."""
-        return False
-
-    def ended(self, job: Job) -> None:
-        """Do nothing: a grid learns nothing from a job that has ended."""

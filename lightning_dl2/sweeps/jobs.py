@@ -1,9 +1,10 @@
-"""Describe one run of a sweep: its overrides, its directory and its state, all read from the run directory."""
+"""Describe the jobs of a sweep: overrides, run directory, and the state that is read from there."""
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Protocol
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.run_files import Damaged, read_metrics
@@ -98,6 +99,36 @@ class Job:
         except Damaged:  # the training reports it
             return {}
         return {int(row["step"]): float(row[name]) for row in rows if row.get(name)}
+
+
+class Plan(Protocol):
+    """The jobs to train: a grid or a search."""
+
+    jobs: list[Job]
+    examples: list[Config]  # configurations of present or future jobs
+    notes: list[str]  # for the user, before anything is trained
+
+    @property
+    def total(self) -> int:
+        return len(self.jobs)
+
+    def open(self, directory: Path, metric: str, *, dry: bool) -> None:
+        """Open the files of the plan in the sweep's directory; `dry` only reads."""
+        return None
+
+    def to_come(self) -> list[str]:
+        """Describe in lines the jobs that are not in `jobs`, or will not be trained."""
+
+    def next(self) -> Job | None:
+        """Return the next job to train; None when all are done."""
+
+    def watch(self, job: Job) -> bool:
+        """Return True where a running job should be stopped early."""
+        return False
+
+    def ended(self, job: Job) -> None:
+        """Learn from a job that has ended."""
+        return None
 
 
 def describe(varies: dict[str, str]) -> str:

@@ -16,8 +16,7 @@ from lightning_dl2.common.command import console
 from lightning_dl2.common.files import WriteError, csv_text, write_text
 from lightning_dl2.common.statistics import MeanStd
 from lightning_dl2.config.schema import mode_of
-from lightning_dl2.sweeps.jobs import Job, shorten
-from lightning_dl2.sweeps.scheduler import Plan
+from lightning_dl2.sweeps.jobs import Job, Plan, shorten
 
 
 class ProgressReport:

@@ -7,39 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
 
 from lightning_dl2.common.command import SIGNALS
-from lightning_dl2.config.schema import Config
 from lightning_dl2.run import lock
-from lightning_dl2.sweeps.jobs import Job
+from lightning_dl2.sweeps.jobs import Job, Plan
 from lightning_dl2.sweeps.launchers.base import Handle, Launcher
 
 POLL = 0.2  # seconds between two checks of the processes
 WATCH = 1.0  # seconds between two checks of their logged metrics
 RETRY = 60.0  # seconds until a job is tried again although another process seems to hold its directory
 GRACE = 10.0  # seconds that jobs have to end after a second SIGINT, before they are killed
-
-
-class Plan(Protocol):
-    """The jobs to train: a grid or a search."""
-
-    jobs: list[Job]
-    examples: list[Config]  # configurations of present or future jobs
-    notes: list[str]  # for the user, before anything is trained
-
-    @property
-    def total(self) -> int: ...
-
-    def open(self, directory: Path, metric: str, *, dry: bool) -> None: ...
-
-    def to_come(self) -> list[str]: ...
-
-    def next(self) -> Job | None: ...
-
-    def watch(self, job: Job) -> bool: ...
-
-    def ended(self, job: Job) -> None: ...
 
 
 class Scheduler:

@@ -14,7 +14,7 @@ from lightning_dl2.common.files import WriteError, replacing, writing
 from lightning_dl2.common.run_files import check_own_files
 from lightning_dl2.config import schema
 from lightning_dl2.config.identity import digest
-from lightning_dl2.sweeps.jobs import Job, check_inactive
+from lightning_dl2.sweeps.jobs import Job, Plan, check_inactive
 from lightning_dl2.sweeps.overrides import SweepOverrides, SweptKey
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ JOURNAL = "optuna.log"
 MOST_EXAMPLES = 1000  # combinations to try until every key has an effect in one
 
 
-class Search:
+class Search(Plan):
     """The jobs of a search, drawn one by one.
 
     Args:
@@ -150,12 +150,10 @@ class Search:
         return self._make_job(trial.number + 1, {name: format_value(trial.params[name]) for name in self.space})
 
     def to_come(self) -> list[str]:
-        """Describe the trials that are still to be drawn, in lines."""
         left = max(0, self.rules.trials - len(self.jobs))
         return [f"{left} more to be drawn of", *(f"    {swept}" for swept in self.overrides.swept)] if left else []
 
     def next(self) -> Job | None:
-        """Return the next job to train, resumed or newly drawn; None when all are drawn."""
         from optuna.trial import TrialState
 
         if self._resumed:

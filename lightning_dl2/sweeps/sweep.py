@@ -26,10 +26,11 @@ from lightning_dl2.run import lock
 from lightning_dl2.run.directory import Run
 from lightning_dl2.sweeps.figure import draw
 from lightning_dl2.sweeps.grid import Grid
+from lightning_dl2.sweeps.jobs import Plan
 from lightning_dl2.sweeps.launchers.build import build_launcher
 from lightning_dl2.sweeps.overrides import SweepOverrides, read_overrides
 from lightning_dl2.sweeps.progress_report import ProgressReport, best_first
-from lightning_dl2.sweeps.scheduler import Plan, Scheduler
+from lightning_dl2.sweeps.scheduler import Scheduler
 from lightning_dl2.sweeps.search import Search
 from lightning_dl2.training import preflight
 from lightning_dl2.training.finished import attend_sweep
