@@ -18,12 +18,7 @@ from lightning_dl2.resume.requirements import needed
 
 @dataclass(frozen=True)
 class Sample:
-    """A generated text.
-
-    Args:
-        method: "greedy" or the temperature.
-        prompt: the text before it.
-    """
+    """A generated text, its prompt, and the method: "greedy" or the temperature."""
 
     method: str
     prompt: str

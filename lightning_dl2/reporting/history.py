@@ -6,11 +6,11 @@ that neither a spike nor the best value is lost.
 
 import csv
 import math
-from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
 
 from lightning_dl2.common.files import open_regular
+from lightning_dl2.common.run_files import Damaged
 from lightning_dl2.common.statistics import is_number
 
 BUCKETS = 2048  # at most for each metric of a run; a figure could not show more
@@ -81,27 +81,23 @@ def read_history(path: Path) -> History:
     """Read a metrics.csv, without a last row that was cut short; a missing file has no points.
 
     Raises:
-        ValueError, csv.Error: it is damaged.
-        OSError: it cannot be read.
+        Damaged: it is no such table, or cannot be read.
     """
     history = History()
     try:
-        content = open_regular(path)
+        with TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as file:
+            rows = csv.reader(line for line in file if line.endswith("\n"))
+            header = next(rows, [])
+            for row in filter(None, rows):
+                values = {name: float(value) for name, value in zip(header, row, strict=False) if value}
+                step = values.pop("step", math.nan)
+                if len(row) > len(header) or not math.isfinite(step):
+                    raise ValueError("a row is longer than the header, or has no step")
+                history.add(int(step), values)
     except FileNotFoundError:
-        return history
-    with TextIOWrapper(content, encoding="utf-8", newline="") as file:
-        rows = csv.reader(_whole_lines(file))
-        header = next(rows, [])
-        for row in filter(None, rows):
-            if len(row) > len(header):
-                raise ValueError(f"{path}: a row is longer than the header")
-            values = {name: float(value) for name, value in zip(header, row, strict=False) if value}
-            step = values.pop("step", math.nan)
-            if not math.isfinite(step):
-                raise ValueError(f"{path}: a row has no step")
-            history.add(int(step), values)
+        pass
+    except OSError as error:
+        raise Damaged(path, f"cannot be read: {error.strerror}") from error
+    except (csv.Error, ValueError) as error:
+        raise Damaged(path, "is damaged") from error
     return history
-
-
-def _whole_lines(file: Iterable[str]) -> Iterator[str]:
-    return (line for line in file if line.endswith("\n"))

@@ -4,7 +4,6 @@ Configurations are read without the schema, so that runs of older versions are s
 did not have counts as left at its default.
 """
 
-import csv
 import math
 import os
 import re
@@ -229,7 +228,7 @@ def read(path: Path) -> Record:
         locked = lock.holder(path) is not None
     except OSError as error:  # such as another user's
         raise Damaged(path / ".lock", f"cannot be read: {error.strerror}") from error
-    config, logged, result = _config(run), _logged(run), read_result(run.result_file) or {}
+    config, logged, result = _config(run), read_history(run.metrics_file), read_result(run.result_file) or {}
     return Record(path, config, result, logged, "running" if locked else result.get("status", "interrupted"))
 
 
@@ -240,12 +239,3 @@ def _config(run: Run) -> dict[str, Any]:
     if not isinstance(config.get("experiment"), str) or type(config.get("seed")) is not int:
         raise Damaged(run.config_file, "is not a run's")
     return config
-
-
-def _logged(run: Run) -> History:
-    try:
-        return read_history(run.metrics_file)
-    except OSError as error:
-        raise Damaged(run.metrics_file, f"cannot be read: {error.strerror}") from error
-    except (csv.Error, ValueError) as error:
-        raise Damaged(run.metrics_file, "is damaged") from error

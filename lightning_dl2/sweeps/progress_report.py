@@ -87,10 +87,7 @@ class ProgressReport:
         ended = (line for job, line in self._lines.items() if job not in self._began)
         done = sum(line[0] in ("completed", "pruned", "failed") for line in ended)
         self._progress.update(self._bar, completed=done, description=f"{self.metric}{best}")
-        self.write_csv()
-
-    def write_csv(self) -> None:
-        """Write jobs.csv: a line for each job, as of the last event that concerned it."""
+        # A line of jobs.csv is as of the last event that concerned the job.
         rows = ([job.number, *job.varies.values(), *self._lines[job]] for job in self.plan.jobs)
         write_text(self.directory / "jobs.csv", csv_text([self._header(), *rows]))
 

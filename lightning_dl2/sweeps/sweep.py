@@ -1,6 +1,5 @@
 """Run `python -m lightning_dl2.train -m overrides...`: list the jobs, train missing ones, show the results."""
 
-import errno
 import os
 import re
 import sys
@@ -12,7 +11,7 @@ import yaml
 
 from lightning_dl2.common.command import REQUEUE
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.common.files import WriteError, write_text, writing
+from lightning_dl2.common.files import write_text, writing
 from lightning_dl2.common.run_files import Damaged, check_own_files, read_config
 from lightning_dl2.config.compose import compose_multirun
 from lightning_dl2.config.identity import digest
@@ -171,13 +170,10 @@ def _check_same(directory: Path, identity: dict[str, Any]) -> None:
 
 
 def _make_logs(directory: Path) -> None:
-    try:
-        with writing(directory):
-            directory.mkdir(exist_ok=True)
-    except WriteError as error:
-        if error.errno != errno.EEXIST:
-            raise
-        raise UserError(f"{directory}: is not a directory; fix: {OTHER_NAME}") from error
+    if os.path.lexists(directory) and not directory.is_dir():
+        raise UserError(f"{directory}: is not a directory; fix: {OTHER_NAME}")
+    with writing(directory):
+        directory.mkdir(exist_ok=True)
     check_own_files(*directory.iterdir())  # the output of a job would follow a link
 
 
