@@ -32,7 +32,7 @@ class Cell:
         gates: in the order in which the weights stack them.
         state: names of the quantities that go on to the next step, h first.
         forget_gate: the gate that keeps the state, or None.
-        step: (weights, x [B, D], *state of [B, H]) -> every quantity of the step by name, each [B, H].
+        step: `(weights, x [B, D], *state)` -> every quantity of the step by name, each [B, H], as each state is.
     """
 
     gates: ClassVar[tuple[str, ...]]
