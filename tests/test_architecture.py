@@ -1,4 +1,4 @@
-"""Test the rooms, floors and imports of the package: imports go down only, and fast commands import little."""
+"""Test the layers of the package: imports go down only, and fast commands import little."""
 
 import ast
 from functools import cache
@@ -9,19 +9,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "lightning_dl2"
-# The rooms by floor. A module imports rooms of lower floors, and its own. docs/architecture.md says what each is for.
-FLOORS = (
+# The packages by layer. A module imports from lower layers, and from its own package. docs/architecture.md says more.
+LAYERS = (
     ("common", "graphs", "decoding"),
     ("config", "resume", "nets"),
     ("data", "tasks", "loggers", "distributed", "run"),
     ("callbacks", "reporting"),
     ("training",),
     ("inference", "sweeps", "analysis"),
-    ("lobby",),
+    ("top level",),
     ("scripts",),
 )
-FLOOR = {room: floor for floor, rooms in enumerate(FLOORS, start=1) for room in rooms}
-LOBBY = {"__init__", "train", "evaluate", "generate", "predict", "report", "analyze"}
+LAYER = {package: layer for layer, packages in enumerate(LAYERS, start=1) for package in packages}
+TOP_LEVEL = {"__init__", "train", "evaluate", "generate", "predict", "report", "analyze"}
 LARGEST = 12  # modules of a directory, its __init__ aside
 
 
@@ -33,11 +33,11 @@ def modules() -> dict[str, Path]:
     return names
 
 
-def room(module: str) -> str:
+def package_of(module: str) -> str:
     top, *rest = module.split(".")
     if top == "scripts":
         return "scripts"
-    return "lobby" if not rest or rest[0] in LOBBY else rest[0]
+    return "top level" if not rest or rest[0] in TOP_LEVEL else rest[0]
 
 
 @cache
@@ -73,12 +73,12 @@ def ours(names: set[str]) -> set[str]:
     return {name for name in names if name in modules()}
 
 
-def test_every_room_has_a_floor():
-    assert {room(module) for module in modules()} == set(FLOOR) and len(FLOORS) <= 8
+def test_every_package_has_a_layer():
+    assert {package_of(module) for module in modules()} == set(LAYER) and len(LAYERS) <= 8
 
 
-def test_the_lobby_is_small():
-    assert {path.stem for path in (ROOT / PACKAGE).glob("*.py")} == LOBBY and len(LOBBY) <= 8
+def test_the_top_level_is_small():
+    assert {path.stem for path in (ROOT / PACKAGE).glob("*.py")} == TOP_LEVEL and len(TOP_LEVEL) <= 8
 
 
 def test_imports_go_down():
@@ -86,13 +86,15 @@ def test_imports_go_down():
         f"{module} imports {other}"
         for module in modules()
         for other in ours(imports(module, lazy=True))
-        if room(other) != room(module) and other != PACKAGE and FLOOR[room(other)] >= FLOOR[room(module)]
+        if package_of(other) != package_of(module)
+        and other != PACKAGE
+        and LAYER[package_of(other)] >= LAYER[package_of(module)]
     ]
     assert not up
 
 
 def test_imports_have_no_circle():
-    """Imports have no circle, also within a room."""
+    """Imports have no circle, also within a package."""
     graph = {module: ours(imports(module, lazy=False)) - {module} for module in modules()}
     try:
         TopologicalSorter(graph).prepare()
@@ -122,12 +124,12 @@ def loaded(module: str) -> set[str]:
 
 TORCH = {"torch", "pytorch_lightning", "torchmetrics", "dgl", "wandb", "matplotlib"}
 HYDRA = {"hydra", "omegaconf"}
-LIGHT = {"common": TORCH | HYDRA, "config.schema": TORCH | HYDRA, "config": TORCH, "run": TORCH, "lobby": TORCH}
+LIGHT = {"common": TORCH | HYDRA, "config.schema": TORCH | HYDRA, "config": TORCH, "run": TORCH, "top level": TORCH}
 
 
 @pytest.mark.parametrize("place", LIGHT)
 def test_what_answers_at_once_imports_nothing_heavy(place):
     """`--help` and wrong keys need half a second, so they import no torch, which alone takes four."""
-    here = [name for name in modules() if f"{name}.".startswith(f"{PACKAGE}.{place}.") or room(name) == place]
+    here = [name for name in modules() if f"{name}.".startswith(f"{PACKAGE}.{place}.") or package_of(name) == place]
     heavy = {name: sorted(loaded(name) & LIGHT[place]) for name in here}
     assert here and not {name: found for name, found in heavy.items() if found}
