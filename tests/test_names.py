@@ -13,9 +13,11 @@ from lightning_dl2.config.schema.data import MINIMUM_LENGTH, PLANETOID, TEXTS
 from lightning_dl2.config.schema.task import RecurrentTask
 from lightning_dl2.data.graph_files.downloads import BY_HAND, HASHES, URLS
 from lightning_dl2.data.sequences.generators import SEQUENCE_TASKS
+from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.data.text.corpora import CORPORA
 from lightning_dl2.graphs import ENGINES
 from lightning_dl2.graphs.positional_encodings import ENCODINGS as POSITIONAL
+from lightning_dl2.inference import predict
 from lightning_dl2.nets import CELLS, ENCODINGS, INITIALIZATIONS, LAYERS, PEEPHOLES, READOUTS
 from lightning_dl2.nets.graph.graph_layer import ACTIVATIONS
 from lightning_dl2.nets.graph.network import JUMPING_KNOWLEDGE
@@ -69,3 +71,7 @@ def test_the_defaults_of_an_optimizer_are_those_of_its_file():
     base, adam = (yaml.safe_load((ROOT / f"conf/optimizer/{name}.yaml").read_text()) for name in ("_base", "adam"))
     assert base | {"name": adam["name"]} == DEFAULTS
     assert hasattr(torch.optim, DEFAULTS["name"])
+
+
+def test_predict_knows_every_split():
+    assert predict.SPLITS == (*SPLITS, "rest")

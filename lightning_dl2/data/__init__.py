@@ -1,4 +1,4 @@
-"""LightningDataModules. They know nothing of the models."""
+"""LightningDataModules. They import no model."""
 
 from lightning_dl2.data.build import DataModule, build_data
 from lightning_dl2.data.graphs.graph_set_data_module import GraphSetDataModule

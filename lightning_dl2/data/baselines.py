@@ -1,4 +1,4 @@
-"""What must be beaten: always the same guess, and programs that compress.
+"""Baselines of sequences and texts: the commonest answer, and programs that compress.
 
 Shapes: N tokens.
 """
@@ -13,12 +13,12 @@ import numpy as np
 
 from lightning_dl2.decoding.vocabulary import Vocabulary
 
-CHUNK = 1 << 20  # tokens at once: a text of any size is gone through in constant memory
-PRIMED = 1 << 24  # tokens, of the 64 MiB that xz looks back at most; more would take minutes
+CHUNK = 1 << 20  # tokens at once: a text of any size takes constant memory
+PRIMED = 1 << 24  # tokens; the window of xz is 64 MiB, but more would take minutes
 
 
 def count_tokens(tokens: np.ndarray, vocabulary_size: int) -> np.ndarray:
-    """How often each token occurs: [N] -> int64 [vocabulary_size]."""
+    """Count each token: [N] -> int64 [vocabulary_size]."""
     counts = np.zeros(vocabulary_size, np.int64)
     for start in range(0, len(tokens), CHUNK):
         counts += np.bincount(tokens[start : start + CHUNK], minlength=vocabulary_size)
@@ -26,24 +26,20 @@ def count_tokens(tokens: np.ndarray, vocabulary_size: int) -> np.ndarray:
 
 
 def majority_share(train: np.ndarray, test: np.ndarray, vocabulary_size: int) -> float:
-    """The share that training's commonest token has of `test`: the accuracy of always guessing it."""
+    """Return the accuracy on `test` of always guessing training's commonest token."""
     commonest = count_tokens(train, vocabulary_size).argmax()
     return float(count_tokens(test, vocabulary_size)[commonest] / len(test))
 
 
 def compressed_sizes(train: np.ndarray, test: np.ndarray, vocabulary: Vocabulary) -> dict[str, float]:
-    """Compress `test`, in UTF-8, as hard as each program can.
+    """Compress `test`, in UTF-8, as hard as each program can; return bits a token by program.
 
-    A net has read the training split before it is tested; a program that compresses `test` alone begins with nothing.
-    So `xz_primed` reads the last PRIMED tokens of training first: what `test` then adds is its size. The window of xz
-    holds both, the windows of gzip and bz2 are too short to gain by it.
+    A net has read the training split before its test. So `xz_primed` first reads the last PRIMED tokens of training,
+    and its size is what `test` adds. The window of xz holds both; those of gzip and bz2 are too short to gain by it.
 
     Args:
         train: [N], tokens.
         test: [M], tokens that follow these in the text.
-
-    Returns:
-        Bits a token of `test`, by program.
     """
     known = train[-PRIMED:]
     sizes = {

@@ -16,9 +16,9 @@ MODULES = {
 
 
 def build_data(config: schema.Data, seed: int) -> DataModule:
-    """The data module that `config` names.
+    """Build the data module that `config` names.
 
     Raises:
-        UserError: a file cannot be had, is damaged, or is too short for what is asked of it.
+        UserError: a file is missing, damaged, or too short for these settings.
     """
     return MODULES[type(config)](**config.model_dump(), seed=seed)

@@ -1,4 +1,4 @@
-"""Download files by an address and a digest that cannot change, into a cache directory."""
+"""Download files with a fixed address and digest into a cache directory."""
 
 import os
 import stat
@@ -13,25 +13,25 @@ from lightning_dl2.common.files import file_digest, replacing
 from lightning_dl2.common.progress import progress
 
 TIMEOUT = 10  # seconds without an answer
-READ, WRITE = os.R_OK | os.X_OK, os.W_OK | os.X_OK  # in a directory
+READ, WRITE = os.R_OK | os.X_OK, os.W_OK | os.X_OK  # of a directory
 
 
 def download_file(url: str, expected: str, path: Path, name: str, otherwise: str) -> None:
-    """Fetches `url` as `path` unless it is there and whole.
+    """Download `url` to `path` unless the file is there and whole.
 
     Args:
         url: the file's address.
-        expected: the SHA-256 of its content, or git's name for it, a SHA-1 (40 digits), where that alone is known.
-        path: where it belongs; the directory is there.
-        name: data.name, for messages; so is `otherwise`, what can be done instead.
+        expected: the SHA-256 of its content; or git's hash of it, a SHA-1 (40 digits), where only that is known.
+        path: its place, in an existing directory.
+        name: data.name, for messages; like `otherwise`, another way to get the file.
 
     Raises:
-        UserError: the file cannot be fetched, or what was fetched is another one.
+        UserError: the file cannot be downloaded, or the downloaded content has another hash.
     """
     kind, digest = ("git hash", _git_digest) if len(expected) == 40 else ("SHA-256", file_digest)
     if path.is_file() and digest(path) == expected:
         return
-    by_hand = f"allowed: put the file there by hand as {path}, or {otherwise}"
+    by_hand = f"fix: put the file there by hand as {path}, or {otherwise}"
     try:
         with replacing(path) as temporary:
             _fetch(url, temporary, name)
@@ -43,7 +43,7 @@ def download_file(url: str, expected: str, path: Path, name: str, otherwise: str
 
 
 def _git_digest(path: Path) -> str:
-    """What `git hash-object` says."""
+    """Compute the hash that `git hash-object` prints."""
     content = path.read_bytes()
     return sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
@@ -58,16 +58,16 @@ def _fetch(url: str, path: Path, name: str) -> None:
 
 
 def cache_dir(given: str | None) -> Path:
-    """The directory for downloads and token files; made if it is not there.
+    """Return the directory for downloads and token files; create it if missing.
 
-    `given`, else lightning_dl2 in the user's cache directory, else, where that cannot be written, a directory of the
+    It is `given`, else lightning_dl2 in the user's cache directory, else, if that cannot be written, a directory of the
     user's own among the temporary files.
 
     Raises:
-        UserError: `given` cannot be written, and is no directory that may hold all already.
+        UserError: `given` can neither be written nor read as a directory.
     """
     if given is not None:
-        # One that can only be read may hold all already, as a cache that others share.
+        # A shared cache that can only be read may hold all files already.
         path = _usable(given, WRITE) or _usable(given, READ)
         if path is None:
             raise UserError(f"data.cache_dir={given}: cannot be written; allowed: a directory that can, or null")
@@ -86,7 +86,7 @@ def cache_dir(given: str | None) -> Path:
 
 
 def _is_private(directory: Path) -> bool:
-    """Tell whether only this user can have written into a directory below the temporary one, where all may write."""
+    """Tell whether only this user can have written into a directory below the temporary one."""
     found = directory.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.data.graph_files.graph_sets import SPLITS, NodeSet
+from lightning_dl2.data.graph_files.graph_sets import NodeSet
+from lightning_dl2.data.splits import SPLITS
 
 LARGEST = float(np.finfo(np.float32).max)
 Row = tuple[int, str, str, str, list[float]]  # line, the two required cells, the optional one or "", the numbers

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.graphs import SparseMatrix
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass

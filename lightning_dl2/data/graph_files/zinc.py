@@ -20,9 +20,10 @@ from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import describe_path
-from lightning_dl2.data.graph_files.graph_sets import SPLITS, GraphSet
+from lightning_dl2.data.graph_files.graph_sets import GraphSet
 from lightning_dl2.data.graph_files.safe_pickle import NUMPY, Allowed, read_pickle
 from lightning_dl2.data.graph_files.whole_numbers import whole_number
+from lightning_dl2.data.splits import SPLITS
 
 ATOM_TYPES = 28  # of the official files, whichever occur
 BOND_TYPES = 4  # none, single, double, triple: a bond's type is its number there, 1 to 3

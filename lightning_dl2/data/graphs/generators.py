@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.data.graph_files.graph_sets import SPLITS, GraphSet, NodeSet
+from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
 from lightning_dl2.data.graphs.named_graphs import KARATE_CLUB, MINI_GC, MR_HI, family_edges
+from lightning_dl2.data.splits import SPLITS
 
 CSL_NODES, CSL_SKIPS, CSL_COPIES = 41, (2, 3, 4, 5, 6, 9, 11, 12, 13, 16), 15
 

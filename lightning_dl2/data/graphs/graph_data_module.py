@@ -16,11 +16,10 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.baselines import majority_share
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
 from lightning_dl2.data.graphs.baselines import linear_accuracy, linear_error, median_error
+from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.graphs import Graph, GraphBatch, PackedGraphs
 from lightning_dl2.graphs.positional_encodings import ENCODINGS
 from lightning_dl2.resume.train_batches import TrainBatches, check_share, rank_and_world
-
-SPLITS = ("train", "val", "test")
 
 
 class GraphDataModule(LightningDataModule):

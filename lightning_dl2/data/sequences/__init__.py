@@ -1,1 +1,1 @@
-"""Generate the sequence tasks: palindromes, Baum-Sweet, combinations."""
+"""Sequence tasks, drawn at random: palindromes, Baum-Sweet, combinations."""

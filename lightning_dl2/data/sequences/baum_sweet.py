@@ -1,10 +1,10 @@
-"""Random numbers in binary and their terms of the Baum-Sweet sequence, drawn without rejection.
+"""Draw random numbers in binary and their terms of the Baum-Sweet sequence, without rejection.
 
 The term of a number is 1 iff its binary form has no block of consecutive zeros of odd length
-(https://oeis.org/A086747). Numbers are uniform in [10, 10^L], except that those with term 0 are kept with
-probability 0.016724 only. Numbers with term 1 become exponentially rare as L grows: drawing until one is kept
-would soon take forever. Instead, an automaton counts exactly how many numbers begin with a given prefix, and
-each bit is drawn with its conditional probability.
+(https://oeis.org/A086747). Numbers are uniform in [10, 10^L], but those with term 0 are kept with probability 0.016724
+only. As L grows, numbers with term 1 become exponentially rare, and drawing until one is kept would take forever.
+Instead, an automaton counts exactly the numbers that begin with a given prefix, and each bit is drawn with its
+conditional probability.
 
 Shapes: B numbers, W = 4 L bits, S = 16 states of the automaton.
 """
@@ -16,11 +16,11 @@ from itertools import product
 
 import numpy as np
 
-# How often a number with term 1 or 0 is kept, relative to each other.
+# Relative frequencies with which numbers with term 1 and 0 are kept.
 WEIGHTS = (1_000_000, 16_724)
 
-# A state is all that matters of a prefix: whether it equals that of the lower and of the upper bound, and the
-# zeros at its end. DEAD, past the last state, has left the bounds.
+# State of a prefix: whether it equals that of the lower and of the upper bound, and the zeros at its end. DEAD, past
+# the last state, is outside of the bounds.
 LEADING, EVEN, ODD, FAILED = range(4)
 NEXT_ZEROS = {LEADING: (LEADING, EVEN), EVEN: (ODD, EVEN), ODD: (EVEN, FAILED), FAILED: (FAILED, FAILED)}
 STATES = list(product((False, True), (False, True), (LEADING, EVEN, ODD, FAILED)))
@@ -30,7 +30,7 @@ HAS_TERM_ONE = np.array([zeros == EVEN for _, _, zeros in STATES])
 
 
 def draw(rng: np.random.Generator, n: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws `n` independent numbers: their bits, highest first, bool [B, W], and their terms, bool [B]."""
+    """Draw `n` independent numbers: their bits, highest first, bool [B, W], and their terms, bool [B]."""
     probabilities, successors = _tables(length)
     uniform = rng.random((4 * length, n))
     bits = np.empty(uniform.shape, bool)
@@ -43,7 +43,7 @@ def draw(rng: np.random.Generator, n: int, length: int) -> tuple[np.ndarray, np.
 
 @lru_cache(maxsize=64)
 def probability_of_one(length: int) -> Fraction:
-    """The exact probability that a number drawn has the term 1."""
+    """Return the exact probability that a drawn number has the term 1."""
     *_, (_, _, with_term_one) = _sum_backwards(length, (1, 0))
     ones = with_term_one[START]
     zeros = 10**length - 9 - ones
@@ -52,17 +52,17 @@ def probability_of_one(length: int) -> Fraction:
 
 @lru_cache(maxsize=8)
 def _tables(length: int) -> tuple[np.ndarray, np.ndarray]:
-    """The probability of a bit to be 1, given the state before it, [W, S]; the states after it, [W, 2 S]."""
+    """Return the probability that a bit is 1 given the state before it, [W, S], and the states after it, [W, 2 S]."""
     probabilities, successors = [], []
     for states, after, before in _sum_backwards(length, WEIGHTS):
-        # Python rounds a quotient of integers correctly, however long they are.
+        # Python rounds a quotient of integers of any length correctly.
         probabilities.append([a / b if b else 0.0 for a, b in zip(after[1::2], before, strict=True)])
         successors.append(states)
     return np.array(probabilities[::-1]), np.array(successors[::-1])
 
 
 def _sum_backwards(length: int, weights: tuple[int, int]) -> Iterator[tuple[list[int], list[int], list[int]]]:
-    """Sums the weights of all numbers that a state still allows, from the last bit to the first.
+    """Sum the weights of all numbers that each state allows, from the last bit to the first.
 
     Yields for each bit: the states after it, [2 S]; their sums, [2 S]; the sums of the states before it, [S].
     """
@@ -77,7 +77,7 @@ def _sum_backwards(length: int, weights: tuple[int, int]) -> Iterator[tuple[list
 
 @lru_cache
 def _successors(lower: int, upper: int) -> list[int]:
-    """The state after state s and bit b, at 2 s + b, where the bounds have the bits `lower` and `upper`."""
+    """Return the state after state s and bit b, at 2 s + b, where the bounds have the bits `lower` and `upper`."""
 
     def successor(at_lower: bool, at_upper: bool, zeros: int, bit: int) -> int:
         if (at_lower and bit < lower) or (at_upper and bit > upper):

@@ -1,32 +1,31 @@
-"""A curriculum over sequence length: short sequences first, longer ones as they are learnt."""
+"""Curriculum over the sequence length: short sequences first, longer ones as they are learnt."""
 
 import math
 from typing import Any
 
 import numpy as np
 
-ROUNDING = 1e-9  # the moving average of perfect batches stays a few last bits below 1
+ROUNDING = 1e-9  # rounding keeps the moving average of perfect batches below 1
 
 
 class Curriculum:
-    """Grows the length by a factor whenever the moving training accuracy passes a threshold.
+    """Grow the length by a factor whenever the moving training accuracy reaches a threshold.
 
-    The whole state is (length, accuracy, steps at the full length), so a resumed run goes on exactly.
+    The state is (length, accuracy, steps at the full length); checkpoints hold it.
 
     Args:
-        target: the length to reach, counted as the task's sequence_length.
+        target: the last length, counted as the task's sequence_length.
         start: the first length.
-        growth: the next length is this many times the last, rounded down, and at least one more.
+        growth: factor from one length to the next, rounded down; the length grows by at least one.
         threshold: moving accuracy at which the length grows.
         smoothing: weight of the past in the moving accuracy, in [0, 1).
-        shortest: each batch's length is drawn between this share of the current length (but not below `start`) and
-            all of it; 1: all of it.
-        tokens_per_batch: the batch shrinks with growing length to about so many tokens; None: it does not.
-        minimum_batch_size: but never below this.
-        full_rate_length: beyond this length the learning rate falls with the square root of the length; None: it
-            does not.
-        final_steps: in so many steps at the full length the learning rate falls to a hundredth, as a cosine; None: it
-            does not.
+        shortest: each batch's length is drawn between this share of the current length (at least `start`) and the
+            current length; 1: always the current length.
+        tokens_per_batch: the batch size falls with the length, to about this product; None: it is constant.
+        minimum_batch_size: lower limit of it.
+        full_rate_length: beyond this length the learning rate falls with the square root of the length; None: never.
+        final_steps: steps at the full length in which the learning rate falls to a hundredth, as a cosine; None: it
+            does not fall.
     """
 
     def __init__(
@@ -51,20 +50,20 @@ class Curriculum:
         self.length, self.accuracy, self.steps_at_target = self.minimum, 0.0, 0
 
     def draw_length(self, *numbers: int) -> int:
-        """The length of one batch, a function of the current length and of `numbers`, such as (seed, step)."""
+        """Draw the length of one batch, a function of the current length and of `numbers`, such as (seed, step)."""
         shortest = min(self.length, max(self.minimum, round(self.shortest * self.length)))
         if shortest == self.length:
             return self.length
         return int(np.random.default_rng(numbers).integers(shortest, self.length, endpoint=True))
 
     def batch_size(self, full: int, num_tokens: int) -> int:
-        """Sequences in a batch of sequences of `num_tokens` tokens; `full` for short ones."""
+        """Return the batch size for sequences of `num_tokens` tokens; `full` for short ones."""
         if self.tokens_per_batch is None:
             return full
         return min(full, max(self.minimum_batch_size, self.tokens_per_batch // num_tokens))
 
     def rate_factor(self) -> float:
-        """What the learning rate of the next step is multiplied by."""
+        """Return the factor of the learning rate of the next step."""
         factor = 1.0
         if self.full_rate_length is not None:
             factor *= min(1.0, self.full_rate_length / self.length) ** 0.5
@@ -74,7 +73,7 @@ class Curriculum:
         return factor
 
     def update(self, accuracy: float, *, stepped: bool = True) -> None:
-        """Takes in the accuracy of one training batch, averaged over all ranks, and whether the optimiser stepped."""
+        """Record the accuracy of one training batch, averaged over all ranks, and whether the optimiser stepped."""
         self.steps_at_target += stepped and self.length == self.target
         self.accuracy = self.smoothing * self.accuracy + (1 - self.smoothing) * accuracy
         if self.accuracy >= self.threshold - ROUNDING and self.length < self.target:

@@ -1,6 +1,6 @@
-"""Generators of the sequence tasks: what a recurrent net must remember, drawn at random and never stored.
+"""Generators of the sequence tasks, which test the memory of recurrent nets; sequences are drawn, never stored.
 
-Every task maps a `length`, counted as the literature counts it, to token sequences and one label for each:
+Every task maps a `length`, counted as in the literature, to token sequences and one label for each:
 
     decimal_palindrome   T digits       reads T - 1 tokens             names the last digit
     binary_palindrome    L numbers      reads 8 ceil(L/2) + 1 tokens   names the last bit
@@ -21,50 +21,51 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.data.sequences import baum_sweet
-from lightning_dl2.data.sequences.splits import SPLITS, draw_from_split
+from lightning_dl2.data.sequences.splits import draw_from_split
+from lightning_dl2.data.splits import SPLITS
 
-FEW_SEQUENCES = 2**16  # below, the test split, a sixteenth, has fewer sequences than a test set has rows
-FEWEST_HELD_OUT = 64  # sequences, of which a sixteenth is held out to validate by, and a sixteenth to test on
+FEW_SEQUENCES = 2**16  # with fewer, the test split, a sixteenth, has fewer sequences than a test set has rows
+FEWEST_HELD_OUT = 64  # sequences; of them a sixteenth is held out for validation, and a sixteenth for the test
 
 
 class SequenceTask(ABC):
-    """A distribution over token sequences with one label each, for every length from `minimum_length` on."""
+    """Distribution over token sequences with one label each, for every length from `minimum_length` on."""
 
     minimum_length: int
 
     def check(self, length: int) -> None:
-        """Raises ValueError if the task has no sequences of this length; the other methods trust theirs."""
+        """Raise ValueError if the task has no sequences of this length; the other methods do not check."""
         if length < self.minimum_length:
             name = type(self).__name__
             raise ValueError(f"{name} has no sequences of length {length}: at least {self.minimum_length}")
 
     @abstractmethod
     def vocabulary_size(self, length: int) -> int:
-        """Tokens are in 0..vocabulary_size-1."""
+        """Return the number of tokens; they are 0..vocabulary_size-1."""
 
     @abstractmethod
     def num_classes(self, length: int) -> int:
-        """Labels are in 0..num_classes-1."""
+        """Return the number of labels; they are 0..num_classes-1."""
 
     @abstractmethod
     def num_tokens(self, length: int) -> int:
-        """T, the number of tokens that the net reads."""
+        """Return T, the number of tokens that the net reads."""
 
     @abstractmethod
     def num_sequences(self, length: int) -> int:
-        """Number of distinct sequences of tokens."""
+        """Count the distinct sequences of tokens."""
 
     @abstractmethod
     def majority_baseline(self, length: int) -> float:
-        """Accuracy of always answering the most common label: what a net reaches that has learnt nothing."""
+        """Return the accuracy of always answering the most common label."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, n: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Draws `n` independent samples: int64 tokens [n, T] and int64 labels [n]."""
+        """Draw `n` independent samples: int64 tokens [n, T] and int64 labels [n]."""
 
 
 class DecimalPalindrome(SequenceTask):
-    """The first T - 1 digits of a palindrome of T uniform digits; the label is the last, as is the first."""
+    """The first T - 1 digits of a palindrome of T uniform digits; the label is the last, which equals the first."""
 
     minimum_length = 2
 
@@ -101,12 +102,11 @@ class BitTask(SequenceTask):
 class BinaryPalindrome(BitTask):
     """A palindrome of bits without its last bit, which is the label.
 
-    Its left half is ceil(L/2) integers, uniform in 0..8, written in binary without leading zeros one after
-    the other; with probability 1/2 the half is reversed. The palindrome is padded to 8 ceil(L/2) + 2. The
-    label is also the first bit after the padding, and 1 in two cases of three: of the numbers 0..8, eight
-    begin with 1 and four end with it.
+    Its left half is ceil(L/2) integers, uniform in 0..8, written in binary without leading zeros one after the other;
+    with probability 1/2 the half is reversed. The palindrome is padded to 8 ceil(L/2) + 2. The label is also the first
+    bit after the padding, and 1 in two of three cases: of the numbers 0..8, eight begin with 1 and four end with 1.
 
-    The course pads to 4 L + 2, the same for even L; for odd L its longest palindromes do not fit.
+    The course pads to 4 L + 2, which is equal for even L; for odd L its longest palindromes do not fit.
     """
 
     minimum_length = 1
@@ -117,10 +117,10 @@ class BinaryPalindrome(BitTask):
         return 8 * ((length + 1) // 2) + 1
 
     def num_sequences(self, length: int) -> int:
-        """Number of distinct sequences of tokens; for L > 8 a lower bound."""
+        """Count the distinct sequences of tokens; for L > 8 a lower bound."""
         numbers = (length + 1) // 2
         if numbers > 4:
-            return 4**numbers  # those of 4..7 alone, never ambiguous as all have three bits
+            return 4**numbers  # those of the numbers 4..7 alone: three bits each, and so never ambiguous
         halves = {"".join(spelled) for spelled in product(self.spellings, repeat=numbers)}
         return len(halves | {half[::-1] for half in halves})
 
@@ -147,11 +147,7 @@ class BinaryPalindrome(BitTask):
 
 
 class BaumSweet(BitTask):
-    """A number in binary; the label is its term of the Baum-Sweet sequence: 1 iff no block of zeros is odd.
-
-    Numbers are uniform in [10, 10^L], but those with label 0 are kept with probability 0.016724 only. The
-    number is padded to 4 L tokens.
-    """
+    """A number in binary, padded to 4 L tokens; the label is its term of the Baum-Sweet sequence, see `baum_sweet`."""
 
     minimum_length = 2
 
@@ -206,21 +202,21 @@ SEQUENCE_TASKS: dict[str, SequenceTask] = {
 def draw_batch(
     task: str | SequenceTask, length: int, n: int, *, seed: int, split: str, step: int, holdout: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Draws a batch, a pure function of its arguments. A fixed set of m samples is the batch n=m, step=0.
+    """Draw a batch, a pure function of its arguments. A fixed set of m samples is the batch n=m, step=0.
 
     Args:
-        task: A task or its name in `SEQUENCE_TASKS`.
-        length: Size of the sequences, as the task counts it.
+        task: a task or its name in `SEQUENCE_TASKS`.
+        length: size of the sequences, as the task counts it.
         n: B, the number of samples.
-        seed, step: Not negative; distinct pairs give independent batches.
-        split: "train", "val" or "test"; where the task `holds_out`, they never share a sequence.
+        seed, step: not negative; distinct pairs give independent batches.
+        split: one of SPLITS, which share no sequence where the task `holds_out`.
         holdout: False lets every split draw from all sequences.
 
     Returns:
         int64 tokens [B, T] and int64 labels [B].
 
     Raises:
-        ValueError: unknown task or split, or a length shorter than the task's minimum.
+        ValueError: unknown task or split, or a length below the task's minimum.
     """
     if isinstance(task, str):
         task = get_task(task)
@@ -237,10 +233,10 @@ def draw_batch(
 
 
 def majority_share(task: SequenceTask, length: int, labels: Tensor) -> float:
-    """Give the accuracy of always answering the commonest label, on a test set with these `labels`, int64 [B].
+    """Return the accuracy of always answering the commonest label, on a test set with these `labels`, int64 [B].
 
-    Where the test split has few sequences, their labels are not spread as those of all sequences are: of the 11 that
-    random_combinations holds out at N = 5, a third have one of the five labels. There it is counted.
+    If the test split has few sequences, it is counted there: of the 11 that random_combinations holds out at N = 5, a
+    third have one of the five labels.
     """
     if task.num_sequences(length) >= FEW_SEQUENCES:
         return task.majority_baseline(length)
@@ -248,7 +244,7 @@ def majority_share(task: SequenceTask, length: int, labels: Tensor) -> float:
 
 
 def get_task(name: str) -> SequenceTask:
-    """Returns the task of that name, or raises ValueError with the names there are."""
+    """Return the task of that name; raise ValueError, with all names, for another."""
     if name not in SEQUENCE_TASKS:
         raise ValueError(f"unknown sequence task {name!r}: choose from {', '.join(SEQUENCE_TASKS)}")
     return SEQUENCE_TASKS[name]
@@ -256,9 +252,9 @@ def get_task(name: str) -> SequenceTask:
 
 @lru_cache
 def holds_out(task: SequenceTask, length: int) -> bool:
-    """Whether validation and test have sequences of their own, a sixteenth of all each; checks `length`.
+    """Tell whether validation and test have a sixteenth of all sequences each; check `length`.
 
-    Below FEWEST_HELD_OUT sequences too few would be left to learn from: all splits share them. From 2^56 on, no
+    Below FEWEST_HELD_OUT sequences too few would be left for training: all splits share them. From 2^56 on, no
     sequence is drawn twice anyway.
     """
     task.check(length)

@@ -1,4 +1,4 @@
-"""The sequence tasks as a LightningDataModule.
+"""Sequence tasks as a LightningDataModule.
 
 Shapes: B sequences a process, T tokens.
 """
@@ -20,25 +20,25 @@ Batch = tuple[Tensor, Tensor]
 
 
 class SequenceDataModule(LightningDataModule):
-    """Draws sequences as it goes; nothing is stored but the fixed validation and test sets.
+    """Draw training sequences step by step; only the fixed validation and test sets are stored.
 
-    Training batch k is a function of (seed, k, the curriculum's length). All ranks draw the same global batch and
-    each keeps its own rows, so that n processes with batch B see what one process with batch n*B sees.
+    Training batch k is a function of (seed, k, the curriculum's length). All ranks draw the same global batch and each
+    keeps its own rows: n processes with batch B train on the batches of one process with batch n*B.
 
     Args:
         name: one of SEQUENCE_TASKS.
-        sequence_length: size of the task as the literature counts it (see data/generators.py).
+        sequence_length: size of the task as the literature counts it, see `generators`.
         batch_size: B.
-        seed: decides the training sequences.
-        batches_per_epoch: an epoch of generated data is a number of batches.
+        seed: of the training sequences.
+        batches_per_epoch: length of an epoch of generated data.
         validation_size: sequences in the validation set; likewise `test_size`.
-        evaluation_batch_size: most sequences in a validation or test batch; does not change the metrics.
+        evaluation_batch_size: largest validation or test batch; does not change the metrics.
         curriculum: arguments of Curriculum, with `enabled`; None or not enabled: every batch has full length.
-        num_workers: processes that make batches ahead; 0: they are made between the steps. Does not change them.
+        num_workers: processes that prefetch batches, which stay the same; 0: no prefetching.
 
     Raises:
-        ValueError: there is no such task, `sequence_length` is too small for it, a size is below 1, `curriculum` does
-            not say whether it is enabled, or there are workers and a curriculum.
+        ValueError: an unknown task, a `sequence_length` too small for it, a size below 1, a `curriculum` without
+            `enabled`, or workers beside a curriculum.
     """
 
     placed_at = 0, 1  # rank and number of processes, without a Trainer
@@ -81,7 +81,7 @@ class SequenceDataModule(LightningDataModule):
 
     @property
     def spec(self) -> dict[str, Any]:
-        """What a model must know of the data; plain values, saved in every checkpoint."""
+        """Describe the data for the model in plain values, which every checkpoint holds."""
         return {
             "vocabulary_size": self.task.vocabulary_size(self.length),
             "num_classes": self.task.num_classes(self.length),
@@ -90,13 +90,13 @@ class SequenceDataModule(LightningDataModule):
         }
 
     def baselines(self) -> dict[str, float]:
-        """Give the accuracy of always answering the commonest label: what must be beaten on the test set."""
+        """Return the test accuracy of always answering the commonest label."""
         self.setup("test")
         return {"majority_baseline": majority_share(self.task, self.length, self.sets["test"][1])}
 
     @property
     def note(self) -> str | None:
-        """Say in one line that the splits share their sequences, where there are too few to hold some out."""
+        """Say in one line that the splits share their sequences, if too few exist to hold some out."""
         number = self.task.num_sequences(self.length)
         if number >= FEWEST_HELD_OUT:
             return None
@@ -106,7 +106,7 @@ class SequenceDataModule(LightningDataModule):
         )
 
     def check_processes(self, number: int) -> None:
-        """Raises UserError if a split is too small for so many."""
+        """Raise UserError if a split is too small for so many processes."""
         for split, size in self.sizes.items():
             check_share(size, "sequences", split, number)
 
@@ -120,7 +120,7 @@ class SequenceDataModule(LightningDataModule):
                 self.sets[split] = tokens.to(torch.int32), labels
 
     def train_batch(self, step: int) -> Batch:
-        """Training batch number `step` of this rank: tokens int64 [B, T] and labels int64 [B]."""
+        """Draw training batch number `step` of this rank: tokens int64 [B, T] and labels int64 [B]."""
         length, size = self.length, self.batch_size
         if self.curriculum:
             length = self.curriculum.draw_length(self.seed, step)
@@ -143,7 +143,7 @@ class SequenceDataModule(LightningDataModule):
         tokens, labels = self.sets[split]
         size = len(labels)
         check_share(size, "sequences", split, world)
-        # As many batches on every rank: the processes meet in each of them.
+        # Equally many batches on every rank: all ranks take part in each.
         num_batches = min(-(-size // (self.evaluation_batch_size * world)), size // world)
         return FixedBatches(tokens[rank::world], labels[rank::world], num_batches)
 
@@ -156,7 +156,7 @@ class SequenceDataModule(LightningDataModule):
 
 
 class FixedBatches:
-    """A fixed set in order, in batches whose sizes differ by one at most."""
+    """Batches of a fixed set, in order, whose sizes differ by one at most."""
 
     def __init__(self, tokens: Tensor, labels: Tensor, num_batches: int) -> None:
         self.tokens, self.labels = tokens.tensor_split(num_batches), labels.tensor_split(num_batches)

@@ -1,7 +1,7 @@
-"""Gives every sequence to one of the splits, so that none is both trained on and tested on.
+"""Assign every sequence to one split, so that no test sequence is trained on.
 
-The split follows from a hash of the tokens and of nothing else: the held-out sequences are the same for every
-seed. The hash is therefore part of the tasks' definition; with another one, results cannot be compared.
+The split follows from a hash of the tokens alone: the held-out sequences are the same for every seed. The hash is part
+of the tasks' definition; results with another hash cannot be compared.
 
 Shapes: B sequences, T tokens.
 """
@@ -11,17 +11,16 @@ from functools import lru_cache
 
 import numpy as np
 
-SPLITS = ("train", "val", "test")
 SHARES = {"train": 14 / 16, "val": 1 / 16, "test": 1 / 16}
 
 Samples = tuple[np.ndarray, np.ndarray]  # tokens [B, T] and labels [B]
 
 
 def draw_from_split(draw: Callable[[int], Samples], n: int, split: str) -> Samples:
-    """Calls `draw`, which takes the number of samples, until `n` of the split are found; drops the others."""
+    """Call `draw`, which takes the number of samples, until `n` of the split are found; drop the others."""
     parts, missing = [], n
     while missing > 0:
-        # A little more than needed on average: one call mostly suffices. At most 8192 rows, to spare memory.
+        # A little more than needed on average, so that one call mostly suffices; at most 8192 rows, to save memory.
         tokens, labels = draw(min(int(1.1 * missing / SHARES[split]) + 16, 8192))
         kept = np.flatnonzero(in_split(tokens, split))[:missing]
         parts.append((tokens[kept], labels[kept]))
@@ -30,7 +29,7 @@ def draw_from_split(draw: Callable[[int], Samples], n: int, split: str) -> Sampl
 
 
 def in_split(tokens: np.ndarray, split: str) -> np.ndarray:
-    """Whether each sequence belongs to the split: int64 [B, T] -> bool [B]."""
+    """Tell whether each sequence belongs to the split: int64 [B, T] -> bool [B]."""
     hashes = _mix(np.ascontiguousarray(tokens).view(np.uint64) @ _multipliers(tokens.shape[1]))
     sixteenth = hashes >> np.uint64(60)
     return sixteenth > 1 if split == "train" else sixteenth == ("val", "test").index(split)
@@ -38,12 +37,12 @@ def in_split(tokens: np.ndarray, split: str) -> np.ndarray:
 
 @lru_cache
 def _multipliers(num_tokens: int) -> np.ndarray:
-    """Odd and as good as random, from each position alone: [T]."""
+    """Return an odd pseudorandom factor for each position, [T]."""
     return _mix(np.arange(1, num_tokens + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1)
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """Every bit of x reaches every bit of the result: finalizer of SplitMix64 (Steele, Lea & Flood, 2014)."""
+    """Mix the bits of x by the finalizer of SplitMix64 (Steele, Lea & Flood, 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

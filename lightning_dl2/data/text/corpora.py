@@ -1,4 +1,4 @@
-"""Texts that have a name: where they come from, and how to know that they are whole.
+"""Named texts: their addresses and digests.
 
 The books are those of the course "Deep Learning" of the University of Amsterdam, assignment 2, 2018 to 2020.
 """
@@ -14,7 +14,7 @@ from lightning_dl2.data.downloads import download_file
 
 
 class Corpus(NamedTuple):
-    """A file that anybody can fetch. The address holds a commit's hash, so that its content cannot change."""
+    """A public file. The address holds a commit's hash, so that its content cannot change."""
 
     url: str
     sha256: str
@@ -53,10 +53,10 @@ CORPORA: dict[str, Corpus | None] = {
 
 
 def download(name: str, cache: Path) -> Path:
-    """The file of the text `name`, one of CORPORA, in the directory `cache`; fetched unless it is there and whole.
+    """Return the file of the text `name`, one of CORPORA, in the directory `cache`; download it if missing or damaged.
 
     Raises:
-        UserError: the file cannot be fetched, or what was fetched is another one.
+        UserError: the file cannot be downloaded, or the downloaded content has another hash.
     """
     corpus = CORPORA[name]
     if corpus is None:
@@ -67,7 +67,7 @@ def download(name: str, cache: Path) -> Path:
 
 
 def _python_docs(cache: Path) -> Path:
-    """The texts of Python's help() on its language. They differ a little between Python's versions."""
+    """Write the texts of Python's help() on its language. They differ a little between Python's versions."""
     from pydoc_data.topics import topics
 
     path = cache / f"python_docs_{platform.python_version()}.txt"

@@ -1,4 +1,4 @@
-"""Detect the encoding of a text file, and read its characters one chunk after the other."""
+"""Detect the encoding of a text file, and read its characters chunk by chunk."""
 
 import codecs
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ import numpy as np
 from lightning_dl2.common.errors import UserError
 
 CHUNK = 1 << 20  # characters or bytes read at once
-LOOKED_AT = 1 << 20  # bytes at the start that tell whether a file is text
+LOOKED_AT = 1 << 20  # bytes at the start that decide whether a file is text
 CONTROL_SHARE = 0.1  # text has fewer control characters than this; random bytes have 0.24
 
-# UTF-32 before UTF-16: the mark of the one begins with that of the other.
+# UTF-32 comes before UTF-16, whose mark is the beginning of UTF-32's.
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -21,18 +21,18 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 
-# Control characters, by byte: those of ASCII, and those that ISO 8859 added.
+# Control characters by byte: ASCII's, and those that ISO 8859 adds.
 ASCII_CONTROLS = np.isin(np.arange(256), [*set(range(32)) - set(b"\t\n\r\f"), 127])
 ISO_CONTROLS = np.isin(np.arange(256), range(128, 160))
 
-# Letters beyond ASCII, by byte: not the space and the quotes that French puts side by side.
+# Letters beyond ASCII by byte, without the space and the quotes that French puts side by side.
 BEYOND_ASCII = np.isin(np.arange(256), list(set(range(128, 256)) - {0xA0, 0xAB, 0xBB}))
-RUNS_SHARE = 0.1  # of them, at most, have such neighbours on both sides in Western Europe; Russian has 0.6
+RUNS_SHARE = 0.1  # largest share of them with such neighbours on both sides in Western Europe; Russian has 0.6
 OTHERS = (
     *("gb18030", "gbk", "big5", "shift_jis", "euc_jp", "euc_kr"),
     *("cp1251", "koi8_r", "iso8859_7", "cp1253", "cp1255", "cp1256", "latin-1"),
-)  # those that may be meant instead; in the last one every byte is possible
-ISO_2022 = (b"\x1b$B", b"\x1b$@", b"\x1b$)C", b"\x1b$)A")  # ASCII until then, and so UTF-8 to the byte
+)  # encodings to suggest instead; in the last one every byte is possible
+ISO_2022 = (b"\x1b$B", b"\x1b$@", b"\x1b$)C", b"\x1b$)A")  # its escapes; all its bytes are ASCII, and so valid UTF-8
 COMPRESSED = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
@@ -40,18 +40,18 @@ COMPRESSED = {
     b"PK\x03\x04": "zip",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"7z\xbc\xaf\x27\x1c": "7z",
-}  # how the files begin
+}  # by the first bytes of a file
 
 
 def detect_encoding(path: Path) -> str:
-    """Detect by the byte-order mark; without one UTF-8 if the whole file is; else an encoding of Western Europe.
+    """Detect the byte-order mark; else UTF-8 if the whole file is valid; else an encoding of Western Europe.
 
-    Every file is something in Latin-1. Where it has control characters there, Windows-1252 has the quotes and dashes of
-    Western Europe: the file is in that one where all of them are such.
+    Every file is valid Latin-1. Where Latin-1 has control characters, Windows-1252 has quotes and dashes: the file is
+    Windows-1252 if it has such bytes and all are defined there.
 
     Raises:
-        UserError: the file is not text, all but some bytes are UTF-8, or the language is none of Western Europe: the
-            encodings of the others cannot be told apart with certainty.
+        UserError: the file is not text, is UTF-8 except for some bytes, or is in no language of Western Europe, whose
+            encodings cannot be distinguished with certainty.
     """
     with open(path, "rb") as file:
         start = file.read(LOOKED_AT)
@@ -67,7 +67,7 @@ def detect_encoding(path: Path) -> str:
     kinds = ASCII_CONTROLS | ISO_CONTROLS if encoding == "latin-1" else ASCII_CONTROLS
     if encoding != "utf-8":
         _check_not_damaged(path)
-        if ASCII_CONTROLS[codes].mean() <= CONTROL_SHARE / 2:  # else it is no text in any script
+        if ASCII_CONTROLS[codes].mean() <= CONTROL_SHARE / 2:  # with more it is no text in any script
             _check_western(path, start)
     elif any(escape in start for escape in ISO_2022):
         raise UserError(
@@ -81,13 +81,13 @@ def detect_encoding(path: Path) -> str:
 
 def _no_text(path: Path) -> UserError:
     return UserError(
-        f"data.path={path}: is not text in any encoding that can be told by looking; "
-        "allowed: a text file, data.encoding=NAME, or data.tokens=bytes"
+        f"data.path={path}: cannot detect the text encoding; fix: data.encoding=NAME, or data.tokens=bytes if it is no"
+        " text"
     )
 
 
 def check_not_compressed(path: Path) -> None:
-    """Raises UserError, naming the format, if the file is an archive or compressed."""
+    """Raise UserError, naming the format, if the file is an archive or compressed."""
     with open(path, "rb") as file:
         start = file.read(8)
     for magic, name in COMPRESSED.items():
@@ -102,7 +102,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 def _has_more_than_latin1(path: Path) -> bool:
-    """Whether there is a byte that Windows-1252 reads as another character."""
+    """Tell whether a byte means another character in Windows-1252 than in Latin-1."""
     return any(ISO_CONTROLS[np.frombuffer(chunk, np.uint8)].any() for chunk in _chunks(path))
 
 
@@ -118,7 +118,7 @@ def _is_in(path: Path, encoding: str) -> bool:
 
 
 def _check_not_damaged(path: Path) -> None:
-    """Raises UserError, naming the first bad byte, where more characters beyond ASCII are UTF-8 than bytes are not."""
+    """Raise UserError, naming the first bad byte, if most of the file beyond ASCII is valid UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")  # a bad byte becomes U+DC80 to U+DCFF
     characters = bad = position = 0
     first = None
@@ -136,12 +136,13 @@ def _check_not_damaged(path: Path) -> None:
         place, byte = first
         raise UserError(
             f"data.path={path}: byte 0x{byte:02x} at {place:,} (from 0) is no UTF-8, but the rest of the file is"
-            f" ({bad:,} such in all); fix: mend the file, name its encoding by data.encoding=NAME, or data.tokens=bytes"
+            f" ({bad:,} bad bytes in all); fix: mend the file, name its encoding by data.encoding=NAME, or"
+            " data.tokens=bytes"
         )
 
 
 def _check_western(path: Path, start: bytes) -> None:
-    """Raises UserError where letters beyond ASCII stand side by side, as in Cyrillic, Greek, Chinese, not in French."""
+    """Raise UserError if letters beyond ASCII stand side by side, as in Cyrillic, Greek or Chinese, not in French."""
     beyond = within = 0
     for chunk in _chunks(path):
         is_beyond = BEYOND_ASCII[np.frombuffer(chunk, np.uint8)]
@@ -165,20 +166,20 @@ def _decodes(start: bytes, encoding: str) -> bool:
 
 
 def read_characters(path: Path, encoding: str) -> Iterator[tuple[np.ndarray, int]]:
-    """The file's code points, uint32, in chunks, each with the number of bytes read so far.
+    """Yield the file's code points, uint32, in chunks, each with the number of bytes read so far.
 
     A byte-order mark is dropped, and every line ends in \\n.
 
     Raises:
-        UserError: there is no such encoding, or the file is not in it.
+        UserError: the encoding does not exist, or the file is not in it.
     """
     allowed = "allowed: auto, the name of the file's encoding, such as utf-8 or latin-1, or data.tokens=bytes"
     try:
-        # newline=None makes \n of \r\n and \r, across chunks too.
+        # newline=None turns \r\n and \r into \n, also across chunks.
         with open(path, encoding=encoding, newline=None) as file:
             mark = "\ufeff"
             while chunk := file.read(CHUNK):
-                codes = chunk.removeprefix(mark).encode("utf-32-le")  # lone surrogates are no characters
+                codes = chunk.removeprefix(mark).encode("utf-32-le")  # raises for lone surrogates: no characters
                 yield np.frombuffer(codes, "<u4"), file.buffer.tell()  # type: ignore[attr-defined]  # typeshed's has none
                 mark = ""
     except UnicodeError as error:

@@ -1,4 +1,4 @@
-"""Any text as a LightningDataModule: windows of it, and the next token as the target.
+"""Text as a LightningDataModule: windows of tokens, with the next token as the target.
 
 Shapes: B streams a process, T tokens a window, N tokens in a split, K batches an epoch.
 """
@@ -20,31 +20,30 @@ from lightning_dl2.resume.train_batches import TrainBatches, rank_and_world
 
 
 class TextDataModule(LightningDataModule):
-    """A text cut by position: training, then validation, then test. Nothing of it is held in memory.
+    """Split a text by position: training, then validation, then test. The text stays on the disk.
 
-    Training batch k is a function of (seed, k, rank). In an epoch each of the streams of all ranks reads on where it
-    stopped, so that a state can be carried from batch to batch; n processes with batch B see what one process with
-    batch n*B sees.
+    Training batch k is a function of (seed, k, rank). Within an epoch each stream of a rank reads on where it stopped,
+    so that a state can be carried from batch to batch; n processes with batch B train on the batches of one process
+    with batch n*B.
 
-    The text is fetched and made into tokens here, not in `setup`: what is wrong with it is told before a run begins.
+    The text is downloaded and tokenised here, not in `setup`, so that errors in it are found before a run begins.
 
     Args:
         name: one of CORPORA, or "text", which needs a `path`.
-        path: a text file, which is read instead of the one that `name` stands for.
+        path: a text file, read in place of the named one.
         tokens: "characters" or "bytes".
         encoding: Python's name of the file's encoding, or "auto".
         sequence_length: T.
         batch_size: B.
-        validation_fraction: share of the text; likewise `test_fraction`. Without a test split, the validation split
-            is tested on.
-        evaluation_batch_size: E, rows of a validation or test batch; likewise `evaluation_warmup`, `cold_window`: see
-            EvaluationBatches.
+        validation_fraction: share of the text; likewise `test_fraction`. Without a test split, the validation split is
+            tested on.
+        evaluation_batch_size, evaluation_warmup, cold_window: rows, warmup and width of EvaluationBatches.
         cache_dir: for downloads and tokens; None: the user's cache directory.
-        num_workers: processes that make batches ahead; 0: they are made between the steps. Does not change them.
+        num_workers: processes that prefetch batches, which stay the same; 0: no prefetching.
         seed: decides where in the text the epochs begin.
 
     Raises:
-        UserError: the text is not to be had, is no text, or is too short.
+        UserError: the text is missing, no text, or too short.
     """
 
     placed_at = 0, 1  # rank and number of processes, without a Trainer
@@ -69,7 +68,7 @@ class TextDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         if path is None and name == "text":
-            raise UserError("data.path=null: data.name=text needs a text file; allowed: data.path=FILE")
+            raise UserError("data.path=null: data.name=text needs a text file; fix: data.path=FILE")
         self.length, self.batch_size, self.seed = sequence_length, batch_size, seed
         self.num_workers = num_workers
         self.evaluation = {"rows": evaluation_batch_size, "warmup": evaluation_warmup, "width": cold_window}
@@ -82,14 +81,14 @@ class TextDataModule(LightningDataModule):
 
     @property
     def note(self) -> str | None:
-        """Say in one line in which encoding the text was read, where nobody named it and it is not UTF-8."""
+        """Say in one line in which encoding the text was read, if it was detected and is not UTF-8."""
         if not self.is_detected or self.encoding in (None, "utf-8", "utf-8-sig"):
             return None
-        return f"data.path={self.file}: was read as {self.encoding}; where that is wrong: data.encoding=NAME"
+        return f"data.path={self.file}: was read as {self.encoding}; fix, if that is wrong: data.encoding=NAME"
 
     @cached_property
     def spec(self) -> dict[str, Any]:
-        """What a model must know of the data; plain values, saved in every checkpoint."""
+        """Describe the data for the model in plain values, which every checkpoint holds."""
         return {
             "vocabulary_size": len(self.vocabulary),
             "vocabulary": self.vocabulary.plain,
@@ -100,7 +99,7 @@ class TextDataModule(LightningDataModule):
         }
 
     def baselines(self) -> dict[str, float]:
-        """What must be beaten on the test split: the accuracy of one guess, bits a token of programs that compress."""
+        """Return the test accuracy of the commonest token, and the bits a token of programs that compress."""
         sizes = compressed_sizes(self.splits["train"], self.splits["test"], self.vocabulary)
         return {
             "majority_baseline": self.spec["majority_baseline"],
@@ -108,23 +107,23 @@ class TextDataModule(LightningDataModule):
         }
 
     def check_processes(self, number: int) -> None:
-        """Raises UserError if a split is too small for so many."""
+        """Raise UserError if a split is too small for so many processes."""
         self._check_training_split(number)
         for split in ("val", "test"):
             self._check_evaluation_split(split, number)
 
     @property
     def batches_per_epoch(self) -> int:
-        """K: an epoch ends before a stream would reach the start of the next one."""
+        """Return K: an epoch ends before a stream would reach the start of the next one."""
         _, world = rank_and_world(self)
         return self._batches_per_epoch(world)
 
     def train_batch(self, step: int) -> TextBatch:
-        """Training batch number `step` of this rank."""
+        """Read training batch number `step` of this rank."""
         rank, world = rank_and_world(self)
         ring, num_batches = self.splits["train"], self._batches_per_epoch(world)
         epoch, number = divmod(step, num_batches)
-        # Each epoch begins elsewhere: the windows are cut at other places, and other text is left out at the end.
+        # Each epoch begins elsewhere, so that other windows are cut, and other text is left out at the end.
         offset = np.random.default_rng((self.seed, epoch)).integers(len(ring))
         streams = np.arange(rank * self.batch_size, (rank + 1) * self.batch_size)
         starts = offset + (streams * num_batches + number) * self.length
@@ -170,7 +169,7 @@ class TextDataModule(LightningDataModule):
 
 
 def _split(whole: np.ndarray, validation_fraction: float, test_fraction: float) -> dict[str, np.ndarray]:
-    """Cuts where others cut: with a tenth held out, training has int(0.9 * N) tokens."""
+    """Cut where others cut: with a tenth held out, training has int(0.9 * N) tokens."""
     train_share = round(1 - validation_fraction - test_fraction, 9)  # 0.9, not 0.8999999999999999
     first = int(max(train_share, 0.0) * len(whole))
     second = int(round(1 - test_fraction, 9) * len(whole)) if test_fraction else len(whole)

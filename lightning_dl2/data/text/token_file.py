@@ -1,4 +1,4 @@
-"""Any text file as integers on the disk, made once and mapped into memory: its size does not matter.
+"""Tokenise a text file of any size into a file of integers, written once and mapped into memory.
 
 Shapes: N tokens.
 """
@@ -18,27 +18,29 @@ from lightning_dl2.data.text.encodings import CHUNK, check_not_compressed, detec
 from lightning_dl2.decoding.vocabulary import Vocabulary
 
 CODE_POINTS = 0x110000
-FORMAT = 4  # part of the files' names: another number, and files of older versions are made anew
+FORMAT = 4  # part of the files' names: with another number, files of older versions are written anew
 
 
 class TokenFile(NamedTuple):
+    """Tokens of a text file, and how it was read."""
+
     tokens: np.memmap  # uint8, uint16 or uint32 [N]
     vocabulary: Vocabulary
     digest: str  # SHA-256 of the text file
-    encoding: str | None  # in which the text file was read; None for bytes
+    encoding: str | None  # of the text file; None for bytes
 
 
 def tokenize(path: Path, tokens: str, encoding: str, cache: Path) -> TokenFile:
-    """The tokens of the text file `path`, made unless they are in the directory `cache`.
+    """Return the tokens of the text file `path` from the directory `cache`; write them there if missing.
 
     Args:
-        path: the text file; another content, and other tokens are made.
-        tokens: "characters", decoded and with every line's end as \\n, or "bytes" as they stand.
-        encoding: Python's name of the file's encoding, or "auto"; of no meaning for bytes.
-        cache: a directory that can be written.
+        path: the text file; the tokens are cached by its content.
+        tokens: "characters", decoded and with every line's end as \\n, or "bytes" as they are.
+        encoding: Python's name of the file's encoding, or "auto"; ignored for bytes.
+        cache: a writable directory.
 
     Raises:
-        UserError: there is no such file, it is empty or not text, or the encoding is not its own.
+        UserError: the file is missing, empty or no text, or has another encoding.
     """
     digest = _digest(path)
     settings = json.dumps([FORMAT, digest, tokens, encoding if tokens == "characters" else ""])
@@ -50,7 +52,7 @@ def tokenize(path: Path, tokens: str, encoding: str, cache: Path) -> TokenFile:
             known = _write(path, tokens, encoding, target)
             vocabulary, taken = known
             facts = {"vocabulary": vocabulary.plain, "encoding": taken, "sha256": file_digest(target)}
-            # Last: where it is, the tokens are whole. Two processes write the same.
+            # The header comes last: with it, the tokens are whole. Two processes write the same files.
             write_text(header, json.dumps(facts))
         except OSError as error:
             raise UserError(
@@ -62,8 +64,8 @@ def tokenize(path: Path, tokens: str, encoding: str, cache: Path) -> TokenFile:
 
 
 def _known(header: Path, target: Path) -> tuple[Vocabulary, str | None] | None:
-    """Read the vocabulary and the encoding of tokens that are there; None where anything of them is not whole."""
-    if not (header.is_file() and target.is_file()):  # a pipe would be waited for
+    """Read the vocabulary and the encoding of cached tokens; None if a file is missing or damaged."""
+    if not (header.is_file() and target.is_file()):  # reading a pipe would wait
         return None
     try:
         known = json.loads(header.read_text("utf-8"))
@@ -125,7 +127,7 @@ def _read_bytes(path: Path) -> Iterator[tuple[np.ndarray, int]]:
 
 
 def _told(chunks: Iterator[tuple[np.ndarray, int]], description: str, path: Path) -> Iterator[np.ndarray]:
-    """The chunks without their positions, which a progress bar shows."""
+    """Yield the chunks without their positions, which a progress bar shows."""
     before = 0
     with progress(description, path.stat().st_size) as advance:
         for chunk, position in chunks:

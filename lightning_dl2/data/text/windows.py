@@ -1,4 +1,4 @@
-"""Windows of a long text: which tokens a batch holds, and which of them count as predictions.
+"""Cut windows out of a long text, and mark the tokens that count as predictions.
 
 A prediction is a pair of neighbours in the text: the token read and the next one, the target.
 Shapes: N tokens in a split, B or E rows a process, T tokens a window.
@@ -16,17 +16,18 @@ NOT_COUNTED = -100  # a target that is no prediction: torch's ignore_index
 
 
 class TextBatch(NamedTuple):
+    """Windows of a text."""
+
     tokens: Tensor  # int64 [B, T]
     targets: Tensor  # int64 [B, T]: the next token, or NOT_COUNTED
-    fresh: bool  # the batch continues nothing: the carried state is zero before it
-    cold: bool  # for the loss from a zero state, which is averaged apart
+    fresh: bool  # begins from a zero state
+    cold: bool  # its loss, the one from a zero state, is averaged apart
 
 
 def read_ring(ring: np.ndarray, starts: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
-    """Windows of `length` tokens from each of `starts`, [B], of a text that begins anew after its end.
+    """Read windows of `length` tokens from each of `starts`, [B], of a text that begins anew after its end.
 
-    Copies no more than the windows out of `ring`. Its last token is not followed by its first one: that target is
-    NOT_COUNTED.
+    Only the windows are copied out of `ring`. Its first token does not follow its last one: that target is NOT_COUNTED.
     """
     positions = (starts[:, None] + np.arange(length + 1)) % len(ring)
     read = ring[positions].astype(np.int64)
@@ -37,34 +38,33 @@ def read_ring(ring: np.ndarray, starts: np.ndarray, length: int) -> tuple[Tensor
 def read_rows(
     split: np.ndarray, starts: np.ndarray, counted: np.ndarray, ends: np.ndarray, length: int
 ) -> tuple[Tensor, Tensor]:
-    """Windows of `length` tokens from each of `starts`, [E], whose predictions from `counted` to `ends` count.
+    """Read windows of `length` tokens from each of `starts`, [E], whose predictions from `counted` to `ends` count.
 
-    Position p is that of the token read. What is at or beyond its row's end is token 0.
+    A prediction's position is that of the token read. Tokens at or beyond their row's end are 0.
     """
     positions = starts[:, None] + np.arange(length)
     inside = positions < ends[:, None]
     clipped = np.where(inside, positions, 0)
     tokens = np.where(inside, split[clipped], 0)
-    # Without predictions in the row, position 0 may be the split's last token.
-    following = split[np.minimum(clipped + 1, len(split) - 1)].astype(np.int64)  # unsigned as it is read
+    # In a row without predictions, position 0 may be the split's last token.
+    following = split[np.minimum(clipped + 1, len(split) - 1)].astype(np.int64)  # the split is unsigned
     targets = np.where(inside & (positions >= counted[:, None]), following, NOT_COUNTED)
     return torch.from_numpy(tokens.astype(np.int64)), torch.from_numpy(targets.astype(np.int64))
 
 
 class EvaluationBatches:
-    """Every prediction of a split once with the state carried through, then windows of it from a zero state.
+    """Evaluate every prediction of a split once with a carried state, and windows of it from a zero state.
 
-    First the N - 1 predictions are shared out to segments, a row each, read side by side in windows of `width` tokens.
-    A segment begins `warmup` tokens early, which do not count, so that its state is almost as good as carried from
-    the split's start; with one row and one process it is just that. Then the split is cut into windows of `width`
-    tokens that know of nothing before them; a rest that fills no window is left out.
+    For the first, the N - 1 predictions are divided into segments, a row each, which are read side by side in windows
+    of `width` tokens. A segment begins `warmup` tokens early, which do not count, so that its state is almost that
+    carried from the split's start; with one row and one process it is exactly that. For the second, the split is cut
+    into windows of `width` tokens; a remainder that fills no window is left out.
 
-    All processes have equally many batches, as they meet in each of them; some of the rows may have nothing that
-    counts.
+    All ranks have equally many batches, since all take part in each; some rows may have no prediction that counts.
 
     Args:
         split: [N]; at least one prediction a process.
-        rank, world: which of how many processes this is.
+        rank, world: rank and number of processes.
         rows: E, at most; fewer for a short split.
         warmup: tokens read before a segment.
         width: T.
@@ -91,7 +91,7 @@ class EvaluationBatches:
         return self.num_stateful + self.num_cold
 
     def __iter__(self) -> Iterator[TextBatch]:
-        """Of both kinds in turns, so that the first two batches give every metric."""
+        """Yield both kinds in turns, so that the first two batches give every metric."""
         for stateful, cold in zip_longest(self._stateful(), self._cold()):
             yield from (batch for batch in (stateful, cold) if batch)
 

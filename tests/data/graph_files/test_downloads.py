@@ -99,7 +99,7 @@ def test_a_git_hash_is_checked_too(served, tmp_path, monkeypatch):
     monkeypatch.setitem(HASHES, "toy", {"toy.txt": known})
     assert (fetch_graphs("toy", tmp_path / "a") / "toy.txt").read_bytes() == content
     monkeypatch.setitem(HASHES, "toy", {"toy.txt": "0" * 40})
-    with pytest.raises(UserError, match=f"has the git hash {known} instead of {'0' * 40}; allowed: put the file there"):
+    with pytest.raises(UserError, match=f"has the git hash {known} instead of {'0' * 40}; fix: put the file there"):
         fetch_graphs("toy", tmp_path / "b")
 
 

@@ -13,8 +13,8 @@ from numpy.lib.format import write_array_header_1_0
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files import zinc
-from lightning_dl2.data.graph_files.graph_sets import SPLITS
 from lightning_dl2.data.graph_files.zinc import read_zinc
+from lightning_dl2.data.splits import SPLITS
 from tests.graph_files import REAL, needs
 
 ZINC = "zinc12k/zinc12k_rebuilt.npz"

@@ -14,11 +14,13 @@ from torch import Tensor
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.build import build_data
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
-from lightning_dl2.data.graphs import graph_data_module, node_data_module
+from lightning_dl2.data.graphs import node_data_module
 from lightning_dl2.data.graphs.graph_data_module import GraphDataModule
 from lightning_dl2.data.graphs.graph_set_data_module import GraphSetDataModule
 from lightning_dl2.data.graphs.node_data_module import NodeDataModule
+from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.graphs import Graph, GraphBatch, SparseMatrix, load_dgl
+from lightning_dl2.graphs.positional_encodings import ENCODINGS
 from lightning_dl2.nets import LAYERS
 from tests.graph_files import REAL, needs, write_planetoid, write_ten_fold
 from tests.small import (
@@ -378,8 +380,8 @@ def test_a_random_split():
     rest = small_graph(train_per_class=5, validation_size=20)
     assert len(rest.splits["test"]) == 90 - 15 - 20
     again, other = (small_graph(train_per_class=5, validation_size=20, seed=seed) for seed in (0, 1))
-    assert all(torch.equal(again.splits[split], rest.splits[split]) for split in graph_data_module.SPLITS)
-    assert not any(torch.equal(other.splits[split], rest.splits[split]) for split in graph_data_module.SPLITS)
+    assert all(torch.equal(again.splits[split], rest.splits[split]) for split in SPLITS)
+    assert not any(torch.equal(other.splits[split], rest.splits[split]) for split in SPLITS)
 
 
 def test_nodes_without_a_label_are_in_no_split(tmp_path):
@@ -431,11 +433,11 @@ def test_folds_are_complete_disjoint_and_the_same_for_every_seed():
     folds = [small_graph_set(fold=fold, seed=fold) for fold in range(4)]
     assert sorted(torch.cat([data.splits["test"] for data in folds]).tolist()) == list(range(48))
     for data in folds:
-        everything = torch.cat([data.splits[split] for split in graph_data_module.SPLITS])
+        everything = torch.cat([data.splits[split] for split in SPLITS])
         assert sorted(everything.tolist()) == list(range(48)) and len(data.splits["val"]) == 9
         assert data.labels[data.splits["test"]].bincount(minlength=8).tolist() == pytest.approx([1.5] * 8, abs=0.5)
     again = small_graph_set(fold=2, seed=77)
-    assert all(torch.equal(again.splits[split], folds[2].splits[split]) for split in graph_data_module.SPLITS)
+    assert all(torch.equal(again.splits[split], folds[2].splits[split]) for split in SPLITS)
     assert small_graph_set().splits["train"].tolist() != small_graph_set(num_folds=3).splits["train"].tolist()
 
 
@@ -504,7 +506,7 @@ def test_cora_is_the_public_split_with_sparse_features():
 
 
 @NEEDS_DGL
-@pytest.mark.parametrize(("kind", "encode"), graph_data_module.ENCODINGS.items())
+@pytest.mark.parametrize(("kind", "encode"), ENCODINGS.items())
 def test_positional_encodings_stand_beside_the_features(kind, encode):
     positional = {"kind": kind, "size": 3}
     data = small_graph(positional=positional)
@@ -561,7 +563,7 @@ def node_set(num_nodes: int, edges: list[tuple[int, int]], **options) -> NodeSet
         features=torch.randn(num_nodes, 3, generator=torch.Generator().manual_seed(0)),
         labels=nodes % 2,
         class_names=["a", "b"],
-        splits=splits or dict.fromkeys(graph_data_module.SPLITS, nodes[:1]),
+        splits=splits or dict.fromkeys(SPLITS, nodes[:1]),
     )
     return replace(found, **options)
 

@@ -10,7 +10,8 @@ import torch
 
 from lightning_dl2.config.schema.data import MINIMUM_HELD_OUT
 from lightning_dl2.data.sequences.generators import SEQUENCE_TASKS, draw_batch, get_task, holds_out
-from lightning_dl2.data.sequences.splits import SPLITS, in_split
+from lightning_dl2.data.sequences.splits import in_split
+from lightning_dl2.data.splits import SPLITS
 
 
 def decimal_palindromes(length):

@@ -3,7 +3,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from lightning_dl2.data.sequences.splits import SHARES, SPLITS, draw_from_split, in_split
+from lightning_dl2.data.sequences.splits import SHARES, draw_from_split, in_split
+from lightning_dl2.data.splits import SPLITS
 
 PERMUTATIONS = np.array(sorted(permutations(range(5))))
 

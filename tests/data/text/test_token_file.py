@@ -154,7 +154,7 @@ def test_files_that_cannot_be_read(book, cache, tmp_path):
     for content in (b"", "\ufeff".encode()):
         assert "is empty; allowed: a text file with something in it" in message(book(content))
     assert "is empty" in message(book(b""), "bytes")
-    assert "is not text" in message(book(b"\x7fELF\0\0"))
+    assert "cannot detect the text encoding" in message(book(b"\x7fELF\0\0"))
     assert "is compressed (gzip)" in message(book(gzip.compress(b"abc")))
     assert tokenize(book(gzip.compress(b"abc")), "bytes", "auto", cache).encoding is None
     os.mkfifo(tmp_path / "fifo")
