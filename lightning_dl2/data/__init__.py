@@ -1,9 +1,8 @@
 """LightningDataModules. They import no model."""
 
-from lightning_dl2.data.build import DataModule, build_data
-from lightning_dl2.data.graphs.graph_set_data_module import GraphSetDataModule
-from lightning_dl2.data.graphs.node_data_module import NodeDataModule
-from lightning_dl2.data.sequences.module import SequenceDataModule
-from lightning_dl2.data.text.module import TextDataModule
-
-__all__ = ["DataModule", "GraphSetDataModule", "NodeDataModule", "SequenceDataModule", "TextDataModule", "build_data"]
+from lightning_dl2.data.build import DataModule as DataModule
+from lightning_dl2.data.build import build_data as build_data
+from lightning_dl2.data.graphs.graph_set_data_module import GraphSetDataModule as GraphSetDataModule
+from lightning_dl2.data.graphs.node_data_module import NodeDataModule as NodeDataModule
+from lightning_dl2.data.sequences.module import SequenceDataModule as SequenceDataModule
+from lightning_dl2.data.text.module import TextDataModule as TextDataModule

@@ -9,8 +9,7 @@ The model is anything with
 Its state is a tensor or a tuple of tensors, each [L, B, H]. B batch, T steps, V vocabulary.
 """
 
-from lightning_dl2.decoding.generation import generate
-from lightning_dl2.decoding.settings import Decoding, Generated
-from lightning_dl2.decoding.warping import warp
-
-__all__ = ["Decoding", "Generated", "generate", "warp"]
+from lightning_dl2.decoding.generation import generate as generate
+from lightning_dl2.decoding.settings import Decoding as Decoding
+from lightning_dl2.decoding.settings import Generated as Generated
+from lightning_dl2.decoding.warping import warp as warp

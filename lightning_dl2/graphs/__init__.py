@@ -5,32 +5,20 @@
 alone. DGL is imported at its first use.
 """
 
-from lightning_dl2.graphs.choose_engine import ENGINES, resolve_engine
-from lightning_dl2.graphs.gated_mean import edge_sum, gated_mean
-from lightning_dl2.graphs.graph import Graph
-from lightning_dl2.graphs.graph_batch import GraphBatch
-from lightning_dl2.graphs.import_dgl import dgl_available, load_dgl
-from lightning_dl2.graphs.packed_graphs import PackedGraphs
-from lightning_dl2.graphs.positional_encodings import laplacian_encoding, random_walk_encoding
-from lightning_dl2.graphs.primitives import edge_softmax, gather, sddmm, segment_readout, spmm
-from lightning_dl2.graphs.sparse import SparseMatrix
-
-__all__ = [
-    "ENGINES",
-    "Graph",
-    "GraphBatch",
-    "PackedGraphs",
-    "SparseMatrix",
-    "dgl_available",
-    "edge_softmax",
-    "edge_sum",
-    "gated_mean",
-    "gather",
-    "laplacian_encoding",
-    "load_dgl",
-    "random_walk_encoding",
-    "resolve_engine",
-    "sddmm",
-    "segment_readout",
-    "spmm",
-]
+from lightning_dl2.graphs.choose_engine import ENGINES as ENGINES
+from lightning_dl2.graphs.choose_engine import resolve_engine as resolve_engine
+from lightning_dl2.graphs.gated_mean import edge_sum as edge_sum
+from lightning_dl2.graphs.gated_mean import gated_mean as gated_mean
+from lightning_dl2.graphs.graph import Graph as Graph
+from lightning_dl2.graphs.graph_batch import GraphBatch as GraphBatch
+from lightning_dl2.graphs.import_dgl import dgl_available as dgl_available
+from lightning_dl2.graphs.import_dgl import load_dgl as load_dgl
+from lightning_dl2.graphs.packed_graphs import PackedGraphs as PackedGraphs
+from lightning_dl2.graphs.positional_encodings import laplacian_encoding as laplacian_encoding
+from lightning_dl2.graphs.positional_encodings import random_walk_encoding as random_walk_encoding
+from lightning_dl2.graphs.primitives import edge_softmax as edge_softmax
+from lightning_dl2.graphs.primitives import gather as gather
+from lightning_dl2.graphs.primitives import sddmm as sddmm
+from lightning_dl2.graphs.primitives import segment_readout as segment_readout
+from lightning_dl2.graphs.primitives import spmm as spmm
+from lightning_dl2.graphs.sparse import SparseMatrix as SparseMatrix

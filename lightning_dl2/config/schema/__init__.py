@@ -23,38 +23,3 @@ from lightning_dl2.config.schema.run import FITTING_TASK, HELD_OUT, TASKS, Confi
 from lightning_dl2.config.schema.sweep import Grid, Local, Multirun, Ray, Search, Submitit
 from lightning_dl2.config.schema.task import GraphNet, SequenceClassifier, Task, TextGenerator
 from lightning_dl2.config.schema.trainer import Trainer
-
-__all__ = [
-    "FITTING_TASK",
-    "HELD_OUT",
-    "TASKS",
-    "GRAPH_SETS",
-    "MINIMUM_LENGTH",
-    "NODE_SETS",
-    "PLANETOID",
-    "TEXTS",
-    "Callbacks",
-    "Config",
-    "Data",
-    "GraphNet",
-    "GraphSetData",
-    "Grid",
-    "Local",
-    "Logger",
-    "Multirun",
-    "NodeData",
-    "Optimizer",
-    "Ray",
-    "Samples",
-    "Schedule",
-    "Search",
-    "SequenceClassifier",
-    "SequenceData",
-    "Submitit",
-    "Task",
-    "TextData",
-    "TextGenerator",
-    "Trainer",
-    "mode_of",
-    "test_split",
-]
