@@ -15,6 +15,7 @@ from lightning_dl2.loggers.gradient_flow_csv import COLUMNS, read_measurements, 
 from lightning_dl2.loggers.metrics_csv import MetricsCSV
 from lightning_dl2.nets.recurrent.gradient_flow import Flow, fixed_batch, gradient_flow, steps_back
 from lightning_dl2.resume.requirements import needed
+from lightning_dl2.resume.train_batches import datamodule_of
 
 ROWS = 16  # sequences; the step-by-step path is slow
 LINES = 6  # most steps of training in the figure
@@ -40,8 +41,7 @@ class GradientFlow(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         fix = "call fit(task, datamodule) with a SequenceClassifier or TextGenerator and its data module"
         needed(self, pl_module, "net", fix)
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it later
-        tokens, labels = fixed_batch(needed(self, datamodule, "val_dataloader", fix)(), ROWS)
+        tokens, labels = fixed_batch(needed(self, datamodule_of(trainer), "val_dataloader", fix)(), ROWS)
         self._batch = tokens.to(pl_module.device), labels.to(pl_module.device)
         step = trainer.global_step
         rows = [row for row in read_measurements(self.file) if int(row[0]) <= step]

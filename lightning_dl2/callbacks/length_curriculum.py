@@ -5,6 +5,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lightning_dl2.resume.requirements import needed
+from lightning_dl2.resume.train_batches import datamodule_of
 
 
 class LengthCurriculum(Callback):
@@ -17,11 +18,11 @@ class LengthCurriculum(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         fix = "call fit(task, datamodule) with a SequenceDataModule that has a curriculum"
-        needed(self, _datamodule(trainer), "curriculum", fix)
+        needed(self, datamodule_of(trainer), "curriculum", fix)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._step = trainer.global_step
-        factor = _datamodule(trainer).curriculum.rate_factor()
+        factor = datamodule_of(trainer).curriculum.rate_factor()
         if factor == 1.0:
             return
         # From the schedule's rate, not the group's, which may be lowered already, as after a resume.
@@ -32,11 +33,7 @@ class LengthCurriculum(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        curriculum = _datamodule(trainer).curriculum
+        curriculum = datamodule_of(trainer).curriculum
         accuracy = trainer.strategy.reduce(outputs["accuracy"], reduce_op="mean")
         outputs["sequence_length"] = float(curriculum.length)  # logged by the task as train/sequence_length
         curriculum.update(accuracy.item(), stepped=trainer.global_step > self._step)
-
-
-def _datamodule(trainer: Trainer) -> Any:
-    return trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it later

@@ -14,6 +14,7 @@ from lightning_dl2.callbacks.weight_averaging import WeightAveraging
 from lightning_dl2.common.files import write_text, writing
 from lightning_dl2.decoding import Decoding, generate
 from lightning_dl2.resume.requirements import needed
+from lightning_dl2.resume.train_batches import datamodule_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Samples(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         fix = "call fit(task, datamodule) with a TextGenerator and a TextDataModule"
         needed(self, pl_module, "net", fix)
-        needed(self, trainer.datamodule, "vocabulary", fix)  # type: ignore[attr-defined]  # as below: set later
+        needed(self, datamodule_of(trainer), "vocabulary", fix)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

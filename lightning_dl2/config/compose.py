@@ -119,7 +119,7 @@ def compose_values(
         raise UserError(describe_hydra_error(error, overrides, again)) from error
 
 
-def validate(values: dict[str, Any], schema: type[Model] = Config) -> Model:  # type: ignore[assignment]  # mypy #3737
+def validate(values: dict[str, Any], schema: type[Model] = Config) -> Model:  # type: ignore[assignment]  # a default
     """Checks plain values (of a composition or of a run's config.yaml) against the schema.
 
     Raises:

@@ -71,7 +71,7 @@ class PackedGraphs:
             torch.cat([graph.dst for graph in graphs]).int(),
             torch.tensor([graph.num_nodes for graph in graphs]),
             torch.tensor([graph.num_edges for graph in graphs]),
-            {name: torch.cat([graph.ndata[name] for graph in graphs]) for name in graphs[0].ndata},  # type: ignore[misc]  # dense
+            {name: torch.cat([graph.ndata[name] for graph in graphs]) for name in graphs[0].ndata},  # type: ignore[misc]  # all dense
             {name: torch.cat([graph.edata[name] for graph in graphs]) for name in graphs[0].edata},
         )
 

@@ -173,7 +173,8 @@ def _draw(curves: list[Curve], name: str, level: tuple[str, float] | None, salt:
             return ""
         levels = [level[1]] if level else []
         ends = [_plot(axes, curve, lines) for curve, lines in plotted] + [(each, each) for each in levels]
-        means = [float(y) for line in axes.lines for y in list(line.get_ydata())] + levels  # type: ignore[arg-type]
+        drawn: list[Any] = [line.get_ydata() for line in axes.lines]
+        means = [y for values in drawn for y in values] + levels
         low, high = min(means), max(means)
         if "loss" in name and 0 < low * 10 < high:
             axes.set_yscale("log")

@@ -29,7 +29,13 @@ def batches_processed(trainer: Trainer) -> int:
 
     Uses `processed`: Lightning's `ready` and `total_batch_idx` drift by one for each checkpoint within a step.
     """
-    return trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]  # see Lightning's stub
+    progress: Any = trainer.fit_loop.epoch_loop.batch_progress.total
+    return progress.processed
+
+
+def datamodule_of(trainer: Any) -> Any:
+    """Return the data module of a Trainer; Lightning declares no such attribute, and sets it in `fit`."""
+    return trainer.datamodule
 
 
 def batches_done(datamodule: StepData) -> int:

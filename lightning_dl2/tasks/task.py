@@ -12,7 +12,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
-from lightning_dl2.resume.train_batches import batches_processed
+from lightning_dl2.resume.train_batches import batches_processed, datamodule_of
 from lightning_dl2.tasks.optimizers import build_optimizer, build_schedule, complete, parameter_groups
 
 MAX_SKIPPED = 32  # updates in a row that may be skipped while fp16 looks for its scale
@@ -197,8 +197,7 @@ class Task(LightningModule):
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the data module's baselines beside the net's."""
         self._log_derived("test")
-        data = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it later
-        baselines: dict[str, float] = getattr(data, "baselines", dict)()
+        baselines: dict[str, float] = getattr(datamodule_of(self.trainer), "baselines", dict)()
         self.log_dict({f"test/{name}": value for name, value in baselines.items()}, sync_dist=True)
 
     def _log_derived(self, split: str) -> None:

@@ -24,7 +24,7 @@ from lightning_dl2.nets.recurrent.layers import bfloat16_note
 from lightning_dl2.resume.find_checkpoint import OTHERWISE, ResumePoint
 from lightning_dl2.resume.numerics import numerics, numerics_note
 from lightning_dl2.resume.preemption import Interrupted
-from lightning_dl2.resume.train_batches import batches_processed
+from lightning_dl2.resume.train_batches import batches_processed, datamodule_of
 from lightning_dl2.run.log import logging_to
 from lightning_dl2.tasks import Task
 from lightning_dl2.tasks.build import build_task
@@ -188,7 +188,7 @@ def _write_result(
         "device": system.device_name(trainer.strategy.root_device),
         "world_size": trainer.world_size,
         "data_digest": task.spec.get("digest"),  # of data from files or generated graphs; tells a complete run's data
-        "encoding": getattr(trainer.datamodule, "encoding", None),  # type: ignore[attr-defined]  # of a text
+        "encoding": getattr(datamodule_of(trainer), "encoding", None),  # of a text
     }
     if not trainer.is_global_zero:
         return values
