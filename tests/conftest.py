@@ -3,8 +3,8 @@
 import os
 import signal
 
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # before lightning_dl2 is imported: nohup would have it ignored
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: two threads fight with a busy neighbour
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # before lightning_dl2 is imported, because nohup ignores SIGHUP
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; two threads are slow beside a busy process
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 from collections.abc import Callable  # noqa: E402
@@ -56,7 +56,7 @@ TINY_TEXT = (
 )
 
 
-# Whole-graph steps, an epoch each; with data.fanouts epochs of 6 batches.
+# Each step uses the whole graph and is an epoch; with data.fanouts an epoch has 6 batches.
 TINY_GRAPH = (
     "experiment=graph",
     "data.block_model.num_nodes=90",
@@ -111,7 +111,7 @@ def book(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def molecules(tmp_path_factory) -> Path:
     """Return a file in ZINC's format with 10 training, 5 validation and 7 test molecules, a regression."""
-    from tests.small import write_molecules  # not above: it imports torch
+    from tests.small import write_molecules  # imports torch, so not at the top
 
     return write_molecules(tmp_path_factory.mktemp("molecules") / "zinc.npz")
 

@@ -76,7 +76,7 @@ def failing_disk(root: Path, fails: Fails, number: int = errno.ENOSPC) -> Iterat
     def opening(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
         if not set(mode) & set("wax+"):
             return real["open"](file, mode, *args, **kwargs)
-        if isinstance(file, int):  # which `opening_descriptor` has looked at
+        if isinstance(file, int):  # `opening_descriptor` has counted it
             path = Path(os.readlink(f"/proc/self/fd/{file}"))
         else:
             disk.check("open", path := Path(os.fsdecode(file)))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# The sets are not this package's to hand on. A test that repeats their own figures needs them here.
+# This package may not redistribute the sets. Tests of their published figures need them here.
 REAL = Path(os.environ.get("GRAPH_FILES", ROOT.parent / "shared/data/graphs"))
 
 

@@ -55,17 +55,17 @@ def test_figures_name_their_run_and_stand_in_its_place(what, keys, two, titles, 
     assert main([what, f"out={tmp_path}/out", f"run={two[0]}", *keys]) == 0
     place, told = tmp_path / "out" / what / name, capsys.readouterr()
     assert told.out.splitlines()[-1] == str(place) and list(place.glob("*.png"))
-    assert told.err == f"note: {config} is of an older version; added: logger.notes=null\n"  # once
+    assert told.err == f"note: {config} is of an older version; added: logger.notes=null\n"  # printed once
     assert titles and all(name in title for title in titles)
 
 
 def test_the_figures_of_another_run_are_not_replaced(two, titles, tmp_path, capsys):
     words = ["gradients", f"out={tmp_path}/out", "seeds=1"]
-    for run in (*two, two[0]):  # its own it may
+    for run in (*two, two[0]):  # a run may replace its own figures
         assert main([*words, f"run={run}"]) == 0
     place = tmp_path.joinpath("out", "gradients", *two[0].parts[-3:])
     before = (place / "gradients.csv").read_bytes()
-    copy = shutil.copytree(tmp_path / "runs", tmp_path / "copy")  # the same names, other runs
+    copy = shutil.copytree(tmp_path / "runs", tmp_path / "copy")  # other runs with the same names
     assert main([*words, f"run={copy.joinpath(*two[0].parts[-3:])}"]) == 2
     assert f"out={place}: holds the figures of {two[0]}; fix:" in capsys.readouterr().err
     assert (place / "gradients.csv").read_bytes() == before

@@ -102,7 +102,7 @@ def test_threads_are_those_of_the_training_and_then_as_before(run, tmp_path, mon
         evaluate(run)
         assert seen == [1] and torch.get_num_threads() == 2
         train(compose(*TINY, f"root={tmp_path}/again", "trainer.max_steps=5"))
-        assert torch.get_num_threads() == 2  # those of the next run, which may not name a number
+        assert torch.get_num_threads() == 2  # the next run may not set the threads
     finally:
         torch.set_num_threads(1)
 
@@ -198,7 +198,7 @@ def test_whoever_stops_it_sees_that_it_was_stopped(run, number, code, says):
     """An interrupted `evaluate` exits with the signal's code, not with 0 and no table."""
     program = (
         "import os, signal, sys; from lightning_dl2 import tasks; from lightning_dl2.evaluate import main\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's job in the background ignores it
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job of a shell ignores SIGINT
         f"tasks.SequenceClassifier.test_step = lambda *_: os.kill(os.getpid(), {int(number)})\n"
         f"sys.exit(main(['run={run.path}']))"
     )
@@ -235,7 +235,7 @@ def test_generated_data_have_no_path(run, tiny_graph):
 
 def test_checkpoints_are_plain(trained):
     for path in (trained.best, trained.last):
-        state = torch.load(path, weights_only=True)  # raises for anything that could run code
+        state = torch.load(path, weights_only=True)  # raises on anything that could run code
         plain = (bool, int, float, str, type(None))
         assert all(isinstance(value, plain) for _, value in leaves(state["hyper_parameters"]))
 

@@ -21,7 +21,7 @@ def trained(tmp_path_factory, book) -> Run:
     shutil.copy(book, text)
     root = tmp_path_factory.mktemp("trained")
     _, objects = train(compose(*TINY_TEXT, f"data.path={text}", f"data.cache_dir={text.parent}", f"root={root}"))
-    shutil.rmtree(text.parent)  # neither the text nor its tokens are needed to write
+    shutil.rmtree(text.parent)  # generating needs neither the text nor its tokens
     return objects["run"]
 
 

@@ -62,7 +62,7 @@ def test_threads_that_wait_soon_sleep_unless_the_user_wants_something_else(own, 
         capture_output=True,
         text=True,
     )
-    # as the threads' library has understood it
+    # as libgomp reports it
     assert f"OMP_WAIT_POLICY = '{policy}'" in done.stderr and f"GOMP_SPINCOUNT = '{spins}'" in done.stderr
 
 

@@ -43,7 +43,7 @@ def test_the_wheel_trains_outside_the_clone(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert (empty / done.stdout.splitlines()[-1] / "result.json").is_file()
-    (site / "train.py").unlink()  # it was this one that ran, not the clone's
+    (site / "train.py").unlink()  # the installed module ran, not the clone's
     again = subprocess.run(
         [sys.executable, "-m", "lightning_dl2.train", "--help"],
         cwd=empty,

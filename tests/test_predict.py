@@ -81,7 +81,7 @@ def test_graphs(tmp_path):
     assert [row["target"] for row in rows] == [data.class_names[label] for label in data.labels[data.splits["test"]]]
     assert {"p(cycle)", "p(circular_ladder)"} < set(rows[0])
     assert accuracy(rows) == objects["run"].result()["metrics"]["test/accuracy"]
-    # A trial run tests a few batches; every graph of the split has its row all the same.
+    # Every graph of the split has its row, although a trial run tests only a few batches.
     text = objects["run"].config_file.read_text()
     assert "limit_test_batches: null" in text
     objects["run"].config_file.write_text(text.replace("limit_test_batches: null", "limit_test_batches: 1"))

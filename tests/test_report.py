@@ -28,11 +28,11 @@ def test_real_runs(tiny, tmp_path, capsys):
     assert float(line["test/loss std"]) == pytest.approx(statistics.stdev(losses))
     assert float(line["best mean"]) == pytest.approx(statistics.mean(r["metrics"]["val/loss"] for r in results))
     assert int(float(line["parameters mean"])) == results[0]["parameters"] and line["completed"] == "2"
-    assert {path: path.read_bytes() for path in before} == before  # it only reads
+    assert {path: path.read_bytes() for path in before} == before  # the report only reads
 
 
 def test_a_run_directory_is_a_tree_of_one(tmp_path, capsys):
-    path = made_up_run(tmp_path / "runs")  # its name holds an equality sign
+    path = made_up_run(tmp_path / "runs")  # the directory's name contains an equality sign
     assert main([str(path), f"out={tmp_path / 'r.html'}"]) == 0
     assert "0.9" in capsys.readouterr().out
 
@@ -84,7 +84,7 @@ def test_nothing_but_an_earlier_report_is_replaced(tmp_path, capsys, monkeypatch
         assert main(["runs", f"out={out}"]) == 2
         assert f"out={out}" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    for _ in range(2):  # its own it may
+    for _ in range(2):  # a report may replace its own file
         assert main(["runs", "out=new.html"]) == 0
 
 

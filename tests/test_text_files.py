@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OPENS = {"open", "fdopen", "NamedTemporaryFile", "TemporaryFile", "TextIOWrapper", "FileHandler"}
-STARTS = {"run", "Popen", "check_output"}  # of subprocess
-POSITION = {"read_text": 0, "write_text": 1, "TextIOWrapper": 1}  # of the argument `encoding`
+STARTS = {"run", "Popen", "check_output"}  # functions of subprocess
+POSITION = {"read_text": 0, "write_text": 1, "TextIOWrapper": 1}  # position of the argument `encoding`
 
 
 def unnamed(source: str) -> list[str]:
@@ -29,7 +29,7 @@ def _opens_text(call: ast.Call) -> bool:
         return bool({"text", "universal_newlines"} & keywords)
     if name in POSITION:
         names_it = len(call.args) > POSITION[name]
-        return not names_it and not (name == "write_text" and isinstance(call.func, ast.Name))  # ours is UTF-8
+        return not names_it and not (name == "write_text" and isinstance(call.func, ast.Name))  # ours writes UTF-8
     modes = [
         node.value for node in [*call.args, *(word.value for word in call.keywords)] if isinstance(node, ast.Constant)
     ]

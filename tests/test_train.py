@@ -37,7 +37,7 @@ KEYS = (
 ).split()
 LONG = [*(word for word in TINY if not word.startswith("trainer.max_steps=")), "trainer.max_steps=600"]
 
-# Processes are forked from one that has torch loaded already: real processes and signals, without seconds of import.
+# Processes are forked from one that has loaded torch: real processes and signals without seconds of import.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["lightning_dl2.training.fit", "lightning_dl2.train"])
 
@@ -192,7 +192,7 @@ def test_two_processes_on_the_cpu(tmp_path):
     )
 
 
-# Sets of graphs that are read from files, which are generated here: nothing is downloaded.
+# Graph sets from files, which are generated here, so nothing is downloaded.
 WRITTEN = {
     "cora": write_planetoid,
     "mutag": write_ten_fold,
@@ -270,7 +270,7 @@ def test_double_precision_is_exact_too(tiny, tmp_path, averaging):
     _, once = train(tiny(f"root={tmp_path}/once", *words))
     assert differences(once["run"], parts["run"]) == []
     weights = torch.load(parts["run"].last, weights_only=True)["state_dict"].values()
-    assert any((value != value.float()).any() for value in weights)  # more digits than single precision has
+    assert any((value != value.float()).any() for value in weights)  # more digits than single precision holds
     assert evaluate(parts["run"]).items() <= result["metrics"].items()
 
 

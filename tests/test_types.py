@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("mypy"), reason="mypy is not installed: pip install -e '.[dev]'")
 def test_mypy_passes_the_package_and_sees_the_public_names(tmp_path):
-    script = tmp_path / "script.py"  # of a user, checked in the same go
+    script = tmp_path / "script.py"  # a user's script, checked in the same run
     names = lightning_dl2.__all__
     script.write_text("import lightning_dl2\n" + "".join(f"reveal_type(lightning_dl2.{name})\n" for name in names))
     done = subprocess.run(

@@ -19,7 +19,7 @@ class SentRun:
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     artifacts: list[dict[str, Any]] = field(default_factory=list)
-    exit_codes: list[int] = field(default_factory=list)  # one for each process that said how it ended
+    exit_codes: list[int] = field(default_factory=list)  # one per process that reported its end
 
     def tail(self) -> dict[str, Any]:
         """Return what a process asks for that resumes the run."""
@@ -81,7 +81,7 @@ class FakeServer(ThreadingHTTPServer):
         if operation == "CreateArtifact":
             asked = given["input"]
             self.runs[asked["runName"]].artifacts.append(asked)
-            # Committed already: nothing more is sent.
+            # Already committed, so nothing more is sent.
             artifact = {"id": "a", "state": "COMMITTED", "artifactSequence": {"id": "s", "name": "s"}}
             return {"createArtifact": {"artifact": artifact}}
         return {"project": None}
@@ -130,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif code == 200 and self.path.endswith("/file_stream"):
             self.server.stream(self.server.runs[self.path.split("/")[-2]], json.loads(body))
         text = json.dumps(answer).encode()
-        with suppress(ConnectionError):  # whoever asked waits no longer
+        with suppress(ConnectionError):  # the client waits no longer
             self._answer(code, text)
 
     def _answer(self, code: int, text: bytes) -> None:

@@ -38,7 +38,7 @@ def test_both_splits_and_the_baseline_are_drawn(tmp_path, figures):
     assert labels == ("optimiser step", "loss (nats)", "accuracy")
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["training", "validation", "majority baseline"]
-    assert loss.get_legend() is None  # outside of the data
+    assert loss.get_legend() is None  # the legend is outside of the axes
     assert len({line.get_color() for line in accuracy.lines}) == 3
 
 

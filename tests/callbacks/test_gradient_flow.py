@@ -73,7 +73,7 @@ def test_a_damaged_file_stops_what_would_log_it(tiny, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     with pytest.raises(UserError, match="gradient_flow.csv: is damaged"):
         train(tiny("logger=wandb", "trainer.max_steps=9"))
-    assert run.result()["status"] == "completed"  # nothing was begun
+    assert run.result()["status"] == "completed"  # nothing was trained
 
 
 @pytest.mark.parametrize("line", ["0,h,1", "garbage", "0,h,1,forward,0,1.0,1.0", "\0,h,1,forward,0,0.5"])

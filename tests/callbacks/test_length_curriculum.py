@@ -9,7 +9,7 @@ from lightning_dl2.resume.exact_resume import ExactResume
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 from tests.small import CURRICULUM, small_data, small_task, small_trainer
 
-RULE = CURRICULUM | {"threshold": 0.4, "smoothing": 0.5}  # every second perfect batch passes it
+RULE = CURRICULUM | {"threshold": 0.4, "smoothing": 0.5}  # every second perfect batch passes the threshold
 
 
 class Perfect(Callback):
@@ -60,7 +60,7 @@ def test_the_accuracy_is_averaged_over_the_ranks():
     class Strategy:
         def reduce(self, value, reduce_op):
             assert reduce_op == "mean"
-            return value / 4  # the three other ranks had everything wrong
+            return value / 4  # the three other ranks have accuracy 0
 
     class Trainer:
         datamodule, strategy, global_step = data, Strategy(), 1
@@ -96,4 +96,4 @@ def test_the_rate_follows_from_the_schedule_alone():
     trainer.callbacks.append(Rates())
     trainer.fit(small_task(data, optimizer={"weight_decay_of": {"output": 0.1}}), data)
     (full, lowered), *_ = rates
-    assert lowered == [rate / 2 for rate in full] and len(full) == 2  # parameters with another decay are a group
+    assert lowered == [rate / 2 for rate in full] and len(full) == 2  # a second group has another decay

@@ -32,7 +32,7 @@ def test_a_bar_on_a_terminal(terminal):
     fit(bar, num_sanity_val_steps=1)
     shown = terminal.getvalue()
     assert all(f"{step}/6" in shown for step in range(1, 7))
-    assert shown.index("val/accuracy") > shown.index("4/6")  # the sanity check is no validation
+    assert shown.index("val/accuracy") > shown.index("4/6")  # the sanity check shows no metrics
     assert "loss 2." in shown and "accuracy 0." in shown
     assert bar.bar is None
 
@@ -64,7 +64,7 @@ def test_validations_and_tests_show_how_far_they_are(terminal):
     evaluate(bar)
     shown = terminal.getvalue()
     assert "validation: batch 2 of 3" in shown and shown.index("validation: batch 2 of 3") > shown.index("4/6")
-    _, validated, tested = shown.split("\x1b[?25l")[1:]  # of the three bars
+    _, validated, tested = shown.split("\x1b[?25l")[1:]  # one part per bar
     for done in (1, 2, 3):
         assert f"{done}/3" in validated and f"{done}/3" in tested
     assert "validation" in validated and "test" in tested
@@ -110,7 +110,7 @@ def test_the_bar_is_closed_when_training_fails(terminal):
     with pytest.raises(RuntimeError, match="broken"):
         small_trainer(callbacks=[bar]).fit(small_task(small_data()), data)
     assert bar.bar is None
-    assert terminal.getvalue().endswith("\x1b[?25h\r\x1b[1A\x1b[2K")  # the cursor is back
+    assert terminal.getvalue().endswith("\x1b[?25h\r\x1b[1A\x1b[2K")  # the cursor is visible again
 
 
 def test_lines_where_there_is_no_terminal(capsys, caplog):

@@ -22,7 +22,7 @@ def test_files_at_thirds_and_the_end(tiny_text, tmp_path):
     assert [path.name for path in files] == ["step=000008.txt", "step=000016.txt", "step=000024.txt"]
     text = files[-1].read_text()
     assert text.count("--- greedy") == 5 and text.count("--- temperature") == 3
-    assert "after 'the cat '" in text  # what the text does not have is left out
+    assert "after 'the cat '" in text  # characters that the text lacks are left out
     _, without = train(tiny_text(f"root={tmp_path}/without", "callbacks.weight_averaging.enabled=true"))
     assert checkpoint_differences(objects["run"], without["run"]) == []
     assert metrics_differences(objects["run"], without["run"]) == []

@@ -46,7 +46,7 @@ def test_evaluation_without_training_does_not_count(clock):
 def test_goes_on_after_a_resume(clock, tmp_path):
     kept = KeepCheckpoints(tmp_path, every_n_steps=3, monitor="val/accuracy", mode="max")
     fit_scripted([0.5] * 2, Stopwatch(), clock, kept, ExactResume(0))
-    clock.now += 1e6  # between the processes
+    clock.now += 1e6  # time between the processes
     watch = Stopwatch()
     fit_scripted([0.5] * 4, watch, clock, ExactResume(0), resume=tmp_path / "last.ckpt")
     assert watch.seconds == 8

@@ -38,12 +38,12 @@ def test_average_and_where_it_stands(tmp_path):
     trainer, task, seen = fit(WeightAveraging(decay=0.8, start_step=2))
     _, _, without = fit()
     assert all(torch.equal(a, b) for a, b in zip(seen.trained, without.trained, strict=True))
-    average = seen.trained[2]  # the first that is averaged
+    average = seen.trained[2]  # the first averaged weights
     torch.testing.assert_close(seen.validated[0], average)
     for weights in seen.trained[3:]:
         average = 0.8 * average + 0.2 * weights
     torch.testing.assert_close(seen.validated[1], average)
-    assert torch.equal(task.net.output.weight, seen.trained[-1])  # training may go on
+    assert torch.equal(task.net.output.weight, seen.trained[-1])  # training continues with its own weights
     trainer.save_checkpoint(tmp_path / "a.ckpt")
     checkpoint = torch.load(tmp_path / "a.ckpt", weights_only=True)
     torch.testing.assert_close(checkpoint["state_dict"]["net.output.weight"], average)
@@ -59,7 +59,7 @@ def test_before_the_first_that_is_averaged_the_average_is_the_weights():
 def test_accumulated_steps_are_averaged_once_each():
     average = WeightAveraging(decay=0.8, start_step=1)
     _, _, seen = fit(average, steps=3, accumulate_grad_batches=2)
-    expected = 0.8 * seen.trained[3] + 0.2 * seen.trained[5]  # after the second and the third step
+    expected = 0.8 * seen.trained[3] + 0.2 * seen.trained[5]  # weights after the second and third step
     torch.testing.assert_close(average._average_model.module.net.output.weight, expected)
 
 

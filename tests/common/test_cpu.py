@@ -85,7 +85,7 @@ def test_a_gradient_that_vanishes_ends_in_subnormal_numbers_that_nothing_needs()
         return list(both[: len(hs)]), list(both[len(hs) :])
 
     def subnormal(grad: torch.Tensor) -> bool:
-        bits = grad.view(torch.int32) & 0x7FFFFFFF  # asked of the bits: a comparison may take them for zero
+        bits = grad.view(torch.int32) & 0x7FFFFFFF  # compares bits, because values may compare as zero
         return bool(((bits > 0) & (bits < 0x00800000)).any())
 
     in_h, in_weights = gradients()

@@ -31,7 +31,7 @@ def test_what_the_disk_answers_is_told_with_the_file(tmp_path, number):
         with writing(tmp_path / "a", 12345):
             raise OSError(number, os.strerror(number))
     assert "12,345 bytes are needed" in str(told.value) and told.value.errno == number
-    again = pickle.loads(pickle.dumps(told.value))  # from another process
+    again = pickle.loads(pickle.dumps(told.value))  # as sent from another process
     assert (str(again), again.errno) == (str(told.value), number)
     assert ("bytes are free" in str(told.value)) == (number == errno.ENOSPC)
 

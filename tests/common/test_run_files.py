@@ -116,7 +116,7 @@ def test_a_result_that_no_run_writes(text, says, tmp_path):
     with pytest.raises(Damaged, match=f"result.json: {says}") as told:
         read_result(path)
     assert "\n" not in str(told.value)
-    assert Run(tmp_path).result() is None  # training writes it anew
+    assert Run(tmp_path).result() is None  # training writes the result again
 
 
 @pytest.mark.parametrize("text", ["\xff\n", "step,a\n1,low\n", "a\n1\n", f"step\n{MANY}\n", "step\n-1\n"])
@@ -175,7 +175,7 @@ def test_what_is_written_in_place_follows_no_link(tiny, tmp_path):
     assert victim.read_text() == "all of it"
     (run.path / "checkpoints").rmdir()
     (tmp_path / "scratch").mkdir()
-    (run.path / "checkpoints").symlink_to(tmp_path / "scratch")  # a folder may be on another disk
+    (run.path / "checkpoints").symlink_to(tmp_path / "scratch")  # a directory may be on another disk
     claimed(config)
 
 

@@ -14,7 +14,7 @@ from lightning_dl2.config.older_runs import upgrade_config
 
 EXPERIMENTS = options("experiment")
 
-# What is typed, and what the line must say: the key with its value, and what is allowed.
+# Overrides, and what the error must say: the key with its value, and the allowed values.
 WRONG = {
     "data.sequenc_length=3": ["data.sequenc_length=3", "did you mean sequence_length?", "batch_size"],
     "dat=foo": ["dat=foo", "did you mean data?"],
@@ -233,7 +233,7 @@ def test_experiment_is_its_own_default(experiment):
     config = compose(f"experiment={experiment}")
     assert config.experiment == experiment
     assert changed_choices(config) == {}
-    assert validate(config.model_dump()) == config  # as it comes back from config.yaml
+    assert validate(config.model_dump()) == config  # as read from config.yaml
 
 
 @pytest.mark.parametrize("path", ["Don't.txt", "a,b.txt", 'it\'s "1, 2"', "a'b\\", "$HOME's", "a\\'b c"])
@@ -353,7 +353,7 @@ def test_what_was_always_so_before_there_was_a_key_is_not_its_default():
     restored, added = upgrade_config(old)
     assert config.trainer.flush_denormal and added == {"trainer.flush_denormal": False}
     assert restored.trainer == config.trainer.model_copy(update={"flush_denormal": False})
-    assert identity(restored) == identity(config)  # so that it goes on under the command that began it
+    assert identity(restored) == identity(config)  # so the original command finds the run
 
 
 def test_what_the_experiment_sets_today_is_not_what_an_older_run_did():
@@ -367,7 +367,7 @@ def test_what_the_experiment_sets_today_is_not_what_an_older_run_did():
 
 def test_nothing_is_put_into_a_group_of_the_users_own_keys():
     old = compose("experiment=cora_gcnii").model_dump()
-    assert old["optimizer"]["weight_decay_of"]  # a default that this run did without
+    assert old["optimizer"]["weight_decay_of"]  # a default that this run lacks
     old["optimizer"]["weight_decay_of"] = {}
     without(old, "data", "num_workers")
     restored, added = upgrade_config(old)

@@ -14,7 +14,7 @@ from lightning_dl2.train import main
 from tests.config.test_compose import EXPERIMENTS
 from tests.conftest import completed_values
 
-# What is typed, each word for itself behind the choices before the bar; and what then gives it an effect.
+# Overrides without effect, each typed alone behind the outer key's, and the override that gives it an effect.
 IDLE = {
     "": {
         "task.dropout=0.7": "task.num_layers=2",
@@ -151,7 +151,7 @@ def test_older_runs_go_on(tiny, capsys):
         run.begin(config, words)
     run.write_result(config, **completed_values(steps=4))
     assert main(words) == 0
-    (line,) = capsys.readouterr().err.splitlines()  # and nothing is trained
+    (line,) = capsys.readouterr().err.splitlines()  # nothing is trained
     assert line.startswith("note: task.dropout=0.5: has no effect with task.num_layers=1")
 
 

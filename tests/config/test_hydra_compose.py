@@ -47,7 +47,7 @@ def test_changed_is_as_composed(structure):
 @pytest.mark.parametrize(
     "words",
     [
-        ("data.positional.size=3", "data.positional={kind:laplacian,size:2}"),  # the order matters
+        ("data.positional.size=3", "data.positional={kind:laplacian,size:2}"),  # the order of overrides matters
         ("data.positional={kind:laplacian,size:2}", "data.positional.size=3"),
         ("task.hidden_size=${seed}", "seed=5"),
         ("~trainer.devices", "seed=5"),
@@ -65,4 +65,4 @@ def test_a_sweep_composes_once():
         read_overrides(["experiment=course/text", "seed=range(0,12)", "task.hidden_size=4,8"]), ["logger.group=x"], None
     )
     assert len(grid.jobs) == 24 and {job.config.task.hidden_size for job in grid.jobs} == {4, 8}
-    assert hydra_compose._composed.cache_info().misses <= 2  # of the jobs, and of the experiment's defaults
+    assert hydra_compose._composed.cache_info().misses <= 2  # of jobs and defaults

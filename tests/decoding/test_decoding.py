@@ -293,7 +293,7 @@ def test_without_a_stepper_the_model_itself_steps(settings):
     fast, slow = Table(), Table(steps=False)
     assert run(fast, PROMPTS, max_new_tokens=9, **settings) == run(slow, PROMPTS, max_new_tokens=9, **settings)
     assert fast.steps == 8 and slow.steps == 0
-    assert fast.calls == slow.calls - 8 == 5  # one for V, and one for each length, [] being read as [START]
+    assert fast.calls == slow.calls - 8 == 5  # one call for V and one per length; [] is read as [START]
 
 
 def test_a_seed_gives_one_text_and_each_text_a_seed_of_its_own():
@@ -304,7 +304,7 @@ def test_a_seed_gives_one_text_and_each_text_a_seed_of_its_own():
     (many,) = texts(run(model, [[1]], max_new_tokens=30, num_return_sequences=20))
     repeated = texts(run(model, [[1]] * 20, max_new_tokens=30))
     assert len({tuple(text) for text in many}) == 20
-    assert [[text] for text in many] == repeated  # it is the same to ask for 20 results, or 20 times for one
+    assert [[text] for text in many] == repeated  # 20 results at once equal 20 calls for one
 
 
 def test_the_draws_do_not_depend_on_how_many_are_made_at_a_time(monkeypatch):
@@ -331,7 +331,7 @@ def test_repetition_penalty_counts_the_prompt_and_the_text():
     model = Table()
     nn.init.zeros_(model.table)
     ((result,),) = run(model, [[0, 2]], do_sample=False, repetition_penalty=5.0, max_new_tokens=3)
-    assert result.tokens == [0, 0, 0]  # nothing to divide
+    assert result.tokens == [0, 0, 0]  # no probability is left to divide
     nn.init.ones_(model.table)
     ((result,),) = run(model, [[0, 2]], do_sample=False, repetition_penalty=5.0, max_new_tokens=4)
     assert result.tokens == [1, 3, 4, 0]
@@ -342,7 +342,7 @@ def test_repetition_penalty_counts_the_prompt_and_the_text():
 def test_no_new_tokens_and_no_prompts(settings):
     n = settings.get("num_return_sequences", 1)
     for results in run(Table(), [[1], []], max_new_tokens=0, **settings):
-        # beam search has but one empty text to give
+        # beam search has only one empty text
         assert len(results) == (1 if "num_beams" in settings else n)
         assert all((r.tokens, r.log_probabilities, r.score, r.stopped_by) == ([], [], 0, "length") for r in results)
     assert run(Table(), [], **settings) == []
@@ -527,7 +527,7 @@ def test_the_modes_of_all_modules_are_restored():
     with pytest.raises(KeyboardInterrupt):
         run(model, [[1]], (), interrupt)
     assert model.training and not torch.is_inference_mode_enabled()
-    model(torch.tensor([[1]]))[0].sum().backward()  # no weight has become an inference tensor
+    model(torch.tensor([[1]]))[0].sum().backward()  # no weight is an inference tensor
 
 
 WRONG = [

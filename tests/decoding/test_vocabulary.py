@@ -34,7 +34,7 @@ def test_bytes_know_every_text(text):
     ids = vocabulary.encode(text)
     expected = text.replace("\udcff", "").encode("utf-8", "surrogatepass") + b"\xff" * text.count("\udcff")
     assert len(vocabulary) == 256 and ids == list(expected)
-    if "\ud800" not in text:  # lone surrogates are no UTF-8: they become marks of replacement
+    if "\ud800" not in text:  # lone surrogates are no UTF-8 and become replacement characters
         assert vocabulary.decode(ids) == text
     assert "".join(streamed(vocabulary, ids)) == vocabulary.decode(ids)
 

@@ -16,7 +16,7 @@ from lightning_dl2.train import main
 from tests.conftest import TINY
 from tests.test_train import PROCESSES
 
-SECONDS = 120  # for all to end on a busy machine; without what is tested here it would be half an hour
+SECONDS = 120  # enough for all ranks to end on a busy machine; without the tested code it would be half an hour
 
 
 DDP = [*TINY, "trainer=ddp_cpu", "trainer.num_threads=1"]

@@ -67,7 +67,7 @@ def test_wrong_input_of_one_ends_all(tmp_path, book):
     assert ranks.ended() == [2, 2]
     ((rank, line),) = ranks.errors()
     assert rank == 0 and line.startswith("error: data.path=book.txt: ") and line.endswith("(on rank 1)")
-    (tmp_path / "1/book.txt").write_bytes(book.read_bytes() * 2)  # there, but another one
+    (tmp_path / "1/book.txt").write_bytes(book.read_bytes() * 2)  # another text
     ranks = Ranks([words, words], tmp_path)
     assert ranks.ended() == [2, 2]
     ((rank, line),) = ranks.errors()

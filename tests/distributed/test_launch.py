@@ -41,7 +41,7 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(whole, tmp_path, d
     ranks.kill(dead)
     assert ranks.ended() == ([-9, 1] if dead == 0 else [1, -9])
     assert (run.result() or {}).get("status") == (None if dead == 0 else "failed")
-    assert len(ranks.errors()) == dead  # a dead first process says nothing
+    assert len(ranks.errors()) == dead  # a dead first process prints nothing
     ranks = Ranks([words, words], tmp_path)
     assert ranks.ended() == [0, 0], ranks.errors()
     assert differences(whole, run) == []
@@ -160,7 +160,7 @@ def test_srun_is_a_launcher(monkeypatch):
     slurm = {"PROCID": 3, "LOCALID": 1, "NODEID": 1, "STEP_NUM_TASKS": 4, "JOB_ID": 17, "NODELIST": "node[7-8]"}
     for key, value in slurm.items():
         monkeypatch.setenv(f"SLURM_{key}", str(value))
-    for key in VARIABLES:  # so that they are taken back
+    for key in VARIABLES:  # so that monkeypatch restores them
         monkeypatch.setenv(key, os.environ.get(key, ""))
         if not os.environ[key]:
             del os.environ[key]

@@ -57,7 +57,7 @@ def test_slurm_is_asked_when_all_is_saved(tiny, monkeypatch, controller, number,
     if asked:
         assert calls.read_text() == f"{asked} last.ckpt interrupted\n"
         assert f"job {asked.split()[1]} is requeued" in said
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN  # that of the requeue
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN  # set by the requeue
     else:
         assert not calls.exists() and "requeued" not in said
 

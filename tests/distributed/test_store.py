@@ -15,7 +15,7 @@ def test_a_port_that_is_taken(tmp_path):
         taken.listen()
         port = taken.getsockname()[1]
         ranks = Ranks([DDP, DDP], tmp_path, hasty, MASTER_PORT=str(port))
-        assert ranks.ended() == [2, 1]  # the second process has found somebody who does not answer
+        assert ranks.ended() == [2, 1]  # the second process has met a store that does not answer
     assert ranks.errors()[0][1].startswith(f"error: MASTER_PORT={port}: cannot be opened on this host")
     assert not (tmp_path / "0/runs").exists()
 
@@ -28,7 +28,7 @@ def test_a_port_that_is_taken(tmp_path):
             "198.51.100.1",
             [2, 1],
             "does not resolve to this host, but this process is rank 0",
-        ),  # of no machine, by RFC 5737
+        ),  # no machine's address, by RFC 5737
     ],
 )
 def test_a_wrong_address(tmp_path, address, codes, says):

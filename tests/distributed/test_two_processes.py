@@ -35,7 +35,7 @@ from tests.small import (
 
 pytestmark = pytest.mark.slow
 
-SIZE = 17  # in batches of 4: 9 sequences and 8, neither equal nor even
+SIZE = 17  # the ranks get 9 and 8 sequences, in batches of 4
 RULE = CURRICULUM | {"threshold": 0.05, "smoothing": 0.9}
 STEPS = 8
 
@@ -92,7 +92,7 @@ def write(book: Path, batch_size: int, directory: Path | None = None, **options)
     return {"metrics": metrics, "weights": weights, "state": [part.tolist() for part in task.state]}
 
 
-GRAPHS = {  # to train on: 21 nodes; 28 graphs of eight classes, not all as common; the nodes of 16 graphs
+GRAPHS = {  # training items: 21 nodes; 28 graphs of eight uneven classes; the nodes of 16 graphs
     "nodes": lambda size: (small_graph(train_per_class=7), {}),
     "graphs": lambda size: (small_graph_set(num_graphs=50, batch_size=size), {"class_weights": "balanced"}),
     "pattern": lambda size: (
@@ -150,7 +150,7 @@ def ranks(tmp_path_factory, book):
 
 def test_all_ranks_agree(ranks):
     (first, second), _ = ranks
-    own = {"seen": None}  # each has nodes of its own, and carries the state of its own streams
+    own = {"seen": None}  # ranks differ in their nodes and in the states of their streams
     for name in ("text", "resumed_text"):
         assert first[name]["state"] != second[name]["state"]
         own[name] = {**first[name], "state": None}

@@ -1,3 +1,5 @@
+"""Test the choice between DGL and torch, and its messages."""
+
 import logging
 
 import pytest

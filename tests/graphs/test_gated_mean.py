@@ -37,7 +37,7 @@ def test_gradcheck_once_and_twice(engine):
     x, _, e = inputs(graph)
     assert torch.autograd.gradcheck(lambda x, e: gated_mean(graph, x, e), (x, e))
     assert torch.autograd.gradgradcheck(lambda x, e: gated_mean(graph, x, e), (x, e))
-    for fixed in (x, e):  # alone, as where the features are no parameters
+    for fixed in (x, e):  # gradients of one input only
         fixed.requires_grad_(False)
         gated_mean(graph, x, e).square().sum().backward()
         assert torch.autograd.gradgradcheck(lambda x, e: gated_mean(graph, x, e), (x, e))

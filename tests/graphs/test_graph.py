@@ -1,3 +1,5 @@
+"""Test graphs: checks of their parts, degrees, batches, blocks and self-loops."""
+
 import pickle
 
 import pytest
@@ -74,7 +76,7 @@ def test_normalized_adjacency_is_the_dense_formula(make):
 def test_symmetry_is_seen():
     assert undirected().normalized_adjacency().symmetric and undirected().with_self_loops().adjacency().symmetric
     assert without_edges().is_symmetric
-    cycle = Graph(ints(0, 1, 2), ints(1, 2, 0), 3)  # degrees alone do not tell
+    cycle = Graph(ints(0, 1, 2), ints(1, 2, 0), 3)  # a directed cycle, whose in- and out-degrees are equal
     weighted = Graph(ints(0, 0, 1, 1, 2, 2), ints(1, 1, 2, 2, 0, 0), 3)
     for graph in (cycle, weighted, batch_of_four(), block()):
         assert not graph.is_symmetric and not graph.adjacency().symmetric
@@ -85,7 +87,7 @@ def test_a_block_is_normalized_by_the_degrees_of_the_whole_graph():
     out_degrees, in_degrees = (degrees.double() for degrees in graph.full_degrees)
     counts = dense_adjacency(graph)
     expected = counts / (in_degrees.unsqueeze(1) * out_degrees).sqrt()
-    expected *= (in_degrees / ints(3, 1, 2)).unsqueeze(1)  # in-edges for each one that is in the block
+    expected *= (in_degrees / ints(3, 1, 2)).unsqueeze(1)  # in-edges in the graph per in-edge in the block
     torch.testing.assert_close(graph.normalized_adjacency(torch.float64).to_dense(), expected)
 
 
@@ -118,7 +120,7 @@ def test_self_loops_are_one_for_each_destination(make):
     assert torch.equal(dense_adjacency(looped), counts)
     assert looped.with_self_loops() is looped
     assert torch.equal(looped.batch_num_nodes, graph.batch_num_nodes) and looped.is_block == graph.is_block
-    assert graph.with_self_loops().in_csr() is looped.in_csr()  # made once
+    assert graph.with_self_loops().in_csr() is looped.in_csr()  # computed once
     if graph.full_degrees:
         for before, after in zip(graph.full_degrees, looped.full_degrees, strict=True):
             assert torch.equal(before + 1, after)

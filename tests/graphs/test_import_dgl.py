@@ -107,7 +107,7 @@ def test_dgl_is_imported_when_asked_for_and_needs_no_home_and_leaves_no_placehol
         "print('dgl' in sys.modules); dgl = load_dgl(); placed = sys.modules.get('pandas')\n"
         "print(dgl.__name__, importlib.util.find_spec('pandas') is not None or placed is None)"
     )
-    assert run(code, HOME="/nonexistent").splitlines() == ["False", "dgl True"]  # nothing else: DGL does not chatter
+    assert run(code, HOME="/nonexistent").splitlines() == ["False", "dgl True"]  # DGL prints nothing else
 
 
 @needs_dgl

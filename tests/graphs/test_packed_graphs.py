@@ -1,3 +1,5 @@
+"""Test many graphs in one piece of memory: single graphs, batches and subsets."""
+
 import pickle
 
 import pytest

@@ -1,3 +1,5 @@
+"""Test Laplacian and random-walk encodings against their definitions."""
+
 import pytest
 import torch
 
@@ -87,7 +89,7 @@ def test_small_graphs_have_zeros_in_place_of_eigenvectors():
 @pytest.mark.parametrize("dense_limit", [128, 6, 1])
 def test_random_walks_are_powers_of_the_transition_matrix(dense_limit, monkeypatch):
     monkeypatch.setattr(positional_encodings, "MAX_DENSE_WALK_NODES", dense_limit)
-    monkeypatch.setattr(positional_encodings, "ENTRIES", 60)  # so that there are several chunks
+    monkeypatch.setattr(positional_encodings, "ENTRIES", 60)  # forces several chunks
     for graph in (connected(both_ways=False), connected(), undirected()):
         step = dense_adjacency(graph).T
         step = step / step.sum(1, keepdim=True).clamp(min=1)

@@ -6,7 +6,7 @@ import torch
 from lightning_dl2.graphs import Graph, edge_softmax, gather, sddmm, segment_readout, spmm
 from tests.graphs.examples import ALL, ENGINES, batch_of_four, block, needs_dgl, random_graph, undirected, without_edges
 
-SHAPES = {  # of x and e, after the first dimension
+SHAPES = {  # shapes of x and e after the first dimension
     "copy x": ((3,), None),
     "copy x, numbers": ((), None),
     "copy x, heads": ((2, 3), None),
@@ -35,7 +35,7 @@ def reduce_groups(messages: torch.Tensor, owner: torch.Tensor, count: int, reduc
     for group in range(count):
         members = messages[owner == group]
         if not len(members):
-            rows.append(members.sum(0))  # zeros that have a gradient
+            rows.append(members.sum(0))  # zeros with a gradient
         else:
             rows.append(members.amax(0) if reduce == "max" else getattr(members, reduce)(0))
     return torch.stack(rows) if rows else messages[:0]
@@ -137,7 +137,7 @@ def test_gradcheck(engine):
 
     def check(function, *inputs, twice=False):
         assert torch.autograd.gradcheck(function, inputs)
-        if twice:  # the gradient of the gradient, as for a penalty
+        if twice:  # second derivatives, as for a gradient penalty
             assert torch.autograd.gradgradcheck(function, inputs)
 
     for reduce in ("sum", "mean", "max"):
@@ -220,7 +220,7 @@ def test_autocast_and_mixed_dtypes(engine, dtype):
 
     def layer(x):
         h = linear(x)
-        scores = sddmm(graph, "add", h, h).tanh() * attention  # no kink, where bf16 would take the other side
+        scores = sddmm(graph, "add", h, h).tanh() * attention  # a kink could change sides in bf16
         weights = edge_softmax(graph, scores.sum(-1, keepdim=True))
         return spmm(graph, h, weights), spmm(graph, h, weights.to(h.dtype)), spmm(graph, h, reduce="max")
 

@@ -1,3 +1,5 @@
+"""Test sparse matrices and their gradients against dense ones."""
+
 import gc
 import pickle
 import weakref
@@ -39,7 +41,7 @@ def test_product_and_its_gradient_are_those_of_the_dense_matrix(dtype):
 @pytest.mark.parametrize("features", [1, 15, 16, 70])
 def test_many_features_give_the_same_in_their_own_way(features):
     matrix, dense = example(torch.float32)
-    x = torch.randn(features, 4).t().requires_grad_()  # its rows do not lie together
+    x = torch.randn(features, 4).t().requires_grad_()  # its rows are not contiguous
     weights = torch.randn(5, features)
     torch.testing.assert_close(matrix @ x, dense @ x)
     (grad,) = torch.autograd.grad((matrix.matmul(x) * weights).sum(), x)
@@ -82,7 +84,7 @@ def test_matrices_go_when_nobody_holds_them():
     matrix, dense = example()
     (matrix @ dense.T.clone().requires_grad_()).sum().backward()
     transpose, reference = matrix.transpose(), weakref.ref(matrix)
-    gc.disable()  # what counts references alone must do: batches come faster than the collector
+    gc.disable()  # reference counting must suffice, because batches come faster than the collector
     try:
         del matrix
         assert reference() is None

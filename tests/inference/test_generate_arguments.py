@@ -63,7 +63,7 @@ def test_prompts(tmp_path):
     assert read_prompts(parse(["run=x", "prompt= a "])) == [" a "]
     (tmp_path / "marked").write_bytes("\ufeffone\r\ntwo\n".encode())
     assert read_prompts(parse(["run=x", f"prompts={tmp_path}/marked"])) == ["one", "two"]
-    (tmp_path / "odd").write_bytes("one\x0cone\u2028\n\ntwo".encode())  # no ends of lines
+    (tmp_path / "odd").write_bytes("one\x0cone\u2028\n\ntwo".encode())  # these characters end no line
     assert read_prompts(parse(["run=x", f"prompts={tmp_path}/odd"])) == ["one\x0cone\u2028", "", "two"]
     for content in (b"", b"\xff\xfe\xff"):
         (tmp_path / "bad").write_bytes(content)

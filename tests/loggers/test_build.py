@@ -22,7 +22,7 @@ def test_loggers(tiny, tmp_path):
     assert [type(each) for each in both] == [MetricsCSV, TensorBoard]
     both = build_loggers(tiny("logger=wandb"), run, 0)
     assert [type(each) for each in both] == [MetricsCSV, Wandb]
-    finish(both, {})  # was not opened
+    finish(both, {})  # the logger was never opened
     assert not (tmp_path / "wandb_id").exists()
 
 
@@ -46,13 +46,13 @@ def log_steps(path, last_step, end, test=False):
             logger.log_metrics({"val/loss": step / 4}, step)
     if test:
         logger.log_metrics({"test/loss": 1.0}, end)
-    # Nothing is finished or closed: the process is killed.
+    # The process is killed, so nothing is finished or closed.
 
 
 def test_tensorboard_shows_each_step_of_a_killed_run_once(tmp_path):
     for last_step, end in ((0, 2), (0, 5), (3, 8), (6, 6), (6, 10)):
         log_steps(tmp_path / "killed", last_step, end)
-    for _ in range(2):  # once more within the final test
+    for _ in range(2):  # again within the final test
         log_steps(tmp_path / "killed", 9, 11, test=True)
     log_steps(tmp_path / "whole", 0, 11, test=True)
     shown = scalars(tmp_path / "killed")

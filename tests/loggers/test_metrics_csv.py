@@ -10,7 +10,7 @@ from lightning_dl2.common.files import WriteError, read_rows
 from lightning_dl2.loggers.metrics_csv import MetricsCSV
 from tests.failing_disk import failing_disk
 
-LARGE = b"step,a\n" + b"9" * 5000 + b",1\n"  # Python makes no integer of so many digits
+LARGE = b"step,a\n" + b"9" * 5000 + b",1\n"  # Python refuses to parse so many digits
 
 
 @pytest.fixture
@@ -145,8 +145,8 @@ def test_whatever_write_fails_the_resumed_run_has_the_table_of_the_whole_one(pat
         logger, disk = log_until_it_fails(path, lambda n, *_, at=at: n == at or lasting and n > at, number)
         assert disk.failed
         lines = path.read_text().split("\n")[:-1] if path.exists() else []
-        assert len({line.count(",") for line in lines}) <= 1  # all fit the header
-        if not lasting:  # there was room again when Lightning saved at the end
+        assert len({line.count(",") for line in lines}) <= 1  # all rows fit the header
+        if not lasting:  # the disk had room again when Lightning saved at the end
             assert [int(row["step"]) for row in read_rows(path)] == [step for step, _ in ROWS[: len(logger.rows)]]
         log(path, *ROWS[2:], last_step=2) if len(logger.rows) > 2 else log(path, *ROWS)
         assert path.read_bytes() == whole, (at, disk.failed)

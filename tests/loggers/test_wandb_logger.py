@@ -27,7 +27,7 @@ from tests.conftest import TINY
 from tests.test_train import PROCESSES, Command, _call, differences
 from tests.wandb_server import SentRun, serving
 
-ONLINE = ("logger=wandb", "logger.init_timeout=60", "logger.finish_timeout=60")  # as long as a busy machine may take
+ONLINE = ("logger=wandb", "logger.init_timeout=60", "logger.finish_timeout=60")  # enough for a busy machine
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +110,7 @@ def test_online_a_resumed_run_is_one_run(server, tiny, tmp_path, capsys):
         words = (*ONLINE, *named, "logger.artifacts=[checkpoint]", f"trainer.max_steps={steps}")
         result, objects = train(tiny(*words))
         run = objects["run"]
-        objects["trainer"].loggers[1].finish({})  # is over already
+        objects["trainer"].loggers[1].finish({})  # W&B has finished already
     assert capsys.readouterr().err.count("W&B") == 0
     ((name, sent),) = server.runs.items()
     assert name == (run.path / "wandb_id").read_text()
@@ -162,7 +162,7 @@ def test_no_server_at_the_start(server, tiny, capsys, monkeypatch, trouble):
         monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     else:
         server.mood = trouble
-    # W&B itself would wait for ever for a nanosecond, and then for its own process to end.
+    # With a nanosecond, W&B itself would wait for ever, and then for its own process.
     result, objects = train(tiny("logger=wandb", f"logger.init_timeout={1e-9 if trouble == 'mute' else 2}"))
     run = objects["run"]
     (line,) = capsys.readouterr().err.splitlines()
@@ -262,7 +262,7 @@ def test_an_agent_that_asks_for_a_finished_run_gets_its_values(server, tiny, mon
     monkeypatch.setenv("WANDB_SWEEP_ID", "s1")
     for name in ("first", "second"):
         monkeypatch.setenv("WANDB_RUN_ID", name)
-        wandb.teardown()  # an agent starts a process for each
+        wandb.teardown()  # an agent starts a process for each run
         result, objects = train(tiny(*ONLINE))
     assert isinstance(objects, Objects)  # nothing was trained
     assert list(server.runs) == ["first", "second"]

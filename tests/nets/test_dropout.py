@@ -13,7 +13,7 @@ def test_every_value_is_drawn_alike():
     values = _random_int16(1 << 20).long() + LEVELS // 2
     for bit in range(16):
         assert abs((values >> bit & 1).float().mean() - 0.5) < 0.0025  # five standard deviations
-    for place in range(4):  # in its word of four
+    for place in range(4):  # place in a word of four values
         assert abs(values[place::4].float().mean() / (LEVELS - 1) - 0.5) < 0.003
     assert values.min() < 10 and values.max() > LEVELS - 11
 
@@ -27,7 +27,7 @@ def test_share_and_scale(p):
     assert abs(kept.float().mean() - (1 - p)) < 5 * (p * (1 - p) / x.numel()) ** 0.5 + 1 / LEVELS
     assert torch.allclose(y[kept], torch.tensor(1 / (1 - p)), rtol=1e-3)
     neighbours = (kept[:, 1:] == kept[:, :-1]).float().mean()
-    assert abs(neighbours - (p * p + (1 - p) ** 2)) < 0.005  # drawn independently
+    assert abs(neighbours - (p * p + (1 - p) ** 2)) < 0.005  # neighbours are independent
 
 
 def test_gradient_passes_what_was_kept():

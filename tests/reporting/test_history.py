@@ -17,7 +17,7 @@ def test_a_short_run_is_kept_as_it_is(tmp_path):
     rows = ["10,2.5,", "", "10,,3.5", "20,nan,1", "20,,0.5", "30,inf", "40,1,9"]
     history = read_history(write(tmp_path / "metrics.csv", rows))
     assert history.points("train/loss") == {10: 2.5, 40: 1.0}
-    assert history.points("val/loss") == {10: 3.5, 20: 0.5, 40: 9.0}  # of two at a step the last one
+    assert history.points("val/loss") == {10: 3.5, 20: 0.5, 40: 9.0}  # the last of two values at a step counts
     assert history.points("absent") == {} and history.names() == ["train/loss", "val/loss"]
     assert (history.steps, history.last) == (40, {"train/loss": 1.0, "val/loss": 9.0})
 
@@ -44,13 +44,13 @@ def test_a_long_run_keeps_its_extremes_and_its_end(tmp_path):
     kept = history.points("train/loss")
     assert len(kept) <= 2 * BUCKETS + 1 and list(kept) == sorted(kept) and kept.items() <= values.items()
     assert kept[7_777] == -50.0 and kept[33_333] == 60.0 and list(kept)[-1] == count
-    for number in range(0, count // history.width):  # in each bucket
+    for number in range(0, count // history.width):  # checks each bucket
         bucket = {step: value for step, value in values.items() if step // history.width == number}
         own = [value for step, value in kept.items() if step in bucket]
         assert (min(own), max(own)) == (min(bucket.values()), max(bucket.values()))
         if number > 20:
             break
-    assert len(history.points("val/loss")) == count // 1000  # what is logged seldom is kept
+    assert len(history.points("val/loss")) == count // 1000  # rare values are all kept
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):

@@ -43,15 +43,15 @@ def test_figures_are_elements_of_a_page(experiment):
     drawn += [alone(experiment, variant, "loss") for variant in experiment.variants]
     names = []
     for svg in drawn:
-        root = ElementTree.fromstring(svg)  # raises where it is not well-formed
+        root = ElementTree.fromstring(svg)  # raises if the SVG is not well-formed
         assert root.tag.endswith("svg") and "width" not in root.attrib and root.attrib["role"] == "img"
         assert "loss (nats)" in svg and "optimiser step" in svg and INK not in svg and "currentColor" in svg
-        names += re.findall(r' id="(\w{11})"', svg)  # of what is drawn more than once; they must not meet on a page
+        names += re.findall(r' id="(\w{11})"', svg)  # ids of shared elements must be unique on a page
     assert len(names) == len(set(names))
 
 
 def told(svg):
-    """What a script may tell of a figure."""
+    """Return the data of a figure that a script can read."""
     return json.loads(ElementTree.fromstring(svg).attrib["data-points"])
 
 
@@ -95,8 +95,8 @@ def test_a_share_ends_at_one_and_its_baseline_is_drawn(tmp_path, limits):
     assert 0 <= low < 0.1 and high == 1.0
     place = told(drawn)["axes"]["y"]
     assert place["span"] == [low, high] and not place["log"]
-    assert 0 < place["points"][1] < place["points"][0] < 3.0 * 72  # points from above: 1 stands above the baseline
-    made_up_run(tmp_path, "data.sequence_length=7", seed=1)  # another baseline: none for both
+    assert 0 < place["points"][1] < place["points"][0] < 3.0 * 72  # the axis points down, so 1 is higher
+    made_up_run(tmp_path, "data.sequence_length=7", seed=1)  # baselines that differ are not drawn
     result = next(tmp_path.rglob("seed=1")) / "result.json"
     result.write_text(result.read_text().replace('"test/majority_baseline": 0.1', '"test/majority_baseline": 0.2'))
     (experiment,) = experiments(find([tmp_path]))
@@ -150,7 +150,7 @@ def test_runs_that_share_no_step_are_not_averaged(tmp_path):
 def test_a_single_point_can_be_seen(tmp_path):
     made_up_run(tmp_path, losses=(1.0,), status="failed")
     (experiment,) = experiments(find([tmp_path]))
-    assert alone(experiment, experiment.variants[0], "loss").count("<use ") > 10  # ticks, and two points
+    assert alone(experiment, experiment.variants[0], "loss").count("<use ") > 10  # the ticks and two points
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_a_spike_leaves_room_for_the_others(tmp_path, limits):
     (experiment,) = experiments(find([tmp_path]))
     alone(experiment, experiment.variants[0], "loss")
     ((low, high),) = limits
-    assert -0.5 < low <= 1.9 and 11.5 <= high < 20  # the band goes from -8 to 31
+    assert -0.5 < low <= 1.9 and 11.5 <= high < 20  # the whole band is from -8 to 31
 
 
 def test_names_cannot_break_out_of_the_figure(tmp_path):

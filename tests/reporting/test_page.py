@@ -80,7 +80,7 @@ def test_the_best_stands_first_and_a_click_sorts(visit):
     ascending = column(page, 4)
     assert [float(text) for text in ascending[:-1] if "±" not in text] == []
     means = [float(text.split(" ± ")[0]) for text in ascending[:-1]]
-    assert means == sorted(means) and means[0] < means[-1] and ascending[-1] == ""  # blanks last
+    assert means == sorted(means) and means[0] < means[-1] and ascending[-1] == ""  # blanks come last
     assert heading.get_attribute("aria-sort") == "ascending"
     heading.get_by_role("button").click()
     descending = column(page, 4)
@@ -113,7 +113,7 @@ def test_the_keyboard_alone_is_enough(visit):
     assert column(page, 2)[0] == "0 + 1 failed"
     page.locator("#e1-table tbody a").first.focus()
     page.keyboard.press("Enter")
-    page.locator("#e1 > details[open]").wait_for()  # the browser answers in its own time
+    page.locator("#e1 > details[open]").wait_for()  # the browser needs time to open it
     assert page.locator("#e1 > details[open]").count() == 1
 
 
@@ -131,7 +131,7 @@ def test_a_variant_tells_its_runs_when_it_is_clicked(visit):
     page.locator("#e1-table tbody a[aria-label$='hidden_size=99']").click()
     detail = page.locator("#e1 > details[open]")
     assert detail.locator("td.failed").inner_text() == "failed"
-    assert HOSTILE in detail.inner_text()  # as it stands, and it has done nothing
+    assert HOSTILE in detail.inner_text()  # the text is shown and not executed
     assert detail.locator("svg").first.bounding_box()["width"] > 200
     assert page.title() == "Runs of lightning_dl2"
 
@@ -160,7 +160,7 @@ def test_curves_figures_and_what_was_skipped_are_there(visit):
 def test_the_first_screen_has_pictures(visit):
     page = visit(viewport={"width": 1300, "height": 800})
     figures = page.locator(".overview figure")
-    assert figures.count() == page.locator("h2", has_not_text="Figures").count() - 1  # but what was skipped
+    assert figures.count() == page.locator("h2", has_not_text="Figures").count() - 1  # one is of skipped runs
     box = figures.first.locator("svg").bounding_box()
     assert box["y"] + box["height"] < 800 and box["width"] > 250
     assert "best: hidden_size=11: test/accuracy 0.85" in figures.first.inner_text()
@@ -217,7 +217,7 @@ def test_light_and_dark(visit):
         page.locator("#theme").click()
         paper, ink = brightness(page)
         assert (paper > ink) != paper_is_lighter and abs(paper - ink) > 500
-        text = page.locator("#e1 > figure svg text").first  # the figures follow
+        text = page.locator("#e1 > figure svg text").first  # figures follow the theme
         body = page.evaluate("getComputedStyle(document.body).color")
         assert text.evaluate("text => getComputedStyle(text).fill") == body
 
@@ -226,7 +226,7 @@ def test_light_and_dark(visit):
 def test_a_phone_shows_it_all(visit):
     page = visit(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    assert page.locator("#e1 .scroll").first.evaluate("box => box.scrollWidth > box.clientWidth")  # scrolls by itself
+    assert page.locator("#e1 .scroll").first.evaluate("box => box.scrollWidth > box.clientWidth")  # not the page
     assert page.locator("#e1 > figure svg").first.bounding_box()["width"] > 300
 
 

@@ -163,7 +163,7 @@ def test_pictures_and_samples_that_cannot_be_read(tmp_path):
     (path / "figures").mkdir()
     for link in (path / "figures" / "a.png", tmp_path / "b.png"):
         link.symlink_to("gone")
-    for pipe in (path / "figures" / "p.png", tmp_path / "p.png"):  # nobody will ever write into it
+    for pipe in (path / "figures" / "p.png", tmp_path / "p.png"):  # no process writes into it
         os.mkfifo(pipe)
     with open(tmp_path / "large.png", "wb") as file:
         file.write(PNG)

@@ -63,7 +63,7 @@ def test_means_are_over_completed_runs_alone(tmp_path):
     made_up_run(tmp_path, "task.cell=rnn", losses=(1.0,))
     (experiment,) = experiments(find([tmp_path]))
     gru, rnn = read(variants_csv([experiment]))
-    assert (gru["variant"], rnn["variant"]) == ("cell=gru", "cell=rnn")  # the failed ones do not count for the order
+    assert (gru["variant"], rnn["variant"]) == ("cell=gru", "cell=rnn")  # failed runs do not affect the order
     assert (gru["completed"], gru["failed"], gru["interrupted"]) == ("2", "1", "2")
     means = {key.removesuffix(" mean"): float(value) for key, value in gru.items() if key.endswith(" mean")}
     expected = {"test/loss": 0.6, "test/accuracy": 0.6, "test/majority_baseline": 0.1, "best": 0.6, "last": 0.6}
@@ -90,7 +90,7 @@ def test_no_cell_is_a_formula_for_a_spreadsheet(tmp_path):
 def test_markdown(found):
     text = markdown(found, ["DIR: config.yaml is damaged"])
     assert "| cell | runs |" in text and "| gru | 2 | 0.5 ± 0 | 0.850 ± 0.071 |" in text
-    # A variant of which nothing has completed is told in brackets, and has no test figures.
+    # A variant without a completed run is in brackets, without test metrics.
     assert "| rnn | 0 + 1 failed |  |  | (3) | (3) | (10) | (1.5) | (1,234) |" in text
     assert "## baum_sweet" in text and "- DIR: config.yaml is damaged" in text
 
@@ -128,7 +128,7 @@ def test_each_choice_has_a_column(tmp_path):
         ("rnn", "0.01"),
     }
     screen = Console(width=40, record=True, file=StringIO())
-    screen.print(table(experiment, 40))  # too narrow for a column each
+    screen.print(table(experiment, 40))  # too narrow for one column per value
     assert "variant" in screen.export_text()
 
 
@@ -140,7 +140,7 @@ def test_the_heading_of_a_switch_says_which_switch(tmp_path):
 
 
 def test_a_test_split_that_is_the_validation_split_is_said(tmp_path):
-    older = made_up_run(tmp_path, "experiment=text")  # result.json does not say
+    older = made_up_run(tmp_path, "experiment=text")  # result.json lacks the value
     (experiment,) = experiments(find([tmp_path]))
     says = "test/* is measured on: validation, which also chose the checkpoint"
     assert f"\n{says}\n" in markdown([experiment], [])

@@ -1,4 +1,4 @@
-"""Test that a checkpoint is whole or refused, whenever a process is killed or another one saves."""
+"""Test that a checkpoint is complete or refused, also if a process is killed or another one saves."""
 
 import os
 import signal
@@ -59,7 +59,7 @@ def test_what_is_replaced_while_it_is_looked_at_is_not_taken_for_damaged(tmp_pat
         return original(content, kind)
 
     monkeypatch.setattr(checkpoint_file.hashlib, "file_digest", replaced_before)
-    with open_whole(path) as content:  # the file that was opened, still whole
+    with open_whole(path) as content:  # the opened file is still complete
         assert content.read() == OLD
     assert is_whole(path) and path.read_bytes() == NEW
 
@@ -133,7 +133,7 @@ def killed_before(stage, path, previous):
             nonlocal count
             count += 1
             if count == stage:
-                if function.__name__.startswith("write"):  # half of it
+                if function.__name__.startswith("write"):  # writes half of the content
                     with open(args[0], "wb") as file:
                         file.write(args[1][: len(args[1]) // 2].encode() if isinstance(args[1], str) else args[1][:99])
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -167,7 +167,7 @@ def test_killed_at_any_stage_one_is_whole_and_none_is_taken_for_damaged(tmp_path
         write(path, NEWER, previous)
         assert path.read_bytes() == NEWER and is_whole(path) and is_whole(previous)
         assert previous.read_bytes() in (OLDER, OLD, NEW)
-        assert len(list(directory.iterdir())) - sidecar(previous).exists() == 3  # no half file left
+        assert len(list(directory.iterdir())) - sidecar(previous).exists() == 3  # no half-written file remains
         if not killed:
             break
         stage += 1

@@ -81,7 +81,7 @@ def test_a_failed_write_leaves_a_file_that_loads(io, path, monkeypatch, where):
         io.save_checkpoint(NEW, path)
     monkeypatch.undo()
     assert holds(io, path, NEW if where == "digest" else OLD)
-    assert not list(path.parent.glob(".*"))  # no half file left behind
+    assert not list(path.parent.glob(".*"))  # no half-written file remains
 
 
 def test_removing_takes_the_digest_along(io, path):
@@ -107,5 +107,5 @@ def test_lightnings_own_checkpointing_goes_through_it(tmp_path):
         max_steps=-1,
     )
     trainer.fit(small_task(data), data)
-    (kept,) = tmp_path.rglob("*.ckpt")  # of three, the last
+    (kept,) = tmp_path.rglob("*.ckpt")  # the last of three remains
     assert list(tmp_path.rglob("*.sha256")) == [sidecar(kept)]

@@ -90,7 +90,7 @@ def test_resumed_text_equals_uninterrupted(tiny_text, tmp_path, words):
 
 
 GRAPH_VARIANTS = {
-    # the signs of the encoding are drawn anew at each step
+    # each step draws the signs of the encoding anew
     "whole": ("task.norm=batch", "task.input_layer=true", "data.positional={kind:laplacian,size:2}"),
     "sampled": (
         "data.fanouts=[3,3]",
@@ -191,7 +191,7 @@ def test_what_is_solved_between_the_batches_of_a_step_keeps_its_best(tiny, inter
     )
 
 
-WORKERS = {  # with epochs of 7, 7, 6 and 7 batches
+WORKERS = {  # epochs have 7, 7, 6 and 7 batches
     "sequences": ("tiny", ("trainer.accumulate_grad_batches=3", "trainer.max_steps=9"), (2, 7)),
     "text": ("tiny_text", ("trainer.max_steps=16",), (5, 7)),
     "nodes": ("tiny_graph", ("data.fanouts=[3,3]", "task.layer=gatv2", "trainer.max_steps=16"), (6, 10)),

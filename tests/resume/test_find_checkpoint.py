@@ -1,4 +1,4 @@
-"""The newest whole checkpoint is found, and read from the disk once."""
+"""Test that a resume finds the newest complete checkpoint and reads it once."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from lightning_dl2.run.directory import Run
 
 
 def whole(path, step=0):
-    """A checkpoint as it is written, of a step."""
+    """Write a complete checkpoint of a step."""
     write(path, serialize({"global_step": step, "hyper_parameters": {"spec": {}}}))
     return path
 
@@ -43,7 +43,7 @@ def test_resume_from_the_newest_whole_one(tmp_path, capsys):
     damaged(run.last)
     assert resumes_from(run) == run.previous
     assert capsys.readouterr().err == f"warning: {run.last} is damaged; going on from previous.ckpt\n"
-    whole(run.best, 9)  # written together with the last.ckpt that is damaged
+    whole(run.best, 9)  # written together with the damaged last.ckpt
     assert resumes_from(run) == run.best
     damaged(run.best)
     assert resumes_from(run) == run.previous
@@ -65,7 +65,7 @@ def test_no_clock_decides_which_is_newest(tmp_path):
 
 @pytest.mark.parametrize("content", ["other", "code"])
 def test_a_whole_file_that_is_no_checkpoint_is_not_passed_over(tmp_path, content):
-    """It is not damaged: an older state would be the wrong answer."""
+    """A complete file that is no checkpoint is an error, not a reason to resume an older state."""
     run = Run(tmp_path)
     whole(run.best)
     write(run.last, serialize({"other": 1} if content == "other" else {"global_step": print}))
@@ -108,7 +108,7 @@ def test_checkpoint_by_name(tmp_path):
 
 @pytest.fixture
 def reads(monkeypatch):
-    """Count what is hashed and loaded from here on, by the name of the file."""
+    """Count the files that are hashed and loaded, by name."""
     counts = Counter()
 
     def count(owner, name):

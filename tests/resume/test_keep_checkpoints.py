@@ -133,7 +133,7 @@ def test_a_validation_that_is_no_number_is_not_the_best(tmp_path, bad):
     kept = keep(tmp_path / "none")
     fit_scripted([bad, bad], kept)
     assert (kept.best, kept.best_step) == ({}, 0)
-    assert loaded(tmp_path / "none" / "best.ckpt")["global_step"] == 4  # the last, for want of a better one
+    assert loaded(tmp_path / "none" / "best.ckpt")["global_step"] == 4  # without a better one, the last
 
 
 class Fails(Callback):
@@ -238,7 +238,7 @@ def test_no_rank_goes_on_before_the_checkpoint_is_written(tmp_path, monkeypatch,
     met = []
 
     def barrier(self, name=None):
-        if name is None:  # Lightning's own have names
+        if name is None:  # Lightning's own barriers have names
             met.append(saved[-1])
 
     monkeypatch.setattr(SingleDeviceStrategy, "barrier", barrier)

@@ -34,7 +34,7 @@ def test_other_threads_on_resume_are_told(tmp_path, capsys, two_threads):
     note = f"the last checkpoint {told}: the rest of this run may differ in the last bits; fix: OMP_NUM_THREADS=1"
     assert f"note: {note}\n" in capsys.readouterr().err and note in run.log_file.read_text()
     evaluate(run, "last")
-    assert not capsys.readouterr().err  # it holds the threads that it was written with
+    assert not capsys.readouterr().err  # the checkpoint was written with the same threads
     set_num_threads(1)
     evaluate(run, "last")
     assert "checkpoint=last was written with threads=2, here threads=1: its figures may" in capsys.readouterr().err

@@ -40,7 +40,7 @@ def whole(tmp_path_factory):
         (signal.SIGTERM, SequenceClassifier, "training_step", 11),  # the step is finished
         (signal.SIGTERM, SequenceClassifier, "validation_step", 10),
         (signal.SIGTERM, SequenceDataModule, "train_batch", 10),
-        (signal.SIGUSR1, SequenceDataModule, "test_dataloader", 14),  # all is trained
+        (signal.SIGUSR1, SequenceDataModule, "test_dataloader", 14),  # training is complete
         (signal.SIGTERM, SequenceClassifier, "configure_optimizers", 0),
         (signal.SIGINT, SequenceClassifier, "training_step", 11),
         (signal.SIGHUP, SequenceClassifier, "training_step", 11),
@@ -71,12 +71,12 @@ def test_a_signal_saves_and_stops_and_the_run_goes_on_as_if_nothing_had_been(
     ("words", "step", "saved"),
     [
         ((), 10, 9),
-        (("trainer.max_steps=15",), 15, 14),  # after it training ends
+        (("trainer.max_steps=15",), 15, 14),  # training ends after that validation
         (("trainer.check_val_every_n_epoch=1", "trainer.val_check_interval=7"), 7, 6),
         # Batches 1 to 3 make step 1; the validation after batch 5 comes within step 2.
         (("trainer.accumulate_grad_batches=3", "trainer.max_steps=5", "data.batches_per_epoch=30"), 1, 1),
         (("callbacks.weight_averaging.enabled=true",), 10, 9),
-        (("trainer.val_check_interval=500",), 14, 14),  # that of a run that ends before its first one
+        (("trainer.val_check_interval=500",), 14, 14),  # the validation of a run that ends before its first one
     ],
 )
 def test_a_long_validation_is_abandoned_and_repeated(tiny, tmp_path, monkeypatch, words, step, saved):
@@ -170,7 +170,7 @@ def test_lightnings_plain_trainer_needs_the_callback_alone(tmp_path, monkeypatch
 def test_the_time_limit_asks_for_a_requeue(tmp_path, monkeypatch):
     keep, data = keeper(tmp_path), small_data()
     preemption = Preemption(keep, "0:00:01:00")
-    keep.on_validation_end = lambda *args: setattr(preemption, "deadline", 0.0)  # time flies
+    keep.on_validation_end = lambda *args: setattr(preemption, "deadline", 0.0)  # the time limit is over
     trainer = small_trainer(callbacks=[keep, preemption], max_steps=20)
     with pytest.raises(Interrupted, match="the time limit at step 7") as stopped:
         trainer.fit(small_task(data), data)
@@ -227,7 +227,7 @@ def test_the_second_interrupt_stops_now():
 def test_a_signal_that_was_held_back_is_heard(as_before):
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     preemption = Preemption(None, None)
-    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)  # the test runner's own threads do not hold it back
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)  # pytest's other threads do not block the signal
     with preemption.listening():
         assert preemption.received == signal.SIGUSR1
     assert signal.SIGUSR1 in signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -247,7 +247,7 @@ def test_a_command_that_does_not_listen_yet_keeps_the_signal(tmp_path, capsys, m
 def test_an_interrupt_after_another_signal_is_the_first():
     preemption = Preemption(None, None)
     preemption._handle(signal.SIGTERM, None)
-    preemption._handle(signal.SIGINT, None)  # this process lives on
+    preemption._handle(signal.SIGINT, None)  # the test's own process must not end
     assert preemption.received == signal.SIGINT
 
 

@@ -103,7 +103,7 @@ def test_a_mistake_is_told_at_its_own_step_in_its_own_words():
     batches = prefetched(make, 2, 2)
     assert [next(batches) for _ in range(3)] == [2, 3, 4]
     failure = next(batches)
-    del batches  # else the exception's frame would keep the workers
+    del batches  # the exception's frame would keep the workers alive
     assert isinstance(failure, Failure)
     with pytest.raises(UserError) as caught:
         failure.reraise()
@@ -161,7 +161,7 @@ def test_signals_to_all_processes_leave_the_workers_at_work():
     assert [next(batches) for _ in range(20)] == list(range(1, 21))
     sender.join()
     assert sender.exitcode == 0 and len(workers) == 2 and all(worker.is_alive() for worker in workers)
-    for worker in workers:  # their own process may end them, as Python does at its exit
+    for worker in workers:  # Python may end them at its exit
         worker.terminate()
         worker.join(10)
         assert worker.exitcode == 0
@@ -185,7 +185,7 @@ def impatient(monkeypatch):
 
 
 def large(step: int) -> torch.Tensor:
-    return torch.full((1 << 18,), float(step))  # a megabyte, far more than a pipe takes at once
+    return torch.full((1 << 18,), float(step))  # a megabyte, far more than a pipe's buffer
 
 
 @pytest.mark.slow
@@ -223,7 +223,7 @@ def test_a_signal_is_obeyed_while_a_worker_is_stopped(impatient, tmp_path, monke
     def stops(batch, batch_idx):
         if batch_idx == 3:
             os.kill(multiprocessing.active_children()[0].pid, signal.SIGSTOP)
-            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()  # when no batch is left
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()  # fires when no batch is left
         return step(task, batch, batch_idx)
 
     task.training_step = stops
@@ -248,7 +248,7 @@ def test_batches_need_no_shared_memory():
         for found, value in zip(batch["values"], values, strict=True):
             assert found.is_sparse or not found.is_shared()
             torch.testing.assert_close(found, value, rtol=0, atol=0)
-        batch["values"][0][0] = 1.0  # can be written
+        batch["values"][0][0] = 1.0  # batches are writable
 
 
 def test_workers_that_cannot_be_started_are_told_in_one_line(monkeypatch):
@@ -292,6 +292,6 @@ def _wait_with_workers(sender) -> None:
 def _lives(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"  # a zombie waits for whoever adopts it
+            return file.read().rpartition(")")[2].split()[0] != "Z"  # a zombie waits for its new parent
     except FileNotFoundError:
         return False

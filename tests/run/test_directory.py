@@ -27,7 +27,7 @@ def test_path_is_a_function_of_the_configuration(tmp_path):
     assert str(default.path) == "runs/palindrome/default-44136fa3/seed=0"
     assert Run.of(compose("seed=7", f"root={tmp_path}")).path == tmp_path / "palindrome/default-44136fa3/seed=7"
     assert Run.of(compose("trainer.max_steps=9", "logger=wandb", "resume=never")).path == default.path
-    assert Run.of(compose("task.cell=lstm")).path == default.path  # typed, but no choice
+    assert Run.of(compose("task.cell=lstm")).path == default.path  # typed, but equal to the default
 
 
 @pytest.mark.slow
@@ -129,7 +129,7 @@ with Run.of(config).locked(config):
             with pytest.raises(UserError, match=f"is held by process {other.pid} on "):
                 claimed(tiny(f"resume={resume}"))
         other.kill()
-    assert claimed(config).path.is_dir()  # the lock dies with its holder, however it ends
+    assert claimed(config).path.is_dir()  # the lock ends with its holder
 
 
 def test_never_and_restart(tiny):
@@ -157,7 +157,7 @@ def test_what_a_cluster_starts_again_goes_on(tiny, monkeypatch, resume, name, co
     for key in (name, count):
         monkeypatch.delenv(key, raising=False)
     monkeypatch.setenv(name, "7")
-    monkeypatch.setenv(count, "1")  # its first start was killed before it had begun
+    monkeypatch.setenv(count, "1")  # its first start was killed before training
     run = claimed(tiny(f"resume={resume}"))
     asides = len([*run.path.parent.glob("*.old-*")])
     assert asides == (resume == "restart")
@@ -165,7 +165,7 @@ def test_what_a_cluster_starts_again_goes_on(tiny, monkeypatch, resume, name, co
     run.write_result(tiny(), status="completed", metrics={}, steps=10**9, stopped_by="limit")
     assert run.finished(tiny(f"resume={resume}"))
     assert claimed(tiny(f"resume={resume}")).path == run.path and (run.path / "mark").exists()
-    monkeypatch.setenv(count, "0")  # typed again in an interactive job
+    monkeypatch.setenv(count, "0")  # a user types it again in an interactive job
     assert not run.finished(tiny(f"resume={resume}"))
     if resume == "never":
         with pytest.raises(UserError, match="resume=never"):

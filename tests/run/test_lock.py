@@ -16,7 +16,7 @@ import pytest
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.run import lock
 
-# A process that holds a directory until its stdin is closed, on a kernel and a file system to choose.
+# A process that holds a directory until its stdin is closed, with a chosen boot id and kind of flock.
 HOLDER = """
 import errno, fcntl, sys
 from pathlib import Path
@@ -32,7 +32,7 @@ if flock == "unsupported":
     def unsupported(*args):
         raise OSError(errno.ENOLCK, "No locks available")
     fcntl.flock = unsupported
-if flock == "local":  # to each machine its own
+if flock == "local":  # each machine has its own locks
     fcntl.flock = lambda *args: None
 print("ready", flush=True)
 sys.stdin.readline()
@@ -321,7 +321,7 @@ def test_what_is_no_ordinary_file_is_not_touched(tmp_path, monkeypatch, kind):
         os.mkfifo(path)
     elif kind == "socket":
         with socket.socket(socket.AF_UNIX) as bound:
-            monkeypatch.chdir(path.parent)  # the name of a socket must be short
+            monkeypatch.chdir(path.parent)  # a socket's path must be short
             bound.bind(path.name)
     else:
         path.symlink_to({"link": victim, "loop": ".lock", "lost link": tmp_path / "new"}[kind])

@@ -29,7 +29,7 @@ def test_is_utf8_whatever_the_locale(tmp_path, capfd):
     """The log is UTF-8 in every locale, also with undecodable bytes of a file name."""
     with logging_to(tmp_path / "log"):
         handler = logging.getLogger().handlers[-1]
-        # Not through the logger: pytest would keep the text, and its workers cannot send such bytes to each other.
+        # Not through the logger, because pytest would keep the text and its workers cannot exchange such bytes.
         handler.emit(logging.makeLogRecord({"msg": "read \u4e2d\u6587 in r\udcfcns"}))
         assert handler.encoding == "utf-8"
     assert (tmp_path / "log").read_text("utf-8").endswith("read \u4e2d\u6587 in r\\udcfcns\n")

@@ -13,7 +13,7 @@ def test_both_paths_of_pyg_are_the_same_net():
     from scripts.benchmarks.pyg_steps import GCN, SparseGCN
 
     nodes = stochastic_block_model(60, 3, 4.0, num_feats=5, homophily=0.8, signal=0.5, seed=0)
-    one_way = nodes.src < nodes.dst  # so that a path which takes edges backwards is found
+    one_way = nodes.src < nodes.dst  # finds a path that takes edges backwards
     nodes.src, nodes.dst = nodes.src[one_way], nodes.dst[one_way]
     slow, fast = GCN(nodes, 8, 0.5).eval(), SparseGCN(nodes, 8, 0.5).eval()
     fast.load_state_dict(slow.state_dict())

@@ -23,7 +23,7 @@ class Encoder:
 
 def test_prints_bits_a_character(book, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setitem(sys.modules, "pyppmd", None)  # as where it is not installed
+    monkeypatch.setitem(sys.modules, "pyppmd", None)  # as if it were not installed
     assert compressors._main([f"data.path={book}"]) == 0
     told = capsys.readouterr()
     names = ["bpc_gzip", "bpc_bz2", "bpc_xz", "bpc_xz_primed"]

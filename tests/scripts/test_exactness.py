@@ -7,7 +7,7 @@ from tests.small import NEEDS_DGL
 
 pytestmark = pytest.mark.slow
 
-CASES = {  # what each would find: draws, dtypes and caches that only the first steps of a process see
+CASES = {  # each covers random draws, dtypes or caches of the first steps of a process
     "a probe that draws": ("palindrome", "bf16-mixed", ("task.cell=lstm",)),
     "own kernels": ("palindrome", "64", ("task.cell=peephole",)),
     "carried state": ("text", "bf16-mixed", ("task.cell=gru",)),

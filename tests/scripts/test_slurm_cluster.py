@@ -24,10 +24,10 @@ from tests.conftest import TINY, TINY_GRAPH, TINY_TEXT
 
 ROOT = Path(__file__).parents[2]
 START = time.monotonic()
-# Options of sbatch, and what train.sbatch makes of them.
+# Options of sbatch, and the overrides that train.sbatch derives from them.
 ONE_NODE = "--nodes=1 --ntasks-per-node=2", ["trainer.devices=2", "trainer.num_nodes=1", "trainer.strategy=ddp"]
 TWO_NODES = "--nodes=2 --ntasks-per-node=1", ["trainer.devices=1", "trainer.num_nodes=2", "trainer.strategy=ddp"]
-STEPS = 500  # to be hit in the middle
+STEPS = 500  # long enough to interrupt
 LONG = [f"trainer.max_steps={STEPS}", "trainer.val_check_interval=20", "callbacks.checkpoint.every_n_steps=50"]
 PALINDROME = ["experiment=palindrome", *TINY, *LONG, "callbacks.solved.enabled=false"]
 
@@ -55,7 +55,7 @@ def diary(text: str) -> None:
 
 
 def until(done: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 300  # a machine may be slow
+    deadline = time.monotonic() + 300  # the machine may be slow
     while not done():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)
@@ -140,7 +140,7 @@ class Job:
                         caught = int(re.search(r"SigCgt:\s*(\w+)", (path / "status").read_text())[1], 16)
                         if (caught if listens else blocked) >> signal.SIGUSR1 - 1 & 1:
                             found.append(int(path.name))
-                except OSError:  # it has ended
+                except OSError:  # the process has ended
                     continue
             return bool(found)
 
@@ -234,7 +234,7 @@ def test_one_task_is_told(words, whole, tmp_path):
     job = sbatch(words["palindrome"], TWO_NODES, tmp_path).reached(100)
     job.told("kill", "-USR1", str(job.task(1, listens=True)))
     job.goes_on(1)
-    job.told("kill", "-USR1", str(job.task(1, listens=False)))  # while it imports torch
+    job.told("kill", "-USR1", str(job.task(1, listens=False)))  # the task still imports torch
     job.goes_on(2)
     check(job.ended().run, whole)
     assert job.out.read_text().count("stopped by SIGUSR1") == 2
@@ -248,7 +248,7 @@ def test_lost_node(words, whole, tmp_path):
     job.told("scontrol", "update", "NodeName=n2", "State=DOWN", "Reason=lost")
     job.told("kill", "-KILL", str(lost))
     until(lambda: job.state() == ("PENDING", 1), f"job {job.id} is not queued again")
-    if "DOWN" in answer("scontrol", "show", "node", "n2"):  # as a cluster is set up, it is back by itself
+    if "DOWN" in answer("scontrol", "show", "node", "n2"):  # some clusters bring the node back by themselves
         job.told("scontrol", "update", "NodeName=n2", "State=RESUME")
     check(job.goes_on(1).ended().run, whole)
 
@@ -258,7 +258,7 @@ def test_cancelled_and_submitted_again(words, whole, tmp_path):
     job = sbatch(words["palindrome"], ONE_NODE, tmp_path).reached(100)
     job.told("scancel", job.id)
     assert job.ended("CANCELLED").run.result()["status"] == "interrupted"
-    for _ in range(2):  # the second has nothing to do
+    for _ in range(2):  # the second run does nothing
         check(sbatch(words["palindrome"], ONE_NODE, tmp_path).ended().run, whole)
 
 

@@ -47,7 +47,7 @@ def test_a_study_that_is_killed_leaves_no_run_behind(tmp_path):
     assert run.result()["status"] == "interrupted" and run.last.is_file()
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.2])  # until a process has started
+@pytest.mark.parametrize("seconds", [0.0, 0.2])  # until the interrupt
 def test_an_interrupted_study_stops_what_runs_and_starts_nothing_more(tmp_path, monkeypatch, seconds):
     """`kill -INT`, which does not reach the runs as Ctrl-C does, stops them too. Processes are made up."""
     started = []

@@ -1,3 +1,5 @@
+"""Provide `sweeper` to the tests of sweeps."""
+
 import pytest
 
 from tests.sweeps.sweeping import Sweeper

@@ -45,7 +45,7 @@ def test_killed_in_the_middle_it_trains_what_is_missing(tmp_path):
     first.communicate()
 
     (begun,) = (Run(path.parent) for path in root.rglob("config.yaml"))  # one job at a time
-    while begun.result() is None:  # it saves by itself, now that nobody is there
+    while begun.result() is None:  # the orphaned job saves by itself
         assert time.monotonic() < end
         time.sleep(0.05)
     stopped = begun.result()

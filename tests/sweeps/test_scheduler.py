@@ -41,11 +41,11 @@ def controlled(job: Made, codes: list[int]) -> tuple[list[str], int]:
 @pytest.mark.parametrize(
     ("codes", "is_there", "is_finished", "starts", "code"),
     [
-        ([2, 0], True, False, 2, 0),  # refused, and free again when one looks who holds it
+        ([2, 0], True, False, 2, 0),  # refused, and free again at the next look
         ([2, 2], True, False, 2, 2),  # refused for another reason
-        ([2], False, False, 1, 2),  # likewise, before there was a directory
-        ([2], True, True, 1, 0),  # refused, and completed by who held it
-        ([-9], True, True, 1, 0),  # killed when its result was written
+        ([2], False, False, 1, 2),  # refused before there was a directory
+        ([2], True, True, 1, 0),  # refused, and completed by its holder
+        ([-9], True, True, 1, 0),  # killed while its result was written
         ([1], True, False, 1, 1),
     ],
 )

@@ -125,7 +125,7 @@ def test_a_stopped_search_goes_on_with_the_same_runs(sweeper, capsys):
 
     (directory,) = (sweeper.root / "sweeps").iterdir()
     capsys.readouterr()
-    # The same search but for its length, which is part of the overrides: under the old name.
+    # The same search with another length, which is part of the overrides, has the old name.
     held = directory / "sweep.yaml"
     held.write_text(held.read_text().replace("max_steps=100000", f"max_steps={steps + 3}"))
     overrides += (f"sweep.name={directory.name}", f"trainer.max_steps={steps + 3}", LONG[1])
@@ -210,7 +210,7 @@ def test_a_failed_trial_is_drawn_again_on_request(sweeper, capsys):
     assert sweeper(*overrides, "dry=true") == 0
     out, _ = capsys.readouterr()
     assert out.count("│ failed") == 2
-    shutil.rmtree(sweeper.runs()[0])  # what is lost is drawn again without a request, as in a grid
+    shutil.rmtree(sweeper.runs()[0])  # lost runs train again without a request, as in a grid
     assert sweeper(*overrides) == 1 and sweeper.started
 
 

@@ -244,7 +244,7 @@ def test_failures_stop_nobody_and_are_tried_again_on_request(sweeper, capsys, mo
     assert err.count("exit code 2: error: seed: is not of") == 2 and err.count("exit code 1: error: ") == 1
     assert len(sweeper.runs()) == 2
 
-    assert sweeper(*overrides) == 1  # what was refused left nothing, and may be possible by now
+    assert sweeper(*overrides) == 1  # a refused job left nothing, and is tried again
     assert sweeper.started == [f"task.hidden_size=9 optimizer.learning_rate={rate}" for rate in ("1e+38", "0.1")]
     assert "1 failed before and will not be tried again" in capsys.readouterr().err
     assert sweeper(*overrides, "sweep.retry_failed=true") == 1
@@ -340,7 +340,7 @@ def test_of_a_job_that_runs_the_line_is_as_it_stands_and_others_are_not_read(tmp
         report.tell(second, "started")
         report.tell(second, "waits: its directory is held by process 1")
         assert states() == ["completed", "completed", "missing"]
-        third.state = "completed"  # by somebody else
+        third.state = "completed"  # by another command
     assert states() == ["completed"] * 3
 
 

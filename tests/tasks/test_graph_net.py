@@ -108,7 +108,7 @@ def test_metrics_are_those_of_the_whole_set(case, name):
         sizes = all_at_once = {}
     (data, net), (whole, _) = case(name, **options | sizes), case(name, **options | all_at_once)
     task = small_graph_net(data, **net)
-    small_trainer(max_steps=5, limit_val_batches=0).fit(task, data)  # for answers that are not all the same
+    small_trainer(max_steps=5, limit_val_batches=0).fit(task, data)  # a trained net predicts several classes
     trainer = small_trainer()
     for split, call in (("val", trainer.validate), ("test", trainer.test)):
         (metrics,) = call(task, data, verbose=False)
@@ -214,7 +214,7 @@ def test_balanced_classes_weigh_the_same():
     torch.testing.assert_close(found, torch.stack(per_class).mean())
     plainly = small_graph_net(data)
     assert plainly.class_weights is None and plainly.training_step(whole, 0)["loss"] != found
-    # However the set is cut, each part for what it holds: the gradient accumulated is that of the whole.
+    # However the set is split, weighting each part by its size accumulates the gradient of the whole.
     parts = [data.train_batch(step) for step in range(data.batches_per_epoch)]
     losses = [task.training_step(part, 0)["loss"] * len(part) / len(whole) for part in parts]
     torch.testing.assert_close(torch.stack(losses).sum(), found)

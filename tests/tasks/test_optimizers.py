@@ -71,7 +71,7 @@ def test_schedules_at_chosen_steps():
     ends = {"warmup_steps": 2, "total_steps": 12, "final_factor": 0.2}
     assert factors([2, 7, 12, 13, 10**9], name="linear", **ends) == pytest.approx([1, 0.6, 0.2, 0.2, 0.2])
     assert factors([2, 7, 12, 13, 10**9], name="cosine", **ends) == pytest.approx([1, 0.6, 0.2, 0.2, 0.2])
-    assert factors([4.5], name="cosine", **ends) > factors([4.5], name="linear", **ends)  # falls late
+    assert factors([4.5], name="cosine", **ends) > factors([4.5], name="linear", **ends)  # the cosine falls later
     assert factors([11, 12], name="cosine", **ends)[0] > 0.2
     steps = [0, 2, 4, 5, 7, 8, 32]
     expected = [0.5, 1, 1, 0.5, 0.5, 0.25, 0.5**10]
@@ -163,4 +163,4 @@ def test_plateau_waits_for_its_patience():
     for _ in range(6):
         plateau.step(1.0)
         rates.append(plateau.get_last_lr()[0])
-    assert rates == [1, 1, 1, 1, 0.5, 0.5]  # the first is the best; three more are borne with
+    assert rates == [1, 1, 1, 1, 0.5, 0.5]  # the first value is the best; patience covers three more

@@ -81,7 +81,7 @@ def test_metrics_are_those_of_the_whole_set():
     counts = data.sets["test"][1].bincount()
     assert test["test/majority_baseline"] == pytest.approx(
         counts.max().item() / 17
-    )  # a small test set of few sequences
+    )  # few sequences keep the test set small
     assert set(test) == {"test/loss", "test/accuracy", "test/majority_baseline"}
 
 

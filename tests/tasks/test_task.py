@@ -88,7 +88,7 @@ def test_numbers_of_callbacks_are_logged_from_the_modules_device():
     _, rows = fit(max_steps=2, callbacks=[Adds()])
     assert rows.values("train/number") == {1: 5.0, 2: 5.0}
     task = small_task(small_data()).to("meta")
-    assert task._mean([5.0, 6.0]).device.type == "meta"  # else NCCL would be given a tensor of the CPU
+    assert task._mean([5.0, 6.0]).device.type == "meta"  # NCCL cannot reduce tensors of the CPU
 
 
 def test_a_fit_that_was_stopped_within_a_step_leaves_nothing_to_the_next():
@@ -218,7 +218,7 @@ def test_a_bad_loss_stops_before_the_update_though_its_gradient_is_good(bad):
 def test_of_accumulated_batches_the_one_with_the_bad_loss_is_named():
     data = small_data(batches_per_epoch=5)
     task = losing(small_task(data), float("nan"), at=7)
-    with pytest.raises(NonFiniteError, match=r"^step 3, batch 7: loss nan on rank 0"):  # of 5 to 7
+    with pytest.raises(NonFiniteError, match=r"^step 3, batch 7: loss nan on rank 0"):  # the step has batches 5 to 7
         small_trainer(accumulate_grad_batches=3).fit(task, data)
     task = small_task(data)
     task.net.recurrent.core.weight_hh_l0.register_hook(lambda gradient: gradient * float("nan"))
@@ -276,7 +276,7 @@ def test_plateau_steps_on_validations_exactly(sanity):
     expected = {step: 0.5 ** max(0, (step - 1) // 4 - 1) for step in range(1, 19)}
     assert rates == pytest.approx(expected)
     small_trainer().validate(task, small_data(), verbose=False)
-    assert task.trainer.state.fn == "validate"  # outside fit: no scheduler to step, and it is not asked for
+    assert task.trainer.state.fn == "validate"  # outside fit there is no scheduler to step
 
 
 def test_mixed_precision_trains():

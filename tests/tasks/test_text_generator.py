@@ -119,7 +119,7 @@ def test_some_streams_are_reset(book):
 def test_losses_are_those_of_the_whole_split(book, rows):
     """The stateful loss is one pass with the carried state; the cold loss is of separate windows."""
     data = small_text(book, evaluation_batch_size=rows, evaluation_warmup=128)
-    task = small_writer(data, forget_bias=-3.0).double()  # forgets fast: the warm-up is as good as the whole past
+    task = small_writer(data, forget_bias=-3.0).double()  # the net forgets fast, so the warm-up replaces the whole past
     (found,) = small_trainer(precision=64).validate(task, data, verbose=False)
     tokens = split_of(data, "val")
     with torch.no_grad():

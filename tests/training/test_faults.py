@@ -123,7 +123,7 @@ def test_all_damaged_begins_anew(whole, run, capsys):
 def test_what_is_no_harm_is_not_spoken_of(whole, run, capsys, what):
     if what == "last without digest":
         sidecar(run.last).unlink()
-    elif what == "digest without last":  # killed between two renames
+    elif what == "digest without last":  # the state after a kill between two renames
         run.last.unlink()
     else:
         flip(run.previous)
@@ -243,7 +243,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(whole, tmp_path, capsys):
             assert "No space left on device" in err and str(run.path) in err and err.count("\n") == 1, err
             assert not list(disk.rglob(".*.tmp"))
             assert any(is_whole(path) for path in (run.last, run.previous))
-            result = run.result()  # of the 12 steps, where not even this could be begun
+            result = run.result()  # the result of the 12 steps, if the disk is full from the start
             assert result is None or result["status"] == "failed" or (result["steps"], room < 10000) == (12, True)
             ballast.unlink()
         assert set(codes) == {1, 2}  # 2: not even begun
@@ -256,7 +256,7 @@ SHORT = (
     *("trainer.max_steps=6", "trainer.val_check_interval=3", "callbacks.checkpoint.every_n_steps=2"),
     *("callbacks.curves=true", "callbacks.gradient_flow.enabled=true"),
 )
-# The file of the run, what is done with it for the nth time, and what the disk answers.
+# The file of the run, the operation on it, its number, and the error.
 MOMENTS = {
     "log": ("train.log", "open", 1, errno.EACCES),
     "checkpoints": ("checkpoints", "mkdir", 1, errno.ENOSPC),
@@ -332,7 +332,7 @@ def test_a_bad_number_is_told_again_at_the_same_step(tmp_path, capsys):
     assert {row["step"] for row in read_rows(run.metrics_file)} <= {str(step) for step in range(result["steps"] + 1)}
 
 
-if __name__ == "__main__":  # one of two processes, of which the second alone meets a bad loss
+if __name__ == "__main__":  # each of two processes; only the second has a non-finite loss
     data = small_data()
     task = small_task(data)
     good = task.training_step

@@ -59,12 +59,12 @@ def damage_result(run, **changes):
 def test_other_data_are_refused(text, version, monkeypatch, capsys):
     config = text()
     run = Run.of(config)
-    if version == "older":  # without the digest in result.json: the checkpoint has it
+    if version == "older":  # older versions keep the digest in the checkpoint only
         damage_result(run, data_digest=None)
     before = run.result_file.read_bytes()
     train(config)
     assert capsys.readouterr().err == ""
-    with open("input.txt", "r+", encoding="utf-8") as file:  # as many bytes, of the same characters
+    with open("input.txt", "r+", encoding="utf-8") as file:  # the same size and characters
         content = file.read()
         file.seek(0), file.write(content[::-1])
     for call in (lambda: train(config), lambda: attend_sweep([config])):

@@ -132,7 +132,7 @@ def test_result_of_a_regression(tiny_graphs, molecules):
     assert set(result["metrics"]) == {f"test/{name}" for name in baselines | metrics} | {
         f"val/{name}" for name in metrics
     }
-    assert (result["status"], result["steps"], result["epochs"]) == ("completed", 10, 3)  # of 3 batches of 4 molecules
+    assert (result["status"], result["steps"], result["epochs"]) == ("completed", 10, 3)  # 3 batches an epoch
     assert {f"test/{key}": value for key, value in objects["datamodule"].baselines().items()} == pytest.approx(
         {key: value for key, value in result["metrics"].items() if key.endswith("baseline")}
     )

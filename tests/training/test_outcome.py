@@ -95,7 +95,7 @@ def test_what_fails_before_there_is_a_log_is_told_in_full(tiny, capsys):
 
 
 def test_an_interrupt_before_anything_is_begun_names_no_run(tiny):
-    with pytest.raises(KeyboardInterrupt):  # the command says what there is to say
+    with pytest.raises(KeyboardInterrupt):  # the command prints the message
         run_and_report(raising(KeyboardInterrupt()), Session.open(tiny()))
 
 

@@ -103,6 +103,6 @@ def test_variables_that_change_the_trainer_are_refused(tiny, monkeypatch, name, 
         with pytest.raises(UserError, match=says):
             call()
     assert not Run.of(tiny("trainer.max_steps=2", "seed=1")).path.exists()
-    assert train(config)[0] == result  # nothing is built for a complete run
+    assert train(config)[0] == result  # a complete run builds nothing
     monkeypatch.setenv(f"PL_TRAINER_{name}", "")
     assert evaluate(objects["run"])

@@ -36,22 +36,22 @@ def begun(tmp_path, book, monkeypatch):
 def test_initial_weights(begun, words):
     weights = []
     for seed in SEEDS:
-        torch.manual_seed(17)  # whatever was drawn before
+        torch.manual_seed(17)  # earlier draws must not matter
         parameters = dict(begun(seed, *words)["task"].named_parameters())
         weights.append(torch.cat([p.flatten() for name, p in parameters.items() if "weight" in name and p.dim() > 1]))
     assert torch.equal(weights[0], weights[1])
     assert (weights[0] != weights[2]).float().mean() > 0.9
 
 
-DRAWN = {  # by a training batch
+DRAWN = {  # random numbers that a training batch draws
     "sequences": (TINY, lambda data: data.train_batch(3)[0]),
     "lengths": (
         (*TINY, "data.sequence_length=40", "data.curriculum={enabled:true,start:4,shortest:0.1}"),
-        lambda data: lengths(data),  # below
+        lambda data: lengths(data),  # defined below
     ),
     "text": (TINY_TEXT, lambda data: data.train_batch(3)[0]),
     "split": ((*TINY_GRAPH, "data.split=random"), lambda data: data.splits["train"]),
-    "nodes": (  # by their places in the split
+    "nodes": (  # nodes by their position in the split
         (*TINY_GRAPH, "data.fanouts=[3,3]"),
         lambda data: torch.tensor([data.splits["train"].tolist().index(i) for i in data.train_batch(0).ids.tolist()]),
     ),

@@ -53,7 +53,7 @@ def test_callbacks_are_those_asked_for(tiny):
 def test_exact_resume_comes_last(tiny):
     """A step draws from its own seed, whatever callbacks do before it."""
     *_, before, saves = trainer_of(tiny("callbacks.curves=true")).callbacks
-    assert isinstance(before, ExactResume) and isinstance(saves, KeepCheckpoints)  # which draws nothing
+    assert isinstance(before, ExactResume) and isinstance(saves, KeepCheckpoints)  # draws no random numbers
 
 
 def test_half_precision_of_a_gpu_becomes_single_on_a_cpu_and_says_so(tiny, tmp_path, capsys):

@@ -43,7 +43,7 @@ def test_a_net_is_tested_on_dictionaries_that_it_was_not_trained_on(monkeypatch)
     drawn = []
     monkeypatch.setattr(dictionary, "draw_values", lambda *args: drawn.append(draw_values(*args)) or drawn[-1])
     net, accuracy = fit_lookup("gatv2", 4, steps=20)
-    assert len(drawn) == 1 + 20 + 1  # the structure, the steps, the test
+    assert len(drawn) == 1 + 20 + 1  # one draw for the structure, 20 steps, the test
 
     def share(values):
         return (net(dictionaries(4, values)).argmax(2) == values).float().mean().item()

@@ -33,4 +33,4 @@ def test_weights_decay_as_asked_for():
         task = Answers(0.0)
         fit(task, lambda step: step, steps=1, learning_rate=0.1, weight_decay=weight_decay)
         ends.append(task.weight.item())
-    assert ends == [1.0, pytest.approx(0.9)]  # a step of Adam, whose gradient is the decay alone
+    assert ends == [1.0, pytest.approx(0.9)]  # a step of Adam on the decay alone

@@ -25,7 +25,7 @@ def test_propagation_alone_takes_all_energy_as_fast_as_the_spectrum_says():
     graph = six_nodes()
     adjacency = normalized_adjacency(graph)
     eigenvalues = torch.linalg.eigvalsh(adjacency)
-    assert abs(eigenvalues[-1] - 1) < 1e-12  # the one direction that stays
+    assert abs(eigenvalues[-1] - 1) < 1e-12  # the only direction that survives
     slowest = max(eigenvalues[-2].abs(), eigenvalues[0].abs()).item()
     assert slowest < 1
     torch.manual_seed(0)

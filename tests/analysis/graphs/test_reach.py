@@ -19,7 +19,7 @@ def test_the_answer_depends_on_the_first_token_just_where_it_can_reach_the_last(
     tokens, _ = data.train_batch(0)
     tokens = tokens.repeat(10, 1)
     tokens[:, 0] = torch.arange(10)
-    # One by one: the same sums in the same order, to the last bit.
+    # One sequence at a time, so sums have the same order and equal bits.
     logits = torch.cat([task(path_batch((row[None], row[:1]))) for row in tokens])
     if num_tokens - 1 > steps:
         assert torch.equal(logits, logits[:1].expand_as(logits))

@@ -34,7 +34,7 @@ def test_the_normalised_adjacency_of_the_six_nodes_by_hand():
 
 
 def test_an_impulse_arrives_with_the_first_power_that_is_not_zero():
-    graph = random_graph(20, 30)  # directed, with nodes that nothing reaches
+    graph = random_graph(20, 30)  # directed, with unreachable nodes
     powers, matrix = [torch.eye(20, dtype=torch.float64)], dense_adjacency(graph)
     for _ in range(20):
         powers.append(matrix @ powers[-1])

@@ -87,7 +87,7 @@ def test_other_nets_are_refused(options):
 @pytest.mark.parametrize("radius", [0.8, 0.95, 1.05, 1.25])
 def test_a_term_is_the_one_before_times_the_radius_and_the_slope_of_tanh(radius, state):
     """The border lies at radius 1 if tanh is linear, and above 1 if it is not."""
-    sizes = SIZES | {"length": 121}  # long enough to see the largest eigenvalue alone
+    sizes = SIZES | {"length": 121}  # long enough for the largest eigenvalue to dominate
     norms = measure([held_rnn(radius, state, **sizes, seed=seed) for seed in range(3)])
     assert factor(norms.terms) == pytest.approx(radius * (1 - state**2), rel=0.01)
     grows = norms.terms[:, -1] > norms.terms[:, 0]

@@ -60,7 +60,7 @@ def test_a_state_is_what_was_written_and_kept_and_the_last_one_what_survived(opt
     assert torch.allclose(statistics.surviving(net.recurrent.cell, trace).sum(0), state[-1], atol=1e-14)
     _, final = net.recurrent(net.encode(tokens))
     final = final if isinstance(final, torch.Tensor) else final[-1]
-    assert torch.allclose(state[-1], final[2 + direction], atol=1e-12)  # of the fused path, in the order of reading
+    assert torch.allclose(state[-1], final[2 + direction], atol=1e-12)  # of the fused path, in reading order
 
 
 def test_the_plain_rnn_has_nothing_to_keep_by():
@@ -74,7 +74,7 @@ def test_label_share_tells_a_store_from_a_refresher():
     """The label share differs between a label written once and one rewritten at every step."""
     labels = torch.arange(8) % 4
     values = torch.stack([labels, labels**2], 1).double()  # [B, H]
-    noise = torch.tensor([1.0, -1.0]).repeat_interleave(4)[:, None].double()  # the same for each label
+    noise = torch.tensor([1.0, -1.0]).repeat_interleave(4)[:, None].double()  # the same noise for each label
     once = torch.stack([values, noise.expand(8, 2), 2 * noise.expand(8, 2)])
     assert statistics.label_share(once, labels).tolist() == pytest.approx([1, 0, 0], abs=1e-12)
     again = torch.stack([values, values, 2 * values])
@@ -86,7 +86,7 @@ def test_shares_between_labels_weigh_each_label_by_its_sequences():
     """Shares with a rare label equal their definition, computed sequence by sequence."""
     labels = torch.tensor([0, 0, 0, 0, 0, 2, 2, 5])
     parts = torch.randn(3, 8, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    means = torch.stack([parts[:, labels == label].mean(1) for label in labels], 1)  # of each sequence's label
+    means = torch.stack([parts[:, labels == label].mean(1) for label in labels], 1)  # mean of each label's sequences
     expected = means.var(1, correction=0) / parts.var(1, correction=0)
     torch.testing.assert_close(statistics.separation(parts, labels), expected)
     centred = means - means.mean(1, keepdim=True)
@@ -105,7 +105,7 @@ def test_a_solved_net_holds_the_first_digit_at_every_step(solved):
     task, data = load_classifier(solved)
     for values in probes(task.net, 11).values():
         assert values.min() > 0.99
-    for values in probes(task.net, 11, shuffled=True).values():  # the probe itself knows nothing
+    for values in probes(task.net, 11, shuffled=True).values():  # with shuffled labels a probe is at chance
         assert values.max() < 0.15
 
 
@@ -131,7 +131,7 @@ def test_untrained_is_where_the_training_began(solved):
 
 
 def test_untrained_are_the_weights_of_the_runs_own_seed(tiny):
-    _, objects = train(tiny("seed=3", "optimizer.learning_rate=1e-30", "trainer.max_steps=5"))  # learns nothing
+    _, objects = train(tiny("seed=3", "optimizer.learning_rate=1e-30", "trainer.max_steps=5"))  # the net learns nothing
     task, data = load_classifier(objects["run"])
     first = untrained_classifier(objects["run"], data).state_dict()
     assert first.keys() == task.state_dict().keys()
@@ -172,7 +172,7 @@ def test_cells_without_gates_and_with_two_directions_are_drawn(words, tmp_path):
     analyze(tmp_path / "out", typed(Arguments, where | {"run": str(objects["run"].path), "size": "64"}))
     task, data = load_classifier(objects["run"])
     tokens, _ = draw_batch(data.task, data.length, 64, seed=EVALUATION_SEED, split="test", step=0)
-    h = statistics.read(task.net, tokens, 1, int("bilstm" in words[0]))["h"][:, 0]  # of layer 2 and its direction
+    h = statistics.read(task.net, tokens, 1, int("bilstm" in words[0]))["h"][:, 0]  # layer 2 and its last direction
     rows = list(csv.DictReader((tmp_path / "out" / "sequence.csv").open()))
     shown = torch.tensor([[float(row["h"]) for row in rows if row["unit"] == str(unit)] for unit in range(8)])
     torch.testing.assert_close(shown.T, h)

@@ -11,7 +11,7 @@ from lightning_dl2.nets.recurrent.gradient_flow import band, fixed_batch, gradie
 from lightning_dl2.training.restore import load
 from tests.analysis.typed import typed
 
-# Sequences, and initialisations, which differ by a factor of several: 40 of them tell the mean to a fifth or so.
+# Initialisations differ by a factor of several; 40 of them give the mean to about a fifth.
 SIZES = {
     "RNN": (8, 40),
     "GRU": (8, 3),
@@ -61,7 +61,7 @@ def test_zero_biases_make_the_lstm_forget_far_faster_than_the_rnn(cells):
     h = {name: at(norms, 98)[0] for name, norms in cells["h"].items()}
     assert h["LSTM, forget bias 0"] < 1e-6 * h["RNN"]
     assert h["LSTM, forget bias 0"] < h["LSTM, forget bias 1"] < h["LSTM, forget bias 2"]
-    assert h["GRU"] < 1e-6 * h["RNN"]  # a bias of zero is its update gate's, too
+    assert h["GRU"] < 1e-6 * h["RNN"]  # its update gate has bias zero too
 
 
 def test_chrono_keeps_the_cell_state(cells):
@@ -91,7 +91,7 @@ def test_of_a_sequence_run(tiny, tmp_path, words):
                 assert trained == pytest.approx(steps_back(norms)[layer, direction].tolist())
                 untrained = curve({"gradient": f"dL/d{state}", "net": f"{name}, untrained"}, table)
                 assert len(untrained) == len(trained) and untrained != pytest.approx(trained, rel=0.01)
-    for row in table:  # two initialisations differ, and of the trained net there is one
+    for row in table:  # two initialisations differ; the trained net has one
         assert (float(row["lowest"]) < float(row["highest"])) == row["net"].endswith("untrained")
     assert (tmp_path / "gradients.png").stat().st_size > 10_000
 

@@ -100,7 +100,7 @@ def test_the_command_tests_a_tree_and_names_what_is_not_finished(runs, tmp_path,
     )
     for row in rows(tmp_path / "out" / "accuracy.csv"):
         assert row["trained_at"] == str(LENGTH)
-        if row["length"] == str(LENGTH):  # few sequences: the labels of the test set are counted
+        if row["length"] == str(LENGTH):  # with few sequences the baseline counts the test labels
             reached = runs[row["net"]].result()["metrics"]
             assert float(row["accuracy"]) == pytest.approx(reached["test/accuracy"], abs=1e-6)
             assert float(row["majority_baseline"]) == pytest.approx(reached["test/majority_baseline"], abs=1e-6)

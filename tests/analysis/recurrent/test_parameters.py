@@ -19,7 +19,7 @@ def test_an_lstm_classifier_has_the_textbooks_count():
         parts = by_formula(D, C, hidden_size=H, cell="lstm")
         assert textbook(parts) == 4 * (H * H + H * D + H) + H * C
         assert sum(by_formula(D, C, hidden_size=H, output_bias=False).values()) == textbook(parts) + 4 * H
-        assert sum(parts.values()) == textbook(parts) + C + 4 * H  # the output's bias, and torch's second bias
+        assert sum(parts.values()) == textbook(parts) + C + 4 * H  # C output biases and torch's second biases
 
 
 @pytest.mark.parametrize("name", CELLS)

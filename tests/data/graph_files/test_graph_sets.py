@@ -137,7 +137,7 @@ def test_the_digest_is_the_same_for_the_same_content():
     assert node_set().digest() == node_set().digest()
     one = replace(node_set(), features=sparse(1.0, 2.0))
     before = one.digest()
-    one.features.transpose()  # which the matrix keeps
+    one.features.transpose()  # the matrix caches its transpose
     assert one.digest() == before
     assert replace(node_set(), features=None).digest() != before
 

@@ -104,7 +104,7 @@ def test_rows_of_tx_belong_to_the_nodes_of_test_index(small):
         "val": [2, 3],
         "test": [4, 6],
     }
-    assert found.class_names == ["0", "1"]  # not Citeseer's six
+    assert found.class_names == ["0", "1"]  # not the six of Citeseer
 
 
 def test_edges_stand_in_both_directions_once_and_without_self_loops(small):

@@ -23,7 +23,7 @@ def test_a_command_is_refused_and_not_run(tmp_path):
     marker, path = tmp_path / "marker", tmp_path / "evil"
     path.write_bytes(pickle.dumps([1, Command(marker)]))
     pickle.loads(path.read_bytes())
-    assert marker.exists()  # that is what the file does to others
+    assert marker.exists()  # the file does run code in plain pickle
     marker.unlink()
     with pytest.raises(
         UserError, match=rf"data.path={path}: is no list: it asks for (posix|nt).system; allowed: data"

@@ -85,7 +85,7 @@ def test_the_rebuilt_set():
     assert found.edge_types.unique().tolist() == [1, 2, 3] and found.num_edge_types == 4
     assert found.num_node_types == 19 and found.node_types.max() == 18 and found.num_nodes.max() <= 38
     assert found.labels[0].item() == pytest.approx(2.101733)
-    # A molecule is connected: it has at least as many bonds as atoms, less one. Both directions are there.
+    # A molecule is connected, so it has at least one bond fewer than atoms. Bonds are there in both directions.
     assert (found.num_edges >= 2 * found.num_nodes - 2).all()
     first = slice(0, int(found.num_edges[0]))
     edges = list(
@@ -199,7 +199,7 @@ def test_official_files_that_do_not_fit(tmp_path, changes, message):
     assert message in str(caught.value) and "; allowed: " in str(caught.value) and "\n" not in str(caught.value)
 
 
-# As int64 the numbers of nodes sum up to 4.
+# With int64 overflow, the numbers of nodes sum to 4.
 WRAPPED = {
     "val_num_nodes": np.array([2**62] * 4 + [4]),
     "val_num_bonds": np.array([0, 0, 0, 0, 2]),

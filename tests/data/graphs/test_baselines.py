@@ -17,13 +17,13 @@ def drawn(features: int = 4, seed: int = 0) -> dict[str, torch.Tensor]:
 
 def test_majority_share():
     train, test = torch.tensor([2, 2, 0, 1, 1]).numpy(), torch.tensor([1, 1, 1, 2]).numpy()
-    assert majority_share(train, test, 3) == 0.75  # of equally common ones the first
+    assert majority_share(train, test, 3) == 0.75  # ties go to the first class
     assert majority_share(torch.tensor([0]).numpy(), test, 4) == 0.0
 
 
 def test_median_error():
     assert median_error(torch.tensor([0.0, 1.0, 100.0]), torch.tensor([1.0, 3.0])) == 1.0
-    assert median_error(torch.tensor([1.0, 2.0]), torch.tensor([1.5])) == 0.5  # of two middle ones the lower
+    assert median_error(torch.tensor([1.0, 2.0]), torch.tensor([1.5])) == 0.5  # the lower of two medians
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-3, 1e4])
@@ -70,7 +70,7 @@ def test_the_same_answer_again_without_a_global_generator():
     labels = {split: (x[:, 0] + x[:, 1] > 0.3).long() for split, x in features.items()}
     state = torch.get_rng_state()
     assert linear_accuracy(features, labels, 2) == linear_accuracy(features, labels, 2)
-    with torch.no_grad():  # as in a test
+    with torch.no_grad():  # as in a final test
         assert linear_accuracy(features, labels, 2) > 0.9
     assert torch.equal(state, torch.get_rng_state())
 
@@ -90,7 +90,7 @@ def test_validation_chooses_the_strength(monkeypatch):
     monkeypatch.undo()
     best = max(found.values(), key=lambda pair: pair[0])
     assert linear_accuracy(features, labels, 2) == best[1]
-    assert len({pair[1] for pair in found.values()}) > 1  # it matters
+    assert len({pair[1] for pair in found.values()}) > 1  # the strength matters
 
 
 def test_ridge_is_its_closed_form(monkeypatch):

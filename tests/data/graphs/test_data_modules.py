@@ -197,7 +197,7 @@ def test_everything_is_evaluated_once_and_ranks_meet_in_every_batch(build, split
     assert sorted(ids(found)) == items(data, split).tolist() and len(numbers) == 1
     assert all(torch.equal(batch.targets, data.labels[batch.ids]) for batch in found)
     if world == 1:
-        assert ids(found) == items(data, split).tolist()  # in order
+        assert ids(found) == items(data, split).tolist()  # in the order of the split
 
 
 def test_batches_of_evaluation_are_even_and_collated_once():
@@ -206,7 +206,7 @@ def test_batches_of_evaluation_are_even_and_collated_once():
     assert [batch.graphs.batch_size for batch in loader] == [4, 4, 4]  # 12 graphs in batches of at most 5
     assert list(loader) == list(data.test_dataloader())
     on_rank(data, 1, 2)
-    assert ids(data.test_dataloader()) != ids(loader)  # another rank has others, though the module is the same
+    assert ids(data.test_dataloader()) != ids(loader)  # another rank has other items, although the module is the same
 
 
 def test_chunks_are_for_evaluation():
@@ -220,7 +220,7 @@ def test_chunks_are_for_evaluation():
 
 @NEEDS_DGL
 def test_blocks_depend_on_no_threads_and_no_global_generator():
-    dgl = load_dgl()  # not `import dgl`, which fails where nothing has settled what DGL needs before
+    dgl = load_dgl()  # a plain `import dgl` fails before load_dgl has prepared it
     first = DATA["sampled"]().train_batch(2)
     torch.set_num_threads(2)
     try:
@@ -297,7 +297,7 @@ def test_each_node_of_many_graphs_has_its_own_target():
 
 def test_spec_of_nodes():
     data = small_graph(positional={"kind": "random_walk", "size": 2})
-    majority = (data.labels[data.splits["test"]] == 0).double().mean().item()  # of equally common ones the first
+    majority = (data.labels[data.splits["test"]] == 0).double().mean().item()  # ties go to the first class
     assert data.spec == {
         "level": "node",
         "target": "classification",
@@ -337,10 +337,10 @@ def test_spec_of_graphs():
 def test_spec_of_a_regression(molecules):
     data = small_graph_set("zinc", path=str(molecules))
     train, test = (data.labels[data.splits[split]].double() for split in ("train", "test"))
-    error = (test - train.sort().values[4]).abs().mean().item()  # of ten numbers the lower of the middle two
+    error = (test - train.sort().values[4]).abs().mean().item()  # the lower median of ten numbers
     assert data.spec["median_baseline"] == pytest.approx(error)
     assert data.baselines()["median_baseline"] == data.spec["median_baseline"]
-    assert data.baselines()["counts_baseline"] < error  # the mean of a molecule's types nearly follows from sums
+    assert data.baselines()["counts_baseline"] < error  # the sums nearly determine the mean of a molecule's types
     assert (data.spec["target"], data.spec["num_outputs"], data.spec["class_names"]) == ("regression", 1, [])
     assert (data.spec["node_types"], data.spec["edge_types"], data.spec["in_feats"]) == (3, 4, 0)
     assert "class_shares" not in data.spec and "majority_baseline" not in data.spec
@@ -548,7 +548,7 @@ def test_sparse_features_add_up_to_one_and_zeros_stay():
     ]
 
 
-# What could go wrong.
+# Errors.
 
 
 def node_set(num_nodes: int, edges: list[tuple[int, int]], **options) -> NodeSet:

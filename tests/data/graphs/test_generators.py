@@ -77,7 +77,7 @@ def test_homophily_is_the_share_of_edges_within_a_class(homophily):
 def test_the_signal_is_the_length_of_a_classs_mean(signal):
     blocks = stochastic_block_model(**BLOCKS | {"signal": signal, "num_nodes": 4000})
     means = torch.stack([blocks.features[blocks.labels == label].mean(0) for label in range(4)])
-    assert (means.norm(dim=1) - signal).abs().max() < 0.2  # of 8 features, each 0.03 off
+    assert (means.norm(dim=1) - signal).abs().max() < 0.2  # 8 features with an error of 0.03 each
     assert abs((blocks.features - means[blocks.labels]).std() - 1) < 0.02
 
 
@@ -92,7 +92,7 @@ def test_pairs_of_nodes_are_drawn_evenly():
 
 
 def test_more_edges_than_half_of_the_pairs_are_refused():
-    # Four classes of 5 nodes: 40 pairs within.
+    # Four classes of 5 nodes have 40 pairs within a class.
     few = BLOCKS | {"num_nodes": 20, "homophily": 1.0}
     assert len(stochastic_block_model(**few | {"average_degree": 2.0}).src) == 40
     with pytest.raises(UserError) as caught:
@@ -128,7 +128,7 @@ def test_mini_gc():
         elif family in ("star", "wheel"):
             assert found == [1 if family == "star" else 3] * (n - 1) + [n - 1]
         elif family == "lollipop":
-            path = n - found[-1]  # the clique's node where the path begins has all others as neighbours
+            path = n - found[-1]  # the clique's node at the path is joined to all other nodes of the clique
             assert found == [1] + [2] * (path - 1) + [n - path - 1] * (n - path - 1) + [n - path]
         else:
             rows = [r for r in range(2, n) if n % r == 0 and len(src) == 2 * (2 * n - r - n // r)]
@@ -192,9 +192,9 @@ def test_circular_skip_links():
         angles = 2 * np.pi * np.arange(41) / 41
         wanted = np.sort(2 * np.cos(angles) + 2 * np.cos(CSL_SKIPS[label] * angles))
         assert all(np.allclose(one, wanted) for one in spectra)
-    # No two classes are the same graph: what the task asks for can be known.
+    # No two classes have the same graph, so the task is solvable.
     assert all(abs(found[one][0] - found[other][0]).max() > 0.05 for one, other in combinations(range(10), 2))
-    # The orders of the nodes differ: nothing can be learnt by heart.
+    # The orders of the nodes differ, so no net can memorise them.
     orders = {tuple(graph(graphs, number)[1].tolist() + graph(graphs, number)[2].tolist()) for number in range(15)}
     assert len(orders) == 15
 
@@ -219,11 +219,11 @@ def test_pattern():
         types = graphs.node_types[first[number] : first[number] + n].numpy()
         ends = sorted(zip(types[src[kept]].tolist(), types[dst[kept]].tolist(), strict=True))
         inside.append((ends, sorted(types[hidden].tolist())))
-    # The same pattern again after seven graphs, another one in between.
+    # The same pattern returns after seven graphs, with other patterns between.
     assert all(inside[number] == inside[number % 7] for number in range(140))
     assert len({str(one) for one in inside[:7]}) == 7
     places = torch.cat([labels.nonzero().squeeze(1).double() / len(labels) for labels in graphs.labels.split(sizes)])
-    assert abs(places.mean() - 0.5) < 0.03  # it stands anywhere among the nodes
+    assert abs(places.mean() - 0.5) < 0.03  # the positions are uniform over the nodes
 
 
 def test_pattern_has_three_splits():
@@ -251,7 +251,7 @@ def test_the_densities_of_pattern():
     one, other = hidden[node + graphs.src], hidden[node + graphs.dst]
     pairs = {"background": 50 * 60 * 59, "pattern": 50 * 20 * 19, "between": 50 * 2 * 60 * 20}
     found = {"background": (~one & ~other).sum(), "pattern": (one & other).sum(), "between": (one ^ other).sum()}
-    # Of a background node's 59 others 19 are in its community.
+    # 19 of a background node's 59 other nodes are in its community.
     wanted = {"background": (19 * 0.8 + 40 * 0.1) / 59, "pattern": 0.3, "between": 0.6}
     for kind in pairs:
         assert abs(float(found[kind]) / pairs[kind] - wanted[kind]) < 0.015, kind

@@ -20,7 +20,7 @@ def test_a_set_in_the_tu_format_is_asked_for_in_its_words(tmp_path):
     with pytest.raises(UserError, match=r"has no file \*_A.txt"):
         GraphSetDataModule("tu", path=str(tmp_path))
     (tmp_path / "SMALL_A.txt").touch()
-    with pytest.raises(UserError, match="allowed: the files of the TU format"):  # whoever has these of another set
+    with pytest.raises(UserError, match="allowed: the files of the TU format"):  # the files are of another set
         GraphSetDataModule("mutag", path=str(tmp_path))
     with pytest.raises(UserError, match="SMALL_A.txt:1: .*the number of graphs"):
         GraphSetDataModule("ten_fold", path=str(tmp_path))

@@ -55,7 +55,7 @@ def test_every_edge_is_one_of_the_graph_and_as_many_as_asked_for(fanouts):
         expected = whole.in_degrees[numbers[: block.num_nodes]].clamp(max=fanout)
         assert torch.equal(block.in_degrees, expected)
     assert sources(blocks)[-1][: blocks[-1].num_nodes].tolist() == nodes.tolist()
-    assert all(not block.ndata for block in blocks[1:])  # features stand in the first alone
+    assert all(not block.ndata for block in blocks[1:])  # only the first block has features
 
 
 def test_nothing_is_left_out_where_there_is_room_for_all():

@@ -19,7 +19,7 @@ def test_the_view_has_the_tokens_in_their_order_and_asks_at_the_last():
     assert torch.equal(types[batch.index], tokens[:, -1])
     for row, last in enumerate(batch.index.tolist()):
         node, read = last, [types[last].item()]
-        while (before := graph.src[graph.dst == node]).numel():  # back along the path
+        while (before := graph.src[graph.dst == node]).numel():  # walks the path backwards
             (node,) = before.tolist()
             read.insert(0, types[node].item())
         assert read == tokens[row].tolist()

@@ -1,3 +1,5 @@
+"""Test the Baum-Sweet task: the probabilities of its numbers and the shares of its labels."""
+
 from fractions import Fraction
 from itertools import product
 
@@ -19,7 +21,7 @@ def draw(length, n):
     return numbers, terms
 
 
-# The course's own figures seem to be estimates or cut off: exactly, they are 0.8226, 0.6710 and 0.5041.
+# The course's own figures seem to be estimates or truncated; the exact values are 0.8226, 0.6710 and 0.5041.
 @pytest.mark.slow
 @pytest.mark.parametrize(("length", "course", "tolerance"), [(4, 0.822, 1e-3), (5, 0.674, 4e-3), (6, 0.504, 1e-3)])
 def test_probability_of_one_by_brute_force(length, course, tolerance):
@@ -54,7 +56,7 @@ def test_numbers_fill_a_range_beyond_int64():
     numbers, terms = draw(length=30, n=4000)
     assert not terms.any()
     assert len(set(numbers)) == 4000 and max(numbers) <= 10**30
-    # All have term 0 and are therefore uniform: mean 1/2, standard error 0.0046.
+    # All have term 0, so they are uniform: mean 1/2, standard error 0.0046.
     assert np.mean([number / 10**30 for number in numbers]) == pytest.approx(0.5, abs=0.02)
 
 

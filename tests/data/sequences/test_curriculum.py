@@ -28,7 +28,7 @@ def test_the_threshold_belongs_to_the_growing_side():
 
 
 def test_one_lucky_batch_is_not_enough_and_each_length_starts_from_nothing():
-    # The moving accuracy of perfect batches is 1/2, 3/4, 7/8, 15/16: the fourth passes.
+    # The moving accuracy of perfect batches is 1/2, 3/4, 7/8, 15/16, so the fourth passes.
     assert lengths(build(), [1.0] * 9) == [2, 2, 2, 3, 3, 3, 3, 4, 4]
     assert lengths(build(), [1.0, 0.0] * 20)[-1] == 2
 

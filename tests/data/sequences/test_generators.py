@@ -104,7 +104,7 @@ def test_distribution_is_exact(name, length):
     drawn = Counter(samples_of(*draw_batch(name, length, n, seed=1, split="train", step=0, holdout=False)))
     assert drawn.keys() <= expected.keys()
     total = sum(expected.values())
-    # Pearson's chi-square over all samples, those expected less than five times in one cell.
+    # Pearson's chi-square over all samples; those expected less than five times share one cell.
     cells, rare_expected, rare_drawn = [], 0.0, 0
     for sample, weight in expected.items():
         mean = float(n * weight / total)
@@ -206,7 +206,7 @@ def test_splits_are_disjoint_and_complete(name, length):
         own = everything[member[split]] if holds_out(task, length) else everything
         assert sequences_of(tokens) <= sequences_of(own)
         assert len(tokens) == len(labels) == 4000
-        if len(everything) <= 120 and name != "baum_sweet":  # where none is so rare that it may be missed
+        if len(everything) <= 120 and name != "baum_sweet":  # no sample is so rare that it may be missed
             assert sequences_of(tokens) == sequences_of(own)
         if split == "train":
             assert len(labels.unique()) == task.num_classes(length)

@@ -1,3 +1,5 @@
+"""Test the hash that splits sequences into training, validation and test."""
+
 from itertools import permutations
 
 import numpy as np

@@ -127,7 +127,7 @@ def test_the_cache_is_the_given_directory_or_the_users(tmp_path, monkeypatch):
 
 
 def test_a_home_that_cannot_be_written(tmp_path, monkeypatch):
-    (tmp_path / "file").touch()  # nothing can be made under a file, whoever asks
+    (tmp_path / "file").touch()  # no user can create anything under a file
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(downloads, "gettempdir", lambda: str(tmp_path / "temporary"))
     found = cache_dir(None)

@@ -63,7 +63,7 @@ def test_what_is_not_utf8_is_latin1_or_windows_1252(file, monkeypatch, chunk):
     path = file("\\section{Café} £ % “quoted” – so\f\n".encode("cp1252"))
     assert detect_encoding(path) == "cp1252"
     assert read(path, "cp1252").startswith("\\section{Café} £ % “quoted” – so")
-    assert detect_encoding(file("é ".encode("latin-1") * 50 + b"\x81")) == "latin-1"  # none of Windows's
+    assert detect_encoding(file("é ".encode("latin-1") * 50 + b"\x81")) == "latin-1"  # not in windows-1252
 
 
 def test_utf8_is_checked_to_the_end(file, monkeypatch):
@@ -144,7 +144,7 @@ def test_what_is_not_text(file, content):
 def test_lines_end_alike_wherever_a_chunk_ends(file, monkeypatch, chunk):
     monkeypatch.setattr(encodings, "CHUNK", chunk)
     path = file("\ufeffé\r\nb\r\rc\n😀\r".encode())
-    for encoding in ("utf-8", "utf-8-sig"):  # the mark is dropped though one does not look for it
+    for encoding in ("utf-8", "utf-8-sig"):  # utf-8 drops the byte order mark too
         assert read(path, encoding) == "é\nb\n\nc\n😀\n"
 
 

@@ -107,7 +107,7 @@ def test_streams_read_on_and_an_epoch_reads_nothing_twice(text_data):
         tokens = torch.cat([batch.tokens for batch in epoch_batches], 1)
         targets = torch.cat([batch.targets for batch in epoch_batches], 1)
         assert torch.equal(tokens, (tokens[:, :1] + torch.arange(num_batches * 7)) % 900)
-        assert torch.equal(tokens[1:, 0], (tokens[:-1, -1] + 1) % 900)  # streams lie behind one another
+        assert torch.equal(tokens[1:, 0], (tokens[:-1, -1] + 1) % 900)  # a stream starts where the one before ends
         assert len(tokens.unique()) == tokens.numel()
         assert torch.equal(targets, torch.where(tokens == 899, NOT_COUNTED, tokens + 1))
 

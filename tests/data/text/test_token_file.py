@@ -70,7 +70,7 @@ def spoil_header(content):
         *map(spoil_header, (b"", b"null", b"[]", b"{", b"\xff", b'{"vocabulary": {}, "sha256": ""}', b'{"sha256": 3}')),
         lambda tokens: tokens.write_bytes(b""),
         lambda tokens: os.truncate(tokens, 2),
-        lambda tokens: tokens.write_bytes(b"\2\1\0"),  # of the same size
+        lambda tokens: tokens.write_bytes(b"\2\1\0"),  # another file of the same size
         lambda tokens: tokens.unlink(),
         lambda tokens: (tokens.unlink(), os.mkfifo(tokens)),
         lambda tokens: (tokens.with_suffix(".json").unlink(), os.mkfifo(tokens.with_suffix(".json"))),

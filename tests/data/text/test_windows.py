@@ -8,7 +8,7 @@ import torch
 
 from lightning_dl2.data.text.windows import NOT_COUNTED, EvaluationBatches, read_ring
 
-# Token p stands at position p: what a batch holds tells where it is from.
+# Token p stands at position p, so the tokens of a batch tell their positions.
 SHAPES = [  # tokens in the split, rows, warmup, width
     (101, 4, 5, 8),
     (100, 1, 7, 8),
@@ -45,7 +45,7 @@ def test_every_prediction_counts_once(shape, world):
     cold = min(width, size - 1)
     assert predictions(found, cold=True) == Counter(range(1, (size - 1) // cold * cold + 1))
     kinds = [[(batch.fresh, batch.cold, batch.tokens.shape) for batch in rank] for rank in found]
-    assert all(kind == kinds[0] for kind in kinds)  # the processes meet in batches of the same shape
+    assert all(kind == kinds[0] for kind in kinds)  # all processes have batches of the same shape
     for fresh, cold, (num_rows, length) in kinds[0]:
         assert 1 <= num_rows <= rows and length <= width and (fresh or not cold)
     assert [fresh for fresh, cold, _ in kinds[0] if not cold][0] and sum(f for f, cold, _ in kinds[0] if not cold) == 1

@@ -45,7 +45,7 @@ def oracle(name: str, layer):
         return lambda g, x, e: theirs(g, x, layer.fc_edge(e))
     if name == "gatedgcn":
         theirs = dgl.GatedGCNConv(IN, EDGE, OUT, batch_norm=False, residual=False, activation=None).double()
-        theirs.load_state_dict(layer.state_dict(), strict=False)  # theirs has the norms
+        theirs.load_state_dict(layer.state_dict(), strict=False)  # DGL's layer has norms too
         return lambda g, x, e: theirs(g, x, e)[0] + theirs(g, x, e)[1].sum()
     theirs = dgl.GCN2Conv(IN, 2, alpha=0.1, lambda_=0.5, allow_zero_in_degree=True).double()
     theirs.weight1.data, theirs.bias.data = layer.fc.weight.data.t(), layer.fc.bias.data
@@ -56,7 +56,7 @@ def oracle(name: str, layer):
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", [name for name in LAYERS if name not in ("mlp", "sage_sum")])
 def test_it_is_dgls_layer_in_value_and_gradient(name, engine):
-    # DGL's GCN2Conv takes the in-degrees on both sides, which is ours where edges go both ways
+    # DGL's GCN2Conv uses in-degrees on both sides, which equals ours for undirected edges
     graph = random_graph(symmetric=name == "gcnii", dtype=torch.float64, engine=engine)
     layer = build_layer(name).train()
     theirs = oracle(name, layer)
@@ -179,7 +179,7 @@ def test_odd_graphs(name, num_nodes, num_edges, engine):
 def test_sparse_features_are_dense_ones(name):
     graph = random_graph(dtype=torch.float64)
     x = graph.ndata["features"] * (torch.rand(graph.num_nodes, IN) < 0.3)
-    # a block too, whose destinations are fewer than its sources
+    # also a block with fewer destinations than sources
     block, source, edge = graph.in_block(3, 9)
     for graph_, rows, e in ((graph, x, graph.edata["features"]), (block, x[source], graph.edata["features"][edge])):
         results = []

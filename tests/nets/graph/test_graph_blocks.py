@@ -12,7 +12,7 @@ def blocks_of(graph: Graph, seeds: int, num_layers: int) -> list[Graph]:
     """Return the blocks with all neighbours of the first nodes, in the order of the layers."""
     blocks, nodes = [], torch.arange(seeds)
     for _ in range(num_layers):
-        # in_block wants destinations in a row: number the nodes so that they are
+        # in_block needs consecutive destinations, so the nodes are renumbered
         order = torch.cat([nodes, torch.arange(graph.num_nodes)[~torch.isin(torch.arange(graph.num_nodes), nodes)]])
         place = torch.argsort(order)
         block, source, edge = Graph(place[graph.src], place[graph.dst], graph.num_nodes).in_block(0, len(nodes))
@@ -25,7 +25,7 @@ def blocks_of(graph: Graph, seeds: int, num_layers: int) -> list[Graph]:
 @pytest.mark.parametrize("layer", LAYERS)
 def test_blocks_with_all_neighbours_are_the_graph(layer):
     graph = random_graph(60, 80, dtype=torch.float64)
-    seeds = 5  # the first nodes
+    seeds = 5  # number of first nodes
     for options in ({}, {"jumping_knowledge": "cat"}, {"residual": True, "norm": "batch"}, {"input_layer": False}):
         if layer == "gcnii" and "input_layer" in options:
             continue

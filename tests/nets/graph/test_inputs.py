@@ -33,7 +33,7 @@ def test_dropout_of_sparse_features_is_of_what_is_there():
     for graph_ in (graph, sparse):
         factor = net(graph_) / graph.ndata["features"][:, :C]
         assert factor.unique().round().tolist() == [0, 2]
-    net.eval()  # where nothing is dropped
+    net.eval()  # without dropout
     for graph_ in (graph, sparse):
         torch.testing.assert_close(net(graph_), graph.ndata["features"][:, :C])
 

@@ -22,7 +22,7 @@ def test_it_is_the_forward_pass(layer, engine):
     if layer != "gcnii":
         nets.append(papers(layer, heads=2, output_heads=3, engine=engine, input_dropout=0.5))
     for net in nets:
-        net.double()(graph)  # for the running statistics
+        net.double()(graph)  # updates the running statistics
         net.eval()
         torch.testing.assert_close(net.layerwise(graph, 7), net(graph), rtol=1e-10, atol=1e-10)
 

@@ -9,7 +9,7 @@ from tests.nets.graph.graph_cases import batch_of_graphs, build
 
 def test_a_linear_map_and_its_gradient_are_those_of_the_rows():
     table = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
-    index = torch.tensor([4, 0, 0, 2, 4, 4, 1])  # nothing is of type 3
+    index = torch.tensor([4, 0, 0, 2, 4, 4, 1])  # no row has type 3
     lookup, linear = Lookup(table, index), SparseLinear(3, 20).double()
     assert lookup.shape == (7, 3) and torch.equal(as_dense(lookup), table[index])
     weights = torch.randn(7, 20, dtype=torch.float64)

@@ -151,10 +151,10 @@ def test_sizes_of_the_papers():
     zinc |= {"num_layers": 4, "output_layer": "mlp", "norm": "batch", "residual": True}
     assert num_parameters(GraphNetwork(**zinc, layer="gcn", hidden_size=145)) == 103077  # as in the paper
     gated = GraphNetwork(**zinc, layer="gatedgcn", hidden_size=70)
-    # the paper's 105875 less the norm of the last layer's edge states, which nothing reads
+    # the paper's 105875 without the norm of the last layer's edge states, which nothing reads
     assert num_parameters(gated) == 105875 - 140 == 105735
     bare = GraphNetwork(**zinc, layer="gatedgcn", hidden_size=70, edge_features=False)
-    # the paper's 105735 less the same, and less the weight beside the bias of a linear layer over a constant
+    # the paper's 105735 without that norm, and without the weight of a linear layer on a constant
     assert num_parameters(bare) == 105735 - 140 - 70
 
 
@@ -173,7 +173,7 @@ def test_self_loops():
         assert build(layer).self_loops == (layer in ("gcn", "gat", "gatv2", "gcnii"))
     with_loops, without = (papers("gcn", self_loops=loops)(graph) for loops in (True, False))
     assert not torch.allclose(with_loops, without)
-    assert torch.equal(without[-3:], without[-1].expand(3, -1))  # nothing but the bias reaches them
+    assert torch.equal(without[-3:], without[-1].expand(3, -1))  # only the bias reaches them
     assert torch.equal(papers("gcn")(graph), with_loops)
 
 

@@ -44,9 +44,9 @@ def test_it_is_the_gradient_of_the_state_that_the_fast_path_reads_on_from(option
             h = recurrent.last(end)
         loss = F.cross_entropy(net.output(h), labels) * B / 128
         truth = [g[0] for g in torch.autograd.grad(loss, parts, materialize_grads=True)]
-        if "c" in flow:  # c(t) reaches the loss by h(t), too
+        if "c" in flow:  # c(t) reaches the loss through h(t), too
             truth[1] = truth[1] + truth[0] * trace["o"][t] * (1 - trace["c"][t].tanh() ** 2)
-            if options == {"cell": "peephole"}:  # and its output gate sees it
+            if options == {"cell": "peephole"}:  # and through the output gate's peephole
                 slope = trace["o"][t] * (1 - trace["o"][t]) * recurrent.weights(0)["peephole"][2]
                 truth[1] = truth[1] + truth[0] * trace["c"][t].tanh() * slope
         for name, gradient in zip(flow, truth, strict=True):

@@ -75,7 +75,7 @@ def test_one_seed_gives_the_weights_of_torch(cell, module):
 @pytest.mark.parametrize("options", ALL)
 def test_the_trace_is_in_the_graph_and_in_the_order_of_the_sequence(options):
     net = build(options, num_layers=2, bidirectional=True)
-    # from zeros the first step's f and r would have no effect
+    # with a zero state, f and r would have no effect in the first step
     outputs, _, trace = net.explicit(torch.randn(B, T, D), random_state(net))
     h_forward, h_backward = (torch.stack(trace[1][direction]["h"], 1) for direction in (0, 1))
     torch.testing.assert_close(torch.cat([h_forward, h_backward], 2), outputs, rtol=0, atol=0)
@@ -137,7 +137,7 @@ def test_the_first_input_reaches_the_state_a_thousand_steps_later(options):
             if name.startswith(("weight_hh", "weight_ch", "peephole")):
                 parameter.copy_(torch.eye(H)) if options["cell"] == "rnn" else parameter.zero_()
             elif options["cell"] == "rnn":
-                parameter.mul_(0.0 if name.startswith("bias") else 1e-3)  # where tanh is a straight line
+                parameter.mul_(0.0 if name.startswith("bias") else 1e-3)  # tanh is linear there
     x = torch.zeros(1, 1000, D, dtype=torch.float64)
     x[0, 0] = torch.randn(D)
     for path in (net.forward, net.explicit):
@@ -261,7 +261,7 @@ def test_a_cell_without_a_kernel_learns_through_autograd(bidirectional, monkeypa
     grads, others = (torch.autograd.grad(each.square().sum(), [x, *net.parameters()]) for each in (outputs, seen))
     torch.testing.assert_close(grads, others, rtol=0, atol=0)
     assert all(grad.abs().sum() > 0 for grad in grads) and set(trace[1][0]) == {"f", "n", "h"}
-    with torch.no_grad():  # half-way, and on from there
+    with torch.no_grad():  # to the middle, and on from its state
         middle, between = net(x[:, :3])
         if not bidirectional:
             torch.testing.assert_close(torch.cat([middle, net(x[:, 3:], between)[0]], 1), outputs, rtol=0, atol=1e-12)

@@ -92,7 +92,7 @@ def test_states_go_from_forward_to_step_and_back(cell, model):
         left, state = walk(first, tokens[:, :cut])
         right, end = walk(second, tokens[:, cut:], state)
         torch.testing.assert_close((torch.cat([left, right], 1), end), whole, **CLOSE)
-    right.sum().backward()  # a state of the stepper is one to train from
+    right.sum().backward()  # the stepper's state has gradients
 
 
 @every_cell

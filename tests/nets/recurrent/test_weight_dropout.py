@@ -91,7 +91,7 @@ def test_in_training_it_is_a_plain_net_with_masked_weights(options, shape, path)
     masks = draw_masks(net, seed=1)
     plain = plain_with(net, masks, options, shape)
     leaves = [x, *tensors(state)]
-    weight = torch.randn(1)  # any loss that tells the steps apart
+    weight = torch.randn(1)  # any loss that differs between steps
     grads, results = [], []
     for module in (net, plain):
         outputs, final = call(module, path, 1, x, state)

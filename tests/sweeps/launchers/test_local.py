@@ -16,7 +16,7 @@ from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.launchers import local
 from lightning_dl2.sweeps.launchers.local import LocalLauncher
 
-# Says what it was given; ends at SIGTERM, with a last word.
+# Prints its environment; prints a last line at SIGTERM and ends.
 SAYS = """
 import json, os, signal, sys, time
 def last(number, frame):
@@ -68,7 +68,7 @@ def test_a_job_knows_nothing_of_what_we_are_part_of(says, tmp_path, monkeypatch)
 DEAF = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])  # a rank or a loader's worker
+other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])  # like a rank or a loader's worker
 print(other.pid, flush=True)
 time.sleep(120)
 """
@@ -145,4 +145,4 @@ def test_jobs_side_by_side_get_gpus_of_their_own(monkeypatch, tmp_path):
     shared = LocalLauncher(schema.Local(name="local", jobs=2))
     assert [shared.start(wants("auto"), tmp_path).gpus for _ in range(2)] == ["4,5", "GPU-6,7"]
     assert LocalLauncher(schema.Local(name="local", jobs=1)).start(wants("auto"), tmp_path).gpus is None
-    assert shared.start(wants(8), tmp_path) is None  # as long as others have some; then the job says what is wrong
+    assert shared.start(wants(8), tmp_path) is None  # waits for GPUs of other jobs; without any, the job fails
