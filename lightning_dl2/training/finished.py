@@ -163,7 +163,8 @@ class Objects(Mapping[str, Any]):
         if key in ("task", "datamodule", "trainer") and key not in self._loaded:
             from lightning_dl2.training.restore import build_restored
 
-            parts = build_restored(self._run, self._config, "best")
+            with self._run.open_checkpoint("best") as content:
+                parts = build_restored(self._run, self._config, content, "best")
             self._loaded |= dict(zip(("task", "datamodule", "trainer"), parts, strict=True))
         return self._loaded[key]
 

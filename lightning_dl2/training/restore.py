@@ -41,16 +41,11 @@ def open_finished_run(run: Run, config: Config, checkpoint: str) -> Iterator[tup
         from lightning_dl2.training.trainer import interruptible
 
         with logging_to(None), cpu.configured(config.trainer), interruptible():
-            yield _build_restored(run, config, content, checkpoint)
+            yield build_restored(run, config, content, checkpoint)
 
 
-def build_restored(run: Run, config: Config, checkpoint: str) -> tuple[Any, Any, Any]:
-    """Build task, data module and Trainer; arguments and errors are those of `open_finished_run`."""
-    with run.open_checkpoint(checkpoint) as content:
-        return _build_restored(run, config, content, checkpoint)
-
-
-def _build_restored(run: Run, config: Config, content: BufferedReader, checkpoint: str) -> tuple[Any, Any, Any]:
+def build_restored(run: Run, config: Config, content: BufferedReader, checkpoint: str) -> tuple[Any, Any, Any]:
+    """Build task, data module and Trainer from an open checkpoint; errors are those of `open_finished_run`."""
     from lightning_dl2.data.build import build_data
     from lightning_dl2.tasks.build import load_task
     from lightning_dl2.training import preflight

@@ -35,6 +35,12 @@ from lightning_dl2.resume.preemption import Preemption
 from lightning_dl2.run.directory import Run
 from lightning_dl2.training.session import Session
 
+# Keys of conf/trainer/ that Lightning's Trainer has by the same name: for each Trainer, and for one that trains.
+KEYS = {"accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic", "profiler"}
+KEYS |= {"limit_val_batches", "limit_test_batches"}
+TRAINING_KEYS = {"max_steps", "check_val_every_n_epoch", "log_every_n_steps", "gradient_clip_val"}
+TRAINING_KEYS |= {"accumulate_grad_batches", "limit_train_batches", "overfit_batches"}
+
 
 @dataclass
 class RunCallbacks:
@@ -105,19 +111,12 @@ def build_trainer(
         callbacks.append(GradientFlow(run.gradient_flow_file, figures, every_n_steps=flow.every_n_steps))
     callbacks += [watch.final_validation, watch.checkpoints, watch.preemption, ExactResume(config.seed)]
     trainer = pl.Trainer(
-        **_trainer_arguments(config, run.path),
+        **_trainer_arguments(config, run.path) | config.trainer.model_dump(include=TRAINING_KEYS),
         logger=build_loggers(config, run, start.step if start else 0),
         callbacks=callbacks,
         plugins=_plugins(start),
-        max_steps=config.trainer.max_steps,
         max_epochs=max_epochs,
         val_check_interval=interval or config.trainer.val_check_interval,
-        check_val_every_n_epoch=config.trainer.check_val_every_n_epoch,
-        log_every_n_steps=config.trainer.log_every_n_steps,
-        gradient_clip_val=config.trainer.gradient_clip_val,
-        accumulate_grad_batches=config.trainer.accumulate_grad_batches,
-        limit_train_batches=config.trainer.limit_train_batches,
-        overfit_batches=config.trainer.overfit_batches,
         num_sanity_val_steps=0,  # they would log metrics before the first step
     )
     if config.trainer.overfit_batches:  # Lightning would limit the validation to as many batches
@@ -167,17 +166,7 @@ def _leave_sigterm(trainer: pl.Trainer) -> None:
 
 
 def _trainer_arguments(config: Config, path: Path) -> dict[str, Any]:
-    trainer = config.trainer
-    return {
-        "accelerator": trainer.accelerator,
-        "devices": trainer.devices,
-        "num_nodes": trainer.num_nodes,
-        "strategy": trainer.strategy,
-        "precision": trainer.precision,
-        "deterministic": trainer.deterministic,
-        "profiler": trainer.profiler,
-        "limit_val_batches": trainer.limit_val_batches,
-        "limit_test_batches": trainer.limit_test_batches,
+    return config.trainer.model_dump(include=KEYS) | {
         "default_root_dir": path,
         "use_distributed_sampler": False,  # the data modules give each rank its share
         "enable_progress_bar": False,
