@@ -31,16 +31,16 @@ class RayArguments(Arguments):
     max_failures: Annotated[int, whole()] = 3
 
 
-def work(told: dict[str, list[str] | str]) -> None:
+def work(settings: dict[str, list[str] | str]) -> None:
     """Run one worker; Ray sets the same environment variables for its rank as torchrun."""
-    os.chdir(told["directory"])
-    sys.path.insert(0, told["package"])
+    os.chdir(settings["directory"])
+    sys.path.insert(0, settings["package"])
     from lightning_dl2.common.launcher import LAUNCH
     from lightning_dl2.train import main
 
-    os.environ[LAUNCH] = told["launch"]
+    os.environ[LAUNCH] = settings["launch"]
 
-    if code := main(told["words"]):
+    if code := main(settings["words"]):
         raise RuntimeError(f"python -m lightning_dl2.train would have ended with exit code {code}")
 
 
@@ -51,10 +51,10 @@ def run(argv: list[str]) -> int:
     config = compose(*words)
     devices = Devices(config.trainer)
     places = {"directory": os.getcwd(), "package": str(Path(__file__).parents[1])}
-    told = {"words": words, "launch": secrets.token_hex(8), **places}
+    settings = {"words": words, "launch": secrets.token_hex(8), **places}
     TorchTrainer(
         work,
-        train_loop_config=told,
+        train_loop_config=settings,
         scaling_config=ScalingConfig(
             num_workers=devices.per_machine * config.trainer.num_nodes, use_gpu=devices.is_gpu
         ),

@@ -109,7 +109,7 @@ class Wandb(Logger):
             try:
                 found = self._init(mode)
             except Exception as error:
-                instead = "nothing is logged there" if mode in LOCAL else f"logging offline; {self._sync_hint()}"
+                instead = "logging nothing" if mode in LOCAL else f"logging offline; {self._sync_hint()}"
                 _warn(f"cannot start: {_first_line(error)}; {instead}")
                 _end_process()  # the process still holds the run's id
                 continue
@@ -192,7 +192,7 @@ class Wandb(Logger):
             action()
         except Exception as error:
             self._failed = not what
-            _warn(f"{what or 'stopped logging there'}: {_first_line(error)}")
+            _warn(f"{what or 'stopped logging'}: {_first_line(error)}")
 
     def _sync_hint(self, online: bool = False) -> str:
         options = "--include-online " if online else ""

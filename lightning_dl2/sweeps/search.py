@@ -31,10 +31,7 @@ MOST_EXAMPLES = 1000  # combinations to try until every key has an effect in one
 class Search(Plan):
     """The jobs of a search, drawn one by one.
 
-    Args:
-        overrides: those of the command.
-        extra: further overrides of each job.
-        rules: of conf/sweep/.
+    Its arguments are those of `Grid`.
 
     Raises:
         UserError: no key varies, Optuna is not installed, or an end of the space is no valid configuration.

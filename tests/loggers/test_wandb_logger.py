@@ -195,7 +195,7 @@ def test_trouble_in_the_middle(server, tiny, capsys, monkeypatch, trouble):
     result, objects = train(tiny(*ONLINE, "logger.finish_timeout=2"))
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "W&B" in line]
     if trouble == "killed":
-        assert line.startswith("warning: W&B: stopped logging there: ")
+        assert line.startswith("warning: W&B: stopped logging: ")
     else:
         path = objects["run"].path
         assert line.endswith(f"within 2 s; to send it later: wandb sync --include-online {path}/wandb")

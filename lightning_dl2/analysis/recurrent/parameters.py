@@ -70,14 +70,10 @@ def by_formula(
     num_classes: int,
     *,
     hidden_size: int,
-    cell: str = "lstm",
     embedding_size: int | None = None,
-    num_layers: int = 1,
-    bidirectional: bool = False,
-    bias: bool = True,
     output_bias: bool = True,
-    reset_after: bool = True,
-    peephole: str = "gers",
+    cell: str = "lstm",
+    **options: Any,
 ) -> dict[str, int]:
     """Count the parameters of a RecurrentClassifier by PARTS from the formulas.
 
@@ -87,20 +83,16 @@ def by_formula(
     Raises:
         ValueError: `cell` or `peephole` is unknown.
     """
-    forms: dict[str, Any] = {"bias": bias, "reset_after": reset_after, "peephole": peephole}
-    features = embedding_size or vocabulary_size
-    counted = count_parameters(cell, features, hidden_size, num_layers, bidirectional=bidirectional, **forms)
-    has_second = find_cell(cell, reset_after=reset_after, peephole=peephole) in FUSED
-    second = counted["biases"] // 2 if has_second else 0
+    counted = count_parameters(cell, embedding_size or vocabulary_size, hidden_size, **options)
+    form = {key: options[key] for key in ("reset_after", "peephole") if key in options}
+    second = counted["biases"] // 2 if find_cell(cell, **form) in FUSED else 0
     return {
-        "embedding": vocabulary_size * embedding_size if embedding_size else 0,
-        "input": counted["input"],
-        "recurrent": counted["recurrent"],
-        "peepholes": counted["peepholes"],
+        "embedding": vocabulary_size * (embedding_size or 0),
+        **{part: counted[part] for part in ("input", "recurrent", "peepholes")},
         "biases": counted["biases"] - second,
         "second biases": second,
-        "output": (2 if bidirectional else 1) * hidden_size * num_classes,
-        "output bias": num_classes if output_bias else 0,
+        "output": (2 if options.get("bidirectional") else 1) * hidden_size * num_classes,
+        "output bias": num_classes * output_bias,
     }
 
 
