@@ -1,9 +1,10 @@
-"""From words on the command line to a validated configuration.
+"""Turn the overrides of a command line into a validated configuration.
 
-The data's way: words -> Hydra composes conf/ -> plain values -> schema.Config, or one line that says what is wrong.
+Data flow: overrides -> Hydra composes conf/ -> plain values -> schema.Config, or one line that says what is wrong.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import filterfalse
 from typing import Any, TypeVar
 
 from hydra.errors import HydraException
@@ -17,16 +18,16 @@ from lightning_dl2.config.messages import describe_hydra_error, describe_schema_
 from lightning_dl2.config.overrides import flatten, format_override, parse_override, quote_override
 from lightning_dl2.config.schema import Config, Multirun
 from lightning_dl2.config.schema.base import Strict
-from lightning_dl2.config.schema.effects import note, refusal, without_effect
+from lightning_dl2.config.schema.effects import describe_configured, describe_typed, find_ineffective
 
 Model = TypeVar("Model", bound=Strict)
 
 
 class NoEffect(UserError):
-    """Words have no effect.
+    """Overrides that have no effect.
 
     Attributes:
-        keys: of these words.
+        keys: the keys of these overrides.
     """
 
     def __init__(self, message: str, keys: tuple[str, ...]) -> None:
@@ -38,73 +39,74 @@ def compose(*overrides: str, begun: Callable[[Config], bool] = lambda config: Fa
     """Compose conf/ with `overrides` and validate the result.
 
     Args:
-        overrides: words as on the command line, such as "experiment=baum_sweet" or "task.hidden_size=256".
-        begun: whether there is a run of a configuration already. Such a run goes on, though a word may have no effect:
-            older versions did not refuse it.
+        overrides: such as "experiment=baum_sweet" or "task.hidden_size=256".
+        begun: tells whether a run of a configuration exists. Such a run resumes even with an override without effect,
+            which older versions did not refuse.
 
     Returns:
         The resolved configuration, a frozen pydantic model of plain values.
 
     Raises:
         UserError: one line that names the key, its value and what is allowed.
-        NoEffect: one line that names the words that have no effect.
+        NoEffect: one line that names the overrides that have no effect.
     """
-    for word in overrides:
-        _check_word(word)
-        if word.lstrip("+~").partition("=")[0].partition(".")[0] in Multirun.model_fields:
-            raise UserError(f"{word}: is a key of sweeps; allowed together with -m")
-    config = _validated(overrides)
-    idle = _without_use(overrides, config)
-    if (says := refusal(config, idle)) and not begun(config):
+    for override in overrides:
+        _check_override(override)
+        if override.lstrip("+~").partition("=")[0].partition(".")[0] in Multirun.model_fields:
+            raise UserError(f"{override}: is a key of sweeps; allowed together with -m")
+    config = _compose_run(overrides)
+    idle = _find_idle_overrides(overrides, config)
+    if (says := describe_typed(config, idle)) and not begun(config):
         raise NoEffect(says, tuple(idle))
     return config
 
 
-def _validated(overrides: tuple[str, ...]) -> Config:
+def _compose_run(overrides: tuple[str, ...]) -> Config:
     plain, choices = compose_values("train", overrides, compose)
     if lacking := [group for group in PRESETS if group not in choices]:
         raise UserError(f"conf/train.yaml: its defaults have no {lacking[0]}; fix: add {lacking[0]} to them")
     return validate(plain | {"experiment": choices["experiment"], "debug": choices["debug"] or "none"})
 
 
-def _without_use(overrides: tuple[str, ...], config: Config) -> dict[str, str]:
-    """Return the typed keys without effect, with their values as typed, unless the files say the same."""
-    idle = without_effect(config)
+def _find_idle_overrides(overrides: tuple[str, ...], config: Config) -> dict[str, str]:
+    """Map the overridden keys without effect to their values as typed, unless the files have the same value."""
+    idle = find_ineffective(config)
     keys = [key for key in _typed_keys(overrides) if key in idle] if idle else []
     if not keys:
         return {}
     values = flatten(config.model_dump())
-    plain, _ = compose_values("train", tuple(word for word in overrides if _is_choice(word)), compose)
+    plain, _ = compose_values("train", tuple(filter(_is_group_choice, overrides)), compose)
     files = flatten(plain)
     return {key: format_override(values[key]) for key in keys if values[key] != files.get(key)}
 
 
 def _typed_keys(overrides: Iterable[str]) -> list[str]:
-    """Return the keys that words set; of a group of keys that one word sets, each."""
+    """Return the keys that overrides set, one by one where an override sets a whole group of keys."""
     keys: list[str] = []
-    for parsed in map(parse_override, (word for word in overrides if not _is_choice(word))):
+    for parsed in map(parse_override, filterfalse(_is_group_choice, overrides)):
         if not parsed.is_delete():
             keys += flatten({parsed.key_or_group: parsed.value()})
     return keys
 
 
-def _is_choice(word: str) -> bool:
-    """Tell whether a word chooses of a group, or takes one away."""
-    return (conf_dir() / parse_override(word).key_or_group).is_dir()
+def _is_group_choice(override: str) -> bool:
+    """Tell whether an override chooses from a group of files, or removes the group."""
+    return (conf_dir() / parse_override(override).key_or_group).is_dir()
 
 
 def describe_ineffective(config: Config, overrides: Iterable[str]) -> str | None:
-    """One line that names what the words have left without effect; None: there is nothing."""
-    words = list(overrides)
-    begun_with = refusal(config, _without_use(tuple(words), config))  # of a run that goes on though it has such keys
-    defaults = _validated((f"experiment={config.experiment}", f"debug={config.debug}"))
-    return "; ".join(filter(None, (begun_with, note(config, defaults, _typed_keys(words), format_override)))) or None
+    """Return one line that names the values that have no effect because of the overrides; None: there are none."""
+    overrides = tuple(overrides)
+    of_older_run = describe_typed(config, _find_idle_overrides(overrides, config))
+    defaults = _compose_run((f"experiment={config.experiment}", f"debug={config.debug}"))
+    of_files = describe_configured(config, defaults, _typed_keys(overrides), format_override)
+    return "; ".join(filter(None, (of_older_run, of_files))) or None
 
 
 def compose_multirun(*overrides: str) -> Multirun:
-    """Like `compose`, for the keys that a sweep adds: dry, and those of sweep and launcher."""
-    for word in overrides:
-        _check_word(word)
+    """Compose, like `compose`, the keys that a sweep adds: dry, and those of sweep and launcher."""
+    for override in overrides:
+        _check_override(override)
     plain, _ = compose_values("multirun", overrides, compose_multirun)
     return validate(plain, Multirun)
 
@@ -112,7 +114,14 @@ def compose_multirun(*overrides: str) -> Multirun:
 def compose_values(
     name: str, overrides: tuple[str, ...], again: Callable[..., Strict]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The plain values of conf/`name`.yaml, and what was chosen of each group; `again` tells which keys there are."""
+    """Return the plain values of conf/`name`.yaml, and the choice of each group.
+
+    Args:
+        again: composes the choices alone, for the list of known keys in an error.
+
+    Raises:
+        UserError: the overrides do not fit the files.
+    """
     try:
         return compose_files(name, overrides)
     except (HydraException, OmegaConfBaseException) as error:
@@ -120,7 +129,7 @@ def compose_values(
 
 
 def validate(values: dict[str, Any], schema: type[Model] = Config) -> Model:  # type: ignore[assignment]  # a default
-    """Checks plain values (of a composition or of a run's config.yaml) against the schema.
+    """Check plain values, of a composition or of a run's config.yaml, against the schema.
 
     Raises:
         UserError: names the first wrong key.
@@ -131,18 +140,18 @@ def validate(values: dict[str, Any], schema: type[Model] = Config) -> Model:  # 
         raise UserError(describe_schema_error(error, values)) from error
 
 
-def _check_word(word: str) -> None:
-    """What Hydra's grammar allows, but one run does not; and what it does not allow, in our words."""
-    parsed = parse_override(word)
+def _check_override(override: str) -> None:
+    """Raise UserError for an override that Hydra's grammar or a single run does not allow."""
+    parsed = parse_override(override)
     key = parsed.key_or_group
     if parsed.is_sweep_override():
         raise UserError(
-            f"{word}: a command trains one run; allowed: one value, where it has commas in quotes, as in"
-            f" {quote_override(*word.split('=', 1))}, or with -m many runs"
+            f"{override}: a command trains one run; allowed: one value, in quotes if it has commas, as in"
+            f" {quote_override(*override.split('=', 1))}, or several runs with -m"
         )
     if (conf_dir() / key).is_dir():
         name, names = parsed.value(), options(key)
-        if not isinstance(name, str) or word[0] in "+~":
-            raise UserError(f"{word}: is a group, chosen by {key}=NAME; allowed: {', '.join(names)}")
-        if name not in names:  # Hydra would take /NAME and ../GROUP/NAME, too
+        if not isinstance(name, str) or override[0] in "+~":
+            raise UserError(f"{override}: is a group, chosen by {key}=NAME; allowed: {', '.join(names)}")
+        if name not in names:  # Hydra would accept /NAME and ../GROUP/NAME, too
             raise UserError(f"{key}={name}: {nearest(name, names)}")

@@ -1,6 +1,6 @@
-"""Find the files under conf/, and say in one line what is wrong with one.
+"""Find the files under conf/, and describe an error in one of them in one line.
 
-Hydra passes over much of what a user's own file may have wrong, or answers with a stack of calls.
+Hydra ignores many errors in a user's own file, or prints a stack trace for them.
 """
 
 import re
@@ -15,7 +15,7 @@ from lightning_dl2.common.run_files import check_events
 from lightning_dl2.common.system import PACKAGE
 
 PRESETS = ("experiment", "debug")  # groups whose files set keys of other groups
-MISSING = "???"  # Hydra's word for a value that must be typed
+MISSING = "???"  # Hydra's mark of a value that the user must give
 HEADER = "# @package _global_"
 
 
@@ -26,28 +26,28 @@ def conf_dir() -> Path:
 
 
 def options(group: str) -> list[str]:
-    """List what can be chosen of a group. The base of a family, whose name begins with _, cannot."""
+    """List the choices of a group, without the bases of families, whose names begin with _."""
     root = conf_dir() / group
     return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("[!_]*.yaml") if path.is_file())
 
 
 def check_files(name: str, chosen: dict[str, str], given: Collection[str], directory: Path) -> None:
-    """Read the files that are composed, and refuse what Hydra would pass over or fail at.
+    """Read the composed files, and refuse errors that Hydra ignores or fails at.
 
     Args:
         name: of the main file, without .yaml.
-        chosen: group to its option, as typed.
-        given: the keys that are typed.
+        chosen: the overridden choice of each group.
+        given: the overridden keys.
         directory: conf/.
 
     Raises:
-        UserError: names the file, where possible the line, and what is wrong.
+        UserError: names the file, where possible the line, and the problem.
     """
     _Walk(directory, chosen, set(given)).visit(name, [], set())
 
 
 def describe_yaml_error(error: Exception, file: Path | None = None) -> str:
-    """Return one line for what a YAML parser has raised: the file, the line, the problem."""
+    """Describe an error of a YAML parser in one line: the file, the line, the problem."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     place = Path(mark.name) if mark and file is None else file
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error).partition("\n")[0]
@@ -56,7 +56,7 @@ def describe_yaml_error(error: Exception, file: Path | None = None) -> str:
 
 
 class _Walk:
-    """Goes from file to file as their defaults lead."""
+    """Walk from file to file along their defaults lists."""
 
     def __init__(self, directory: Path, chosen: dict[str, str], given: set[str]) -> None:
         self.directory, self.chosen, self.given = directory, chosen, given
@@ -65,11 +65,11 @@ class _Walk:
         """Check the file `name`, such as "experiment/mine", and those in its defaults.
 
         Args:
-            path: the files that have led here.
-            above: the keys that these set, whatever stands here.
+            path: the files on the way here.
+            above: the keys that these files set, which override this file's.
         """
         file = self.directory / f"{name}.yaml"
-        if not file.is_file():  # a choice of the user's that there is not: Hydra tells
+        if not file.is_file():  # a choice that does not exist: Hydra reports it
             return
         content = _read(file)
         _check_content(file, name, content)
@@ -78,7 +78,7 @@ class _Walk:
         for key, value in values.items():
             if value == MISSING and not _is_set(key, self.given | above):
                 raise UserError(f"{key}={MISSING}: {_shown(file)} asks for a value; fix: type {key}=VALUE")
-        if path:  # the main file comes first, and any other file's value takes the place of its own
+        if path:  # not for the main file, whose values all others override
             above = above | {key for key, value in values.items() if value != MISSING}
         entries = content.get("defaults") or []
         if not isinstance(entries, list):
@@ -92,13 +92,13 @@ class _Walk:
             return
         words = group.split() if isinstance(group, str) else []
         parent = name.rpartition("/")[0] if group is None else words[-1].lstrip("/")
-        if group is None and option.startswith("/"):  # from conf/ on
+        if group is None and option.startswith("/"):  # relative to conf/
             parent, _, option = option[1:].rpartition("/")
         if not path and parent in self.chosen:
             option = self.chosen[parent]
         elif "override" in words and parent in self.chosen:
             return
-        # What stands below a folder of experiments names its defaults from the folder of all.
+        # Files in a subfolder of experiments name their defaults from the top folder of experiments.
         target = "/".join(filter(None, (parent.partition("/")[0] if group is None else parent, option.lstrip("/"))))
         if group is None and not (self.directory / f"{target}.yaml").is_file():
             target = "/".join(filter(None, (parent, option)))
@@ -125,7 +125,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise UserError(describe_yaml_error(error, file)) from error
     try:
         check_events(text)
-    except ValueError as error:  # Hydra would go round in a loop of aliases
+    except ValueError as error:  # Hydra would loop over cyclic aliases
         raise UserError(f"{_shown(file)}: {error}; fix: write the values themselves") from error
     if content is None:
         return {}
@@ -135,7 +135,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _check_content(file: Path, name: str, content: dict[str, Any]) -> None:
-    for key, value in _all(content):
+    for key, value in _items(content):
         if not isinstance(key, str):
             raise UserError(f"{_shown(file)}: key {key!r}: allowed: a word")
         if isinstance(value, bytes | set):
@@ -150,20 +150,20 @@ def _check_content(file: Path, name: str, content: dict[str, Any]) -> None:
 
 
 def _has_header(file: Path) -> bool:
-    """Tell whether the first line names a package; Hydra does not see one behind another comment."""
+    """Tell whether the first line names a package: Hydra ignores one that follows another comment."""
     lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
     return re.fullmatch(r"#\s*@package\s+\S+", next(filter(None, lines), "")) is not None
 
 
-def _all(values: Any) -> Iterator[tuple[Any, Any]]:
-    """Every key with its value, at any depth."""
+def _items(values: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every key with its value, at any depth."""
     if isinstance(values, dict):
         for key, value in values.items():
             yield key, value
-            yield from _all(value)
+            yield from _items(value)
     elif isinstance(values, list):
         for value in values:
-            yield from _all(value)
+            yield from _items(value)
 
 
 def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -175,18 +175,18 @@ def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _is_set(key: str, keys: set[str]) -> bool:
-    """Tell whether one of `keys` is this one, or a group of keys that it is in."""
+    """Tell whether `keys` hold this key, or a group of keys that contains it."""
     return any(f"{key}.".startswith(f"{other}.") for other in keys)
 
 
 def _shown(file: Path) -> str:
-    """A path from conf/ on, such as conf/experiment/mine.yaml."""
+    """Write a path relative to the repository, such as conf/experiment/mine.yaml."""
     directory = conf_dir()
     return f"conf/{file.relative_to(directory)}" if file.is_relative_to(directory) else str(file)
 
 
 def _at(file: Path, word: str) -> str:
-    """Return the file, and the first line in which a word stands."""
+    """Write the file, and the number of the first line that contains a word."""
     lines = file.read_text(encoding="utf-8").splitlines()
     number = next((number for number, line in enumerate(lines, 1) if re.search(rf"\b{re.escape(word)}\b", line)), None)
     return f"{_shown(file)}, line {number}" if number else _shown(file)

@@ -1,4 +1,4 @@
-"""Print what can be set: --help from the files of conf/, --cfg job from a composition."""
+"""Print the help of `train`: groups and keys for --help, a composed configuration for --cfg job."""
 
 import re
 from textwrap import fill
@@ -14,7 +14,7 @@ BASE = re.compile(r"^defaults:\s*[\[-]?\s*(\w+)", re.MULTILINE)  # the file that
 
 
 def print_help(doc: str) -> int:
-    """Print a command's docstring and what can be set; return the exit code."""
+    """Print a command's docstring, the groups and the keys; return the exit code."""
     print(doc.strip(), "\n\nGroups, chosen by group=name:\n")
     for group in GROUPS:
         print(_listed(f"  {group:<11} ", options(group)))
@@ -55,15 +55,15 @@ def _read(name: str) -> str:
     return file.read_text("utf-8", errors="replace") if file.is_file() else ""
 
 
-def print_job(words: list[str]) -> int:
-    """Print the configuration of `words`, which have `--cfg job` among them; return the exit code.
+def print_job(argv: list[str]) -> int:
+    """Print the configuration of a command line that contains `--cfg job`; return the exit code.
 
     Raises:
-        UserError: another word follows --cfg, or the configuration is impossible.
+        UserError: --cfg is not followed by job, or the configuration is impossible.
     """
-    flag = words.index("--cfg")
-    if words[flag + 1 : flag + 2] != ["job"]:
-        raise UserError(f"{' '.join(words[flag : flag + 2])}: allowed: --cfg job")
-    config = compose(*words[:flag], *words[flag + 2 :])
+    flag = argv.index("--cfg")
+    if argv[flag + 1 : flag + 2] != ["job"]:
+        raise UserError(f"{' '.join(argv[flag : flag + 2])}: allowed: --cfg job")
+    config = compose(*argv[:flag], *argv[flag + 2 :])
     print(yaml.safe_dump(config.model_dump(), sort_keys=False), end="")
     return 0

@@ -1,7 +1,7 @@
-"""Compose the files under conf/ with words of the command line. The one file that knows Hydra.
+"""Compose the files under conf/ with overrides. Only this module calls Hydra.
 
-Hydra needs a tenth of a second for a composition. Most words only set a key that is there, and what they do is done
-here, on a composition of the other words that is kept: a sweep composes once, not once a job.
+Hydra needs a tenth of a second for a composition. Most overrides only give an existing key another value. They are
+applied here, to a cached composition of the other overrides, so that a sweep composes once and not once for each job.
 """
 
 import copy
@@ -23,8 +23,8 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.conf_files import check_files, conf_dir, describe_yaml_error
 from lightning_dl2.config.overrides import parse_override
 
-REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")  # ${task.hidden_size}: by the whole path of a key
-WHEN = re.compile(r"\$\{when:[\w,]*\}")  # without the references in it
+REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")  # ${task.hidden_size}: the whole path of a key
+WHEN = re.compile(r"\$\{when:[\w,]*\}")  # after its references are removed
 
 
 def when(value: Any, equals: Any, then: Any, otherwise: Any) -> Any:
@@ -37,13 +37,13 @@ OmegaConf.register_new_resolver("when", when, replace=True)
 
 @dataclass(frozen=True)
 class Base:
-    """A composition that is kept.
+    """A cached composition.
 
     Attributes:
-        raw: what the files say, with ${references} as they stand.
-        values: the same, resolved.
-        choices: what was chosen of each group.
-        references: the keys that references read; None: some of them cannot be told by looking.
+        raw: the composed values with unresolved ${references}.
+        values: the same values, resolved.
+        choices: the choice of each group.
+        references: the keys that references read; None: the text of a reference does not show its keys.
     """
 
     raw: DictConfig
@@ -52,30 +52,30 @@ class Base:
     references: frozenset[str] | None
 
 
-def compose_files(name: str, words: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Compose conf/`name`.yaml with `words`.
+def compose_files(name: str, overrides: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Compose conf/`name`.yaml with overrides.
 
     Returns:
-        The plain values, and what was chosen of each group.
+        The plain values, and the choice of each group.
 
     Raises:
-        HydraException, OmegaConfBaseException: the words do not fit the files.
+        HydraException, OmegaConfBaseException: the overrides do not fit the files.
     """
-    setting = {word: parsed for word in words if _sets_a_plain_value(parsed := parse_override(word))}
-    others = tuple(word for word in words if word not in setting)
+    setting = {each: parsed for each in overrides if _sets_a_plain_value(parsed := parse_override(each))}
+    others = tuple(each for each in overrides if each not in setting)
     base: Base | None
-    if not setting or _overlap(setting.values(), [parse_override(word) for word in others]):
-        base = _composed(name, words, conf_dir())
+    if not setting or _overlap(setting.values(), list(map(parse_override, others))):
+        base = _composed(name, overrides, conf_dir())
         return base.values, base.choices
     try:
         base = _composed(name, others, conf_dir())
-    except Exception:  # noqa: BLE001  whatever it is, all words together meet it again, or mend it
+    except Exception:  # noqa: BLE001  all overrides together raise it again, or make it vanish
         base = None
     keys = [each.key_or_group for each in setting.values()]
     if base is None or not all(_is_leaf(base.values, key) for key in keys):
-        base = _composed(name, words, conf_dir())
+        base = _composed(name, overrides, conf_dir())
         return base.values, base.choices
-    changes = [(parse_override(word).key_or_group, parse_override(word).value()) for word in words if word in setting]
+    changes = [(setting[each].key_or_group, setting[each].value()) for each in overrides if each in setting]
     if base.references is None or any(_related(key, read) for key in keys for read in base.references):
         return _resolved(base.raw, changes), base.choices
     values = base.values
@@ -85,7 +85,7 @@ def compose_files(name: str, words: tuple[str, ...]) -> tuple[dict[str, Any], di
 
 
 def _sets_a_plain_value(parsed: Override) -> bool:
-    """Tell whether a word does nothing but give one key another value, which needs no file."""
+    """Tell whether an override only gives one key another value, which needs no file."""
     if parsed.is_delete() or parsed.is_add() or parsed.is_force_add() or parsed.is_sweep_override():
         return False
     key = parsed.key_or_group
@@ -102,7 +102,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _overlap(plain: Any, others: list[Override]) -> bool:
-    """Tell whether the order matters: two words speak of one key, or of a key and its group of keys."""
+    """Tell whether the order matters: two overrides set one key, or a key and its group of keys."""
     return any(_related(one.key_or_group, other.key_or_group) for one in plain for other in others)
 
 
@@ -111,7 +111,7 @@ def _related(one: str, other: str) -> bool:
 
 
 def _is_leaf(values: dict[str, Any], key: str) -> bool:
-    """Tell whether there is a `key` with a value, and not a group of keys."""
+    """Tell whether `key` exists and has a value, and is no group of keys."""
     here: Any = values
     for part in key.split("."):
         if not isinstance(here, dict) or part not in here:
@@ -121,7 +121,7 @@ def _is_leaf(values: dict[str, Any], key: str) -> bool:
 
 
 def _with(values: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
-    """A copy in which the key at `path` has another value; all else is shared."""
+    """Return a copy in which the key at `path` has another value; the copy shares all else."""
     first, *rest = path
     return values | {first: _with(values[first], rest, value) if rest else copy.copy(value)}
 
@@ -134,10 +134,10 @@ def _resolved(raw: DictConfig, changes: list[tuple[str, Any]]) -> dict[str, Any]
 
 
 @lru_cache(64)
-def _composed(name: str, words: tuple[str, ...], directory: Path) -> Base:
+def _composed(name: str, overrides: tuple[str, ...], directory: Path) -> Base:
     chosen: dict[str, str] = {}
     given: list[str] = []
-    for parsed in map(parse_override, words):
+    for parsed in map(parse_override, overrides):
         key = parsed.key_or_group
         if not (directory / key).is_dir():
             given.append(key)
@@ -147,7 +147,7 @@ def _composed(name: str, words: tuple[str, ...], directory: Path) -> Base:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(directory.resolve()), version_base="1.3"):
-            composed = hydra_compose(name, overrides=list(words), return_hydra_config=True)
+            composed = hydra_compose(name, overrides=list(overrides), return_hydra_config=True)
     except YAMLError as error:
         raise UserError(describe_yaml_error(error)) from error
     choices = dict(composed.hydra.runtime.choices)

@@ -1,4 +1,4 @@
-"""Which choices make a run what it is: two configurations with the same identity and seed train the same run."""
+"""Define the identity of a run: two configurations with the same identity and seed train the same run."""
 
 import json
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ from lightning_dl2.config.messages import OPEN
 from lightning_dl2.config.overrides import flatten, format_override
 from lightning_dl2.config.schema import Config
 
-# What changes neither the learnt function nor the metrics on the way, and so does not make another run. The seed does,
-# and has a level of its own in the tree.
+# Keys that change neither the learnt function nor the metrics on the way, so that they make no other run. The seed
+# makes another run, but has a level of its own in the tree of runs.
 NOT_IDENTITY = (
     "root",
     "resume",
@@ -33,12 +33,12 @@ NOT_IDENTITY = (
 
 
 def identity(config: Config) -> dict[str, Any]:
-    """The choices that decide what is learnt, as a flat dict."""
+    """Return the values that determine the learnt function, as a flat dict."""
     return select_identity(config.model_dump())
 
 
 def select_identity(values: dict[str, Any]) -> dict[str, Any]:
-    """Likewise of a run's config.yaml as it stands, which may be of an older version."""
+    """Return the same of the unchecked values of a config.yaml, which may be of an older version."""
     return {
         key: value
         for key, value in flatten(values).items()
@@ -48,26 +48,26 @@ def select_identity(values: dict[str, Any]) -> dict[str, Any]:
 
 @cache  # a sweep asks for the same hundred keys ten thousand times
 def is_irrelevant_to_result(key: str) -> bool:
-    """Whether a key, or group of keys, makes no other run: neither another directory nor another seed's."""
+    """Tell whether a key, or group of keys, makes no other run."""
     return any(key == name or key.startswith(f"{name}.") for name in NOT_IDENTITY)
 
 
 def changed_choices(config: Config) -> dict[str, Any]:
-    """The part of `identity` that differs from the experiment's defaults; a debug preset counts as one choice."""
+    """Return the part of `identity` that differs from the experiment's defaults; a debug preset counts as one key."""
     defaults = _defaults(config.experiment, config.debug) | {"debug": "none"}
     mine = identity(config)
     return {key: mine.get(key) for key in sorted(mine | defaults) if mine.get(key) != defaults.get(key)}
 
 
-@cache  # Hydra takes a fifth of a second, and conf/ stays as it is
+@cache  # Hydra takes a fifth of a second, and conf/ does not change
 def _defaults(experiment: str, debug: str) -> dict[str, Any]:
     return identity(compose(f"experiment={experiment}", f"debug={debug}"))
 
 
 def find_differing_keys(chosen: Iterable[dict[str, Any]]) -> list[str]:
-    """The keys in which some runs' choices differ, in order; one that a run does not have counts as null."""
+    """Return the keys whose values differ between runs, in order; a key that a run lacks counts as null."""
     chosen = list(chosen)
-    # Not sets of the values themselves: there are lists among them.
+    # Not sets of the values themselves: lists among them cannot be hashed.
     return [
         key
         for key in sorted({key for choices in chosen for key in choices})
@@ -76,7 +76,7 @@ def find_differing_keys(chosen: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def to_overrides(config: Config) -> list[str]:
-    """What to type for `config`, but for where it stands, how long it trains and what it says."""
+    """Return the overrides that give `config`, without those of NOT_IDENTITY."""
     typed_choices = {key: format_override(value) for key, value in changed_choices(config).items()}
     defaults = _defaults(config.experiment, config.debug)
     new = {key for key in typed_choices if key.startswith(OPEN) and key not in defaults}
@@ -86,10 +86,10 @@ def to_overrides(config: Config) -> list[str]:
 
 
 def digest(values: dict[str, Any]) -> str:
-    """Eight hexadecimal digits that stand for `values`."""
+    """Hash `values` to eight hexadecimal digits."""
     return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def config_hash(config: Config) -> str:
-    """Equal for two configurations exactly when they train the same run, seed included."""
+    """Hash identity and seed: equal exactly for configurations that train the same run."""
     return digest(identity(config) | {"seed": config.seed})

@@ -1,4 +1,4 @@
-"""Say in one line what is wrong with a configuration: the errors of Hydra and pydantic."""
+"""Describe the errors of Hydra and pydantic about a configuration in one line."""
 
 import json
 import re
@@ -14,9 +14,9 @@ from lightning_dl2.config.conf_files import conf_dir, options
 from lightning_dl2.config.overrides import flatten
 from lightning_dl2.config.schema.base import PATTERNS, Strict
 
-# Groups of keys that the user names.
+# Groups of keys whose names the user chooses.
 OPEN = ("optimizer.arguments.", "optimizer.weight_decay_of.", "launcher.parameters.")
-# Where pydantic's own words would not help, by its type of error.
+# Texts in the place of pydantic's own, by its type of error.
 ALLOWED = {
     "string_too_short": "a word",
     "model_type": "a group of keys",
@@ -29,6 +29,7 @@ ALLOWED = {
 
 
 def describe_hydra_error(error: Exception, overrides: tuple[str, ...], again: Callable[..., Strict]) -> str:
+    """Describe an error of Hydra; `again` composes the choices alone, for the list of known keys."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={name}: {nearest(name, options(group))}"
@@ -47,15 +48,15 @@ def describe_hydra_error(error: Exception, overrides: tuple[str, ...], again: Ca
 
 def _unknown_key(key: str, overrides: tuple[str, ...], again: Callable[..., Strict]) -> str:
     if key.startswith(OPEN):
-        typed = next((word for word in overrides if word.partition("=")[0] == key), f"{key}=VALUE")
+        typed = next((each for each in overrides if each.partition("=")[0] == key), f"{key}=VALUE")
         return f"{key}: is not set yet; write +{typed}"
-    typed = next((word for word in overrides if word.lstrip("+~").partition("=")[0] == key), key)
-    groups = [word for word in overrides if (conf_dir() / word.partition("=")[0]).is_dir()]
+    typed = next((each for each in overrides if each.lstrip("+~").partition("=")[0] == key), key)
+    groups = [each for each in overrides if (conf_dir() / each.partition("=")[0]).is_dir()]
     return f"{typed}: there is no key {key}; {_nearest_key(key, flatten(again(*groups).model_dump()))}"
 
 
 def _nearest_key(key: str, known_keys: Collection[str]) -> str:
-    """Names the keys that stand where `key` was looked for."""
+    """Name the keys that exist beside `key`, the nearest first."""
     parent, _, name = key.rpartition(".")
     prefix = parent and f"{parent}."
     known = {full.removeprefix(prefix).split(".")[0] for full in known_keys if full.startswith(prefix)}
@@ -63,14 +64,14 @@ def _nearest_key(key: str, known_keys: Collection[str]) -> str:
 
 
 def _allowed(error: Any) -> str:
-    """What one of pydantic's errors says to be allowed."""
+    """Return the allowed values that one of pydantic's errors names."""
     if error["type"] == "string_pattern_mismatch":
         return PATTERNS[error["ctx"]["pattern"]]
     return ALLOWED.get(error["type"], error["msg"].removeprefix("Input should be "))
 
 
 def _path(error: Any, values: dict[str, Any]) -> list[str]:
-    """Where pydantic found an error, without the name that chose among several groups of keys, such as data's."""
+    """Return the path of the key of an error, without the tag that selects one of several schemas, such as data's."""
     path = [str(part) for part in error["loc"] if "[" not in str(part)]
     group = values.get(path[0]) if path else None
     if len(path) > 1 and isinstance(group, dict) and path[1] not in group and path[1] in _tags(group):
@@ -79,13 +80,14 @@ def _path(error: Any, values: dict[str, Any]) -> list[str]:
 
 
 def _tags(group: dict[str, Any]) -> tuple[Any, Any]:
-    """What chooses the type of a group: data.name, sweep.method."""
+    """Return the values that select the schema of a group: data.name, sweep.method."""
     return group.get("name"), group.get("method")
 
 
 def describe_schema_error(error: ValidationError, values: dict[str, Any]) -> str:
+    """Describe the first error of pydantic: the key, its value and the allowed values."""
     first = error.errors()[0]
-    # A choice of types adds the type's name to the path of the key: keep what leads to a value.
+    # A union of types adds the type's name to the path of the key, so only parts that lead to a value are kept.
     key: list[str] = []
     here: Any = values
     for part in _path(first, values):
@@ -103,7 +105,7 @@ def describe_schema_error(error: ValidationError, values: dict[str, Any]) -> str
     if first["type"] == "extra_forbidden":
         known = [known for known in flatten(values) if known != name and not known.startswith(f"{name}.")]
         return f"{name}={json.dumps(here, ensure_ascii=False)}: there is no key {name}; {_nearest_key(name, known)}"
-    if first["type"] == "value_error":  # written in schema.py: begins with the key and the value
+    if first["type"] == "value_error":  # from a validator of the schema: begins with the key and its value
         return f"{name}.{first['ctx']['error']}".lstrip(".")
     if first["type"] == "missing":
         return f"{name}: is missing"

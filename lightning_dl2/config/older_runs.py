@@ -10,18 +10,18 @@ from lightning_dl2.config.messages import OPEN
 from lightning_dl2.config.overrides import flatten
 from lightning_dl2.config.schema import Config
 
-# Keys that have come later, and whose value in the group is not how things were before.
+# Newer keys whose value in conf/ differs from the behaviour before the key existed.
 BEFORE = {"trainer": {"flush_denormal": False}}
 
 
 def upgrade_config(values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
-    """Checks a run's config.yaml, which may be of an older version.
+    """Check the values of a run's config.yaml, which may be of an older version, and add the keys that it lacks.
 
-    A key that has come since gets the value of its group or that in BEFORE, which leaves things as they were before
-    there was the key; what the run's experiment sets today is not what the run did.
+    A newer key gets the value of its group or that in BEFORE, with which the run behaves as before the key existed. The
+    value in today's file of the experiment does not count, because the run did not have it.
 
     Returns:
-        The configuration, and these keys with their values.
+        The configuration, and the added keys with their values.
 
     Raises:
         UserError: names the first wrong key.
@@ -35,30 +35,30 @@ def upgrade_config(values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
 
 
 def add_missing_keys(values: dict[str, Any]) -> dict[str, Any]:
-    """A run's config.yaml with the keys that have come since; nothing is checked."""
+    """Return the values of a run's config.yaml with the newer keys that it lacks, without any check."""
     groups = []
     for group in ("data", "task", "optimizer"):
         chosen = values.get(group)
         names = {name.lower(): name for name in options(group)}
         if isinstance(chosen, dict) and (name := names.get(str(chosen.get("name")).lower())):
             groups.append(f"{group}={name}")
-    return _filled(_filled(values, BEFORE), _neutral(*groups))
+    return _fill(_fill(values, BEFORE), _compose_groups(*groups))
 
 
-@cache  # a report asks for hundreds of runs
-def _neutral(*groups: str) -> dict[str, Any]:
-    """What these groups say, without any experiment."""
+@cache  # a report needs it for hundreds of runs
+def _compose_groups(*groups: str) -> dict[str, Any]:
+    """Return the values of these groups without any experiment."""
     plain, _ = compose_values("train", ("~experiment", *groups), compose)
     return plain
 
 
-def _filled(values: dict[str, Any], defaults: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`values`, with what only `defaults` have; nothing in a group of another kind, or whose keys the user names."""
+def _fill(values: dict[str, Any], defaults: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Add to `values` the keys that only `defaults` have, except in groups of another kind and in OPEN ones."""
     if values.get("name") != defaults.get("name"):
         return values
     filled = values | {key: value for key, value in defaults.items() if key not in values}
     for key, value in values.items():
         inner = f"{prefix}{key}."
         if isinstance(value, dict) and isinstance(defaults.get(key), dict) and inner not in OPEN:
-            filled[key] = _filled(value, defaults[key], inner)
+            filled[key] = _fill(value, defaults[key], inner)
     return filled

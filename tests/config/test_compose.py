@@ -103,7 +103,11 @@ WRONG = {
     "seed=range(1,3)": ["seed=range(1,3)", "one value"],
     "seed": ["seed", "key=value"],
     "a=b=c": ["a=b=c", "\"a='b=c'\""],
-    "data.path=a,b.txt": ["data.path=a,b.txt", "one value", "in quotes, as in \"data.path='a,b.txt'\""],
+    "data.path=a,b.txt": [
+        "data.path=a,b.txt",
+        "one value",
+        "in quotes if it has commas, as in \"data.path='a,b.txt'\"",
+    ],
     "data.path=Don't.txt": ["data.path=Don't.txt", "in quotes, as in \"data.path='Don\\'t.txt'\""],
     f"seed={'9' * 5000}": ["seed=999", "...: cannot be read: Exceeds the limit"],
     "=3": ["=3", "key=value"],
@@ -241,7 +245,7 @@ def test_what_is_suggested_is_taken(path):
     """A suggested override works when typed in a shell."""
     with pytest.raises(UserError) as error:
         compose("experiment=text", f"data.path={path}")
-    (word,) = shlex.split(str(error.value).partition(" as in ")[2].removesuffix(", or with -m many runs"))
+    (word,) = shlex.split(str(error.value).partition(" as in ")[2].removesuffix(", or several runs with -m"))
     assert compose("experiment=text", word).data.path == path
 
 

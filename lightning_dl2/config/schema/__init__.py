@@ -1,7 +1,7 @@
-"""Types and limits of the configuration, one file a group of conf/; whole runs in `run`.
+"""Define types and limits of the configuration: one file for each group of conf/, and `run` for all of them.
 
-Imports neither torch nor Hydra, so that a mistake is told at once. Units and consequences of each value stand in the
-YAML files under conf/.
+The room imports neither torch nor Hydra, so that a wrong value is reported at once. The YAML files under conf/ state
+unit and consequence of each value.
 """
 
 from lightning_dl2.config.schema.callbacks import Callbacks, Samples, mode_of

@@ -1,4 +1,4 @@
-"""The groups under conf/callbacks/."""
+"""Define the schemas of conf/callbacks/."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ Metric = Literal["val/loss", "val/loss_cold", "val/accuracy", "val/mean_absolute
 
 
 def mode_of(metric: str) -> Literal["min", "max"]:
-    """Which values of a metric are good."""
+    """Return whether a metric is better when it is smaller (min) or larger (max)."""
     return "max" if metric == "val/accuracy" else "min"
 
 
@@ -49,7 +49,7 @@ class WeightAveraging(Strict):
     start_step: Natural
 
 
-Length = Annotated[int, Field(ge=1, le=1_000_000)]  # characters written within a training
+Length = Annotated[int, Field(ge=1, le=1_000_000)]  # characters generated during training
 
 
 class Samples(Strict):

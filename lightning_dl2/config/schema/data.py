@@ -1,4 +1,4 @@
-"""The groups under conf/data/."""
+"""Define the schemas of conf/data/."""
 
 from typing import Annotated, Literal
 
@@ -22,16 +22,16 @@ GRAPH_SETS = ("minigc", "csl", "pattern", "mutag", "proteins", "enzymes", "nci1"
 GENERATED = ("karate_club", "sbm", "minigc", "csl", "pattern")  # no files
 MINIMUM_LENGTH = {"decimal_palindrome": 2, "binary_palindrome": 1, "baum_sweet": 2, "random_combinations": 2}
 
-# From here on, validation and test have sequences that training never sees; shorter ones are too few.
+# Shortest sequences of which there are enough to hold some out for validation and test.
 MINIMUM_HELD_OUT = {"decimal_palindrome": 3, "binary_palindrome": 3, "baum_sweet": 2, "random_combinations": 5}
 
 
 def superfluous_path(name: str, path: str | None) -> str | None:
-    """What is wrong with a path to graphs that are generated: whoever gives one means other graphs."""
+    """Describe the error of a path to graphs that are generated; return None if there is none."""
     if path is None or name not in GENERATED:
         return None
     other = "graph_csv" if name in NODE_SETS else "tu"
-    return f"path={path}: data={name} is generated; allowed: null, or for graphs of your own such as data={other}"
+    return f"path={path}: data={name} is generated; fix: leave it out, or read graphs of your own by data={other}"
 
 
 class Curriculum(Strict):
@@ -48,7 +48,7 @@ class Curriculum(Strict):
 
 
 class SequenceData(Strict):
-    name: Literal["decimal_palindrome", "binary_palindrome", "baum_sweet", "random_combinations"]
+    name: Literal[*MINIMUM_LENGTH]  # type: ignore[valid-type]  # as below: the names stand in one place, not in a type
     sequence_length: Positive
     batch_size: Positive
     batches_per_epoch: Positive
@@ -70,14 +70,14 @@ class SequenceData(Strict):
             )
         if self.num_workers and self.curriculum.enabled:
             raise ValueError(
-                f"num_workers={self.num_workers}: the curriculum decides each batch when it is asked for; allowed: 0,"
-                " or data.curriculum.enabled=false"
+                f"num_workers={self.num_workers}: workers prefetch batches, but with a curriculum a batch depends on"
+                " the current accuracy; allowed: 0, or data.curriculum.enabled=false"
             )
         return self
 
 
 class TextData(Strict):
-    name: Literal[TEXTS]  # type: ignore[valid-type]  # as the other two: its names stand in one place, not in a type
+    name: Literal[TEXTS]  # type: ignore[valid-type]
     path: str | None
     tokens: Literal["characters", "bytes"]
     encoding: Annotated[str, Field(min_length=1)]
@@ -114,7 +114,7 @@ class PositionalEncoding(Strict):
 
 
 class BlockModel(Strict):
-    """The stochastic block model that name=sbm draws."""
+    """Schema of the stochastic block model of name=sbm."""
 
     num_nodes: Positive
     num_classes: Annotated[int, Field(ge=2)]
@@ -149,8 +149,8 @@ class NodeData(Strict):
             raise ValueError("fanouts=[]: allowed: one number a layer, or null for the whole graph at each step")
         if self.num_workers and self.fanouts is None:
             raise ValueError(
-                f"num_workers={self.num_workers}: with data.fanouts=null each batch is the graph at hand; allowed: 0,"
-                " or data.fanouts of the layers"
+                f"num_workers={self.num_workers}: with data.fanouts=null each batch is the whole graph in memory;"
+                " allowed: 0, or data.fanouts of the layers"
             )
         return self
 
@@ -189,5 +189,5 @@ class GraphSetData(Strict):
         return "regression" if self.name == "zinc" else "classification"
 
 
-# The name tells which keys there are.
+# The name selects the keys.
 Data = Annotated[SequenceData | TextData | NodeData | GraphSetData, Field(discriminator="name")]

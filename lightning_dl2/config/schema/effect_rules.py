@@ -1,4 +1,4 @@
-"""List the keys that have an effect only together with others, see `effects`.
+"""List the keys that have an effect only together with others; `effects` applies the rules.
 
 A key that stands in no rule always has an effect, or the schema itself refuses it where it has none. `data.cache_dir`
 is left out because it makes no other run, and `logger.group` because a sweep gives it to all of its runs.
@@ -28,10 +28,10 @@ from lightning_dl2.config.schema.task import RecurrentTask
 
 ATTENTION = ("gat", "gatv2")
 FALLING = ("linear", "cosine")  # the schedules that end
-EDGES = ("gine", "gatedgcn")  # the layers that read what is known of an edge
+EDGES = ("gine", "gatedgcn")  # the layers that read features of edges
 WITHOUT_EDGE_FEATURES = ("karate_club", "sbm", *PLANETOID, "minigc", "csl", "pattern")
 
-# What several rules say.
+# Texts of several rules.
 LAYER, LAYERS = "task.num_layers=1", "task.num_layers=2 or more"
 ALONE, NOT_ALONE = f"{LAYER} and task.output_layer=none", f"{LAYERS}, or an output layer"
 SCHEDULE = "optimizer.schedule.name"
@@ -44,11 +44,11 @@ class Rule:
     Attributes:
         kind: the type of the group.
         keys: their names within the group; "solved.*" stands for all below but `enabled`.
-        works: whether they have an effect.
-        why: with what they have none; {task.cell} stands for a value.
-        fix: with what they have one.
-        off: the values that ask for nothing, so that nobody misses their effect.
-        quiet: whether to say nothing where a file sets such a key: the user's choice makes that plain.
+        works: tells whether they have an effect.
+        why: the values with which they have none; {task.cell} stands for a value.
+        fix: the values with which they have one.
+        off: the values of the keys that ask for nothing, whose effect nobody misses.
+        quiet: whether to say nothing about values of the files, where the user's choice makes the reason plain.
     """
 
     kind: type[Strict]

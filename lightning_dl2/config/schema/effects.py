@@ -1,4 +1,4 @@
-"""Keys without effect: nobody who sets a key shall believe that it has done something."""
+"""Find the keys that have no effect, so that a user never believes that one has."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -7,10 +7,10 @@ from lightning_dl2.config.schema import Config
 from lightning_dl2.config.schema.effect_rules import RULES, Rule, value_of
 
 
-def without_effect(config: Config) -> dict[str, Rule]:
-    """Find the keys of `config` that have no effect, each with the first rule that says so.
+def find_ineffective(config: Config) -> dict[str, Rule]:
+    """Map each key of `config` that has no effect to the first rule that says so.
 
-    Keys whose value asks for nothing are not among them.
+    Keys whose value asks for nothing are left out.
     """
     found: dict[str, Rule] = {}
     for group in ("data", "task", "optimizer", "trainer", "logger", "callbacks"):
@@ -22,13 +22,13 @@ def without_effect(config: Config) -> dict[str, Rule]:
     return found
 
 
-def refusal(config: Config, typed: dict[str, str]) -> str | None:
-    """Return one line that names the keys without effect among those that were typed; None: all have one.
+def describe_typed(config: Config, typed: dict[str, str]) -> str | None:
+    """Return one line that names the typed keys without effect; None: all have one.
 
     Args:
-        typed: key to its value as it is typed.
+        typed: the overridden keys with their values as typed.
     """
-    found = {key: rule for key, rule in without_effect(config).items() if key in typed}
+    found = {key: rule for key, rule in find_ineffective(config).items() if key in typed}
     if not found:
         return None
     says = [f"{key}={typed[key]}: {_why(config, rule)}" for key, rule in found.items()]
@@ -36,16 +36,18 @@ def refusal(config: Config, typed: dict[str, str]) -> str | None:
     return f"{'; '.join(says)}; fix: {', '.join(fixes)}, or leave {'it' if len(found) == 1 else 'them'} out"
 
 
-def note(config: Config, defaults: Config, typed: Collection[str], form: Callable[[Any], str]) -> str | None:
-    """Return one line that names the values of the files that what was typed has left without effect.
+def describe_configured(
+    config: Config, defaults: Config, typed: Collection[str], form: Callable[[Any], str]
+) -> str | None:
+    """Return one line that names the values of the files that have no effect because of the overrides.
 
     Args:
-        defaults: what the experiment is without what was typed.
-        typed: the keys of the words.
-        form: writes a value as it is typed.
+        defaults: the experiment without the overrides.
+        typed: the overridden keys.
+        form: writes a value as a user types it.
     """
-    before = without_effect(defaults)
-    found = {key: rule for key, rule in without_effect(config).items() if rule.off and not rule.quiet}
+    before = find_ineffective(defaults)
+    found = {key: rule for key, rule in find_ineffective(config).items() if rule.off and not rule.quiet}
     found = {key: rule for key, rule in found.items() if key not in before and key not in typed}
     says = [f"{key}={form(value_of(config, key))}: {_why(config, rule)}" for key, rule in found.items()]
     return "; ".join(says) or None

@@ -1,4 +1,4 @@
-"""The groups under conf/logger/."""
+"""Define the schemas of conf/logger/."""
 
 import re
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""The groups under conf/optimizer/."""
+"""Define the schemas of conf/optimizer/."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""The configuration of one run: all groups, and the rules between them."""
+"""Define the configuration of a run: all groups, and the rules between them."""
 
 from typing import Annotated, Any, Literal, get_args
 
@@ -37,7 +37,7 @@ HELD_OUT = "held out"
 
 
 def test_split(data: str, test_fraction: float | None, sequence_length: float | None) -> str:
-    """Name what test/* is measured on, by the data's name and keys; None for a key that this data does not have."""
+    """Name the sequences, texts or graphs of the test; an argument is None if the data has no such key."""
     if test_fraction == 0:
         return "validation, which also chose the checkpoint"
     if data in MINIMUM_HELD_OUT and sequence_length is not None and sequence_length < MINIMUM_HELD_OUT[data]:
@@ -46,7 +46,7 @@ def test_split(data: str, test_fraction: float | None, sequence_length: float | 
 
 
 class Config(Strict):
-    """One run, fully resolved: plain values only."""
+    """Schema of a run, fully resolved to plain values."""
 
     experiment: str
     debug: Literal["none", "fast", "overfit", "profile"]
@@ -63,7 +63,7 @@ class Config(Strict):
     @model_validator(mode="before")
     @classmethod
     def task_fits_the_data(cls, values: Any) -> Any:
-        """Asked first: else a wrong pair would be told as a key of the one that the other one's experiment set."""
+        """Check the pair first: otherwise the error would name a key that the user never set."""
         groups = [values.get(group) if isinstance(values, dict) else None for group in ("data", "task")]
         data, task = (str(group.get("name")) if isinstance(group, dict) else "" for group in groups)
         if data in FITTING_TASK and task in TASKS and task != FITTING_TASK[data]:
@@ -73,21 +73,21 @@ class Config(Strict):
     @model_validator(mode="after")
     def callbacks_fit_the_task(self) -> "Config":
         if self.callbacks.samples.enabled and not isinstance(self.task, TextGenerator):
-            raise ValueError("callbacks.samples.enabled=true: only a text_generator writes; allowed: false")
+            raise ValueError("callbacks.samples.enabled=true: only a text_generator writes samples; allowed: false")
         if self.callbacks.gradient_flow.enabled and isinstance(self.task, GraphNet):
             raise ValueError("callbacks.gradient_flow.enabled=true: a graph_net reads no sequence; allowed: false")
         return self
 
     @property
     def logged_metrics(self) -> list[str]:
-        """What a validation finds that a rule can go by."""
+        """Return the metrics of a validation that a rule may monitor."""
         if isinstance(self.data, GraphSetData) and self.data.target == "regression":
             return ["val/loss", "val/mean_absolute_error"]
         return ["val/loss", "val/accuracy"] + ["val/loss_cold"] * isinstance(self.data, TextData)
 
     @property
     def test_split(self) -> str:
-        """Name what test/* is measured on: not always a split of its own."""
+        """Name the data of the test, which is not always a split of its own."""
         return test_split(
             self.data.name, getattr(self.data, "test_fraction", None), getattr(self.data, "sequence_length", None)
         )
@@ -118,7 +118,7 @@ class Config(Strict):
         level = self.data.level if isinstance(self.data, GraphSetData) else "node"
         if level == "graph" and self.task.output_layer == "none":
             raise ValueError(
-                f"task.output_layer=none: data={self.data.name} has one answer a graph; allowed: linear, mlp"
+                f"task.output_layer=none: data={self.data.name} has one target for each graph; allowed: linear, mlp"
             )
         sparse = isinstance(self.data, NodeData) and self.data.name in PLANETOID and self.data.positional.size
         if sparse and not self.task.input_layer:
@@ -135,19 +135,23 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def validations_fit_into_an_epoch(self) -> "Config":
-        # Of other data only their files tell how many batches there are.
+        # The number of batches of other data depends on their files.
         known = self.data.batches_per_epoch if isinstance(self.data, SequenceData) else None
         if says := self.epoch_length_problem(known):
             raise ValueError(says)
         return self
 
     def epoch_length_problem(self, batches_per_epoch: int | None) -> str | None:
-        """One line, if an epoch of so many training batches (None: any) ends before a validation or a step can come."""
+        """Describe in one line an epoch that ends before its first validation or step; None: it does not.
+
+        Args:
+            batches_per_epoch: training batches of the data; None: unknown.
+        """
         trainer, most = self.trainer, self._batches(batches_per_epoch)
         if most is None:
             return None
         ends = f"an epoch ends after {most} training batches; allowed: 1 to {most}"
-        if trainer.accumulate_grad_batches > most:  # Lightning would divide the gradient by batches that never come
+        if trainer.accumulate_grad_batches > most:  # Lightning would divide the gradient by batches that do not exist
             return f"trainer.accumulate_grad_batches={trainer.accumulate_grad_batches}: {ends}"
         if trainer.check_val_every_n_epoch is not None and trainer.val_check_interval > most:
             every = f"trainer.val_check_interval={trainer.val_check_interval}"
@@ -155,21 +159,21 @@ class Config(Strict):
         return None
 
     def _batches(self, batches_per_epoch: int | None) -> int | None:
-        """Return the training batches of an epoch, of so many that the data have (None: any)."""
+        """Return the training batches of an epoch, from those of the data (None: unknown); None: unknown."""
         limits = [limit for limit in (batches_per_epoch, self.trainer.limit_train_batches) if limit]
         return self.trainer.overfit_batches or min(limits, default=None)
 
     def validation_interval(self, batches_per_epoch: int) -> tuple[int, str | None]:
         """Count the training batches between two validations.
 
-        A share of an epoch's batches becomes a whole number of them, so that a resumed run validates where the run
-        that never stopped does.
+        A share of an epoch's batches becomes a whole number, so that a resumed run validates after the same steps as an
+        uninterrupted run.
 
         Args:
-            batches_per_epoch: that the data have, on each process.
+            batches_per_epoch: training batches of the data on each rank.
 
         Returns:
-            The batches, and one line where they are not the very share that was asked for.
+            The batches, and one line if they differ from the configured share.
         """
         share, most = self.trainer.val_check_interval, self._batches(batches_per_epoch) or batches_per_epoch
         if isinstance(share, int):
@@ -180,7 +184,7 @@ class Config(Strict):
 
     @property
     def schedule_warning(self) -> str | None:
-        """One line, if the schedule has ended before the training does: what is learnt after it may be nothing."""
+        """Describe a schedule that ends before the training, after which little is learnt; None: it does not."""
         schedule, max_steps = self.optimizer.schedule, self.trainer.max_steps
         if schedule.name not in ("linear", "cosine") or schedule.total_steps is None:
             return None
@@ -199,7 +203,7 @@ class Config(Strict):
         lowers = rule.enabled and (rule.full_rate_length is not None or rule.final_steps is not None)
         if lowers and self.optimizer.schedule.name == "plateau":
             raise ValueError(
-                "optimizer.schedule.name=plateau: the curriculum sets the learning rate too; allowed: another schedule,"
-                " or data.curriculum.full_rate_length=null and data.curriculum.final_steps=null"
+                "optimizer.schedule.name=plateau: the curriculum sets the learning rate too; fix: choose another"
+                " schedule, or data.curriculum.full_rate_length=null and data.curriculum.final_steps=null"
             )
         return self

@@ -1,4 +1,4 @@
-"""The groups under conf/sweep/ and conf/launcher/: how many runs are trained by one command."""
+"""Define the schemas of conf/sweep/ and conf/launcher/."""
 
 from typing import Annotated, Literal
 
@@ -51,7 +51,7 @@ class Submitit(Strict):
         if self.signal_seconds >= 60 * self.minutes:
             raise ValueError(
                 f"signal_seconds={self.signal_seconds}: allowed: less than minutes={self.minutes} x 60: the signal"
-                " comes so long before the limit"
+                " comes that many seconds before the time limit"
             )
         return self
 
@@ -66,7 +66,7 @@ class Ray(Strict):
 
 
 class Multirun(Strict):
-    """What a sweep adds to the configuration of its runs."""
+    """Schema of the keys that a sweep adds to those of its runs."""
 
     dry: bool
     sweep: Annotated[Grid | Search, Field(discriminator="method")]

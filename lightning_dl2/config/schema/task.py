@@ -1,4 +1,4 @@
-"""The groups under conf/task/."""
+"""Define the schemas of conf/task/."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from lightning_dl2.config.schema.base import Fraction, Layers, Positive, Strict
 
 
 class RecurrentTask(Strict):
-    """What every recurrent net has."""
+    """Schema of the keys that all recurrent nets share."""
 
     name: str
     cell: str

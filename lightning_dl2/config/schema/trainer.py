@@ -1,4 +1,4 @@
-"""The groups under conf/trainer/."""
+"""Define the schemas of conf/trainer/."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from lightning_dl2.config.schema.base import MOST, Duration, Natural, Positive, Strict
 
-# Lightning's word for no clipping; as null, so that both are one run.
+# For Lightning 0 means no clipping. It becomes null, so that both are the same run.
 ClipNorm = Annotated[
     Annotated[float, Field(ge=0)] | None, BeforeValidator(lambda value: None if _is_zero(value) else value)
 ]
@@ -54,5 +54,5 @@ class Trainer(Strict):
             key = "max_steps" if self.max_steps == 0 else "max_epochs"
             raise ValueError(f"{key}=0: nothing would be trained; allowed: 1 or more, or -1 for no limit")
         if self.max_steps < 0 and self.max_epochs < 0:
-            raise ValueError("max_steps=-1: max_epochs is -1 too; one of the two must end the training")
+            raise ValueError("max_steps=-1: max_epochs is -1 too; fix: limit one of the two")
         return self

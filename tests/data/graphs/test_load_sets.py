@@ -10,7 +10,7 @@ from lightning_dl2.data.graphs import load_sets
 @pytest.mark.parametrize("name", GENERATED)
 def test_generated_graphs_have_no_path(name):
     module = NodeDataModule if name in NODE_SETS else GraphSetDataModule
-    with pytest.raises(UserError, match=f"^data.path=DIR: data={name} is generated; allowed: null, or"):
+    with pytest.raises(UserError, match=f"^data.path=DIR: data={name} is generated; fix: leave it out, or"):
         module(name, path="DIR")
 
 
