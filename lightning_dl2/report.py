@@ -14,10 +14,22 @@ The last line of standard output is the path of the page.
 import re
 import sys
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import BeforeValidator
+
+from lightning_dl2.common.arguments import Arguments, Text, parse, whole
 from lightning_dl2.common.command import command, console, read_docstring
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.paths import user_path
+
+
+class ReportArguments(Arguments):
+    """Hold the arguments of `report`, its directories aside."""
+
+    out: Text = "report.html"
+    details: Annotated[int, whole()] = 30
+    over: Annotated[list[str], BeforeValidator(lambda text: text.split(","))] = ["seed"]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,9 +76,6 @@ def _read(words: list[str]) -> tuple[list[Path], Path, int, list[str]]:
 
     Names of run directories contain `=`, so an argument with `=` may be a directory, too.
     """
-    from lightning_dl2.common.arguments import parse
-    from lightning_dl2.reporting.arguments import ReportArguments
-
     keys = [word for word in words if re.match(r"(?!seed=)[^/=]*=", word)]
     directories = [word for word in words if word not in keys or user_path("DIR", word).is_dir()]
     arguments = parse(ReportArguments, [word for word in words if word not in directories])

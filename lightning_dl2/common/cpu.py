@@ -8,35 +8,24 @@ import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
-
-
-class Settings(Protocol):
-    """Name the two keys of conf/trainer/: threads (None: as torch decides), and subnormal numbers as zero."""
-
-    @property
-    def num_threads(self) -> int | None: ...
-
-    @property
-    def flush_denormal(self) -> bool: ...
 
 
 @contextmanager
-def configured(settings: Settings) -> Iterator[None]:
-    """Apply `num_threads` and `flush_denormal` within the block, and restore the former state after it.
+def configured(num_threads: int | None, flush_denormal: bool) -> Iterator[None]:
+    """Apply two keys of conf/trainer/ within the block, and restore the former state after it.
 
-    A GPU is not concerned: subnormal numbers cost it nothing.
+    A GPU is not concerned: subnormal numbers cost it nothing. None leaves the number of threads as it is.
     """
     import torch
 
     threads, flushed = torch.get_num_threads(), flushes_denormal()
-    set_num_threads(settings.num_threads)
-    set_flush_denormal(settings.flush_denormal)
+    set_num_threads(num_threads)
+    set_flush_denormal(flush_denormal)
     try:
         yield
     finally:
         set_flush_denormal(flushed)  # before the number of threads changes
-        set_num_threads(None if settings.num_threads is None else threads)
+        set_num_threads(None if num_threads is None else threads)
 
 
 def set_num_threads(number: int | None) -> None:

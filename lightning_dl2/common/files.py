@@ -143,19 +143,6 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape")  # file names may hold surrogates
 
 
-def write_out(path: Path, text: str) -> None:
-    """Write a text to the path that a user named, through a link, or into a pipe or a device.
-
-    Raises:
-        OSError, ValueError: it cannot be written.
-    """
-    if path.exists() and not path.is_file():  # replacing /dev/null by a file would destroy it
-        with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-    else:
-        write_text(path.resolve(), text)
-
-
 def read_regular(path: Path, most: int | None = None) -> bytes | None:
     """Read a whole regular file; return None if it does not exist.
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.common.files import DISK_ERRORS, write_out
+from lightning_dl2.common.files import DISK_ERRORS, write_text
 
 SHOWN = 80  # characters of a path in an error
 
@@ -70,14 +70,18 @@ def out_directory(path: Path) -> Iterator[None]:
 
 
 def write_to(out: Path, text: str) -> None:
-    """Write a text to the file that the user named.
+    """Write a text to the file that the user named, through a link, or into a pipe or a device.
 
     Raises:
         UserError: it cannot be written.
         OSError: the disk is full or broken, which is no fault of the input.
     """
     try:
-        write_out(out, text)
+        if out.exists() and not out.is_file():  # replacing /dev/null by a file would destroy it
+            with open(out, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(text)
+        else:
+            write_text(out.resolve(), text)
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise

@@ -229,8 +229,11 @@ def read_result(path: Path) -> dict[str, Any] | None:
     """
     if (content := read_file(path)) is None:
         return None
-    values = _json_object(content)
-    if values is None:
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
         raise Damaged(path, "is damaged")
     try:
         Result.model_validate(values)
@@ -239,14 +242,6 @@ def read_result(path: Path) -> dict[str, Any] | None:
         says = "is missing" if error.errors()[0]["type"] == "missing" else error.errors()[0]["msg"]
         raise Damaged(path, f"is not a run's: {key}: {says}") from error
     return values
-
-
-def _json_object(content: bytes) -> dict[str, Any] | None:
-    try:
-        values = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return values if isinstance(values, dict) else None
 
 
 def read_metrics(path: Path, *, tell: bool = True) -> list[dict[str, str]]:

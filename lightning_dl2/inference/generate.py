@@ -65,7 +65,7 @@ def generate(
 
     listener = on_token if on_text else None
     try:
-        with cpu.configured(config.trainer):
+        with cpu.configured(config.trainer.num_threads, config.trainer.flush_denormal):
             results = decode(
                 task.net, encoded, settings, start_token=start_token(vocabulary), stop=stops, on_token=listener
             )

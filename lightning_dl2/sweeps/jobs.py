@@ -53,7 +53,8 @@ class Job:
             try:
                 return compose(*self.overrides, begun=lambda config: Run.of(config).config_file.is_file())
             except NoEffect as error:
-                kept = [override for override in self.overrides if key_of(override) not in error.keys]
+                keys = {override: override.partition("=")[0].lstrip("+") for override in self.overrides}
+                kept = [override for override in self.overrides if keys[override] not in error.keys]
                 if len(self.overrides) - len(kept) != len(error.keys):  # one override sets a whole group of keys
                     raise
                 self.overrides = kept
@@ -134,11 +135,6 @@ class Plan(Protocol):
 def describe(varies: dict[str, str]) -> str:
     """Write key=value for each key that varies."""
     return " ".join(f"{key}={shorten(value)}" for key, value in varies.items()) or "the only job"
-
-
-def key_of(override: str) -> str:
-    """Return the key that an override sets."""
-    return override.partition("=")[0].lstrip("+")
 
 
 def check_inactive(jobs: Sequence[Job], others: Iterable[Job] = ()) -> list[str]:

@@ -41,7 +41,7 @@ def run_rank(session: Session) -> tuple[dict[str, Any], dict[str, Any]]:
     with ExitStack() as stack:
         # Before the directory: a file that is no text, or a net that cannot be built, creates none.
         with group.all_or_none(), ExitStack() as preparing:
-            stack.enter_context(cpu.configured(config.trainer))
+            stack.enter_context(cpu.configured(config.trainer.num_threads, config.trainer.flush_denormal))
             if config.callbacks.progress_bar and group.rank == 0:
                 preparing.enter_context(announced("preparing data and net"))
             data = build_data(config.data, config.seed)

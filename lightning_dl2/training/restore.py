@@ -40,7 +40,8 @@ def open_finished_run(run: Run, config: Config, checkpoint: str) -> Iterator[tup
         from lightning_dl2.run.log import logging_to
         from lightning_dl2.training.trainer import interruptible
 
-        with logging_to(None), cpu.configured(config.trainer), interruptible():
+        keys = config.trainer
+        with logging_to(None), cpu.configured(keys.num_threads, keys.flush_denormal), interruptible():
             yield build_restored(run, config, content, checkpoint)
 
 

@@ -30,12 +30,16 @@ def numbers():
     torch.set_num_threads(1)
 
 
+def configured(trainer):
+    return cpu.configured(trainer.num_threads, trainer.flush_denormal)
+
+
 @pytest.mark.slow
 def test_subnormal_numbers_are_zero_in_all_threads_and_then_as_before(numbers):
     trainer = compose(*TINY, "trainer.num_threads=2").trainer
-    with cpu.configured(trainer):
+    with configured(trainer):
         assert kept(numbers) == 0 and cpu.flushes_denormal()
-        with cpu.configured(trainer.model_copy(update={"flush_denormal": False})):
+        with configured(trainer.model_copy(update={"flush_denormal": False})):
             assert kept(numbers) == 1 and not cpu.flushes_denormal()
         assert kept(numbers) == 0
     assert kept(numbers) == 1
@@ -43,7 +47,7 @@ def test_subnormal_numbers_are_zero_in_all_threads_and_then_as_before(numbers):
 
 def test_more_threads_than_before(numbers):
     torch.set_num_threads(1)
-    with cpu.configured(compose(*TINY, "trainer.num_threads=2").trainer):
+    with configured(compose(*TINY, "trainer.num_threads=2").trainer):
         assert kept(numbers) == 0
     assert torch.get_num_threads() == 1
     torch.set_num_threads(2)
@@ -51,7 +55,7 @@ def test_more_threads_than_before(numbers):
 
 
 def test_given_back_after_an_error():
-    with pytest.raises(ValueError, match="lost"), cpu.configured(compose(*TINY).trainer):
+    with pytest.raises(ValueError, match="lost"), configured(compose(*TINY).trainer):
         assert cpu.flushes_denormal()
         raise ValueError("lost")
     assert not cpu.flushes_denormal()
@@ -91,7 +95,7 @@ def test_a_gradient_that_vanishes_ends_in_subnormal_numbers_that_nothing_needs()
     in_h, in_weights = gradients()
     begins = max(t for t, grad in enumerate(in_h) if subnormal(grad))
     assert 50 < begins < 110
-    with cpu.configured(config.trainer):
+    with configured(config.trainer):
         flushed_h, flushed_weights = gradients()
     assert not any(map(subnormal, flushed_h)) and not flushed_h[0].any()
     torch.testing.assert_close(flushed_weights, in_weights, rtol=1e-6, atol=0)
@@ -117,6 +121,6 @@ def test_dgl_has_as_many_threads(monkeypatch):
     """DGL uses the same number of threads, although it may have its own OpenMP."""
     asked, before = [], torch.get_num_threads()
     monkeypatch.setitem(sys.modules, "dgl", SimpleNamespace(utils=SimpleNamespace(set_num_threads=asked.append)))
-    with cpu.configured(compose(*TINY, "trainer.num_threads=2").trainer):
+    with configured(compose(*TINY, "trainer.num_threads=2").trainer):
         assert asked == [2]
     assert asked == [2, before]

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +13,6 @@ from lightning_dl2.config.schema import Config
 from lightning_dl2.distributed.devices import Devices
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.launchers.base import command, environment
-
-
-def end_with_us() -> Callable[[], None]:
-    """Return a function by which a new process asks for SIGTERM when this one ends; then it saves and exits."""
-    return partial(die_with, os.getpid(), signal.SIGTERM)
 
 
 class Process:
@@ -35,7 +29,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env=environment() | added,
                 start_new_session=True,
-                preexec_fn=end_with_us(),
+                preexec_fn=partial(die_with, os.getpid(), signal.SIGTERM),  # saves and exits when this one ends
             )
 
     def poll(self) -> int | None:

@@ -3,15 +3,16 @@
 import os
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.system import die_with
 from lightning_dl2.config import schema
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.launchers.base import command, environment
-from lightning_dl2.sweeps.launchers.local import end_with_us
 
 
 class Train:
@@ -33,7 +34,7 @@ class Train:
                 stderr=file,
                 env=environment(),
                 cwd=cwd,
-                preexec_fn=end_with_us(),
+                preexec_fn=partial(die_with, os.getpid(), signal.SIGTERM),  # saves and exits when this one ends
             )
         return self._process.wait()
 
@@ -89,7 +90,8 @@ class RayLauncher:
         self.jobs = config.jobs
         try:
             if not ray.is_initialized():
-                ray.init(address=config.address, log_to_driver=False, runtime_env={"env_vars": _environment()})
+                variables = {"PYTHONPATH": environment()["PYTHONPATH"]}
+                ray.init(address=config.address, log_to_driver=False, runtime_env={"env_vars": variables})
         except ConnectionError as error:
             raise UserError(f"launcher.address={config.address}: no cluster answers; allowed: null") from error
         self._actor = ray.remote(Train).options(
@@ -103,7 +105,3 @@ class RayLauncher:
     def start(self, job: Job, log: Path) -> Actor:
         actor = self._actor.remote()
         return Actor(actor, actor.run.remote(command(job.overrides), str(log.absolute()), os.getcwd()))
-
-
-def _environment() -> dict[str, str]:
-    return {"PYTHONPATH": environment()["PYTHONPATH"]}
