@@ -472,7 +472,7 @@ def test_graphs_that_cannot_be_had_create_nothing(tmp_path, capsys, monkeypatch)
     for words, says in (
         (["data=graph_csv"], "data.path=null: data.name=graph_csv needs nodes.csv and edges.csv"),
         (["data=graph_csv", "data.path=nothing"], "data.path=nothing: there is no such directory"),
-        (["data=graph_csv", f"data.path={one_class}"], "data.name=graph_csv: everything is of one class"),
+        (["data=graph_csv", f"data.path={one_class}"], "data.name=graph_csv: has one class only"),
         (["data=graph_csv", f"data.path={no_split}"], "data.split=public"),
         (["data=cora", "data.path=empty"], "data.path=empty"),
         (["data.train_per_class=30"], "data.train_per_class=30: class 0 has 30 nodes"),

@@ -3,15 +3,16 @@
 from pathlib import Path
 
 from lightning_dl2.common.errors import UserError, nearest
+from lightning_dl2.config.schema import PLANETOID
 from lightning_dl2.data.downloads import download_file
 
 # The addresses hold a commit's hash, so that their content cannot change.
-PLANETOID = "https://raw.githubusercontent.com/kimiyoung/planetoid/af6abf468a772cc055bec88c52e4d6f51b7c37e3/data"
+PLANETOID_FILES = "https://raw.githubusercontent.com/kimiyoung/planetoid/af6abf468a772cc055bec88c52e4d6f51b7c37e3/data"
 DGCNN = "https://raw.githubusercontent.com/muhanzhang/pytorch_DGCNN/50f504131ca66382f3f078ae98e59aa3ae35b795/data"
 TU = "https://www.chrsmrrs.com/graphkerneldatasets"
 
 URLS = {
-    **dict.fromkeys(("cora", "citeseer", "pubmed"), PLANETOID),
+    **dict.fromkeys(PLANETOID, PLANETOID_FILES),
     **{name: f"{DGCNN}/{name.upper()}" for name in ("mutag", "proteins", "enzymes", "nci1")},
 }
 
@@ -39,7 +40,7 @@ def fetch_graphs(name: str, cache: Path) -> Path:
         UserError: the set cannot be downloaded, or a downloaded file has another hash.
     """
     if name in BY_HAND:
-        raise UserError(f"data.path=null: data.name={name} cannot be downloaded; allowed: data.path= {BY_HAND[name]}")
+        raise UserError(f"data.path=null: data.name={name} cannot be downloaded; fix: data.path= {BY_HAND[name]}")
     if name not in URLS:
         raise UserError(f"data.name={name}: cannot be downloaded; {nearest(name, sorted([*URLS, *BY_HAND]))}")
     directory = cache / name
@@ -49,8 +50,8 @@ def fetch_graphs(name: str, cache: Path) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
-                f"data.cache_dir={cache}: {path.parent} cannot be made: {error.strerror}; allowed: a directory that can"
-                " be written, or data.path=DIR with all files"
+                f"data.cache_dir={cache}: {path.parent} cannot be made: {error.strerror}; fix: data.cache_dir=DIR that"
+                " can be written, or data.path=DIR with all files"
             ) from error
         download_file(f"{URLS[name]}/{file}", expected, path, name, "data.path=DIR with all files")
     return directory

@@ -1,4 +1,4 @@
-"""A user's own graph: nodes.csv with ids and labels, edges.csv with pairs of ids.
+"""Read a graph from nodes.csv, with ids and labels, and edges.csv, with pairs of ids.
 
 Shapes: N nodes, E edges, F features of a node, D of an edge.
 """
@@ -22,17 +22,17 @@ Row = tuple[int, str, str, str, list[float]]  # line, the two required cells, th
 
 
 def read_csv(directory: str | Path, undirected: bool = True) -> NodeSet:
-    """The graph of nodes.csv and edges.csv in `directory`; each begins with a line of column names, in any order.
+    """Read the graph of nodes.csv and edges.csv in `directory`; each begins with a line of column names, in any order.
 
-    nodes.csv: id, label (empty: unknown), maybe split (train, val, test or empty); every other column is a feature.
-    edges.csv: src, dst; every other column is a feature of the edge. Features are finite numbers. UTF-8.
+    nodes.csv: id, label (empty: unknown), optionally split (train, val, test or empty); other columns are features.
+    edges.csv: src, dst; other columns are features of the edge. Features are finite numbers. UTF-8.
 
     Args:
-        directory: where the two files are.
-        undirected: add the other direction of every edge that is there in one alone, with the same features.
+        directory: of the two files.
+        undirected: add the missing direction of every edge, with the same features.
 
     Raises:
-        UserError: a file or a column is missing, or the first line that is wrong.
+        UserError: a missing file or column, or the first wrong line.
     """
     directory = Path(directory)
     if not directory.is_dir():
@@ -64,13 +64,13 @@ def read_csv(directory: str | Path, undirected: bool = True) -> NodeSet:
 
 
 def _numeric(label: str) -> tuple[int, str, str]:
-    """A key that sorts whole numbers by value, of any number of digits; int() refuses 4301 of them."""
+    """Return a key that sorts whole numbers of any length by value; int() refuses 4301 digits."""
     digits = label.lstrip("0")
     return len(digits), digits, label
 
 
 def _nodes(path: Path) -> tuple[dict[str, int], list[str], dict[str, Tensor] | None, np.ndarray]:
-    """Number of each id, label of each node ("" for none), splits if there is such a column, features [N, F]."""
+    """Read the number of each id, the label of each node ("" for none), the splits or None, and features [N, F]."""
     ids: dict[str, int] = {}
     lines: list[int] = []
     labels, features = [], []
@@ -79,9 +79,7 @@ def _nodes(path: Path) -> tuple[dict[str, int], list[str], dict[str, Tensor] | N
         if not name:
             raise UserError(f"{path}:{line}: a node without an id; allowed: a name or a number, each once")
         if name in ids:
-            raise UserError(
-                f"{path}:{line}: the id {name} stands in line {lines[ids[name]]} too; allowed: each id once"
-            )
+            raise UserError(f"{path}:{line}: the id {name} is in line {lines[ids[name]]}, too; allowed: each id once")
         if split:
             if split not in SPLITS:
                 raise UserError(f"{path}:{line}: the split {split}; allowed: {', '.join(SPLITS)} or empty")
@@ -91,9 +89,9 @@ def _nodes(path: Path) -> tuple[dict[str, int], list[str], dict[str, Tensor] | N
         ids[name] = len(ids)
         lines.append(line)
         labels.append(label)
-        features += numbers  # flat: a list for each row makes the garbage collector slow
+        features += numbers  # flat: a list for each row would make the garbage collector slow
     if not any(labels):
-        raise UserError(f"{path}: no node has a label; allowed: some that have")
+        raise UserError(f"{path}: no node has a label; allowed: nodes with labels")
     splits = None
     if any(members.values()):
         empty = [name for name in SPLITS if not members[name]]
@@ -106,7 +104,7 @@ def _nodes(path: Path) -> tuple[dict[str, int], list[str], dict[str, Tensor] | N
 
 
 def _edges(path: Path, ids: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sources [E] and destinations [E], int64, and features [E, D]."""
+    """Read sources [E] and destinations [E], int64, and features [E, D]."""
     src, dst, features = [], [], []
     for line, one, other, _, numbers in _rows(path, ("src", "dst"), None):
         try:
@@ -121,10 +119,10 @@ def _edges(path: Path, ids: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _rows(path: Path, required: tuple[str, str], optional: str | None) -> Iterator[Row]:
-    """Every row of the file below the names of its columns."""
+    """Yield every row of the file below the names of its columns."""
     if not path.is_file():
         raise UserError(f"data.path={path.parent}: has no file {path.name}; allowed: nodes.csv and edges.csv")
-    # Excel puts a mark before UTF-8. strict: an open quotation mark at the file's end is an error.
+    # Excel writes a mark before UTF-8. strict: an open quotation mark at the file's end is an error.
     with open(path, encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True, skipinitialspace=True)
         try:
@@ -136,8 +134,8 @@ def _rows(path: Path, required: tuple[str, str], optional: str | None) -> Iterat
 
 
 def _first_not_utf8(path: Path) -> int:
-    """The line's number: the reader is ahead of the rows that it has given."""
-    lines = path.read_bytes().decode(errors="surrogateescape").split("\n")  # to which a wrong byte is a lone surrogate
+    """Find the first line with a bad byte: the reader is ahead of the rows that it has returned."""
+    lines = path.read_bytes().decode(errors="surrogateescape").split("\n")  # turns a bad byte into a lone surrogate
     return next(number for number, line in enumerate(lines, start=1) if re.search("[\udc80-\udcff]", line))
 
 

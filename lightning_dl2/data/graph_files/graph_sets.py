@@ -1,6 +1,6 @@
-"""What every reader and generator of graphs gives: one graph whose nodes have labels, or many graphs.
+"""Result of every reader and generator of graphs: one graph whose nodes have labels, or many graphs.
 
-Plain tensors, so that a worker process can be sent them whatever engine computes on them later.
+They are plain tensors, which can be sent to a worker process whatever engine computes on them later.
 
 Shapes: N nodes, E directed edges, F node features, D edge features, G graphs.
 """
@@ -20,7 +20,7 @@ from lightning_dl2.graphs import SparseMatrix
 
 @dataclass
 class NodeSet:
-    """One graph whose nodes have labels. An undirected edge stands in both directions."""
+    """One graph whose nodes have labels. An undirected edge is stored in both directions."""
 
     src: Tensor  # int64 [E]
     dst: Tensor  # int64 [E]
@@ -28,16 +28,16 @@ class NodeSet:
     features: Tensor | SparseMatrix | None  # float32 [N, F]
     labels: Tensor  # int64 [N]: class numbers; -1: unknown
     class_names: list[str]
-    splits: dict[str, Tensor] | None = None  # int64: node numbers of SPLITS; None: to be drawn
+    splits: dict[str, Tensor] | None = None  # int64: node numbers by split; None: they must be drawn
     edge_features: Tensor | None = None  # float32 [E, D]
     node_ids: list[str] | None = None  # the user's names of the nodes; None: their numbers
 
     def digest(self) -> str:
-        """16 hexadecimal digits that follow from the whole content: other ones, another set."""
+        """Hash the whole content to 16 hexadecimal digits."""
         return _digest(self)
 
     def check(self, source: str = "data") -> None:
-        """Raises UserError, naming `source` and the first bad item, where the parts do not fit together."""
+        """Raise UserError, naming `source` and the first bad item, if the parts do not fit together."""
         _check_edges(source, self.src, self.dst, self.num_nodes, self.edge_features)
         values = self.features
         if values is not None:
@@ -59,7 +59,7 @@ class NodeSet:
 
 @dataclass
 class GraphSet:
-    """Many graphs, one after another. src and dst count the nodes of each graph from 0."""
+    """Many graphs, one after the other. src and dst number the nodes of each graph from 0."""
 
     src: Tensor  # int64 [sum E]
     dst: Tensor  # int64 [sum E]
@@ -75,7 +75,7 @@ class GraphSet:
     edge_features: Tensor | None = None  # float32 [sum E, D]
     level: Literal["graph", "node"] = "graph"
     target: Literal["classification", "regression"] = "classification"
-    splits: dict[str, Tensor] | None = None  # int64: graph numbers of SPLITS; None: to be drawn
+    splits: dict[str, Tensor] | None = None  # int64: graph numbers by split; None: they must be drawn
     folds: list[tuple[Tensor, Tensor]] | None = None  # int64: graph numbers of training and test
     graph_ids: list[str] | None = None
 
@@ -83,11 +83,11 @@ class GraphSet:
         return len(self.num_nodes)
 
     def digest(self) -> str:
-        """16 hexadecimal digits that follow from the whole content: other ones, another set."""
+        """Hash the whole content to 16 hexadecimal digits."""
         return _digest(self)
 
     def check(self, source: str = "data") -> None:
-        """Raises UserError, naming `source` and the first bad item, where the parts do not fit together."""
+        """Raise UserError, naming `source` and the first bad item, if the parts do not fit together."""
         nodes, edges = int(self.num_nodes.sum()), int(self.num_edges.sum())
         _check_rows(source, "num_edges", self.num_edges, len(self), "graph")
         empty = _first(self.num_nodes < 1)
@@ -120,7 +120,7 @@ class GraphSet:
 
 
 def _first(bad: Tensor) -> int | None:
-    """The number of the first true entry; None if there is none."""
+    """Return the number of the first true entry, or None."""
     found = bad.nonzero()
     return int(found[0, 0]) if len(found) else None
 
@@ -172,7 +172,7 @@ def _check_splits(source: str, splits: dict[str, Tensor] | None, item: str, numb
             _, place, times = members.unique(return_inverse=True, return_counts=True)
             twice = _first(times[place] > 1)
         if twice is not None:
-            raise UserError(f"{source}: {item} {int(members[twice])} stands in two places of the splits; allowed: one")
+            raise UserError(f"{source}: {item} {int(members[twice])} is in the splits twice; allowed: once")
         seen[members] = True
 
 

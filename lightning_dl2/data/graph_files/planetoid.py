@@ -1,7 +1,7 @@
-"""Cora, Citeseer and PubMed in the files and with the public split of Planetoid.
+"""Read Cora, Citeseer and PubMed from the files, and with the public split, of Planetoid.
 
 Yang, Cohen & Salakhutdinov (2016), Revisiting Semi-Supervised Learning with Graph Embeddings.
-The files are pickles of Python 2 that name scipy's csr_matrix; neither scipy nor what a pickle could run is needed.
+The files are pickles of Python 2 that name scipy's csr_matrix. Reading them needs no scipy and runs no code of theirs.
 
 Shapes: N nodes, E directed edges, F words, L labelled training nodes, A nodes of allx, T nodes of tx.
 """
@@ -14,17 +14,17 @@ import numpy as np
 import torch
 
 from lightning_dl2.common.errors import UserError, nearest
+from lightning_dl2.config.schema import PLANETOID
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.graph_files.safe_pickle import NUMPY, Allowed, read_pickle
 from lightning_dl2.data.graph_files.whole_numbers import whole_number
 from lightning_dl2.graphs import SparseMatrix
 
-NAMES = ("cora", "citeseer", "pubmed")
 PARTS = ("x", "y", "tx", "ty", "allx", "ally", "graph", "test.index")
 VALIDATION = 500  # the nodes after the training nodes, as in Planetoid and everywhere since
 KIND = "Planetoid file"
 
-# The files hold numbers. The sizes of the classes, all different, tell their names in the sets' own description.
+# The files hold class numbers; the classes' sizes, all different, identify their names in the sets' own description.
 CLASS_NAMES = {
     "cora": [
         "Theory",
@@ -40,13 +40,13 @@ CLASS_NAMES = {
 
 
 class _Csr:
-    """Takes the place of scipy's csr_matrix: the unpickler puts data, indices, indptr and _shape here."""
+    """Stand-in for scipy's csr_matrix: the unpickler sets data, indices, indptr and _shape."""
 
 
 ALLOWED: Allowed = {
     **NUMPY,
     ("scipy.sparse.csr", "csr_matrix"): _Csr,
-    ("scipy.sparse._csr", "csr_matrix"): _Csr,  # pickled anew with a later scipy
+    ("scipy.sparse._csr", "csr_matrix"): _Csr,  # of later scipy
     ("collections", "defaultdict"): defaultdict,
     ("__builtin__", "list"): list,
     ("builtins", "list"): list,
@@ -54,17 +54,17 @@ ALLOWED: Allowed = {
 
 
 def read_planetoid(directory: str | Path, name: str) -> NodeSet:
-    """The graph `name`, one of NAMES in any case, from the files ind.NAME.* in `directory`.
+    """Read the graph `name`, one of PLANETOID in any case, from the files ind.NAME.* in `directory`.
 
-    Features are the bag of words as stored (Cora's and Citeseer's are 0 and 1, PubMed's TF-IDF), not normalised.
-    Nodes that have neither features nor a label (15 of Citeseer's) get zeros and -1.
+    Features are the stored bags of words (0 and 1 for Cora and Citeseer, TF-IDF for PubMed), not normalised. Nodes with
+    neither features nor a label (15 of Citeseer) get zeros and -1.
 
     Raises:
         UserError: a file is missing, damaged, no Planetoid file, or does not fit the others.
     """
     directory, key = Path(directory), name.lower()
-    if key not in NAMES:
-        raise UserError(f"data.name={name}: is no set of Planetoid; {nearest(key, list(NAMES))}")
+    if key not in PLANETOID:
+        raise UserError(f"data.name={name}: is no set of Planetoid; {nearest(key, list(PLANETOID))}")
     paths = {part: directory / f"ind.{key}.{part}" for part in PARTS}
     for path in paths.values():
         if not path.is_file():
@@ -89,10 +89,10 @@ def read_planetoid(directory: str | Path, name: str) -> NodeSet:
     if test.min() < known:
         raise UserError(f"data.path={paths['test.index']}: has node {test.min()}; allowed: from {known} on, after allx")
     num_classes = parts["ally"].shape[1]
-    num_nodes = int(test.max()) + 1  # Citeseer: more than allx and tx have rows
+    num_nodes = int(test.max()) + 1  # more than the rows of allx and tx for Citeseer
     src, dst = _edges(parts["graph"], num_nodes, paths["graph"])
     _check_lengths(parts, paths, num_nodes)  # before memory for so many nodes is taken
-    # Row i of tx and ty belongs to the node that line i of test.index names; no other order holds among test nodes.
+    # Row i of tx and ty belongs to the node in line i of test.index.
     rows = np.concatenate([words["allx"][0], test[words["tx"][0]]])
     columns, values = (np.concatenate([words["allx"][i], words["tx"][i]]) for i in (1, 2))
     classes = np.full(num_nodes, -1)
@@ -118,7 +118,7 @@ def read_planetoid(directory: str | Path, name: str) -> NodeSet:
 
 
 def _check_lengths(parts: dict[str, Any], paths: dict[str, Path], num_nodes: int) -> None:
-    """Raises UserError where the parts are not of one set: y begins ally, the graph has all nodes."""
+    """Raise UserError unless the parts belong to one set: y begins ally, the graph has all nodes."""
     graph, ally = parts["graph"], parts["ally"]
     wrong = {
         "y": "not the beginning of ally" if not np.array_equal(parts["y"], ally[: len(parts["y"])]) else None,
@@ -132,7 +132,7 @@ def _check_lengths(parts: dict[str, Any], paths: dict[str, Path], num_nodes: int
 
 
 def _test_index(path: Path) -> np.ndarray:
-    """int64 [T]: the node of every row of tx and ty."""
+    """Read the node of every row of tx and ty, int64 [T]."""
     nodes = []
     for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), start=1):
         node = whole_number(line)
@@ -141,13 +141,13 @@ def _test_index(path: Path) -> np.ndarray:
         nodes.append(node)
     found, times = np.unique(nodes, return_counts=True)
     if not nodes or times.max() > 1:
-        what = f"node {found[times.argmax()]} stands twice" if nodes else "is empty"
+        what = f"has node {found[times.argmax()]} twice" if nodes else "is empty"
         raise UserError(f"data.path={path}: {what}; allowed: the test nodes, one a line")
     return np.array(nodes)
 
 
 def _words(matrix: Any, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
-    """Rows and columns, int64, values, float32, and the shape of a sparse matrix."""
+    """Return rows and columns, int64, values, float32, and the shape of a sparse matrix."""
     state = vars(matrix) if isinstance(matrix, _Csr) else {}
     try:
         rows, columns = (int(size) for size in state["_shape"])
@@ -163,17 +163,17 @@ def _words(matrix: Any, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray,
 
 
 def _classes(one_hot: Any, path: Path) -> np.ndarray:
-    """int64: where the 1 stands in each row; -1 for a row of zeros."""
+    """Return the column of the 1 in each row, int64; -1 for a row of zeros."""
     if not isinstance(one_hot, np.ndarray) or one_hot.ndim != 2 or one_hot.dtype.kind not in "iuf":
         raise UserError(f"data.path={path}: holds no matrix of labels; allowed: a {KIND}")
     return np.where(one_hot.any(1), one_hot.argmax(1), -1).astype(np.int64)
 
 
 def _edges(graph: Any, num_nodes: int, path: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    """Every edge in both directions, once. Sorted by src, then by dst.
+    """Return every edge once in both directions, sorted by src, then by dst.
 
-    The lists of neighbours hold duplicates and, in Citeseer and PubMed, a few self-loops. Both are dropped, as PyG
-    does (9,104 and 88,648 edges); DGL keeps them (9,228 and 88,651). Layers that want self-loops add their own.
+    The lists of neighbours have duplicates and, in Citeseer and PubMed, a few self-loops. Both are dropped, as in PyG
+    (9,104 and 88,648 edges); DGL keeps them (9,228 and 88,651). Layers that need self-loops add them.
     """
     try:
         src = np.repeat(np.array(list(graph), np.int64), [len(nodes) for nodes in graph.values()])

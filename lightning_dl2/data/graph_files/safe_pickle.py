@@ -1,6 +1,6 @@
-"""Pickled data of other programs, without the programs that a pickle can hold.
+"""Read pickled data of other programs safely.
 
-Unpickling calls whatever the file names. Here it finds what is allowed and nothing else.
+Unpickling calls any function that the file names. Here only those of a list can be named.
 """
 
 import pickle
@@ -20,16 +20,16 @@ _from_buffer: Any = np.empty(1).__reduce_ex__(5)[0]
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes in the pickle protocol of Python 2."""
+    """Decode bytes as Python 3 writes them in the pickle protocol of Python 2."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"bytes in {encoding}")
     return text.encode("latin1")
 
 
-# What arrays and scalars of numpy 1 and 2 are made of.
+# The parts of arrays and scalars of numpy 1 and 2.
 NUMPY: Allowed = {
     ("_codecs", "encode"): _encode,
-    ("__builtin__", "bytes"): lambda: b"",  # of nothing, in that protocol
+    ("__builtin__", "bytes"): lambda: b"",  # empty bytes, in that protocol
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
@@ -56,15 +56,15 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_pickle(path: Path, allowed: Allowed, kind: str) -> Any:
-    """What the pickle `path` holds, made of plain Python data and of what is `allowed`.
+    """Read a pickle of plain Python data and of what is `allowed`.
 
     Args:
         path: the file; of Python 2 or 3.
-        allowed: module and name in the file -> what takes its place.
-        kind: what the file should be, for messages.
+        allowed: module and name in the file -> the function that is called instead.
+        kind: the kind of file, for messages.
 
     Raises:
-        UserError: there is no such file, it asks for anything else, or it is damaged.
+        UserError: the file is missing or damaged, or names anything else.
     """
     try:
         with open(path, "rb") as file:

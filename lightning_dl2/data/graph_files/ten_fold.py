@@ -1,8 +1,8 @@
-"""Sets of graphs in the text format of DGCNN and GIN, with the ten folds that are common to the field.
+"""Read sets of graphs in the text format of DGCNN and GIN, with the ten folds that the field shares.
 
 Zhang et al. (2018), An End-to-End Deep Learning Architecture for Graph Classification; Xu et al. (2019), How Powerful
 are Graph Neural Networks? The first line is the number of graphs. Each graph begins with its number of nodes and its
-label; every node is a line: tag, number of neighbours, the neighbours from 0, and attributes, if any.
+label; every node is a line: tag, number of neighbours, the neighbours from 0, and optional attributes.
 
 Shapes: G graphs; N nodes, E edges and D attributes of a node, of all graphs together.
 """
@@ -23,13 +23,13 @@ FOLDS = "10fold_idx"  # the directory beside the file
 
 
 def read_ten_fold(path: str | Path) -> GraphSet:
-    """The graphs of a text file, or of the only one in a directory, and the folds in 10fold_idx beside it, if any.
+    """Read the graphs of a text file, or of the only one in a directory, and the folds in 10fold_idx beside it, if any.
 
-    An edge that the file has in one direction gets the other, and a repeated one counts once, as in GIN's own reader.
-    Labels and tags are numbered anew from 0, in their order; class_names has the labels as they were.
+    A missing direction of an edge is added, and a repeated edge counts once, as in GIN's own reader. Labels and tags
+    are numbered anew from 0, in their order; class_names has the original labels.
 
     Raises:
-        UserError: a file is missing, or the first line that is wrong.
+        UserError: a missing file, or the first wrong line.
     """
     path = _find(Path(path))
     labels, num_nodes, tags, attributes, src, dst = _graphs(path)
@@ -69,9 +69,9 @@ def _find(path: Path) -> Path:
 
 
 def _graphs(path: Path) -> tuple[np.ndarray, ...]:
-    """Labels and numbers of nodes [G], tags [N], attributes [N, D], and edges between the nodes of all graphs.
+    """Read labels and numbers of nodes [G], tags [N], attributes [N, D], and edges between the nodes of all graphs.
 
-    Edges are two arrays, [E] each, as the file has them. All int64, but float32 attributes.
+    Edges are two arrays, [E] each, as in the file. All are int64, except float32 attributes.
     """
     lines = path.read_text("utf-8", "replace").rstrip().split("\n")
     (num_graphs,) = _header(path, lines, 0, 1, "the number of graphs")
@@ -79,7 +79,7 @@ def _graphs(path: Path) -> tuple[np.ndarray, ...]:
         raise UserError(f"{path}:1: {num_graphs} graphs; allowed: at least one")
     tags: list[int] = []
     labels, sizes, attributes, degrees, neighbours = [], [], [], [], []
-    at, width = 1, None  # the next line from 0, and how many attributes a node has
+    at, width = 1, None  # the next line from 0, and the number of attributes of a node
     for graph in range(num_graphs):
         size, label = _header(path, lines, at, 2, f"the nodes and the label of graph {graph} of {num_graphs}")
         if size < 1:
@@ -141,7 +141,7 @@ def _finite(path: Path, at: int, cells: list[str]) -> list[float]:
 
 
 def _folds(directory: Path, num_graphs: int) -> list[tuple[Tensor, Tensor]] | None:
-    """Training and test graphs of fold 1, 2 and so on; None without such a directory."""
+    """Read the training and test graphs of fold 1, 2 and so on; None without such a directory."""
     if not directory.is_dir():
         return None
     number = len(list(directory.glob("test_idx-*.txt")))

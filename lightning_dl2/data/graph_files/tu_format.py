@@ -1,4 +1,4 @@
-"""Sets of graphs in the text format of TU Dortmund: DS_A.txt, DS_graph_indicator.txt and so on.
+"""Read sets of graphs in the text format of TU Dortmund: DS_A.txt, DS_graph_indicator.txt and so on.
 
 Morris et al. (2020), TUDataset: A collection of benchmark datasets for learning with graphs.
 
@@ -15,17 +15,17 @@ import torch
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
 
-LARGEST = 2.0**53  # from here on float64, as which the files are read, has no odd whole numbers
+LARGEST = 2.0**53  # the files are read as float64, which has no odd whole numbers from here on
 
 
 def read_tu(directory: str | Path, name: str | None = None) -> GraphSet:
-    """The set of graphs `name` (None: the one that is there) in `directory`.
+    """Read the set of graphs `name` (None: the only one) in `directory`.
 
-    Edges are taken as they stand: every set of the collection has each edge in both directions. Labels of graphs,
-    nodes and edges are numbered anew from 0, in their order; class_names has the graphs' own.
+    Edges are read as they are: every set of the collection has each edge in both directions. Labels of graphs, nodes
+    and edges are numbered anew from 0, in their order; class_names has the graphs' original ones.
 
     Raises:
-        UserError: a file is missing, or the first line that is wrong.
+        UserError: a missing file, or the first wrong line.
     """
     directory = Path(directory)
     name = _find_name(directory) if name is None else name
@@ -84,7 +84,7 @@ def _find_name(directory: Path) -> str:
 
 
 def _graph_of(path: Path, num_graphs: int) -> np.ndarray:
-    """int64 [N]: the graph of every node, from 0."""
+    """Read the graph of every node, from 0, int64 [N]."""
     graph_of = _read(path, np.int64, 1)[:, 0] - 1
     bad = np.flatnonzero((graph_of < 0) | (graph_of >= num_graphs))
     if len(bad):
@@ -102,7 +102,7 @@ def _graph_of(path: Path, num_graphs: int) -> np.ndarray:
 
 
 def _edges(path: Path, graph_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """int64 [E]: source and destination among all nodes, from 0, and the graph."""
+    """Read source and destination of each edge among all nodes, from 0, and its graph, each int64 [E]."""
     if not path.stat().st_size:
         return (np.zeros(0, np.int64),) * 3
     src, dst = _read(path, np.int64, 2).T - 1
@@ -118,7 +118,7 @@ def _edges(path: Path, graph_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
 
 
 def _numbered(labels: np.ndarray | None) -> tuple[np.ndarray, int] | None:
-    """The labels, numbered from 0, and their number. Several labels of one item, a row, count as one."""
+    """Return the labels numbered from 0, and their number. A row of several labels counts as one label."""
     if labels is None:
         return None
     known, numbers = np.unique(labels, axis=0, return_inverse=True)
@@ -126,10 +126,10 @@ def _numbered(labels: np.ndarray | None) -> tuple[np.ndarray, int] | None:
 
 
 def _read(path: Path, dtype: type, columns: int | None, rows: int | None = None, what: str = "") -> np.ndarray:
-    """The numbers of a file: [rows, columns], as many as are asked for, all finite.
+    """Read the numbers of a file, [rows, columns], and check their counts and that all are finite.
 
     Raises:
-        UserError: the first line that is wrong.
+        UserError: the first wrong line.
     """
     text = path.read_text("utf-8", "replace").rstrip()
     lines = text.count("\n") + 1 if text else 0
@@ -139,7 +139,7 @@ def _read(path: Path, dtype: type, columns: int | None, rows: int | None = None,
         table = None
     if table is not None and dtype is np.int64 and not (abs(table) < LARGEST).all():
         table = None
-    # loadtxt passes over empty lines; all after them would belong to another item.
+    # loadtxt skips empty lines, and all later lines would belong to another item.
     if table is None or len(table) != lines or columns not in (None, table.shape[1]):
         _complain(path, text, dtype, columns)
     if not (np.isfinite(table).all() if dtype is np.float64 else (table == np.rint(table)).all()):
@@ -150,7 +150,7 @@ def _read(path: Path, dtype: type, columns: int | None, rows: int | None = None,
 
 
 def _complain(path: Path, text: str, dtype: type, columns: int | None) -> NoReturn:
-    """Finds the first wrong line, which is too slow to be done for every line of a good file."""
+    """Raise UserError for the first wrong line; this is too slow for every line of a good file."""
     kind = "whole numbers" if dtype is np.int64 else "finite numbers"
     for number, line in enumerate(text.split("\n"), start=1):
         cells = line.split(",")

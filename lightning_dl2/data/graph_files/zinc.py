@@ -1,4 +1,4 @@
-"""ZINC-12k: molecules and their penalised logP, a regression.
+"""Read ZINC-12k: molecules and their penalised logP, a regression.
 
 Dwivedi et al. (2020), Benchmarking Graph Neural Networks: 10,000 / 1,000 / 1,000 molecules of ZINC.
 
@@ -25,8 +25,8 @@ from lightning_dl2.data.graph_files.safe_pickle import NUMPY, Allowed, read_pick
 from lightning_dl2.data.graph_files.whole_numbers import whole_number
 from lightning_dl2.data.splits import SPLITS
 
-ATOM_TYPES = 28  # of the official files, whichever occur
-BOND_TYPES = 4  # none, single, double, triple: a bond's type is its number there, 1 to 3
+ATOM_TYPES = 28  # of the official files, occurring or not
+BOND_TYPES = 4  # 0 none, 1 single, 2 double, 3 triple
 FIELDS = ("num_nodes", "num_bonds", "atom", "src", "dst", "bond", "y")
 LARGEST = 1 << 30  # bytes of all arrays; of the 250,000 molecules as int64 they are 210 MB
 MOST_ATOMS = 1000  # kinds of atoms; ZINC has 28
@@ -34,16 +34,16 @@ KIND = "list of ZINC's molecules"
 
 
 def read_zinc(path: str | Path) -> GraphSet:
-    """The molecules of a rebuilt .npz file, or of the official files in a directory.
+    """Read the molecules of a rebuilt .npz file, or of the official files in a directory.
 
     The .npz file has train_num_nodes, train_num_bonds, train_atom, train_src, train_dst, train_bond and train_y (and
     the same for val and test), every bond once, and atom_names. The official files are data/molecules of
     benchmarking-gnns: {train,val,test}.pickle and, to choose 12,000 of the 250,000 molecules, {train,val,test}.index;
-    where there is no index file all molecules of that pickle are taken. The official files themselves could not be
-    had when this was written: their reader was tested with made-up files of their format.
+    without an index file all molecules of the pickle are taken. The official files were not available when this was
+    written: their reader was tested with made-up files of their format.
 
     Raises:
-        UserError: a file is missing or damaged, asks for more than data, or is no such file.
+        UserError: a file is missing, damaged, of another kind, or names code to run.
     """
     path = Path(path)
     if path.is_dir():
@@ -57,7 +57,7 @@ def read_zinc(path: str | Path) -> GraphSet:
     numbers = torch.arange(sum(sizes)).split(sizes)
 
     def both(one: Tensor, other: Tensor) -> Tensor:
-        """[M] and [M] -> [2 M]: a bond's two directions stand side by side, and so within their molecule."""
+        """Interleave [M] and [M] to [2 M], so that a bond's two directions stay within their molecule."""
         return torch.stack([one, other], 1).reshape(-1)
 
     found = GraphSet(
@@ -79,7 +79,7 @@ def read_zinc(path: str | Path) -> GraphSet:
 
 
 def _rebuilt(path: Path) -> tuple[list[dict[str, np.ndarray]], int]:
-    """The three splits and the number of atom types."""
+    """Read the three splits and the number of atom types."""
     try:
         with np.load(path, allow_pickle=False) as file:
             names = [f"{split}_{field}" for split in SPLITS for field in FIELDS]
@@ -100,7 +100,7 @@ def _rebuilt(path: Path) -> tuple[list[dict[str, np.ndarray]], int]:
 
 
 def _check_sizes(path: Path, archive: ZipFile, names: list[str]) -> None:
-    """Raises UserError, before anything is unpacked, if the arrays would take more memory than ZINC's by far."""
+    """Raise UserError, before anything is unpacked, if the arrays would take far more memory than ZINC's."""
     members = [info for info in archive.infolist() if info.filename.removesuffix(".npy") in names]
     unpacked = sum(info.file_size for info in members)
     for info in members:
@@ -114,7 +114,7 @@ def _check_sizes(path: Path, archive: ZipFile, names: list[str]) -> None:
 
 
 def _part(path: Path, split: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Check the arrays of a split, and give them as int64, the values as float32."""
+    """Check the arrays of a split, and convert them to int64, the targets to float32."""
     part = {field: arrays[f"{split}_{field}"] for field in FIELDS}
     for field, array in part.items():
         kinds, kind = ("iuf", "numbers") if field == "y" else ("iu", "whole numbers")
@@ -126,7 +126,7 @@ def _part(path: Path, split: str, arrays: dict[str, np.ndarray]) -> dict[str, np
     counts = {"atom": "num_nodes", "src": "num_bonds", "dst": "num_bonds", "bond": "num_bonds"}
     for field in FIELDS[1:]:
         count = part[counts[field]] if field in counts else np.ones_like(part["num_nodes"])
-        total = sum(count.tolist())  # numpy's own goes round at 2**64
+        total = sum(count.tolist())  # numpy's sum would overflow at 2**64
         if len(part[field]) != total or count.min(initial=0) < 0:
             raise UserError(
                 f"data.path={path}: {split}_{field} is {part[field].shape}; allowed: ({total},)"
@@ -136,7 +136,7 @@ def _part(path: Path, split: str, arrays: dict[str, np.ndarray]) -> dict[str, np
 
 
 class _Stored(NamedTuple):
-    """A tensor of a pickle, not yet made: of 250,000 molecules 12,000 are wanted."""
+    """A tensor of a pickle, not yet built: only 12,000 of 250,000 molecules are needed."""
 
     storage: bytes
     offset: int
@@ -144,7 +144,7 @@ class _Stored(NamedTuple):
     stride: tuple[int, ...]
 
     def array(self) -> np.ndarray:
-        # torch's own unpickler for what may be hostile; it makes nothing but tensors and storages.
+        # torch's own unpickler for hostile files builds only tensors and storages.
         storage = torch.load(io.BytesIO(self.storage), weights_only=True)
         return torch.empty(0, dtype=storage.dtype).set_(storage, self.offset, self.size, self.stride).numpy()
 
@@ -175,7 +175,7 @@ def _official(directory: Path, split: str) -> dict[str, np.ndarray]:
 
 
 def _chosen(path: Path, number: int) -> list[int]:
-    """The molecules that an index file names, in one line with commas; all if there is none."""
+    """Read the numbers of the molecules from an index file, in one line with commas; all without such a file."""
     if not path.is_file():
         return list(range(number))
     chosen = []
@@ -188,15 +188,15 @@ def _chosen(path: Path, number: int) -> list[int]:
 
 
 def _molecules(path: Path, molecules: list[Any], chosen: list[int]) -> Iterator[tuple[Any, ...]]:
-    """What FIELDS names, of each chosen molecule."""
+    """Yield the FIELDS of each chosen molecule."""
     for number in chosen:
         try:
             molecule = molecules[number]
             atoms, bonds, y = (_array(molecule[key]) for key in ("atom_type", "bond_type", "logP_SA_cycle_normalized"))
             size = int(_array(molecule["num_atom"]))
             atoms, bonds, y = atoms.astype(np.int64), bonds.astype(np.int64), y.astype(np.float32).reshape(1)
-        except Exception as error:  # whatever was in its place
-            reason = f"{type(error).__name__}: {error}".partition("\n")[0]  # torch's go on with advice
+        except Exception as error:  # the file may hold anything in a molecule's place
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]  # torch's messages continue with advice
             raise UserError(
                 f"data.path={path}: molecule {number} is none ({reason}); allowed: num_atom, atom_type, bond_type and"
                 " logP_SA_cycle_normalized"

@@ -1,1 +1,1 @@
-"""Serve graphs to training: data modules, generators, splits, neighbour sampling."""
+"""Data modules of graphs, and their generators, splits and neighbour sampling."""

@@ -1,6 +1,6 @@
-"""What a graph neural network must beat: always the same number, and a linear model that knows no neighbours.
+"""Baselines of graph networks: the median, and linear models that read no neighbours.
 
-Of always the same class there is `baselines.majority_share`.
+`lightning_dl2.data.baselines.majority_share` is that of the commonest class.
 
 Shapes: M items (nodes or graphs), F features, C classes.
 """
@@ -14,16 +14,16 @@ ITERATIONS = 100  # of L-BFGS; the problem is convex
 
 
 def median_error(train: Tensor, test: Tensor) -> float:
-    """The mean absolute error on `test` of always guessing training's median."""
+    """Return the mean absolute error on `test` of always guessing training's median."""
     return (test.double() - train.double().median()).abs().mean().item()
 
 
 def linear_accuracy(features: dict[str, Tensor], labels: dict[str, Tensor], num_classes: int) -> float:
-    """Test accuracy of multinomial logistic regression.
+    """Return the test accuracy of multinomial logistic regression.
 
     Args:
-        features: of each of the splits train, val and test, [M, F].
-        labels: likewise, int64 [M].
+        features: of each split, [M, F].
+        labels: of each split, int64 [M].
     """
     features = _standardized(features)
 
@@ -51,7 +51,7 @@ def linear_accuracy(features: dict[str, Tensor], labels: dict[str, Tensor], num_
 
 
 def linear_error(features: dict[str, Tensor], targets: dict[str, Tensor]) -> float:
-    """Test mean absolute error of ridge regression; the arguments are those of `linear_accuracy`."""
+    """Return the test mean absolute error of ridge regression; arguments as in `linear_accuracy`."""
     features = _standardized(features)
     x, y = features["train"], targets["train"].double()
     gram, penalty = x.T @ x / len(x), torch.eye(x.shape[1], dtype=torch.float64)
@@ -65,7 +65,7 @@ def linear_error(features: dict[str, Tensor], targets: dict[str, Tensor]) -> flo
 
 
 def _standardized(features: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Zero mean and unit variance on the training split, and a last column of ones."""
+    """Standardise to zero mean and unit variance on the training split, and append a column of ones."""
     train = features["train"].double()
     mean = train.mean(0)
     deviation = (train - mean).square().mean(0).sqrt()  # torch.std warns where there are no features

@@ -1,6 +1,6 @@
-"""Graphs that need no file: a famous one, random ones, and two proofs of what graph networks can and cannot tell apart.
+"""Generate graphs: a famous one, random ones, and two sets that show the limits of message passing.
 
-The same arguments, the same graphs.
+Equal arguments give equal graphs.
 
 Shapes: N nodes, E directed edges, C classes, F features, n nodes of one graph, m undirected edges of one graph.
 """
@@ -20,10 +20,10 @@ CSL_NODES, CSL_SKIPS, CSL_COPIES = 41, (2, 3, 4, 5, 6, 9, 11, 12, 13, 16), 15
 
 
 def karate_club() -> NodeSet:
-    """Zachary's karate club: 34 members, 78 acquaintances, and the faction that each joined.
+    """Build Zachary's karate club: 34 members, 78 acquaintances, and the faction that each joined.
 
-    The features are the identity. As in Kipf & Welling's illustration almost no label is known: the two leaders
-    train, the others are to be found. Every fourth of them, of each faction in turn, validates; the rest tests.
+    The features are the identity. As in Kipf & Welling's illustration only the labels of the two leaders are trained
+    on. Of the other members, every fourth of each faction validates; the rest tests.
     """
     pairs = np.array([(one, other) for one, others in KARATE_CLUB.items() for other in others])
     src, dst = _both(pairs[:, 0], pairs[:, 1])
@@ -56,21 +56,21 @@ def stochastic_block_model(
     train_fraction: float = 0.1,
     val_fraction: float = 0.1,
 ) -> NodeSet:
-    """A random graph whose classes are communities, and features that tell a little about the class.
+    """Draw a graph whose classes are communities, with features that carry some information on the class.
 
-    The edges are drawn without replacement among the pairs of different nodes: num_nodes * average_degree / 2 of
-    them, each within a class with the probability `homophily`.
+    num_nodes * average_degree / 2 edges are drawn without replacement among the pairs of different nodes, each within a
+    class with the probability `homophily`.
 
     Args:
-        num_nodes: N; the classes have equally many, up to one.
-        average_degree: neighbours of a node, on average.
-        homophily: 1 / num_classes: the edges know nothing of the classes; less: neighbours are mostly of other ones.
-        num_feats: F, of which each is the class's mean plus normal noise of variance 1.
-        signal: length of a class's mean, a vector of random direction. 0: the features know nothing.
-        train_fraction: of the nodes; so are `val_fraction` and, what is left, test.
+        num_nodes: N; the classes' sizes differ by one at most.
+        average_degree: mean number of neighbours.
+        homophily: 1 / num_classes: edges are independent of the classes; less: most neighbours are of other classes.
+        num_feats: F; the features are the class's mean plus normal noise of variance 1.
+        signal: length of a class's mean, a vector of random direction. 0: the features are noise.
+        train_fraction: of the nodes; likewise `val_fraction`; the rest tests.
 
     Raises:
-        UserError: there are not so many pairs of nodes.
+        UserError: too few pairs of nodes.
     """
     rng = np.random.default_rng(seed)
     labels = rng.permutation(num_nodes) % num_classes
@@ -85,7 +85,7 @@ def stochastic_block_model(
         (num_within, int(pairs_within.sum()), "within"),
         (num_edges - num_within, num_nodes * (num_nodes - 1) // 2 - int(pairs_within.sum()), "between"),
     ):
-        if wanted > room // 2:  # drawing until enough are found would take long
+        if wanted > room // 2:  # rejecting repeated draws would take long
             raise UserError(
                 f"data.block_model.average_degree={average_degree}: asks for {wanted} edges {kind} the classes;"
                 f" allowed: half of the pairs, {room // 2}"
@@ -127,26 +127,26 @@ def stochastic_block_model(
 
 
 def _distinct(draw: Any, number: int, num_nodes: int) -> np.ndarray:
-    """`number` undirected edges, none twice, as low * num_nodes + high, int64; `draw` gives about as many as asked."""
+    """Draw `number` distinct undirected edges, as low * num_nodes + high, int64; `draw` returns about as many."""
     found = np.zeros(0, np.int64)
     while len(found) < number:
         one, other = draw(int(1.1 * (number - len(found))) + 16)
         new = np.minimum(one, other) * num_nodes + np.maximum(one, other)
         everything = np.concatenate([found, new])
-        # The first drawn stay: to keep the smallest of the sorted would favour low numbers.
+        # The first drawn are kept; keeping the smallest would favour low numbers.
         found = everything[np.sort(np.unique(everything, return_index=True)[1])][:number]
     return found
 
 
 def mini_gc(num_graphs: int, min_nodes: int, max_nodes: int, seed: int) -> GraphSet:
-    """Graphs of the eight families MINI_GC, as in DGL's MiniGCDataset: which one is it? Without node features.
+    """Draw graphs of the eight families MINI_GC, the classes, as in DGL's MiniGCDataset; without node features.
 
-    The families take turns. `min_nodes` (at least 6) to `max_nodes`, inclusive, are drawn for a graph; hypercubes,
-    grids and circular ladders have fewer where their shape wants it. The cube is a hypercube and a circular ladder:
-    where 8 nodes can be had, no classifier is always right. Unlike DGL's there are no self-loops.
+    The families take turns. A graph has from `min_nodes` (at least 6) to `max_nodes` nodes, inclusive; hypercubes,
+    grids and circular ladders have fewer if their shape needs it. The cube is a hypercube and a circular ladder: with 8
+    nodes no classifier is always right. Unlike DGL's graphs these have no self-loops.
 
     Raises:
-        UserError: the numbers of nodes leave no such graphs.
+        UserError: impossible numbers of nodes.
     """
     if min_nodes < 6:
         raise UserError(f"data.min_nodes={min_nodes}: too few for a lollipop and a grid; allowed: at least 6")
@@ -161,10 +161,10 @@ def mini_gc(num_graphs: int, min_nodes: int, max_nodes: int, seed: int) -> Graph
 
 
 def csl(seed: int) -> GraphSet:
-    """150 circular skip links: a cycle of 41 nodes, each also linked to the one `skip` further; which skip is it?
+    """Draw 150 circular skip links: a cycle of 41 nodes, each also linked to the one `skip` further; skips are classes.
 
-    Ten skips, of which no two give the same graph, 15 random orders of the nodes each (Murphy et al., 2019,
-    Relational Pooling). Every node has four neighbours: message passing alone cannot tell the classes apart.
+    Ten skips, which give ten different graphs, have 15 random orders of the nodes each (Murphy et al., 2019, Relational
+    Pooling). Every node has four neighbours: message passing alone cannot distinguish the classes.
     """
     rng = np.random.default_rng(seed)
     nodes = np.arange(CSL_NODES)
@@ -192,27 +192,27 @@ def pattern(
     pattern_q: float = 0.5,
     num_types: int = 3,
 ) -> GraphSet:
-    """Random communities and, hidden among them, one of a few fixed graphs: which nodes are of that one?
+    """Draw random communities, each graph with one of a few fixed patterns among them, whose nodes are to be found.
 
     PATTERN of Dwivedi et al. (2020), Benchmarking Graph Neural Networks, with the numbers of the paper, which has
-    14,000 graphs. Every graph has another draw of communities; the patterns, edges and types of their nodes, recur.
-    The first 10 of 14 graphs train, 2 of 14 validate, 2 of 14 test. The patterns take turns: where there are more
-    than 14 graphs for 10 patterns, none is met that was not trained on. All 14,000 graphs take some GB.
+    14,000 graphs. Communities are drawn anew for every graph; the patterns' edges and node types recur. The first 10 of
+    14 graphs train, 2 of 14 validate, 2 of 14 test. The patterns take turns: with more than 14 graphs for 10 patterns
+    every pattern is trained on. All 14,000 graphs take some GB.
 
     Args:
         num_communities, min_nodes, max_nodes: of a graph's background; the sizes are inclusive.
         p, q: probabilities of an edge within a community and between two.
-        num_patterns, pattern_nodes: how many fixed graphs, and the nodes of each.
+        num_patterns, pattern_nodes: number of patterns, and of the nodes of each.
         pattern_p, pattern_q: probabilities of an edge within a pattern and between it and the background.
-        num_types: each node's type is drawn from so many.
+        num_types: number of node types.
 
     Raises:
-        UserError: the graphs are too few for three splits.
+        UserError: too few graphs for three splits.
     """
     if num_graphs < 4:
         raise UserError(f"data.num_graphs={num_graphs}: too few for three splits; allowed: at least 4")
     rng = np.random.default_rng(seed)
-    # Above the diagonal alone: each pair is drawn once.
+    # Only above the diagonal, so that each pair is drawn once.
     inside = np.triu(rng.random((num_patterns, pattern_nodes, pattern_nodes), np.float32) < pattern_p, 1)
     pattern_types = rng.integers(0, num_types, (num_patterns, pattern_nodes))
     graphs, types, labels = [], [], []
@@ -227,7 +227,7 @@ def pattern(
         edges = np.triu(rng.random((n, n), np.float32) < odds, 1)
         edges[-pattern_nodes:, -pattern_nodes:] = inside[which]
         kinds = np.concatenate([rng.integers(0, num_types, n - pattern_nodes), pattern_types[which]])
-        order = rng.permutation(n)  # else the pattern would be the last nodes
+        order = rng.permutation(n)  # without it the pattern would be the last nodes
         one, other = np.nonzero((edges | edges.T)[order][:, order])
         graphs.append((n, one[one < other], other[one < other]))
         types.append(kinds[order])
@@ -248,12 +248,12 @@ def pattern(
 
 
 def _both(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Undirected edges [m] -> the sources and destinations of both directions [2 m]."""
+    """Map undirected edges [m] to the sources and destinations of both directions [2 m]."""
     return np.concatenate([one, other]), np.concatenate([other, one])
 
 
 def _graph_set(graphs: Iterable[tuple[int, np.ndarray, np.ndarray]], **rest: Any) -> GraphSet:
-    """From the number of nodes and the undirected edges of each graph."""
+    """Build a GraphSet from the number of nodes and the undirected edges of each graph."""
     sizes, ones, others = zip(*graphs, strict=True)
     directed = [_both(one, other) for one, other in zip(ones, others, strict=True)]
     src, dst = (torch.from_numpy(np.concatenate(ends).astype(np.int64)) for ends in zip(*directed, strict=True))

@@ -1,6 +1,6 @@
-"""What the graph data modules share.
+"""Base of the graph data modules.
 
-Shapes: B items (nodes or graphs) a process and step, F features.
+Shapes: B items (nodes or graphs) a process and step, F features, G graphs.
 """
 
 from collections.abc import Iterator
@@ -23,17 +23,17 @@ from lightning_dl2.resume.train_batches import TrainBatches, check_share, rank_a
 
 
 class GraphDataModule(LightningDataModule):
-    """What both kinds share: the order of the training items, the sharing out among processes, the baselines.
+    """Order the training items, divide them among the ranks, and compute baselines.
 
-    Training batch k is a function of (seed, k, rank): each epoch permutes the items anew and cuts them into batches
-    whose sizes differ by one at most; all ranks cut the same batch of B times their number, and each keeps its own
-    items. A subclass sets the attributes and has `_batch`, `_features`, `_facts`.
+    Training batch k is a function of (seed, k, rank). Each epoch permutes the items anew and cuts them into batches
+    whose sizes differ by one at most. All ranks cut the same batch of B times their number, and each keeps its own
+    items. A subclass sets the attributes and has `_batch`, `_features` and `_facts`.
     """
 
     set: NodeSet | GraphSet
     level: str
     target: str
-    labels: Tensor  # of each item; -1: unknown, and in no split
+    labels: Tensor  # of each item; -1: unknown, in no split
     splits: dict[str, Tensor]  # numbers of the items
     class_names: list[str]
     num_items: int
@@ -42,11 +42,11 @@ class GraphDataModule(LightningDataModule):
     seed: int
     positional: dict[str, Any]
     placed_at = 0, 1  # rank and number of processes, without a Trainer
-    _order: tuple[int, Tensor] | None = None  # of the last batch's epoch: its number, and the training items
+    _order: tuple[int, Tensor] | None = None  # epoch of the last batch, and its order of the training items
 
     @cached_property
     def spec(self) -> dict[str, Any]:
-        """What a model must know of the data; plain values, saved in every checkpoint."""
+        """Describe the data for the model in plain values, which every checkpoint holds."""
         classifies = self.target == "classification"
         spec = {
             "level": self.level,
@@ -68,12 +68,12 @@ class GraphDataModule(LightningDataModule):
             spec["median_baseline"] = median_error(train, test)
         return spec
 
-    @torch.inference_mode(False)  # of the test that asks: the linear model needs gradients
+    @torch.inference_mode(False)  # a test runs in inference mode, but the linear model needs gradients
     def baselines(self) -> dict[str, float]:
-        """What must be beaten on the test set: always the same answer, and a linear model.
+        """Return the test metrics of the commonest or median answer, and of a linear model.
 
-        Of a node, the linear model has the features alone: `no_graph_baseline`. Of a graph, it has counts, and among
-        them the number of edges, though not where they are: `counts_baseline`.
+        The linear model reads a node's own features (`no_graph_baseline`), or a graph's sums and numbers of nodes and
+        edges (`counts_baseline`).
         """
         features = {split: self._features(index) for split, index in self.splits.items()}
         targets = {split: self._targets(split) for split in SPLITS}
@@ -89,12 +89,12 @@ class GraphDataModule(LightningDataModule):
         return self._num_batches("train", self.batch_size)
 
     def train_batch(self, step: int) -> GraphBatch:
-        """Training batch number `step` of this rank."""
+        """Build training batch number `step` of this rank."""
         epoch, number = divmod(step, self.batches_per_epoch)
         if self._order is None or self._order[0] != epoch:
             order = np.random.default_rng((self.seed, epoch)).permutation(len(self.splits["train"]))
             self._order = epoch, self.splits["train"][torch.from_numpy(order)]
-        least, larger = divmod(len(self._order[1]), self.batches_per_epoch)  # the first ones have an item more
+        least, larger = divmod(len(self._order[1]), self.batches_per_epoch)  # the first `larger` ones have one more
         begin = number * least + min(number, larger)
         return self._share(self._order[1][begin : begin + least + (number < larger)], step)
 
@@ -108,11 +108,11 @@ class GraphDataModule(LightningDataModule):
         return FixedGraphBatches(self.evaluation_batches("test"))
 
     def evaluation_batches(self, split: str) -> list[GraphBatch]:
-        """The split in order; this rank's share of it, as many batches as every other rank has."""
+        """Return this rank's share of a split, in order; every rank has equally many batches."""
         raise NotImplementedError
 
     def items(self, split: str) -> Tensor:
-        """Numbers of the items of a split; of "rest", of all that are in none."""
+        """Return the numbers of the items of a split, or of "rest": the items in no split."""
         if split in self.splits:
             return self.splits[split]
         left = torch.ones(self.num_items, dtype=torch.bool)
@@ -121,11 +121,11 @@ class GraphDataModule(LightningDataModule):
         return left.nonzero().squeeze(1)
 
     def names(self, ids: Tensor) -> list[str]:
-        """What the data call the items of a batch."""
+        """Return the data's own names of the items of a batch."""
         raise NotImplementedError
 
     def check_processes(self, number: int) -> None:
-        """Raises UserError if a split is too small for so many."""
+        """Raise UserError if a split is too small for so many processes."""
         for split, items in self.splits.items():
             check_share(len(items), "items", split, number)
 
@@ -136,7 +136,7 @@ class GraphDataModule(LightningDataModule):
         return min(-(-items // (size * world)), items // world)
 
     def _share(self, items: Tensor, step: int | None = None) -> GraphBatch:
-        """This rank's part of the items of a step of all ranks."""
+        """Build this rank's batch of the items of a step of all ranks."""
         rank, world = rank_and_world(self)
         mine = items[rank::world]
         weight = self._count(mine) * world / self._count(items)
@@ -168,7 +168,7 @@ class GraphDataModule(LightningDataModule):
 
 
 class FixedGraphBatches:
-    """Batches in order. Not a list, which Lightning would take for one of loaders."""
+    """Batches in order; Lightning would take a list for one of loaders."""
 
     def __init__(self, batches: list[GraphBatch]) -> None:
         self.batches = batches
@@ -189,6 +189,6 @@ def feature_widths(data: Graph | PackedGraphs) -> dict[str, int]:
 
 
 def segment_sums(values: Tensor, counts: Tensor) -> Tensor:
-    """Sums over consecutive rows: [sum of counts, F] -> [G, F]."""
+    """Sum consecutive rows, `counts` [G] of them: [sum of counts, F] -> [G, F]."""
     owner = torch.arange(len(counts)).repeat_interleave(counts)
     return torch.zeros(len(counts), values.shape[1]).index_add(0, owner, values)

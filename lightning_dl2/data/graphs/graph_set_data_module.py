@@ -18,24 +18,24 @@ from lightning_dl2.resume.train_batches import rank_and_world
 
 
 class GraphSetDataModule(GraphDataModule):
-    """Many graphs, each with a class or a number, or with a class for each of its nodes.
+    """Serve graphs with a class or a number each, or with a class for each of their nodes.
 
     Args:
         name: one of schema.GRAPH_SETS.
-        path: where the files lie; None: they are downloaded, or generated.
-        num_folds: of a set without a split of its own, this many folds, each with its share of every class.
+        path: of the files; None: they are downloaded, or the graphs are generated.
+        num_folds: number of stratified folds of a set without a split of its own.
         fold: the one to test on, from 0.
-        validation_fraction: of the other folds' graphs, held out to choose by.
-        positional: kind ("none", "laplacian", "random_walk") and size of a positional encoding.
-        batch_size: B graphs.
-        evaluation_batch_size: most graphs in a validation or test batch; does not change the metrics.
+        validation_fraction: share of the other folds' graphs that validates.
+        positional: kind ("none" or one of ENCODINGS) and size of a positional encoding.
+        batch_size: B.
+        evaluation_batch_size: largest validation or test batch; does not change the metrics.
         num_graphs: of a generated set; likewise `min_nodes` and `max_nodes`.
         cache_dir: for downloads; None: the user's cache directory.
-        num_workers: processes that make batches ahead; 0: they are made between the steps. Does not change them.
-        seed: decides the order of training. The folds are the same for every seed.
+        num_workers: processes that prefetch batches, which stay the same; 0: no prefetching.
+        seed: of the order of training. The folds are the same for every seed.
 
     Raises:
-        UserError: the data are not to be had or damaged, or there is no such fold.
+        UserError: the data are not available or damaged, or the fold does not exist.
     """
 
     def __init__(
@@ -81,11 +81,11 @@ class GraphSetDataModule(GraphDataModule):
 
     @cached_property
     def _first_node(self) -> Tensor:
-        """Where each graph's nodes begin, int64 [G]."""
+        """Return the first node of each graph, int64 [G]."""
         return self.set.num_nodes.cumsum(0) - self.set.num_nodes
 
     def _nodes(self, items: Tensor) -> Tensor:
-        """The nodes of these graphs, graph after graph."""
+        """Return the nodes of these graphs, graph after graph."""
         counts = self.set.num_nodes[items]
         ends = counts.cumsum(0)
         within = torch.arange(int(ends[-1])) - (ends - counts).repeat_interleave(counts)
@@ -106,7 +106,7 @@ class GraphSetDataModule(GraphDataModule):
         key = (split, *rank_and_world(self))
         if key not in self._evaluated:  # a fixed set: collated once
             num_batches = self._num_batches(split, self.evaluation_batch_size)
-            with torch.inference_mode(False):  # of the evaluation that asks first: others may want gradients
+            with torch.inference_mode(False):  # later evaluations may need gradients
                 self._evaluated[key] = [self._share(items) for items in self.items(split).tensor_split(num_batches)]
         return self._evaluated[key]
 
@@ -119,7 +119,7 @@ class GraphSetDataModule(GraphDataModule):
         return [f"{graph_ids[g]}/{i}" for g, i in zip(graphs.tolist(), within.tolist(), strict=True)]
 
     def _features(self, items: Tensor) -> Tensor:
-        """Of a node its own features; of a graph their sums, and its numbers of nodes and edges by kind."""
+        """Return a node's own features, or a graph's sums of them and its numbers of nodes and edges by type."""
         whole = self.set
         count = int(whole.num_nodes.sum())
         parts = [torch.zeros(count, 0)]

@@ -1,4 +1,4 @@
-"""From the name of a set of graphs to its content and its split."""
+"""Load a set of graphs by its name: generate it, or read its files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ BLOCK_MODEL = {
 
 @contextmanager
 def _from_files(name: str, path: str | None) -> Iterator[None]:
-    """Refuses a path that would not be read, and tells of a file that may not be read."""
+    """Raise UserError for a path that would not be read, and for a file that may not be read."""
     if says := superfluous_path(name, path):
         raise UserError(f"data.{says}")
     try:
@@ -47,10 +47,10 @@ def _from_files(name: str, path: str | None) -> Iterator[None]:
 def load_node_set(
     name: str, path: str | None, *, undirected: bool, block_model: dict[str, Any] | None, cache: str | None
 ) -> NodeSet:
-    """The graph called `name`, one of schema.NODE_SETS.
+    """Load the graph `name`, one of schema.NODE_SETS.
 
     Raises:
-        UserError: it is not to be had, or damaged.
+        UserError: it is not available, or damaged.
     """
     with _from_files(name, path):
         if name == "karate_club":
@@ -59,9 +59,7 @@ def load_node_set(
             found = stochastic_block_model(**BLOCK_MODEL | (block_model or {}), seed=GENERATOR_SEED)
         elif name == "graph_csv":
             if path is None:
-                raise UserError(
-                    "data.path=null: data.name=graph_csv needs nodes.csv and edges.csv; allowed: data.path=DIR"
-                )
+                raise UserError("data.path=null: data.name=graph_csv needs nodes.csv and edges.csv; fix: data.path=DIR")
             found = read_csv(user_path("data.path", path), undirected=undirected)
         else:
             found = read_planetoid(_files(name, path, cache), name)
@@ -71,10 +69,10 @@ def load_node_set(
 
 
 def load_graph_set(name: str, path: str | None, *, sizes: dict[str, int], cache: str | None) -> GraphSet:
-    """The graphs called `name`, one of schema.GRAPH_SETS; `sizes` are those of a generated set.
+    """Load the graphs `name`, one of schema.GRAPH_SETS; `sizes` are those of a generated set.
 
     Raises:
-        UserError: they are not to be had, or damaged.
+        UserError: they are not available, or damaged.
     """
     with _from_files(name, path):
         if name == "csl":
@@ -99,7 +97,7 @@ def load_graph_set(name: str, path: str | None, *, sizes: dict[str, int], cache:
 
 def _check_classes(name: str, classes: list[str]) -> None:
     if len(classes) < 2:
-        raise UserError(f"data.name={name}: everything is of one class, {classes[0]}; allowed: two classes or more")
+        raise UserError(f"data.name={name}: has one class only, {classes[0]}; allowed: two classes or more")
 
 
 def _files(name: str, path: str | None, cache: str | None) -> Path:

@@ -1,11 +1,11 @@
-"""Graphs that have a name: their edges, each in one direction.
+"""Edges of named graphs, each in one direction.
 
 Shapes: n nodes, m edges.
 """
 
 import numpy as np
 
-# Zachary (1977), An Information Flow Model for Conflict and Fission in Small Groups: who met whom outside the club.
+# Zachary (1977), An Information Flow Model for Conflict and Fission in Small Groups: members who met outside the club.
 # Each member's acquaintances of a higher number, from 0; member 0 is Mr. Hi, the instructor, member 33 the officer.
 KARATE_CLUB = {
     0: (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 17, 19, 21, 31),
@@ -35,13 +35,13 @@ KARATE_CLUB = {
     31: (32, 33),
     32: (33,),
 }
-MR_HI = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 16, 17, 19, 21)  # who followed him when the club split
+MR_HI = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 16, 17, 19, 21)  # members who followed him when the club split
 
 MINI_GC = ("cycle", "star", "wheel", "lollipop", "hypercube", "grid", "clique", "circular_ladder")
 
 
 def family_edges(family: str, size: int, part: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """Number of nodes and the undirected edges, [m] and [m]. `part`: a lollipop's path or a grid's rows."""
+    """Return the number of nodes and the undirected edges, [m] and [m]. `part`: a lollipop's path or a grid's rows."""
     nodes = np.arange(size)
     if family == "cycle":
         return size, nodes, (nodes + 1) % size

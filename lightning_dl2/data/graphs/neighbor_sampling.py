@@ -1,4 +1,4 @@
-"""Neighbour sampling: the blocks that a mini-batch of nodes needs, one a layer (Hamilton et al. 2017)."""
+"""Sample the blocks that a mini-batch of nodes needs, one a layer (Hamilton et al. 2017)."""
 
 from torch import Tensor
 
@@ -7,11 +7,11 @@ from lightning_dl2.graphs import Graph, load_dgl
 
 
 class NeighborBlocks:
-    """Samples blocks with DGL's NeighborSampler; the same seed gives the same blocks.
+    """Sample blocks by DGL's NeighborSampler; equal seeds give equal blocks.
 
     Args:
-        graph: has no self-loops; a net that wants them adds them to the blocks.
-        fanouts: in-neighbours sampled of a node, for each layer from the input on.
+        graph: without self-loops; a net that needs them adds them to the blocks.
+        fanouts: in-neighbours sampled for a node, by layer from the input on.
 
     Raises:
         UserError: DGL is not installed.
@@ -25,8 +25,8 @@ class NeighborBlocks:
         self.sampler = self.dgl.dataloading.NeighborSampler(list(fanouts))
 
     def sample(self, nodes: Tensor, seed: int) -> list[Graph]:
-        """The blocks, from the input to the output, whose last destinations are `nodes`; features in the first."""
-        # DGL draws from one generator a thread: with one thread, the order of the draws is fixed.
+        """Sample the blocks from input to output, with `nodes` as the last destinations; the first has features."""
+        # DGL has one generator a thread: with one thread, the order of the draws is fixed.
         threads = self.dgl.utils.get_num_threads()
         self.dgl.utils.set_num_threads(1)
         try:

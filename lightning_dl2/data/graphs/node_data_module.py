@@ -20,27 +20,27 @@ from lightning_dl2.resume.train_batches import rank_and_world
 
 
 class NodeDataModule(GraphDataModule):
-    """One graph. A step sees all of it, or with `fanouts` blocks sampled around a batch of its nodes.
+    """Serve the whole graph at each step, or with `fanouts` blocks sampled around a batch of nodes.
 
     Args:
         name: one of schema.NODE_SETS.
-        path: where the files lie; None: they are downloaded, or generated.
-        undirected: graph_csv: every edge is read in both directions.
+        path: of the files; None: they are downloaded, or the graph is generated.
+        undirected: read every edge of graph_csv in both directions.
         split: "public", the source's own, or "random": `train_per_class` nodes of each class, `validation_size` and
             `test_size` (None: all others), drawn by the seed.
-        normalize_features: each node's features are divided by their sum.
-        positional: kind ("none", "laplacian", "random_walk") and size of a positional encoding.
+        normalize_features: divide each node's features by their sum.
+        positional: kind ("none" or one of ENCODINGS) and size of a positional encoding.
         fanouts: in-neighbours sampled for each layer; None: the whole graph at each step.
         batch_size: B, with fanouts.
-        evaluation_chunk: with it, evaluation goes layer by layer over so many nodes at once.
+        evaluation_chunk: evaluate layer by layer, so many nodes at once; None: in one forward pass.
         block_model: arguments of stochastic_block_model, for name="sbm".
         cache_dir: for downloads; None: the user's cache directory.
-        num_workers: with fanouts, processes that sample ahead; 0: blocks are sampled between the steps.
-        seed: decides a random split and the order of training.
+        num_workers: processes that prefetch sampled blocks, which stay the same; 0: no prefetching.
+        seed: of a random split and of the order of training.
 
     Raises:
-        UserError: the data are not to be had or damaged, or a split is impossible.
-        ValueError: there are workers without fanouts.
+        UserError: the data are not available or damaged, or a split is impossible.
+        ValueError: workers without fanouts.
     """
 
     level, target = "node", "classification"
@@ -85,7 +85,7 @@ class NodeDataModule(GraphDataModule):
         if nodes.features is not None:
             ndata["features"] = _normalized(nodes.features) if normalize else nodes.features
         src, dst, edges = nodes.src, nodes.dst, nodes.edge_features
-        if sampled:  # a net that wants self-loops adds them to the blocks, and must not find others
+        if sampled:  # a net that needs self-loops adds them to the blocks, which must not have others
             kept = src != dst
             src, dst, edges = src[kept], dst[kept], None if edges is None else edges[kept]
         edata = {} if edges is None else {"features": edges}
@@ -105,7 +105,7 @@ class NodeDataModule(GraphDataModule):
         return GraphBatch(self.graph, targets, items, index=items, weight=weight, chunk=chunk)
 
     def train_batch(self, step: int) -> GraphBatch:
-        """Training batch number `step` of this rank; without fanouts always all training nodes, in their order."""
+        """Build training batch number `step` of this rank; without fanouts it has all training nodes, in order."""
         return super().train_batch(step) if self.sampler else self._share(self.splits["train"], step)
 
     def evaluation_batches(self, split: str) -> list[GraphBatch]:
@@ -114,11 +114,11 @@ class NodeDataModule(GraphDataModule):
         return [self._share(items)]
 
     def transfer_batch_to_device(self, batch: GraphBatch, device: torch.device, dataloader_idx: int) -> GraphBatch:
-        """The whole graph moves once, not with each batch."""
+        """Move the batch; the whole graph moves once, not with each batch."""
         if batch.graphs is not self.graph or batch.chunk is not None:
             return batch.to(device)
         if self._moved is None or self._moved.device != device:
-            with torch.inference_mode(False):  # of a validation that comes first: training could not learn on it
+            with torch.inference_mode(False):  # validation may come first, and training cannot use inference tensors
                 self._moved = self.graph.to(device)
         return replace(batch, graphs=self._moved).to(device)
 
@@ -136,7 +136,7 @@ class NodeDataModule(GraphDataModule):
 
 
 def _normalized(features: Tensor | SparseMatrix) -> Tensor | SparseMatrix:
-    """Each row divided by its sum; a row of zeros stays."""
+    """Divide each row by its sum; rows of zeros stay."""
     if isinstance(features, Tensor):
         return features / features.abs().sum(1, keepdim=True).clamp(min=1e-12)
     counts = features.indptr.diff()

@@ -1,6 +1,6 @@
-"""Sequences seen as graphs: a node for each token, an edge to the next one, the answer at the last.
+"""View sequences as graphs: a node for each token, an edge to the next one, the target at the last.
 
-A view of the batches of `SequenceDataModule` for the graph task; the data are the same.
+Batches of `SequenceDataModule` become batches of the graph task.
 
 Shapes: B sequences, T tokens.
 """
@@ -15,7 +15,7 @@ from lightning_dl2.graphs import Graph, GraphBatch
 
 
 def path_spec(spec: dict[str, Any]) -> dict[str, Any]:
-    """`SequenceDataModule.spec` as what `GraphNet` must know: the tokens are the types of the nodes."""
+    """Convert `SequenceDataModule.spec` to that of `GraphNet`, with the tokens as node types."""
     classes = spec["num_classes"]
     return {
         "level": "node",
@@ -32,7 +32,7 @@ def path_spec(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def path_batch(batch: tuple[Tensor, Tensor]) -> GraphBatch:
-    """Tokens int64 [B, T] and labels int64 [B] -> B paths in one graph, asked about at their last nodes."""
+    """Convert tokens int64 [B, T] and labels int64 [B] to B paths in one graph, with targets at their last nodes."""
     tokens, labels = batch
     paths = _paths(*tokens.shape)
     last = paths.segments()[1:] - 1
@@ -41,7 +41,7 @@ def path_batch(batch: tuple[Tensor, Tensor]) -> GraphBatch:
     )
 
 
-@lru_cache(maxsize=4)  # what follows from the structure is computed once for all batches of this size
+@lru_cache(maxsize=4)  # the structure is computed once for all batches of this size
 def _paths(num_paths: int, num_nodes: int) -> Graph:
     nodes = torch.arange(num_paths * num_nodes).view(num_paths, num_nodes)
     return Graph(

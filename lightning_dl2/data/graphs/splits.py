@@ -16,7 +16,7 @@ FOLD_SEED = 20201  # the folds are the same for every seed of a run
 def node_splits(
     nodes: NodeSet, split: str, seed: int, *, train_per_class: int, validation_size: int, test_size: int | None
 ) -> dict[str, Tensor]:
-    """Numbers of the nodes to train, validate and test on.
+    """Return the numbers of the nodes of each split.
 
     Raises:
         UserError: the source has no split, or too few labelled nodes for this one.
@@ -43,7 +43,7 @@ def node_splits(
     if len(rest) < needed:
         raise UserError(
             f"data.validation_size={validation_size}: with data.test_size={test_size or 'null'} the split needs"
-            f" {needed} nodes beside those to train on, there are {len(rest)}; allowed: less"
+            f" {needed} nodes beside the training nodes, there are {len(rest)}; fix: lower one of them"
         )
     end = len(rest) if test_size is None else validation_size + test_size
     found = {"train": order[train], "val": rest[:validation_size], "test": rest[validation_size:end]}
@@ -51,12 +51,12 @@ def node_splits(
 
 
 def graph_splits(graphs: GraphSet, num_folds: int, fold: int, validation_fraction: float) -> dict[str, Tensor]:
-    """Numbers of the graphs to train, validate and test on: the source's split, else fold number `fold` to test on.
+    """Return the numbers of the graphs of each split: the source's split, else fold number `fold` tests.
 
-    The folds are the source's where it has some.
+    The folds are the source's if it has some.
 
     Raises:
-        UserError: there are not so many folds.
+        UserError: too many folds, or an empty split.
     """
     count = len(graphs)
     if graphs.splits is not None:
@@ -85,31 +85,31 @@ def graph_splits(graphs: GraphSet, num_folds: int, fold: int, validation_fractio
 
 
 def stratified_folds(labels: Tensor, num_folds: int, seed: int) -> list[Tensor]:
-    """int64 [G] -> the numbers of the items of each fold, in ascending order; every item is in exactly one.
+    """Divide items with labels int64 [G] into folds; return the numbers of the items of each, in ascending order.
 
-    Of each class, as of all items, two folds' numbers differ by at most one.
+    For each class, and for all items, the numbers in two folds differ by at most one.
     """
-    # Dealt out like cards, one class after the other: each begins with the fold after which the last one ended.
+    # The items are dealt out to the folds in turn, class after class.
     order = _by_class(labels.numpy(), seed)
     return [torch.from_numpy(np.sort(order[fold::num_folds])) for fold in range(num_folds)]
 
 
 def stratified_split(index: Tensor, labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Divides the items `index`, int64 [M], in two: the rest, and the held out, `fraction` of each class.
+    """Divide the items `index`, int64 [M], into the rest and the held-out ones, `fraction` of each class.
 
     Args:
         index: numbers of items, each once.
         labels: int64 [G], of all items.
-        fraction: of M items, round(fraction * M) are held out; of each class its share, up to one item.
-        seed: another one, another division.
+        fraction: round(fraction * M) items are held out; of each class its share, up to one item.
+        seed: of the division.
 
     Returns:
-        Two int64 tensors, in ascending order.
+        two int64 tensors, in ascending order.
     """
     items = index.numpy()
     order = _by_class(labels.numpy()[items], seed)
     wanted = round(fraction * len(items))
-    # As even steps over the items sorted by class as whole numbers can make.
+    # Held-out items are spread as evenly as possible over the items sorted by class.
     marks = np.arange(len(items) + 1) * wanted // max(len(items), 1)
     held = np.zeros(len(items), bool)
     held[order] = np.diff(marks) > 0
@@ -117,6 +117,6 @@ def stratified_split(index: Tensor, labels: Tensor, fraction: float, seed: int) 
 
 
 def _by_class(labels: np.ndarray, seed: int) -> np.ndarray:
-    """The items' numbers, class after class, shuffled within each. int64."""
+    """Return the items' numbers, class after class, shuffled within each, int64."""
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     return shuffled[np.argsort(labels[shuffled], kind="stable")]

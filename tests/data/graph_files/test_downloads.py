@@ -56,7 +56,7 @@ def offline(monkeypatch):
 def test_a_cache_without_room_for_the_directory_is_told(tmp_path):
     (tmp_path / "cora").touch()
     for cache in (tmp_path, Path("/proc")):
-        with pytest.raises(UserError, match=f"data.cache_dir={cache}: {cache}/cora.* cannot be made: .*; allowed: "):
+        with pytest.raises(UserError, match=f"data.cache_dir={cache}: {cache}/cora.* cannot be made: .*; fix: "):
             fetch_graphs("cora", cache)
 
 
@@ -107,7 +107,7 @@ def test_without_network_the_message_says_what_to_do(offline, tmp_path):
     with pytest.raises(UserError) as caught:
         fetch_graphs("citeseer", tmp_path)
     message = str(caught.value)
-    assert "\n" not in message and f"{downloads.PLANETOID}/ind.citeseer.x cannot be downloaded" in message
+    assert "\n" not in message and f"{downloads.PLANETOID_FILES}/ind.citeseer.x cannot be downloaded" in message
     assert f"put the file there by hand as {tmp_path}/citeseer/ind.citeseer.x, or data.path=DIR" in message
 
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_fetched_says_where_it_is(name, tmp_path):
     with pytest.raises(UserError) as caught:
         fetch_graphs(name, tmp_path)
     message = str(caught.value)
-    assert message.startswith(f"data.path=null: data.name={name} cannot be downloaded; allowed: data.path=")
+    assert message.startswith(f"data.path=null: data.name={name} cannot be downloaded; fix: data.path=")
     assert "https://" in message and "\n" not in message and not list(tmp_path.iterdir())
 
 

@@ -114,7 +114,7 @@ WRONG_NODES = [
     ("id,label,h\nann,red,nan\n", ":2: h='nan'; allowed: a finite number"),
     ("id,label,h\nann,red,1\nbob,blue,-inf\n", ":3: h='-inf'; allowed: a finite number"),
     ("id,label,h\nann,red,1e39\n", ":2: h='1e39'; allowed: a finite number"),
-    ("id,label\nann,red\nbob,red\nann,blue\n", ":4: the id ann stands in line 2 too; allowed: each id once"),
+    ("id,label\nann,red\nbob,red\nann,blue\n", ":4: the id ann is in line 2, too; allowed: each id once"),
     ("id,label\nann,red\n,blue\n", ":3: a node without an id"),
     ("id,label\nann,\nbob,\n", ": no node has a label"),
     ("id,label,split\nann,red,training\n", ":2: the split training; allowed: train, val, test or empty"),

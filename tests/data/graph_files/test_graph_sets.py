@@ -65,8 +65,8 @@ NODES = [
     ({"labels": torch.tensor([0, 1, -2])}, "label -2 of node 2; allowed: -1 to 1"),
     ({"splits": {"training": torch.tensor([0])}}, "the split training; allowed: train, val, test"),
     ({"splits": {"train": torch.tensor([0, 3])}}, "node 3 of the split train; allowed: nodes 0 to 2"),
-    ({"splits": {"train": torch.tensor([0]), "val": torch.tensor([1, 0])}}, "node 0 stands in two places"),
-    ({"splits": {"train": torch.tensor([0, 1, 1])}}, "node 1 stands in two places"),
+    ({"splits": {"train": torch.tensor([0]), "val": torch.tensor([1, 0])}}, "node 0 is in the splits twice"),
+    ({"splits": {"train": torch.tensor([0, 1, 1])}}, "node 1 is in the splits twice"),
     ({"splits": {"test": torch.tensor([0, 2])}}, "node z of the split test has no label"),
     ({"splits": {"test": torch.tensor([2])}, "node_ids": None}, "node 2 of the split test has no label"),
 ]
@@ -84,7 +84,7 @@ GRAPHS = [
     ({"labels": torch.tensor([0, 1]), "level": "node"}, "labels has 2 rows; allowed: one for each node, 3"),
     ({"labels": torch.tensor([0.5, float("nan")]), "target": "regression"}, "labels of graph 1: not a number"),
     ({"splits": {"train": torch.tensor([2])}}, "graph 2 of the split train; allowed: graphs 0 to 1"),
-    ({"folds": [(torch.tensor([0]), torch.tensor([0]))]}, "fold 1: graph 0 stands in two places"),
+    ({"folds": [(torch.tensor([0]), torch.tensor([0]))]}, "fold 1: graph 0 is in the splits twice"),
 ]
 
 

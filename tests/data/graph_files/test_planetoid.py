@@ -140,7 +140,7 @@ def test_a_pickle_that_runs_a_command_is_refused(small, tmp_path):
 
 WRONG = [
     ({"test_index": "6\nfour\n"}, "ind.citeseer.test.index:2: 'four'; allowed: the number of a node"),
-    ({"test_index": "6\n6\n"}, "test.index: node 6 stands twice"),
+    ({"test_index": "6\n6\n"}, "test.index: has node 6 twice"),
     ({"test_index": ""}, "test.index: is empty"),
     ({"test_index": "6\n3\n"}, "test.index: has node 3; allowed: from 4 on"),
     ({"test_index": "6\n4\n5\n"}, "ind.citeseer.ty: has 2 rows; allowed: 3, as test.index"),

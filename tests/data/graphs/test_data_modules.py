@@ -420,7 +420,7 @@ def test_data_without_a_split_of_their_own(tmp_path):
 
 def test_one_class_is_nothing_to_tell_apart(tmp_path):
     path = write_graph(tmp_path / "graph", [(0, 1)], "aaaa", "ttve")
-    with pytest.raises(UserError, match="data.name=graph_csv: everything is of one class, a; allowed: two"):
+    with pytest.raises(UserError, match="data.name=graph_csv: has one class only, a; allowed: two"):
         NodeDataModule("graph_csv", str(path))
 
 
