@@ -29,8 +29,6 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
     """Draw a panel for each validation metric, with training and validation in it.
 
     Args:
-        metrics_file: a metrics.csv.
-        out: the PNG to write.
         baselines: metric name to the level of a dotted line, such as {"accuracy": 0.1}.
 
     Returns:

@@ -32,7 +32,6 @@ class Samples(Callback):
     It draws from generators of its own, so that it does not change training.
 
     Args:
-        directory: for the files.
         prompts: sentences to finish.
         length: characters after a prompt.
         temperatures: one sample of each prompt at each.

@@ -26,12 +26,7 @@ _told: set[Path] = set()  # tables with a warning already
 
 
 class WriteError(OSError):
-    """Failure to write a file. The message names the file, the cause, and the bytes needed and free.
-
-    Args:
-        message: the line for the user.
-        number: the errno.
-    """
+    """Failure to write a file. The message names the file, the cause, and the bytes needed and free."""
 
     def __init__(self, message: str, number: int | None = None) -> None:
         super().__init__(message)
@@ -46,7 +41,6 @@ def writing(path: Path, size: int | None = None) -> Iterator[None]:
     """Name the file in errors of the block, because the error of a failed write does not.
 
     Args:
-        path: the file that the block writes.
         size: its size in bytes, if known.
 
     Raises:
@@ -73,7 +67,6 @@ def replacing(path: Path, size: int | None = None) -> Iterator[Path]:
     The old file stays whole until the new one is on the disk, even if the process is killed.
 
     Args:
-        path: the file.
         size: its size in bytes, if known.
 
     Raises:
@@ -226,7 +219,6 @@ def read_rows(path: Path, *, tell: bool = True) -> list[dict[str, str]]:
     full disk or a power cut leaves them; one line says how many rows are dropped.
 
     Args:
-        path: the file.
         tell: whether to print this line.
 
     Raises:

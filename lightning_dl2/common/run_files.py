@@ -103,7 +103,6 @@ class Damaged(UserError):
     """Failure to read a file of a run.
 
     Args:
-        path: the file.
         why: what is wrong with it, such as "is not YAML".
         fix: an instruction for the user.
     """
@@ -248,7 +247,6 @@ def read_metrics(path: Path, *, tell: bool = True) -> list[dict[str, str]]:
     """Read metrics.csv: each row has a `step`, and numbers or nothing in the other columns; no file, no rows.
 
     Args:
-        path: the file.
         tell: whether to print how many rows `read_rows` drops.
 
     Raises:

@@ -38,7 +38,6 @@ def check_files(name: str, chosen: dict[str, str], given: Collection[str], direc
         name: of the main file, without .yaml.
         chosen: the overridden choice of each group.
         given: the overridden keys.
-        directory: conf/.
 
     Raises:
         UserError: names the file, where possible the line, and the problem.

@@ -8,11 +8,7 @@ from lightning_dl2.config.schema import Trainer
 
 
 class Devices:
-    """The devices of a run on this machine, resolved when they are first asked for: torch is imported then.
-
-    Args:
-        trainer: of the configuration.
-    """
+    """The devices of a run on this machine, resolved when they are first asked for: torch is imported then."""
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer

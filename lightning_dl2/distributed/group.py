@@ -26,8 +26,6 @@ class Group:
     """The ranks of a run, as one of them sees the group.
 
     Args:
-        rank: the number of this process.
-        world_size: the number of ranks.
         store: shared by the ranks; None where this is the only one.
     """
 

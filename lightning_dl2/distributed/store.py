@@ -23,9 +23,6 @@ def connect(
     """Connect to the store at `address`.
 
     Args:
-        rank: of this process.
-        world_size: number of ranks.
-        address: a host's name or address.
         port: 0 where this process may choose one.
         hosts: whether this process opens the store.
         seconds: the longest time that this may take; None: ANSWERING for the host, MEETING for the others.

@@ -25,7 +25,6 @@ class MetricsCSV(Logger):
     """Log to a table with a row for each call and a column for each metric; a missing value is empty.
 
     Args:
-        path: the file.
         last_step: drop the rows after this step, since the resumed run logs them again, and the rows of a test,
             which belong to the former end of the run.
 

@@ -40,7 +40,6 @@ class Wandb(Logger):
     """Log to the W&B run of a run directory. Training opens it at its start, `finish` closes it.
 
     Args:
-        config: of the run.
         run: its directory, which holds the id and all files of W&B.
         rows: the rows that a resumed run has logged before, as in metrics.csv, in the order of steps.
     """
@@ -221,8 +220,6 @@ def send_finished(config: Config, run: "Run", result: dict[str, Any]) -> None:
     A sweep agent of W&B gets it as its own run, even for a second time: its sweep waits for a value.
 
     Args:
-        config: of the run, with the logger to use.
-        run: its directory.
         result: the content of its result.json.
     """
     logger = Wandb(config, run, with_gradient_flow(read_metrics(run.metrics_file), run, result["steps"]))

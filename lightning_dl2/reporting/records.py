@@ -36,7 +36,6 @@ class Record:
     """One run.
 
     Args:
-        path: its directory.
         config: the content of config.yaml.
         result: the content of result.json; empty where there is none yet.
         logged: the metrics of metrics.csv.

@@ -125,7 +125,6 @@ def write(path: Path, content: bytes | memoryview, previous: Path | None = None)
     removed before its file changes, and a file without one counts as unverified.
 
     Args:
-        path: the file.
         content: of `serialize`.
         previous: where the former content of `path` is kept; None: nowhere.
 

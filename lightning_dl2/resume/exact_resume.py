@@ -25,7 +25,6 @@ def between_batches(loops: dict[str, Any], batches_per_epoch: int) -> None:
 
     Args:
         loops: `checkpoint["loops"]["fit_loop"]`.
-        batches_per_epoch: training batches an epoch.
     """
     for name, progress in loops.items():
         if name.endswith("progress"):
@@ -51,11 +50,7 @@ def _zero(progress: dict[str, Any], kind: str) -> None:
 
 
 class ExactResume(Callback):
-    """Seed torch before each step, and make checkpoints describe the moment between two batches.
-
-    Args:
-        seed: of the run.
-    """
+    """Seed torch before each step, and make checkpoints describe the moment between two batches."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed

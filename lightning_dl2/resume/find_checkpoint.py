@@ -24,7 +24,6 @@ class ResumePoint:
     """A checkpoint to resume from, loaded once and given away once.
 
     Attributes:
-        path: of the file.
         checkpoint: the content; empty once it is taken.
         step: the number of optimiser steps, and likewise the epoch, that it was written at.
         numerics: of the process that wrote it; None where an older version did.
@@ -115,8 +114,6 @@ class CheckpointFiles:
         """Compare the `spec` of a checkpoint's data with that of the data at hand.
 
         Args:
-            then: `spec` of the checkpoint's data.
-            now: `spec` of the data at hand.
             others: ways out of the command beside the same data, such as OTHERWISE.
 
         Raises:
@@ -133,7 +130,6 @@ class CheckpointFiles:
         """Check that training can resume from a checkpoint: it has all that Lightning restores, and the net's weights.
 
         Args:
-            start: the checkpoint.
             shapes: of the net's weights, by name.
 
         Raises:
@@ -151,7 +147,6 @@ class CheckpointFiles:
         """Compare the devices that wrote a checkpoint with those that are to resume from it.
 
         Args:
-            checkpoint: the content.
             world_size: number of ranks here.
             gpu: whether they compute on GPUs.
 

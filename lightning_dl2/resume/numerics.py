@@ -14,7 +14,6 @@ def numerics(task: LightningModule, device: torch.device) -> dict[str, Any]:
 
     Args:
         task: its hyperparameters name the engine of a graph net.
-        device: the device that it computes on.
     """
     facts: dict[str, Any] = {"torch": str(torch.__version__), "device": device.type}
     if device.type == "cuda":

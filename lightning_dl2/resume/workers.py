@@ -105,8 +105,6 @@ class Prefetcher(_MultiProcessingDataLoaderIter):
     """Iterate over the workers' batches as torch does, but do not wait for ever for a worker that is suspended.
 
     Args:
-        loader: of `Steps`.
-        make, first: as those of `Steps`.
         is_asked_to_stop: while it returns True, a batch that is late is made in this process.
     """
 
@@ -206,8 +204,6 @@ def prefetched(
     compute on one thread and use no GPU.
 
     Args:
-        make: makes the batch of a step.
-        first: the number of the first step.
         num_workers: at least 1.
         is_asked_to_stop: while it returns True, a batch that is late is made in this process.
 

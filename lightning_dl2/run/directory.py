@@ -226,11 +226,7 @@ class Run(CheckpointFiles):
                 raise Damaged(folder, "is no directory, where a run has one", "move it away")
 
     def begin(self, config: Config, overrides: list[str]) -> None:
-        """Make the directory that of `config`: from here on nothing may be refused any more.
-
-        Args:
-            overrides: as typed.
-        """
+        """Make the directory that of `config`: from here on nothing may be refused any more."""
         if not is_rank_zero():
             return
         remove_temporaries(self.path)

@@ -23,7 +23,6 @@ def draw(jobs: list[Job], swept: list[SweptKey], metric: str, out: Path, *, hist
 
     Args:
         history: draw them by their order, too, as in a search.
-        out: the PNG to write.
     """
     points = [(job, value) for job in jobs if (value := job.metric(metric)) is not None]
     panels = [key for key in swept if key.name != "seed"]

@@ -15,9 +15,7 @@ class Grid(Plan):
     """The jobs of a grid, all known from the start.
 
     Args:
-        overrides: those of the command.
         extra: further overrides of each job.
-        rules: of conf/sweep/.
 
     Raises:
         UserError: an interval has no grid, or the overrides of a job are no valid configuration.

@@ -20,13 +20,7 @@ from lightning_dl2.sweeps.jobs import Job, Plan, shorten
 
 
 class ProgressReport:
-    """Report the progress of a plan; within `with`, show a bar where stderr is a terminal.
-
-    Args:
-        plan: a grid or a search.
-        metric: the metric by which jobs are compared.
-        directory: of the sweep.
-    """
+    """Report the progress of a plan; within `with`, show a bar where stderr is a terminal."""
 
     def __init__(self, plan: Plan, metric: str, directory: Path) -> None:
         self.plan, self.metric, self.directory = plan, metric, directory

@@ -23,8 +23,6 @@ class Scheduler:
     """Train a plan's jobs.
 
     Args:
-        plan: lists or draws the jobs.
-        launcher: starts them.
         logs: the directory for the output of each job.
         tell: called with a job and an event, such as "started", when the state of the job changes.
     """

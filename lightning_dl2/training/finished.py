@@ -25,11 +25,6 @@ def check_data(config: Config, run: Run, result: dict[str, Any]) -> str | None:
 
     A text is compared by its digest. Graphs, and runs of older versions, need the data module and a checkpoint.
 
-    Args:
-        config: of the command.
-        run: the run that `config` asks for.
-        result: the content of its result.json.
-
     Raises:
         UserError: the data differ, or cannot be read.
     """
@@ -64,13 +59,7 @@ def _text_digest(path: Path, size: int, modified: int) -> str:
 
 
 def not_done(config: Config, run: Run, result: dict[str, Any]) -> list[str]:
-    """Say what a complete run did not do of that which `config` asks for beside the training, each with a fix.
-
-    Args:
-        config: of the command.
-        run: the run that `config` asks for.
-        result: the content of its result.json.
-    """
+    """Say what a complete run did not do of that which `config` asks for beside the training, each with a fix."""
     before, again = run.recorded(), "use resume=restart, which trains it again"
     asked, had = config.callbacks, before.callbacks
     flow_fix = f"python -m lightning_dl2.analyze gradients run={run.path}, for the trained net; or {again}"
@@ -148,12 +137,7 @@ def attend_sweep(configs: Iterable[Config]) -> None:
 
 
 class Objects(Mapping[str, Any]):
-    """Map the names of a complete run's objects, as of `train`, to objects that are loaded when first asked for.
-
-    Args:
-        run: the run directory.
-        config: of the command.
-    """
+    """Map the names of a complete run's objects, as of `train`, to objects that are loaded when first asked for."""
 
     def __init__(self, run: Run, config: Config) -> None:
         self._run, self._config = run, config

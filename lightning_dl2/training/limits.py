@@ -82,7 +82,6 @@ def check_net(config: Config, spec: dict[str, Any], on_gpu: bool) -> None:
 
     Args:
         spec: `datamodule.spec`.
-        on_gpu: as of `check_data`.
     """
     if isinstance(config.task, GraphNet):
         keys, count = "task.hidden_size task.num_layers task.heads", _graph_parameters(config.task, spec)

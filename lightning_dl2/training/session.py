@@ -18,7 +18,6 @@ class Session:
     """One training, handed down from its start to its result: no function below resolves any of this again.
 
     Attributes:
-        config: the configuration.
         overrides: as typed, for overrides.txt.
         run: the run directory of `config`.
         group: this process and the others that train; before `with_all_ranks` those that a launcher has started.
@@ -38,7 +37,6 @@ class Session:
         """Resolve a session.
 
         Args:
-            config: of `compose`.
             overrides: as typed; none: what could be typed for `config`.
             group: of `launched`; None: it is asked for here.
 

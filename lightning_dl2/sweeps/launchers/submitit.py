@@ -23,8 +23,6 @@ class Train:
     """The task on the cluster: it runs a command in a process of its own.
 
     Args:
-        command: with its overrides.
-        log: the file for its output.
         tasks: number of tasks that SLURM starts for one run.
     """
 
