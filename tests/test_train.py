@@ -103,7 +103,7 @@ def test_stopped_by_every_signal_and_still_equal(whole, tmp_path):
             assert result["status"] == status and result["steps"] >= step + 20
             stdout, stderr = command.told()
             assert stdout == [str(run.path)]
-            assert stderr == [f"stopped by {number.name} at step {result['steps']}; the same command goes on"]
+            assert stderr == [f"stopped by {number.name} at step {result['steps']}; the same command resumes"]
         else:
             assert run.result() is None
         step = torch.load(run.last, weights_only=True)["global_step"]

@@ -77,7 +77,7 @@ class CheckpointFiles:
                 newest = ResumePoint(path, checkpoint)
         if damaged:
             what = f"{' and '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged"
-            text = f"warning: {what}; going on from {newest.path.name if newest else 'the start'}"
+            text = f"warning: {what}; {f'resuming from {newest.path.name}' if newest else 'starting anew'}"
             log.warning(text)
             if is_rank_zero():
                 print(text, file=sys.stderr)

@@ -141,7 +141,7 @@ class Run(CheckpointFiles):
     def _restored(self) -> tuple[Config, dict[str, Any]]:
         values = read_config(self.config_file)
         if values is None:
-            raise Damaged(self.config_file, "is not there", "resume=restart")
+            raise Damaged(self.config_file, "is not there", "use resume=restart")
         return upgrade_config(values)
 
     def result(self) -> dict[str, Any] | None:
@@ -268,7 +268,7 @@ class Run(CheckpointFiles):
         if changed:
             key = changed[0]
             was, now = (f"{key}={format_override(values.get(key))}" for values in (old, new))
-            raise UserError(f"{now}: {self.path} was begun with {was}; allowed: resume=restart, or another root")
+            raise UserError(f"{now}: {self.path} was begun with {was}; fix: use resume=restart, or another root")
 
     def _aside(self) -> Path:
         number = 1
@@ -291,7 +291,7 @@ class Run(CheckpointFiles):
             return None
         found = content.decode("utf-8", "replace").strip()
         if not WANDB_ID.fullmatch(found):
-            raise Damaged(file, "is no id of W&B's", "remove it; the run begins anew there")
+            raise Damaged(file, "is no id of W&B's", "remove it; W&B then has a new run")
         return found
 
     def write_result(self, config: Config, **values: Any) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def run_and_report(train: Callable[[Session], Any], session: Session) -> int:
     """Call `train`, print the result and the run directory, and return the exit code."""
     config, run = session.config, session.run
     before = _log_time(run)
-    again = "the same command" + (" with resume=auto" if config.resume != "auto" else "") + " goes on"
+    again = "the same command" + (" with resume=auto" if config.resume != "auto" else "") + " resumes"
     try:
         result, _ = train(session)
     except UserError:

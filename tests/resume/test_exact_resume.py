@@ -173,7 +173,7 @@ def test_a_best_from_between_the_batches_of_a_step_is_not_gone_on_with(tiny, tmp
     for path in (parts.last, parts.previous):
         path.write_bytes(b"damage")
     trained_in_parts(tiny, (9,), f"root={tmp_path}/parts", *words)
-    assert "going on from the start" in capsys.readouterr().err
+    assert "starting anew" in capsys.readouterr().err
     assert checkpoint_differences(objects["run"], parts) == []
     assert metrics_differences(objects["run"], parts) == []
 

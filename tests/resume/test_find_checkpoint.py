@@ -42,7 +42,7 @@ def test_resume_from_the_newest_whole_one(tmp_path, capsys):
     assert resumes_from(run) == run.last
     damaged(run.last)
     assert resumes_from(run) == run.previous
-    assert capsys.readouterr().err == f"warning: {run.last} is damaged; going on from previous.ckpt\n"
+    assert capsys.readouterr().err == f"warning: {run.last} is damaged; resuming from previous.ckpt\n"
     whole(run.best, 9)  # written together with the damaged last.ckpt
     assert resumes_from(run) == run.best
     damaged(run.best)
@@ -51,7 +51,7 @@ def test_resume_from_the_newest_whole_one(tmp_path, capsys):
     capsys.readouterr()
     assert resumes_from(run) is None
     told = " and ".join(map(str, (run.last, run.previous, run.best)))
-    assert capsys.readouterr().err == f"warning: {told} are damaged; going on from the start\n"
+    assert capsys.readouterr().err == f"warning: {told} are damaged; starting anew\n"
 
 
 def test_no_clock_decides_which_is_newest(tmp_path):

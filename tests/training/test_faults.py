@@ -85,7 +85,7 @@ def test_a_damaged_last_falls_back_to_the_newest(whole, run, capsys, damage):
     """If last.ckpt is damaged, the run resumes from the best of step 10, not the previous of step 8."""
     damage(run.last)
     code, err = go_on(run, capsys)
-    assert (code, err) == (0, f"warning: {run.last} is damaged; going on from best.ckpt\n")
+    assert (code, err) == (0, f"warning: {run.last} is damaged; resuming from best.ckpt\n")
     assert differences(whole, run) == [] and run.result()["metrics"] == whole.result()["metrics"]
 
 
@@ -94,7 +94,7 @@ def test_a_damaged_last_and_best_fall_back_to_the_previous(whole, run, capsys):
     flip(run.last), empty(run.best)
     code, err = go_on(run, capsys)
     warning, *more = err.splitlines()
-    assert (code, warning) == (0, f"warning: {run.last} and {run.best} are damaged; going on from previous.ckpt")
+    assert (code, warning) == (0, f"warning: {run.last} and {run.best} are damaged; resuming from previous.ckpt")
     assert more in ([], [f"warning: {run.best} is damaged; the best is sought from here on"])
     assert run.result()["steps"] == 24 and metrics_differences(whole, run) == []
 
@@ -115,7 +115,7 @@ def test_of_all_but_trained_the_last_takes_the_place_of_a_lost_best(whole, run, 
 def test_all_damaged_begins_anew(whole, run, capsys):
     flip(run.last), flip(run.previous), cut(run.best)
     code, err = go_on(run, capsys)
-    assert code == 0 and err.endswith("are damaged; going on from the start\n") and err.count("\n") == 1
+    assert code == 0 and err.endswith("are damaged; starting anew\n") and err.count("\n") == 1
     assert differences(whole, run) == []
 
 
@@ -292,7 +292,7 @@ def test_whatever_cannot_be_written_the_run_can_be_completed(short, tmp_path, ca
     run = Run.of(compose(*more))
     ((_, path),) = disk.failed
     assert err.startswith(f"error: {path} cannot be written: {os.strerror(number)}") and err.count("\n") == 1
-    assert err.endswith("; the same command goes on from the last checkpoint\n") and out == f"{run.path}\n"
+    assert err.endswith("; the same command resumes from the last checkpoint\n") and out == f"{run.path}\n"
     assert (run.result() or {"status": "failed"})["status"] == "failed"
     assert main(more) == 0 and capsys.readouterr().err == ""
     for file in ("metrics.csv", "gradient_flow.csv"):

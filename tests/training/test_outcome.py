@@ -64,9 +64,9 @@ def raising(error: BaseException):
 
 
 ENDINGS = [
-    (Interrupted("SIGTERM at step 3", 143), 143, "stopped by SIGTERM at step 3; the same command goes on"),
-    (Interrupted("the time limit at step 3", 75), 75, "stopped by the time limit at step 3; the same command goes on"),
-    (KeyboardInterrupt(), 130, "stopped at once; the same command goes on from the last checkpoint"),
+    (Interrupted("SIGTERM at step 3", 143), 143, "stopped by SIGTERM at step 3; the same command resumes"),
+    (Interrupted("the time limit at step 3", 75), 75, "stopped by the time limit at step 3; the same command resumes"),
+    (KeyboardInterrupt(), 130, "stopped at once; the same command resumes from the last checkpoint"),
     (ValueError("a\nb"), 1, "error: ValueError: a b (traceback in {log})"),
 ]
 
@@ -124,7 +124,7 @@ def test_a_run_directory_that_is_gone_is_told(tiny, capsys):
     config = tiny()
     run, error = Run.of(config), WriteError("metrics.csv cannot be written: No such file or directory")
     assert run_and_report(raising(error), Session.open(config)) == 1
-    fix = "fix: move it back, the same command goes on"
+    fix = "fix: move it back, the same command resumes"
     assert capsys.readouterr().err == f"error: {error}; {run.path} has been moved or deleted; {fix}\n"
     assert run_and_report(logging_and(error, run), Session.open(config)) == 1
-    assert capsys.readouterr().err == f"error: {error}; the same command goes on from the last checkpoint\n"
+    assert capsys.readouterr().err == f"error: {error}; the same command resumes from the last checkpoint\n"
