@@ -37,18 +37,12 @@ OmegaConf.register_new_resolver("when", when, replace=True)
 
 @dataclass(frozen=True)
 class Base:
-    """A cached composition.
+    """A cached composition."""
 
-    Attributes:
-        raw: the composed values with unresolved ${references}.
-        values: the same values, resolved.
-        choices: the choice of each group.
-        references: the keys that references read; None: the text of a reference does not show its keys.
-    """
-
-    raw: DictConfig
-    values: dict[str, Any]
-    choices: dict[str, Any]
+    raw: DictConfig  # the composed values with unresolved ${references}
+    values: dict[str, Any]  # the same values, resolved
+    choices: dict[str, Any]  # the choice of each group
+    # The keys that references read; None: the text of a reference does not show its keys.
     references: frozenset[str] | None
 
 

@@ -39,21 +39,14 @@ FEW = 40  # most points of a curve with markers
 
 @dataclass(frozen=True)
 class Curve:
-    """A line with its band.
+    """A line with its band."""
 
-    Args:
-        label: its name in the legend.
-        histories: step to value, for each run.
-        complete: the runs have completed: one line shows their mean. Else each has a dotted line.
-        width: of the buckets of steps, see `History`.
-    """
-
-    label: str
+    label: str  # its name in the legend
     colour: str
     marker: str
-    histories: list[dict[int, float]]
-    complete: bool = True
-    width: int = 1
+    histories: list[dict[int, float]]  # step to value, for each run
+    complete: bool = True  # the runs have completed: one line shows their mean; else each has a dotted line
+    width: int = 1  # of the buckets of steps, see `History`
 
 
 def shown_metrics(experiment: Experiment) -> list[str]:

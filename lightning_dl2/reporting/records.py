@@ -33,20 +33,13 @@ LARGEST_PICTURE = 20 << 20  # bytes; the page embeds it
 
 @dataclass(frozen=True)
 class Record:
-    """One run.
-
-    Args:
-        config: the content of config.yaml.
-        result: the content of result.json; empty where there is none yet.
-        logged: the metrics of metrics.csv.
-        state: one of STATES.
-    """
+    """One run."""
 
     path: Path
-    config: dict[str, Any]
-    result: dict[str, Any]
-    logged: History
-    state: str
+    config: dict[str, Any]  # the content of config.yaml
+    result: dict[str, Any]  # the content of result.json; empty where there is none yet
+    logged: History  # the metrics of metrics.csv
+    state: str  # one of STATES
 
     @property
     def name(self) -> str:
@@ -122,17 +115,11 @@ class Record:
 
 @dataclass
 class Found:
-    """The content of some trees of directories.
+    """The content of some trees of directories."""
 
-    Args:
-        records: the runs, by path.
-        pictures: PNGs that belong to no run, such as those of `analyze` and of sweeps, by path.
-        skipped: path and reason, for each directory or file that is not shown.
-    """
-
-    records: list[Record] = field(default_factory=list)
-    pictures: list[Path] = field(default_factory=list)
-    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)  # the runs, by path
+    pictures: list[Path] = field(default_factory=list)  # PNGs of no run, such as those of `analyze` and sweeps, by path
+    skipped: list[tuple[Path, str]] = field(default_factory=list)  # a directory or file that is not shown, and why
 
 
 def find(directories: Iterable[Path], progress: Callable[[str], None] = lambda path: None) -> Found:

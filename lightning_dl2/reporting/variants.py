@@ -28,17 +28,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Variant:
-    """The runs of the same choices, one for each seed.
+    """The runs of the same choices, one for each seed."""
 
-    Args:
-        label: the choices that distinguish it from the other variants of its experiment.
-        records: by seed.
-        choices: the same choices by heading; all variants of an experiment have the same headings.
-    """
-
-    label: str
-    records: list[Record]
-    choices: dict[str, Choice]
+    label: str  # the choices that distinguish it from the other variants of its experiment
+    records: list[Record]  # by seed
+    choices: dict[str, Choice]  # the same choices by heading; all variants of an experiment have the same headings
 
     @property
     def completed(self) -> list[Record]:
@@ -58,24 +52,15 @@ class Variant:
 
 @dataclass(frozen=True)
 class Experiment:
-    """All runs of an experiment.
+    """All runs of an experiment."""
 
-    Args:
-        name: as in `experiment=name`.
-        monitor: the metric that chooses the best checkpoint; likewise `mode`, "min" or "max".
-        metrics: names of the test metrics of the nets.
-        references: names of the test figures without a net, such as those of baselines and compressors.
-        variants: the best first.
-        choices: headings of the choices that differ between the variants; empty for a single variant.
-    """
-
-    name: str
-    monitor: str
-    mode: str
-    metrics: list[str]
-    references: list[str]
-    variants: list[Variant]
-    choices: list[str]
+    name: str  # as in `experiment=name`
+    monitor: str  # the metric that chooses the best checkpoint
+    mode: str  # "min" or "max", by the monitor
+    metrics: list[str]  # names of the test metrics of the nets
+    references: list[str]  # names of the test figures without a net, such as those of baselines and compressors
+    variants: list[Variant]  # the best first
+    choices: list[str]  # headings of the choices that differ between the variants; empty for a single variant
 
     @property
     def records(self) -> list[Record]:

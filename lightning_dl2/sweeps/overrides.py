@@ -17,32 +17,21 @@ MOST_JOBS = 100_000  # each is a directory, a line of a table, and some kilobyte
 
 @dataclass(frozen=True)
 class Span:
-    """The numbers from `low` to `high`, both included; integers where both are.
-
-    Attributes:
-        step: distance between two of them; None: any number between is allowed.
-        log: draw ratios evenly, not differences.
-    """
+    """The numbers from `low` to `high`, both included; integers where both are."""
 
     low: int | float
     high: int | float
-    step: int | float | None
-    log: bool
+    step: int | float | None  # distance between two of them; None: any number between is allowed
+    log: bool  # draw ratios evenly, not differences
 
 
 @dataclass(frozen=True)
 class SweptKey:
-    """A key that varies.
+    """A key that varies."""
 
-    Attributes:
-        key: as typed, with its + where it has one.
-        values: each as it would be typed; none for an interval.
-        span: of a range or an interval.
-    """
-
-    key: str
-    values: tuple[str, ...]
-    span: Span | None = None
+    key: str  # as typed, with its + where it has one
+    values: tuple[str, ...]  # each as it would be typed; none for an interval
+    span: Span | None = None  # of a range or an interval
 
     @property
     def name(self) -> str:
@@ -59,15 +48,10 @@ class SweptKey:
 
 @dataclass(frozen=True)
 class SweepOverrides:
-    """The overrides of a command after -m.
+    """The overrides of a command after -m."""
 
-    Attributes:
-        own: those of the sweep itself, such as `launcher.jobs=2`.
-        parts: those of the runs, in the order typed.
-    """
-
-    own: tuple[str, ...]
-    parts: tuple[str | SweptKey, ...]
+    own: tuple[str, ...]  # those of the sweep itself, such as `launcher.jobs=2`
+    parts: tuple[str | SweptKey, ...]  # those of the runs, in the order typed
 
     def value_of(self, key: str) -> str | None:
         """Return the value typed for `key`; None where the key has no value, or several."""
