@@ -45,11 +45,11 @@ def main(argv: list[str] | None = None) -> int:
     return command(_main, argv)
 
 
-def _main(words: list[str]) -> int:
-    if not words or words[0] in ("--help", "-h"):
+def _main(argv: list[str]) -> int:
+    if not argv or argv[0] in ("--help", "-h"):
         print((__doc__ or read_docstring(__file__)).strip())
         return 0
-    what, *rest = words
+    what, *rest = argv
     if what not in ANALYSES:
         raise UserError(f"{what}: {nearest(what, list(ANALYSES))}")
     module = import_module(f"lightning_dl2.analysis.{ANALYSES[what]}")
@@ -88,11 +88,11 @@ def _analyze_runs(module: ModuleType, out: Path, arguments: "RunArguments") -> N
     together = module.COMPARES_RUNS
     groups = [(runs, arguments.run)] if together else [([run], str(run.path)) for run in runs]
     written, skipped = [], []
-    for members, words in groups:
+    for members, names in groups:
         try:
             path = figure_directory(out, members, arguments)
             with writing_figures(path, members):
-                console().print(module.analyze(path, arguments.model_copy(update={"run": words})))
+                console().print(module.analyze(path, arguments.model_copy(update={"run": names})))
             print(path)
             written.append(path)
         except UserError as error:

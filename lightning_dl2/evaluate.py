@@ -16,8 +16,6 @@ from lightning_dl2.run.directory import Run
 
 
 class EvaluateArguments(Arguments):
-    """Hold the arguments of `evaluate`."""
-
     run: RunDirectory
     checkpoint: Text = "best"
     data_path: Text | None = Field(None, alias="data.path")
@@ -28,8 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     return command(_main, argv, __doc__ or read_docstring(__file__))
 
 
-def _main(words: list[str]) -> int:
-    arguments = parse(EvaluateArguments, words)
+def _main(argv: list[str]) -> int:
+    arguments = parse(EvaluateArguments, argv)
     run = Run.existing(arguments.run)
     metrics = evaluate(run, arguments.checkpoint, arguments.data_path)
     from lightning_dl2.training.outcome import print_table

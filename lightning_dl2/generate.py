@@ -43,10 +43,10 @@ def main(argv: list[str] | None = None) -> int:
     return command(_main, argv, __doc__ or read_docstring(__file__))
 
 
-def _main(words: list[str]) -> int:
+def _main(argv: list[str]) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal shows ? for what its encoding lacks
-    arguments = parse(GenerateArguments, words)
+    arguments = parse(GenerateArguments, argv)
     prompts = read_prompts(arguments)
     out = arguments.out
     streams = out is None and arguments.format != "jsonl"

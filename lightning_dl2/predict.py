@@ -22,8 +22,6 @@ from lightning_dl2.inference.predict import predict
 
 
 class PredictArguments(Arguments):
-    """Hold the arguments of `predict`."""
-
     run: RunDirectory
     out: Annotated[Path | None, PlainValidator(out_file)]  # None: standard output
     split: Text = "test"
@@ -36,8 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     return command(_main, argv, __doc__ or read_docstring(__file__))
 
 
-def _main(words: list[str]) -> int:
-    arguments = parse(PredictArguments, words)
+def _main(argv: list[str]) -> int:
+    arguments = parse(PredictArguments, argv)
     rows = predict(arguments.run, arguments.split, arguments.checkpoint, arguments.data_path)
     text = StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")

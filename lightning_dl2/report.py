@@ -14,22 +14,10 @@ The last line of standard output is the path of the page.
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BeforeValidator
-
-from lightning_dl2.common.arguments import Arguments, Text, parse, whole
 from lightning_dl2.common.command import command, console, read_docstring
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.paths import user_path
-
-
-class ReportArguments(Arguments):
-    """Hold the arguments of `report`, its directories aside."""
-
-    out: Text = "report.html"
-    details: Annotated[int, whole()] = 30
-    over: Annotated[list[str], BeforeValidator(lambda text: text.split(","))] = ["seed"]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,11 +25,11 @@ def main(argv: list[str] | None = None) -> int:
     return command(_main, argv, __doc__ or read_docstring(__file__))
 
 
-def _main(words: list[str]) -> int:
-    if not words:
+def _main(argv: list[str]) -> int:
+    if not argv:
         print((__doc__ or read_docstring(__file__)).strip())
         return 0
-    directories, out, details, over = _read(words)
+    directories, out, details, over = _read(argv)
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     from lightning_dl2.reporting import output, page, records, tables, variants
@@ -71,14 +59,17 @@ def _main(words: list[str]) -> int:
     return 0
 
 
-def _read(words: list[str]) -> tuple[list[Path], Path, int, list[str]]:
+def _read(argv: list[str]) -> tuple[list[Path], Path, int, list[str]]:
     """Return the directories, the page, the number of details and the further keys to average over.
 
     Names of run directories contain `=`, so an argument with `=` may be a directory, too.
     """
-    keys = [word for word in words if re.match(r"(?!seed=)[^/=]*=", word)]
-    directories = [word for word in words if word not in keys or user_path("DIR", word).is_dir()]
-    arguments = parse(ReportArguments, [word for word in words if word not in directories])
+    from lightning_dl2.common.arguments import parse
+    from lightning_dl2.reporting.arguments import ReportArguments
+
+    keys = [word for word in argv if re.match(r"(?!seed=)[^/=]*=", word)]
+    directories = [word for word in argv if word not in keys or user_path("DIR", word).is_dir()]
+    arguments = parse(ReportArguments, [word for word in argv if word not in directories])
     if not directories:
         raise UserError("DIR: is missing; allowed: run directories or trees of them")
     over = [key for key in arguments.over if key != "seed"]

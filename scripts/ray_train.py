@@ -26,8 +26,6 @@ from lightning_dl2.run.directory import Run  # noqa: E402
 
 
 class RayArguments(Arguments):
-    """Hold the arguments of the script beside those of `train`."""
-
     max_failures: Annotated[int, whole()] = 3
 
 

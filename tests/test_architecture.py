@@ -133,3 +133,8 @@ def test_what_answers_at_once_imports_nothing_heavy(place):
     here = [name for name in modules() if f"{name}.".startswith(f"{PACKAGE}.{place}.") or package_of(name) == place]
     heavy = {name: sorted(loaded(name) & LIGHT[place]) for name in here}
     assert here and not {name: found for name, found in heavy.items() if found}
+
+
+@pytest.mark.parametrize("name", ["report", "analyze"])
+def test_a_command_without_a_run_needs_not_even_pydantic_for_its_help(name):
+    assert "pydantic" not in loaded(f"{PACKAGE}.{name}")

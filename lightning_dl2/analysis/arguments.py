@@ -9,14 +9,10 @@ NO_RUN = "none"
 
 
 class AnalysisArguments(Arguments):
-    """Hold the arguments of every analysis."""
-
     out: Path = Path("analysis")
     threads: Annotated[int, whole(1)] = 1
 
 
 class RunArguments(AnalysisArguments):
-    """Hold the arguments of an analysis that also reads finished runs."""
-
     run: Text = NO_RUN  # DIR[,DIR...]
     checkpoint: Text = "best"

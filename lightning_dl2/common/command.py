@@ -44,23 +44,23 @@ def command(function: Callable[[list[str]], int], argv: list[str] | None, doc: s
         The exit code: 2 for a UserError, 1 for a ProcessError or a full disk, 130 for SIGINT, 141 for a pipe that its
         reader has closed, else that of `function`.
     """
-    words = sys.argv[1:] if argv is None else argv
+    arguments = sys.argv[1:] if argv is None else argv
     if argv is None:  # this process draws into files only, whatever backend the user's notebooks choose
         os.environ["MPLBACKEND"] = "agg"
     _escape_what_the_locale_lacks()
     with redirect_stderr(LossyStream(sys.stderr)) if sys.stderr else nullcontext():
-        return _command(function, words, doc)
+        return _command(function, arguments, doc)
 
 
-def _command(function: Callable[[list[str]], int], words: list[str], doc: str | None) -> int:
+def _command(function: Callable[[list[str]], int], arguments: list[str], doc: str | None) -> int:
     try:
-        if doc and {"--help", "-h"} & set(words):
+        if doc and {"--help", "-h"} & set(arguments):
             print(doc.strip())
             code = 0
         else:
-            if not {"--help", "-h"} & set(words):
+            if not {"--help", "-h"} & set(arguments):
                 _check_directory()
-            code = function(words)
+            code = function(arguments)
         if sys.stdout:
             sys.stdout.flush()
         return code

@@ -22,8 +22,6 @@ DECODING = (
 
 
 class GenerateArguments(Arguments):
-    """Hold the arguments of `generate`."""
-
     run: RunDirectory
     checkpoint: str = "best"
     prompt: str | None = None

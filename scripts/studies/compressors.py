@@ -20,8 +20,6 @@ PPMD = {"max_order": 16, "mem_size": 256 << 20, "restore_method": 0}
 
 
 class CompressorArguments(Arguments):
-    """Hold the arguments of the script."""
-
     name: Text = Field("python_docs", alias="data.name")
     path: Text | None = Field(None, alias="data.path")
 

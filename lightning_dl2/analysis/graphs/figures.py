@@ -25,8 +25,6 @@ NO_DATA = "none"
 
 
 class Arguments(AnalysisArguments):
-    """Hold the arguments of `analyze graphs`."""
-
     part: Literal[Part, "all"] = "all"
     data: Text = NO_DATA
     seed: Annotated[int, whole(most=2**32 - 1)] = 0

@@ -38,8 +38,6 @@ Net = tuple[Recurrent, nn.Linear, Tensor]  # the last is the input x [B, T, H]
 
 
 class Arguments(AnalysisArguments):
-    """Hold the arguments of `analyze bptt`."""
-
     hidden_size: Annotated[int, whole(2)] = 64
     steps: Annotated[int, whole(10)] = 40
     batch_size: Annotated[int, whole(1)] = 8

@@ -46,8 +46,6 @@ TEXT_SHOWN = 80  # characters of a window
 
 
 class Arguments(RunArguments):
-    """Hold the arguments of `analyze gates`."""
-
     sequence: Annotated[int, whole()] = 0
     size: Annotated[int, whole(8)] = 2048
     layer: Annotated[int, whole(1)] = 1

@@ -60,8 +60,6 @@ Curves = dict[str, Tensor]  # by name, [seeds, T] by steps back
 
 
 class Arguments(RunArguments):
-    """Hold the arguments of `analyze gradients`."""
-
     length: Annotated[int, whole(2)] = 100
     hidden_size: Annotated[int, whole(1)] = 128
     sequences: Annotated[int, whole(1)] = 32

@@ -41,8 +41,6 @@ WORDS = {"rnn": ("task.encoding=one_hot", "optimizer.learning_rate=1e-3")}
 
 
 class Arguments(RunArguments):
-    """Hold the arguments of `analyze memory`."""
-
     checkpoint: Literal["best", "last"] = "best"
     lengths: Annotated[tuple[int, ...], wholes(1)] | Literal["auto"] = "auto"  # `measure` checks each task's minimum
     size: Annotated[int, whole(1)] = 1024

@@ -55,8 +55,6 @@ SIZES = tuple(2**power for power in range(2, 11))
 
 
 class Arguments(AnalysisArguments):
-    """Hold the arguments of `analyze parameters`."""
-
     vocabulary: Annotated[int, whole(1, MOST)] = 10
     embedding: Annotated[int, whole(1, MOST)] | Literal["none"] = "none"
     hidden: Annotated[int, whole(1, MOST)] = 128
