@@ -28,14 +28,7 @@ MEASURES = {
     "cosine_similarity": "mean cosine similarity of two nodes",
 }
 STEPS, HIDDEN = 80, 32
-BLOCK_MODEL = {
-    "num_nodes": 600,
-    "num_classes": 4,
-    "average_degree": 8.0,
-    "homophily": 0.75,
-    "num_feats": 32,
-    "signal": 1.0,
-}
+BLOCK_MODEL = dict(num_nodes=600, num_classes=4, average_degree=8.0, homophily=0.75, num_feats=32, signal=1.0)
 
 
 def dirichlet_energy(graph: Graph, x: Tensor) -> float:

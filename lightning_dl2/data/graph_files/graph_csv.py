@@ -94,8 +94,7 @@ def _nodes(path: Path) -> tuple[dict[str, int], list[str], dict[str, Tensor] | N
         raise UserError(f"{path}: no node has a label; allowed: nodes with labels")
     splits = None
     if any(members.values()):
-        empty = [name for name in SPLITS if not members[name]]
-        if empty:
+        if empty := [name for name in SPLITS if not members[name]]:
             raise UserError(
                 f"{path}: no node has the split {empty[0]}; allowed: nodes of all three, or no column split"
             )
@@ -146,8 +145,7 @@ def _checked(path: Path, reader: Any, required: tuple[str, str], optional: str |
     for name in required:
         if name not in header:
             raise UserError(f"{path}:1: has no column {name}; allowed: {' and '.join(required)} and columns of numbers")
-    twice = [name for name in header if header.count(name) > 1]
-    if twice:
+    if twice := [name for name in header if header.count(name) > 1]:
         raise UserError(f"{path}:1: has two columns {twice[0]}; allowed: each name once")
     first, second = (header.index(name) for name in required)
     third = header.index(optional) if optional in header else None

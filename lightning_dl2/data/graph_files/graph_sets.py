@@ -39,15 +39,13 @@ class NodeSet:
     def check(self, source: str = "data") -> None:
         """Raise UserError, naming `source` and the first bad item, if the parts do not fit together."""
         _check_edges(source, self.src, self.dst, self.num_nodes, self.edge_features)
-        values = self.features
-        if values is not None:
-            _check_rows(source, "features", values, self.num_nodes, "node")
+        if self.features is not None:
+            _check_rows(source, "features", self.features, self.num_nodes, "node")
         _check_rows(source, "labels", self.labels, self.num_nodes, "node")
         _check_range(source, "node", "label", self.labels, -1, len(self.class_names))
         _check_splits(source, self.splits, "node", self.num_nodes)
         for name, nodes in (self.splits or {}).items():
-            bad = _first(self.labels[nodes] < 0)
-            if bad is not None:
+            if (bad := _first(self.labels[nodes] < 0)) is not None:
                 raise UserError(
                     f"{source}: node {self._name(int(nodes[bad]))} of the split {name} has no label;"
                     " allowed: nodes with one"
@@ -90,11 +88,9 @@ class GraphSet:
         """Raise UserError, naming `source` and the first bad item, if the parts do not fit together."""
         nodes, edges = int(self.num_nodes.sum()), int(self.num_edges.sum())
         _check_rows(source, "num_edges", self.num_edges, len(self), "graph")
-        empty = _first(self.num_nodes < 1)
-        if empty is not None:
+        if (empty := _first(self.num_nodes < 1)) is not None:
             raise UserError(f"{source}: graph {empty} has no nodes; allowed: at least one")
-        negative = _first(self.num_edges < 0)
-        if negative is not None:
+        if (negative := _first(self.num_edges < 0)) is not None:
             raise UserError(f"{source}: graph {negative} has {int(self.num_edges[negative])} edges; allowed: 0 or more")
         limits = self.num_nodes.repeat_interleave(self.num_edges)
         if len(limits) != len(self.src):
@@ -128,8 +124,7 @@ def _first(bad: Tensor) -> int | None:
 def _check_edges(source: str, src: Tensor, dst: Tensor, limits: int | Tensor, features: Tensor | None) -> None:
     if src.shape != dst.shape:
         raise UserError(f"{source}: {len(src)} edges begin and {len(dst)} end; allowed: as many")
-    bad = _first((src < 0) | (src >= limits) | (dst < 0) | (dst >= limits))
-    if bad is not None:
+    if (bad := _first((src < 0) | (src >= limits) | (dst < 0) | (dst >= limits))) is not None:
         limit = limits if isinstance(limits, int) else int(limits[bad])
         raise UserError(
             f"{source}: edge {bad} goes from node {int(src[bad])} to node {int(dst[bad])};"
@@ -143,17 +138,13 @@ def _check_rows(source: str, name: str, values: Tensor | SparseMatrix, rows: int
     if values.shape[0] != rows:
         raise UserError(f"{source}: {name} has {values.shape[0]} rows; allowed: one for each {item}, {rows}")
     numbers = values if isinstance(values, Tensor) else values.values
-    if not numbers.is_floating_point():
-        return
-    bad = _first(~numbers.isfinite())
-    if bad is not None:
+    if numbers.is_floating_point() and (bad := _first(~numbers.isfinite())) is not None:
         row = bad if isinstance(values, Tensor) else int(values.row_of_entry()[bad])
         raise UserError(f"{source}: {name} of {item} {row}: not a number or infinite; allowed: finite numbers")
 
 
 def _check_range(source: str, item: str, name: str, values: Tensor, low: int, high: int) -> None:
-    bad = _first((values < low) | (values >= high))
-    if bad is not None:
+    if (bad := _first((values < low) | (values >= high))) is not None:
         raise UserError(f"{source}: {name} {int(values[bad])} of {item} {bad}; allowed: {low} to {high - 1}")
 
 
@@ -162,8 +153,7 @@ def _check_splits(source: str, splits: dict[str, Tensor] | None, item: str, numb
     for name, members in (splits or {}).items():
         if name not in SPLITS:
             raise UserError(f"{source}: the split {name}; allowed: {', '.join(SPLITS)}")
-        bad = _first((members < 0) | (members >= number))
-        if bad is not None:
+        if (bad := _first((members < 0) | (members >= number))) is not None:
             raise UserError(
                 f"{source}: {item} {int(members[bad])} of the split {name}; allowed: {item}s 0 to {number - 1}"
             )

@@ -165,10 +165,6 @@ def _folds(directory: Path, num_graphs: int) -> list[tuple[Tensor, Tensor]] | No
 
 
 def _index(path: Path, num_graphs: int) -> np.ndarray:
-    numbers = []
-    for line_number, line in enumerate(path.read_text("utf-8", "replace").rstrip().split("\n"), start=1):
-        graph = whole_number(line)
-        if graph is None or graph >= num_graphs:
-            raise UserError(f"{path}:{line_number}: {line.strip()[:40]!r}; allowed: a graph, 0 to {num_graphs - 1}")
-        numbers.append(graph)
-    return np.array(numbers)
+    lines = enumerate(path.read_text("utf-8", "replace").rstrip().split("\n"), start=1)
+    allowed = f"a graph, 0 to {num_graphs - 1}"
+    return np.array([whole_number(line, f"{path}:{number}", allowed, num_graphs) for number, line in lines])

@@ -41,12 +41,8 @@ def read_tu(directory: str | Path, name: str | None = None) -> GraphSet:
     first_node = (np.cumsum(num_nodes) - num_nodes)[graph_of_edge]
 
     def optional(part: str, rows: int, what: str) -> np.ndarray | None:
-        path = directory / f"{name}_{part}.txt"
-        return (
-            _read(path, np.float64 if part.endswith("attributes") else np.int64, None, rows, what)
-            if path.is_file()
-            else None
-        )
+        path, dtype = directory / f"{name}_{part}.txt", np.float64 if part.endswith("attributes") else np.int64
+        return _read(path, dtype, None, rows, what) if path.is_file() else None
 
     node_types, edge_types = (
         _numbered(optional(f"{item}_labels", rows, f"{item}s"))
@@ -86,12 +82,10 @@ def _find_name(directory: Path) -> str:
 def _graph_of(path: Path, num_graphs: int) -> np.ndarray:
     """Read the graph of every node, from 0, int64 [N]."""
     graph_of = _read(path, np.int64, 1)[:, 0] - 1
-    bad = np.flatnonzero((graph_of < 0) | (graph_of >= num_graphs))
-    if len(bad):
+    if len(bad := np.flatnonzero((graph_of < 0) | (graph_of >= num_graphs))):
         raise UserError(f"{path}:{bad[0] + 1}: graph {graph_of[bad[0]] + 1}; allowed: 1 to {num_graphs}")
     steps = np.diff(graph_of, prepend=-1, append=num_graphs)
-    bad = np.flatnonzero((steps < 0) | (steps > 1))
-    if len(bad):
+    if len(bad := np.flatnonzero((steps < 0) | (steps > 1))):
         before = graph_of[bad[0] - 1] + 1 if bad[0] else 0
         after = f"graph {graph_of[bad[0]] + 1}" if bad[0] < len(graph_of) else "the end"
         raise UserError(
@@ -106,12 +100,10 @@ def _edges(path: Path, graph_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     if not path.stat().st_size:
         return (np.zeros(0, np.int64),) * 3
     src, dst = _read(path, np.int64, 2).T - 1
-    bad = np.flatnonzero((np.minimum(src, dst) < 0) | (np.maximum(src, dst) >= len(graph_of)))
-    if len(bad):
+    if len(bad := np.flatnonzero((np.minimum(src, dst) < 0) | (np.maximum(src, dst) >= len(graph_of)))):
         pair = f"{src[bad[0]] + 1}, {dst[bad[0]] + 1}"
         raise UserError(f"{path}:{bad[0] + 1}: an edge between the nodes {pair}; allowed: 1 to {len(graph_of)}")
-    bad = np.flatnonzero(graph_of[src] != graph_of[dst])
-    if len(bad):
+    if len(bad := np.flatnonzero(graph_of[src] != graph_of[dst])):
         graphs = f"{graph_of[src[bad[0]]] + 1} and {graph_of[dst[bad[0]]] + 1}"
         raise UserError(f"{path}:{bad[0] + 1}: an edge between the graphs {graphs}; allowed: within one")
     return src, dst, graph_of[src]

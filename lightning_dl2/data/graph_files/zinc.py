@@ -178,13 +178,9 @@ def _chosen(path: Path, number: int) -> list[int]:
     """Read the numbers of the molecules from an index file, in one line with commas; all without such a file."""
     if not path.is_file():
         return list(range(number))
-    chosen = []
-    for cell in path.read_text("utf-8", "replace").split("\n")[0].split(","):
-        molecule = whole_number(cell)
-        if molecule is None or molecule >= number:
-            raise UserError(f"{path}:1: {cell.strip()[:40]!r}; allowed: molecules, 0 to {number - 1}, with commas")
-        chosen.append(molecule)
-    return chosen
+    cells = path.read_text("utf-8", "replace").split("\n")[0].split(",")
+    allowed = f"molecules, 0 to {number - 1}, with commas"
+    return [whole_number(cell, f"{path}:1", allowed, number) for cell in cells]
 
 
 def _molecules(path: Path, molecules: list[Any], chosen: list[int]) -> Iterator[tuple[Any, ...]]:

@@ -25,7 +25,7 @@ def karate_club() -> NodeSet:
     The features are the identity. As in Kipf & Welling's illustration only the labels of the two leaders are trained
     on. Of the other members, every fourth of each faction validates; the rest tests.
     """
-    pairs = np.array([(one, other) for one, others in KARATE_CLUB.items() for other in others])
+    pairs = np.array([pair.split("-") for pair in KARATE_CLUB.split()], np.int64)
     src, dst = _both(pairs[:, 0], pairs[:, 1])
     labels = np.ones(34, np.int64)
     labels[list(MR_HI)] = 0

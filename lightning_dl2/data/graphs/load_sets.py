@@ -20,14 +20,7 @@ from lightning_dl2.data.graph_files.zinc import read_zinc
 from lightning_dl2.data.graphs.generators import csl, karate_club, mini_gc, pattern, stochastic_block_model
 
 GENERATOR_SEED = 20201  # generated graphs are the same for every seed of a run
-BLOCK_MODEL = {
-    "num_nodes": 2000,
-    "num_classes": 5,
-    "average_degree": 10.0,
-    "homophily": 0.8,
-    "num_feats": 32,
-    "signal": 0.5,
-}
+BLOCK_MODEL = dict(num_nodes=2000, num_classes=5, average_degree=10.0, homophily=0.8, num_feats=32, signal=0.5)
 
 
 @contextmanager
@@ -81,14 +74,10 @@ def load_graph_set(name: str, path: str | None, *, sizes: dict[str, int], cache:
             found = mini_gc(**sizes, seed=GENERATOR_SEED)
         elif name == "pattern":
             found = pattern(**sizes, seed=GENERATOR_SEED)
-        elif name == "zinc":
-            found = read_zinc(_files(name, path, cache))
-        elif name == "tu":
-            found = read_tu(_files(name, path, cache))
         else:
             files = _files(name, path, cache)
-            in_tu_format = name != "ten_fold" and files.is_dir() and any(files.glob("*_A.txt"))
-            found = read_tu(files) if in_tu_format else read_ten_fold(files)
+            is_tu = name == "tu" or (name != "ten_fold" and files.is_dir() and any(files.glob("*_A.txt")))
+            found = read_zinc(files) if name == "zinc" else read_tu(files) if is_tu else read_ten_fold(files)
     found.check()
     if found.target == "classification":
         _check_classes(name, found.class_names)

@@ -1,7 +1,7 @@
 """Detect the encoding of a text file, and read its characters chunk by chunk."""
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +60,7 @@ def detect_encoding(path: Path) -> str:
             return encoding
     if any(0 in chunk for chunk in _chunks(path)):
         raise _no_text(path)
-    encoding = next((name for name in ("utf-8", "cp1252") if _is_in(path, name)), "latin-1")
+    encoding = next((name for name in ("utf-8", "cp1252") if _decodes(_chunks(path), name)), "latin-1")
     if encoding == "cp1252" and not _has_more_than_latin1(path):
         encoding = "latin-1"
     codes = np.frombuffer(start, np.uint8)
@@ -106,12 +106,13 @@ def _has_more_than_latin1(path: Path) -> bool:
     return any(ISO_CONTROLS[np.frombuffer(chunk, np.uint8)].any() for chunk in _chunks(path))
 
 
-def _is_in(path: Path, encoding: str) -> bool:
+def _decodes(chunks: Iterable[bytes], encoding: str, *, final: bool = True) -> bool:
+    """Tell whether the chunks are in the encoding; not `final`: the last one may end within a character."""
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        for chunk in _chunks(path):
+        for chunk in chunks:
             decoder.decode(chunk)
-        decoder.decode(b"", final=True)
+        decoder.decode(b"", final=final)
     except UnicodeDecodeError:
         return False
     return True
@@ -150,19 +151,11 @@ def _check_western(path: Path, start: bytes) -> None:
         within += int((is_beyond[:-2] & is_beyond[1:-1] & is_beyond[2:]).sum())
     if within <= RUNS_SHARE * beyond:
         return
-    possible = [name for name in OTHERS if _decodes(start, name)]
+    possible = [name for name in OTHERS if _decodes([start], name, final=False)]
     raise UserError(
         f"data.path={path}: is no UTF-8, and looks like no language of Western Europe; fix: name its encoding by"
         f" data.encoding=NAME (its bytes are possible in {', '.join(possible)}), or data.tokens=bytes"
     )
-
-
-def _decodes(start: bytes, encoding: str) -> bool:
-    try:
-        codecs.getincrementaldecoder(encoding)().decode(start)  # not final: `start` may end within a character
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def read_characters(path: Path, encoding: str) -> Iterator[tuple[np.ndarray, int]]:
