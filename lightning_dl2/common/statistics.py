@@ -1,4 +1,4 @@
-"""Summarise values of several runs by mean and standard deviation, rounded for a reader."""
+"""Compare values of several runs, and summarise them by mean and standard deviation, rounded for a reader."""
 
 import math
 import statistics
@@ -9,6 +9,11 @@ from dataclasses import dataclass
 def is_number(value: float) -> bool:
     """Tell whether a value and its square are finite; larger values, of diverged runs, have no deviation."""
     return math.isfinite(value) and abs(value) < 1e150
+
+
+def by_quality(value: float | None, mode: str) -> tuple[bool, float]:
+    """Return a sort key for values of a metric whose `mode` is "min" or "max": the best is first, None last."""
+    return value is None, (-1 if mode == "max" else 1) * (value or 0.0)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_dl2.common.figures import BASELINES
-from lightning_dl2.common.statistics import MeanStd
+from lightning_dl2.common.statistics import MeanStd, by_quality
 from lightning_dl2.config.identity import digest, find_differing_keys
 from lightning_dl2.config.overrides import format_override
 from lightning_dl2.reporting.records import STATES, Found, Record, printable
@@ -84,7 +84,7 @@ class Experiment:
     def best(self, record: Record) -> float | None:
         """Return the best value of the monitored metric during training."""
         values = record.history(self.monitor).values()
-        return (max if self.mode == "max" else min)(values) if values else None
+        return min(values, key=lambda value: by_quality(value, self.mode), default=None)
 
     def last(self, record: Record) -> float | None:
         """Return its last value, which is not finite where a run has diverged."""
@@ -92,13 +92,7 @@ class Experiment:
 
     def best_record(self, variant: Variant) -> Record:
         """Return the completed run with the best value; where none has completed, the best of all."""
-        sign = -1 if self.mode == "max" else 1
-
-        def rank(record: Record) -> tuple[bool, float]:
-            value = self.best(record)
-            return value is None, sign * (value or 0.0)
-
-        return min(variant.completed or variant.records, key=rank)
+        return min(variant.completed or variant.records, key=lambda record: by_quality(self.best(record), self.mode))
 
 
 def experiments(found: Found, over: Iterable[str] = ()) -> list[Experiment]:
@@ -134,13 +128,12 @@ def _experiment(name: str, records: list[Record], over: tuple[str, ...], skipped
     references = sorted(key for key in tests if key not in nets and REFERENCE.search(key))
     metrics = sorted((key for key in tests if key not in references), key=lambda key: (key != first, key))
     experiment = Experiment(name, monitor, mode, metrics, references, variants, list(choices[0]) if choices else [])
-    sign = -1 if mode == "max" else 1
 
-    def rank(variant: Variant) -> tuple[bool, float, str]:
+    def quality(variant: Variant) -> tuple[tuple[bool, float], str]:
         spread = MeanStd.of(map(experiment.best, variant.completed))
-        return spread is None, sign * (spread.mean if spread else 0.0), variant.label
+        return by_quality(spread.mean if spread else None, mode), variant.label
 
-    variants.sort(key=rank)
+    variants.sort(key=quality)
     return experiment
 
 

@@ -12,6 +12,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.trainer.states import TrainerFn
 
+from lightning_dl2.common.statistics import by_quality
 from lightning_dl2.resume import checkpoint_file
 from lightning_dl2.resume.checkpoint_file import is_whole, serialize
 from lightning_dl2.resume.requirements import monitored
@@ -166,8 +167,8 @@ class KeepCheckpoints(Checkpoint):
         self._validation_is_long = trainer.strategy.broadcast(seconds > LONG)  # one clock decides for all ranks
         self._before_validation = None
         metrics = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
-        sign, value = 1 if self.mode == "max" else -1, monitored(self, metrics, self.monitor)
-        if math.isfinite(value) and (not self.best or sign * value > sign * self.best[self.monitor]):
+        value, best = monitored(self, metrics, self.monitor), self.best.get(self.monitor)
+        if math.isfinite(value) and by_quality(value, self.mode) < by_quality(best, self.mode):
             self.best, self.best_step = metrics, trainer.global_step
             self._best_to_write = self._serialize(trainer)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_dl2.common.figures import new_figure, plain, save
+from lightning_dl2.common.statistics import by_quality
 from lightning_dl2.config.schema import mode_of
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.sweeps.overrides import SweptKey
@@ -45,12 +46,12 @@ def draw(jobs: list[Job], swept: list[SweptKey], metric: str, out: Path, *, hist
 
 
 def _history(axes: "Axes", points: list[tuple[Job, float]], metric: str) -> None:
-    choose, numbers = (max if mode_of(metric) == "max" else min), []
+    numbers: list[int] = []
     best: list[float] = []
     for job, value in points:
         if job.state == "completed":
             numbers.append(job.number)
-            best.append(choose([value, *best[-1:]]))
+            best.append(min([value, *best[-1:]], key=lambda each: by_quality(each, mode_of(metric))))
     _scatter(axes, [(job, job.number, value) for job, value in points])
     axes.step(numbers, best, where="post", **BEST, label="best so far")
     axes.set(xlabel="job")

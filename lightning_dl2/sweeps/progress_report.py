@@ -1,9 +1,9 @@
 """Report the progress of a sweep: a line when a job starts or ends, the best job so far, tables, jobs.csv."""
 
-import statistics
 import sys
 import time
 from contextlib import nullcontext, suppress
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lightning_dl2.common.command import console
 from lightning_dl2.common.files import WriteError, csv_text, write_text
-from lightning_dl2.common.statistics import MeanStd
+from lightning_dl2.common.statistics import MeanStd, by_quality
 from lightning_dl2.config.schema import mode_of
 from lightning_dl2.sweeps.jobs import Job, Plan, shorten
 
@@ -125,20 +125,19 @@ class ProgressReport:
         table = Table(title="mean ± standard deviation over seeds", title_justify="left")
         for name in (*names, "seeds", self.metric, self.test_metric):
             table.add_column(name)
-        mean = {key: statistics.mean(job.metric(self.metric) or 0.0 for job in jobs) for key, jobs in groups.items()}
-        for key in sorted(groups, key=lambda key: mean[key], reverse=mode_of(self.metric) == "max"):
-            metrics = self.metric, self.test_metric
-            spreads = [MeanStd.of(job.metric(metric) for job in groups[key]) for metric in metrics]
-            cells = *key, str(len(groups[key])), *(str(spread or "") for spread in spreads)
-            table.add_row(*map(Text, cells))
+        rows = []
+        for key, jobs in groups.items():
+            spreads = [MeanStd.of(job.metric(name) for job in jobs) for name in (self.metric, self.test_metric)]
+            mean = spreads[0].mean if spreads[0] else None
+            rows.append((by_quality(mean, mode_of(self.metric)), [*key, len(jobs), *(each or "" for each in spreads)]))
+        for _, cells in sorted(rows, key=itemgetter(0)):
+            table.add_row(*(Text(str(cell)) for cell in cells))
         console().print(table)
 
 
 def best_first(jobs: list[Job], metric: str) -> list[Job]:
     """Sort by a metric; jobs without a value come last, in their order."""
-    sign = -1 if mode_of(metric) == "max" else 1
-    values = {job: job.metric(metric) for job in jobs}
-    return sorted(jobs, key=lambda job: (values[job] is None, sign * (values[job] or 0.0)))
+    return sorted(jobs, key=lambda job: by_quality(job.metric(metric), mode_of(metric)))
 
 
 def last_line(log: Path) -> str:

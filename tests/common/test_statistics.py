@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lightning_dl2.common.statistics import MeanStd
+from lightning_dl2.common.statistics import MeanStd, by_quality
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,8 @@ def test_numbers_have_as_many_digits_as_they_deserve(values, text):
 def test_what_is_no_number_is_left_out():
     assert MeanStd.of([None, math.nan, 1.0]) == MeanStd(1.0, None, 1)
     assert MeanStd.of([None, math.inf, 1.7e308]) is None
+
+
+@pytest.mark.parametrize(("mode", "order"), [("min", [-1.0, 0.0, 2.0, None]), ("max", [2.0, 0.0, -1.0, None])])
+def test_the_best_value_comes_first_and_a_missing_one_last(mode, order):
+    assert sorted([0.0, None, 2.0, -1.0], key=lambda value: by_quality(value, mode)) == order
