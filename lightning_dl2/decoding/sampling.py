@@ -91,14 +91,9 @@ def sample(
 
 
 def pick(logits: Tensor, uniform: Tensor) -> Tensor:
-    """Choose a token for each row by the inverse of its distribution function.
+    """Choose a token for each row of unnormalised logits [B, V], by the inverse of the distribution function.
 
-    Args:
-        logits: [B, V], not necessarily normalised; -inf is never picked.
-        uniform: [B, 1] in [0, 1), float64.
-
-    Returns:
-        tokens [B].
+    `uniform`, float64 [B, 1], is in [0, 1); a logit of -inf is never chosen.
     """
     cumulated = logits.softmax(1, dtype=torch.float64).cumsum(1)
     # The first token that exceeds uniform * total has raised the sum: its probability is above 0. It exists, since

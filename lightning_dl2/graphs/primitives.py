@@ -8,6 +8,8 @@ The engines agree in value and gradient. Operands of two dtypes are computed in 
 bfloat16 are taken in float32, and the result has the operands' dtype again, so that convolutions need no care under
 autocast. A maximum's gradient goes to one edge (or node) that has it. The engines differ in two points: DGL's maximum
 ignores NaN; and among equal edges torch takes the first, DGL the one that its kernel meets.
+
+All raise ValueError for an unknown name or a wrong number of rows.
 """
 
 from functools import reduce as fold
@@ -34,7 +36,7 @@ def spmm(graph: Graph, x: Tensor | None, e: Tensor | None = None, *, reduce: str
             each edge.
 
     Raises:
-        ValueError: an unknown `reduce`, neither x nor e, or wrong numbers of rows.
+        ValueError: neither x nor e.
     """
     _check_choice("reduce", reduce, REDUCES)
     if x is None and e is None:
@@ -50,11 +52,10 @@ def spmm(graph: Graph, x: Tensor | None, e: Tensor | None = None, *, reduce: str
 def sddmm(graph: Graph, op: str, x: Tensor, y: Tensor) -> Tensor:
     """Compute x[src] op y[dst] for each edge: x [S, ...], y [N, ...] -> [E, ...], with dimensions broadcast as in spmm.
 
-    Args:
-        op: add, sub, mul, or dot, over the last dimension, which becomes 1.
+    `op` is add, sub, mul, or dot, over the last dimension, which becomes 1.
 
     Raises:
-        ValueError: an unknown `op`, wrong numbers of rows, or dot without a feature dimension.
+        ValueError: dot without a feature dimension.
     """
     _check_choice("op", op, OPS)
     _check_rows("x", x, graph.num_src, "source nodes")
@@ -67,22 +68,14 @@ def sddmm(graph: Graph, op: str, x: Tensor, y: Tensor) -> Tensor:
 
 
 def edge_softmax(graph: Graph, scores: Tensor) -> Tensor:
-    """Take the softmax over the in-edges of each destination: [E, ...] -> [E, ...].
-
-    Raises:
-        ValueError: a wrong number of rows.
-    """
+    """Take the softmax over the in-edges of each destination: [E, ...] -> [E, ...]."""
     _check_rows("scores", scores, graph.num_edges, "edges")
     (wide,), dtype = _widen(scores)
     return _engine(graph).edge_softmax(graph, wide).to(dtype)
 
 
 def segment_readout(graph: Graph, x: Tensor, reduce: str = "sum") -> Tensor:
-    """Reduce the nodes of each graph to their sum, mean or maximum: [N, ...] -> [B, ...]; 0 for a graph without nodes.
-
-    Raises:
-        ValueError: an unknown `reduce`, or a wrong number of rows.
-    """
+    """Reduce each graph's nodes to their sum, mean or maximum: [N, ...] -> [B, ...]; 0 for a graph without nodes."""
     _check_choice("reduce", reduce, REDUCES)
     _check_rows("x", x, graph.num_nodes, "nodes")
     (wide,), dtype = _widen(x)
@@ -91,11 +84,7 @@ def segment_readout(graph: Graph, x: Tensor, reduce: str = "sum") -> Tensor:
 
 
 def gather(graph: Graph, x: Tensor) -> Tensor:
-    """Return x[src], [S, ...] -> [E, ...], with a faster backward pass than indexing.
-
-    Raises:
-        ValueError: a wrong number of rows.
-    """
+    """Return x[src], [S, ...] -> [E, ...], with a faster backward pass than indexing."""
     _check_rows("x", x, graph.num_src, "source nodes")
     return torch_engine.gather(graph, x)
 

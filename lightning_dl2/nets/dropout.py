@@ -14,12 +14,7 @@ LEVELS = 1 << 16  # probabilities are rounded to multiples of 1 / LEVELS
 def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
     """Do as `F.dropout`, in less time on a CPU: each element is zero with probability p, else divided by 1 - p.
 
-    Draws from torch's global generator of the device. A probability below 1 / LEVELS is rounded away.
-
-    Args:
-        x: of any shape.
-        p: from 0 to 1.
-        training: False gives x itself.
+    It draws from torch's global generator of the device. A probability below 1 / LEVELS is rounded to 0.
 
     Raises:
         ValueError: p is not a probability.

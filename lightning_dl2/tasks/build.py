@@ -45,12 +45,7 @@ def build_task(config: schema.Task, optimizer: schema.Optimizer, spec: dict[str,
 
 
 def load_task(name: str, content: BufferedReader, checkpoint: str) -> Task:
-    """Load the task of a checkpoint, on the CPU, from the file alone.
-
-    Args:
-        name: one of TASKS.
-        content: the open file, as of `Run.open_checkpoint`.
-        checkpoint: the user's word for it, for messages.
+    """Load the task `name`, one of TASKS, from the open file of a checkpoint alone, on the CPU.
 
     Raises:
         UserError: the file is no checkpoint of such a task.

@@ -31,10 +31,9 @@ class Muon(torch.optim.Optimizer):
     Args:
         params: parameters, or groups of them as from `parameter_groups`; `blocks` is the number of matrices of equal
             size that are stacked in each parameter of a group, 0 for AdamW.
-        lr: of Muon.
+        lr, momentum: of Muon; the momentum is Nesterov's.
         weight_decay: of both, each times its own learning rate.
-        momentum: of Muon, in Nesterov's form.
-        adamw_lr: of AdamW; a schedule scales both alike. Likewise betas and eps.
+        adamw_lr, betas, eps: of AdamW; a schedule scales both rates alike.
 
     Raises:
         ValueError: a momentum outside of [0, 1), a negative rate, or what AdamW raises.

@@ -146,17 +146,10 @@ class TextGenerator(Task):
 
 
 def focal_cross_entropy(logits: Tensor, targets: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
-    """Return the mean of (1 - p)^gamma (-ln p), p the probability of the target (Lin et al. 2017).
+    """Return the mean of (1 - p)^gamma (-ln p), p the probability of the target (Lin et al. 2017), and that of -ln p.
 
-    It learns less from what is almost known, and so calibrates an overconfident net (Mukhoti et al. 2020).
-
-    Args:
-        logits: [N, V].
-        targets: [N]; those that are NOT_COUNTED are left out.
-        gamma: 0 is cross entropy.
-
-    Returns:
-        the loss, and the mean of -ln p, without a gradient.
+    It learns less from what is almost known, and so calibrates an overconfident net (Mukhoti et al. 2020). The second
+    mean has no gradient. Logits are [N, V], targets [N]; those that are NOT_COUNTED are left out.
     """
     if not gamma:
         loss = F.cross_entropy(logits, targets, ignore_index=NOT_COUNTED)

@@ -112,16 +112,14 @@ def read_planetoid(directory: str | Path, name: str) -> NodeSet:
 
 def _check_lengths(parts: dict[str, Any], paths: dict[str, Path], num_nodes: int) -> None:
     """Raise UserError unless the parts belong to one set: y begins ally, the graph has all nodes."""
-    graph, ally = parts["graph"], parts["ally"]
-    wrong = {
-        "y": "not the beginning of ally" if not np.array_equal(parts["y"], ally[: len(parts["y"])]) else None,
-        "ty": f"of {parts['ty'].shape[1]} classes" if parts["ty"].shape[1] != ally.shape[1] else None,
-        "graph": f"of {len(graph)} nodes" if isinstance(graph, dict) and len(graph) != num_nodes else None,
-    }
-    allowed = {"y": "its first rows", "ty": f"{ally.shape[1]}, as ally", "graph": f"{num_nodes}, as test.index"}
-    for part, what in wrong.items():
-        if what:
-            raise UserError(f"data.path={paths[part]}: is {what}; allowed: {allowed[part]}")
+    y, ty, ally, graph = (parts[part] for part in ("y", "ty", "ally", "graph"))
+    for part, is_wrong, what in (
+        ("y", not np.array_equal(y, ally[: len(y)]), "not the beginning of ally; allowed: its first rows"),
+        ("ty", ty.shape[1] != ally.shape[1], f"of {ty.shape[1]} classes; allowed: {ally.shape[1]}, as ally"),
+        ("graph", len(graph) != num_nodes, f"of {len(graph)} nodes; allowed: {num_nodes}, as test.index"),
+    ):
+        if is_wrong:
+            raise UserError(f"data.path={paths[part]}: is {what}")
 
 
 def _test_index(path: Path) -> np.ndarray:

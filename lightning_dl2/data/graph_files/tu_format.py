@@ -7,7 +7,7 @@ Shapes: N nodes and E edges of all graphs together, G graphs.
 
 import io
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -40,16 +40,15 @@ def read_tu(directory: str | Path, name: str | None = None) -> GraphSet:
     order = np.argsort(graph_of_edge, kind="stable")  # mostly sorted already
     first_node = (np.cumsum(num_nodes) - num_nodes)[graph_of_edge]
 
-    def optional(part: str, rows: int, what: str) -> np.ndarray | None:
-        path, dtype = directory / f"{name}_{part}.txt", np.float64 if part.endswith("attributes") else np.int64
-        return _read(path, dtype, None, rows, what) if path.is_file() else None
+    def optional(part: str, rows: int, what: str, order: Any = slice(None)) -> np.ndarray | None:
+        path = directory / f"{name}_{part}.txt"
+        kind = np.float64 if part.endswith("attributes") else np.int64
+        return _read(path, kind, None, rows, what)[order] if path.is_file() else None
 
-    node_types, edge_types = (
-        _numbered(optional(f"{item}_labels", rows, f"{item}s"))
-        for item, rows in (("node", len(graph_of)), ("edge", len(src)))
-    )
+    node_types, num_node_types = _numbered(optional("node_labels", len(graph_of), "nodes"))
+    edge_types, num_edge_types = _numbered(optional("edge_labels", len(src), "edges", order))
     node_features = optional("node_attributes", len(graph_of), "nodes")
-    edge_features = optional("edge_attributes", len(src), "edges")
+    edge_features = optional("edge_attributes", len(src), "edges", order)
     class_names, labels = np.unique(labels, return_inverse=True)
     found = GraphSet(
         src=torch.from_numpy((src - first_node)[order]),
@@ -58,12 +57,12 @@ def read_tu(directory: str | Path, name: str | None = None) -> GraphSet:
         num_edges=torch.from_numpy(np.bincount(graph_of_edge, minlength=len(labels))),
         labels=torch.from_numpy(labels.astype(np.int64)),
         class_names=[str(label) for label in class_names],
-        node_types=None if node_types is None else torch.from_numpy(node_types[0]),
-        num_node_types=0 if node_types is None else node_types[1],
-        node_features=None if node_features is None else torch.from_numpy(node_features.astype(np.float32)),
-        edge_types=None if edge_types is None else torch.from_numpy(edge_types[0][order]),
-        num_edge_types=0 if edge_types is None else edge_types[1],
-        edge_features=None if edge_features is None else torch.from_numpy(edge_features[order].astype(np.float32)),
+        node_types=node_types,
+        num_node_types=num_node_types,
+        node_features=None if node_features is None else torch.from_numpy(node_features).float(),
+        edge_types=edge_types,
+        num_edge_types=num_edge_types,
+        edge_features=None if edge_features is None else torch.from_numpy(edge_features).float(),
     )
     found.check(f"data.path={directory}")
     return found
@@ -109,12 +108,12 @@ def _edges(path: Path, graph_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     return src, dst, graph_of[src]
 
 
-def _numbered(labels: np.ndarray | None) -> tuple[np.ndarray, int] | None:
+def _numbered(labels: np.ndarray | None) -> tuple[torch.Tensor | None, int]:
     """Return the labels numbered from 0, and their number. A row of several labels counts as one label."""
     if labels is None:
-        return None
+        return None, 0
     known, numbers = np.unique(labels, axis=0, return_inverse=True)
-    return numbers.reshape(-1).astype(np.int64), len(known)
+    return torch.from_numpy(numbers.reshape(-1).astype(np.int64)), len(known)
 
 
 def _read(path: Path, dtype: type, columns: int | None, rows: int | None = None, what: str = "") -> np.ndarray:

@@ -120,9 +120,7 @@ def stochastic_block_model(
         features=torch.from_numpy(features),
         labels=torch.from_numpy(labels),
         class_names=[str(number) for number in range(num_classes)],
-        splits={
-            name: torch.from_numpy(np.sort(part)) for name, part in zip(SPLITS, np.split(shuffled, ends), strict=True)
-        },
+        splits=_splits(shuffled, ends),
     )
 
 
@@ -240,11 +238,13 @@ def pattern(
         node_types=torch.from_numpy(np.concatenate(types)),
         num_node_types=num_types,
         level="node",
-        splits={
-            name: torch.from_numpy(part)
-            for name, part in zip(SPLITS, np.split(np.arange(num_graphs), ends), strict=True)
-        },
+        splits=_splits(np.arange(num_graphs), ends),
     )
+
+
+def _splits(items: np.ndarray, ends: list[int]) -> dict[str, torch.Tensor]:
+    """Cut items at `ends` into training, validation and test, each in ascending order."""
+    return {name: torch.from_numpy(np.sort(part)) for name, part in zip(SPLITS, np.split(items, ends), strict=True)}
 
 
 def _both(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

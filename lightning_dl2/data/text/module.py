@@ -33,8 +33,7 @@ class TextDataModule(LightningDataModule):
         path: a text file, read in place of the named one.
         tokens: "characters" or "bytes".
         encoding: Python's name of the file's encoding, or "auto".
-        sequence_length: T.
-        batch_size: B.
+        sequence_length, batch_size: T, B.
         validation_fraction: share of the text; likewise `test_fraction`. Without a test split, the validation split is
             tested on.
         evaluation_batch_size, evaluation_warmup, cold_window: rows, warmup and width of EvaluationBatches.

@@ -64,7 +64,6 @@ class EvaluationBatches:
 
     Args:
         split: [N]; at least one prediction a process.
-        rank, world: rank and number of processes.
         rows: E, at most; fewer for a short split.
         warmup: tokens read before a segment.
         width: T.

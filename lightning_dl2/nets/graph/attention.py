@@ -1,6 +1,6 @@
 """Graph convolutions that weight a node's neighbours by attention.
 
-Shapes as in `convolutions`; H num_heads, D out_feats, of one head.
+Shapes as in `convolutions`; H num_heads, D out_feats of one head, O = H * D, or D for the mean over the heads.
 """
 
 import torch
@@ -67,7 +67,6 @@ class GATConv(_Attention):
         self.bias = nn.Parameter(torch.zeros(num_heads * out_feats if concat else out_feats)) if bias else None
 
     def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
-        """Map features [S, I], dense or sparse, to [N, H * D], or to [N, D]."""
         z = self.heads(self.fc(dropout(x, self.feat_drop, self.training)))
         left, right = (z * self.attn_l).sum(2), (destinations(graph, z) * self.attn_r).sum(2)
         x = self.attend(graph, z, F.leaky_relu(sddmm(graph, "add", left, right), self.negative_slope))
@@ -77,10 +76,8 @@ class GATConv(_Attention):
 class GATv2Conv(_Attention):
     """score_uv = a . leaky_relu(W_src h_u + W_dst h_v), values W_src h_u (Brody, Alon & Yahav 2022, equation 7).
 
-    GAT ranks neighbours alike for all nodes; here the ranking depends on the destination. Other arguments: `GATConv`'s.
-
-    Args:
-        share_weights: W_dst is W_src.
+    GAT ranks neighbours alike for all nodes; here the ranking depends on the destination. With `share_weights` W_dst is
+    W_src; the other arguments are `GATConv`'s.
 
     Raises:
         ValueError: `num_heads` below 1.
@@ -110,7 +107,6 @@ class GATv2Conv(_Attention):
             nn.init.zeros_(self.fc_dst.bias)
 
     def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
-        """Map features [S, I], dense or sparse, to [N, H * D], or to [N, D]."""
         x = dropout(x, self.feat_drop, self.training)
         source = self.heads(self.fc_src(x))
         shared = self.fc_dst is self.fc_src

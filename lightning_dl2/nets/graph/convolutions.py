@@ -1,8 +1,8 @@
 """Graph convolutions: each node's new features from its own and those of the nodes with an edge to it.
 
-Every layer is a module with forward(graph, x, e=None): features x [S, I] of the sources -> [N, O] of the destination
-nodes, the first N sources. No layer adds self-loops; layers without a use for edge features e ignore them. The
-attention layers are in `attention`, the gated ones in `gated`.
+Every layer is a module with forward(graph, x, e=None): features x [S, I] of the sources, dense or sparse, -> [N, O] of
+the destination nodes, the first N sources. No layer adds self-loops; layers without a use for edge features e ignore
+them. The attention layers are in `attention`, the gated ones in `gated`.
 
 Shapes: S sources, N destination nodes (N = S but in a sampled block), E edges, I in_feats, O out_feats.
 """
@@ -37,7 +37,6 @@ class MLPConv(nn.Module):
         self.fc = SparseLinear(in_feats, out_feats)
 
     def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
-        """Map features [S, I], dense or sparse, to [N, O]."""
         return self.fc(destinations(graph, x))
 
 
@@ -54,7 +53,6 @@ class GCNConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_feats)) if bias else None
 
     def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
-        """Map features [S, I], dense or sparse, to [N, O]."""
         # the product is associative: it is cheaper to multiply the narrower matrix by A
         if isinstance(x, SparseMatrix) or self.fc.in_features > self.fc.out_features:
             y = propagate(graph, self.fc(x))
@@ -87,7 +85,6 @@ class SAGEConv(nn.Module):
             nn.init.xavier_uniform_(self.fc_pool.weight, gain)
 
     def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
-        """Map features [S, I], dense or sparse, to [N, O]."""
         own = self.fc_self(destinations(graph, x))
         if self.aggregator == "pool":
             return own + self.fc_neigh(spmm(graph, F.relu(self.fc_pool(x)), reduce="max"))
@@ -131,7 +128,6 @@ class GINConv(nn.Module):
             self.register_buffer("eps", torch.tensor(float(eps)), persistent=False)
 
     def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
-        """Map features [S, I], dense or sparse, to [N, O]."""
         x = as_dense(x)
         return self.mlp((1 + self.eps) * destinations(graph, x) + self.aggregate(graph, x, e))
 

@@ -42,10 +42,7 @@ class GatedGraphConv(nn.Module):
     """h_v <- GRU(sum_{u -> v} (W h_u + b), h_v), `rounds` times (Li, Tarlow, Brockschmidt & Zemel 2016, section 3.2).
 
     The state begins with the features, filled up with zeros. A node reads `rounds` edges far, at no cost in parameters.
-    The paper's W depends on the edge's type and direction; here all edges share one.
-
-    Args:
-        rounds: may be changed between calls.
+    The paper's W depends on the edge's type and direction; here all edges share one. `rounds` may change between calls.
 
     Raises:
         ValueError: `out_feats` below `in_feats`, `rounds` below 1.

@@ -18,12 +18,7 @@ from lightning_dl2.graphs.sparse import compress
 
 
 class Lookup:
-    """The rows table[index].
-
-    Args:
-        table: [T, F].
-        index: int64 [R].
-    """
+    """The rows table[index] of table [T, F] and index, int64 [R]."""
 
     def __init__(self, table: Tensor, index: Tensor) -> None:
         self.table, self.index = table, index

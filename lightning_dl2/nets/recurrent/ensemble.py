@@ -18,10 +18,7 @@ class Ensemble(nn.Module):
 
     Members that each learn by their own loss, see `each`, make different errors, and the mean makes fewer (Hansen &
     Salamon 1990; Lakshminarayanan, Pritzel & Blundell 2017). The ensemble has a LanguageModel's methods; its state has
-    the members' layers one after the other, [K*L, B, H].
-
-    Args:
-        members: of the same sizes; each has its own weights.
+    the layers of the members, which are of equal size, one after the other, [K*L, B, H].
 
     Raises:
         ValueError: `members` is empty.

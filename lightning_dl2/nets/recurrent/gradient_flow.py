@@ -59,11 +59,7 @@ def steps_back(flow: Tensor) -> Tensor:
 
 
 def fixed_batch(batches: Iterable[Any], rows: int) -> tuple[Tensor, Tensor]:
-    """Return the first evaluation sequences that begin from a zero state.
-
-    Args:
-        batches: validation or test batches of a data module for sequences or texts.
-        rows: the largest number of sequences.
+    """Return the first sequences of evaluation batches that begin from a zero state, `rows` at most.
 
     Returns:
         tokens [B, T], and the token or class after the last of them, [B].
