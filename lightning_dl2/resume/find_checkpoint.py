@@ -11,7 +11,7 @@ from typing import Any
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.launcher import is_rank_zero
-from lightning_dl2.common.run_files import Checkpoint
+from lightning_dl2.common.run_files import Checkpoint, Damaged
 from lightning_dl2.resume import checkpoint_file
 
 OTHERWISE = ", resume=restart, or another root"  # ways out of training beside the same data
@@ -63,14 +63,14 @@ class CheckpointFiles:
         Raises:
             UserError: a whole one cannot be loaded.
         """
-        with suppress(OSError):
-            return ResumePoint(self.last, self._read(self.last))
+        with suppress(Damaged):
+            return ResumePoint(self.last, self.load(self.last))
         damaged = [str(self.last)] if self.last.exists() else []
         newest = None
         for path in (self.previous, self.best):
             try:
-                checkpoint = self._read(path)
-            except OSError:
+                checkpoint = self.load(path)
+            except Damaged:
                 damaged += [str(path)] if path.exists() else []
                 continue
             if not checkpoint.get("within_step") and (newest is None or checkpoint["global_step"] > newest.step):
@@ -83,25 +83,19 @@ class CheckpointFiles:
                 print(text, file=sys.stderr)
         return newest
 
-    def load(self, path: Path) -> dict[str, Any]:
+    @staticmethod
+    def load(path: Path) -> dict[str, Any]:
         """Verify a checkpoint of this run and load it onto the CPU.
 
         Raises:
-            UserError: it is damaged, or of something else.
+            Damaged: it is damaged, or does not exist.
+            UserError: it is whole, but of something else.
         """
-        try:
-            return self._read(path)
-        except OSError as error:
-            raise UserError(f"{path}: is damaged; fix: use the same command again, or resume=restart") from error
-
-    @staticmethod
-    def _read(path: Path) -> dict[str, Any]:
-        """Raise OSError for a file that is absent or damaged, UserError for a whole one that is no checkpoint."""
         try:
             checkpoint = checkpoint_file.read(path)
             Checkpoint.model_validate(checkpoint)
-        except OSError:
-            raise
+        except OSError as error:
+            raise Damaged(path, "is damaged", "use the same command again, or resume=restart") from error
         except Exception as error:  # torch raises whatever its parts do
             why = next(iter(str(error).splitlines()), "")
             raise UserError(
