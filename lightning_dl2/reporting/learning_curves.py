@@ -179,8 +179,10 @@ def _draw(curves: list[Curve], name: str, level: tuple[str, float] | None, salt:
             axes.set_ylim(bottom - 0.05 * room, top + 0.05 * room)
         if level:
             axes.axhline(level[1], color=INK, linestyle=(0, (1, 3)), linewidth=1)
-            place: dict[str, Any] = {"xy": (1, level[1]), "xycoords": ("axes fraction", "data"), "xytext": (0, 2)}
-            axes.annotate(level[0], **place, textcoords="offset points", ha="right", fontsize=7).set_in_layout(False)
+            place: dict[str, Any] = {"xy": (1, level[1]), "xycoords": ("axes fraction", "data"), "fontsize": 7}
+            below = level[1] == high  # above the highest line, the figure's edge would cut the text
+            place |= {"xytext": (0, -2), "va": "top"} if below else {"xytext": (0, 2)}
+            axes.annotate(level[0], **place, textcoords="offset points", ha="right").set_in_layout(False)
         end_axis_at_bounds(axes, name)
         axes.set(xlabel="optimiser step", ylabel=metric_label(name))
         axes.locator_params("x", integer=True)
