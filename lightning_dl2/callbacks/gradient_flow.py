@@ -54,9 +54,7 @@ class GradientFlow(Callback):
         self._measure_if_due(trainer, pl_module)
 
     @rank_zero_only
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
         self._measure_if_due(trainer, pl_module)
 
     @rank_zero_only

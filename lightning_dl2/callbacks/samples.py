@@ -57,9 +57,7 @@ class Samples(Callback):
         needed(self, pl_module, "net", fix)
         needed(self, datamodule_of(trainer), "vocabulary", fix)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
         total, step = trainer.estimated_stepping_batches, trainer.global_step
         if step != self._done_step and step in (round(total / 3), round(2 * total / 3)):
             self._write(trainer, pl_module)

@@ -5,11 +5,12 @@ import codecs
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from io import TextIOWrapper
 from pathlib import Path
-from threading import Timer
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lightning_dl2.common.errors import ProcessError, UserError
@@ -114,13 +115,29 @@ def announced(text: str) -> Iterator[None]:
 
     An earlier error is the only line: bad input is one line.
     """
-    timer = Timer(SILENCE, lambda: print(f"{text} ...\n", end="", file=sys.stderr, flush=True))
+    timer = threading.Timer(SILENCE, lambda: print(f"{text} ...\n", end="", file=sys.stderr, flush=True))
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+
+
+@contextmanager
+def handling_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle `SIGNALS` by `handler` within the block. Outside of the main thread nothing happens: none arrive there."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        for number, former in before.items():
+            signal.signal(number, former)
 
 
 class LossyStream:
@@ -136,14 +153,14 @@ class LossyStream:
         try:
             return self._stream.write(text)
         except OSError:
-            self._drop()
+            _discard_output(self._stream)
             return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
         except OSError:
-            self._drop()
+            _discard_output(self._stream)
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
@@ -151,9 +168,6 @@ class LossyStream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-    def _drop(self) -> None:
-        _discard_output(self._stream)
 
 
 def _discard_output(stream: TextIO) -> None:

@@ -14,22 +14,11 @@ from lightning_dl2.config.schema import Config
 # Keys that change neither the learnt function nor the metrics on the way, so that they make no other run. The seed
 # makes another run, but has a level of its own in the tree of runs.
 NOT_IDENTITY = (
-    "root",
-    "resume",
-    "logger",
-    "callbacks.progress_bar",
-    "callbacks.curves",
-    "callbacks.samples",
-    "callbacks.gradient_flow",
+    "root", "resume", "logger", "data.cache_dir", "data.num_workers",
+    "callbacks.progress_bar", "callbacks.curves", "callbacks.samples", "callbacks.gradient_flow",
     "callbacks.checkpoint.every_n_steps",
-    "data.cache_dir",
-    "data.num_workers",
-    "trainer.flush_denormal",
-    "trainer.max_steps",
-    "trainer.max_epochs",
-    "trainer.max_time",
-    "trainer.profiler",
-)
+    "trainer.flush_denormal", "trainer.max_steps", "trainer.max_epochs", "trainer.max_time", "trainer.profiler",
+)  # fmt: skip
 
 
 def identity(config: Config) -> dict[str, Any]:

@@ -98,10 +98,6 @@ class Record:
         """Return step to value; only finite values, and only the extremes in the buckets of a long run."""
         return self.logged.points(metric)
 
-    def last(self, metric: str) -> float | None:
-        """Return the value logged last, finite or not."""
-        return self.logged.last.get(metric)
-
     def samples(self) -> list[tuple[str, str]]:
         """Return the file name and the text of each sample of a text generator, the last one first."""
         files = sorted((self.path / "samples").glob("*.txt"), reverse=True)

@@ -88,7 +88,7 @@ class Experiment:
 
     def last(self, record: Record) -> float | None:
         """Return its last value, which is not finite where a run has diverged."""
-        return record.last(self.monitor)
+        return record.logged.last.get(self.monitor)
 
     def best_record(self, variant: Variant) -> Record:
         """Return the completed run with the best value; where none has completed, the best of all."""

@@ -4,8 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 
-from lightning_dl2.common.command import REQUEUE, SIGNALS
+from lightning_dl2.common.command import REQUEUE, SIGNALS, handling_signals
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 
 ANNOUNCED = 60.0  # seconds from SIGUSR1 after which SIGTERM is SLURM's time limit; a user cancels sooner
@@ -67,28 +66,15 @@ class Preemption(Callback):
         announced = self.received == signal.SIGUSR1 and time.monotonic() - self._announced > ANNOUNCED
         return announced and "SLURM_JOB_ID" in os.environ
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> AbstractContextManager[None]:
         """Handle the signals within the block, also before training starts; restore the handlers after it."""
-        before = {number: signal.getsignal(number) for number in SIGNALS}
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        self._listen()
-        try:
-            yield
-        finally:
-            if _in_main_thread():
-                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-                for number, handler in before.items():
-                    signal.signal(number, handler)
-
-    def _listen(self) -> None:
-        if _in_main_thread():  # Python gives signals to no other
-            for number in SIGNALS:
-                signal.signal(number, self._handle)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        return handling_signals(self._handle)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._listen()  # in place of Lightning's handler, which would exit at the batch's end with nothing saved
+        if threading.current_thread() is threading.main_thread():  # Python gives signals to no other
+            for number in SIGNALS:  # in place of Lightning's handler, which would exit at the batch's end, unsaved
+                signal.signal(number, self._handle)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if batch_idx % trainer.accumulate_grad_batches:
@@ -125,7 +111,3 @@ class Preemption(Callback):
         reason = "the time limit" if asked == TIME_IS_UP else signal.Signals(int(asked)).name
         requeue = asked in (TIME_IS_UP, signal.SIGUSR1)
         raise Interrupted(f"{reason} at step {trainer.global_step}{where}", REQUEUE if requeue else 128 + int(asked))
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()

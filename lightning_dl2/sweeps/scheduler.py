@@ -1,14 +1,12 @@
 """Run the jobs of a sweep: start missing ones, watch running ones, pass signals on, until all have ended."""
 
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from lightning_dl2.common.command import SIGNALS
+from lightning_dl2.common.command import handling_signals
 from lightning_dl2.run import lock
 from lightning_dl2.sweeps.jobs import Job, Plan
 from lightning_dl2.sweeps.launchers.base import Handle, Launcher
@@ -38,7 +36,7 @@ class Scheduler:
 
     def run(self) -> signal.Signals | None:
         """Train until all jobs have ended; return the signal that stopped the sweep, if any."""
-        with self._listening():
+        with handling_signals(self._receive):
             passed = 0
             while True:
                 for number in self.received[passed:]:
@@ -111,6 +109,9 @@ class Scheduler:
         self._waiting[job] = 0.0
         return True
 
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.received.append(signal.Signals(number))
+
     def _pass_on(self, number: signal.Signals) -> None:
         at_once = self.received.count(signal.SIGINT) > 1
         for handle in self._running.values():
@@ -120,20 +121,3 @@ class Scheduler:
             time.sleep(POLL)
         for handle in self._running.values() if at_once else ():
             handle.kill()
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        def handle(number: int, frame: FrameType | None) -> None:
-            self.received.append(signal.Signals(number))
-
-        if threading.current_thread() is not threading.main_thread():  # Python delivers signals to no other
-            yield
-            return
-        before = {number: signal.signal(number, handle) for number in SIGNALS}
-        blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            for number, handler in before.items():
-                signal.signal(number, handler)

@@ -16,17 +16,7 @@ from lightning_dl2.training.session import Session
 
 VANISHED = 0.05  # share of the first loss below which a net has memorised its batches
 LONGEST = 8  # number of actions of a profile that are printed
-ROWS = (
-    "solved_at",
-    "best_step",
-    "steps",
-    "epochs",
-    "seconds",
-    "steps_per_second",
-    "parameters",
-    "world_size",
-    "device",
-)
+ROWS = "solved_at best_step steps epochs seconds steps_per_second parameters world_size device".split()
 
 
 def run_and_report(train: Callable[[Session], Any], session: Session) -> int:

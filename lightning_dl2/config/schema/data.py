@@ -7,15 +7,10 @@ from pydantic import Field, model_validator
 from lightning_dl2.config.schema.base import Fraction, Natural, Positive, Rate, Strict, Workers
 
 TEXTS = (
-    "python_docs",
-    "tiny_shakespeare",
-    "grimms_fairy_tales",
-    "democracy_in_america",
-    "darwin_dutch",
-    "anna_karenina_dutch",
-    "calculus_made_easy",
+    "python_docs", "tiny_shakespeare", "grimms_fairy_tales", "democracy_in_america", "darwin_dutch",
+    "anna_karenina_dutch", "calculus_made_easy",
     "text",  # any file, by its path
-)
+)  # fmt: skip
 PLANETOID = ("cora", "citeseer", "pubmed")
 NODE_SETS = ("karate_club", "sbm", *PLANETOID, "graph_csv")  # one graph; its nodes have labels
 GRAPH_SETS = ("minigc", "csl", "pattern", "mutag", "proteins", "enzymes", "nci1", "tu", "ten_fold", "zinc")

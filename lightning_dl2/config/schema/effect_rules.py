@@ -24,12 +24,13 @@ from lightning_dl2.config.schema import (
 )
 from lightning_dl2.config.schema.base import Strict
 from lightning_dl2.config.schema.callbacks import Callbacks
+from lightning_dl2.config.schema.data import GENERATED
 from lightning_dl2.config.schema.task import RecurrentTask
 
 ATTENTION = ("gat", "gatv2")
 FALLING = ("linear", "cosine")  # the schedules that end
 EDGES = ("gine", "gatedgcn")  # the layers that read features of edges
-WITHOUT_EDGE_FEATURES = ("karate_club", "sbm", *PLANETOID, "minigc", "csl", "pattern")
+WITHOUT_EDGE_FEATURES = (*GENERATED, *PLANETOID)
 
 # Texts of several rules.
 LAYER, LAYERS = "task.num_layers=1", "task.num_layers=2 or more"
@@ -39,25 +40,15 @@ SCHEDULE = "optimizer.schedule.name"
 
 @dataclass(frozen=True)
 class Rule:
-    """Keys of one group that have an effect only together with other keys.
+    """Keys of one group that have an effect only together with other keys."""
 
-    Attributes:
-        kind: the type of the group.
-        keys: their names within the group; "solved.*" stands for all below but `enabled`.
-        works: tells whether they have an effect.
-        why: the values with which they have none; {task.cell} stands for a value.
-        fix: the values with which they have one.
-        off: the values of the keys that ask for nothing, whose effect nobody misses.
-        quiet: whether to say nothing about values of the files, where the user's choice makes the reason plain.
-    """
-
-    kind: type[Strict]
-    keys: str
-    works: Callable[[Any], bool]  # of a Config whose group is of `kind`
-    why: str
-    fix: str
-    off: tuple[Any, ...] = ()
-    quiet: bool = False
+    kind: type[Strict]  # of the group
+    keys: str  # their names within the group; "solved.*" stands for all below but `enabled`
+    works: Callable[[Any], bool]  # tells whether they have an effect in a Config whose group is of `kind`
+    why: str  # the values with which they have none; {task.cell} stands for a value
+    fix: str  # the values with which they have one
+    off: tuple[Any, ...] = ()  # the values of the keys that ask for nothing, whose effect nobody misses
+    quiet: bool = False  # say nothing about values of the files, where the user's choice makes the reason plain
 
     def names(self, group: Strict) -> Iterator[str]:
         """Name the keys of the rule one by one."""
