@@ -116,16 +116,8 @@ class _Results:
                 return
             tokens = text.tolist()
             stop_length = self.stops.completed(tokens) if tokens else 0
-            kept = len(tokens) - stop_length
-            generated = Generated(
-                prompt=list(self.prompt),
-                tokens=tokens[:kept],
-                log_probabilities=log_p[:kept].tolist(),
-                score=score,
-                stopped_by="stop" if stop_length else "length",
-                seed=self.decoding.seed,
-            )
-            self.best.append(generated)
+            seed = self.decoding.seed
+            self.best.append(Generated.without_stop(self.prompt, tokens, log_p.tolist(), score, stop_length, seed))
             self.best.sort(key=lambda result: -result.score)
             del self.best[self.decoding.num_return_sequences :]
 

@@ -76,17 +76,8 @@ def sample(
     results = []
     for row, prompt in enumerate(prompts):
         length, stop_length = stream.ends.get(row, (len(chosen), 0))
-        kept = length - stop_length
-        results.append(
-            Generated(
-                prompt=list(prompt),
-                tokens=all_tokens[row][:kept],
-                log_probabilities=all_log_p[row][:kept],
-                score=math.fsum(all_log_p[row][:length]),
-                stopped_by="stop" if stop_length else "length",
-                seed=decoding.seed,
-            )
-        )
+        tokens, log_ps = all_tokens[row][:length], all_log_p[row][:length]
+        results.append(Generated.without_stop(prompt, tokens, log_ps, math.fsum(log_ps), stop_length, decoding.seed))
     return results
 
 

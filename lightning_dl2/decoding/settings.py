@@ -131,6 +131,14 @@ class Generated:
     stopped_by: str
     seed: int
 
+    @classmethod
+    def without_stop(
+        cls, prompt: list[int], tokens: list[int], log_ps: list[float], score: float, stop_length: int, seed: int
+    ) -> "Generated":
+        """Build a result from all its tokens and log-probabilities; the last `stop_length`, a stop string's, go."""
+        kept = len(tokens) - stop_length
+        return cls(list(prompt), tokens[:kept], log_ps[:kept], score, "stop" if stop_length else "length", seed)
+
 
 def _plain(value: object) -> object:
     """Convert any number to an int or a float; return anything else as it is."""

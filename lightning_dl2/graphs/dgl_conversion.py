@@ -43,8 +43,7 @@ def _structure(graph: "Graph") -> Any:
     handle = dgl.graph((graph.src, graph.dst), num_nodes=graph.num_nodes, device=graph.device)
     if graph.batch_size != 1:
         handle.set_batch_num_nodes(graph.batch_num_nodes)
-        edges = torch.bincount(graph.graph_of_node[graph.dst], minlength=graph.batch_size)
-        handle.set_batch_num_edges(edges)
+        handle.set_batch_num_edges(torch.bincount(graph.graph_of_node[graph.dst], minlength=graph.batch_size))
     return handle
 
 
@@ -57,13 +56,7 @@ def parts_of(g: Any) -> dict[str, Any]:
     if len(g.etypes) != 1:
         raise ValueError(f"the DGLGraph has the edge types {g.etypes}; a Graph holds one type")
     src, dst = g.edges(order="eid")
-    parts = {
-        "src": src.long(),
-        "dst": dst.long(),
-        "num_nodes": g.num_dst_nodes(),
-        "ndata": dict(g.srcdata),
-        "edata": dict(g.edata),
-    }
+    parts = dict(src=src.long(), dst=dst.long(), ndata=dict(g.srcdata), edata=dict(g.edata))
     if g.is_block:
-        return {**parts, "num_src": g.num_src_nodes()}
-    return {**parts, "batch_num_nodes": g.batch_num_nodes()}
+        return {**parts, "num_nodes": g.num_dst_nodes(), "num_src": g.num_src_nodes()}
+    return {**parts, "num_nodes": g.num_nodes(), "batch_num_nodes": g.batch_num_nodes()}

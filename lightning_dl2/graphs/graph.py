@@ -207,7 +207,9 @@ class Graph:
             return self
         looped = self.cached("with_self_loops", self._with_self_loops)
         # Copies share the structure that the first of them made, but not the features.
-        return looped.replace(ndata=self.ndata, edata=self._edata_with_loops()).using(self.engine)
+        zeros = {name: x.new_zeros(self.num_nodes, *x.shape[1:]) for name, x in self.edata.items()}
+        edata = {name: torch.cat([x[self._others()], zeros[name]]) for name, x in self.edata.items()}
+        return looped.replace(ndata=self.ndata, edata=edata).using(self.engine)
 
     def _with_self_loops(self) -> "Graph":
         others, loops = self._others(), torch.arange(self.num_nodes, device=self.device)
@@ -227,11 +229,6 @@ class Graph:
     def _others(self) -> Tensor:
         """Return the numbers of the edges that are no self-loops."""
         return self.cached("others", lambda: (self.src != self.dst).nonzero().squeeze(1))
-
-    def _edata_with_loops(self) -> dict[str, Tensor]:
-        others = self._others() if self.edata else None
-        zeros = {name: x.new_zeros(self.num_nodes, *x.shape[1:]) for name, x in self.edata.items()}
-        return {name: torch.cat([x[others], zeros[name]]) for name, x in self.edata.items()}
 
     def in_block(self, start: int, stop: int) -> tuple["Graph", Tensor, Tensor]:
         """Cut out the block of all in-edges of the destinations from `start` to `stop`, for exact inference in chunks.

@@ -113,8 +113,7 @@ class _Maximum(Function):
         largest = _largest(x, owner, len(counts))
         # Row numbers are floats, for which torch has a faster kernel; float32 counts to 2^24 without gaps.
         dtype = torch.float32 if len(x) < 2**24 else torch.float64
-        rows = torch.arange(len(x), device=x.device, dtype=dtype)
-        rows = rows_like(rows, x)
+        rows = rows_like(torch.arange(len(x), device=x.device, dtype=dtype), x)
         candidates = torch.where(x == largest.index_select(0, owner), rows, torch.inf)
         first = candidates.new_full(largest.shape, torch.inf)
         first = first.scatter_reduce(0, rows_like(owner, x).expand(x.shape), candidates, "amin")

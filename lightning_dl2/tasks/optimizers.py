@@ -12,22 +12,12 @@ from lightning_dl2.nets.checks import check_choice
 from lightning_dl2.nets.recurrent.ensemble import members_of
 from lightning_dl2.tasks.muon import Muon, hidden_matrices
 
-DEFAULTS: dict[str, Any] = {
-    "name": "Adam",
-    "learning_rate": 1e-3,
-    "weight_decay": 0.0,
-    "weight_decay_of": {},
-    "arguments": {},
-    "schedule": {
-        "name": "constant",
-        "warmup_steps": 0,
-        "total_steps": None,
-        "final_factor": 0.0,
-        "decay": 0.96,
-        "decay_every": 5000,
-        "patience": 5,
-    },
-}
+SCHEDULE = dict(
+    name="constant", warmup_steps=0, total_steps=None, final_factor=0.0, decay=0.96, decay_every=5000, patience=5
+)
+DEFAULTS: dict[str, Any] = dict(
+    name="Adam", learning_rate=1e-3, weight_decay=0.0, weight_decay_of={}, arguments={}, schedule=SCHEDULE
+)
 SCHEDULES = ("constant", "linear", "cosine", "exponential", "plateau")
 
 
@@ -41,7 +31,7 @@ def complete(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: an unknown key or schedule, or impossible numbers of steps.
     """
-    schedule = _merge(DEFAULTS["schedule"], config.get("schedule", {}))
+    schedule = _merge(SCHEDULE, config.get("schedule", {}))
     check_choice("schedule", schedule["name"], SCHEDULES)
     if schedule["name"] in ("linear", "cosine") and not (schedule["total_steps"] or 0) > schedule["warmup_steps"]:
         raise ValueError(

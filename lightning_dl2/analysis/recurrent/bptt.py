@@ -52,11 +52,8 @@ class Norms(NamedTuple):
 
 def analyze(out: Path, arguments: Arguments) -> Table:
     """Write bptt.png and bptt.csv; return a table of the terms' decay and their difference from autograd."""
-    sizes = {
-        "hidden_size": arguments.hidden_size,
-        "length": arguments.steps + 1,  # the first step adds zero, because h before it is zero
-        "batch_size": arguments.batch_size,
-    }
+    length = arguments.steps + 1  # the first step adds zero, because h before it is zero
+    sizes = {"hidden_size": arguments.hidden_size, "length": length, "batch_size": arguments.batch_size}
     seeds = range(arguments.seeds)
 
     def of_seeds(build: Callable[..., Net], value: float) -> Norms:

@@ -88,7 +88,9 @@ def analyze(out: Path, arguments: Arguments) -> Table:
         names = [str(token) for token in shown]
     title = f"{run_name(run.config())}, checkpoint {arguments.checkpoint}"
     title += f", layer {arguments.layer}, {arguments.direction}"
-    _sequence(out, trace, names, f"{title}, sequence {sequence}", sequence, *_order(cell, trace, sequence))
+    sorted_by = cell.forget_gate or "h"
+    order = trace[sorted_by][:, sequence].mean(0).argsort(descending=True)
+    _sequence(out, trace, names, f"{title}, sequence {sequence}", sequence, order, f"its mean {sorted_by}")
     saturated = _saturation(out, cell, trace, title)
     if cell.forget_gate is not None:
         _state(out, cell, trace, labels, title)
@@ -111,12 +113,6 @@ def analyze(out: Path, arguments: Arguments) -> Table:
 def _check_sequence(number: int, size: int) -> None:
     if number >= size:
         raise UserError(f"sequence={number}: allowed: whole numbers, 0 to {size - 1}")
-
-
-def _order(cell: type[Cell], trace: Trace, sequence: int) -> tuple[Tensor, str]:
-    """Return the order of the units in the figure of a sequence, and the name of the sorting quantity."""
-    name = cell.forget_gate or "h"
-    return trace[name][:, sequence].mean(0).argsort(descending=True), f"its mean {name}"
 
 
 def _sequence(

@@ -3,6 +3,7 @@
 Shapes: N nodes (of sampled blocks the destinations of the last), B graphs, L num_layers, H hidden_size, C num_outputs.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,7 +22,12 @@ from lightning_dl2.nets.graph.readouts import OUTPUT_LAYERS, READOUTS, Readout, 
 from lightning_dl2.nets.graph.sparse_linear import first_rows
 
 LEVELS = ("node", "graph")
-JUMPING_KNOWLEDGE = ("none", "cat", "max", "sum")
+JUMPING_KNOWLEDGE: dict[str, Callable[[list[Tensor]], Tensor]] = {
+    "none": lambda outputs: outputs[-1],
+    "cat": lambda outputs: torch.cat(outputs, dim=1),
+    "max": lambda outputs: torch.stack(outputs).amax(0),
+    "sum": lambda outputs: torch.stack(outputs).sum(0),
+}
 
 
 class GraphNetwork(nn.Module):
@@ -218,13 +224,7 @@ class GraphNetwork(nn.Module):
 
     def conclude(self, graph: Graph | None, outputs: list[Tensor]) -> Tensor:
         """Map the outputs of the layers, [N, H] each, to logits; `graph` is needed at graph level only."""
-        x = outputs[-1]
-        if self.jumping_knowledge == "cat":
-            x = torch.cat(outputs, dim=1)
-        elif self.jumping_knowledge == "max":
-            x = torch.stack(outputs).amax(0)
-        elif self.jumping_knowledge == "sum":
-            x = torch.stack(outputs).sum(0)
+        x = JUMPING_KNOWLEDGE[self.jumping_knowledge](outputs)
         return self.output(x if self.readout is None else self.readout(graph, x))
 
 

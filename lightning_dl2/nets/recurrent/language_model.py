@@ -88,8 +88,7 @@ class LanguageModel(nn.Module):
             self.blocks = nn.ModuleList(
                 [Recurrent(input_size=embedding_size, num_layers=num_layers, dropout=dropout, **options)]
             )
-        norms = (nn.LayerNorm(hidden_size) if layer_norm else nn.Identity() for _ in self.blocks)
-        self.norms = nn.ModuleList(norms)
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden_size) if layer_norm else nn.Identity() for _ in self.blocks)
         self.projection: nn.Module = nn.Identity()
         if projection_size is not None:
             self.projection = projection = nn.Linear(read, projection_size)
@@ -215,11 +214,10 @@ def _layer(block: Recurrent, index: int, embedding: Tensor | None) -> Layer:
     if block.cell is cells.LSTM:
         return _lstm(weights, embedding)
     cell: Any = block.cell
-    names = cell.state
 
     def layer(x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         values = cell.step(weights, x if embedding is None else F.embedding(x, embedding), *state)
-        return tuple(values[name] for name in names)
+        return tuple(values[name] for name in cell.state)
 
     return layer
 

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from lightning_dl2.nets.checks import check_dropouts, check_sizes
 from lightning_dl2.nets.recurrent import cells
-from lightning_dl2.nets.recurrent.cells import LSTM
 from lightning_dl2.nets.recurrent.initialization import initialize_forget_bias, initialize_recurrent
 from lightning_dl2.nets.recurrent.kernels import KERNELS
 
@@ -68,12 +67,9 @@ class Recurrent(nn.Module):
         check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         check_dropouts(dropout=dropout, weight_dropout=weight_dropout)
         self.cell = cells.find_cell(cell, reset_after=reset_after, peephole=peephole)
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.num_directions = 2 if bidirectional else 1
-        self.dropout = dropout
-        self.weight_dropout = weight_dropout
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.num_layers, self.num_directions = num_layers, 2 if bidirectional else 1
+        self.dropout, self.weight_dropout = dropout, weight_dropout
 
         if self.cell in FUSED:
             self.core = FUSED[self.cell](
@@ -124,8 +120,7 @@ class Recurrent(nn.Module):
                 return self._fused_with_dropped_weights(x, state)
             return self.core(x, state)
         kernel = KERNELS.get(self.cell, self._unrolled)
-        outputs, state = self._sweep(lambda layer, direction, *args: kernel(*args), x, state)
-        return outputs, state
+        return self._sweep(lambda layer, direction, *args: kernel(*args), x, state)
 
     def _unrolled(self, weights: cells.Weights, x: Tensor, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run one layer and direction by autograd, with the signature of KERNELS."""
@@ -275,7 +270,7 @@ def _suffix(layer: int, direction: int) -> str:
 
 def bfloat16_note(net: torch.nn.Module, device: torch.device) -> str | None:
     """Return one line if a layer of `net` computes in float32 although Lightning announces bfloat16."""
-    has_lstm = any(isinstance(module, Recurrent) and module.cell is LSTM for module in net.modules())
+    has_lstm = any(isinstance(module, Recurrent) and module.cell is cells.LSTM for module in net.modules())
     if has_lstm and device.type == "cpu" and not bfloat16_lstm_works():
         return "trainer.precision=bf16-mixed: torch has no bfloat16 LSTM for this CPU; the LSTM computes in float32"
     return None
