@@ -12,12 +12,14 @@ from lightning_dl2 import train
 from lightning_dl2.analyze import ANALYSES, main
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ANALYSES)
 def test_help_names_the_keys(what, capsys):
     assert main([what, "--help"]) == 0
     assert "Keys, with their defaults:" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_last_line_is_the_directory(tmp_path, capsys):
     assert main(["parameters", f"out={tmp_path}"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "parameters")
@@ -44,6 +46,7 @@ def titles(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "keys"), [("gradients", ["seeds=1"]), ("gates", ["size=8"]), ("memory", ["size=8", "lengths=6"])]
 )
@@ -59,6 +62,7 @@ def test_figures_name_their_run_and_stand_in_its_place(what, keys, two, titles, 
     assert titles and all(name in title for title in titles)
 
 
+@pytest.mark.slow
 def test_the_figures_of_another_run_are_not_replaced(two, titles, tmp_path, capsys):
     words = ["gradients", f"out={tmp_path}/out", "seeds=1"]
     for run in (*two, two[0]):  # a run may replace its own figures
@@ -71,6 +75,7 @@ def test_the_figures_of_another_run_are_not_replaced(two, titles, tmp_path, caps
     assert (place / "gradients.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_several_runs_are_drawn_each_and_what_cannot_be_is_named(two, titles, tiny_graph, tmp_path, capsys):
     _, graph = train(tiny_graph("trainer.max_steps=5", f"root={tmp_path}/runs"))
     keys = [f"out={tmp_path}/out", "seeds=1", "sequences=4"]

@@ -473,6 +473,7 @@ def links(page: Path) -> Iterator[str]:
                 yield from re.findall(r'(?:href|src)="([^"]+)"', child.content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_lead_somewhere(page):
     wrong = []

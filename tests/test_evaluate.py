@@ -48,6 +48,7 @@ def test_repeats_the_figure(run):
     assert not [*run.path.parent.parent.glob("cwd/*")]
 
 
+@pytest.mark.slow
 def test_a_run_of_an_older_version_repeats_its_figure(run, capsys):
     text = run.config_file.read_text()
     run.config_file.write_text("".join(line for line in text.splitlines(True) if "num_workers" not in line))
@@ -59,6 +60,7 @@ def test_a_run_of_an_older_version_repeats_its_figure(run, capsys):
     assert not capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_on_graphs_repeats_its_figure(tmp_path, monkeypatch):
     """Runs on sampled nodes, evaluated in chunks, and on graphs with batch norm repeat all metrics elsewhere."""
     (tmp_path / "cwd").mkdir()
@@ -207,6 +209,7 @@ def test_whoever_stops_it_sees_that_it_was_stopped(run, number, code, says):
     assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", says)
 
 
+@pytest.mark.slow
 def test_data_that_have_moved_are_found(tiny_text, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = Path("text.txt")

@@ -36,6 +36,7 @@ def says(trained, capsys):
     return command
 
 
+@pytest.mark.slow
 def test_writes_on_from_the_prompt(says):
     code, out, err = says("prompt=the cat ", "length=30", "temperature=0.8")
     assert (code, err) == (0, "")
@@ -127,6 +128,7 @@ def test_stops_before_the_string(says):
     assert row["stopped_by"] == "stop" and not set(row["text"]) & {" ", "c"}
 
 
+@pytest.mark.slow
 def test_unknown_characters(says):
     code, out, err = says("prompt=th☃e")
     assert (code, out) == (2, "") and err.startswith("error: prompt=th☃e: the vocabulary lacks '☃' (U+2603)")
@@ -172,6 +174,7 @@ def test_wrong_input_is_one_line(says, words):
     assert WRONG[words] in err
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_write(tmp_path, capsys):
     _, objects = train(compose(*TINY, f"root={tmp_path}", "trainer.max_steps=2"))
     assert main([f"run={objects['run'].path}"]) == 2

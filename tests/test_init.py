@@ -20,6 +20,7 @@ def test_modules_do_not_hide_the_functions():
         assert inspect.isfunction(getattr(lightning_dl2, name))
 
 
+@pytest.mark.slow
 def test_everything_promised_is_there():
     for name in lightning_dl2.__all__:
         assert callable(getattr(lightning_dl2, name))

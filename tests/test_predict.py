@@ -45,6 +45,7 @@ def accuracy(rows: list[dict[str, str]]) -> float:
     return (torch.tensor(right, dtype=torch.float32) / len(rows)).item()
 
 
+@pytest.mark.slow
 def test_a_row_for_each_node(says, run, tmp_path):
     out = tmp_path / "predictions.csv"
     code, stdout, stderr = says(f"out={out}")
@@ -69,11 +70,13 @@ def test_all_splits_and_the_classes_of_the_data(says, run):
     assert accuracy([row for row in rows if row["split"] == "val"]) == run.result()["metrics"]["val/accuracy"]
 
 
+@pytest.mark.slow
 def test_last_is_another_checkpoint(says, run):
     assert says("out=-", "checkpoint=last")[1] != says("out=-")[1]
     assert says("out=-", "checkpoint=last")[1] == says("out=-", f"checkpoint={run.last}")[1]
 
 
+@pytest.mark.slow
 def test_graphs(tmp_path):
     _, objects = train(compose(*TINY_GRAPHS, f"root={tmp_path}", "trainer.max_steps=10"))
     rows, data = predict(objects["run"]), objects["datamodule"]
@@ -88,6 +91,7 @@ def test_graphs(tmp_path):
     assert predict(objects["run"]) == rows
 
 
+@pytest.mark.slow
 def test_nodes_of_many_graphs(tmp_path):
     words = ("data=pattern", "data.num_graphs=14", "data.min_nodes=1", "data.max_nodes=3", "trainer.max_steps=5")
     _, objects = train(compose(*TINY_GRAPHS, *words, f"root={tmp_path}"))
@@ -96,6 +100,7 @@ def test_nodes_of_many_graphs(tmp_path):
     assert accuracy(rows) == objects["run"].result()["metrics"]["test/accuracy"]
 
 
+@pytest.mark.slow
 def test_numbers(tmp_path, molecules):
     words = ("data=zinc", f"data.path={molecules}", "callbacks.checkpoint.monitor=val/mean_absolute_error")
     tiny = (word for word in TINY_GRAPHS if not word.startswith("data.") or "batch_size" in word)
@@ -108,6 +113,7 @@ def test_numbers(tmp_path, molecules):
     assert error == pytest.approx(metrics["test/mean_absolute_error"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_graph_of_ones_own(tmp_path):
     """A user's names of nodes and classes are kept, and nodes without a split get predictions too."""
     graph = write_graph(tmp_path / "graph", [(number, number + 1) for number in range(9)], "ab?ccabcab", "tt-evvveet")
@@ -151,6 +157,7 @@ def test_wrong_input_is_one_line(says, words, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_no_run_and_no_run_on_graphs(tmp_path, capsys):
     out = tmp_path / "out.csv"
     (tmp_path / "empty").mkdir()
@@ -175,6 +182,7 @@ def test_damage_is_told(run, tmp_path, capsys):
     assert not (tmp_path / "out.csv").exists()
 
 
+@pytest.mark.slow
 def test_other_data_are_refused(tmp_path):
     edges = [(0, 1), (1, 2), (2, 3)]
     graph = write_graph(tmp_path / "graph", edges, "abab", "ttve")

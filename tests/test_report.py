@@ -12,6 +12,7 @@ from lightning_dl2.report import main
 from tests.reporting.made_up import PNG, made_up_run
 
 
+@pytest.mark.slow
 def test_real_runs(tiny, tmp_path, capsys):
     runs = [train(tiny(f"seed={seed}", "trainer.max_steps=6"))[1]["run"] for seed in range(2)]
     root = runs[0].path.parent.parent.parent
@@ -31,12 +32,14 @@ def test_real_runs(tiny, tmp_path, capsys):
     assert {path: path.read_bytes() for path in before} == before  # the report only reads
 
 
+@pytest.mark.slow
 def test_a_run_directory_is_a_tree_of_one(tmp_path, capsys):
     path = made_up_run(tmp_path / "runs")  # the directory's name contains an equality sign
     assert main([str(path), f"out={tmp_path / 'r.html'}"]) == 0
     assert "0.9" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_damaged_directories_are_told_and_skipped(tmp_path, capsys):
     made_up_run(tmp_path / "runs")
     bad = made_up_run(tmp_path / "runs", seed=1)
@@ -73,6 +76,7 @@ def test_wrong_words_are_one_line(words, says, tmp_path, capsys, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "runs"]
 
 
+@pytest.mark.slow
 def test_nothing_but_an_earlier_report_is_replaced(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = made_up_run(tmp_path / "runs")

@@ -38,6 +38,7 @@ def _opens_text(call: ast.Call) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["lightning_dl2", "scripts"])
 def test_names_the_encoding(folder):
     found = {str(path): unnamed(path.read_text("utf-8")) for path in (ROOT / folder).rglob("*.py")}

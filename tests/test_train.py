@@ -86,6 +86,7 @@ def whole(tmp_path_factory) -> Run:
     return train(compose(*LONG, f"root={tmp_path_factory.mktemp('whole')}"))[1]["run"]
 
 
+@pytest.mark.slow
 def test_stopped_by_every_signal_and_still_equal(whole, tmp_path):
     words = [*LONG, f"root={tmp_path}/runs"]
     step = 0
@@ -116,6 +117,7 @@ def test_stopped_by_every_signal_and_still_equal(whole, tmp_path):
     assert len(list((tmp_path / "runs").rglob("config.yaml"))) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_text_still_equals(tmp_path, book):
     """A killed text run resumes with equal bits: carried state, averaged weights and samples."""
     words = [*TINY_TEXT, f"data.path={book}", f"data.cache_dir={book.parent}", "trainer.max_steps=240"]
@@ -215,6 +217,7 @@ def small_graphs(config: Config, directory: Path) -> dict[str, Any]:
     return changes | {"data.path": str(WRITTEN[name](directory))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_trains(experiment, tmp_path, book):
     config = compose(f"experiment={experiment}", "debug=fast", f"root={tmp_path}", "callbacks.progress_bar=false")
@@ -255,6 +258,7 @@ def test_wrong_input_creates_nothing(tmp_path, capsys, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_larger_max_steps_extends(tiny, tmp_path):
     for steps in (10, 17, 24):
         _, parts = train(tiny(f"trainer.max_steps={steps}", f"root={tmp_path}/parts"))
@@ -262,6 +266,7 @@ def test_larger_max_steps_extends(tiny, tmp_path):
     assert differences(once["run"], parts["run"]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("averaging", [False, True])
 def test_double_precision_is_exact_too(tiny, tmp_path, averaging):
     words = ("trainer.precision=64", f"callbacks.weight_averaging.enabled={averaging}", "optimizer.learning_rate=0.05")
@@ -283,6 +288,7 @@ def test_a_root_that_cannot_be_is_one_line(tmp_path, monkeypatch, capsys, root):
     assert out == "" and err.startswith("error: root: ") and err.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -305,6 +311,7 @@ def test_a_sweep_in_a_file_is_told(tmp_path, capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: root: {tmp_path}/file")
 
 
+@pytest.mark.slow
 def test_a_run_of_an_older_version_goes_on_and_stays_finished(tiny, tmp_path, capsys):
     """A run from before the key `trainer.gradient_clip_val`, which affects learning, resumes and stays finished."""
 
@@ -325,6 +332,7 @@ def test_a_run_of_an_older_version_goes_on_and_stays_finished(tiny, tmp_path, ca
     assert isinstance(train(tiny(f"root={tmp_path}/parts"))[1], Objects)  # nothing was done
 
 
+@pytest.mark.slow
 def test_of_a_key_that_decides_nothing_today_decides_and_no_note_is_made(tiny, tmp_path, capsys):
     run = train(tiny("trainer.max_steps=10"))[1]["run"]
     text = run.config_file.read_text()
@@ -334,6 +342,7 @@ def test_of_a_key_that_decides_nothing_today_decides_and_no_note_is_made(tiny, t
     assert "older version" not in capsys.readouterr().err and run.config().trainer.flush_denormal
 
 
+@pytest.mark.slow
 def test_time_limit_asks_for_a_requeue(tiny, tmp_path, capsys):
     words = [*TINY, f"root={tmp_path}/limited"]
     assert main([*words, "trainer.max_time='00:00:00:00'"]) == 75
@@ -343,6 +352,7 @@ def test_time_limit_asks_for_a_requeue(tiny, tmp_path, capsys):
     assert differences(once["run"], Run.of(compose(*words))) == []
 
 
+@pytest.mark.slow
 def test_restart_moves_aside(tiny):
     _, first = train(tiny())
     run = first["run"]
@@ -362,6 +372,7 @@ def test_solved_is_the_end(tiny):
     assert again == result and isinstance(objects, Objects)  # nothing was done
 
 
+@pytest.mark.slow
 def test_damaged_last_falls_back_to_best(tiny, tmp_path, capsys):
     _, once = train(tiny(f"root={tmp_path}/once"))
     _, objects = train(tiny("trainer.max_steps=12"))
@@ -374,6 +385,7 @@ def test_damaged_last_falls_back_to_best(tiny, tmp_path, capsys):
     assert differences(once["run"], run) == []
 
 
+@pytest.mark.slow
 def test_failure_is_told_and_harms_nothing(tiny, tmp_path, capsys, monkeypatch):
     words = [*TINY, f"root={tmp_path}/runs"]
     step = "lightning_dl2.tasks.SequenceClassifier.training_step"
@@ -402,6 +414,7 @@ def test_failure_is_told_and_harms_nothing(tiny, tmp_path, capsys, monkeypatch):
     assert differences(once["run"], run) == []
 
 
+@pytest.mark.slow
 def test_overfit_learns_its_batch(tmp_path):
     config = compose("debug=overfit", f"root={tmp_path}", "callbacks.progress_bar=false", "callbacks.curves=false",
                      "data.sequence_length=6", "data.batch_size=16", "data.validation_size=16", "data.test_size=16",
@@ -411,6 +424,7 @@ def test_overfit_learns_its_batch(tmp_path):
     assert losses[-1] < 0.02 < losses[0]
 
 
+@pytest.mark.slow
 def test_overfit_validates_as_any_run(tiny_text):
     """Two batches give every metric of a text; Lightning would validate as many batches as it trains on."""
     monitored = ("callbacks.checkpoint.monitor=val/loss_cold", "trainer.max_steps=4", "trainer.val_check_interval=2")
@@ -418,6 +432,7 @@ def test_overfit_validates_as_any_run(tiny_text):
     assert {"val/loss", "val/loss_cold"} <= result["metrics"].keys()
 
 
+@pytest.mark.slow
 def test_overfit_learns_its_graphs(tiny_graphs):
     config = tiny_graphs("debug=overfit", "data.max_nodes=7", "task.hidden_size=32",
                          "trainer.max_steps=60", "trainer.val_check_interval=60")  # fmt: skip
@@ -426,6 +441,7 @@ def test_overfit_learns_its_graphs(tiny_graphs):
     assert losses[-1] < 0.1 < losses[0]
 
 
+@pytest.mark.slow
 def test_profile_leaves_a_table(tiny):
     _, objects = train(tiny("debug=profile", "trainer.max_steps=10"))
     assert "run_training_batch" in objects["run"].log_file.read_text()
@@ -436,6 +452,7 @@ def held_in(run):
     return {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file() and path != run.log_file}
 
 
+@pytest.mark.slow
 def test_other_data_are_refused(tiny_text, tmp_path):
     """An edited text is refused, for training and for testing."""
     text = tmp_path / "text.txt"
@@ -450,6 +467,7 @@ def test_other_data_are_refused(tiny_text, tmp_path):
     assert held_in(objects["run"]) == before
 
 
+@pytest.mark.slow
 def test_another_graph_is_refused(tiny_graph, tmp_path):
     """A graph with one more edge is refused, for training and for testing."""
     edges, labels, splits = [(0, 1), (1, 2), (2, 3)], "abab", "ttve"
@@ -463,6 +481,7 @@ def test_another_graph_is_refused(tiny_graph, tmp_path):
     assert held_in(objects["run"]) == before
 
 
+@pytest.mark.slow
 def test_graphs_that_cannot_be_had_create_nothing(tmp_path, capsys, monkeypatch):
     """Graphs that cannot be loaded, or that a net does not fit, give one line, exit code 2 and no files."""
     monkeypatch.chdir(tmp_path)
@@ -492,6 +511,7 @@ def test_graphs_that_cannot_be_had_create_nothing(tmp_path, capsys, monkeypatch)
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_text_that_cannot_be_read_creates_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.txt").touch()
@@ -504,6 +524,7 @@ def test_text_that_cannot_be_read_creates_nothing(tmp_path, capsys, monkeypatch)
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_overrides_can_be_typed_again(tiny, tmp_path):
     """The overrides in overrides.txt lead to the same run when typed."""
     config = tiny("task.forget_bias=null", "+optimizer.arguments.betas=[0.9,0.98]")
@@ -512,6 +533,7 @@ def test_overrides_can_be_typed_again(tiny, tmp_path):
     assert Run.of(compose(*words, f"root={config.root}")).path == objects["run"].path
 
 
+@pytest.mark.slow
 def test_tensorboard(tiny):
     _, objects = train(tiny("logger=tensorboard"))
     assert list((objects["run"].path / "tensorboard").glob("events.out.*"))

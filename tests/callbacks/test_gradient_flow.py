@@ -17,11 +17,12 @@ from tests.comparison import contents, differing
 from tests.conftest import TINY
 from tests.failing_disk import failing_disk
 
+pytestmark = pytest.mark.slow
+
 ON = ("callbacks.gradient_flow.enabled=true", "callbacks.gradient_flow.every_n_steps=6", "trainer.max_steps=14")
 STEPS = ["0", "6", "12"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("experiment", ["tiny", "tiny_text"])
 def test_training_is_what_it_would_be_without(experiment, request, tmp_path):
     words = ["trainer.max_steps=14", *(["task.weight_dropout=0.3"] if experiment == "tiny_text" else [])]
@@ -36,7 +37,6 @@ def test_training_is_what_it_would_be_without(experiment, request, tmp_path):
     assert not (plain["run"].path / "gradient_flow.csv").exists()
 
 
-@pytest.mark.slow
 def test_what_the_loggers_were_given_can_be_read_again(tiny, monkeypatch):
     """A resumed run sends its measurements to W&B again, which drops the offline data of a killed run."""
     given = Given()
@@ -58,7 +58,6 @@ def table(tmp_path_factory) -> list[str]:
     return objects["run"].gradient_flow_file.read_text().splitlines(True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("line", ["0,h,1,forward,0,x", "x,h,1,forward,0,0.5", f"{'9' * 5000},h,1,forward,0,0.5"])
 def test_a_damaged_file_is_told(tmp_path, table, line):
     (tmp_path / "flow.csv").write_text("".join([*table[:3], f"{line}\n", *table[3:]]))
@@ -66,7 +65,6 @@ def test_a_damaged_file_is_told(tmp_path, table, line):
         logged_rows(tmp_path / "flow.csv", 14)
 
 
-@pytest.mark.slow
 def test_a_damaged_file_stops_what_would_log_it(tiny, monkeypatch):
     run = train(tiny(*ON, "trainer.max_steps=7"))[1]["run"]
     run.gradient_flow_file.write_text("garbage\ngarbage\n")
@@ -87,7 +85,6 @@ def test_a_row_that_does_not_fit_takes_its_measurement_with_it(tmp_path, table, 
     assert capsys.readouterr().err == f"warning: {damaged}: 1 row that does not fit is left out\n"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_part_of_a_measurement_is_measured_again(tiny, tmp_path, number):
     """A measurement that a full disk or a kill cut short is repeated."""
@@ -116,14 +113,12 @@ class Given(DummyLogger):
             self.rows.append((step, metrics))
 
 
-@pytest.mark.slow
 def test_turned_on_where_no_step_is_due_it_draws_nothing(tiny):
     train(tiny("trainer.max_steps=7"))
     result, objects = train(tiny(*ON, "trainer.max_steps=9"))
     assert result["status"] == "completed" and not (objects["run"].path / "figures" / "gradient_flow.png").exists()
 
 
-@pytest.mark.slow
 def test_the_numbers_are_those_of_the_net_at_that_step(tiny):
     _, objects = train(tiny(*ON, "trainer.max_steps=12", "task.bidirectional=true", "task.cell=gru"))
     task = objects["task"]
@@ -139,7 +134,6 @@ def test_the_numbers_are_those_of_the_net_at_that_step(tiny):
             assert last[str(layer + 1), "backward", str(t)] == pytest.approx(norms[layer, 1, t].item())
 
 
-@pytest.mark.slow
 def test_a_resumed_run_measures_the_same(tiny, tmp_path):
     _, once = train(tiny(f"root={tmp_path}/once", *ON))
     for steps in (6, 9, 14):  # stops at a measurement and between two
@@ -148,7 +142,6 @@ def test_a_resumed_run_measures_the_same(tiny, tmp_path):
     assert files[0].read_text() == files[1].read_text()
 
 
-@pytest.mark.slow
 def test_what_a_killed_run_measured_beyond_its_checkpoint_is_dropped(tiny, tmp_path):
     _, objects = train(tiny(*ON, "trainer.max_steps=6"))
     file = objects["run"].path / "gradient_flow.csv"
@@ -158,7 +151,6 @@ def test_what_a_killed_run_measured_beyond_its_checkpoint_is_dropped(tiny, tmp_p
     assert file.read_text() == whole
 
 
-@pytest.mark.slow
 def test_loggers_beside_the_csv_get_both_ends(tiny):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

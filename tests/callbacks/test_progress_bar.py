@@ -81,6 +81,7 @@ def test_validations_and_tests_are_told_where_there_is_no_terminal(capsys, caplo
     assert len(lines) == 9 and lines[-1] in caplog.text
 
 
+@pytest.mark.slow
 def test_a_bar_knows_how_many_steps_there_will_be(terminal):
     """The bar counts 12 steps for 3 epochs of 7 batches with two batches per step and a last single one."""
     bar = ProgressBar(True)

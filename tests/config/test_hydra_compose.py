@@ -13,6 +13,8 @@ from lightning_dl2.config.overrides import flatten
 from lightning_dl2.sweeps.grid import Grid
 from lightning_dl2.sweeps.overrides import read_overrides
 
+pytestmark = pytest.mark.slow
+
 VALUES = ("7", "-1", "0.25", "1e-3", "true", "null", "word", "'a b'", "'it\\'s \\\\ \"x\"'", "''", "[]", "[1,x,[2.5]]")
 
 
@@ -21,7 +23,6 @@ def anew(words):
     return OmegaConf.to_container(base.raw, resolve=True), base.choices
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "structure",
     [
@@ -43,7 +44,6 @@ def test_changed_is_as_composed(structure):
         assert repr(compose_files("train", tuple(words))) == repr(anew(words)), words
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

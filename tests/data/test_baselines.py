@@ -14,6 +14,7 @@ from lightning_dl2.decoding.vocabulary import Vocabulary
 TEXT = "Eén coöperatie 😀, zei ze. " * 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", ["characters", "bytes"])
 @pytest.mark.parametrize("chunk", [7, 1000, 1 << 20])
 def test_bits_a_token(tokens, chunk, monkeypatch):
@@ -34,6 +35,7 @@ def test_bits_a_token(tokens, chunk, monkeypatch):
     assert sizes["xz_primed"] < sizes["xz"] / 2
 
 
+@pytest.mark.slow
 def test_no_more_of_training_is_read_than_has_room(monkeypatch):
     vocabulary, ids = Vocabulary("bytes"), np.frombuffer(b"abcdefgh" * 9, np.uint8)
     monkeypatch.setattr(baselines, "PRIMED", 30)

@@ -170,6 +170,7 @@ def test_extreme_temperatures_and_logits_give_no_nan():
             assert p.sum().item() == pytest.approx(1) and p[0, 3] == 0, (settings, more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [{}, {"inverse_temperature": 2.0}, {"top_k": 3, "temperature": 1.7}, {"top_p": 0.8}, {"repetition_penalty": 2.0}],

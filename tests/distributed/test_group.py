@@ -21,6 +21,7 @@ from tests.distributed.ranks import DDP, Ranks, hasty
 from tests.test_train import differences
 
 
+@pytest.mark.slow
 def test_one_directory_and_one_voice(tmp_path):
     """Ranks train, find the run finished, and train anew in a directory that no rank reads too early."""
     words = [*DDP, f"root={tmp_path}/runs"]

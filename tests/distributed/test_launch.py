@@ -32,6 +32,7 @@ def whole(tmp_path_factory) -> Run:
     return Run.of(compose(*words))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dead", [0, 1])
 def test_a_killed_process_ends_the_others_and_the_run_goes_on(whole, tmp_path, dead):
     words = [*LONG, f"root={tmp_path}/runs"]
@@ -59,6 +60,7 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_the_first_starts_the_others_and_none_outlives_another(whole, tmp_path):
     words = [*LONG, f"root={tmp_path}/runs"]
     command = Command(words, tmp_path)
@@ -177,6 +179,7 @@ def start(config, group=None):
     return start_ranks(group or Group(), Devices(config.trainer).per_machine, config.trainer.num_nodes, {})
 
 
+@pytest.mark.slow
 def test_several_machines_without_a_launcher(tiny):
     with pytest.raises(UserError, match="trainer.num_nodes=2: NODE_RANK is not set; fix: use torchrun or srun"):
         with start(tiny("trainer=ddp_cpu", "trainer.num_nodes=2")):

@@ -34,6 +34,7 @@ def controller(tmp_path, monkeypatch, as_before):
     return install
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "environment", "asked"),
     [
@@ -90,6 +91,7 @@ def test_slurm_refuses(tmp_path, capsys, controller, ends, why):
     assert first in run.log_file.read_text()
 
 
+@pytest.mark.slow
 def test_a_job_that_never_comes_further_is_given_up(tiny, controller, capsys):
     """A job whose time ends before its first step is not requeued for ever; a manual start resets the count."""
     config = tiny("trainer.max_time='00:00:00:00'")
@@ -120,6 +122,7 @@ def test_outside_of_slurm_nothing_is_done(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [] and signal.getsignal(signal.SIGTERM) is handler
 
 
+@pytest.mark.slow
 def test_a_job_that_comes_no_further_than_it_was_is_given_up(tiny, monkeypatch, controller, capsys):
     config = tiny("trainer.max_steps=14")
     calls = controller(Run.of(config))
@@ -133,6 +136,7 @@ def test_a_job_that_comes_no_further_than_it_was_is_given_up(tiny, monkeypatch, 
     assert calls.read_text().count("requeue 12") == 3
 
 
+@pytest.mark.slow
 def test_a_validation_longer_than_the_job_is_given_up(tiny, monkeypatch, controller, capsys):
     """Starts that only repeat the step before a validation are no progress."""
     monkeypatch.setattr(keep_checkpoints, "LONG", 0.0)

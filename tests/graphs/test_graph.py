@@ -183,6 +183,7 @@ def test_a_graph_takes_an_engine_that_is_chosen():
         undirected().using("auto")
 
 
+@pytest.mark.slow
 def test_moves_take_everything_along():
     sparse = SparseMatrix.from_dense(torch.eye(6))
     graph = block().replace(ndata={"x": sparse}, edata={"w": torch.ones(5)}).using("dgl")

@@ -35,6 +35,7 @@ def test_damage_is_told(tmp_path, rows):
         read_history(write(tmp_path / "metrics.csv", rows))
 
 
+@pytest.mark.slow
 def test_a_long_run_keeps_its_extremes_and_its_end(tmp_path):
     draw, count = random.Random(0), 20 * BUCKETS
     values = {step: draw.gauss(0, 1) for step in range(1, count + 1)}

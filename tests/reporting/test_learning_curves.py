@@ -55,6 +55,7 @@ def told(svg):
     return json.loads(ElementTree.fromstring(svg).attrib["data-points"])
 
 
+@pytest.mark.slow
 def test_the_points_can_be_told_and_means_are_over_completed_runs(experiment):
     gru, rnn = told(compare(experiment, "loss"))["curves"]
     deviations = [pytest.approx(statistics.stdev(pair), rel=1e-4) for pair in ((2, 3), (1, 2), (0.5, 0.01))]
@@ -86,6 +87,7 @@ def test_what_failed_is_a_line_of_its_own(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_a_share_ends_at_one_and_its_baseline_is_drawn(tmp_path, limits):
     made_up_run(tmp_path, losses=(2.0, 0.0))
     (experiment,) = experiments(find([tmp_path]))
@@ -114,6 +116,7 @@ def test_what_was_not_logged_is_not_drawn(experiment):
     assert alone(experiment, experiment.variants[0], "nothing") == ""
 
 
+@pytest.mark.slow
 def test_long_runs_are_thinned_to_what_can_be_seen(tmp_path):
     made_up_run(tmp_path, losses=tuple(1 / step for step in range(1, 20 * POINTS)))
     (experiment,) = experiments(find([tmp_path]))

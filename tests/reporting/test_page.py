@@ -11,7 +11,7 @@ from tests.reporting.made_up import PNG, made_up_run
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = "</pre><script>document.title = 'mine'</script><img src=x onerror=\"document.title = 'mine'\">"
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on this machine")
+pytestmark = [pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on this machine"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,6 @@ def column(page, number):
     return [rows.nth(row).locator("th, td").nth(number).inner_text() for row in range(rows.count())]
 
 
-@pytest.mark.slow
 def test_the_best_stands_first_and_a_click_sorts(visit):
     page = visit()
     assert page.locator("h2").first.inner_text() == "palindrome"
@@ -88,7 +87,6 @@ def test_the_best_stands_first_and_a_click_sorts(visit):
     assert heading.get_attribute("aria-sort") == "descending"
 
 
-@pytest.mark.slow
 def test_names_with_numbers_sort_by_them(visit):
     page = visit()
     page.locator("#e1-table thead th button").nth(1).click()
@@ -102,7 +100,6 @@ def test_names_with_fractions_sort_by_them(visit):
     assert [row.inner_text() for row in page.locator("#e2-table tbody td.choice").all()] == dropouts
 
 
-@pytest.mark.slow
 def test_the_keyboard_alone_is_enough(visit):
     page = visit()
     for _ in range(40):
@@ -117,7 +114,6 @@ def test_the_keyboard_alone_is_enough(visit):
     assert page.locator("#e1 > details[open]").count() == 1
 
 
-@pytest.mark.slow
 def test_lines_are_found(visit):
     page = visit()
     page.get_by_label("Show lines with").fill("size=1")
@@ -125,7 +121,6 @@ def test_lines_are_found(visit):
     assert page.locator("output").first.inner_text() == "2 of 9"
 
 
-@pytest.mark.slow
 def test_a_variant_tells_its_runs_when_it_is_clicked(visit):
     page = visit()
     page.locator("#e1-table tbody a[aria-label$='hidden_size=99']").click()
@@ -136,7 +131,6 @@ def test_a_variant_tells_its_runs_when_it_is_clicked(visit):
     assert page.title() == "Runs of lightning_dl2"
 
 
-@pytest.mark.slow
 def test_samples_are_shown_as_text(visit):
     page = visit()
     page.locator("#e3 > details > summary").click()
@@ -144,7 +138,6 @@ def test_samples_are_shown_as_text(visit):
     assert page.title() == "Runs of lightning_dl2"
 
 
-@pytest.mark.slow
 def test_curves_figures_and_what_was_skipped_are_there(visit):
     page = visit()
     assert page.locator("#e1 > figure svg").count() == 2
@@ -166,7 +159,6 @@ def test_the_first_screen_has_pictures(visit):
     assert "best: hidden_size=11: test/accuracy 0.85" in figures.first.inner_text()
 
 
-@pytest.mark.slow
 def test_a_curve_is_read_by_pointing_at_it(visit):
     page = visit(viewport={"width": 1300, "height": 800})
     figure = page.locator("#e1 > figure svg").first
@@ -188,7 +180,6 @@ def test_a_curve_is_read_by_pointing_at_it(visit):
     assert tip.is_hidden()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("width", [1300, 390])
 def test_a_wide_table_says_that_there_is_more(visit, width):
     page = visit(viewport={"width": width, "height": 800})
@@ -204,7 +195,6 @@ def test_a_wide_table_says_that_there_is_more(visit, width):
     assert hint.is_hidden()
 
 
-@pytest.mark.slow
 def test_light_and_dark(visit):
     def brightness(page):
         colours = [page.evaluate(f"getComputedStyle(document.body).{key}") for key in ("backgroundColor", "color")]
@@ -222,7 +212,6 @@ def test_light_and_dark(visit):
         assert text.evaluate("text => getComputedStyle(text).fill") == body
 
 
-@pytest.mark.slow
 def test_a_phone_shows_it_all(visit):
     page = visit(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -230,7 +219,6 @@ def test_a_phone_shows_it_all(visit):
     assert page.locator("#e1 > figure svg").first.bounding_box()["width"] > 300
 
 
-@pytest.mark.slow
 def test_without_scripts_it_can_be_read(visit):
     page = visit(java_script_enabled=False)
     assert column(page, 1)[0] == "11"

@@ -53,6 +53,7 @@ def test_labels_tell_variants_apart(tmp_path):
     assert labels == {"cell=gru dropout=0.1", "cell=gru dropout=0.2", "cell=rnn dropout=0.1"}
 
 
+@pytest.mark.slow
 def test_keys_of_the_same_last_name_are_told_in_full(tmp_path):
     made_up_run(tmp_path, "experiment=text", "data=tiny_shakespeare")
     stalls = ("callbacks.early_stopping.enabled=true", "callbacks.early_stopping.patience=7")
@@ -102,6 +103,7 @@ def test_of_the_same_run_twice_the_complete_one_counts(tmp_path):
     assert found.skipped == [(half, f"is the same run as {whole}")]
 
 
+@pytest.mark.slow
 def test_folds_count_as_seeds_on_request(tmp_path):
     for fold in range(3):
         for seed in range(2):
@@ -111,6 +113,7 @@ def test_folds_count_as_seeds_on_request(tmp_path):
     assert len(variant.records) == 6 and variant.label == "mean over data.fold"
 
 
+@pytest.mark.slow
 def test_files_of_the_same_name_are_told_apart(tmp_path):
     for directory in "ab":
         made_up_run(tmp_path, "experiment=text", "data=text", f"data.path=/data/{directory}/corpus.txt")

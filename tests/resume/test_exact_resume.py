@@ -178,6 +178,7 @@ def test_a_best_from_between_the_batches_of_a_step_is_not_gone_on_with(tiny, tmp
     assert metrics_differences(objects["run"], parts) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("interval", "times", "step"), [(2, 1, 0), (4, 1, 1), (4, 2, 2)])
 def test_what_is_solved_between_the_batches_of_a_step_keeps_its_best(tiny, interval, times, step):
     rule = ("callbacks.solved.threshold=0.0", f"callbacks.solved.times={times}", "callbacks.checkpoint.every_n_steps=1")

@@ -59,6 +59,7 @@ def test_best_waits_for_last(tmp_path, saved):
     }
 
 
+@pytest.mark.slow
 def test_last_is_written_every_n_steps_and_at_the_end(tmp_path, saved):
     for every, expected in ((3, [3, 6, 8]), (4, [4, 8])):  # the end is not written twice
         saved.clear()

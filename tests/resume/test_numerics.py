@@ -21,6 +21,7 @@ def two_threads():
     set_num_threads(1)
 
 
+@pytest.mark.slow
 def test_other_threads_on_resume_are_told(tmp_path, capsys, two_threads):
     words = (*TINY, "trainer.num_threads=null", f"root={tmp_path}")
     config = compose(*words, "trainer.max_steps=4")

@@ -251,6 +251,7 @@ def test_batches_need_no_shared_memory():
         batch["values"][0][0] = 1.0  # batches are writable
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_be_started_are_told_in_one_line(monkeypatch):
     """Workers that cannot start, as with a full /dev/shm, are reported in one line; torch's iterator is shut down."""
 

@@ -49,6 +49,7 @@ def test_name_says_what_differs():
         assert variant(compose(f"optimizer.learning_rate={rate}")).startswith(f"learning_rate={shown}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "former"),
     [

@@ -176,6 +176,7 @@ def test_without_flock_the_beat_decides_on_the_same_machine_too(tmp_path, holder
     assert (tmp_path / ".lock").read_bytes() == b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flock", ["", "unsupported"])
 def test_of_those_who_start_at_the_same_moment_one_holds(holder, flock):
     others = [holder(flock=flock) for _ in range(3)]

@@ -4,6 +4,8 @@ import sys
 import zlib
 from types import SimpleNamespace
 
+import pytest
+
 from lightning_dl2.data import baselines
 from scripts.studies import compressors
 
@@ -21,6 +23,7 @@ class Encoder:
         return b""
 
 
+@pytest.mark.slow
 def test_prints_bits_a_character(book, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setitem(sys.modules, "pyppmd", None)  # as if it were not installed

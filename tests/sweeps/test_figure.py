@@ -17,6 +17,7 @@ class Reached:
         return self.loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("history", [False, True])
 def test_a_value_with_dollars_is_drawn(tmp_path, history):
     values = (r"'$\frac$.txt'", "caf\udce9.txt")

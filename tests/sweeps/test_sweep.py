@@ -85,6 +85,7 @@ def test_dry_writes_nothing(sweeper, capsys):
     assert out.count("missing") == 3 and out.count("completed") == 1 and not (sweeper.root / "sweeps").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sweep.yaml", "logs", "logs/1.log", "jobs.csv"])
 def test_what_has_the_place_of_the_sweeps_files_is_told_in_a_line(sweeper, capsys, name):
     assert main([*sweeper.overrides("seed=0", "trainer.max_steps=4")]) == 0

@@ -60,6 +60,7 @@ def loss_of(task: GraphNet, batch) -> torch.Tensor:
     return F.cross_entropy(outputs, batch.targets) if task.classifies else F.l1_loss(outputs, batch.targets)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nodes", "graphs", "pattern", "regression"])
 def test_overfits_a_fixed_batch(case, name):
     data, net = case(name)
@@ -99,6 +100,7 @@ def test_golden_step(case, name, engine):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_metrics_are_those_of_the_whole_set(case, name):
     """With batches of unequal sizes, metrics are those of the whole set, not means of batches."""
@@ -136,6 +138,7 @@ def test_metrics_are_those_of_the_whole_set(case, name):
             assert sum(means) / len(means) != pytest.approx(expected["loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["graphs", "regression"])
 def test_metrics_do_not_depend_on_the_batch(case, name):
     (data, net), found = case(name), []
@@ -160,6 +163,7 @@ def test_the_size_of_a_batch_is_told(case, name, monkeypatch):
     assert sum(told) == 2 * len(data._targets("test"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_dropout_is_off_in_evaluation(case, name):
     data, net = case(name)
@@ -259,6 +263,7 @@ def test_probabilities_name_the_class_of_the_largest_logit():
     torch.testing.assert_close(probabilities.sum(-1), torch.ones(24).double(), rtol=1e-14, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("precision", "dtype"), [("64-true", torch.float64), ("bf16-mixed", torch.float32)])
 def test_other_precisions_train(case, name, precision, dtype):
@@ -285,6 +290,7 @@ def test_sparse_features_and_chunks_in_double_precision():
     assert batch.chunk == 20 and task.eval()(batch).dtype == torch.float64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_lightnings_plain_trainer_is_enough(case, name, tmp_path, monkeypatch):
     """Lightning's plain Trainer works, including its sanity check before the first step."""
@@ -312,6 +318,7 @@ def test_a_checkpoint_is_all_that_is_needed(case, name, tmp_path):
     assert torch.equal(loaded.eval()(batch), task.eval()(batch))
 
 
+@pytest.mark.slow
 def test_build_task_is_the_configuration(tiny_graph):
     config = tiny_graph("task.layer=gatv2", "task.heads=4", "optimizer.weight_decay=0.25")
     data = small_graph()

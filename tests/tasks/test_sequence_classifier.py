@@ -23,6 +23,7 @@ CELLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", CELLS.values(), ids=CELLS.keys())
 def test_overfits_a_fixed_batch(net):
     data = small_data(batch_size=16)

@@ -279,6 +279,7 @@ def test_plateau_steps_on_validations_exactly(sanity):
     assert task.trainer.state.fn == "validate"  # outside fit there is no scheduler to step
 
 
+@pytest.mark.slow
 def test_mixed_precision_trains():
     data = small_data(batch_size=16)
     task = small_task(data, hidden_size=32, optimizer={"learning_rate": 0.02})

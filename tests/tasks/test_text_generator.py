@@ -17,6 +17,7 @@ def split_of(data, name) -> torch.Tensor:
     return torch.from_numpy(np.asarray(data.splits[name]).astype(np.int64))
 
 
+@pytest.mark.slow
 def test_overfits_a_fixed_batch(book):
     data = small_text(book)
     task = small_writer(data, hidden_size=64, optimizer={"learning_rate": 0.02})
@@ -232,6 +233,7 @@ def test_the_focal_loss_has_a_gradient_where_all_is_known(gamma, margin):
         assert logits.grad[0].eq(0).all() and logits.grad[1].abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_a_net_that_learns_by_the_focal_loss_is_less_sure(book):
     """Trained on one batch, the focal loss gives lower probabilities than cross entropy; bpc is -log2 p in both."""
     data, sure = small_text(book), []

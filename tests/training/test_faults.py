@@ -80,6 +80,7 @@ def unverified_cut(path: Path) -> None:
     cut(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [flip, cut, empty, unverified_cut])
 def test_a_damaged_last_falls_back_to_the_newest(whole, run, capsys, damage):
     """If last.ckpt is damaged, the run resumes from the best of step 10, not the previous of step 8."""
@@ -89,6 +90,7 @@ def test_a_damaged_last_falls_back_to_the_newest(whole, run, capsys, damage):
     assert differences(whole, run) == [] and run.result()["metrics"] == whole.result()["metrics"]
 
 
+@pytest.mark.slow
 def test_a_damaged_last_and_best_fall_back_to_the_previous(whole, run, capsys):
     """If last.ckpt and best.ckpt are damaged, the run resumes from previous.ckpt and finds the best again."""
     flip(run.last), empty(run.best)
@@ -99,6 +101,7 @@ def test_a_damaged_last_and_best_fall_back_to_the_previous(whole, run, capsys):
     assert run.result()["steps"] == 24 and metrics_differences(whole, run) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [flip, Path.unlink])
 def test_of_all_but_trained_the_last_takes_the_place_of_a_lost_best(whole, run, capsys, damage):
     """If best.ckpt is lost after the last step, as by a kill in the final test, the last takes its place."""
@@ -112,6 +115,7 @@ def test_of_all_but_trained_the_last_takes_the_place_of_a_lost_best(whole, run, 
     assert go_on(run, capsys) == (0, "")
 
 
+@pytest.mark.slow
 def test_all_damaged_begins_anew(whole, run, capsys):
     flip(run.last), flip(run.previous), cut(run.best)
     code, err = go_on(run, capsys)
@@ -119,6 +123,7 @@ def test_all_damaged_begins_anew(whole, run, capsys):
     assert differences(whole, run) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["last without digest", "digest without last", "damaged previous"])
 def test_what_is_no_harm_is_not_spoken_of(whole, run, capsys, what):
     if what == "last without digest":
@@ -174,6 +179,7 @@ def test_a_whole_file_that_cannot_be_loaded_is_told(run, capsys, change, says):
     assert code == 2 and err.startswith(f"error: {run.last}: {says}") and err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_clock_set_back_changes_nothing(whole, run, capsys, monkeypatch):
     for age, path in enumerate((run.best, run.previous, run.last)):
         os.utime(path, (1e9 - age, 1e9 - age))
@@ -184,6 +190,7 @@ def test_a_clock_set_back_changes_nothing(whole, run, capsys, monkeypatch):
     assert differences(whole, run) == []
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_while_it_saves_every_step(tmp_path):
     def each_step(root):
         changed = ("callbacks.checkpoint.every_n_steps", "trainer.max_steps")
@@ -277,6 +284,7 @@ def short(tmp_path_factory) -> Run:
     return train(compose(*words(tmp_path_factory.mktemp("short"), *SHORT)))[1]["run"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_whatever_cannot_be_written_the_run_can_be_completed(short, tmp_path, capsys, moment):
     """The run completes after a disk full for a moment, or after permissions taken away and given back."""

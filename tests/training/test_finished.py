@@ -55,6 +55,7 @@ def damage_result(run, **changes):
     run.result_file.write_text(json.dumps(run.result() | changes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["today", "older"])
 def test_other_data_are_refused(text, version, monkeypatch, capsys):
     config = text()
@@ -143,6 +144,7 @@ def test_objects_are_those_of_training(sequences):
         objects["loader"]
 
 
+@pytest.mark.slow
 def test_a_run_is_loaded_from_its_directory_alone(text):
     run = Run.of(text())
     os.unlink("input.txt")

@@ -15,6 +15,7 @@ from lightning_dl2.tasks import SequenceClassifier
 from tests.small import signalled
 
 
+@pytest.mark.slow
 def test_result_says_what_happened(tiny):
     config = tiny("seed=5")
     result, objects = train(config)
@@ -53,6 +54,7 @@ def test_a_learning_rate_that_ends_before_the_training_is_told(tiny, capsys):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("each", ["null", "1"])
 def test_a_share_of_an_epoch_is_whole_batches_and_exact_on_resume(tiny, capsys, each):
     """An interval of 0.43 of 7 batches validates after every 3, across epochs or anew in each epoch."""
@@ -67,12 +69,14 @@ def test_a_share_of_an_epoch_is_whole_batches_and_exact_on_resume(tiny, capsys, 
     assert validated == ([3, 6, 9, 12, 15, 18] if each == "null" else [3, 6, 10, 13, 17, 20])
 
 
+@pytest.mark.slow
 def test_a_begun_epoch_is_not_done(tiny):
     """A run of 24 steps has begun its fourth epoch of 7 batches; asked for four epochs, it resumes."""
     epochs = [train(tiny(*words))[0]["epochs"] for words in ((), ("trainer.max_steps=-1", "trainer.max_epochs=4"))]
     assert epochs == [3, 4]
 
 
+@pytest.mark.slow
 def test_the_best_weights_are_tested(tiny):
     result, objects = train(tiny("optimizer.learning_rate=0.03"))
     best = torch.load(objects["run"].best, weights_only=True)
@@ -81,6 +85,7 @@ def test_the_best_weights_are_tested(tiny):
         assert torch.equal(value, best["state_dict"][name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("averaging", [False, True])
 def test_without_a_validation_the_last_weights_are_the_best(tiny, averaging):
     """Without a validation the last weights are tested and kept as best; a later validation decides anew."""
@@ -92,6 +97,7 @@ def test_without_a_validation_the_last_weights_are_the_best(tiny, averaging):
     assert result["best_step"] == 20 and evaluate(run)["test/loss"] == result["metrics"]["test/loss"]
 
 
+@pytest.mark.slow
 def test_fewer_epochs_than_there_are_is_the_end(tiny, monkeypatch):
     words = ("trainer.max_steps=-1", "trainer.max_time='00:00:00:30'")
     signalled(monkeypatch, SequenceClassifier, "training_step", signal.SIGTERM, step=17)
@@ -102,6 +108,7 @@ def test_fewer_epochs_than_there_are_is_the_end(tiny, monkeypatch):
     assert (result["status"], result["steps"]) == ("completed", 18)
 
 
+@pytest.mark.slow
 def test_every_metric_is_in_the_csv(tiny):
     result, objects = train(tiny())
     rows = read_rows(objects["run"].metrics_file)
@@ -113,6 +120,7 @@ def test_every_metric_is_in_the_csv(tiny):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("encoding", "notes"), [("auto", 1), ("latin-1", 0)])
 def test_the_encoding_of_a_text_is_told(tiny_text, tmp_path, capsys, encoding, notes):
     text = tmp_path / "old.txt"
@@ -124,6 +132,7 @@ def test_the_encoding_of_a_text_is_told(tiny_text, tmp_path, capsys, encoding, n
     assert objects["run"].log_file.read_text("utf-8").count(note) == notes
 
 
+@pytest.mark.slow
 def test_result_of_a_regression(tiny_graphs, molecules):
     """A regression has its own metrics and baselines, and curves draw them."""
     zinc = ("data=zinc", f"data.path={molecules}", "callbacks.checkpoint.monitor=val/mean_absolute_error")
@@ -139,18 +148,21 @@ def test_result_of_a_regression(tiny_graphs, molecules):
     assert (objects["run"].path / "figures" / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_same_seed_same_result_and_another_another(tiny, tmp_path):
     results = [train(tiny(f"seed={seed}", f"root={tmp_path}/{n}"))[0] for n, seed in enumerate((1, 1, 2))]
     assert results[0]["metrics"] == results[1]["metrics"] != results[2]["metrics"]
     assert results[0]["config_hash"] == results[1]["config_hash"] != results[2]["config_hash"]
 
 
+@pytest.mark.slow
 def test_log_tells_the_course(tiny):
     _, objects = train(tiny())
     text = objects["run"].log_file.read_text()
     assert "from step 0" in text and "step 20 val/loss" in text
 
 
+@pytest.mark.slow
 def test_curves_are_drawn(tiny):
     _, objects = train(tiny("callbacks.curves=true"))
     assert (objects["run"].path / "figures" / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -47,6 +47,7 @@ def test_the_command_asks_before_it_begins(tmp_path, capsys, monkeypatch):
         assert says in capsys.readouterr().err and not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_what_fits_is_taken(experiment, monkeypatch):
     """The shipped experiments on a small laptop stay far below the limits."""

@@ -25,6 +25,7 @@ REPORT = """2026 INFO pytorch_lightning.profilers.profiler: FIT Profiler Report
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("last", "says"), [("0.01", "it vanishes"), ("1.5", "it has not vanished: more steps")])
 def test_a_debug_preset_says_what_it_was_asked_for(tiny, capsys, last, says):
     config = tiny("debug=overfit", "trainer.profiler=simple")

@@ -30,6 +30,7 @@ def begun(tmp_path, book, monkeypatch):
     return objects
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [TINY, TINY_TEXT, TINY_GRAPH, TINY_GRAPHS], ids=["sequences", "text", "nodes", "graphs"]
 )
@@ -78,6 +79,7 @@ def drawn_with(data):
     return seeds[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=NEEDS_DGL if name in ("nodes", "neighbours") else ()) for name in DRAWN]
 )
@@ -95,6 +97,7 @@ def test_what_is_tested_on_is_the_same_for_every_seed(tiny):
     assert all(map(torch.equal, *(data.sets["test"] for data in modules)))
 
 
+@pytest.mark.slow
 def test_dropout(tiny, monkeypatch):
     """A run's steps draw from streams of its own seed."""
     seen, step = [], SequenceClassifier.training_step

@@ -9,6 +9,7 @@ from lightning_dl2.common.errors import UserError
 from tests.analysis.typed import typed
 
 
+@pytest.mark.slow
 def test_the_numbers_behind_the_figure_are_written(tmp_path):
     table = analyze(tmp_path, typed(Arguments, {"part": "spreading"}))
     assert table.row_count == 3

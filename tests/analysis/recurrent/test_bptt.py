@@ -101,6 +101,7 @@ def test_saturation_makes_the_terms_vanish_beyond_a_radius_of_one():
         assert (norms.terms[:, -1] < 1e-4 * norms.terms[:, 0]).all()
 
 
+@pytest.mark.slow
 def test_the_forget_bias_keeps_the_terms_of_the_lstm():
     factors = [factor(measure([lstm(bias, **SIZES, seed=seed) for seed in range(3)]).terms) for bias in (0, 1, 2, 4)]
     assert factors == sorted(factors)

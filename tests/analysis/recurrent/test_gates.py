@@ -122,6 +122,7 @@ def test_an_untrained_net_forgets_it_the_later_the_higher_its_forget_bias():
     assert last[0] < 0.16 and last[0] < last[1] < last[2], last  # chance is 0.1
 
 
+@pytest.mark.slow
 def test_untrained_is_where_the_training_began(solved):
     _, data = load_classifier(solved)
     tokens, labels = palindromes(11)
@@ -130,6 +131,7 @@ def test_untrained_is_where_the_training_began(solved):
     assert (changed[32:64] == 5).all()
 
 
+@pytest.mark.slow
 def test_untrained_are_the_weights_of_the_runs_own_seed(tiny):
     _, objects = train(tiny("seed=3", "optimizer.learning_rate=1e-30", "trainer.max_steps=5"))  # the net learns nothing
     task, data = load_classifier(objects["run"])

@@ -43,6 +43,7 @@ def test_the_published_figures_to_a_factor_of_two(cells, name):
     assert low < gradients.PUBLISHED[name] < high
 
 
+@pytest.mark.slow
 def test_the_published_figure_of_zero_forget_bias_is_one_of_many(cells):
     """Initialisations differ by a factor of hundreds, but agree in the factor per step."""
     norms, published = cells["h"]["LSTM, forget bias 0"], gradients.PUBLISHED["LSTM, forget bias 0"]
@@ -135,6 +136,7 @@ def test_wrong_values_write_nothing(tiny, tiny_graph, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_command_without_a_run(tmp_path):
     values = {"length": "6", "hidden_size": "4", "sequences": "4", "seeds": "2"}
     table = gradients.analyze(tmp_path, typed(gradients.Arguments, values))

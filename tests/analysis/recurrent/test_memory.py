@@ -54,6 +54,7 @@ def test_it_is_tested_on_the_test_set_also_where_it_errs(tmp_path):
     assert reached != pytest.approx(metrics["val/accuracy"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_an_lstm_with_a_high_forget_bias_remembers_longer_than_it_was_trained_the_plain_rnn_does_not(runs):
     nets = {cell: load_classifier(run)[0].net for cell, run in runs.items()}
     for length in (2 * LENGTH, 4 * LENGTH):
@@ -61,6 +62,7 @@ def test_an_lstm_with_a_high_forget_bias_remembers_longer_than_it_was_trained_th
         assert reached["lstm"] > 0.75 and reached["rnn"] < 0.5, (length, reached)
 
 
+@pytest.mark.slow
 def test_of_two_directions_one_ends_on_what_the_other_has_to_remember(runs):
     """A bidirectional net is right at every length, because its second direction ends on the first digit."""
     net = load_classifier(runs["bilstm"])[0].net
@@ -83,6 +85,7 @@ def test_each_length_has_its_own_baseline_and_a_line_the_mean_of_its_runs(runs, 
     assert lengths.Line("rnn", LENGTH, others).means() == {3: pytest.approx(0.4), 8: 0.5}
 
 
+@pytest.mark.slow
 def test_the_command_tests_a_tree_and_names_what_is_not_finished(runs, tmp_path, capsys):
     root = runs["lstm"].path.parents[2]
     tree = shutil.copytree(root, tmp_path / "tree")

@@ -58,6 +58,7 @@ def test_cells_stand_to_each_other_as_their_gates():
     assert assignment["recurrent"] == 0 and assignment["peepholes"] == 3 * 11 * 11
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_it_shows(tmp_path):
     table = analyze(
         tmp_path / "out", typed(Arguments, {"hidden": "6", "layers": "2", "directions": "2", "embedding": "4"})

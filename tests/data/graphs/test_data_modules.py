@@ -87,6 +87,7 @@ def ids(batches: list[GraphBatch]) -> list[int]:
 # The order of training.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", IN_BATCHES)
 def test_a_batch_is_a_pure_function_of_seed_and_step(build):
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
@@ -147,6 +148,7 @@ def test_weights_are_not_all_one():
     assert [batch.weight for batch in found] == pytest.approx([14 / 13, 12 / 13])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch_size", "world"), [(1, 2), (1, 5), (100, 3), (5, 4)])
 @NEEDS_DGL
 def test_uneven_sizes_leave_no_rank_without_a_batch(batch_size, world):
@@ -522,6 +524,7 @@ def test_positional_encodings_stand_beside_the_features(kind, encode):
         torch.testing.assert_close(alone.ndata["positional"], expected)
 
 
+@pytest.mark.slow
 def test_positional_encodings_that_would_take_too_long():
     large = BLOCK_MODEL | {"num_nodes": 4001}
     with pytest.raises(UserError, match="data.positional.kind=laplacian: .*4001 nodes.*; allowed: none, random_walk"):
@@ -638,6 +641,7 @@ def test_blocks_move_to_a_device_with_their_batch():
     assert {block.device for block in moved.graphs} == {meta} and moved.graphs[0].ndata["features"].device == meta
 
 
+@pytest.mark.slow
 @NEEDS_DGL
 def test_build_data_is_the_configuration(tiny_graph, tiny_graphs):
     node = build_data(tiny_graph("data.fanouts=[3,3]").data, seed=5)

@@ -199,6 +199,7 @@ def test_circular_skip_links():
     assert len(orders) == 15
 
 
+@pytest.mark.slow
 def test_pattern():
     graphs = pattern(num_graphs=140, seed=0, num_patterns=7)
     graphs.check()

@@ -74,6 +74,7 @@ def test_spec_is_plain(text_data):
     assert data.state_dict() == {}
 
 
+@pytest.mark.slow
 def test_baselines(text_data):
     data = text_data("Eén coöperatie.\n" * 400)
     found = data.baselines()

@@ -67,6 +67,7 @@ def test_laplacian_signs_are_drawn_for_each_eigenvector_and_graph():
     assert torch.equal(walk(ones.ndata, ones), walk(ones.ndata, ones))
 
 
+@pytest.mark.slow
 def test_edge_types_and_features_are_read_unless_told_not_to():
     graph = random_graph()
     other = graph.replace(edata={"types": (graph.edata["types"] + 1) % 3, "features": graph.edata["features"] + 1})

@@ -203,6 +203,7 @@ def test_what_was_cached_in_inference_mode_serves_training(layer, engine):
         net(graph).sum().backward()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", LAYERS)
 def test_it_learns_a_batch_by_heart(layer):
     torch.manual_seed(0)

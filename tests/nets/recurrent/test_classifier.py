@@ -52,6 +52,7 @@ def test_the_output_layer_is_initialised_too(initialization):
     assert build(output_bias=False, initialization=initialization).output.bias is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "peephole"])
 def test_it_learns_a_batch_by_heart(cell):
     net = build(cell=cell, hidden_size=32)

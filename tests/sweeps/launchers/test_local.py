@@ -45,6 +45,7 @@ def job(number: int = 1, *overrides: str) -> Job:
     return Job(number, {}, [f"seed={number}", *overrides])
 
 
+@pytest.mark.slow
 def test_a_job_knows_nothing_of_what_we_are_part_of(says, tmp_path, monkeypatch):
     ours = {"RANK": "0", "MASTER_PORT": "1", "SLURM_JOB_ID": "3", "TORCHELASTIC_RUN_ID": "x"}
     ours |= {"OMPI_COMM_WORLD_RANK": "0", "PMI_RANK": "0"}
@@ -82,6 +83,7 @@ def lives(process: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_takes_its_processes_with_it(tmp_path, monkeypatch):
     monkeypatch.setattr(local, "command", lambda overrides: [sys.executable, "-c", DEAF])
     handle = LocalLauncher(schema.Local(name="local", jobs=1)).start(job(), tmp_path / "log")
