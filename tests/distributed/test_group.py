@@ -43,6 +43,7 @@ def test_one_directory_and_one_voice(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_wrong_input_is_told_once(tmp_path):
     for words, says in (
         ([*DDP, "data.batch_sise=8"], "error: data.batch_sise=8: there is no key"),
@@ -59,6 +60,7 @@ def test_wrong_input_is_told_once(tmp_path):
     assert not list(tmp_path.glob("*/runs"))
 
 
+@pytest.mark.slow
 def test_wrong_input_of_one_ends_all(tmp_path, book):
     """All ranks end if one lacks the text or was started with other overrides."""
     words = [*TINY_TEXT, "trainer=ddp_cpu", "data.path=book.txt", "data.cache_dir=cache"]
@@ -80,6 +82,7 @@ def test_wrong_input_of_one_ends_all(tmp_path, book):
     assert not list(tmp_path.glob("*/runs"))
 
 
+@pytest.mark.slow
 def test_a_directory_that_is_not_shared(tmp_path):
     """Run directories on separate disks are refused, empty ones as well as one with an older state."""
     ranks = Ranks([DDP, DDP], tmp_path, hasty)
@@ -125,6 +128,7 @@ def dies_in_validation() -> None:
     breaks("validation_step", lambda: os.kill(os.getpid(), signal.SIGKILL))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prepare", "code", "says"),
     [

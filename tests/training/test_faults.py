@@ -212,6 +212,7 @@ def test_killed_again_and_again_while_it_saves_every_step(tmp_path):
     assert not list(command.run.path.rglob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_a_second_process_is_told_and_the_first_goes_on(tmp_path, capsys):
     long = words(tmp_path / "runs", "trainer.max_steps=100000")
     command = Command(long, tmp_path).reached(4)

@@ -79,7 +79,7 @@ def test_the_output_weights_get_one_term(cell):
 @pytest.mark.parametrize("options", [{"num_layers": 2}, {"bidirectional": True}, {"cell": "gru"}])
 def test_other_nets_are_refused(options):
     net = Recurrent(**{"cell": "rnn", "input_size": 2, "hidden_size": 3} | options)
-    with pytest.raises(ValueError, match="one layer and direction of an rnn or lstm"):
+    with pytest.raises(ValueError, match="an rnn or lstm of one layer and direction"):
         by_hand(net, nn.Linear(3, 2), torch.zeros(1, 2, 2), torch.zeros(1, dtype=torch.long))
 
 

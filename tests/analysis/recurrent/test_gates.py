@@ -207,6 +207,7 @@ def test_a_text_is_drawn_with_its_characters(tiny_text, tmp_path):
     assert not (tmp_path / "no").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "says"),
     [

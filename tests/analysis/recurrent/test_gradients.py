@@ -11,6 +11,8 @@ from lightning_dl2.nets.recurrent.gradient_flow import band, fixed_batch, gradie
 from lightning_dl2.training.restore import load
 from tests.analysis.typed import typed
 
+pytestmark = pytest.mark.slow
+
 # Initialisations differ by a factor of several; 40 of them give the mean to about a fifth.
 SIZES = {
     "RNN": (8, 40),
@@ -35,7 +37,6 @@ def at(norms, steps_back):
     return tuple(part[steps_back].item() for part in band(norms))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["RNN", "LSTM, forget bias 1", "LSTM, forget bias 2"])
 def test_the_published_figures_to_a_factor_of_two(cells, name):
     mean, low, high = at(cells["h"][name], 98)
@@ -43,7 +44,6 @@ def test_the_published_figures_to_a_factor_of_two(cells, name):
     assert low < gradients.PUBLISHED[name] < high
 
 
-@pytest.mark.slow
 def test_the_published_figure_of_zero_forget_bias_is_one_of_many(cells):
     """Initialisations differ by a factor of hundreds, but agree in the factor per step."""
     norms, published = cells["h"]["LSTM, forget bias 0"], gradients.PUBLISHED["LSTM, forget bias 0"]
@@ -75,7 +75,6 @@ def curve(row_of, table):
     return [float(row["geometric_mean"]) for row in table if all(row[key] == value for key, value in row_of.items())]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("words", [["task.cell=lstm", "task.bidirectional=true"], ["task.cell=rnn"]])
 def test_of_a_sequence_run(tiny, tmp_path, words):
     _, objects = train(tiny(*words))
@@ -97,14 +96,12 @@ def test_of_a_sequence_run(tiny, tmp_path, words):
     assert (tmp_path / "gradients.png").stat().st_size > 10_000
 
 
-@pytest.mark.slow
 def test_one_token_has_no_step_back(tiny, tmp_path):
     _, objects = train(tiny("data.sequence_length=2"))
     table = gradients.analyze(tmp_path, typed(gradients.Arguments, {"run": str(objects["run"].path), "seeds": "2"}))
     assert set(table.columns[6].cells) == {"-"}
 
 
-@pytest.mark.slow
 def test_of_a_text_run(tiny_text, tmp_path):
     _, objects = train(tiny_text("task.layer_norm=true", "task.cell=gru"))
     values = {"run": str(objects["run"].path), "checkpoint": "last", "seeds": "2"}
@@ -118,7 +115,6 @@ def test_of_a_text_run(tiny_text, tmp_path):
     assert trained == pytest.approx(flow["h"][1, 0].flip(0).tolist())
 
 
-@pytest.mark.slow
 def test_wrong_values_write_nothing(tiny, tiny_graph, tmp_path):
     _, sequence = train(tiny("trainer.max_steps=5"))
     _, graph = train(tiny_graph("trainer.max_steps=5"))
@@ -136,7 +132,6 @@ def test_wrong_values_write_nothing(tiny, tiny_graph, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
 def test_the_command_without_a_run(tmp_path):
     values = {"length": "6", "hidden_size": "4", "sequences": "4", "seeds": "2"}
     table = gradients.analyze(tmp_path, typed(gradients.Arguments, values))

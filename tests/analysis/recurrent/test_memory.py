@@ -77,6 +77,7 @@ def test_what_only_some_runs_have_a_key_for_tells_them_apart():
     assert [line.name for line in lines_of(runs)] == ["lstm amsgrad=null", "lstm amsgrad=true"]
 
 
+@pytest.mark.slow
 def test_each_length_has_its_own_baseline_and_a_line_the_mean_of_its_runs(runs, monkeypatch):
     monkeypatch.setattr(lengths, "majority_share", lambda task, length, labels: (length, len(labels)))
     measured = lengths.measure(runs["rnn"], "best", [LENGTH, 3], 8)
