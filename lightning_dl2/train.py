@@ -44,7 +44,7 @@ def _main(argv: list[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     group = launched()
     with group.all_or_none():
-        config = compose(*argv, begun=lambda config: Run.of(config).config_file.is_file())
+        config = compose(*argv, begun=Run.has_begun)
     if is_rank_zero() and (note := describe_ineffective(config, argv)):
         print(f"note: {note}", file=sys.stderr)
     return run_and_report(train_session, Session.open(config, argv, group))

@@ -107,6 +107,11 @@ class Run(CheckpointFiles):
         return cls(parent / name / f"seed={config.seed}")
 
     @classmethod
+    def has_begun(cls, config: Config) -> bool:
+        """Tell whether the directory of `config` holds a run."""
+        return cls.of(config).config_file.is_file()
+
+    @classmethod
     def existing(cls, path: Path | str) -> "Run":
         """Return the run that a directory holds.
 

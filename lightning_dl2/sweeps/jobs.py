@@ -51,7 +51,7 @@ class Job:
         """Compose the overrides, and leave out those without effect."""
         while True:
             try:
-                return compose(*self.overrides, begun=lambda config: Run.of(config).config_file.is_file())
+                return compose(*self.overrides, begun=Run.has_begun)
             except NoEffect as error:
                 keys = {override: override.partition("=")[0].lstrip("+") for override in self.overrides}
                 kept = [override for override in self.overrides if keys[override] not in error.keys]
