@@ -14,10 +14,8 @@ def warp(logits: Tensor, decoding: Decoding, seen: Tensor | None = None) -> Tens
     """Map logits [B, V] to log-probabilities [B, V], -inf for excluded tokens.
 
     The repetition penalty comes first, then temperature, top-k, top-p, min-p and typical, each on the renormalised
-    distribution of the step before. Of equal tokens the lower ids are kept.
-
-    Args:
-        seen: [B, V], bool: the tokens that the repetition penalty lowers; None: none.
+    distribution of the step before. Of equal tokens the lower ids are kept. The repetition penalty lowers the tokens
+    `seen`, bool [B, V].
     """
     return reshape(penalize(logits, decoding, seen), decoding).log_softmax(1)
 

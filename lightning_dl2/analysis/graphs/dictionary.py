@@ -22,11 +22,7 @@ LAYERS = {"gat": "GAT", "gatv2": "GATv2"}
 
 
 def dictionaries(num_keys: int, values: Tensor) -> Graph:
-    """Build a graph of P dictionaries: nodes 0 to n - 1 of each are the queries, n to 2 n - 1 the keys with values.
-
-    Args:
-        values: value of each key, int64 [P, n].
-    """
+    """Build a graph of P dictionaries of `values`, int64 [P, n]: nodes 0 to n - 1 are queries, n to 2 n - 1 keys."""
     first = 2 * num_keys * torch.arange(len(values))[:, None]
     query, key = torch.meshgrid(torch.arange(num_keys), torch.arange(num_keys, 2 * num_keys), indexing="ij")
     eye = torch.eye(num_keys)
@@ -58,11 +54,7 @@ class _SeenGATv2(_Seen, GATv2Conv):
 
 
 class LookupNet(nn.Module):
-    """A graph attention layer with one head and a linear layer.
-
-    Args:
-        layer: `gat` or `gatv2`.
-    """
+    """A graph attention layer, `gat` or `gatv2`, with one head, and a linear layer."""
 
     def __init__(self, layer: str, num_keys: int) -> None:
         super().__init__()
@@ -83,14 +75,7 @@ class LookupNet(nn.Module):
 
 
 def fit_lookup(layer: str, num_keys: int, *, seed: int = 0, steps: int = STEPS) -> tuple[LookupNet, float]:
-    """Train on dictionaries with new random values in each step.
-
-    Args:
-        layer: `gat` or `gatv2`.
-
-    Returns:
-        The net, and its accuracy on the queries of 100 new dictionaries.
-    """
+    """Train a net with new random values in each step; return it and its accuracy on 100 new dictionaries."""
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     net = LookupNet(layer, num_keys)

@@ -18,14 +18,13 @@ def fit(
     weight_decay: float = 0.0,
     patience: int | None = None,
 ) -> int:
-    """Train a task in place by Adam, with the gradient clipped to norm 1, and leave it in eval mode.
+    """Train a task in place by Adam, with the gradient clipped to norm 1; return the number of steps trained.
+
+    The task is left in eval mode.
 
     Args:
         batch: function from a step, counted from 0, to its batch.
         patience: number of consecutive batches at accuracy 1 after which training stops; None trains all steps.
-
-    Returns:
-        The number of steps trained.
     """
     optimizer = torch.optim.Adam(task.parameters(), lr=learning_rate, weight_decay=weight_decay)
     right = 0

@@ -50,11 +50,7 @@ def cosine_similarity(x: Tensor) -> float:
 
 
 def measure(data: NodeDataModule, net: str, depth: int, *, seed: int = 0, steps: int = STEPS) -> dict[str, float]:
-    """Train a net and return its MEASURES; the last two are of its last convolution's output.
-
-    Args:
-        net: one of NETS.
-    """
+    """Train one of NETS and return its MEASURES; the last two are of its last convolution's output."""
     torch.manual_seed(seed)
     sizes: dict[str, Any] = {"num_layers": depth, "hidden_size": HIDDEN, "input_layer": True, "output_layer": "linear"}
     task = GraphNet(data.spec, dropout=0.3, **sizes, **NETS[net])

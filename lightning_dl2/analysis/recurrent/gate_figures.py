@@ -78,8 +78,7 @@ def draw_saturation(
 def draw_state(means: dict[str, list[float]], state: str, title: str, path: Path) -> None:
     """Draw the sizes written and kept at each step, and the part of each step's writing in the last state.
 
-    Args:
-        means: by step: written, kept, state, surviving and, if the data has labels, label_share.
+    `means` has, by step: written, kept, state, surviving and, if the data has labels, label_share.
     """
     columns = 3 if "label_share" in means else 2
     figure = new_figure(columns, width=4.2)

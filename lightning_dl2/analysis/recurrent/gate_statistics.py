@@ -13,6 +13,7 @@ from lightning_dl2.nets.recurrent.gradient_flow import RecurrentNet
 
 Trace = dict[str, Tensor]
 
+PENALTY = 1e-3  # of the probe's squared weights, of units scaled to variance 1, times the number of fitted sequences
 NEAR = 0.1  # share of its range: within that distance of an end, a gate counts as saturated
 
 
@@ -85,13 +86,9 @@ def saturation(values: Tensor, bounds: tuple[float, float]) -> tuple[Tensor, Ten
 
 
 def separation(states: Tensor, labels: Tensor) -> Tensor:
-    """Return the share of each unit's variance that lies between the classes (eta squared) by step, [T, H].
+    """Return the share of the variance of `states` [T, B, H] between the classes `labels` [B] (eta squared), [T, H].
 
     The share is from 0 to 1, and 0 for a constant unit.
-
-    Args:
-        states: [T, B, H].
-        labels: [B].
     """
     means, weights = _class_means(states, labels)
     between = ((means - (means * weights).sum(1, keepdim=True)).square() * weights).sum(1)
@@ -100,13 +97,9 @@ def separation(states: Tensor, labels: Tensor) -> Tensor:
 
 
 def label_share(parts: Tensor, labels: Tensor) -> Tensor:
-    """Return the share of each step in the last state's variance between labels, [T]; the shares sum to 1.
+    """Return the share of each step in the last state's variance between `labels` [B], [T]; the shares sum to 1.
 
-    That variance is the sum of the last state's covariances with its parts.
-
-    Args:
-        parts: result of `surviving`, [T, B, H].
-        labels: [B].
+    That variance is the sum of the last state's covariances with its `parts`, [T, B, H], the result of `surviving`.
     """
     means, weights = _class_means(parts, labels)
     means = means - (means * weights).sum(1, keepdim=True)
@@ -114,7 +107,7 @@ def label_share(parts: Tensor, labels: Tensor) -> Tensor:
     return covariances / covariances.sum()
 
 
-def probe(states: Tensor, labels: Tensor, held_out: int, penalty: float = 1e-3) -> Tensor:
+def probe(states: Tensor, labels: Tensor, held_out: int) -> Tensor:
     """Return the accuracy of a linear probe (Alain & Bengio 2016) at each step, [T], on the last `held_out` sequences.
 
     Each step has its own probe, a ridge regression of the classes on the units, fitted to the other sequences.
@@ -122,7 +115,6 @@ def probe(states: Tensor, labels: Tensor, held_out: int, penalty: float = 1e-3) 
     Args:
         states: [T, B, H].
         labels: [B].
-        penalty: on the squared weights of units scaled to variance 1, times the number of fitted sequences.
 
     Raises:
         ValueError: `held_out` leaves no sequence to fit or to test.
@@ -136,7 +128,7 @@ def probe(states: Tensor, labels: Tensor, held_out: int, penalty: float = 1e-3) 
     y = F.one_hot(labels).double()
     level = y[:fitted].mean(0)
     seen = x[:, :fitted]
-    gram = seen.mT @ seen + penalty * fitted * torch.eye(x.shape[2], dtype=x.dtype)
+    gram = seen.mT @ seen + PENALTY * fitted * torch.eye(x.shape[2], dtype=x.dtype)
     weights = torch.linalg.solve(gram, seen.mT @ (y[:fitted] - level))
     answers = (x[:, fitted:] @ weights + level).argmax(-1)
     return (answers == labels[fitted:]).double().mean(1)

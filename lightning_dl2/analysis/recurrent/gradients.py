@@ -98,11 +98,7 @@ def analyze(out: Path, arguments: Arguments) -> Table:
 def of_cells(
     length: int, hidden_size: int, sequences: int, seeds: int, cells: dict[str, dict[str, Any]] = CELLS
 ) -> dict[str, Curves]:
-    """Return the gradient flow through untrained nets of each cell: {"h": curves, "c": curves}.
-
-    Args:
-        cells: arguments of `RecurrentClassifier` by name.
-    """
+    """Return the gradient flow through untrained nets, by state; `cells` are arguments of `RecurrentClassifier`."""
 
     def flow(options: dict[str, Any], seed: int) -> Flow:
         torch.manual_seed(seed)

@@ -29,12 +29,9 @@ SMALL = (
 
 
 def train_small(root: Path, *words: str) -> Run:
-    """Train a palindrome net of 64 units in a run below `root`, unless it is trained already.
+    """Train a palindrome net by SMALL and the overrides `words` in a run below `root`, unless it is trained already.
 
     A file in `root` tells other commands that these runs are not the user's.
-
-    Args:
-        words: overrides, which follow those in SMALL.
 
     Raises:
         UserError: the overrides are invalid.
@@ -103,11 +100,7 @@ def _load(run: Run, checkpoint: str, *allowed: str) -> tuple[Any, Any]:
 
 
 def untrained_classifier(run: Run, data: SequenceDataModule, **changed: object) -> Task:
-    """Build the task of a run with its initial weights.
-
-    Args:
-        changed: keys of the configuration's task with new values.
-    """
+    """Build the task of a run with its initial weights; `changed` are keys of its `task` with new values."""
     config = run.config()
     system.seed(config.seed)
     return build_task(config.task.model_copy(update=changed), config.optimizer, data.spec).eval()

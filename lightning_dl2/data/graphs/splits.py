@@ -95,16 +95,13 @@ def stratified_folds(labels: Tensor, num_folds: int, seed: int) -> list[Tensor]:
 
 
 def stratified_split(index: Tensor, labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Divide the items `index`, int64 [M], into the rest and the held-out ones, `fraction` of each class.
+    """Divide the items `index`, int64 [M], into the rest and the held-out ones, both in ascending order.
 
     Args:
         index: numbers of items, each once.
         labels: int64 [G], of all items.
         fraction: round(fraction * M) items are held out; of each class its share, up to one item.
         seed: of the division.
-
-    Returns:
-        two int64 tensors, in ascending order.
     """
     items = index.numpy()
     order = _by_class(labels.numpy()[items], seed)

@@ -202,7 +202,7 @@ SEQUENCE_TASKS: dict[str, SequenceTask] = {
 def draw_batch(
     task: str | SequenceTask, length: int, n: int, *, seed: int, split: str, step: int, holdout: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Draw a batch, a pure function of its arguments. A fixed set of m samples is the batch n=m, step=0.
+    """Draw int64 tokens [B, T] and labels [B], a pure function of the arguments. A fixed set is one batch, step=0.
 
     Args:
         task: a task or its name in `SEQUENCE_TASKS`.
@@ -211,9 +211,6 @@ def draw_batch(
         seed, step: not negative; distinct pairs give independent batches.
         split: one of SPLITS, which share no sequence where the task `holds_out`.
         holdout: False lets every split draw from all sequences.
-
-    Returns:
-        int64 tokens [B, T] and int64 labels [B].
 
     Raises:
         ValueError: unknown task or split, or a length below the task's minimum.

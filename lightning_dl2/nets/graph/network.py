@@ -171,9 +171,8 @@ class GraphNetwork(nn.Module):
     def forward(self, graphs: Graph | list[Graph]) -> Tensor:
         """Map one graph, or one batch of graphs, to logits [N, C] or [B, C].
 
-        Args:
-            graphs: a list holds sampled blocks, one for each convolution: the first has the inputs, and the destination
-                nodes of each are the sources of the next.
+        A list holds sampled blocks, one for each convolution: the first has the inputs, and the destination nodes of
+        each are the sources of the next.
 
         Raises:
             ValueError: another number of blocks than L, blocks at graph level, or missing inputs.

@@ -102,8 +102,7 @@ class LanguageModel(nn.Module):
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Map tokens [B, T], int64, and the state before them to logits [B, T, V] and the state after them.
 
-        Args:
-            state: h [L, B, H], for the lstm and the peephole the tuple (h, c); zeros if None.
+        A state is h [L, B, H], for the lstm and the peephole the tuple (h, c); zeros if None.
         """
         return self._run(lambda block, *args: block(*args), tokens, state)
 
