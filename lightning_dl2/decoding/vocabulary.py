@@ -7,6 +7,7 @@ from typing import Any
 
 # Each character may replace the others of its group: books have the typographic ones, keyboards the plain ones.
 ALIKE = ("'’‘‚‛′`´", '"”“„‟″«»', "-–—‒―‐‑−", " \t\u00a0")
+NOT_COUNTED = -100  # in place of the target of a token whose prediction does not count: torch's ignore_index
 
 
 class Vocabulary:

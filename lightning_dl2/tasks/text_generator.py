@@ -12,14 +12,12 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from lightning_dl2.decoding.vocabulary import Vocabulary
+from lightning_dl2.decoding.vocabulary import NOT_COUNTED, Vocabulary
 from lightning_dl2.nets import CELLS, Ensemble, LanguageModel
 from lightning_dl2.nets.checks import check_choice
 from lightning_dl2.nets.recurrent.layers import State
 from lightning_dl2.tasks.metrics import Mean
 from lightning_dl2.tasks.task import Task, check_spec
-
-NOT_COUNTED = -100  # a target that is no prediction: torch's ignore_index
 
 
 class TextGenerator(Task):

@@ -20,6 +20,7 @@ from lightning_dl2.config.schema import (
     TextData,
     TextGenerator,
 )
+from lightning_dl2.config.schema.effect_rules import ATTENTION
 
 CGROUP = Path("/sys/fs/cgroup/memory.max")  # of a container or a job
 WORD = 8  # bytes of an integer
@@ -119,7 +120,7 @@ def _recurrent_parameters(task: SequenceClassifier | TextGenerator, spec: dict[s
 
 
 def _graph_parameters(task: GraphNet, spec: dict[str, Any]) -> int:
-    wide = task.layer in ("gat", "gatv2") and task.output_layer == "none"
+    wide = task.layer in ATTENTION and task.output_layer == "none"
     width = task.hidden_size * (task.heads if wide else 1)
     first = spec["in_feats"] * (width if task.num_layers > 1 or task.output_layer != "none" else 1)
     return first + max(0, task.num_layers - 2) * width * width

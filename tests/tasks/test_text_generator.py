@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 from lightning_dl2.tasks import TextGenerator
-from lightning_dl2.tasks.text_generator import NOT_COUNTED, focal_cross_entropy
+from lightning_dl2.tasks.text_generator import focal_cross_entropy
 from tests.small import small_text, small_trainer, small_writer
 from tests.tasks.test_sequence_classifier import plain
 

@@ -76,10 +76,10 @@ def graph_splits(graphs: GraphSet, num_folds: int, fold: int, validation_fractio
         rest = torch.cat([part for number, part in enumerate(folds) if number != fold])
     train, val = stratified_split(rest, labels, validation_fraction, FOLD_SEED)
     if not (len(train) and len(val)):
-        none, other = ("val", "more") if len(train) else ("train", "less")
+        none, other = ("val", "larger") if len(train) else ("train", "smaller")
         raise UserError(
             f"data.validation_fraction={validation_fraction}: of {len(rest)} graphs none is in the split {none};"
-            f" allowed: {other}, or more graphs"
+            f" fix: a {other} fraction, or more graphs"
         )
     return {"train": train.sort().values, "val": val.sort().values, "test": test.sort().values}
 

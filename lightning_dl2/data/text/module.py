@@ -150,10 +150,10 @@ class TextDataModule(LightningDataModule):
         if self._batches_per_epoch(world):
             return
         size, streams = len(self.splits["train"]), self.batch_size * world
-        longest = f"at most {size // streams}, or " if size >= streams else ""
+        longest = f"at most {size // streams}, " if size >= streams else ""
         raise UserError(
             f"data.sequence_length={self.length}: the training split has {size} {self.vocabulary.tokens} for {streams}"
-            f" streams of {self.length}; allowed: {longest}a smaller data.batch_size={self.batch_size}, a longer text"
+            f" streams of {self.length}; fix: {longest}a smaller data.batch_size={self.batch_size}, or a longer text"
         )
 
     def _check_evaluation_split(self, split: str, world: int) -> None:
@@ -163,7 +163,7 @@ class TextDataModule(LightningDataModule):
         key = {"val": "validation", "test": "test"}[split]
         raise UserError(
             f"data.{key}_fraction: the {key} split has {size} {self.vocabulary.tokens} for {world} process(es);"
-            f" allowed: a fraction or a text that gives {world + 1} or more"
+            f" fix: a larger fraction or a longer text, so that it has {world + 1} or more"
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-NOT_COUNTED = -100  # a target that is no prediction: torch's ignore_index
+from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 
 
 class TextBatch(NamedTuple):

@@ -10,7 +10,7 @@ import torch
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data import downloads
 from lightning_dl2.data.text.module import TextDataModule
-from lightning_dl2.data.text.windows import NOT_COUNTED
+from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 
 SMALL = {"sequence_length": 5, "batch_size": 4, "evaluation_batch_size": 3, "evaluation_warmup": 4, "cold_window": 8}
 
@@ -160,17 +160,17 @@ def test_processes_share_out_the_evaluation(text_data, world):
 def test_a_text_too_short_to_train_on(text_data):
     message = (
         "data.sequence_length=5: the training split has 18 characters for 4 streams of 5; "
-        "allowed: at most 4, or a smaller data.batch_size=4, a longer text"
+        "fix: at most 4, a smaller data.batch_size=4, or a longer text"
     )
     with pytest.raises(UserError) as caught:
         text_data("ab" * 10)
     assert str(caught.value) == message
     data = on_rank(text_data("ab" * 15), 0, 2)
-    with pytest.raises(UserError, match="has 27 characters for 8 streams of 5; allowed: at most 3, or"):
+    with pytest.raises(UserError, match="has 27 characters for 8 streams of 5; fix: at most 3, "):
         data.train_dataloader()
     with pytest.raises(UserError, match="has 27 characters for 8 streams of 5"):
         data.check_processes(2)
-    with pytest.raises(UserError, match="has 1 bytes for 4 streams of 5; allowed: a smaller data.batch_size=4"):
+    with pytest.raises(UserError, match="has 1 bytes for 4 streams of 5; fix: a smaller data.batch_size=4"):
         text_data("ab", tokens="bytes")
     with pytest.raises(UserError, match="the training split has 0 characters"):
         text_data(validation_fraction=0.6, test_fraction=0.6)
@@ -184,7 +184,7 @@ def test_a_text_too_short_to_evaluate_on(text_data):
     with pytest.raises(UserError, match="data.test_fraction: the test split has 1 characters for 1 process"):
         text_data("ab" * 30, test_fraction=0.01)
     data = on_rank(text_data("ab" * 15), 0, 3)
-    with pytest.raises(UserError, match="the validation split has 3 characters for 3 process.* that gives 4 or more"):
+    with pytest.raises(UserError, match="validation split has 3 characters for 3 process.* so that it has 4 or more"):
         data.val_dataloader()
 
 

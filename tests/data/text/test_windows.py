@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_dl2.data.text.windows import NOT_COUNTED, EvaluationBatches, read_ring
+from lightning_dl2.data.text.windows import EvaluationBatches, read_ring
+from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 
 # Token p stands at position p, so the tokens of a batch tell their positions.
 SHAPES = [  # tokens in the split, rows, warmup, width
