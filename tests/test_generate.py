@@ -43,6 +43,7 @@ def test_writes_on_from_the_prompt(says):
     assert out.startswith("the cat ") and len(out) == len("the cat ") + 30 + 1
 
 
+@pytest.mark.slow
 def test_same_seed_same_text(says):
     words = ("prompt=the", "length=40")
     assert says(*words, "seed=1") == says(*words, "seed=1") != says(*words, "seed=2")

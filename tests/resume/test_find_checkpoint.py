@@ -124,6 +124,7 @@ def reads(monkeypatch):
     return counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoilt", "source", "hashes", "loads"),
     [
