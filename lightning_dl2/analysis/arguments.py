@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
-from lightning_dl2.common.arguments import Arguments, Text, whole
+from lightning_dl2.common.arguments import AnyPath, Arguments, Text, whole
 
 NO_RUN = "none"
 
 
 class AnalysisArguments(Arguments):
-    out: Path = Path("analysis")
+    out: AnyPath = Path("analysis")
     threads: Annotated[int, whole(1)] = 1
 
 

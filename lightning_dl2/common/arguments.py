@@ -5,17 +5,33 @@ For commands that compose no configuration: conf/ has a schema of its own.
 
 import re
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic_core import PydanticCustomError
 
 from lightning_dl2.common.errors import UserError, nearest
 
 # Where pydantic's own words would not help, by its type of error.
-ALLOWED = {"bool_parsing": "true, false", "int_parsing": "an integer", "float_parsing": "a number"}
+ALLOWED = {
+    "bool_parsing": "true, false",
+    "int_parsing": "an integer",
+    "float_parsing": "a number",
+    "string_unicode": "text in UTF-8",
+}
 
-Text = Annotated[str, Field(min_length=1)]
-RunDirectory = Annotated[str, Field(min_length=1, description="a run directory, which train printed")]
+
+def _not_empty(value: str) -> str:
+    if not value:
+        raise PydanticCustomError("missing", "is missing")
+    return value
+
+
+# Not pydantic's own str and Path, which refuse the name of a file that is not UTF-8.
+Text = Annotated[str, PlainValidator(_not_empty)]
+AnyPath = Annotated[Path, PlainValidator(lambda value: Path(_not_empty(str(value))))]
+RunDirectory = Annotated[Text, Field(description="a run directory, which train printed")]
 
 
 class Arguments(BaseModel):
@@ -133,7 +149,7 @@ def _user_error(model: type[Arguments], error: ValidationError, values: dict[str
     if isinstance(cause, UserError):
         return cause
     key, kind = str(first["loc"][0]), first["type"]
-    if kind in ("missing", "string_too_short"):
+    if kind == "missing":
         (description,) = (field.description for name, field in model.model_fields.items() if key in (name, field.alias))
         return UserError(f"{key}=VALUE: is missing" + (f"; allowed: {description}" if description else ""))
     if cause:

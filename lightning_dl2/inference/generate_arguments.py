@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, model_validator
 
-from lightning_dl2.common.arguments import Arguments, RunDirectory
+from lightning_dl2.common.arguments import Arguments, RunDirectory, Text
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.paths import out_file
 
@@ -23,9 +23,9 @@ DECODING = (
 
 class GenerateArguments(Arguments):
     run: RunDirectory
-    checkpoint: str = "best"
+    checkpoint: Text = "best"
     prompt: str | None = None
-    prompts: str | None = None
+    prompts: Text | None = None
     unknown: Literal["error", "skip", "nearest"] = "error"
     stop: str | None = None
     out: Annotated[Path | None, PlainValidator(out_file)] = None

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from rich.progress import Progress  # noqa: E402
 
 from lightning_dl2 import compose, evaluate  # noqa: E402
-from lightning_dl2.common.arguments import Arguments, choices, parse, split_names, whole  # noqa: E402
+from lightning_dl2.common.arguments import AnyPath, Arguments, choices, parse, split_names, whole  # noqa: E402
 from lightning_dl2.common.command import command, console, read_docstring  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
 from scripts.studies.study import markdown  # noqa: E402
@@ -54,7 +54,7 @@ class ExactnessArguments(Arguments):
 
     precisions: Annotated[tuple[str, ...], choices(PRECISIONS)] = PRECISIONS
     processes: Annotated[int, whole(1)] = 1
-    root: Path = Path(tempfile.gettempdir())
+    root: AnyPath = Path(tempfile.gettempdir())
 
 
 def cases(name: str) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from rich.progress import Progress  # noqa: E402
 
 from lightning_dl2 import compose  # noqa: E402
-from lightning_dl2.common.arguments import Arguments, parse, split_names, whole, wholes  # noqa: E402
+from lightning_dl2.common.arguments import AnyPath, Arguments, parse, split_names, whole, wholes  # noqa: E402
 from lightning_dl2.common.command import command, console, read_docstring  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
 from scripts.studies.study import markdown  # noqa: E402
@@ -52,7 +52,7 @@ class TortureArguments(Arguments):
     processes: Annotated[tuple[int, ...], wholes(1)] = (1, 2)
     seed: Annotated[int, whole()] = 0
     launch: Literal["fork", "command"] = "fork"
-    root: Path = Path(tempfile.gettempdir())
+    root: AnyPath = Path(tempfile.gettempdir())
 
 
 @dataclass

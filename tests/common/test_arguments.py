@@ -1,12 +1,23 @@
 """Test that arguments become values of a model, and that a wrong one is reported in one line."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
 from pydantic import Field, model_validator
 
-from lightning_dl2.common.arguments import Arguments, RunDirectory, Text, choices, parse, split_names, whole, wholes
+from lightning_dl2.common.arguments import (
+    AnyPath,
+    Arguments,
+    RunDirectory,
+    Text,
+    choices,
+    parse,
+    split_names,
+    whole,
+    wholes,
+)
 from lightning_dl2.common.errors import UserError
 
 
@@ -23,6 +34,7 @@ class Keys(Arguments):
     sample: bool | None = None
     rate: float = 1.0
     path: Text | None = Field(None, alias="data.path")
+    out: AnyPath = Path("out")
 
     @model_validator(mode="after")
     def rates_fit(self) -> "Keys":
@@ -37,6 +49,12 @@ def test_values_have_the_types_of_their_keys():
     assert (found.run, found.checkpoint, found.number, found.size, found.path) == ("a=b", "best", 4, 7, "x")
     assert (found.lengths, found.cells, found.sample, found.rate) == ((1, 3), ("lstm", "gru"), False, 0.5)
     assert parse(Keys, ["run=x", "lengths=[3,1]"]).lengths == (1, 3)
+
+
+def test_a_file_name_of_any_bytes_is_taken():
+    """Python reads bytes that are no UTF-8 as surrogates, which pydantic's own str refuses."""
+    found = parse(Keys, ["run=caf\udce9", "data.path=\udcff", "out=\udcff", "checkpoint=\udcff"])
+    assert (found.run, found.path, str(found.out), found.checkpoint) == ("caf\udce9", "\udcff", "\udcff", "\udcff")
 
 
 def test_the_last_of_two_values_counts():
