@@ -35,8 +35,7 @@ def download_file(url: str, expected: str, path: Path, name: str, otherwise: str
     try:
         with replacing(path) as temporary:
             _fetch(url, temporary, name)
-            found = digest(temporary)
-            if found != expected:
+            if (found := digest(temporary)) != expected:
                 raise UserError(f"data.name={name}: {url} has the {kind} {found} instead of {expected}; {by_hand}")
     except (OSError, HTTPException) as error:
         raise UserError(f"data.name={name}: {url} cannot be downloaded ({error}); {by_hand}") from error

@@ -62,8 +62,7 @@ class Vocabulary:
             if any(unicodedata.combining(character) and character not in self.ids for character in text):
                 text = unicodedata.normalize("NFC", text)  # a letter and its accent may be one known character
             text = "".join(map(self._nearest, text))
-        missing = sorted(set(text) - self.ids.keys())
-        if missing:
+        if missing := sorted(set(text) - self.ids.keys()):
             named = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in missing[:10])
             more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
             shown = repr(self.characters[:120]) + ("..." if len(self) > 120 else "")

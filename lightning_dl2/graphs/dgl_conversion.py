@@ -33,8 +33,7 @@ def to_dgl(graph: "Graph", features: bool = False) -> Any:
 
 
 def _structure(graph: "Graph") -> Any:
-    dgl = load_dgl()
-    if dgl is None:
+    if (dgl := load_dgl()) is None:
         raise ValueError(f"no DGLGraph can be made: {why_no_dgl()}")
     if graph.is_block:
         return dgl.create_block(

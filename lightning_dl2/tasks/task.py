@@ -20,8 +20,7 @@ MAX_SKIPPED = 32  # updates in a row that may be skipped while fp16 looks for it
 
 def check_spec(spec: Any, *keys: str) -> None:
     """Raise ValueError, before a net is built, unless `spec` is a dict with all `keys` that the task reads."""
-    missing = [key for key in keys if not isinstance(spec, dict) or key not in spec]
-    if missing:
+    if missing := [key for key in keys if not isinstance(spec, dict) or key not in spec]:
         raise ValueError(
             f"spec has no {missing[0]!r}; it must be the `spec` of a data module that goes with this task, or a dict of"
             f" at least {', '.join(keys)}"

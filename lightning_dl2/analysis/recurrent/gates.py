@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from rich.table import Table
+from rich.table import Column, Table
 from torch import Tensor
 
 from lightning_dl2.analysis.arguments import NO_RUN, RunArguments
@@ -180,11 +180,9 @@ def _label(out: Path, accuracies: dict[str, Tensor], baseline: float, shares: Te
 
 
 def _table(saturated: dict[str, tuple[float, float, float]], accuracies: dict[str, Tensor]) -> Table:
-    table = Table()
-    table.add_column("")
     probed = ("accuracy of a probe: worst step", "last step") if accuracies else ()
-    for column in ("mean", "near its lower end", "near its upper end", *probed):
-        table.add_column(column, justify="right")
+    columns = ("mean", "near its lower end", "near its upper end", *probed)
+    table = Table("", *(Column(column, justify="right") for column in columns))
     for name, numbers in saturated.items():
         table.add_row(figures.NAMES[name], *(f"{number:.3f}" for number in numbers))
     table.add_section()

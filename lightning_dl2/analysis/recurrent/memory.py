@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from lightning_dl2.analysis.arguments import NO_RUN, RunArguments
 from lightning_dl2.analysis.figure_directory import run_name
@@ -121,10 +121,8 @@ def _write(out: Path, lines: list[Line]) -> None:
 
 def _table(lines: list[Line]) -> Table:
     lengths = sorted({length for line in lines for length in line.lengths})
-    table = Table(title="test accuracy by length")
-    table.add_column("net")
-    for column in ("trained at", "runs", "solved", "solved at", *map(str, lengths)):
-        table.add_column(column, justify="right")
+    columns = ("trained at", "runs", "solved", "solved at", *map(str, lengths))
+    table = Table("net", *(Column(column, justify="right") for column in columns), title="test accuracy by length")
     for line in lines:
         means = line.means()
         solved = [run.solved_at for run in line.runs if run.solved_at is not None]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from rich.table import Table
+from rich.table import Column, Table
 
 from lightning_dl2.analysis.arguments import AnalysisArguments
 from lightning_dl2.common.arguments import whole
@@ -133,9 +133,7 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     write_csv(out / "parameters.csv", [name.replace(" ", "_") for name in header], rows)
     _draw(out, sizes)
 
-    table = Table()
-    for column in header:
-        table.add_column(column, justify="left" if column == "cell" else "right")
+    table = Table(*(Column(name, justify="left" if name == "cell" else "right") for name in header))
     for name, *numbers in rows:
         table.add_row(name, *(f"{number:,}" for number in numbers))
     return table

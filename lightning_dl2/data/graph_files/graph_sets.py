@@ -19,7 +19,37 @@ from lightning_dl2.graphs import SparseMatrix
 
 
 @dataclass
-class NodeSet:
+class _Content:
+    """Base of both: dataclasses of tensors, names and numbers."""
+
+    def digest(self) -> str:
+        """Hash the whole content to 16 hexadecimal digits."""
+        digest = sha256()
+
+        def feed(name: str, value: Any) -> None:
+            digest.update(f"\0{name}\0{type(value).__name__}\0".encode())
+            if isinstance(value, Tensor):
+                digest.update(f"{value.dtype}{list(value.shape)}".encode())
+                digest.update(value.detach().cpu().contiguous().numpy().data)
+            elif isinstance(value, SparseMatrix):
+                for part in ("indptr", "indices", "values", "shape"):
+                    feed(part, getattr(value, part))
+            elif isinstance(value, dict):
+                for key in sorted(value):
+                    feed(key, value[key])
+            elif isinstance(value, list | tuple) and any(isinstance(part, list | tuple | Tensor) for part in value):
+                for number, part in enumerate(value):
+                    feed(str(number), part)
+            else:
+                digest.update(json.dumps(value).encode())
+
+        for field in fields(self):
+            feed(field.name, getattr(self, field.name))
+        return digest.hexdigest()[:16]
+
+
+@dataclass
+class NodeSet(_Content):
     """One graph whose nodes have labels. An undirected edge is stored in both directions."""
 
     src: Tensor  # int64 [E]
@@ -31,10 +61,6 @@ class NodeSet:
     splits: dict[str, Tensor] | None = None  # int64: node numbers by split; None: they must be drawn
     edge_features: Tensor | None = None  # float32 [E, D]
     node_ids: list[str] | None = None  # the user's names of the nodes; None: their numbers
-
-    def digest(self) -> str:
-        """Hash the whole content to 16 hexadecimal digits."""
-        return _digest(self)
 
     def check(self, source: str = "data") -> None:
         """Raise UserError, naming `source` and the first bad item, if the parts do not fit together."""
@@ -56,7 +82,7 @@ class NodeSet:
 
 
 @dataclass
-class GraphSet:
+class GraphSet(_Content):
     """Many graphs, one after the other. src and dst number the nodes of each graph from 0."""
 
     src: Tensor  # int64 [sum E]
@@ -79,10 +105,6 @@ class GraphSet:
 
     def __len__(self) -> int:
         return len(self.num_nodes)
-
-    def digest(self) -> str:
-        """Hash the whole content to 16 hexadecimal digits."""
-        return _digest(self)
 
     def check(self, source: str = "data") -> None:
         """Raise UserError, naming `source` and the first bad item, if the parts do not fit together."""
@@ -164,28 +186,3 @@ def _check_splits(source: str, splits: dict[str, Tensor] | None, item: str, numb
         if twice is not None:
             raise UserError(f"{source}: {item} {int(members[twice])} is in the splits twice; allowed: once")
         seen[members] = True
-
-
-def _digest(item: NodeSet | GraphSet) -> str:
-    digest = sha256()
-
-    def feed(name: str, value: Any) -> None:
-        digest.update(f"\0{name}\0{type(value).__name__}\0".encode())
-        if isinstance(value, Tensor):
-            digest.update(f"{value.dtype}{list(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().numpy().data)
-        elif isinstance(value, SparseMatrix):
-            for part in ("indptr", "indices", "values", "shape"):
-                feed(part, getattr(value, part))
-        elif isinstance(value, dict):
-            for key in sorted(value):
-                feed(key, value[key])
-        elif isinstance(value, list | tuple) and any(isinstance(part, list | tuple | Tensor) for part in value):
-            for number, part in enumerate(value):
-                feed(str(number), part)
-        else:
-            digest.update(json.dumps(value).encode())
-
-    for field in fields(item):
-        feed(field.name, getattr(item, field.name))
-    return digest.hexdigest()[:16]

@@ -1,6 +1,7 @@
 """Curriculum over the sequence length: short sequences first, longer ones as they are learnt."""
 
 import math
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 ROUNDING = 1e-9  # rounding keeps the moving average of perfect batches below 1
 
 
+@dataclass(eq=False)
 class Curriculum:
     """Grow the length by a factor whenever the moving training accuracy reaches a threshold.
 
@@ -28,25 +30,20 @@ class Curriculum:
             does not fall.
     """
 
-    def __init__(
-        self,
-        target: int,
-        *,
-        start: int,
-        growth: float,
-        threshold: float,
-        smoothing: float,
-        shortest: float = 1.0,
-        tokens_per_batch: int | None,
-        minimum_batch_size: int,
-        full_rate_length: int | None = None,
-        final_steps: int | None = None,
-    ) -> None:
-        self.target, self.growth, self.threshold, self.smoothing = target, growth, threshold, smoothing
-        self.shortest = shortest
-        self.tokens_per_batch, self.minimum_batch_size = tokens_per_batch, minimum_batch_size
-        self.full_rate_length, self.final_steps = full_rate_length, final_steps
-        self.minimum = min(start, target)
+    target: int
+    _: KW_ONLY
+    start: int
+    growth: float
+    threshold: float
+    smoothing: float
+    shortest: float = 1.0
+    tokens_per_batch: int | None
+    minimum_batch_size: int
+    full_rate_length: int | None = None
+    final_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        self.minimum = min(self.start, self.target)
         self.length, self.accuracy, self.steps_at_target = self.minimum, 0.0, 0
 
     def draw_length(self, *numbers: int) -> int:
