@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import logging
 import os
 import secrets
@@ -9,7 +10,6 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from io import BufferedReader, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -205,11 +205,8 @@ def _check_regular(file: int, path: Path | str) -> None:
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file's content."""
-    digest = sha256()
     with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_rows(path: Path, *, tell: bool = True) -> list[dict[str, str]]:
@@ -229,7 +226,7 @@ def read_rows(path: Path, *, tell: bool = True) -> list[dict[str, str]]:
     if "\0" in "".join(reader.fieldnames or ()):
         raise csv.Error("the header has zeros in it")
     rows = list(reader)
-    fitting = [row for row in rows if None not in row and None not in row.values() and not _has_zeros(row)]
+    fitting = [row for row in rows if None not in (*row, *row.values()) and "\0" not in "".join(row.values())]
     if len(fitting) < len(rows) and tell and path not in _told:
         _told.add(path)
         count = len(rows) - len(fitting)
@@ -238,10 +235,6 @@ def read_rows(path: Path, *, tell: bool = True) -> list[dict[str, str]]:
         log.warning(line)
         print(line, file=sys.stderr)
     return fitting
-
-
-def _has_zeros(row: dict[str, str]) -> bool:
-    return any("\0" in value for value in row.values())
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:

@@ -13,6 +13,7 @@ import yaml
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.run_files import check_events
 from lightning_dl2.common.system import PACKAGE
+from lightning_dl2.config.overrides import flatten
 
 PRESETS = ("experiment", "debug")  # groups whose files set keys of other groups
 MISSING = "???"  # Hydra's mark of a value that the user must give
@@ -73,7 +74,7 @@ class _Walk:
         content = _read(file)
         _check_content(file, name, content)
         prefix = "" if not path or name.partition("/")[0] in PRESETS else f"{name.partition('/')[0]}."
-        values = {prefix + key: value for key, value in _leaves(content)}
+        values = flatten({key: value for key, value in content.items() if key != "defaults"}, prefix)
         for key, value in values.items():
             if value == MISSING and not _is_set(key, self.given | above):
                 raise UserError(f"{key}={MISSING}: {_shown(file)} asks for a value; fix: type {key}=VALUE")
@@ -163,14 +164,6 @@ def _items(values: Any) -> Iterator[tuple[Any, Any]]:
     elif isinstance(values, list):
         for value in values:
             yield from _items(value)
-
-
-def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        elif prefix or key != "defaults":
-            yield f"{prefix}{key}", value
 
 
 def _is_set(key: str, keys: set[str]) -> bool:

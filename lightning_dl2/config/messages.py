@@ -74,14 +74,10 @@ def _path(error: Any, values: dict[str, Any]) -> list[str]:
     """Return the path of the key of an error, without the tag that selects one of several schemas, such as data's."""
     path = [str(part) for part in error["loc"] if "[" not in str(part)]
     group = values.get(path[0]) if path else None
-    if len(path) > 1 and isinstance(group, dict) and path[1] not in group and path[1] in _tags(group):
+    tags = (group.get("name"), group.get("method")) if isinstance(group, dict) else ()
+    if len(path) > 1 and isinstance(group, dict) and path[1] not in group and path[1] in tags:
         del path[1]
     return path
-
-
-def _tags(group: dict[str, Any]) -> tuple[Any, Any]:
-    """Return the values that select the schema of a group: data.name, sweep.method."""
-    return group.get("name"), group.get("method")
 
 
 def describe_schema_error(error: ValidationError, values: dict[str, Any]) -> str:

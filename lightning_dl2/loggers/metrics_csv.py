@@ -2,7 +2,6 @@
 
 import csv
 import logging
-from collections.abc import Iterator
 from io import StringIO
 from itertools import takewhile
 from pathlib import Path
@@ -62,14 +61,12 @@ class MetricsCSV(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         values = {key: repr(float(value)) for key, value in metrics.items() if key not in ("step", "epoch")}
         row = {"step": str(int(step or 0)), **values}
+        same_step = takewhile(lambda earlier: earlier["step"] == row["step"], reversed(self.rows))
         # A resumed run repeats a validation that came after the checkpoint of the same step: log it once.
-        if any(row == {key: value for key, value in there.items() if value} for there in self._rows_at(row["step"])):
+        if any(row == {key: value for key, value in there.items() if value} for there in same_step):
             return
         self.rows.append(row)
         self._unwritten += 1
-
-    def _rows_at(self, step: str) -> Iterator[dict[str, str]]:
-        return takewhile(lambda row: row["step"] == step, reversed(self.rows))
 
     @rank_zero_only
     def save(self) -> None:

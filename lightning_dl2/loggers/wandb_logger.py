@@ -86,7 +86,8 @@ class Wandb(Logger):
         """
         if (experiment := self._experiment) is None:
             return
-        self._try(lambda: experiment.summary.update(_flat(result)))
+        summary = {key: value for key, value in result.items() if key != "metrics"} | result.get("metrics", {})
+        self._try(lambda: experiment.summary.update(summary))
         if error is None:
             for kind in self.config.logger.artifacts:
                 self._try(partial(ARTIFACTS[kind], experiment, self.run), f"logger.artifacts={kind}")
@@ -241,7 +242,3 @@ def _first_line(error: Exception) -> str:
 def _warn(text: str) -> None:
     log.warning("W&B: %s", text)
     print(f"warning: W&B: {text}", file=sys.stderr)
-
-
-def _flat(result: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in result.items() if key != "metrics"} | result.get("metrics", {})

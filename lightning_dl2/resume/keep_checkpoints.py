@@ -43,7 +43,7 @@ class KeepCheckpoints(Checkpoint):
         self.directory, self.every_n_steps, self.monitor, self.mode = directory, every_n_steps, monitor, mode
         self.best: dict[str, float] = {}
         self.best_step = 0
-        self._saved_step = 0
+        self.saved_step = 0  # of `last.ckpt`
         self._best_to_write: memoryview | None = None
         self._last_is_whole: bool | None = None  # as this process has written or read it; None: it has not
         self._resumed_from: Path | None = None
@@ -65,7 +65,7 @@ class KeepCheckpoints(Checkpoint):
         self.best, self.best_step = trainer.strategy.broadcast((self.best, self.best_step))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._saved_step = trainer.global_step
+        self.saved_step = trainer.global_step
         if trainer.global_step:
             if trainer.is_global_zero:
                 self.best, self.best_step = self._read_best()
@@ -116,18 +116,13 @@ class KeepCheckpoints(Checkpoint):
         Raises:
             WriteError: the disk does not take it; the former file stays whole.
         """
-        if trainer.global_step != self._saved_step:
+        if trainer.global_step != self.saved_step:
             self._write_last(trainer, trainer.global_step, self._serialize(trainer), ends=ends)
         elif ends:  # the best may be of a validation between the batches of the next step
             self._write_best()
         else:
             return
         trainer.strategy.barrier()
-
-    @property
-    def saved_step(self) -> int:
-        """Return the step of `last.ckpt`."""
-        return self._saved_step
 
     @property
     def can_abandon_validation(self) -> bool:
@@ -142,12 +137,12 @@ class KeepCheckpoints(Checkpoint):
         """
         assert self._before_validation
         step, content = self._before_validation
-        if step != self._saved_step:
+        if step != self.saved_step:
             self._write_last(trainer, step, content)
         trainer.strategy.barrier()
 
     def _write_last(self, trainer: Trainer, step: int, content: memoryview | None, *, ends: bool = False) -> None:
-        self._saved_step = step
+        self.saved_step = step
         for logger in trainer.loggers:
             logger.save()  # metrics must be on the disk before the checkpoint that follows them
         if content:

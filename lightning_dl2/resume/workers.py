@@ -191,12 +191,8 @@ def _pass_on(source: Any, target: queue.Queue[Any], ended: threading.Event) -> N
             return
 
 
-def _never() -> bool:
-    return False
-
-
 def prefetched(
-    make: Callable[[int], Any], first: int, num_workers: int, is_asked_to_stop: Callable[[], bool] = _never
+    make: Callable[[int], Any], first: int, num_workers: int, is_asked_to_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Any]:
     """Return an iterator over make(first), make(first + 1), ..., each made in a worker: a batch, or its Failure.
 
