@@ -20,14 +20,14 @@ from lightning_dl2.nets.graph.gated import GatedGCNConv
 class Options:
     """Settings of a network, from which each convolution takes those that it has."""
 
-    number: int  # the layer's position, from 1 on
-    heads: int  # of attention; without `concat` their mean is taken
-    concat: bool
+    heads: int  # of attention
     attention_dropout: float
     norm: str  # inside the MLP of GIN and GINE
-    edge_feats: int | None  # size of the edges' inputs; None: the edges have none
+    edge_feats: int  # size of the edges' inputs; 0: the edges have none
     alpha: float  # of GCNII, like lambda_
     lambda_: float
+    number: int = 1  # the layer's position
+    concat: bool = True  # the heads side by side; False: their mean
 
 
 Build = Callable[[int, int, Options], nn.Module]
@@ -61,8 +61,8 @@ LAYERS = {
     "gat": Layer(_attention(GATConv), attention=True, self_loops=True),
     "gatv2": Layer(_attention(GATv2Conv), attention=True, self_loops=True),
     "gin": Layer(lambda i, o, given: GINConv(i, o, norm=given.norm)),
-    "gine": Layer(lambda i, o, given: GINEConv(i, o, edge_feats=given.edge_feats, norm=given.norm), edges=True),
-    "gatedgcn": Layer(lambda i, o, given: GatedGCNConv(i, given.edge_feats or i, o), edges=True, edge_states=True),
+    "gine": Layer(lambda i, o, given: GINEConv(i, o, edge_feats=given.edge_feats or None, norm=given.norm), edges=True),
+    "gatedgcn": Layer(lambda i, o, given: GatedGCNConv(i, given.edge_feats, o), edges=True, edge_states=True),
     "gcnii": Layer(
         lambda i, _, given: GCNIIConv(i, given.number, alpha=given.alpha, lambda_=given.lambda_),
         self_loops=True,

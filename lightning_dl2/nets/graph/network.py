@@ -4,6 +4,7 @@ Shapes: N nodes (of sampled blocks the destinations of the last), B graphs, L nu
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -144,25 +145,24 @@ class GraphNetwork(nn.Module):
 
         self.layers: Any = nn.ModuleList()  # of GraphLayer: to a type checker its items are no more than modules
         widths = [self.inputs.out_feats, *[width] * (num_layers - 1), num_outputs if direct else width]
+        options = Options(
+            heads=heads,
+            attention_dropout=attention_dropout,
+            norm=norm,
+            edge_feats=0 if self.edge_inputs is None else width,
+            alpha=alpha,
+            lambda_=lambda_,
+        )
+        finish: dict[str, Any] = {"norm": norm, "activation": activation, "dropout": dropout, "residual": residual}
         for number, (size, next_size) in enumerate(zip(widths, widths[1:], strict=False), 1):
             last = number == num_layers
-            given = Options(
-                number=number,
-                heads=output_heads if direct and last else heads,
-                concat=not (direct and last),
-                attention_dropout=attention_dropout,
-                norm=norm,
-                edge_feats=None if self.edge_inputs is None else width,
-                alpha=alpha,
-                lambda_=lambda_,
-            )
-            convolution = kind.build(size, next_size, given)
             if direct and last:
-                self.layers.append(GraphLayer(convolution, size, next_size))
-                continue
-            options: dict[str, Any] = {"norm": norm, "activation": activation, "dropout": dropout, "residual": residual}
-            edge_states = width if kind.edge_states and not last else None
-            self.layers.append(GraphLayer(convolution, size, next_size, edge_feats=edge_states, **options))
+                averaged = replace(options, number=number, heads=output_heads, concat=False)
+                self.layers.append(GraphLayer(kind.build(size, next_size, averaged), size, next_size))
+            else:
+                convolution = kind.build(size, next_size, replace(options, number=number))
+                edge_states = width if kind.edge_states and not last else None
+                self.layers.append(GraphLayer(convolution, size, next_size, edge_feats=edge_states, **finish))
 
         size = width * num_layers if jumping_knowledge == "cat" else width
         self.readout = Readout(readout, size) if level == "graph" else None
