@@ -61,8 +61,8 @@ def test_damaged_directories_are_told_and_skipped(tmp_path, capsys):
         (["runs", "deatils=3"], "did you mean details"),
         (["runs", "over=data.flod"], "over=data.flod: is not a key of these runs"),
         (["empty"], "empty: holds no run"),
-        (["~nobody_at_all/runs"], "~nobody_at_all/runs: is no path"),
-        (["x" * 5000], "is no path"),
+        (["~nobody_at_all/runs"], "~nobody_at_all/runs: is not a path"),
+        (["x" * 5000], "is not a path"),
         (["runs", "out=/proc/r.html"], "out=/proc/r.html: cannot be written"),
     ],
 )

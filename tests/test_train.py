@@ -295,7 +295,7 @@ def test_a_root_that_cannot_be_is_one_line(tmp_path, monkeypatch, capsys, root):
         (["experiment=text", "data=text", f"data.path={'x' * 300}"], "data.path=xxx"),
         (["experiment=text", "data=text", "data.path='~nobody_at_all/x.txt'"], "data.path=~nobody_at_all/x.txt: is no"),
         (["experiment=graph", "data=graph_csv", f"data.path={'x' * 300}"], "data.path=xxx"),
-        (["experiment=mutag", "data.path='~nobody_at_all'"], "data.path=~nobody_at_all: is no path"),
+        (["experiment=mutag", "data.path='~nobody_at_all'"], "data.path=~nobody_at_all: is not a path"),
     ],
 )
 def test_what_is_no_path_is_told(words, says, tmp_path, capsys):

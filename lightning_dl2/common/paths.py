@@ -24,7 +24,7 @@ def user_path(key: str, value: str) -> Path:
             os.stat(path)
     except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, nobody's home, a NUL
         shown = value if len(value) <= SHOWN else f"{value[:SHOWN]}..."
-        raise UserError(f"{key}={shown}: is no path: {getattr(error, 'strerror', None) or error}") from error
+        raise UserError(f"{key}={shown}: is not a path: {getattr(error, 'strerror', None) or error}") from error
     return path
 
 

@@ -145,7 +145,7 @@ def read_config(path: Path) -> dict[str, Any] | None:
     """Read a run's config.yaml, without a check of its keys and values; return None if it does not exist.
 
     Raises:
-        Damaged: it is not YAML, or holds an alias, a date, a key that is no text or the like.
+        Damaged: it is not YAML, or holds an alias, a date, a key that is not text or the like.
     """
     if (content := read_file(path)) is None:
         return None
@@ -213,7 +213,7 @@ def _plain_mapping(node: yaml.MappingNode) -> dict[str, Any]:
     for key, value in node.value:
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode) or key.tag != f"{_TAG}str":
-            raise ValueError(f"line {line} has a key that is no text")
+            raise ValueError(f"line {line} has a key that is not text")
         if key.value in values:
             raise ValueError(f"line {line} has the key {key.value} once more")
         values[key.value] = _plain(value)

@@ -53,7 +53,7 @@ def compose(*overrides: str, begun: Callable[[Config], bool] = lambda config: Fa
     for override in overrides:
         _check_override(override)
         if override.lstrip("+~").partition("=")[0].partition(".")[0] in Multirun.model_fields:
-            raise UserError(f"{override}: is a key of sweeps; allowed together with -m")
+            raise UserError(f"{override}: is a key of sweeps; fix: add -m")
     config = _compose_run(overrides)
     idle = _find_idle_overrides(overrides, config)
     if (says := describe_typed(config, idle)) and not begun(config):

@@ -52,7 +52,7 @@ def describe_yaml_error(error: Exception, file: Path | None = None) -> str:
     place = Path(mark.name) if mark and file is None else file
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error).partition("\n")[0]
     line = f", line {mark.line + 1}" if mark else ""
-    return f"{_shown(place) if place else 'conf/'}{line}: is no YAML: {what}; fix: correct it there"
+    return f"{_shown(place) if place else 'conf/'}{line}: is not YAML: {what}; fix: correct it there"
 
 
 class _Walk:
@@ -120,7 +120,7 @@ def _read(file: Path) -> dict[str, Any]:
         content = yaml.safe_load(text)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise UserError(f"{_shown(file)}, line {line}: is no UTF-8; fix: save it as UTF-8") from error
+        raise UserError(f"{_shown(file)}, line {line}: is not UTF-8; fix: save it as UTF-8") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a number of thousands of digits
         raise UserError(describe_yaml_error(error, file)) from error
     try:

@@ -38,7 +38,7 @@ def describe_hydra_error(error: Exception, overrides: tuple[str, ...], again: Ca
         key = getattr(cause, "full_key", None) or str(error).split("'")[1]
         return _unknown_key(key, overrides, again)
     if found := re.search(r"Either remove \+ prefix: '(.*)'", str(error)):
-        return f"+{found[1]}: the key exists; write {found[1]}"
+        return f"+{found[1]}: the key exists; fix: write {found[1]}"
     if isinstance(error, InterpolationResolutionError):
         return f"{error.full_key}: {str(error).splitlines()[0]}"
     told = str(error) if str(error).strip() else str(cause or "")
@@ -49,7 +49,7 @@ def describe_hydra_error(error: Exception, overrides: tuple[str, ...], again: Ca
 def _unknown_key(key: str, overrides: tuple[str, ...], again: Callable[..., Strict]) -> str:
     if key.startswith(OPEN):
         typed = next((each for each in overrides if each.partition("=")[0] == key), f"{key}=VALUE")
-        return f"{key}: is not set yet; write +{typed}"
+        return f"{key}: is not set yet; fix: write +{typed}"
     typed = next((each for each in overrides if each.lstrip("+~").partition("=")[0] == key), key)
     groups = [each for each in overrides if (conf_dir() / each.partition("=")[0]).is_dir()]
     return f"{typed}: there is no key {key}; {_nearest_key(key, flatten(again(*groups).model_dump()))}"
@@ -107,7 +107,7 @@ def describe_schema_error(error: ValidationError, values: dict[str, Any]) -> str
         return f"{name}: is missing"
     if first["type"] == "string_type" and isinstance(here, bool | int | float):
         word = json.dumps(here)
-        return f"{name}={word}: is no text without quotes; fix: \"{name}='{word}'\" if that is what is meant"
+        return f"{name}={word}: is not text without quotes; fix: \"{name}='{word}'\" if that is what is meant"
     same_key = [e for e in error.errors() if _path(e, values)[: len(key)] == key]
     says = " or ".join(dict.fromkeys(map(_allowed, same_key)))
     return f"{name}={json.dumps(here, ensure_ascii=False)}: allowed: {says}"

@@ -74,7 +74,8 @@ def read_prompts(arguments: GenerateArguments) -> list[str]:
         else:
             text = Path(arguments.prompts).read_text("utf-8")
     except (OSError, ValueError) as error:
-        raise UserError(f"prompts={arguments.prompts}: cannot be read: {error}; allowed: a UTF-8 file, or -") from error
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"prompts={arguments.prompts}: cannot be read: {why}; allowed: a UTF-8 file, or -") from error
     text = text.removeprefix("\ufeff")
     if not text:
         raise UserError(f"prompts={arguments.prompts}: is empty; allowed: one prompt on each line")

@@ -35,5 +35,5 @@ def test_a_directory_that_stays_empty_is_removed(tmp_path):
 
 def test_a_users_home_is_looked_up():
     assert user_path("data.path", "~/x") == Path.home() / "x"
-    with pytest.raises(UserError, match=r"^data.path=~nobody_at_all/x: is no path"):
+    with pytest.raises(UserError, match=r"^data.path=~nobody_at_all/x: is not a path"):
         user_path("data.path", "~nobody_at_all/x")

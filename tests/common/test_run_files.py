@@ -46,9 +46,9 @@ def test_plain_yaml_is_what_pyyaml_reads(tiny):
 @pytest.mark.parametrize(
     "text, says",
     [
-        ("1: 2", "line 1 has a key that is no text"),
-        ("null: 2", "line 1 has a key that is no text"),
-        ("a:\n  [1, 2]: 3", "line 2 has a key that is no text"),
+        ("1: 2", "line 1 has a key that is not text"),
+        ("null: 2", "line 1 has a key that is not text"),
+        ("a:\n  [1, 2]: 3", "line 2 has a key that is not text"),
         ("a: 2024-12-05", "line 1 is of the type timestamp"),
         ("a: 2024-13-45", "line 1 is of the type timestamp"),
         ("a: !!set {b, c}", "line 1 is of the type set"),
@@ -57,7 +57,7 @@ def test_plain_yaml_is_what_pyyaml_reads(tiny):
         ("a: &a {b: *a}", "line [12] has an alias"),
         ("a: &a [1]\nb: *a", "line [12] has an alias"),
         (LAUGHS, "has an alias"),
-        ("a: {b: 1}\nc:\n  <<: {d: 1}", "line 3 has a key that is no text"),
+        ("a: {b: 1}\nc:\n  <<: {d: 1}", "line 3 has a key that is not text"),
         ("a: 1\na: 2", "line 2 has the key a once more"),
         (f"a: {MANY}", "line 1 has a number of 5000 digits"),
         (f"a: 0x{MANY}", "line 1 has a number of 5002 digits"),

@@ -37,13 +37,13 @@ WRONG = {
     "seed: 7\n# @package _global_\n": f"{MINE}: its keys have no effect",
     HEADER + "seed: ???\n": rf"seed=\?\?\?: {MINE} asks for a value; fix: type seed=VALUE",
     HEADER + "hydra: {run: {dir: x}}\n": f"{MINE}, line 2: Hydra's own keys have no effect here",
-    HEADER + "trainer: {max_steps: 5\nseed: 7\n": f"{MINE}, line 3: is no YAML: ",
-    HEADER + "trainer:\n\tmax_steps: 5\n": f"{MINE}, line 3: is no YAML: ",
-    HEADER + "seed: 1\nseed: 2\n": f"{MINE}, line 3: is no YAML: found duplicate key seed",
-    HEADER + "seed: *a\n": f"{MINE}, line 2: is no YAML: found undefined alias",
-    HEADER + "root: !!python/object/apply:os.system [x]\n": f"{MINE}, line 2: is no YAML: ",
+    HEADER + "trainer: {max_steps: 5\nseed: 7\n": f"{MINE}, line 3: is not YAML: ",
+    HEADER + "trainer:\n\tmax_steps: 5\n": f"{MINE}, line 3: is not YAML: ",
+    HEADER + "seed: 1\nseed: 2\n": f"{MINE}, line 3: is not YAML: found duplicate key seed",
+    HEADER + "seed: *a\n": f"{MINE}, line 2: is not YAML: found undefined alias",
+    HEADER + "root: !!python/object/apply:os.system [x]\n": f"{MINE}, line 2: is not YAML: ",
     HEADER + "root: !!binary aGVsbG8=\n": f"{MINE}: root=b'hello': allowed: text",
-    HEADER + f"seed: {'9' * 5000}\n": f"{MINE}: is no YAML: Exceeds the limit",
+    HEADER + f"seed: {'9' * 5000}\n": f"{MINE}: is not YAML: Exceeds the limit",
     HEADER + "3: 4\n": f"{MINE}: key 3: allowed: a word",
     HEADER + "defaults: [mine]\n": f"{MINE}, line 2: the defaults lead back to experiment/mine",
     HEADER + "defaults: [other]\n": "conf/experiment/other.yaml, line 2: the defaults lead back to experiment/mine",
@@ -70,7 +70,7 @@ def test_one_line_names_the_file(mine, text):
 
 def test_bytes_that_are_no_utf8(mine):
     mine(HEADER.encode() + b"# \xe9\nseed: 3\n")
-    with pytest.raises(UserError, match=f"^{MINE}, line 2: is no UTF-8; fix: save it as UTF-8"):
+    with pytest.raises(UserError, match=f"^{MINE}, line 2: is not UTF-8; fix: save it as UTF-8"):
         compose("experiment=mine")
 
 

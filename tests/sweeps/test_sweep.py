@@ -202,7 +202,7 @@ def test_wrong_overrides_start_nothing(sweeper, capsys, overrides, says):
 @pytest.mark.parametrize("overrides", [["sweep=tpe"], ["launcher.jobs=2"], ["dry=true"]])
 def test_keys_of_sweeps_need_m(overrides, capsys):
     assert main(overrides) == 2
-    assert f"{overrides[0]}: is a key of sweeps; allowed together with -m" in capsys.readouterr().err
+    assert f"{overrides[0]}: is a key of sweeps; fix: add -m" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("key", ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])
