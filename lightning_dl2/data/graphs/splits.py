@@ -79,7 +79,7 @@ def graph_splits(graphs: GraphSet, num_folds: int, fold: int, validation_fractio
         none, other = ("val", "larger") if len(train) else ("train", "smaller")
         raise UserError(
             f"data.validation_fraction={validation_fraction}: of {len(rest)} graphs none is in the split {none};"
-            f" fix: a {other} fraction, or more graphs"
+            f" fix: give a {other} fraction, or more graphs"
         )
     return {"train": train.sort().values, "val": val.sort().values, "test": test.sort().values}
 

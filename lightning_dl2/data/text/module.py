@@ -163,7 +163,7 @@ class TextDataModule(LightningDataModule):
         key = {"val": "validation", "test": "test"}[split]
         raise UserError(
             f"data.{key}_fraction: the {key} split has {size} {self.vocabulary.tokens} for {world} process(es);"
-            f" fix: a larger fraction or a longer text, so that it has {world + 1} or more"
+            f" fix: give a larger fraction or a longer text, so that it has {world + 1} or more"
         )
 
 
