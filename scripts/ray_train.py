@@ -38,18 +38,18 @@ def work(settings: dict[str, list[str] | str]) -> None:
 
     os.environ[LAUNCH] = settings["launch"]
 
-    if code := main(settings["words"]):
+    if code := main(settings["overrides"]):
         raise RuntimeError(f"python -m lightning_dl2.train would have ended with exit code {code}")
 
 
 def run(argv: list[str]) -> int:
     own = [word for word in argv if word.startswith("max_failures=")]
-    words = [word for word in argv if word not in own]
+    overrides = [word for word in argv if word not in own]
     failures = parse(RayArguments, own).max_failures
-    config = compose(*words)
+    config = compose(*overrides)
     devices = Devices(config.trainer)
     places = {"directory": os.getcwd(), "package": str(Path(__file__).parents[1])}
-    settings = {"words": words, "launch": secrets.token_hex(8), **places}
+    settings = {"overrides": overrides, "launch": secrets.token_hex(8), **places}
     TorchTrainer(
         work,
         train_loop_config=settings,

@@ -45,7 +45,7 @@ from lightning_dl2.decoding import Decoding, generate  # noqa: E402
 from lightning_dl2.nets import LanguageModel, Recurrent  # noqa: E402
 from scripts.benchmarks.graph_steps import benchmark_graph  # noqa: E402
 from scripts.benchmarks.logging_cost import benchmark_logging  # noqa: E402
-from scripts.benchmarks.loops import against_bare, alternate, seconds  # noqa: E402
+from scripts.benchmarks.loops import alternate, compare_with_bare, seconds  # noqa: E402
 from scripts.benchmarks.scaling import benchmark_scaling  # noqa: E402
 from scripts.benchmarks.subnormal import benchmark_subnormal  # noqa: E402
 from scripts.benchmarks.waiting import benchmark_waiting  # noqa: E402
@@ -114,13 +114,13 @@ class BareTextNet(torch.nn.Module):
 def benchmark_trainer(repeats: int) -> Table:
     table = Table("(B, T, H)", "Trainer ms/step", "bare loop ms/step", "ratio", title="Trainer against a bare loop")
     for batch, length, hidden in SIZES:
-        words = [
+        overrides = [
             f"data.batch_size={batch}",
             f"data.sequence_length={length + 1}",
             f"task.hidden_size={hidden}",
             "data.validation_size=8",
         ]
-        ours, bare, ratio = against_bare(words, partial(BareNet, hidden), STEPS[length], repeats)
+        ours, bare, ratio = compare_with_bare(overrides, partial(BareNet, hidden), STEPS[length], repeats)
         table.add_row(str((batch, length, hidden)), f"{ours * 1e3:.2f}", f"{bare * 1e3:.2f}", f"{ratio:.3f}")
     return table
 
@@ -130,12 +130,12 @@ def benchmark_text(repeats: int) -> Table:
     table = Table("(B, T, E, layers, H)", "Trainer", "bare loop", "ratio", title=title)
     with tempfile.TemporaryDirectory() as cache:  # keeps the benchmark out of the user's cache
         for size in TEXT_SIZES:
-            words = ["experiment=text", f"data.cache_dir={cache}", "callbacks.samples.enabled=false", *size]
-            words.append(f"callbacks.checkpoint.every_n_steps={TEXT_STEPS}")
-            config = compose(*words)
+            overrides = ["experiment=text", f"data.cache_dir={cache}", "callbacks.samples.enabled=false", *size]
+            overrides.append(f"callbacks.checkpoint.every_n_steps={TEXT_STEPS}")
+            config = compose(*overrides)
             data, task = config.data, config.task
             build = partial(BareTextNet, config, build_data(data, 0).spec["vocabulary_size"])
-            ours, bare, ratio = against_bare(words, build, TEXT_STEPS, repeats)
+            ours, bare, ratio = compare_with_bare(overrides, build, TEXT_STEPS, repeats)
             embedding_size, count = task.embedding_size or task.hidden_size, data.batch_size * data.sequence_length
             shape = (data.batch_size, data.sequence_length, embedding_size, task.num_layers, task.hidden_size)
             table.add_row(str(shape), f"{count / ours:.0f}", f"{count / bare:.0f}", f"{1 / ratio:.3f}")
@@ -174,7 +174,7 @@ def benchmark_generate(repeats: int) -> Table:
     return table
 
 
-def cell_step(net: torch.nn.Module, x: torch.Tensor) -> float:
+def time_cell_step(net: torch.nn.Module, x: torch.Tensor) -> float:
     """Return the seconds of a forward and a backward pass, including the gradient of the input."""
     start = time.perf_counter()
     outputs, _ = net(x)
@@ -195,7 +195,7 @@ def benchmark_cells(repeats: int) -> Table:
         for batch, length, hidden in SIZES:
             x = torch.randn(batch, length, hidden, requires_grad=True)
             ours, peer = Recurrent(cell, hidden, hidden, **options), torch.nn.LSTM(hidden, hidden, batch_first=True)
-            (a, b), (ratio,) = alternate([partial(cell_step, net, x) for net in (ours, peer)], repeats)
+            (a, b), (ratio,) = alternate([partial(time_cell_step, net, x) for net in (ours, peer)], repeats)
             name = " ".join([cell, *(f"{key}={value}" for key, value in options.items())])
             table.add_row(name, str((batch, length, hidden)), f"{a * 1e3:.1f}", f"{b * 1e3:.1f}", f"{ratio:.2f}")
     return table

@@ -23,7 +23,7 @@ from lightning_dl2.data.graphs.generators import stochastic_block_model
 from lightning_dl2.graphs import Graph, GraphBatch, PackedGraphs, load_dgl
 from lightning_dl2.graphs.import_dgl import why_no_dgl
 from lightning_dl2.nets import GraphNetwork
-from scripts.benchmarks.loops import against_bare, alternate, num_parameters, seconds
+from scripts.benchmarks.loops import alternate, compare_with_bare, count_parameters, seconds
 
 NO_PYG = "PyG is not installed (pip install torch-geometric==2.7.0): the tables compare with plain DGL alone"
 NO_CORA = "Cora is skipped; data=DIR names the directory that holds cora/"
@@ -104,14 +104,14 @@ class Molecules(nn.Module):
         return self.net(batch).squeeze(1)
 
 
-def peers() -> dict[str, ModuleType]:
+def import_peers() -> dict[str, ModuleType]:
     """Return the modules that build the same two nets, by the name of the library."""
     found = {"PyG": "scripts.benchmarks.pyg_steps"} if importlib.util.find_spec("torch_geometric") else {}
     found |= {"DGL": "scripts.benchmarks.dgl_steps"} if load_dgl() is not None else {}
     return {name: importlib.import_module(module) for name, module in found.items()}
 
 
-def table_of(title: str, others: Iterable[str]) -> Table:
+def new_table(title: str, others: Iterable[str]) -> Table:
     header = ["task", "ours ms", *[f"{name} ms" for name in others], *[f"ours/{name}" for name in others]]
     return Table(*header, title=title)
 
@@ -133,11 +133,11 @@ def training_step(net: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], No
     return step
 
 
-def same_size(nets: list[nn.Module]) -> None:
-    assert len({num_parameters(net) for net in nets}) == 1  # nets of different sizes are not comparable
+def check_same_size(nets: list[nn.Module]) -> None:
+    assert len({count_parameters(net) for net in nets}) == 1  # nets of different sizes are not comparable
 
 
-def node_peers(others: dict[str, ModuleType]) -> dict[str, type[nn.Module]]:
+def select_node_peers(others: dict[str, ModuleType]) -> dict[str, type[nn.Module]]:
     """Return the GCNs of the other libraries; PyG has two paths: edge_index and, faster, torch.sparse."""
     found = {}
     for name, module in others.items():
@@ -147,26 +147,28 @@ def node_peers(others: dict[str, ModuleType]) -> dict[str, type[nn.Module]]:
     return found
 
 
-def node_steps(nodes: NodeSet, hidden_size: int, dropout: float, others: dict[str, type[nn.Module]]) -> list[Callable]:
+def build_node_steps(
+    nodes: NodeSet, hidden_size: int, dropout: float, others: dict[str, type[nn.Module]]
+) -> list[Callable]:
     train = nodes.splits["train"]
     targets = nodes.labels[train]
     nets = [kind(nodes, hidden_size, dropout) for kind in (GCN, *others.values())]
-    same_size(nets)
+    check_same_size(nets)
     return [training_step(net, lambda net=net: F.cross_entropy(net()[train], targets)) for net in nets]
 
 
 def benchmark_nodes(others: dict[str, type[nn.Module]], cora: NodeSet | None, repeats: int) -> Table:
-    table = table_of("A training epoch of a GCN of two layers on a whole graph", others)
+    table = new_table("A training epoch of a GCN of two layers on a whole graph", others)
     if cora is not None:
         size = f"{cora.features.shape[1]}-{CORA_HIDDEN}-{len(cora.class_names)}"
-        add_row(table, f"Cora, {size}", node_steps(cora, CORA_HIDDEN, 0.5, others), CORA_STEPS, repeats)
+        add_row(table, f"Cora, {size}", build_node_steps(cora, CORA_HIDDEN, 0.5, others), CORA_STEPS, repeats)
     blocks = stochastic_block_model(**BLOCKS, homophily=0.8, signal=0.5, seed=0)
     size = f"{blocks.num_nodes:,} nodes, {len(blocks.src):,} edges, {BLOCKS['num_feats']}-{BLOCKS_HIDDEN}-10"
-    add_row(table, size, node_steps(blocks, BLOCKS_HIDDEN, 0.5, others), 1, repeats)
+    add_row(table, size, build_node_steps(blocks, BLOCKS_HIDDEN, 0.5, others), 1, repeats)
     return table
 
 
-def made_up_molecules() -> tuple[PackedGraphs, Tensor]:
+def generate_molecules() -> tuple[PackedGraphs, Tensor]:
     """Generate chains with a few rings, about as large as the molecules of ZINC."""
     rng = np.random.default_rng(0)
     num_nodes = rng.integers(16, 31, NUM_MOLECULES)
@@ -183,9 +185,9 @@ def made_up_molecules() -> tuple[PackedGraphs, Tensor]:
     return graphs, torch.randn(NUM_MOLECULES)
 
 
-def molecules(folder: Path | None) -> tuple[PackedGraphs, Tensor]:
+def load_molecules(folder: Path | None) -> tuple[PackedGraphs, Tensor]:
     if folder is None:
-        return made_up_molecules()
+        return generate_molecules()
     zinc = read_zinc(folder / "zinc12k" / "zinc12k_rebuilt.npz")
     parts = (zinc.src, zinc.dst, zinc.num_nodes, zinc.num_edges)
     graphs = PackedGraphs(*parts, ndata={"types": zinc.node_types}, edata={"types": zinc.edge_types})
@@ -196,13 +198,13 @@ def molecules(folder: Path | None) -> tuple[PackedGraphs, Tensor]:
 def benchmark_molecules(others: dict[str, ModuleType], folder: Path | None, repeats: int) -> Table:
     source = "made-up molecules" if folder is None else "molecules of ZINC"
     title = f"A training step on {MOLECULES_BATCH} {source}, {MOLECULES_LAYERS} x {MOLECULES_HIDDEN}"
-    table = table_of(title, others)
-    graphs, y = molecules(folder)
+    table = new_table(title, others)
+    graphs, y = load_molecules(folder)
     for layer, name in (("gatedgcn", "GatedGCN"), ("gin", "GIN")):
         kinds = [Molecules, *(module.Molecules for module in others.values())]
         nets = [kind(graphs, y, layer, MOLECULES_HIDDEN, MOLECULES_LAYERS) for kind in kinds]
-        same_size(nets)
-        batches = [map(net.batch, draws(len(graphs))) for net in nets]
+        check_same_size(nets)
+        batches = [map(net.batch, draw_batches(len(graphs))) for net in nets]
         if layer == "gatedgcn":
             add_row(table, "the batch alone", [partial(next, made) for made in batches], 5 * MOLECULES_STEPS, repeats)
         losses = [partial(molecules_loss, net, made) for net, made in zip(nets, batches, strict=True)]
@@ -216,7 +218,7 @@ def molecules_loss(net: nn.Module, batches: Iterator) -> Tensor:
     return F.l1_loss(net(batch), targets)
 
 
-def draws(number: int) -> Iterator[Tensor]:
+def draw_batches(number: int) -> Iterator[Tensor]:
     """Yield the molecules' numbers of each batch, the same for each side."""
     generator = torch.Generator().manual_seed(0)
     while True:
@@ -224,8 +226,8 @@ def draws(number: int) -> Iterator[Tensor]:
 
 
 def benchmark_trainer(cora: NodeSet, folder: Path, repeats: int) -> Table:
-    words = ["experiment=cora", f"data.path={folder / 'cora'}"]
-    ours, bare, ratio = against_bare(words, lambda: BareGCN(cora, CORA_HIDDEN, 0.5), TRAINER_STEPS, repeats)
+    overrides = ["experiment=cora", f"data.path={folder / 'cora'}"]
+    ours, bare, ratio = compare_with_bare(overrides, lambda: BareGCN(cora, CORA_HIDDEN, 0.5), TRAINER_STEPS, repeats)
     title = "The Trainer against a bare loop, steps/s"
     table = Table("task", "Trainer", "bare loop", "ratio", title=title)
     table.add_row("experiment=cora", f"{1 / ours:.0f}", f"{1 / bare:.0f}", f"{1 / ratio:.3f}")
@@ -238,7 +240,7 @@ def benchmark_graph(repeats: int, folder: Path | None) -> Iterator[Table | str]:
     Args:
         folder: directory that holds the data sets.
     """
-    others = peers()
+    others = import_peers()
     if "PyG" not in others:
         yield NO_PYG
     if "DGL" not in others:
@@ -246,7 +248,7 @@ def benchmark_graph(repeats: int, folder: Path | None) -> Iterator[Table | str]:
     cora = None if folder is None else read_planetoid(folder / "cora", "cora")
     if cora is None:
         yield NO_CORA
-    yield benchmark_nodes(node_peers(others), cora, repeats)
+    yield benchmark_nodes(select_node_peers(others), cora, repeats)
     yield benchmark_molecules(others, folder, repeats)
     if cora is not None:
         yield benchmark_trainer(cora, folder, repeats)

@@ -13,7 +13,7 @@ SIZE = (128, 20, 128)  # B, T, H: the smallest size of the Trainer's benchmark, 
 STEPS = 600  # twelve are logged, as by default
 
 
-def seconds_a_step(*words: str) -> float:
+def time_step(*overrides: str) -> float:
     """Return the seconds per step of a whole run: with checkpoints and loggers, without validation and test."""
     batch, length, hidden = SIZE
     with tempfile.TemporaryDirectory() as root:
@@ -29,7 +29,7 @@ def seconds_a_step(*words: str) -> float:
                 "callbacks.curves=false",
                 "callbacks.progress_bar=false",
                 f"root={root}",
-                *words,
+                *overrides,
             )
         )
     return result["seconds"] / result["steps"]
@@ -38,7 +38,7 @@ def seconds_a_step(*words: str) -> float:
 def benchmark_logging(repeats: int) -> Table:
     """Return a table of the milliseconds per step with W&B, without it, and their ratio."""
     os.environ["WANDB_MODE"] = "offline"
-    sides = [partial(seconds_a_step, f"logger={name}") for name in ("wandb", "csv")]
+    sides = [partial(time_step, f"logger={name}") for name in ("wandb", "csv")]
     (both, alone), (ratio,) = alternate(sides, repeats)
     title = "Logging to W&B, offline, against metrics.csv alone"
     table = Table("(B, T, H)", "W&B ms/step", "metrics.csv ms/step", "ratio", title=title)

@@ -26,7 +26,7 @@ class Bare(Protocol):
     def loss(self, *batch: object) -> torch.Tensor: ...
 
 
-def bare_loop(data: DataModule, build: Callable[[], Bare], steps: int, clip: float | None) -> float:
+def time_bare_loop(data: DataModule, build: Callable[[], Bare], steps: int, clip: float | None) -> float:
     """Return the seconds per step of plain PyTorch with the same batches, model, loss, clipping and optimiser."""
     torch.use_deterministic_algorithms(False)  # the Trainer sets this, the peer would not
     net = build()
@@ -49,7 +49,7 @@ def bare_loop(data: DataModule, build: Callable[[], Bare], steps: int, clip: flo
     return (time.perf_counter() - start) / steps
 
 
-def num_parameters(net: torch.nn.Module) -> int:
+def count_parameters(net: torch.nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
@@ -62,15 +62,15 @@ class Clock(pl.Callback):
         self.end = time.perf_counter()
 
 
-def trainer_loop(words: list[str], build: Callable[[], Bare], steps: int) -> float:
+def time_trainer(overrides: list[str], build: Callable[[], Bare], steps: int) -> float:
     """Return the seconds per step of the Trainer with all that a run has: logging, checkpoints, callbacks."""
     with tempfile.TemporaryDirectory() as root:
-        config = compose(*words, f"trainer.max_steps={steps + 1}", f"root={root}")
+        config = compose(*overrides, f"trainer.max_steps={steps + 1}", f"root={root}")
         session = Session.open(config)
         with session.run.locked(config), logging_to(session.run.log_file):
             data = build_data(config.data, config.seed)
             task = build_task(config.task, config.optimizer, data.spec)
-            assert num_parameters(task) == num_parameters(build())  # nets of different sizes are not comparable
+            assert count_parameters(task) == count_parameters(build())  # nets of different sizes are not comparable
             trainer = build_trainer(session, build_watch(session))
             clock = Clock()
             trainer.callbacks.append(clock)
@@ -88,12 +88,14 @@ def alternate(sides: Sequence[Callable[[], float]], repeats: int) -> tuple[list[
     return medians, ratios
 
 
-def against_bare(words: list[str], build: Callable[[], Bare], steps: int, repeats: int) -> tuple[float, float, float]:
+def compare_with_bare(
+    overrides: list[str], build: Callable[[], Bare], steps: int, repeats: int
+) -> tuple[float, float, float]:
     """Return the seconds per step of the Trainer and of the bare loop, and their ratio; no validation, no figures."""
-    words = [*words, "callbacks.curves=false", "trainer.val_check_interval=100000"]
-    config = compose(*words)
+    overrides = [*overrides, "callbacks.curves=false", "trainer.val_check_interval=100000"]
+    config = compose(*overrides)
     data, clip = build_data(config.data, 0), config.trainer.gradient_clip_val
-    sides = (lambda: trainer_loop(words, build, steps), lambda: bare_loop(data, build, steps, clip))
+    sides = (lambda: time_trainer(overrides, build, steps), lambda: time_bare_loop(data, build, steps, clip))
     (ours, bare), (ratio,) = alternate(sides, repeats)
     return ours, bare, ratio
 

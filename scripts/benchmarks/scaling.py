@@ -9,7 +9,7 @@ import torch
 from rich.table import Table
 
 from lightning_dl2 import compose, train
-from scripts.benchmarks.graph_steps import made_up_molecules
+from scripts.benchmarks.graph_steps import generate_molecules
 from scripts.benchmarks.loops import alternate
 
 SPLITS = {"train": 1600, "val": 200, "test": 200}
@@ -27,7 +27,7 @@ QUIET = ["callbacks.progress_bar=false", "callbacks.curves=false", "trainer.val_
 
 def write_molecules(path: Path) -> Path:
     """Write the synthetic molecules as a file in ZINC's format, each bond once."""
-    graphs, y = made_up_molecules()
+    graphs, y = generate_molecules()
     arrays, first = {"atom_names": np.arange(28).astype(str)}, 0
     for split, size in SPLITS.items():
         part = graphs.subset(torch.arange(first, first + size))
@@ -46,13 +46,13 @@ def write_molecules(path: Path) -> Path:
     return path
 
 
-def seconds_a_step(words: list[str], steps: int, devices: int) -> float:
+def time_step(overrides: list[str], steps: int, devices: int) -> float:
     """Return the seconds per step of a run on `devices` processes, without their start."""
     with tempfile.TemporaryDirectory() as root:
-        words = [*words, *QUIET, f"root={root}", f"trainer.max_steps={steps}", "trainer.num_threads=1"]
-        words.append(f"callbacks.checkpoint.every_n_steps={steps}")
+        overrides = [*overrides, *QUIET, f"root={root}", f"trainer.max_steps={steps}", "trainer.num_threads=1"]
+        overrides.append(f"callbacks.checkpoint.every_n_steps={steps}")
         trainer = ["trainer=ddp_cpu", f"trainer.devices={devices}"] if devices > 1 else ["trainer=cpu"]
-        result, _ = train(compose(*trainer, *words))
+        result, _ = train(compose(*trainer, *overrides))
     return result["seconds"] / steps
 
 
@@ -62,9 +62,9 @@ def benchmark_scaling(repeats: int) -> Table:
     with tempfile.TemporaryDirectory() as data:
         molecules = write_molecules(Path(data) / "molecules.npz")
         where = {"text": [f"data.cache_dir={data}"], "made-up": [f"data.path={molecules}"]}
-        for name, ((what, batch, steps), words) in EXPERIMENTS.items():
-            words = words + where.get(name.split()[0].rstrip(","), [])
-            sides = [partial(seconds_a_step, words, steps, devices) for devices in (1, 2)]
+        for name, ((what, batch, steps), overrides) in EXPERIMENTS.items():
+            overrides = overrides + where.get(name.split()[0].rstrip(","), [])
+            sides = [partial(time_step, overrides, steps, devices) for devices in (1, 2)]
             (one, two), (ratio,) = alternate(sides, repeats)
             table.add_row(name, what, f"{batch / one:.0f}", f"{2 * batch / two:.0f}", f"{2 * ratio:.2f}")
     return table

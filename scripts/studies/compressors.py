@@ -32,8 +32,8 @@ def ppmd(text: bytes) -> int:
     return len(encoder.encode(text)) + len(encoder.flush())
 
 
-def _main(words: list[str]) -> int:
-    arguments = parse(CompressorArguments, words)
+def _main(argv: list[str]) -> int:
+    arguments = parse(CompressorArguments, argv)
     path = arguments.path
     # No net reads the windows, so their length does not matter.
     data = TextDataModule("text" if path else arguments.name, path, sequence_length=1, batch_size=1)

@@ -29,7 +29,7 @@ from lightning_dl2 import compose  # noqa: E402
 from lightning_dl2.common.arguments import Text  # noqa: E402
 from lightning_dl2.common.command import command, console, read_docstring  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
-from scripts.studies.study import StudyArguments, markdown, read_study, spread, train_all  # noqa: E402
+from scripts.studies.study import StudyArguments, format_markdown, format_spread, read_study, train_all  # noqa: E402
 
 FOLDS = 10
 SEEDS_A_FOLD = 3
@@ -50,7 +50,7 @@ class Row:
     study: str
     name: str
     data: str  # key of FOLDERS; "" for generated data
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     seeds: int
     folds: int  # 0: the data set has one split
     public: str  # published result or goal
@@ -63,7 +63,7 @@ def cora_rows() -> list[Row]:
         ("gcnii, 32 layers", ("experiment=cora_gcnii",), "85.5 (64 layers), goal 84.5"),
         ("mlp, no edges", ("experiment=cora", "task.layer=mlp"), ""),
     )
-    return [Row("cora", f"cora {name}", "cora", words, 10, 0, public) for name, words, public in nets]
+    return [Row("cora", f"cora {name}", "cora", overrides, 10, 0, public) for name, overrides, public in nets]
 
 
 def csl_rows() -> list[Row]:
@@ -74,7 +74,9 @@ def csl_rows() -> list[Row]:
         ("gatedgcn, no encoding", without, "10"),
         ("gin, no encoding", ("task.layer=gin", *without), "10"),
     )
-    return [Row("csl", f"csl {name}", "", ("experiment=csl", *words), 1, 5, public) for name, words, public in nets]
+    return [
+        Row("csl", f"csl {name}", "", ("experiment=csl", *overrides), 1, 5, public) for name, overrides, public in nets
+    ]
 
 
 def zinc_rows() -> list[Row]:
@@ -87,7 +89,8 @@ def zinc_rows() -> list[Row]:
         ("mlp, no edges", ("task.layer=mlp", "task.hidden_size=145", *without), "0.706 on the official set"),
     )
     return [
-        Row("zinc", f"zinc {name}", "zinc", ("experiment=zinc", *words), 1, 0, public) for name, words, public in nets
+        Row("zinc", f"zinc {name}", "zinc", ("experiment=zinc", *overrides), 1, 0, public)
+        for name, overrides, public in nets
     ]
 
 
@@ -105,16 +108,16 @@ STUDIES = {"cora": cora_rows, "csl": csl_rows, "zinc": zinc_rows, "folds": fold_
 HEADER = ("study", "data, net", "parameters", "constant", "no graph, counts", "test", "training s", "others / goal")
 
 
-def lines_of(row: Row, fixed: list[str], data: str) -> list[list[str]]:
+def list_overrides(row: Row, fixed: list[str], data: str) -> list[list[str]]:
     """Return the overrides for each seed and fold of a row, without the settings of GRID."""
     path = [f"data.path={Path(data) / FOLDERS[row.data]}"] if data != "download" and row.data else []
     folds = [[f"data.fold={fold}"] for fold in range(row.folds)] or [[]]
-    return [[*row.words, *path, *fold, f"seed={seed}", *fixed] for fold in folds for seed in range(row.seeds)]
+    return [[*row.overrides, *path, *fold, f"seed={seed}", *fixed] for fold in folds for seed in range(row.seeds)]
 
 
-def results_of(lines: list[list[str]]) -> list[dict[str, Any]]:
+def read_results(lines: list[list[str]]) -> list[dict[str, Any]]:
     """Return the results of the finished runs."""
-    found = (Run.of(compose(*words)).result() for words in lines)
+    found = (Run.of(compose(*overrides)).result() for overrides in lines)
     return [result for result in found if result and result["status"] == "completed"]
 
 
@@ -122,25 +125,25 @@ def compete(row: Row, fixed: list[str], data: str, jobs: int, threads: int) -> l
     """Train every setting of GRID in each fold; return the overrides of the best setting for each fold and seed."""
     grid = [[f"{key}={value}" for key, value in zip(GRID, values, strict=True)] for values in
             itertools.product(*GRID.values())]  # fmt: skip
-    firsts = lines_of(Row(**vars(row) | {"seeds": 1}), fixed, data)
-    train_all([[*words, *choice] for words in firsts for choice in grid], jobs, threads)
+    firsts = list_overrides(Row(**vars(row) | {"seeds": 1}), fixed, data)
+    train_all([[*overrides, *choice] for overrides in firsts for choice in grid], jobs, threads)
     best = []
-    for fold, words in enumerate(firsts):
+    for fold, overrides in enumerate(firsts):
 
-        def accuracy(choice: list[str], words: list[str] = words) -> tuple[float, float]:
-            (result,) = results_of([[*words, *choice]])
+        def accuracy(choice: list[str], overrides: list[str] = overrides) -> tuple[float, float]:
+            (result,) = read_results([[*overrides, *choice]])
             loss = result["metrics"]["val/loss"]
             return result["metrics"]["val/accuracy"], -math.inf if loss is None else -loss  # None: the run diverged
 
         winner = max(grid, key=accuracy)
-        seeds = lines_of(row, fixed, data)[fold * row.seeds : (fold + 1) * row.seeds]
+        seeds = list_overrides(row, fixed, data)[fold * row.seeds : (fold + 1) * row.seeds]
         best += [[*line, *winner] for line in seeds]
     return best
 
 
-def summary(row: Row, lines: list[list[str]]) -> list[str]:
+def summarize(row: Row, lines: list[list[str]]) -> list[str]:
     """Return the cells of a row of the table; over folds, the deviation is that of the folds' means over seeds."""
-    results = results_of(lines)
+    results = read_results(lines)
 
     def figures(*names: str) -> list[float]:
         name = next((name for name in names if results and f"test/{name}" in results[0]["metrics"]), None)
@@ -152,7 +155,7 @@ def summary(row: Row, lines: list[list[str]]) -> list[str]:
 
     def baseline(*names: str) -> str:
         values = figures(*names)
-        return spread(values if len(set(values)) > 1 else values[:1], digits)
+        return format_spread(values if len(set(values)) > 1 else values[:1], digits)
 
     digits = 4 if row.study == "zinc" else 1
     return [
@@ -161,8 +164,8 @@ def summary(row: Row, lines: list[list[str]]) -> list[str]:
         f"{results[0]['parameters']:,}" if results else "-",
         baseline("majority_baseline", "median_baseline"),
         baseline("no_graph_baseline", "counts_baseline"),
-        spread(figures("accuracy", "mean_absolute_error"), digits) + f" ({len(results)}/{len(lines)} runs)",
-        spread([result["seconds"] for result in results], 1),
+        format_spread(figures("accuracy", "mean_absolute_error"), digits) + f" ({len(results)}/{len(lines)} runs)",
+        format_spread([result["seconds"] for result in results], 1),
         row.public,
     ]
 
@@ -171,19 +174,19 @@ def main(argv: list[str] | None = None) -> int:
     return command(_main, argv, __doc__ or read_docstring(__file__))
 
 
-def _main(words: list[str]) -> int:
-    rows, arguments = read_study(words, STUDIES, GraphStudyArguments)
+def _main(argv: list[str]) -> int:
+    rows, arguments = read_study(argv, STUDIES, GraphStudyArguments)
     data, jobs, threads = arguments.data, arguments.jobs, arguments.threads
     fixed = [f"root={arguments.root}", f"trainer.num_threads={threads}", "callbacks.progress_bar=false"]
     table, cells = Table(*HEADER), []
     for row in rows:
-        lines = compete(row, fixed, data, jobs, threads) if row.study == "folds" else lines_of(row, fixed, data)
+        lines = compete(row, fixed, data, jobs, threads) if row.study == "folds" else list_overrides(row, fixed, data)
         train_all(lines, jobs, threads)
-        cells.append(summary(row, lines))
+        cells.append(summarize(row, lines))
         table.add_row(*cells[-1])
         console(stderr=True).print(" | ".join(cells[-1]), markup=False, highlight=False)
     console(stderr=True).print(table)
-    print(markdown(HEADER, cells))
+    print(format_markdown(HEADER, cells))
     return 0
 
 

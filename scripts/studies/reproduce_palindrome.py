@@ -21,7 +21,7 @@ from rich.table import Table  # noqa: E402
 from lightning_dl2 import compose  # noqa: E402
 from lightning_dl2.common.command import command, console, read_docstring  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
-from scripts.studies.study import StudyArguments, markdown, read_study, spread, train_all  # noqa: E402
+from scripts.studies.study import StudyArguments, format_markdown, format_spread, read_study, train_all  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Row:
 
     study: str
     name: str
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     seeds: int
     public: str  # our goal, and the results of public solutions of the course, which use another protocol
 
@@ -71,12 +71,12 @@ def course_rows() -> list[Row]:
         for size in sizes:
             for cell in ("lstm", "bilstm", "gru", "peephole", "rnn"):
                 form = {"gru": ("task.bias=false",), "peephole": ("task.peephole=assignment",)}.get(cell, ())
-                words = (f"experiment=course/{task}", f"data.sequence_length={size}", f"task.cell={cell}", *form)
+                overrides = (f"experiment=course/{task}", f"data.sequence_length={size}", f"task.cell={cell}", *form)
                 public = reported.get((task, size, cell), "")
-                rows.append(Row("course", f"{task} {size} {cell}", words, 3, public))
+                rows.append(Row("course", f"{task} {size} {cell}", overrides, 3, public))
     # Others do not report their encoding. With digits as numbers, as in the course's template, the RNN learns nothing.
     for row in [row for row in rows if row.name.startswith("palindrome") and row.name.endswith("rnn")]:
-        rows.append(replace(row, name=f"{row.name}, one-hot", words=(*row.words, "task.encoding=one_hot")))
+        rows.append(replace(row, name=f"{row.name}, one-hot", overrides=(*row.overrides, "task.encoding=one_hot")))
     return rows
 
 
@@ -94,19 +94,19 @@ def good_rows() -> list[Row]:
     ]
     for size, goal, reported in ((5, 10, (25, 18)), (10, 25, (125, 81)), (15, 50, (545, 298))):
         for cell, others in zip(("lstm", "bilstm"), reported, strict=True):
-            words = ("experiment=random_combinations", f"data.sequence_length={size}", f"task.cell={cell}")
-            rows.append(Row("good", f"random_combinations {size} {cell}", words, 10, f"{goal}; {others}"))
+            overrides = ("experiment=random_combinations", f"data.sequence_length={size}", f"task.cell={cell}")
+            rows.append(Row("good", f"random_combinations {size} {cell}", overrides, 10, f"{goal}; {others}"))
     for size, goal in ((4, 588), (5, 729), (6, 950)):
-        words = ("experiment=baum_sweet", f"data.sequence_length={size}")
-        rows.append(Row("good", f"baum_sweet {size} lstm", words, 10, f"{goal}; {goal}"))
+        overrides = ("experiment=baum_sweet", f"data.sequence_length={size}")
+        rows.append(Row("good", f"baum_sweet {size} lstm", overrides, 10, f"{goal}; {goal}"))
     return rows
 
 
 def long_setting(size: int) -> tuple[str, ...]:
-    words = ("experiment=palindrome_long", f"data.sequence_length={size}")
+    overrides = ("experiment=palindrome_long", f"data.sequence_length={size}")
     if size > 2000:
-        words += ("data.validation_size=512", "data.test_size=512", "data.evaluation_batch_size=16")
-    return words
+        overrides += ("data.validation_size=512", "data.test_size=512", "data.evaluation_batch_size=16")
+    return overrides
 
 
 def long_rows() -> list[Row]:
@@ -128,25 +128,25 @@ def cell_rows() -> list[Row]:
         "bilstm": ("task.cell=bilstm",),
     }
     for size in (101, 301, 1001, 5001, 10001):
-        for name, words in cells.items():
-            rows.append(Row("cells", f"palindrome {size} {name}", (*long_setting(size), *words), 2, ""))
+        for name, overrides in cells.items():
+            rows.append(Row("cells", f"palindrome {size} {name}", (*long_setting(size), *overrides), 2, ""))
     return rows
 
 
 STUDIES = {"course": course_rows, "good": good_rows, "long": long_rows, "cells": cell_rows}
 
 
-def commands(row: Row, root: str, threads: int) -> list[list[str]]:
+def list_overrides(row: Row, root: str, threads: int) -> list[list[str]]:
     """Return the overrides for each seed of a row."""
     fixed = [f"root={root}", f"trainer.num_threads={threads}", "callbacks.progress_bar=false"]
-    return [[*row.words, f"seed={seed}", *fixed] for seed in range(row.seeds)]
+    return [[*row.overrides, f"seed={seed}", *fixed] for seed in range(row.seeds)]
 
 
-def summary(row: Row, root: str, threads: int) -> list[str]:
+def summarize(row: Row, root: str, threads: int) -> list[str]:
     """Return the cells of a row of the table, from the finished runs."""
     results = []
-    for words in commands(row, root, threads):
-        result = Run.of(compose(*words)).result()
+    for overrides in list_overrides(row, root, threads):
+        result = Run.of(compose(*overrides)).result()
         if result and result["status"] == "completed":
             results.append(result)
     solved = sorted(result["solved_at"] for result in results if result["solved_at"] is not None)
@@ -155,10 +155,10 @@ def summary(row: Row, root: str, threads: int) -> list[str]:
         row.study,
         row.name,
         baseline,
-        spread([result["metrics"]["test/accuracy"] for result in results], 4),
+        format_spread([result["metrics"]["test/accuracy"] for result in results], 4),
         f"{len(solved)}/{len(results)}" if results else "-",
         f"{statistics.median(solved):.0f} ({solved[0]}-{solved[-1]})" if solved else "-",
-        spread([result["seconds"] for result in results], 1),
+        format_spread([result["seconds"] for result in results], 1),
         row.public,
     ]
 
@@ -179,16 +179,16 @@ def main(argv: list[str] | None = None) -> int:
     return command(_main, argv, __doc__ or read_docstring(__file__))
 
 
-def _main(words: list[str]) -> int:
-    rows, arguments = read_study(words, STUDIES, StudyArguments)
+def _main(argv: list[str]) -> int:
+    rows, arguments = read_study(argv, STUDIES, StudyArguments)
     root, jobs, threads = arguments.root, arguments.jobs, arguments.threads
-    train_all([words for row in rows for words in commands(row, root, threads)], jobs, threads)
+    train_all([overrides for row in rows for overrides in list_overrides(row, root, threads)], jobs, threads)
     table = Table(*HEADER)
-    lines = [summary(row, root, threads) for row in rows]
+    lines = [summarize(row, root, threads) for row in rows]
     for line in lines:
         table.add_row(*line)
     console(stderr=True).print(table)
-    print(markdown(HEADER, lines))
+    print(format_markdown(HEADER, lines))
     return 0
 
 

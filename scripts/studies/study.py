@@ -43,7 +43,7 @@ class StudyArguments(Arguments):
 S = TypeVar("S", bound=StudyArguments)
 
 
-def read_study(words: list[str], studies: dict[str, Callable[[], list]], model: type[S]) -> tuple[list[Any], S]:
+def read_study(argv: list[str], studies: dict[str, Callable[[], list]], model: type[S]) -> tuple[list[Any], S]:
     """Read the command line of a study: [STUDY ...] [key=value ...].
 
     Args:
@@ -56,23 +56,23 @@ def read_study(words: list[str], studies: dict[str, Callable[[], list]], model: 
     Raises:
         UserError: a study, key or value is unknown.
     """
-    names, rest = split_names(words, studies)
+    names, rest = split_names(argv, studies)
     arguments = parse(model, rest)
     limit, only = arguments.seeds or sys.maxsize, arguments.only
     rows = [row for name in names for row in studies[name]() if only == "all" or f" {only} " in f" {row.name} "]
     return [replace(row, seeds=min(row.seeds, limit)) for row in rows], arguments
 
 
-def _train(words: list[str], said: Path) -> None:
-    """Run `python -m lightning_dl2.train words...` in this process, with stdout and stderr in a file."""
-    threading.Thread(target=_stop_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+def _train(overrides: list[str], said: Path) -> None:
+    """Run `python -m lightning_dl2.train overrides...` in this process, with stdout and stderr in a file."""
+    threading.Thread(target=_stop_when_study_ends, args=(multiprocessing.parent_process(),), daemon=True).start()
     descriptor = os.open(said, os.O_WRONLY | os.O_CREAT)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    sys.exit(main(words))
+    sys.exit(main(overrides))
 
 
-def _stop_with(study: BaseProcess) -> None:
+def _stop_when_study_ends(study: BaseProcess) -> None:
     """Save and stop when the study is killed. The fork server is no sign of that: it lives as long as this process."""
     study.join()
     os.kill(os.getpid(), signal.SIGTERM)
@@ -86,27 +86,29 @@ def train_all(lines: list[list[str]], jobs: int, threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)  # before the first process, from which all others are forked
     running, over = set[BaseProcess](), threading.Event()
 
-    def train(words: list[str]) -> tuple[list[str], int, str]:
+    def train(overrides: list[str]) -> tuple[list[str], int, str]:
         with TemporaryDirectory() as directory:
             said = Path(directory) / "said"
-            process = PROCESSES.Process(target=_train, args=(words, said))
+            process = PROCESSES.Process(target=_train, args=(overrides, said))
             process.start()
             running.add(process)
             if over.is_set():
                 process.terminate()
             process.join()
             running.remove(process)
-            return words, process.exitcode, said.read_text("utf-8").strip().rpartition("\n")[2]
+            return overrides, process.exitcode, said.read_text("utf-8").strip().rpartition("\n")[2]
 
-    configs = [compose(*words) for words in lines]
-    missing = [words for words, config in zip(lines, configs, strict=True) if not Run.of(config).finished(config)]
+    configs = [compose(*overrides) for overrides in lines]
+    missing = [
+        overrides for overrides, config in zip(lines, configs, strict=True) if not Run.of(config).finished(config)
+    ]
     with ThreadPoolExecutor(jobs) as pool, Progress(console=console(stderr=True)) as progress:
         bar = progress.add_task(f"{len(missing)} of {len(lines)} runs to do", total=len(missing))
         try:
-            for future in as_completed([pool.submit(train, words) for words in missing]):
-                words, code, last = future.result()
+            for future in as_completed([pool.submit(train, overrides) for overrides in missing]):
+                overrides, code, last = future.result()
                 if code:
-                    progress.console.print(f"exit {code}: {' '.join(words)}: {last}")
+                    progress.console.print(f"exit {code}: {' '.join(overrides)}: {last}")
                 progress.advance(bar)
         except BaseException:
             over.set()
@@ -116,7 +118,7 @@ def train_all(lines: list[list[str]], jobs: int, threads: int) -> None:
             raise
 
 
-def spread(values: list[float], digits: int) -> str:
+def format_spread(values: list[float], digits: int) -> str:
     """Format the mean and the standard deviation over seeds."""
     if not values:
         return "-"
@@ -124,6 +126,6 @@ def spread(values: list[float], digits: int) -> str:
     return f"{statistics.mean(values):.{digits}f}{deviation}"
 
 
-def markdown(header: tuple[str, ...], lines: list[list[str]]) -> str:
+def format_markdown(header: tuple[str, ...], lines: list[list[str]]) -> str:
     """Format a table in Markdown."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ("---",) * len(header), *lines))

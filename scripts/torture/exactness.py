@@ -27,9 +27,9 @@ from lightning_dl2 import compose, evaluate  # noqa: E402
 from lightning_dl2.common.arguments import AnyPath, Arguments, choices, parse, split_names, whole  # noqa: E402
 from lightning_dl2.common.command import command, console, read_docstring  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
-from scripts.studies.study import markdown  # noqa: E402
-from scripts.torture.run_until_killed import Life  # noqa: E402
-from scripts.torture.small_runs import words_of  # noqa: E402
+from scripts.studies.study import format_markdown  # noqa: E402
+from scripts.torture.run_until_killed import RunStart  # noqa: E402
+from scripts.torture.small_runs import overrides_of  # noqa: E402
 from tests.comparison import contents, differing  # noqa: E402
 
 PRECISIONS = ("32", "64", "bf16-mixed")
@@ -63,8 +63,8 @@ def cases(name: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield from (("palindrome", (f"optimizer.name={optimizer}",)) for optimizer in optimizers())
         return
     kinds = CELLS if name in ("palindrome", "text") else LAYERS | (DEEP if name == "graphs" else {})
-    for words in kinds.values():
-        yield from ((name, (*words, dropout)) for dropout in DROPOUTS)
+    for overrides in kinds.values():
+        yield from ((name, (*overrides, dropout)) for dropout in DROPOUTS)
 
 
 @cache
@@ -76,9 +76,9 @@ def optimizers() -> list[str]:
     return sorted(name for name in found if issubclass(getattr(optim, name), optim.Optimizer))
 
 
-def differences(
+def compare(
     name: str,
-    words: tuple[str, ...],
+    overrides: tuple[str, ...],
     directory: Path,
     stops: tuple[int, ...] = STOPS,
     processes: int = 1,
@@ -88,23 +88,23 @@ def differences(
 
     Args:
         name: experiment in `small_runs`.
-        words: further overrides.
+        overrides: of the run, beside the experiment's.
         directory: parent of both runs.
         stops: last step of each part.
         processes: number of ranks.
-        launch: see `Life`.
+        launch: see `RunStart`.
 
     Raises:
         SystemExit: a part failed.
     """
     runs = []
     for kind, steps in (("whole", stops[-1:]), ("parts", stops)):
-        typed = [*words_of(name, processes, directory), *words, f"root={directory / kind}"]
+        typed = [*overrides_of(name, processes, directory), *overrides, f"root={directory / kind}"]
         for step in steps:
-            life = Life([*typed, f"trainer.max_steps={step}"], directory / "said", processes, launch)
-            life.wait()
-            if any(life.codes):
-                raise SystemExit(f"{' '.join(typed)} ended with {life.codes}: {life.said.read_text('utf-8')}")
+            start = RunStart([*typed, f"trainer.max_steps={step}"], directory / "output", processes, launch)
+            start.wait()
+            if any(start.codes):
+                raise SystemExit(f"{' '.join(typed)} ended with {start.codes}: {start.output.read_text('utf-8')}")
         runs.append(Run.of(compose(*typed)))
     one, other = map(contents, runs)
     # Each part writes samples at the thirds of its own steps, so only common samples are compared.
@@ -119,16 +119,16 @@ def differences(
     return wrong, len(one)
 
 
-def rows(name: str, precision: str, processes: int, root: Path, progress: Progress) -> list[str]:
+def compare_all(name: str, precision: str, processes: int, root: Path, progress: Progress) -> list[str]:
     """Return a row of the table."""
     began, values, wrong, todo = time.monotonic(), 0, 0, list(cases(name))
     bar = progress.add_task(f"{name}, {precision}", total=len(todo))
-    for experiment, words in todo:
+    for experiment, overrides in todo:
         directory = Path(tempfile.mkdtemp(prefix=f"exactness-{name}-", dir=root))
-        words = (*words, f"trainer.precision={precision}")
-        found, count = differences(experiment, words, directory, processes=processes)
+        overrides = (*overrides, f"trainer.precision={precision}")
+        found, count = compare(experiment, overrides, directory, processes=processes)
         for place in found[:5]:
-            print(f"{name} {' '.join(words)}: {place} differs, see {directory}", file=sys.stderr)
+            print(f"{name} {' '.join(overrides)}: {place} differs, see {directory}", file=sys.stderr)
         values, wrong = values + count, wrong + len(found)
         if not found:
             shutil.rmtree(directory)
@@ -141,17 +141,17 @@ def main(argv: list[str] | None = None) -> int:
     return command(_main, argv, __doc__ or read_docstring(__file__))
 
 
-def _main(words: list[str]) -> int:
-    names, rest = split_names(words, ("palindrome", "text", "graph", "graphs", "optimizers"))
+def _main(argv: list[str]) -> int:
+    names, rest = split_names(argv, ("palindrome", "text", "graph", "graphs", "optimizers"))
     arguments = parse(ExactnessArguments, rest)
     os.environ["OMP_NUM_THREADS"] = "1"  # before the first process, from which all others are forked
     arguments.root.mkdir(parents=True, exist_ok=True)
-    print(markdown(HEADER, []))
+    print(format_markdown(HEADER, []))
     wrong = 0
     with Progress(console=console(stderr=True)) as progress:
         for name in names:
             for precision in arguments.precisions:
-                cells = rows(name, precision, arguments.processes, arguments.root, progress)
+                cells = compare_all(name, precision, arguments.processes, arguments.root, progress)
                 print(f"| {' | '.join(cells)} |", flush=True)
                 wrong += cells[HEADER.index("differing")] != "0"
     return 1 if wrong else 0

@@ -18,34 +18,34 @@ GRACE = 5.0  # seconds that the other ranks have to end by themselves after a ra
 LAST_GRACE = 20.0  # seconds that they have after SIGTERM
 
 
-class Life:
-    """One start of `python -m lightning_dl2.train words...`, in one or more processes with a process group each.
+class RunStart:
+    """One start of `python -m lightning_dl2.train overrides...`, in one or more processes with a process group each.
 
     Args:
-        words: overrides of the command.
-        said: file for stdout and stderr.
+        overrides: arguments of the command.
+        output: file for stdout and stderr.
         processes: number of ranks; environment variables tell each its rank, as torchrun does.
         launch: "fork" forks from a process that has loaded torch; "command" runs the command, which starts its ranks.
-        shifted: number of the training batch that this start replaces by the next one; None for no replacement.
+        replaced: number of the training batch that this start replaces by the next one; None for no replacement.
     """
 
     def __init__(
-        self, words: list[str], said: Path, processes: int = 1, launch: str = "fork", shifted: int | None = None
+        self, overrides: list[str], output: Path, processes: int = 1, launch: str = "fork", replaced: int | None = None
     ) -> None:
-        self.said = said
+        self.output = output
         if launch == "command":
-            command = [sys.executable, "-m", "lightning_dl2.train", *words]
-            with open(said, "w", encoding="utf-8") as file:
+            command = [sys.executable, "-m", "lightning_dl2.train", *overrides]
+            with open(output, "w", encoding="utf-8") as file:
                 started = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, start_new_session=True)
             self.processes: list = [started]
             return
         self.processes = []
-        port = _free_port()
+        port = _find_free_port()
         for rank in range(processes):
             ranks = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
             ranks |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
             own = {key: str(value) for key, value in ranks.items()} if processes > 1 else {}
-            process = PROCESSES.Process(target=_live, args=(words, said, own, shifted))
+            process = PROCESSES.Process(target=_run_rank, args=(overrides, output, own, replaced))
             process.start()
             self.processes.append(process)
 
@@ -66,7 +66,7 @@ class Life:
         """Wait for the end as a launcher does; return False if a process had to be terminated or killed."""
         help_at = kill_at = float("inf")
         helped = False
-        while not self.has_ended() or any(_lives(process.pid) for process in self.processes):
+        while not self.has_ended() or any(_is_alive(process.pid) for process in self.processes):
             now = time.monotonic()
             if help_at == float("inf") and any(code is not None for code in self.codes):
                 help_at, kill_at = now + GRACE, now + GRACE + LAST_GRACE
@@ -78,25 +78,25 @@ class Life:
         return not helped
 
 
-def _live(words: list[str], said: Path, environment: dict[str, str], shifted: int | None) -> None:
+def _run_rank(overrides: list[str], output: Path, environment: dict[str, str], replaced: int | None) -> None:
     os.setpgid(0, 0)
     os.environ.update(environment)
-    descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    if shifted is not None:
-        _shift(shifted)
-    sys.exit(main(words))
+    if replaced is not None:
+        _replace_batch(replaced)
+    sys.exit(main(overrides))
 
 
-def _shift(number: int) -> None:
+def _replace_batch(number: int) -> None:
     from lightning_dl2.resume.train_batches import TrainBatches
 
     maker = TrainBatches.maker
     TrainBatches.maker = lambda self, data: lambda step: maker(self, data)(step + (step == number))
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
@@ -109,7 +109,7 @@ def _send(pid: int, number: signal.Signals, *, group: bool) -> None:
         pass
 
 
-def _lives(group: int) -> bool:
+def _is_alive(group: int) -> bool:
     """Return whether any process of the group still runs."""
     try:
         os.killpg(group, 0)

@@ -79,17 +79,17 @@ EXPERIMENTS = {
 }
 
 
-def words_of(name: str, processes: int, directory: Path) -> list[str]:
+def overrides_of(name: str, processes: int, directory: Path) -> list[str]:
     """Return the overrides for one of EXPERIMENTS; write the text experiment's corpus to `directory`."""
-    words = [*EXPERIMENTS[name], *COMMON, f"trainer.devices={processes}"]
+    overrides = [*EXPERIMENTS[name], *COMMON, f"trainer.devices={processes}"]
     if processes > 1:
-        words.append("trainer.strategy=ddp")
+        overrides.append("trainer.strategy=ddp")
     if name == "text":
-        words += [f"data.path={_book(directory)}", f"data.cache_dir={directory}"]
-    return words
+        overrides += [f"data.path={_write_book(directory)}", f"data.cache_dir={directory}"]
+    return overrides
 
 
-def _book(directory: Path) -> Path:
+def _write_book(directory: Path) -> Path:
     """Write a text of 6000 characters."""
     rng, words = random.Random(0), ("the", "cat", "sat", "on", "a", "mat", "until", "noon.\n")
     path = directory / "book.txt"

@@ -34,9 +34,9 @@ from lightning_dl2 import compose  # noqa: E402
 from lightning_dl2.common.arguments import AnyPath, Arguments, parse, split_names, whole, wholes  # noqa: E402
 from lightning_dl2.common.command import command, console, read_docstring  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
-from scripts.studies.study import markdown  # noqa: E402
-from scripts.torture.run_until_killed import Life  # noqa: E402
-from scripts.torture.small_runs import EXPERIMENTS, words_of  # noqa: E402
+from scripts.studies.study import format_markdown  # noqa: E402
+from scripts.torture.run_until_killed import RunStart  # noqa: E402
+from scripts.torture.small_runs import EXPERIMENTS, overrides_of  # noqa: E402
 from tests.comparison import contents, differing  # noqa: E402
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -72,87 +72,93 @@ class Torture:
         name: one of EXPERIMENTS.
         processes: number of ranks.
         directory: parent of all runs.
-        launch: see `Life`.
+        launch: see `RunStart`.
         rng: draws the moment, signal and target of each kill.
     """
 
     def __init__(self, name: str, processes: int, directory: Path, launch: str, rng: random.Random) -> None:
         self.directory, self.launch, self.rng = directory, launch, rng
         self.processes, self.deck = processes, []
-        self.words = words_of(name, processes, directory)
-        self.trainer = compose(*self.words).trainer
+        self.overrides = overrides_of(name, processes, directory)
+        self.trainer = compose(*self.overrides).trainer
         self.steps, self.tally = self.trainer.max_steps, Tally()
         self.seconds_to_start = self.seconds_a_step = 0.0
 
-    def in_root(self, name: str, *words: str) -> tuple[list[str], Run]:
-        words = [*self.words, f"root={self.directory / name}", *words]
-        return words, Run.of(compose(*words))
+    def in_root(self, name: str, *overrides: str) -> tuple[list[str], Run]:
+        overrides = [*self.overrides, f"root={self.directory / name}", *overrides]
+        return overrides, Run.of(compose(*overrides))
 
-    def live(self, words: list[str], **options: Any) -> Life:
-        return Life(words, self.directory / "said", self.processes, **{"launch": self.launch} | options)
+    def start(self, overrides: list[str], **options: Any) -> RunStart:
+        return RunStart(overrides, self.directory / "output", self.processes, **{"launch": self.launch} | options)
 
-    def whole(self) -> Run:
+    def train_whole(self) -> Run:
         """Train the uninterrupted run, and measure the time of the start and of a step."""
-        words, run = self.in_root("whole")
-        began, life = time.monotonic(), self.live(words)
-        while not step_of(run) and not life.has_ended():
+        overrides, run = self.in_root("whole")
+        began, start = time.monotonic(), self.start(overrides)
+        while not last_step(run) and not start.has_ended():
             time.sleep(0.001)
         self.seconds_to_start = time.monotonic() - began
-        run = self.completed(run, life)
+        run = self.wait_for(run, start)
         self.seconds_a_step = (time.monotonic() - began - self.seconds_to_start) / self.steps
         return run
 
-    def killed(self, kills: int, name: str) -> Run:
+    def train_killed(self, kills: int, name: str) -> Run:
         """Train a run and kill it until the tally has `kills` kills or the run is complete."""
-        words, run = self.in_root(name)
+        overrides, run = self.in_root(name)
         highest = 0
         while True:
-            life, left = self.live(words), kills - self.tally.kills.total()
+            start, left = self.start(overrides), kills - self.tally.kills.total()
             if not left:
                 break
             share = self.rng.uniform(0, 2) * (self.steps - highest) / (left + 1)
             target = min(highest + 1 + int(share), self.steps - 1)
             at_start = self.rng.random() < AT_START or target <= highest
             moment = time.monotonic() + self.rng.uniform(0, self.seconds_to_start)
-            while not life.has_ended() and (time.monotonic() < moment if at_start else step_of(run) < target):
+            while not start.has_ended() and (time.monotonic() < moment if at_start else last_step(run) < target):
                 time.sleep(0.001)
             time.sleep(self.rng.uniform(0, 2 * self.seconds_a_step))
-            if life.has_ended():
+            if start.has_ended():
                 break
-            self.kill(life, run, at_start)
-            highest = max(highest, step_of(run))
-        return self.completed(run, life)
+            self.kill(start, run, at_start)
+            highest = max(highest, last_step(run))
+        return self.wait_for(run, start)
 
-    def kill(self, life: Life, run: Run, at_start: bool) -> None:
+    def kill(self, start: RunStart, run: Run, at_start: bool) -> None:
         self.deck = self.deck or self.rng.sample(SIGNALS, len(SIGNALS))  # each signal equally often
-        number, everybody = self.deck.pop(), list(range(len(life.processes)))
+        number, everybody = self.deck.pop(), list(range(len(start.processes)))
         ranks = everybody if self.rng.random() < 0.5 else [self.rng.choice(everybody)]
-        life.send(number, ranks, group=self.rng.random() < 0.5)
-        self.tally.helped += not life.wait()
+        start.send(number, ranks, group=self.rng.random() < 0.5)
+        self.tally.helped += not start.wait()
         self.tally.kills[number.name] += 1
         self.tally.at_start += at_start
         self.tally.in_checkpoint += any(run.checkpoints.glob(".*.tmp"))
         allowed = {0, 128 + number, 75, -number}
-        if not at_start and self.processes == 1 and not allowed.issuperset(life.codes):
-            raise SystemExit(f"{number.name}: exit codes {life.codes} of {run.path}: {life.said.read_text('utf-8')}")
+        if not at_start and self.processes == 1 and not allowed.issuperset(start.codes):
+            raise SystemExit(
+                f"{number.name}: exit codes {start.codes} of {run.path}: {start.output.read_text('utf-8')}"
+            )
 
-    def control(self) -> Run:
+    def train_control(self) -> Run:
         """Train the negative control: stop in the middle, resume with one batch replaced by another."""
         half = self.steps // 2
-        words, run = self.in_root("control", f"trainer.max_steps={half}")
-        self.completed(run, self.live(words))
-        life = self.live(self.in_root("control")[0], launch="fork", shifted=half * self.trainer.accumulate_grad_batches)
-        return self.completed(run, life)
+        overrides, run = self.in_root("control", f"trainer.max_steps={half}")
+        self.wait_for(run, self.start(overrides))
+        start = self.start(
+            self.in_root("control")[0], launch="fork", replaced=half * self.trainer.accumulate_grad_batches
+        )
+        return self.wait_for(run, start)
 
-    def completed(self, run: Run, life: Life) -> Run:
-        """Wait for `life` and return the run; raise SystemExit if the run is not complete."""
-        life.wait()
-        if any(life.codes) or (run.result() or {}).get("status") != "completed":
-            raise SystemExit(f"{run.path} did not complete, exit codes {life.codes}: {life.said.read_text('utf-8')}")
+    def wait_for(self, run: Run, start: RunStart) -> Run:
+        """Wait for `start` and return the run; raise SystemExit if the run is not complete."""
+        start.wait()
+        if any(start.codes) or (run.result() or {}).get("status") != "completed":
+            raise SystemExit(
+                f"{run.path} did not complete, exit codes {start.codes}: {start.output.read_text('utf-8')}"
+            )
         return run
 
 
-def step_of(run: Run) -> int:
+def last_step(run: Run) -> int:
     """Return the last step in metrics.csv; 0 if the file has none yet."""
     try:
         with open(run.metrics_file, "rb") as file:
@@ -168,15 +174,15 @@ def torture(name: str, processes: int, kills: int, seed: int, launch: str, direc
     began = time.monotonic()
     one = Torture(name, processes, directory, launch, random.Random(f"{seed} {name} {processes} {launch}"))
     told(0, "trains undisturbed")
-    expected = contents(one.whole())
+    expected = contents(one.train_whole())
     wrong: list[str] = []
     for attempt in count():
         told(one.tally.kills.total(), "is killed")
-        wrong += differing(expected, contents(one.killed(kills, f"killed-{attempt}")))
+        wrong += differing(expected, contents(one.train_killed(kills, f"killed-{attempt}")))
         if one.tally.kills.total() >= kills:
             break
     told(kills, "is changed")
-    control = differing(expected, contents(one.control()))
+    control = differing(expected, contents(one.train_control()))
     tally, seconds = one.tally, time.monotonic() - began
     for place in wrong[:20]:
         print(f"{name}, {processes} process(es): {place} differs", file=sys.stderr)
@@ -189,13 +195,13 @@ def main(argv: list[str] | None = None) -> int:
     return command(_main, argv, __doc__ or read_docstring(__file__))
 
 
-def _main(words: list[str]) -> int:
-    names, rest = split_names(words, EXPERIMENTS)
+def _main(argv: list[str]) -> int:
+    names, rest = split_names(argv, EXPERIMENTS)
     arguments = parse(TortureArguments, rest)
     kills, seed, launch, lines = arguments.kills, arguments.seed, arguments.launch, []
     os.environ["OMP_NUM_THREADS"] = "1"  # before the first process, from which all others are forked
     arguments.root.mkdir(parents=True, exist_ok=True)
-    print(markdown(HEADER, []))
+    print(format_markdown(HEADER, []))
     with Progress(console=console(stderr=True)) as progress:
         for processes in arguments.processes:
             for name in names:

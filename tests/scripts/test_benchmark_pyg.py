@@ -9,7 +9,7 @@ pytest.importorskip("torch_geometric", reason="PyG is not installed: pip install
 
 
 def test_both_paths_of_pyg_are_the_same_net():
-    from scripts.benchmarks.graph_steps import node_peers, node_steps
+    from scripts.benchmarks.graph_steps import build_node_steps, select_node_peers
     from scripts.benchmarks.pyg_steps import GCN, SparseGCN
 
     nodes = stochastic_block_model(60, 3, 4.0, num_feats=5, homophily=0.8, signal=0.5, seed=0)
@@ -20,7 +20,7 @@ def test_both_paths_of_pyg_are_the_same_net():
     torch.testing.assert_close(fast(), slow())
     from scripts.benchmarks import pyg_steps
 
-    peers = node_peers({"PyG": pyg_steps})
+    peers = select_node_peers({"PyG": pyg_steps})
     assert list(peers) == ["PyG", "PyG CSR"]
-    for step in node_steps(nodes, 8, 0.5, peers):
+    for step in build_node_steps(nodes, 8, 0.5, peers):
         step()

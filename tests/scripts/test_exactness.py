@@ -23,28 +23,28 @@ CASES = {  # each covers random draws, dtypes or caches of the first steps of a 
 )
 def test_a_run_in_parts_equals_the_run_in_one_go(case, tmp_path):
     name, precision, words = CASES[case]
-    wrong, values = exactness.differences(name, (*words, f"trainer.precision={precision}"), tmp_path, (13, 26))
+    wrong, values = exactness.compare(name, (*words, f"trainer.precision={precision}"), tmp_path, (13, 26))
     assert wrong == [] and values > 300
 
 
 def test_commands_as_they_are_typed_equal_one_command(tmp_path):
     words = ("task.cell=lstm", "trainer.precision=bf16-mixed")
-    wrong, _ = exactness.differences("palindrome", words, tmp_path, (7, 14), launch="command")
+    wrong, _ = exactness.compare("palindrome", words, tmp_path, (7, 14), launch="command")
     assert wrong == []
 
 
 def test_two_processes_in_parts_equal_two_in_one_go(tmp_path):
     words = ("task.cell=lstm", "trainer.precision=bf16-mixed")
-    wrong, _ = exactness.differences("palindrome", words, tmp_path, (13, 26), processes=2)
+    wrong, _ = exactness.compare("palindrome", words, tmp_path, (13, 26), processes=2)
     assert wrong == []
 
 
 def test_another_run_is_a_difference(tmp_path, monkeypatch):
     """The negative control: a second run with another seed differs."""
-    typed = exactness.words_of
+    typed = exactness.overrides_of
     seeds = iter((0, 1))
-    monkeypatch.setattr(exactness, "words_of", lambda *args: [*typed(*args), f"seed={next(seeds)}"])
-    wrong, _ = exactness.differences("palindrome", (), tmp_path, (2,))
+    monkeypatch.setattr(exactness, "overrides_of", lambda *args: [*typed(*args), f"seed={next(seeds)}"])
+    wrong, _ = exactness.compare("palindrome", (), tmp_path, (2,))
     assert "metrics.csv" in wrong and any("state_dict" in place for place in wrong)
 
 

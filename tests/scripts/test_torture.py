@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from scripts.torture import torture
-from scripts.torture.run_until_killed import Life
+from scripts.torture.run_until_killed import RunStart
 from tests.small import NEEDS_DGL
 
 pytestmark = pytest.mark.slow
@@ -27,12 +27,12 @@ def test_one_process_of_two_is_killed_and_none_stays(tmp_path, monkeypatch):
     """After a SIGKILL of one rank, the other rank ends too."""
     one = torture.Torture("palindrome", 2, tmp_path, "fork", random.Random(0))
     words, run = one.in_root("killed")
-    life = one.live(words)
-    while not torture.step_of(run):
-        assert not life.has_ended(), life.said.read_text()
-    life.send(signal.SIGKILL, [1], group=False)
-    life.wait()
-    assert life.codes[1] == -signal.SIGKILL and life.codes[0] not in (0, None)
+    start = one.start(words)
+    while not torture.last_step(run):
+        assert not start.has_ended(), start.output.read_text()
+    start.send(signal.SIGKILL, [1], group=False)
+    start.wait()
+    assert start.codes[1] == -signal.SIGKILL and start.codes[0] not in (0, None)
 
 
 def test_wrong_words_are_told(capsys):
@@ -51,6 +51,6 @@ def test_any_bit_is_a_difference():
 
 
 def test_a_life_that_ends_by_itself_needs_no_help(tmp_path):
-    life = Life(["data.batch_size=0"], tmp_path / "said")
-    assert life.wait() and life.codes == [2]
-    assert life.said.read_text().startswith("error: data.batch_size=0")
+    start = RunStart(["data.batch_size=0"], tmp_path / "output")
+    assert start.wait() and start.codes == [2]
+    assert start.output.read_text().startswith("error: data.batch_size=0")

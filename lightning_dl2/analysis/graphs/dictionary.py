@@ -80,10 +80,10 @@ def fit_lookup(layer: str, num_keys: int, *, seed: int = 0, steps: int = STEPS) 
     torch.manual_seed(seed)
     net = LookupNet(layer, num_keys)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
-    structure = dictionaries(num_keys, draw_values(DICTIONARIES, num_keys, generator))
+    structure = build_dictionaries(num_keys, draw_values(DICTIONARIES, num_keys, generator))
     for _ in range(steps):
         values = draw_values(DICTIONARIES, num_keys, generator)
-        graph = structure.replace(ndata=dictionaries(num_keys, values).ndata)
+        graph = structure.replace(ndata=build_dictionaries(num_keys, values).ndata)
         loss = nn.functional.cross_entropy(net(graph).flatten(0, 1), values.flatten())
         optimizer.zero_grad()
         loss.backward()
@@ -92,7 +92,7 @@ def fit_lookup(layer: str, num_keys: int, *, seed: int = 0, steps: int = STEPS) 
             break
     values = draw_values(100, num_keys, generator)
     with torch.no_grad():
-        return net, (net(dictionaries(num_keys, values)).argmax(2) == values).float().mean().item()
+        return net, (net(build_dictionaries(num_keys, values)).argmax(2) == values).float().mean().item()
 
 
 def draw_values(number: int, num_keys: int, generator: torch.Generator) -> Tensor:
@@ -109,7 +109,7 @@ def write(out: Path, seed: int) -> list[tuple[str, str]]:
                 net, accuracy = fit_lookup(layer, num_keys, seed=run)
                 found.append((layer, num_keys, run, accuracy))
                 if num_keys == SHOWN and run == seed:
-                    attention[layer] = net.attention(dictionaries(num_keys, torch.arange(num_keys)[None]))[0]
+                    attention[layer] = net.attention(build_dictionaries(num_keys, torch.arange(num_keys)[None]))[0]
     write_csv(out / "lookup.csv", ("layer", "keys", "seed", "accuracy"), found)
     cells = [
         (layer, query, key, attention[layer][query, key].item())

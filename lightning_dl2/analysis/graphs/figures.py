@@ -43,7 +43,7 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     data = oversmoothing.load(None if path == NO_DATA else path, seed) if "oversmoothing" in parts else None
     rows = []
     if "spreading" in parts:
-        rows += spreading.write(out) + formulas.rows(spreading.six_nodes(), seed)
+        rows += spreading.write(out) + formulas.rows(spreading.build_six_nodes(), seed)
     if "lookup" in parts:
         rows += dictionary.write(out, seed)
     if data is not None:

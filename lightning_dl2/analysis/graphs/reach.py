@@ -45,30 +45,30 @@ class GatedGraphReader(nn.Module):
         return self.output(self.convolution(graph, x))
 
 
-def graph_net(spec: dict[str, Any], num_layers: int) -> GraphNet:
+def build_graph_net(spec: dict[str, Any], num_layers: int) -> GraphNet:
     """Build the graph task with `num_layers` convolutions with separate weights."""
     net: dict[str, Any] = {"layer": "sage", "hidden_size": HIDDEN, "num_layers": num_layers, "output_layer": "linear"}
     return GraphNet(path_spec(spec), **net, norm="layer")
 
 
-def gated_graph_net(spec: dict[str, Any], rounds: int) -> GraphNet:
+def build_gated_graph_net(spec: dict[str, Any], rounds: int) -> GraphNet:
     """Build the graph task with a GRU that updates the nodes."""
-    task = graph_net(spec, 1)
+    task = build_graph_net(spec, 1)
     # The task needs only a net that maps a graph to logits of its nodes.
     task.net = GatedGraphReader(spec["vocabulary_size"], spec["num_classes"], HIDDEN, rounds)
     return task
 
 
-def lstm(spec: dict[str, Any]) -> SequenceClassifier:
+def build_lstm(spec: dict[str, Any]) -> SequenceClassifier:
     return SequenceClassifier(spec, cell="lstm", hidden_size=HIDDEN, initialization="orthogonal")
 
 
 NETS: dict[str, Callable[[dict[str, Any]], Task]] = {
-    "GNN, 2 layers": lambda spec: graph_net(spec, 2),
-    "GNN, 5 layers": lambda spec: graph_net(spec, 5),
-    "gated graph network, 4 rounds": lambda spec: gated_graph_net(spec, 4),
-    f"gated graph network, {ENOUGH} rounds": lambda spec: gated_graph_net(spec, ENOUGH),
-    "LSTM": lstm,
+    "GNN, 2 layers": lambda spec: build_graph_net(spec, 2),
+    "GNN, 5 layers": lambda spec: build_graph_net(spec, 5),
+    "gated graph network, 4 rounds": lambda spec: build_gated_graph_net(spec, 4),
+    f"gated graph network, {ENOUGH} rounds": lambda spec: build_gated_graph_net(spec, ENOUGH),
+    "LSTM": build_lstm,
 }
 
 
@@ -113,10 +113,10 @@ def write(out: Path, seed: int) -> list[tuple[str, str]]:
     axes.set(xlabel="tokens T; the answer is T - 1 steps from the last", ylabel="test accuracy", ylim=(0, 1.1))
     axes.legend(fontsize="small", loc="center right")
     save(figure, out / "paths.png")
-    return [(name, f"{_reach(values)} tokens") for name, values in found.items()]
+    return [(name, f"{_find_reach(values)} tokens") for name, values in found.items()]
 
 
-def _reach(values: list[float]) -> int:
+def _find_reach(values: list[float]) -> int:
     """Return the longest sequence up to which every length is solved; 0 if none is."""
     solved = takewhile(lambda pair: pair[1] > 0.9, zip(TOKENS, values, strict=True))
     return max((tokens for tokens, _ in solved), default=0)

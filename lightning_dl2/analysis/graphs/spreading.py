@@ -18,7 +18,7 @@ PLACES = {"A": (2, 1), "B": (1, 2), "C": (-1, 1), "D": (0, 1), "E": (3, 1), "F":
 UPDATES = 8
 
 
-def six_nodes() -> Graph:
+def build_six_nodes() -> Graph:
     """Build the course's undirected graph of nodes A to F with the edges AB AE AF BD CD DF."""
     one, other = torch.tensor([[NAMES.index(name) for name in edge] for edge in SIX_NODES]).t()
     return Graph(torch.cat([one, other]), torch.cat([other, one]), len(NAMES))
@@ -29,7 +29,7 @@ def normalized_adjacency(graph: Graph) -> Tensor:
     return graph.with_self_loops().normalized_adjacency(torch.float64).to_dense()
 
 
-def updates_from(graph: Graph, source: int) -> Tensor:
+def find_arrivals(graph: Graph, source: int) -> Tensor:
     """Return the number of updates until `source` reaches each node, int64 [N]; -1 if it never does.
 
     For node v this is the smallest k with a nonzero in row v, column `source`, of the k-th power of the adjacency: a
@@ -46,13 +46,13 @@ def updates_from(graph: Graph, source: int) -> Tensor:
     return arrival
 
 
-def updates_until(graph: Graph, source: int, target: int) -> int:
+def count_updates(graph: Graph, source: int, target: int) -> int:
     """Return the number of updates until `source` reaches `target`.
 
     Raises:
         ValueError: no path leads from `source` to `target`.
     """
-    updates = int(updates_from(graph, source)[target])
+    updates = int(find_arrivals(graph, source)[target])
     if updates < 0:
         raise ValueError(f"no path leads from node {source} to node {target}")
     return updates
@@ -73,8 +73,8 @@ def impulse(graph: Graph, source: int, updates: int) -> Tensor:
 
 def write(out: Path, source: str = "C", target: str = "E") -> list[tuple[str, str]]:
     """Write `spreading.png`, `spreading.csv` and `adjacency.csv` of the six nodes; return rows of the table."""
-    graph, start = six_nodes(), NAMES.index(source)
-    arrival, states, matrix = updates_from(graph, start), impulse(graph, start, UPDATES), normalized_adjacency(graph)
+    graph, start = build_six_nodes(), NAMES.index(source)
+    arrival, states, matrix = find_arrivals(graph, start), impulse(graph, start, UPDATES), normalized_adjacency(graph)
     write_csv(
         out / "adjacency.csv", ("to", *NAMES), [(name, *row) for name, row in zip(NAMES, matrix.tolist(), strict=True)]
     )
@@ -89,7 +89,7 @@ def write(out: Path, source: str = "C", target: str = "E") -> list[tuple[str, st
     right.set(title=f"an impulse on {source}", xlabel="node", ylabel="updates")
     figure.colorbar(image, ax=(middle, right), label="value", extend="max")
     save(figure, out / "spreading.png")
-    return [(f"updates until {source} reaches {target}", str(updates_until(graph, start, NAMES.index(target))))]
+    return [(f"updates until {source} reaches {target}", str(count_updates(graph, start, NAMES.index(target))))]
 
 
 def _draw_graph(axes: Any, arrival: Tensor, source: str) -> None:

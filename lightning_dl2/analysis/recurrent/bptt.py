@@ -56,13 +56,13 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     sizes = {"hidden_size": arguments.hidden_size, "length": length, "batch_size": arguments.batch_size}
     seeds = range(arguments.seeds)
 
-    def of_seeds(build: Callable[..., Net], value: float) -> Norms:
+    def measure_seeds(build: Callable[..., Net], value: float) -> Norms:
         return measure([build(value, **sizes, seed=seed) for seed in seeds])
 
     panels = {
-        HELD: {f"spectral radius {radius:g}": of_seeds(held_rnn, radius) for radius in RADII},
-        FREE: {f"spectral radius {radius:g}": of_seeds(free_rnn, radius) for radius in RADII},
-        LSTM: {f"forget bias {bias:g}": of_seeds(lstm, bias) for bias in FORGET_BIASES},
+        HELD: {f"spectral radius {radius:g}": measure_seeds(build_held_rnn, radius) for radius in RADII},
+        FREE: {f"spectral radius {radius:g}": measure_seeds(build_free_rnn, radius) for radius in RADII},
+        LSTM: {f"forget bias {bias:g}": measure_seeds(build_lstm, bias) for bias in FORGET_BIASES},
     }
     rows = (
         [panel, name, gradient, steps, *(part[steps].item() for part in parts)]
@@ -74,16 +74,16 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     header = ["panel", "net", "gradient", "steps_back", "geometric_mean", "lowest", "highest"]
     write_csv(out / "bptt.csv", header, rows)
     draw(panels, out / "bptt.png")
-    return _table(panels)
+    return _build_table(panels)
 
 
-def held_rnn(radius: float, state: float = SMALL, **sizes: int) -> Net:
+def build_held_rnn(radius: float, state: float = SMALL, **sizes: int) -> Net:
     """Build an RNN whose W_hh has this spectral radius, with inputs that hold each unit at +state or -state.
 
     The slope of tanh is 1 - state^2 in all units and steps, so the product of k Jacobians is the k-th power of
     (1 - state^2) W_hh.
     """
-    recurrent, output, x = free_rnn(radius, **sizes)
+    recurrent, output, x = build_free_rnn(radius, **sizes)
     states = x.sign() * state
     with torch.no_grad():
         nn.init.eye_(recurrent.core.weight_ih_l0)
@@ -93,21 +93,21 @@ def held_rnn(radius: float, state: float = SMALL, **sizes: int) -> Net:
     return recurrent, output, x
 
 
-def free_rnn(radius: float, *, hidden_size: int, length: int, batch_size: int, seed: int) -> Net:
+def build_free_rnn(radius: float, *, hidden_size: int, length: int, batch_size: int, seed: int) -> Net:
     """Build an RNN with a normal W_hh, scaled to this spectral radius; W_hx x has variance 1 in each unit."""
-    recurrent, output, x = _net("rnn", hidden_size, length, batch_size, seed)
+    recurrent, output, x = _build_net("rnn", hidden_size, length, batch_size, seed)
     with torch.no_grad():
         W = recurrent.core.weight_hh_l0
         W *= radius / torch.linalg.eigvals(W).abs().max()
     return recurrent, output, x
 
 
-def lstm(forget_bias: float, *, hidden_size: int, length: int, batch_size: int, seed: int) -> Net:
+def build_lstm(forget_bias: float, *, hidden_size: int, length: int, batch_size: int, seed: int) -> Net:
     """Build an LSTM with He initialisation of W_hh; W_hx x has variance 1 in each gate."""
-    return _net("lstm", hidden_size, length, batch_size, seed, forget_bias=forget_bias)
+    return _build_net("lstm", hidden_size, length, batch_size, seed, forget_bias=forget_bias)
 
 
-def _net(cell: str, hidden_size: int, length: int, batch_size: int, seed: int, **options: Any) -> Net:
+def _build_net(cell: str, hidden_size: int, length: int, batch_size: int, seed: int, **options: Any) -> Net:
     torch.manual_seed(seed)
     recurrent = Recurrent(cell, hidden_size, hidden_size, initialization="kaiming", **options).double()
     nn.init.normal_(recurrent.core.weight_ih_l0, std=hidden_size**-0.5)
@@ -161,7 +161,7 @@ def draw(panels: dict[str, dict[str, Norms]], path: Path) -> None:
     save(figure, path)
 
 
-def _table(panels: dict[str, dict[str, Norms]]) -> Table:
+def _build_table(panels: dict[str, dict[str, Norms]]) -> Table:
     table = Table("setting", "net", "|dL/dW_ph|", "term at the end", "farthest", "factor a step", "off autograd")
     for title, nets in panels.items():
         for name, norms in nets.items():

@@ -49,9 +49,7 @@ def bounds(cell: type[Cell], name: str) -> tuple[float, float]:
 
 
 def written_and_kept(cell: type[Cell], trace: Trace) -> tuple[Tensor, Tensor]:
-    """Return the two summands of the state at each step, [T, B, H] each.
-
-    They are i*g and f*c in the LSTM, (1-z)*n and z*h in the GRU.
+    """Return the summands of the state, [T, B, H] each: i*g and f*c in the LSTM, (1-z)*n and z*h in the GRU.
 
     Raises:
         ValueError: the plain RNN has no gates.

@@ -93,9 +93,9 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     _sequence(out, trace, names, f"{title}, sequence {sequence}", sequence, order, f"its mean {sorted_by}")
     saturated = _saturation(out, cell, trace, title)
     if cell.forget_gate is not None:
-        _state(out, cell, trace, labels, title)
+        _write_state(out, cell, trace, labels, title)
     if labels is None or isinstance(data, TextDataModule):
-        return _table(saturated, {})
+        return _build_table(saturated, {})
 
     untrained = statistics.read(untrained_classifier(run, data).net, tokens, layer, direction)
     half = arguments.size // 2
@@ -106,8 +106,8 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     }
     state = statistics.state_name(cell)
     baseline = majority_share(data.task, data.length, labels[-half:])  # of the sequences that test the probe
-    _label(out, accuracies, baseline, statistics.separation(trace[state], labels), state, title)
-    return _table(saturated, accuracies)
+    _draw_label(out, accuracies, baseline, statistics.separation(trace[state], labels), state, title)
+    return _build_table(saturated, accuracies)
 
 
 def _check_sequence(number: int, size: int) -> None:
@@ -128,7 +128,7 @@ def _sequence(
     write_csv(out / "sequence.csv", ["step", "token", "unit", *maps], rows)
 
 
-def _saturation(out: Path, cell: type[Cell], trace: Trace, title: str) -> dict[str, tuple[float, float, float]]:
+def _write_saturation(out: Path, cell: type[Cell], trace: Trace, title: str) -> dict[str, tuple[float, float, float]]:
     """Draw the saturation; return mean, share near the lower and share near the upper bound of each gate."""
     shares, histograms, summary = {}, {}, {}
     for name in cell.gates:
@@ -154,7 +154,7 @@ def _saturation(out: Path, cell: type[Cell], trace: Trace, title: str) -> dict[s
     return summary
 
 
-def _state(out: Path, cell: type[Cell], trace: Trace, labels: Tensor | None, title: str) -> None:
+def _write_state(out: Path, cell: type[Cell], trace: Trace, labels: Tensor | None, title: str) -> None:
     written, kept = statistics.written_and_kept(cell, trace)
     state = statistics.state_name(cell)
     parts = statistics.surviving(cell, trace)
@@ -166,7 +166,9 @@ def _state(out: Path, cell: type[Cell], trace: Trace, labels: Tensor | None, tit
     write_csv(out / "state.csv", ["step", *means], zip(range(1, len(written) + 1), *means.values(), strict=True))
 
 
-def _label(out: Path, accuracies: dict[str, Tensor], baseline: float, shares: Tensor, state: str, title: str) -> None:
+def _draw_label(
+    out: Path, accuracies: dict[str, Tensor], baseline: float, shares: Tensor, state: str, title: str
+) -> None:
     """Draw and write the probe's accuracies and `shares`, [T, H], the result of `statistics.separation`."""
     order = shares[-1].argsort(descending=True)
     figures.draw_label(accuracies, shares[:, order].T, baseline, state, title, out / "label.png")

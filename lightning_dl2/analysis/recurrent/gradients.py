@@ -77,10 +77,10 @@ def analyze(out: Path, arguments: Arguments) -> Table:
         arguments.refuse("length", "hidden_size", why="a run has its own; fix: leave it out or remove run=DIR")
         run = Run.existing(arguments.run)
         title = f"{run_name(run.config())}, checkpoint {arguments.checkpoint}"
-        curves = of_run(run, arguments.checkpoint, arguments.sequences, arguments.seeds)
+        curves = measure_run(run, arguments.checkpoint, arguments.sequences, arguments.seeds)
     else:
         arguments.refuse("checkpoint", why="untrained nets have no checkpoint; fix: give run=DIR too")
-        curves = of_cells(arguments.length, arguments.hidden_size, arguments.sequences, arguments.seeds)
+        curves = measure_cells(arguments.length, arguments.hidden_size, arguments.sequences, arguments.seeds)
         if not arguments.changed("length", "hidden_size"):
             published = PUBLISHED
     rows = (
@@ -92,10 +92,10 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     )
     write_csv(out / "gradients.csv", ["gradient", "net", "steps_back", "geometric_mean", "lowest", "highest"], rows)
     draw(curves, published, title, out / "gradients.png")
-    return _table(curves, published)
+    return _build_table(curves, published)
 
 
-def of_cells(
+def measure_cells(
     length: int, hidden_size: int, sequences: int, seeds: int, cells: dict[str, dict[str, Any]] = CELLS
 ) -> dict[str, Curves]:
     """Return the gradient flow through untrained nets, by state; `cells` are arguments of `RecurrentClassifier`."""
@@ -108,10 +108,10 @@ def of_cells(
         return gradient_flow(net.double(), tokens, labels)  # vanished gradients underflow in float32
 
     flows = {name: [flow(options, seed) for seed in range(seeds)] for name, options in cells.items()}
-    return _curves(flows, lambda name, layer, direction: name)
+    return _collect_curves(flows, lambda name, layer, direction: name)
 
 
-def of_run(run: Run, checkpoint: str, sequences: int, seeds: int) -> dict[str, Curves]:
+def measure_run(run: Run, checkpoint: str, sequences: int, seeds: int) -> dict[str, Curves]:
     """Return the gradient flow through a run's net on its validation data, trained and newly initialised.
 
     Raises:
@@ -135,10 +135,10 @@ def of_run(run: Run, checkpoint: str, sequences: int, seeds: int) -> dict[str, C
     def name(how: str, layer: int, direction: int) -> str:
         return f"layer {layer + 1}{', backwards' * direction}{how}"
 
-    return _curves(flows, name)
+    return _collect_curves(flows, name)
 
 
-def _curves(flows: dict[str, list[Flow]], name: Callable[[str, int, int], str]) -> dict[str, Curves]:
+def _collect_curves(flows: dict[str, list[Flow]], name: Callable[[str, int, int], str]) -> dict[str, Curves]:
     """Return one curve per state, layer and direction of flows by seed."""
     curves: dict[str, Curves] = {}
     for how, found in flows.items():
@@ -191,7 +191,7 @@ def _draw(panel: "Axes", series: Curves, names: list[str]) -> None:
         panel.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def _table(curves: dict[str, Curves], published: dict[str, float]) -> Table:
+def _build_table(curves: dict[str, Curves], published: dict[str, float]) -> Table:
     """Tabulate the norms next to the loss and far from it, and the mean factor per step between the two."""
     columns = ["gradient", "net", "at the end", "steps back", "there", "lowest to highest", "factor a step"]
     table = Table(*columns, *(["published", "ours / published"] if published else []))

@@ -117,7 +117,7 @@ def measure(run: Run, checkpoint: str, lengths: Sequence[int] | None, size: int)
     )
 
 
-def lines_of(runs: list[Measured]) -> list[Line]:
+def group_lines(runs: list[Measured]) -> list[Line]:
     """Group the runs that differ only in their seeds, by name and training length.
 
     Raises:
@@ -127,12 +127,12 @@ def lines_of(runs: list[Measured]) -> list[Line]:
     if len(tasks) > 1:
         raise UserError(f"run: these are runs of {' and '.join(sorted(tasks))}; fix: give runs of one task")
     groups = defaultdict(list)
-    for run, name in zip(runs, _names(runs), strict=True):
+    for run, name in zip(runs, _name_runs(runs), strict=True):
         groups[name, run.trained_at].append(run)
     return [Line(name, trained_at, members) for (name, trained_at), members in sorted(groups.items())]
 
 
-def _names(runs: list[Measured]) -> list[str]:
+def _name_runs(runs: list[Measured]) -> list[str]:
     """Return the cell of each run, and the keys that differ among runs of that cell, without length and seed."""
     chosen = [identity(run.config) for run in runs]
     cells = {choices["task.cell"] for choices in chosen}

@@ -26,7 +26,7 @@ from rich.table import Column, Table
 
 from lightning_dl2.analysis.arguments import NO_RUN, RunArguments
 from lightning_dl2.analysis.figure_directory import run_name
-from lightning_dl2.analysis.recurrent.lengths import Line, Measured, lines_of, measure
+from lightning_dl2.analysis.recurrent.lengths import Line, Measured, group_lines, measure
 from lightning_dl2.analysis.recurrent.memory_figure import draw
 from lightning_dl2.analysis.recurrent.trained import find_runs, train_small
 from lightning_dl2.common.arguments import choices, whole, wholes
@@ -61,7 +61,7 @@ def analyze(out: Path, arguments: Arguments) -> Table:
         if lengths and lengths[0] < MINIMUM_LENGTH:
             shown = ",".join(map(str, lengths))
             raise UserError(f"lengths={shown}: allowed: whole numbers N[,N...], {MINIMUM_LENGTH} or more")
-        runs = [train_small(out / "runs", *words) for words in _trainings(arguments)]
+        runs = [train_small(out / "runs", *words) for words in _list_trainings(arguments)]
     else:
         keys = "cells", "trained_at", "seeds", "max_steps"
         arguments.refuse(*keys, why="a run is trained already; fix: leave it out or remove run=DIR")
@@ -74,15 +74,15 @@ def analyze(out: Path, arguments: Arguments) -> Table:
             skipped.append(str(error) if str(run.path) in str(error) else f"run={run.path}: {error}")
     if not measured:
         raise UserError(skipped[0])
-    lines = lines_of(measured)
+    lines = group_lines(measured)
     _write(out, lines)
-    draw(lines, _title(measured, checkpoint), out / "memory.png")
+    draw(lines, _name_figure(measured, checkpoint), out / "memory.png")
     for why in skipped:
         print(f"skipped: {why}", file=sys.stderr)
-    return _table(lines)
+    return _build_table(lines)
 
 
-def _title(measured: list[Measured], checkpoint: str) -> str:
+def _name_figure(measured: list[Measured], checkpoint: str) -> str:
     """Return a title that names the run, or counts the runs."""
     if len(measured) == 1:
         return f"{run_name(measured[0].config)}, checkpoint {checkpoint}"
@@ -90,7 +90,7 @@ def _title(measured: list[Measured], checkpoint: str) -> str:
     return f"{len(measured)} runs of {', '.join(experiments)} (named in runs.csv), checkpoint {checkpoint}"
 
 
-def _trainings(arguments: Arguments) -> list[list[str]]:
+def _list_trainings(arguments: Arguments) -> list[list[str]]:
     """Return the overrides of each training that the arguments ask for."""
     steps = f"trainer.max_steps={arguments.max_steps}"
     return [
@@ -119,7 +119,7 @@ def _write(out: Path, lines: list[Line]) -> None:
     )
 
 
-def _table(lines: list[Line]) -> Table:
+def _build_table(lines: list[Line]) -> Table:
     lengths = sorted({length for line in lines for length in line.lengths})
     columns = ("trained at", "runs", "solved", "solved at", *map(str, lengths))
     table = Table("net", *(Column(column, justify="right") for column in columns), title="test accuracy by length")

@@ -30,9 +30,9 @@ def draw(lines: list[Line], title: str, path: Path) -> None:
         for number, name in enumerate(names)
     }
     for length, panel in zip(trained_at, axes, strict=False):
-        _accuracy(panel, [line for line in lines if line.trained_at == length], styles)
+        _draw_accuracy(panel, [line for line in lines if line.trained_at == length], styles)
         panel.set_title(f"trained at length {length}", fontsize="medium")
-    _steps(axes[panels - 1], lines, styles)
+    _draw_steps(axes[panels - 1], lines, styles)
     for panel in axes[panels:]:
         panel.set_axis_off()
     handles = {
@@ -42,7 +42,7 @@ def draw(lines: list[Line], title: str, path: Path) -> None:
     save(figure, path)
 
 
-def _accuracy(axes: "Axes", lines: list[Line], styles: dict[str, dict[str, Any]]) -> None:
+def _draw_accuracy(axes: "Axes", lines: list[Line], styles: dict[str, dict[str, Any]]) -> None:
     for line in lines:
         means, colour = line.means(), styles[line.name]["color"]
         axes.plot(list(means), list(means.values()), **styles[line.name], clip_on=False, label=plain(line.name))
@@ -54,10 +54,10 @@ def _accuracy(axes: "Axes", lines: list[Line], styles: dict[str, dict[str, Any]]
     axes.plot(*zip(*ordered, strict=True), color=COLOURS[-1], linestyle=":", label="majority baseline")
     axes.axvline(lines[0].trained_at, color=COLOURS[-1], linewidth=0.8, label="length of training")
     axes.set(xlabel="length of the sequence", ylabel="test accuracy", ylim=(0, 1.02))
-    _lengths_axis(axes, sorted(levels))
+    _set_lengths_axis(axes, sorted(levels))
 
 
-def _steps(axes: "Axes", lines: list[Line], styles: dict[str, dict[str, Any]]) -> None:
+def _draw_steps(axes: "Axes", lines: list[Line], styles: dict[str, dict[str, Any]]) -> None:
     for name, style in styles.items():
         mine = sorted((line for line in lines if line.name == name), key=lambda line: line.trained_at)
         solved = {}
@@ -76,10 +76,10 @@ def _steps(axes: "Axes", lines: list[Line], styles: dict[str, dict[str, Any]]) -
         axes.set_ylim(0, None)
     if any(run.solved_at is None for line in lines for run in line.runs):
         axes.set_title("open marks: not solved in so many steps", fontsize="medium")
-    _lengths_axis(axes, sorted({line.trained_at for line in lines}))
+    _set_lengths_axis(axes, sorted({line.trained_at for line in lines}))
 
 
-def _lengths_axis(axes: "Axes", lengths: list[int]) -> None:
+def _set_lengths_axis(axes: "Axes", lengths: list[int]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(lengths, [str(length) for length in lengths])
     axes.minorticks_off()

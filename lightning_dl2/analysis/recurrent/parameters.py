@@ -63,7 +63,7 @@ class Arguments(AnalysisArguments):
     directions: Annotated[int, whole(1, 2)] = 1
 
 
-def by_formula(
+def count_by_formula(
     vocabulary_size: int,
     num_classes: int,
     *,
@@ -94,7 +94,7 @@ def by_formula(
     }
 
 
-def as_built(net: RecurrentClassifier) -> dict[str, int]:
+def count_built(net: RecurrentClassifier) -> dict[str, int]:
     """Count the parameters of `net` by PARTS.
 
     Raises:
@@ -106,7 +106,7 @@ def as_built(net: RecurrentClassifier) -> dict[str, int]:
     return parts
 
 
-def textbook(parts: dict[str, int]) -> int:
+def count_textbook(parts: dict[str, int]) -> int:
     """Return the count with one bias per gate and no output bias."""
     return sum(parts.values()) - parts["second biases"] - parts["output bias"]
 
@@ -125,10 +125,10 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     for name, options in CELLS.items():
         sized = sizes | options
         encoding = "embedding" if sizes["embedding_size"] else "one_hot"
-        parts = by_formula(**sized)
+        parts = count_by_formula(**sized)
         with torch.device("meta"):  # shapes without memory
-            built = sum(as_built(RecurrentClassifier(**sized, encoding=encoding)).values())
-        rows.append([name, *parts.values(), textbook(parts), sum(parts.values()), built])
+            built = sum(count_built(RecurrentClassifier(**sized, encoding=encoding)).values())
+        rows.append([name, *parts.values(), count_textbook(parts), sum(parts.values()), built])
     header = ["cell", *PARTS, "textbook", "total", "built"]
     write_csv(out / "parameters.csv", [name.replace(" ", "_") for name in header], rows)
     _draw(out, sizes)
@@ -146,7 +146,7 @@ def _draw(out: Path, sizes: dict[str, Any]) -> None:
     for number, (name, options) in enumerate(CELLS.items()):
         totals, shares = [], []
         for hidden in SIZES:
-            parts = by_formula(**(sizes | options | {"hidden_size": hidden}))
+            parts = count_by_formula(**(sizes | options | {"hidden_size": hidden}))
             totals.append(sum(parts.values()))
             shares.append(sum(parts[part] for part in RECURRENT) / hidden**2)
             rows.append([name, hidden, totals[-1], shares[-1]])

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from lightning_dl2.analysis.graphs import dictionary
-from lightning_dl2.analysis.graphs.dictionary import LookupNet, dictionaries, draw_values, fit_lookup
+from lightning_dl2.analysis.graphs.dictionary import LookupNet, build_dictionaries, draw_values, fit_lookup
 from lightning_dl2.common.files import read_rows
 
 
 def test_every_query_sees_every_key_of_its_own_dictionary():
-    graph = dictionaries(3, torch.tensor([[2, 0, 1], [0, 1, 2]]))
+    graph = build_dictionaries(3, torch.tensor([[2, 0, 1], [0, 1, 2]]))
     edges = {(src, dst) for src, dst in zip(graph.src.tolist(), graph.dst.tolist(), strict=True)}
     assert edges == {(first + 3 + key, first + query) for first in (0, 6) for key in range(3) for query in range(3)}
     keys = graph.ndata["features"][3:6]
@@ -20,7 +20,7 @@ def test_every_query_sees_every_key_of_its_own_dictionary():
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_its_weights_gat_ranks_the_keys_alike_for_all_queries(seed):
     torch.manual_seed(seed)
-    graph = dictionaries(6, draw_values(4, 6, torch.Generator().manual_seed(seed)))
+    graph = build_dictionaries(6, draw_values(4, 6, torch.Generator().manual_seed(seed)))
     net = LookupNet("gat", 6).double()
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter)
@@ -34,7 +34,7 @@ def test_whatever_its_weights_gat_ranks_the_keys_alike_for_all_queries(seed):
 def test_gatv2_finds_each_querys_own_key_and_gat_does_not():
     net, accuracy = fit_lookup("gatv2", 8)
     assert accuracy > 0.95
-    assert net.attention(dictionaries(8, torch.arange(8)[None]))[0].argmax(1).tolist() == list(range(8))
+    assert net.attention(build_dictionaries(8, torch.arange(8)[None]))[0].argmax(1).tolist() == list(range(8))
     _, accuracy = fit_lookup("gat", 8)
     assert accuracy < 0.4
 
@@ -46,7 +46,7 @@ def test_a_net_is_tested_on_dictionaries_that_it_was_not_trained_on(monkeypatch)
     assert len(drawn) == 1 + 20 + 1  # one draw for the structure, 20 steps, the test
 
     def share(values):
-        return (net(dictionaries(4, values)).argmax(2) == values).float().mean().item()
+        return (net(build_dictionaries(4, values)).argmax(2) == values).float().mean().item()
 
     assert accuracy == share(drawn[-1]) and accuracy not in map(share, drawn[:-1])
 

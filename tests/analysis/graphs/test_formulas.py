@@ -5,23 +5,23 @@ import torch
 
 from lightning_dl2.analysis.graphs import formulas
 from lightning_dl2.analysis.graphs.formulas import gat_difference, gcn_difference
-from lightning_dl2.analysis.graphs.spreading import six_nodes
+from lightning_dl2.analysis.graphs.spreading import build_six_nodes
 from lightning_dl2.nets import GATConv, GCNConv, SAGEConv
 from tests.nets.graph.graph_cases import random_graph
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_gcn_is_the_dense_formula_and_gat_of_equal_scores_the_mean(seed):
-    for graph in (six_nodes(), random_graph(30, 60, symmetric=True)):
+    for graph in (build_six_nodes(), random_graph(30, 60, symmetric=True)):
         assert gcn_difference(graph, seed=seed) < 1e-12
         assert gat_difference(graph, seed=seed) < 1e-12
 
 
 def test_another_layer_is_not(monkeypatch):
     monkeypatch.setattr(formulas, "GCNConv", lambda *sizes: _Other(*sizes))
-    assert gcn_difference(six_nodes()) > 0.01
+    assert gcn_difference(build_six_nodes()) > 0.01
     monkeypatch.setattr(formulas, "GATConv", lambda *sizes: _Prefers(*sizes))
-    assert gat_difference(six_nodes()) > 0.01
+    assert gat_difference(build_six_nodes()) > 0.01
 
 
 class _Other(GCNConv):

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from lightning_dl2.analysis.graphs.oversmoothing import cosine_similarity, dirichlet_energy, load, measure
-from lightning_dl2.analysis.graphs.spreading import normalized_adjacency, six_nodes
+from lightning_dl2.analysis.graphs.spreading import build_six_nodes, normalized_adjacency
 
 
 def test_the_energy_is_the_sum_over_the_edges():
-    graph, x = six_nodes(), torch.randn(6, 3, dtype=torch.float64)
+    graph, x = build_six_nodes(), torch.randn(6, 3, dtype=torch.float64)
     scaled = x / (graph.in_degrees + 1).double().sqrt()[:, None]
     expected = (scaled[graph.src] - scaled[graph.dst]).square().sum() / 2 / x.square().sum()
     torch.testing.assert_close(dirichlet_energy(graph, x), expected.item())
@@ -22,7 +22,7 @@ def test_the_similarity_is_the_mean_over_the_pairs():
 
 
 def test_propagation_alone_takes_all_energy_as_fast_as_the_spectrum_says():
-    graph = six_nodes()
+    graph = build_six_nodes()
     adjacency = normalized_adjacency(graph)
     eigenvalues = torch.linalg.eigvalsh(adjacency)
     assert abs(eigenvalues[-1] - 1) < 1e-12  # the only direction that survives

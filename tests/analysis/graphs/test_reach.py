@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from lightning_dl2.analysis.graphs.reach import accuracy, gated_graph_net, graph_net, lstm
+from lightning_dl2.analysis.graphs.reach import accuracy, build_gated_graph_net, build_graph_net, build_lstm
 from lightning_dl2.data import SequenceDataModule
 from lightning_dl2.data.graphs.path_graphs import path_batch
 
 
-@pytest.mark.parametrize("build", [graph_net, gated_graph_net])
+@pytest.mark.parametrize("build", [build_graph_net, build_gated_graph_net])
 @pytest.mark.parametrize("steps", [1, 3])
 @pytest.mark.parametrize("num_tokens", [2, 4, 5, 8])
 def test_the_answer_depends_on_the_first_token_just_where_it_can_reach_the_last(build, steps, num_tokens):
@@ -31,18 +31,18 @@ def test_the_answer_depends_on_the_first_token_just_where_it_can_reach_the_last(
 @pytest.mark.slow
 def test_trained_nets_reach_as_far_as_they_see():
     near, far = 4, 6
-    assert accuracy(lambda spec: graph_net(spec, near - 1), near) > 0.95
-    assert accuracy(lambda spec: graph_net(spec, near - 1), far, steps=100) < 0.15
-    assert accuracy(lambda spec: gated_graph_net(spec, near - 1), far, steps=100) < 0.15
-    assert accuracy(lambda spec: gated_graph_net(spec, far - 1), far) > 0.95
-    assert accuracy(lstm, far) > 0.95
+    assert accuracy(lambda spec: build_graph_net(spec, near - 1), near) > 0.95
+    assert accuracy(lambda spec: build_graph_net(spec, near - 1), far, steps=100) < 0.15
+    assert accuracy(lambda spec: build_gated_graph_net(spec, near - 1), far, steps=100) < 0.15
+    assert accuracy(lambda spec: build_gated_graph_net(spec, far - 1), far) > 0.95
+    assert accuracy(build_lstm, far) > 0.95
 
 
 def test_it_is_tested_on_sequences_of_its_own_and_a_seed_is_one_of_weights_and_data():
     weights, seen = [], []
 
     def build(spec):
-        task = lstm(spec)
+        task = build_lstm(spec)
         weights.append(task.net.output.weight.detach().clone())
         task.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
         return task
@@ -56,5 +56,5 @@ def test_it_is_tested_on_sequences_of_its_own_and_a_seed_is_one_of_weights_and_d
 
 
 def test_the_same_seed_gives_the_same_figure():
-    first, again = (accuracy(lambda spec: gated_graph_net(spec, 2), 3, seed=1, steps=12) for _ in range(2))
+    first, again = (accuracy(lambda spec: build_gated_graph_net(spec, 2), 3, seed=1, steps=12) for _ in range(2))
     assert first == again

@@ -5,11 +5,11 @@ import torch
 
 from lightning_dl2.analysis.graphs.spreading import (
     NAMES,
+    build_six_nodes,
+    count_updates,
+    find_arrivals,
     impulse,
     normalized_adjacency,
-    six_nodes,
-    updates_from,
-    updates_until,
 )
 from lightning_dl2.graphs import Graph
 from lightning_dl2.nets import GCNConv
@@ -17,10 +17,10 @@ from tests.graphs.examples import dense_adjacency, random_graph
 
 
 def test_c_reaches_e_in_four_updates():
-    graph = six_nodes()
-    assert updates_until(graph, NAMES.index("C"), NAMES.index("E")) == 4
-    assert updates_until(graph, NAMES.index("E"), NAMES.index("C")) == 4
-    assert updates_from(graph, NAMES.index("C")).tolist() == [3, 2, 0, 1, 4, 2]
+    graph = build_six_nodes()
+    assert count_updates(graph, NAMES.index("C"), NAMES.index("E")) == 4
+    assert count_updates(graph, NAMES.index("E"), NAMES.index("C")) == 4
+    assert find_arrivals(graph, NAMES.index("C")).tolist() == [3, 2, 0, 1, 4, 2]
 
 
 def test_the_normalised_adjacency_of_the_six_nodes_by_hand():
@@ -30,7 +30,7 @@ def test_the_normalised_adjacency_of_the_six_nodes_by_hand():
         [(degrees[u] * degrees[v]) ** -0.5 if u == v or u + v in edges or v + u in edges else 0 for u in NAMES]
         for v in NAMES
     ]
-    torch.testing.assert_close(normalized_adjacency(six_nodes()), torch.tensor(expected, dtype=torch.float64))
+    torch.testing.assert_close(normalized_adjacency(build_six_nodes()), torch.tensor(expected, dtype=torch.float64))
 
 
 def test_an_impulse_arrives_with_the_first_power_that_is_not_zero():
@@ -41,14 +41,14 @@ def test_an_impulse_arrives_with_the_first_power_that_is_not_zero():
     for source in range(20):
         reached = torch.stack([power[:, source] > 0 for power in powers])
         first = torch.where(reached.any(0), reached.int().argmax(0), -1)
-        assert torch.equal(updates_from(graph, source), first)
+        assert torch.equal(find_arrivals(graph, source), first)
         arrived = (impulse(graph, source, 20) > 0).int()
         assert torch.equal(torch.where(arrived.any(0), arrived.argmax(0), -1), first)
 
 
 def test_so_many_gcn_layers_pass_a_gradient_and_fewer_do_not():
     torch.manual_seed(0)
-    graph = six_nodes().with_self_loops()
+    graph = build_six_nodes().with_self_loops()
     for num_layers in range(1, 7):
         x = inputs = torch.randn(6, 3, requires_grad=True)
         for _ in range(num_layers):
@@ -59,6 +59,6 @@ def test_so_many_gcn_layers_pass_a_gradient_and_fewer_do_not():
 
 def test_where_no_path_is_there_is_no_number():
     graph = Graph(torch.tensor([0]), torch.tensor([1]), 3)
-    assert updates_from(graph, 0).tolist() == [0, 1, -1]
+    assert find_arrivals(graph, 0).tolist() == [0, 1, -1]
     with pytest.raises(ValueError, match="no path leads from node 1 to node 0"):
-        updates_until(graph, 1, 0)
+        count_updates(graph, 1, 0)

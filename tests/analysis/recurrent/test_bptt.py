@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from lightning_dl2.analysis.recurrent import bptt
-from lightning_dl2.analysis.recurrent.bptt import factor, free_rnn, held_rnn, lstm, measure
+from lightning_dl2.analysis.recurrent.bptt import build_free_rnn, build_held_rnn, build_lstm, factor, measure
 from lightning_dl2.analysis.recurrent.by_hand import by_hand
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import read_rows
@@ -88,7 +88,7 @@ def test_other_nets_are_refused(options):
 def test_a_term_is_the_one_before_times_the_radius_and_the_slope_of_tanh(radius, state):
     """The border lies at radius 1 if tanh is linear, and above 1 if it is not."""
     sizes = SIZES | {"length": 121}  # long enough for the largest eigenvalue to dominate
-    norms = measure([held_rnn(radius, state, **sizes, seed=seed) for seed in range(3)])
+    norms = measure([build_held_rnn(radius, state, **sizes, seed=seed) for seed in range(3)])
     assert factor(norms.terms) == pytest.approx(radius * (1 - state**2), rel=0.01)
     grows = norms.terms[:, -1] > norms.terms[:, 0]
     assert grows.all() if radius * (1 - state**2) > 1.04 else not grows.any()
@@ -96,14 +96,16 @@ def test_a_term_is_the_one_before_times_the_radius_and_the_slope_of_tanh(radius,
 
 def test_saturation_makes_the_terms_vanish_beyond_a_radius_of_one():
     for radius in bptt.RADII:
-        norms = measure([free_rnn(radius, **SIZES, seed=seed) for seed in range(3)])
+        norms = measure([build_free_rnn(radius, **SIZES, seed=seed) for seed in range(3)])
         assert factor(norms.terms) < 0.8
         assert (norms.terms[:, -1] < 1e-4 * norms.terms[:, 0]).all()
 
 
 @pytest.mark.slow
 def test_the_forget_bias_keeps_the_terms_of_the_lstm():
-    factors = [factor(measure([lstm(bias, **SIZES, seed=seed) for seed in range(3)]).terms) for bias in (0, 1, 2, 4)]
+    factors = [
+        factor(measure([build_lstm(bias, **SIZES, seed=seed) for seed in range(3)]).terms) for bias in (0, 1, 2, 4)
+    ]
     assert factors == sorted(factors)
     assert factors[0] < 0.8 and 0.95 < factors[3] < 1.1
 

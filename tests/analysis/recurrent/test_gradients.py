@@ -28,7 +28,7 @@ SIZES = {
 def cells():
     found = {"h": {}, "c": {}}
     for name, sizes in SIZES.items():
-        for state, norms in gradients.of_cells(100, 128, *sizes, {name: gradients.CELLS[name]}).items():
+        for state, norms in gradients.measure_cells(100, 128, *sizes, {name: gradients.CELLS[name]}).items():
             found[state] |= norms
     return found
 

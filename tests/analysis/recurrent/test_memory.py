@@ -10,7 +10,7 @@ import pytest
 
 from lightning_dl2 import compose, train
 from lightning_dl2.analysis.recurrent import lengths
-from lightning_dl2.analysis.recurrent.lengths import Measured, accuracy, lines_of
+from lightning_dl2.analysis.recurrent.lengths import Measured, accuracy, group_lines
 from lightning_dl2.analysis.recurrent.memory import WORDS, Arguments, analyze
 from lightning_dl2.analysis.recurrent.trained import load_classifier, train_small, untrained_classifier
 from lightning_dl2.common.errors import UserError
@@ -74,7 +74,7 @@ def test_what_only_some_runs_have_a_key_for_tells_them_apart():
         Measured(Path(), compose("experiment=palindrome", *words), None, 9, {20: accuracy}, {20: 0.1})
         for words, accuracy in (((), 0.2), (("+optimizer.arguments.amsgrad=true",), 0.9))
     ]
-    assert [line.name for line in lines_of(runs)] == ["lstm amsgrad=null", "lstm amsgrad=true"]
+    assert [line.name for line in group_lines(runs)] == ["lstm amsgrad=null", "lstm amsgrad=true"]
 
 
 @pytest.mark.slow

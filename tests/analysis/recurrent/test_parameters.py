@@ -6,7 +6,15 @@ from math import prod
 
 import pytest
 
-from lightning_dl2.analysis.recurrent.parameters import CELLS, PARTS, Arguments, analyze, as_built, by_formula, textbook
+from lightning_dl2.analysis.recurrent.parameters import (
+    CELLS,
+    PARTS,
+    Arguments,
+    analyze,
+    count_built,
+    count_by_formula,
+    count_textbook,
+)
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.nets import RecurrentClassifier
 from tests.analysis.typed import typed
@@ -16,10 +24,10 @@ def test_an_lstm_classifier_has_the_textbooks_count():
     draw = random.Random(1)
     for _ in range(20):
         D, H, C = (draw.randint(1, 300) for _ in range(3))
-        parts = by_formula(D, C, hidden_size=H, cell="lstm")
-        assert textbook(parts) == 4 * (H * H + H * D + H) + H * C
-        assert sum(by_formula(D, C, hidden_size=H, output_bias=False).values()) == textbook(parts) + 4 * H
-        assert sum(parts.values()) == textbook(parts) + C + 4 * H  # C output biases and torch's second biases
+        parts = count_by_formula(D, C, hidden_size=H, cell="lstm")
+        assert count_textbook(parts) == 4 * (H * H + H * D + H) + H * C
+        assert sum(count_by_formula(D, C, hidden_size=H, output_bias=False).values()) == count_textbook(parts) + 4 * H
+        assert sum(parts.values()) == count_textbook(parts) + C + 4 * H  # C output biases and torch's second biases
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -35,8 +43,8 @@ def test_formula_and_built_net_agree_part_by_part(name):
         net = RecurrentClassifier(
             *sizes, encoding="embedding" if embedding else "one_hot", embedding_size=embedding, **options
         )
-        parts = by_formula(*sizes, embedding_size=embedding, **options)
-        assert as_built(net) == parts, (sizes, embedding, options)
+        parts = count_by_formula(*sizes, embedding_size=embedding, **options)
+        assert count_built(net) == parts, (sizes, embedding, options)
         assert sum(parts.values()) == sum(prod(parameter.shape) for parameter in net.parameters())
 
 
@@ -44,7 +52,7 @@ def test_cells_stand_to_each_other_as_their_gates():
     """Without torch's second bias, RNN, GRU and LSTM count as 1 : 3 : 4, and two directions count double."""
 
     def layer(name):
-        parts = by_formula(7, 5, hidden_size=11, **CELLS[name])
+        parts = count_by_formula(7, 5, hidden_size=11, **CELLS[name])
         return {part: parts[part] for part in ("input", "recurrent", "biases")}, parts
 
     (rnn, _), (gru, _), (lstm, full), (twice, full_twice) = (layer(name) for name in ("rnn", "gru", "lstm", "bilstm"))
