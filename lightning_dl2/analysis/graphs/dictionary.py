@@ -21,7 +21,7 @@ SHOWN = 8  # keys of the dictionary in the figure of the attention
 LAYERS = {"gat": "GAT", "gatv2": "GATv2"}
 
 
-def dictionaries(num_keys: int, values: Tensor) -> Graph:
+def build_dictionaries(num_keys: int, values: Tensor) -> Graph:
     """Build a graph of P dictionaries of `values`, int64 [P, n]: nodes 0 to n - 1 are queries, n to 2 n - 1 keys."""
     first = 2 * num_keys * torch.arange(len(values))[:, None]
     query, key = torch.meshgrid(torch.arange(num_keys), torch.arange(num_keys, 2 * num_keys), indexing="ij")

@@ -91,7 +91,7 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     sorted_by = cell.forget_gate or "h"
     order = trace[sorted_by][:, sequence].mean(0).argsort(descending=True)
     _sequence(out, trace, names, f"{title}, sequence {sequence}", sequence, order, f"its mean {sorted_by}")
-    saturated = _saturation(out, cell, trace, title)
+    saturated = _write_saturation(out, cell, trace, title)
     if cell.forget_gate is not None:
         _write_state(out, cell, trace, labels, title)
     if labels is None or isinstance(data, TextDataModule):
@@ -181,7 +181,7 @@ def _draw_label(
     write_csv(out / "label_units.csv", ["unit", "step", "share_between_labels"], rows)
 
 
-def _table(saturated: dict[str, tuple[float, float, float]], accuracies: dict[str, Tensor]) -> Table:
+def _build_table(saturated: dict[str, tuple[float, float, float]], accuracies: dict[str, Tensor]) -> Table:
     probed = ("accuracy of a probe: worst step", "last step") if accuracies else ()
     columns = ("mean", "near its lower end", "near its upper end", *probed)
     table = Table("", *(Column(column, justify="right") for column in columns))
