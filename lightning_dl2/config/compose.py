@@ -24,11 +24,7 @@ Model = TypeVar("Model", bound=Strict)
 
 
 class NoEffect(UserError):
-    """Overrides that have no effect.
-
-    Attributes:
-        keys: the keys of these overrides.
-    """
+    """Overrides that have no effect, with their `keys`."""
 
     def __init__(self, message: str, keys: tuple[str, ...]) -> None:
         super().__init__(message)

@@ -15,22 +15,14 @@ from lightning_dl2.run.directory import Run
 
 @dataclass(frozen=True)
 class Session:
-    """One training, handed down from its start to its result: no function below resolves any of this again.
-
-    Attributes:
-        overrides: as typed, for overrides.txt.
-        run: the run directory of `config`.
-        group: this process and the others that train; before `with_all_ranks` those that a launcher has started.
-        devices: of this machine; torch is imported when they are first asked for.
-        is_rank_zero: whether this process writes files and speaks.
-    """
+    """One training, handed down from its start to its result: no function below resolves any of this again."""
 
     config: Config
-    overrides: list[str]
-    run: Run
-    group: Group
-    devices: Devices
-    is_rank_zero: bool
+    overrides: list[str]  # as typed, for overrides.txt
+    run: Run  # the run directory of `config`
+    group: Group  # this process and the others that train; before `with_all_ranks` those that a launcher has started
+    devices: Devices  # of this machine; torch is imported when they are first asked for
+    is_rank_zero: bool  # whether this process writes files and speaks
 
     @classmethod
     def open(cls, config: Config, overrides: list[str] | None = None, group: Group | None = None) -> "Session":
