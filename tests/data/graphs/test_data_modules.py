@@ -456,7 +456,7 @@ def test_the_validation_fraction_is_of_the_other_folds(fraction):
     ("options", "says"),
     [
         ({"num_folds": 49}, "data.num_folds=49: there are 48 graphs; allowed: at most 48"),
-        ({"validation_fraction": 0.01}, "data.validation_fraction=0.01: of 36 graphs none .* val; allowed: more"),
+        ({"validation_fraction": 0.01}, "data.validation_fraction=0.01: of 36 graphs none .* val; fix: give a larger"),
         (
             {"validation_fraction": 0.99},
             "data.validation_fraction=0.99: of 36 graphs none .* train; fix: give a smaller",
