@@ -269,7 +269,7 @@ OTHER = {"process": 1, "host": "elsewhere", "boot": "elsewhere", "id": "other", 
 
 @pytest.mark.parametrize("flock", ["local", "unsupported"])
 def test_of_two_that_take_over_from_a_dead_one_the_last_to_write_holds(tmp_path, monkeypatch, flock):
-    """Of two machines that take over from a dead holder without flock, the last to write holds the directory."""
+    """If two machines take over from a dead holder without flock, the last to write holds the directory."""
     if flock == "unsupported":
         monkeypatch.setattr(fcntl, "flock", unsupported)
     else:

@@ -92,7 +92,7 @@ def test_the_seed_alone_decides():
 
 @pytest.mark.slow
 def test_every_neighbour_is_as_likely():
-    """Of node 0's eight in-neighbours, two are drawn, each in a quarter of 800 draws: 200 +- 12."""
+    """Two of node 0's eight in-neighbours are drawn, each in a quarter of 800 draws: 200 +- 12."""
     star = Graph(torch.arange(1, 9), torch.zeros(8, dtype=torch.int64), 9, ndata={"id": torch.arange(9)})
     sampler, counts = NeighborBlocks(star, [2]), torch.zeros(9, dtype=torch.int64)
     for seed in range(800):
