@@ -36,11 +36,13 @@ def docstrings(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def messages(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the line and the text of each string but docstrings, also of the parts of f-strings."""
+    """Yield the line and the text of each string but docstrings; the values in an f-string count as empty."""
     statements = {id(node.value) for node in ast.walk(tree(path)) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in statements:
             yield node.lineno, node.value
+        elif isinstance(node, ast.JoinedStr):
+            yield node.lineno, "".join(part.value for part in node.values if isinstance(part, ast.Constant))
 
 
 def files_of(room: str) -> list[Path]:

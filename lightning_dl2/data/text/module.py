@@ -150,10 +150,10 @@ class TextDataModule(LightningDataModule):
         if self._batches_per_epoch(world):
             return
         size, streams = len(self.splits["train"]), self.batch_size * world
-        longest = f"at most {size // streams}, " if size >= streams else ""
+        shorter = f"data.sequence_length={size // streams} or less, " if size >= streams else ""
         raise UserError(
             f"data.sequence_length={self.length}: the training split has {size} {self.vocabulary.tokens} for {streams}"
-            f" streams of {self.length}; fix: {longest}a smaller data.batch_size={self.batch_size}, or a longer text"
+            f" streams of {self.length}; fix: use {shorter}a data.batch_size below {self.batch_size}, or a longer text"
         )
 
     def _check_evaluation_split(self, split: str, world: int) -> None:

@@ -160,17 +160,19 @@ def test_processes_share_out_the_evaluation(text_data, world):
 def test_a_text_too_short_to_train_on(text_data):
     message = (
         "data.sequence_length=5: the training split has 18 characters for 4 streams of 5; "
-        "fix: at most 4, a smaller data.batch_size=4, or a longer text"
+        "fix: use data.sequence_length=4 or less, a data.batch_size below 4, or a longer text"
     )
     with pytest.raises(UserError) as caught:
         text_data("ab" * 10)
     assert str(caught.value) == message
     data = on_rank(text_data("ab" * 15), 0, 2)
-    with pytest.raises(UserError, match="has 27 characters for 8 streams of 5; fix: at most 3, "):
+    with pytest.raises(
+        UserError, match="has 27 characters for 8 streams of 5; fix: use data.sequence_length=3 or less, "
+    ):
         data.train_dataloader()
     with pytest.raises(UserError, match="has 27 characters for 8 streams of 5"):
         data.check_processes(2)
-    with pytest.raises(UserError, match="has 1 bytes for 4 streams of 5; fix: a smaller data.batch_size=4"):
+    with pytest.raises(UserError, match="has 1 bytes for 4 streams of 5; fix: use a data.batch_size below 4, or"):
         text_data("ab", tokens="bytes")
     with pytest.raises(UserError, match="the training split has 0 characters"):
         text_data(validation_fraction=0.6, test_fraction=0.6)
