@@ -40,18 +40,14 @@ def generate(
         device: of the model; None: that of its first parameter.
 
     Returns:
-        num_return_sequences results of each prompt. Beam search gives the best first, and fewer where fewer texts
-        exist.
+        num_return_sequences results of each prompt; of beam search the best first, and fewer where fewer exist.
 
     Raises:
         ValueError: a token outside of the vocabulary, an empty stop string, or logits that are NaN or infinite; those
             of impossible tokens may be -inf.
     """
     texts = [[index(token) for token in prompt] for prompt in prompts]
-    if device is None:
-        first = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
-        device = "cpu" if first is None else first.device
-    device = torch.device(device)
+    device = _find_device(model) if device is None else torch.device(device)
     n = decoding.num_return_sequences
 
     with _evaluating(model):
@@ -64,12 +60,7 @@ def generate(
         # the maximum is NaN where any logit is, and -inf only where no token is possible
         if not logits.amax(1).isfinite().all():
             raise ValueError("the model's logits are NaN or infinite; it may have diverged in training")
-        seen = None
-        if decoding.repetition_penalty != 1:
-            seen = torch.zeros(logits.shape, dtype=torch.bool)
-            for row, text in enumerate(texts):
-                seen[row, text] = True
-            seen = seen.to(device)
+        seen = _mark_seen(texts, logits) if decoding.repetition_penalty != 1 else None
         step = _stepper(model)
 
         if decoding.num_beams > 1:
@@ -81,17 +72,35 @@ def generate(
                             on_token(p * n + r, token)
             return results
 
-        met: Counter[tuple[int, ...]] = Counter()
-        numbers: list[int] = []
-        for prompt in map(tuple, texts):
-            numbers += range(met[prompt], met[prompt] + n)
-            met[prompt] += n
         rows = torch.arange(len(prompts), device=device).repeat_interleave(n)
         logits, state = logits[rows], select(state, rows)
         seen = None if seen is None else seen[rows]
         repeated = [text for text in texts for _ in range(n)]
-        flat = sample(step, logits, state, repeated, numbers, decoding, stops, seen, on_token)
+        flat = sample(step, logits, state, repeated, _numbers(texts, n), decoding, stops, seen, on_token)
         return [flat[start : start + n] for start in range(0, len(flat), n)]
+
+
+def _find_device(model: Any) -> torch.device:
+    first = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
+    return torch.device("cpu") if first is None else first.device
+
+
+def _mark_seen(texts: list[list[int]], logits: Tensor) -> Tensor:
+    """Mark the tokens of each text, boolean like logits [B, V]."""
+    seen = torch.zeros(logits.shape, dtype=torch.bool)
+    for row, text in enumerate(texts):
+        seen[row, text] = True
+    return seen.to(logits.device)
+
+
+def _numbers(texts: list[list[int]], n: int) -> list[int]:
+    """Return the numbers of the n results of each text, [B * n]; those of a text that is given again count on."""
+    met: Counter[tuple[int, ...]] = Counter()
+    numbers: list[int] = []
+    for text in map(tuple, texts):
+        numbers += range(met[text], met[text] + n)
+        met[text] += n
+    return numbers
 
 
 def _check(prompts: Sequence[Sequence[int]], start_token: int, stop: Sequence[Sequence[int]], size: int) -> None:

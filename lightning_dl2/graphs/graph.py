@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.graphs import dgl_conversion
-from lightning_dl2.graphs.sparse import SparseMatrix, compress, expand
+from lightning_dl2.graphs.sparse import SparseMatrix, by_row, expand
 
 Features: TypeAlias = Tensor | SparseMatrix
 
@@ -111,11 +111,11 @@ class Graph:
 
     def in_csr(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the edges by destination, then source: indptr [N + 1], source [E] and edge number [E]."""
-        return self.cached("in_csr", lambda: _by_row(self.dst, self.src, self.num_nodes, self.num_src))
+        return self.cached("in_csr", lambda: by_row(self.dst, self.src, self.num_nodes, self.num_src))
 
     def out_csr(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the edges by source, then destination: indptr [S + 1], destination [E] and edge number [E]."""
-        return self.cached("out_csr", lambda: _by_row(self.src, self.dst, self.num_src, self.num_nodes))
+        return self.cached("out_csr", lambda: by_row(self.src, self.dst, self.num_src, self.num_nodes))
 
     @property
     def in_degrees(self) -> Tensor:
@@ -319,11 +319,6 @@ class Graph:
     def from_dgl(cls, g: Any) -> "Graph":
         """Convert a homogeneous DGLGraph or block: see `dgl_conversion.parts_of`."""
         return cls(**dgl_conversion.parts_of(g))
-
-
-def _by_row(rows: Tensor, cols: Tensor, num_rows: int, num_cols: int) -> tuple[Tensor, Tensor, Tensor]:
-    edges = torch.argsort(rows * num_cols + cols, stable=True)
-    return compress(rows, num_rows), cols.index_select(0, edges), edges
 
 
 def _check_rows(kind: str, data: Mapping[str, Features], rows: int) -> None:

@@ -24,6 +24,12 @@ def compress(rows: Tensor, num_rows: int) -> Tensor:
     return indptr
 
 
+def by_row(rows: Tensor, cols: Tensor, num_rows: int, num_cols: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Sort entries, int64 [nnz], by row, then column: indptr [num_rows + 1], column [nnz] and old position [nnz]."""
+    order = torch.argsort(rows * num_cols + cols, stable=True)
+    return compress(rows, num_rows), cols.index_select(0, order), order
+
+
 def expand(indptr: Tensor, nnz: int) -> Tensor:
     """Map indptr, int64 [R + 1], to the row of each entry, int64 [nnz]."""
     return torch.repeat_interleave(indptr.diff(), output_size=nnz)

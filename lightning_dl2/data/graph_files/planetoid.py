@@ -58,12 +58,7 @@ def read_planetoid(directory: str | Path, name: str) -> NodeSet:
     directory, key = Path(directory), name.lower()
     if key not in PLANETOID:
         raise UserError(f"data.name={name}: is no set of Planetoid; {nearest(key, list(PLANETOID))}")
-    paths = {part: directory / f"ind.{key}.{part}" for part in PARTS}
-    for path in paths.values():
-        if not path.is_file():
-            raise UserError(
-                f"data.path={directory}: has no file {path.name}; allowed: all of ind.{key}.{{{','.join(PARTS)}}}"
-            )
+    paths = _find_files(directory, key)
     # x is the beginning of allx.
     parts = {part: read_pickle(paths[part], ALLOWED, KIND) for part in PARTS if part not in ("x", "test.index")}
     test = _test_index(paths["test.index"])
@@ -108,6 +103,16 @@ def read_planetoid(directory: str | Path, name: str) -> NodeSet:
     )
     found.check(f"data.path={directory}")
     return found
+
+
+def _find_files(directory: Path, key: str) -> dict[str, Path]:
+    """Return the file of each part."""
+    paths = {part: directory / f"ind.{key}.{part}" for part in PARTS}
+    for path in paths.values():
+        if not path.is_file():
+            every = f"ind.{key}.{{{','.join(PARTS)}}}"
+            raise UserError(f"data.path={directory}: has no file {path.name}; allowed: all of {every}")
+    return paths
 
 
 def _check_lengths(parts: dict[str, Any], paths: dict[str, Path], num_nodes: int) -> None:

@@ -74,10 +74,31 @@ def stochastic_block_model(
     """
     rng = np.random.default_rng(seed)
     labels = rng.permutation(num_nodes) % num_classes
+    src, dst = _community_edges(labels, num_classes, average_degree, homophily, rng)
+    means = rng.standard_normal((num_classes, num_feats), np.float32)
+    means *= signal / np.linalg.norm(means, axis=1, keepdims=True)
+    features = rng.standard_normal((num_nodes, num_feats), np.float32) + means[labels]
+    shuffled = rng.permutation(num_nodes)
+    ends = [round(num_nodes * train_fraction), round(num_nodes * (train_fraction + val_fraction))]
+    return NodeSet(
+        src=torch.from_numpy(src),
+        dst=torch.from_numpy(dst),
+        num_nodes=num_nodes,
+        features=torch.from_numpy(features),
+        labels=torch.from_numpy(labels),
+        class_names=[str(number) for number in range(num_classes)],
+        splits=_splits(shuffled, ends),
+    )
+
+
+def _community_edges(
+    labels: np.ndarray, num_classes: int, average_degree: float, homophily: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the edges of `stochastic_block_model` between nodes of the classes `labels` [N]: src and dst, int64 [E]."""
+    num_nodes = len(labels)
     sizes = np.bincount(labels, minlength=num_classes)
     members = np.argsort(labels, kind="stable")  # class after class
     starts = np.cumsum(sizes) - sizes
-
     num_edges = round(num_nodes * average_degree / 2)
     num_within = int(rng.binomial(num_edges, homophily))
     pairs_within = sizes * (sizes - 1) // 2
@@ -107,21 +128,7 @@ def stochastic_block_model(
     )
     src, dst = _both(pairs // num_nodes, pairs % num_nodes)
     order = np.argsort(src * num_nodes + dst)  # neighbours together in memory
-
-    means = rng.standard_normal((num_classes, num_feats), np.float32)
-    means *= signal / np.linalg.norm(means, axis=1, keepdims=True)
-    features = rng.standard_normal((num_nodes, num_feats), np.float32) + means[labels]
-    shuffled = rng.permutation(num_nodes)
-    ends = [round(num_nodes * train_fraction), round(num_nodes * (train_fraction + val_fraction))]
-    return NodeSet(
-        src=torch.from_numpy(src[order]),
-        dst=torch.from_numpy(dst[order]),
-        num_nodes=num_nodes,
-        features=torch.from_numpy(features),
-        labels=torch.from_numpy(labels),
-        class_names=[str(number) for number in range(num_classes)],
-        splits=_splits(shuffled, ends),
-    )
+    return src[order], dst[order]
 
 
 def _distinct(draw: Any, number: int, num_nodes: int) -> np.ndarray:
@@ -218,8 +225,7 @@ def pattern(
         which = number % num_patterns
         sizes = rng.integers(min_nodes, max_nodes + 1, num_communities)
         community = np.repeat(np.arange(num_communities + 1), [*sizes, pattern_nodes])
-        n = len(community)
-        hidden = community == num_communities
+        n, hidden = len(community), community == num_communities
         odds = np.where(community[:, None] == community, np.float32(p), np.float32(q))
         odds[hidden] = odds[:, hidden] = pattern_q
         edges = np.triu(rng.random((n, n), np.float32) < odds, 1)
@@ -230,7 +236,6 @@ def pattern(
         graphs.append((n, one[one < other], other[one < other]))
         types.append(kinds[order])
         labels.append(hidden[order])
-    ends = [num_graphs * 10 // 14, num_graphs * 12 // 14]
     return _graph_set(
         graphs,
         labels=torch.from_numpy(np.concatenate(labels).astype(np.int64)),
@@ -238,7 +243,7 @@ def pattern(
         node_types=torch.from_numpy(np.concatenate(types)),
         num_node_types=num_types,
         level="node",
-        splits=_splits(np.arange(num_graphs), ends),
+        splits=_splits(np.arange(num_graphs), [num_graphs * 10 // 14, num_graphs * 12 // 14]),
     )
 
 

@@ -3,7 +3,7 @@
 Shapes: N nodes (of sampled blocks the destinations of the last), B graphs, L num_layers, H hidden_size, C num_outputs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from lightning_dl2.nets.checks import check_choice, check_dropouts, check_sizes
 from lightning_dl2.nets.dropout import dropout
 from lightning_dl2.nets.graph.graph_layer import ACTIVATIONS, GraphLayer
 from lightning_dl2.nets.graph.inputs import EdgeInputs, NodeInputs
-from lightning_dl2.nets.graph.layers import LAYERS, Options
+from lightning_dl2.nets.graph.layers import LAYERS, Layer, Options
 from lightning_dl2.nets.graph.layerwise import layerwise
 from lightning_dl2.nets.graph.norms import NORMS
 from lightning_dl2.nets.graph.readouts import OUTPUT_LAYERS, READOUTS, Readout, build_output
@@ -28,6 +28,16 @@ JUMPING_KNOWLEDGE: dict[str, Callable[[list[Tensor]], Tensor]] = {
     "cat": lambda outputs: torch.cat(outputs, dim=1),
     "max": lambda outputs: torch.stack(outputs).amax(0),
     "sum": lambda outputs: torch.stack(outputs).sum(0),
+}
+CHOICES: dict[str, Iterable[str]] = {
+    "level": LEVELS,
+    "layer": LAYERS,
+    "activation": ACTIVATIONS,
+    "norm": NORMS,
+    "jumping_knowledge": JUMPING_KNOWLEDGE,
+    "output_layer": OUTPUT_LAYERS,
+    "readout": READOUTS,
+    "engine": ENGINES,
 }
 
 
@@ -101,26 +111,13 @@ class GraphNetwork(nn.Module):
         engine: str = "auto",
     ):
         super().__init__()
-        for name, value, allowed in (
-            ("level", level, LEVELS),
-            ("layer", layer, LAYERS),
-            ("activation", activation, ACTIVATIONS),
-            ("norm", norm, NORMS),
-            ("jumping_knowledge", jumping_knowledge, JUMPING_KNOWLEDGE),
-            ("output_layer", output_layer, OUTPUT_LAYERS),
-            ("readout", readout, READOUTS),
-            ("engine", engine, ENGINES),
-        ):
-            check_choice(name, value, allowed)
+        _check_choices(level=level, layer=layer, activation=activation, norm=norm)
+        _check_choices(jumping_knowledge=jumping_knowledge, output_layer=output_layer, readout=readout, engine=engine)
         check_sizes(num_outputs=num_outputs, hidden_size=hidden_size, num_layers=num_layers)
         check_sizes(heads=heads, output_heads=output_heads)
         check_dropouts(input_dropout=input_dropout, dropout=dropout, attention_dropout=attention_dropout)
         direct = output_layer == "none"  # the last convolution gives the logits
-        if level == "graph" and direct:
-            raise ValueError("output_layer is 'none'; level='graph' needs linear or mlp")
-        if jumping_knowledge != "none" and direct:
-            raise ValueError(f"output_layer is 'none'; jumping_knowledge={jumping_knowledge!r} needs linear or mlp")
-
+        _check_direct(direct, level=level, jumping_knowledge=jumping_knowledge)
         kind = LAYERS[layer]
         self.layer, self.num_layers, self.level, self.engine = layer, num_layers, level, engine
         self.self_loops = kind.self_loops if self_loops is None else self_loops
@@ -137,33 +134,13 @@ class GraphNetwork(nn.Module):
         if kind.initial and (direct or not self.inputs.projects):
             raise ValueError(f"layer={layer!r} needs input_layer=True and output_layer linear or mlp")
         width = hidden_size * heads if kind.attention and direct else hidden_size
-        self.edge_inputs = None
-        has_edge_inputs = edge_features and (edge_feats > 0 or edge_types > 0)
-        if kind.edge_states or (kind.edges and has_edge_inputs):
-            feats, types = (edge_feats, edge_types) if has_edge_inputs else (0, 0)
-            self.edge_inputs = EdgeInputs(edge_feats=feats, edge_types=types, hidden_size=width)
-
-        self.layers: Any = nn.ModuleList()  # of GraphLayer: to a type checker its items are no more than modules
+        feats, types = (edge_feats, edge_types) if edge_features else (0, 0)
+        reads_edges = kind.edge_states or (kind.edges and (feats > 0 or types > 0))
+        self.edge_inputs = EdgeInputs(edge_feats=feats, edge_types=types, hidden_size=width) if reads_edges else None
+        options = Options(heads, attention_dropout, norm, width if reads_edges else 0, alpha, lambda_)
         widths = [self.inputs.out_feats, *[width] * (num_layers - 1), num_outputs if direct else width]
-        options = Options(
-            heads=heads,
-            attention_dropout=attention_dropout,
-            norm=norm,
-            edge_feats=0 if self.edge_inputs is None else width,
-            alpha=alpha,
-            lambda_=lambda_,
-        )
         finish: dict[str, Any] = {"norm": norm, "activation": activation, "dropout": dropout, "residual": residual}
-        for number, (size, next_size) in enumerate(zip(widths, widths[1:], strict=False), 1):
-            last = number == num_layers
-            if direct and last:
-                averaged = replace(options, number=number, heads=output_heads, concat=False)
-                self.layers.append(GraphLayer(kind.build(size, next_size, averaged), size, next_size))
-            else:
-                convolution = kind.build(size, next_size, replace(options, number=number))
-                edge_states = width if kind.edge_states and not last else None
-                self.layers.append(GraphLayer(convolution, size, next_size, edge_feats=edge_states, **finish))
-
+        self.layers = _build_layers(kind, widths, options, finish, output_heads if direct else None)
         size = width * num_layers if jumping_knowledge == "cat" else width
         self.readout = Readout(readout, size) if level == "graph" else None
         self.output = build_output(output_layer, size, num_outputs)
@@ -225,6 +202,41 @@ class GraphNetwork(nn.Module):
         """Map the outputs of the layers, [N, H] each, to logits; `graph` is needed at graph level only."""
         x = JUMPING_KNOWLEDGE[self.jumping_knowledge](outputs)
         return self.output(x if self.readout is None else self.readout(graph, x))
+
+
+def _check_choices(**values: str) -> None:
+    for name, value in values.items():
+        check_choice(name, value, CHOICES[name])
+
+
+def _check_direct(direct: bool, **values: str) -> None:
+    for name, value in values.items():
+        if direct and value not in ("node", "none"):
+            raise ValueError(f"output_layer is 'none'; {name}={value!r} needs linear or mlp")
+
+
+def _build_layers(
+    kind: Layer, widths: list[int], options: Options, finish: dict[str, Any], output_heads: int | None
+) -> Any:
+    """Build a ModuleList of L `GraphLayer`; Any, as to a type checker its items are no more than modules.
+
+    Args:
+        widths: the features before and after each layer, L + 1 numbers.
+        finish: what follows each convolution, as `GraphLayer` takes it.
+        output_heads: of a last convolution that gives the logits, which nothing follows; None: it gives features.
+    """
+    layers, num_layers = nn.ModuleList(), len(widths) - 1
+    for number, (size, next_size) in enumerate(zip(widths, widths[1:], strict=False), 1):
+        own, last = replace(options, number=number), number == num_layers
+        if last and output_heads is not None:
+            averaged = replace(own, heads=output_heads, concat=False)
+            layers.append(GraphLayer(kind.build(size, next_size, averaged), size, next_size))
+        else:
+            edge_states = next_size if kind.edge_states and not last else None
+            layers.append(
+                GraphLayer(kind.build(size, next_size, own), size, next_size, edge_feats=edge_states, **finish)
+            )
+    return layers
 
 
 def _later_edges(layer: Any, blocks: list[Graph], x: Features, edges: list[Tensor]) -> list[Tensor]:
