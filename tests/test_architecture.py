@@ -23,6 +23,8 @@ LAYERS = (
 LAYER = {package: layer for layer, packages in enumerate(LAYERS, start=1) for package in packages}
 TOP_LEVEL = {"__init__", "train", "evaluate", "generate", "predict", "report", "analyze"}
 LARGEST = 12  # modules of a directory, its __init__ aside
+# Lines that no file and no function exceeds, docstring and all: CONTRIBUTING.md asks for about 320 and 60.
+LONGEST_FILE, LONGEST_FUNCTION = 330, 66
 
 
 @cache
@@ -107,6 +109,22 @@ def test_packages_are_neither_crowded_nor_empty():
     del counts[ROOT / PACKAGE]
     assert not {str(path.relative_to(ROOT)): count for path, count in counts.items() if count > LARGEST}
     assert all(count or any(path.glob("*/__init__.py")) for path, count in counts.items())
+
+
+def test_files_and_functions_are_short():
+    too_long = {}
+    for module, path in modules().items():
+        if package_of(module) == "scripts":
+            continue
+        text = path.read_text(encoding="utf-8")
+        if (lines := len(text.splitlines())) > LONGEST_FILE:
+            too_long[module] = lines
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno
+                if (lines := node.end_lineno - node.lineno + 1) > LONGEST_FUNCTION:
+                    too_long[f"{module}.{node.name}"] = lines
+    assert not too_long
 
 
 def loaded(module: str) -> set[str]:
