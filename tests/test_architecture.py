@@ -43,13 +43,18 @@ def package_of(module: str) -> str:
 
 
 @cache
+def parse(module: str) -> ast.Module:
+    return ast.parse(modules()[module].read_text(encoding="utf-8"))
+
+
+@cache
 def imports(module: str, *, lazy: bool) -> set[str]:
     """Return the imports of a module: the package's by the whole name, others by the first part.
 
     Args:
         lazy: whether to count imports within functions, too; those under `if TYPE_CHECKING` never count.
     """
-    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+    tree = parse(module)
     typing = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
     left_out = {id(inner) for node in typing for child in node.body for inner in ast.walk(child)}
     if not lazy:
@@ -116,10 +121,9 @@ def test_files_and_functions_are_short():
     for module, path in modules().items():
         if package_of(module) == "scripts":
             continue
-        text = path.read_text(encoding="utf-8")
-        if (lines := len(text.splitlines())) > LONGEST_FILE:
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > LONGEST_FILE:
             too_long[module] = lines
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(parse(module)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert node.end_lineno
                 if (lines := node.end_lineno - node.lineno + 1) > LONGEST_FUNCTION:
