@@ -8,10 +8,11 @@ import torch
 import yaml
 
 from lightning_dl2.config import schema
+from lightning_dl2.config.data_path import BY_HAND, FORMATS
 from lightning_dl2.config.schema import effect_rules
-from lightning_dl2.config.schema.data import MINIMUM_LENGTH, PLANETOID, TEXTS
+from lightning_dl2.config.schema.data import GENERATED, MINIMUM_LENGTH, PLANETOID, TEXTS
 from lightning_dl2.config.schema.task import RecurrentTask
-from lightning_dl2.data.graph_files.downloads import BY_HAND, HASHES, URLS
+from lightning_dl2.data.graph_files.downloads import HASHES, URLS
 from lightning_dl2.data.sequences.generators import SEQUENCE_TASKS
 from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.data.text.corpora import CORPORA
@@ -62,6 +63,8 @@ def test_what_the_schema_knows_of_a_name_is_what_its_registry_says():
     assert set(effect_rules.EDGES) == {name for name, layer in LAYERS.items() if layer.edges}
     assert set(URLS) == set(HASHES) and set(PLANETOID) < set(URLS)
     assert {*URLS, *BY_HAND} < {*schema.NODE_SETS, *schema.GRAPH_SETS} and set(CORPORA) < set(TEXTS)
+    by_path = {*TEXTS, *schema.NODE_SETS, *schema.GRAPH_SETS} - {*CORPORA, *URLS, *GENERATED}
+    assert by_path == {*FORMATS} - {"planetoid"} and {*BY_HAND} < by_path
 
 
 TASK_TYPES = (schema.SequenceClassifier, schema.TextGenerator, schema.GraphNet)

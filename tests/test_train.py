@@ -489,8 +489,8 @@ def test_graphs_that_cannot_be_had_create_nothing(tmp_path, capsys, monkeypatch)
     one_class = write_graph(tmp_path / "one_class", [(0, 1)], "aaa", "tve")
     no_split = write_graph(tmp_path / "no_split", [(0, 1)], "abab")
     for words, says in (
-        (["data=graph_csv"], "data.path=null: data.name=graph_csv needs nodes.csv and edges.csv"),
-        (["data=graph_csv", "data.path=nothing"], "data.path=nothing: there is no such directory"),
+        (["data=graph_csv"], "data.path=null: data.name=graph_csv cannot be downloaded"),
+        (["data=graph_csv", "data.path=nothing"], "data.path=nothing: there is no such file"),
         (["data=graph_csv", f"data.path={one_class}"], "data.name=graph_csv: has one class only"),
         (["data=graph_csv", f"data.path={no_split}"], "data.split=public"),
         (["data=cora", "data.path=empty"], "data.path=empty"),
@@ -507,7 +507,7 @@ def test_graphs_that_cannot_be_had_create_nothing(tmp_path, capsys, monkeypatch)
         assert main([*own, *words]) == 2
         out, err = capsys.readouterr()
         assert out == "" and err.startswith(f"error: {says}") and err.count("\n") == 1
-        assert "allowed" in err or "needs" in err
+        assert "; allowed: " in err or "; fix: " in err or "needs" in err
     assert not (tmp_path / "runs").exists()
 
 
@@ -520,7 +520,8 @@ def test_text_that_cannot_be_read_creates_nothing(tmp_path, capsys, monkeypatch)
     for name in ("nothing.txt", "empty.txt", "image.png", "short.txt", "."):
         assert main(["experiment=text", "data=text", f"data.path={name}", f"data.cache_dir={tmp_path}/cache"]) == 2
         out, err = capsys.readouterr()
-        assert out == "" and err.startswith("error: data.") and err.count("\n") == 1 and "allowed" in err
+        assert out == "" and err.startswith("error: data.") and err.count("\n") == 1
+        assert "; allowed: " in err or "; fix: " in err
     assert not (tmp_path / "runs").exists()
 
 

@@ -122,14 +122,6 @@ def walk(
         yield folder, folders, sorted(files)
 
 
-def describe_path(path: Path) -> str:
-    """Describe a path that is not a regular file, for a message."""
-    if not path.exists():
-        return "there is no such file"
-    kinds = {"a directory": path.is_dir, "a FIFO": path.is_fifo, "a socket": path.is_socket}
-    return "is " + next((name for name, is_one in kinds.items() if is_one()), "a device")
-
-
 def write_text(path: Path, text: str) -> None:
     """Write `path` atomically."""
     with replacing(path) as temporary:

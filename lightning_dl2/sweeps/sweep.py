@@ -65,7 +65,7 @@ def sweep(argv: list[str]) -> int:
     _check_same(directory, identity)
     if config.launcher.name == "local":  # other machines may have other disks
         for example in plan.examples:
-            if hasattr(example.data, "path") and not Run.of(example).finished(example):
+            if not Run.of(example).finished(example):
                 preflight.check_path(example)
     report = ProgressReport(plan, metric, directory)
     if config.dry:

@@ -4,13 +4,11 @@ import importlib.util
 import os
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.common.paths import user_path
+from lightning_dl2.config.data_path import check_data_path
 from lightning_dl2.config.overrides import format_override
 from lightning_dl2.config.schema import Config, GraphNet, Trainer
 from lightning_dl2.distributed.devices import Devices
 from lightning_dl2.training import limits
-
-NEEDS_PATH = ("text", "graph_csv", "tu", "ten_fold", "zinc")  # data sets that cannot be downloaded
 
 
 def check(config: Config, devices: Devices) -> None:
@@ -34,12 +32,9 @@ def check_logger(config: Config) -> None:
 
 
 def check_path(config: Config) -> None:
-    """Raise UserError where the path of the data does not exist; the files are not read."""
-    path = getattr(config.data, "path", None)
-    if path is not None and not user_path("data.path", path).exists():
-        raise UserError(f"data.path={path}: there is no such file or directory; allowed: one that exists")
-    if path is None and config.data.name in NEEDS_PATH:
-        raise UserError(f"data.path=null: data={config.data.name} needs files; allowed: data.path=PATH")
+    """Raise UserError if the data are in no file that can be read; nothing is read."""
+    if hasattr(config.data, "path"):
+        check_data_path(config.data.name, config.data.path)
 
 
 def check_variables() -> None:

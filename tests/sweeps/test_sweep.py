@@ -441,8 +441,11 @@ def test_a_job_that_is_held_is_waited_for(sweeper, capsys):
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (("data.path=nowhere.txt,elsewhere.txt",), "data.path=nowhere.txt: there is no such file or directory"),
-        (("seed=1,2",), "data.path=null: data=text needs files; allowed: data.path=PATH"),
+        (
+            ("data.path=nowhere.txt,elsewhere.txt",),
+            "data.path=nowhere.txt: there is no such file; allowed: a text file",
+        ),
+        (("seed=1,2",), "data.path=null: data.name=text cannot be downloaded; fix: set data.path to a text file"),
     ],
 )
 def test_data_that_are_not_there_are_told_before_a_plan(tmp_path, monkeypatch, capsys, overrides, says):

@@ -1,15 +1,15 @@
-"""Download the public sets of graphs; say where to get those that a program cannot download."""
+"""Download the public sets of graphs."""
 
 from pathlib import Path
 
 from lightning_dl2.common.errors import UserError, nearest
+from lightning_dl2.config.data_path import check_data_path
 from lightning_dl2.config.schema import PLANETOID
 from lightning_dl2.data.downloads import download_file
 
 # The addresses hold a commit's hash, so that their content cannot change.
 PLANETOID_FILES = "https://raw.githubusercontent.com/kimiyoung/planetoid/af6abf468a772cc055bec88c52e4d6f51b7c37e3/data"
 DGCNN = "https://raw.githubusercontent.com/muhanzhang/pytorch_DGCNN/50f504131ca66382f3f078ae98e59aa3ae35b795/data"
-TU = "https://www.chrsmrrs.com/graphkerneldatasets"
 
 URLS = {
     **dict.fromkeys(PLANETOID, PLANETOID_FILES),
@@ -24,14 +24,6 @@ for _line in Path(__file__).with_name("sha256sums.txt").read_text("utf-8").split
     _name, _file = _path.split("/", 1)
     HASHES.setdefault(_name, {})[_file] = _hash
 
-BY_HAND = {
-    "zinc": "the .npz file, or the directory with {train,val,test}.pickle out of"
-    " https://www.dropbox.com/s/feo9qle74kg48gy/molecules.zip?dl=1 and {train,val,test}.index out of"
-    " https://github.com/graphdeeplearning/benchmarking-gnns/tree/master/data/molecules",
-    "tu": f"the directory with the unpacked {TU}/NAME.zip",
-    "ten_fold": "the file or the directory, such as one of https://github.com/muhanzhang/pytorch_DGCNN/tree/master/data",
-}
-
 
 def fetch_graphs(name: str, cache: Path) -> Path:
     """Return the directory of the set `name`, below `cache`; download the files that are missing or damaged.
@@ -39,10 +31,9 @@ def fetch_graphs(name: str, cache: Path) -> Path:
     Raises:
         UserError: the set cannot be downloaded, or a downloaded file has another hash.
     """
-    if name in BY_HAND:
-        raise UserError(f"data.path=null: data.name={name} cannot be downloaded; fix: data.path= {BY_HAND[name]}")
+    check_data_path(name, None)
     if name not in URLS:
-        raise UserError(f"data.name={name}: cannot be downloaded; {nearest(name, sorted([*URLS, *BY_HAND]))}")
+        raise UserError(f"data.name={name}: cannot be downloaded; {nearest(name, sorted(URLS))}")
     directory = cache / name
     for file, expected in HASHES[name].items():
         path = directory / file

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.data_path import check_format
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.splits import SPLITS
 
@@ -35,8 +36,7 @@ def read_csv(directory: str | Path, undirected: bool = True) -> NodeSet:
         UserError: a missing file or column, or the first wrong line.
     """
     directory = Path(directory)
-    if not directory.is_dir():
-        raise UserError(f"data.path={directory}: there is no such directory; allowed: one with nodes.csv and edges.csv")
+    check_format("graph_csv", directory)
     ids, labels, splits, features = _nodes(directory / "nodes.csv")
     src, dst, edge_features = _edges(directory / "edges.csv", ids)
     if undirected:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from lightning_dl2.common.errors import UserError, nearest
+from lightning_dl2.config.data_path import check_format
 from lightning_dl2.config.schema import PLANETOID
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.graph_files.safe_pickle import NUMPY, Allowed, read_pickle
@@ -58,6 +59,7 @@ def read_planetoid(directory: str | Path, name: str) -> NodeSet:
     directory, key = Path(directory), name.lower()
     if key not in PLANETOID:
         raise UserError(f"data.name={name}: is no set of Planetoid; {nearest(key, list(PLANETOID))}")
+    check_format("planetoid", directory)
     paths = _find_files(directory, key)
     # x is the beginning of allx.
     parts = {part: read_pickle(paths[part], ALLOWED, KIND) for part in PARTS if part not in ("x", "test.index")}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.common.files import describe_path
+from lightning_dl2.config.data_path import check_format
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
 from lightning_dl2.data.graph_files.whole_numbers import whole_number
 
@@ -31,7 +31,9 @@ def read_ten_fold(path: str | Path) -> GraphSet:
     Raises:
         UserError: a missing file, or the first wrong line.
     """
-    path = _find(Path(path))
+    path = Path(path)
+    check_format("ten_fold", path)
+    path = _find(path) if path.is_dir() else path
     labels, num_nodes, tags, attributes, src, dst = _graphs(path)
     class_names, classes = np.unique(labels, return_inverse=True)
     known_tags, types = np.unique(tags, return_inverse=True)
@@ -56,15 +58,11 @@ def read_ten_fold(path: str | Path) -> GraphSet:
     return found
 
 
-def _find(path: Path) -> Path:
-    if not path.is_dir():
-        if not path.is_file():
-            raise UserError(f"data.path={path}: {describe_path(path)}; allowed: a text file of DGCNN's format")
-        return path
-    files = sorted(path.glob("*.txt"))
+def _find(directory: Path) -> Path:
+    files = sorted(directory.glob("*.txt"))
     if len(files) != 1:
         names = f" ({', '.join(file.name for file in files)})" if files else ""
-        raise UserError(f"data.path={path}: has {len(files)} text files{names}; allowed: one, of DGCNN's format")
+        raise UserError(f"data.path={directory}: has {len(files)} text files{names}; allowed: one, of DGCNN's format")
     return files[0]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.data_path import check_format
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
 
 LARGEST = 2.0**53  # the files are read as float64, which has no odd whole numbers from here on
@@ -28,6 +29,7 @@ def read_tu(directory: str | Path, name: str | None = None) -> GraphSet:
         UserError: a missing file, or the first wrong line.
     """
     directory = Path(directory)
+    check_format("tu", directory)
     name = _find_name(directory) if name is None else name
     paths = {part: directory / f"{name}_{part}.txt" for part in ("A", "graph_indicator", "graph_labels")}
     for path in paths.values():
@@ -69,8 +71,6 @@ def read_tu(directory: str | Path, name: str | None = None) -> GraphSet:
 
 
 def _find_name(directory: Path) -> str:
-    if not directory.is_dir():
-        raise UserError(f"data.path={directory}: there is no such directory; allowed: one with files of the TU format")
     names = sorted(path.name.removesuffix("_A.txt") for path in directory.glob("*_A.txt"))
     if len(names) != 1:
         found = f"has {len(names)} sets ({', '.join(names)})" if names else "has no file *_A.txt"

@@ -19,7 +19,7 @@ from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.common.files import describe_path
+from lightning_dl2.config.data_path import check_format
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
 from lightning_dl2.data.graph_files.safe_pickle import NUMPY, Allowed, read_pickle
 from lightning_dl2.data.graph_files.whole_numbers import whole_number
@@ -46,12 +46,11 @@ def read_zinc(path: str | Path) -> GraphSet:
         UserError: a file is missing, damaged, of another kind, or names code to run.
     """
     path = Path(path)
+    check_format("zinc", path)
     if path.is_dir():
         parts, num_atoms = [_official(path, split) for split in SPLITS], ATOM_TYPES
-    elif path.is_file():
-        parts, num_atoms = _rebuilt(path)
     else:
-        raise UserError(f"data.path={path}: {describe_path(path)}; allowed: an .npz file or a directory of ZINC")
+        parts, num_atoms = _rebuilt(path)
     sizes = [len(part["num_nodes"]) for part in parts]
     whole = {field: torch.from_numpy(np.concatenate([part[field] for part in parts])) for field in FIELDS}
     numbers = torch.arange(sum(sizes)).split(sizes)

@@ -51,9 +51,7 @@ def load_node_set(
         elif name == "sbm":
             found = stochastic_block_model(**BLOCK_MODEL | (block_model or {}), seed=GENERATOR_SEED)
         elif name == "graph_csv":
-            if path is None:
-                raise UserError("data.path=null: data.name=graph_csv needs nodes.csv and edges.csv; fix: data.path=DIR")
-            found = read_csv(user_path("data.path", path), undirected=undirected)
+            found = read_csv(_files(name, path, cache), undirected=undirected)
         else:
             found = read_planetoid(_files(name, path, cache), name)
     found.check()

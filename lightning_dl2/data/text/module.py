@@ -11,6 +11,7 @@ from pytorch_lightning import LightningDataModule
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.paths import user_path
+from lightning_dl2.config.data_path import check_data_path
 from lightning_dl2.data import downloads
 from lightning_dl2.data.baselines import compressed_sizes, majority_share
 from lightning_dl2.data.text import corpora
@@ -66,8 +67,7 @@ class TextDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if path is None and name == "text":
-            raise UserError("data.path=null: data.name=text needs a text file; fix: data.path=FILE")
+        check_data_path(name, path)
         self.length, self.batch_size, self.seed = sequence_length, batch_size, seed
         self.num_workers = num_workers
         self.evaluation = {"rows": evaluation_batch_size, "warmup": evaluation_warmup, "width": cold_window}

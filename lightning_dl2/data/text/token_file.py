@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.common.files import describe_path, file_digest, replacing, write_text
+from lightning_dl2.common.files import file_digest, replacing, write_text
 from lightning_dl2.common.progress import progress
+from lightning_dl2.config.data_path import check_format
 from lightning_dl2.data.text.encodings import CHUNK, check_not_compressed, detect_encoding, read_characters
 from lightning_dl2.decoding.vocabulary import Vocabulary
 
@@ -77,8 +78,7 @@ def _known(header: Path, target: Path) -> tuple[Vocabulary, str | None] | None:
 
 def _digest(path: Path) -> str:
     allowed = "allowed: a text file"
-    if not path.is_file():
-        raise UserError(f"data.path={path}: {describe_path(path)}; {allowed}")
+    check_format("text", path)
     if not path.stat().st_size:
         raise UserError(f"data.path={path}: is empty; {allowed} with something in it")
     digest = sha256()

@@ -12,9 +12,10 @@ from urllib.error import URLError
 import pytest
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.data_path import BY_HAND
 from lightning_dl2.data import downloads as fetching
 from lightning_dl2.data.graph_files import downloads
-from lightning_dl2.data.graph_files.downloads import BY_HAND, HASHES, URLS, fetch_graphs
+from lightning_dl2.data.graph_files.downloads import HASHES, URLS, fetch_graphs
 from lightning_dl2.data.graph_files.planetoid import PARTS, read_planetoid
 from lightning_dl2.data.graph_files.ten_fold import read_ten_fold
 from tests.graph_files import REAL, needs
@@ -146,7 +147,7 @@ def test_what_cannot_be_fetched_says_where_it_is(name, tmp_path):
     with pytest.raises(UserError) as caught:
         fetch_graphs(name, tmp_path)
     message = str(caught.value)
-    assert message.startswith(f"data.path=null: data.name={name} cannot be downloaded; fix: data.path=")
+    assert message.startswith(f"data.path=null: data.name={name} cannot be downloaded; fix: set data.path to the ")
     assert "https://" in message and "\n" not in message and not list(tmp_path.iterdir())
 
 

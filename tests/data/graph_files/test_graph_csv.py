@@ -150,8 +150,11 @@ def test_the_first_wrong_line_is_named(tmp_path, file, text, message):
 
 
 def test_files_that_are_not_there(tmp_path):
-    with pytest.raises(UserError, match="there is no such directory; allowed: one with nodes.csv and edges.csv"):
+    with pytest.raises(UserError, match="there is no such file; allowed: a directory with nodes.csv and edges.csv"):
         read_csv(tmp_path / "nothing")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file: is a file; allowed: a directory with nodes.csv and edges.csv"):
+        read_csv(tmp_path / "file")
     with pytest.raises(UserError, match="has no file nodes.csv; allowed: nodes.csv and edges.csv"):
         read_csv(write(tmp_path, nodes=None))
     (tmp_path / "edges.csv").unlink()

@@ -129,10 +129,14 @@ def test_folds_that_do_not_fit(tmp_path, folds, message):
 
 
 def test_files_that_are_not_there(tmp_path):
-    with pytest.raises(UserError, match="there is no such file; allowed: a text file of DGCNN's format"):
+    with pytest.raises(
+        UserError, match="there is no such file; allowed: a text file of DGCNN's format or a directory with one"
+    ):
         read_ten_fold(tmp_path / "nothing.txt")
     os.mkfifo(tmp_path / "fifo")
-    with pytest.raises(UserError, match="fifo: is a FIFO; allowed: a text file of DGCNN's format"):
+    with pytest.raises(
+        UserError, match="fifo: is a FIFO; allowed: a text file of DGCNN's format or a directory with one"
+    ):
         read_ten_fold(tmp_path / "fifo")
     with pytest.raises(UserError, match="has 0 text files; allowed: one"):
         read_ten_fold(tmp_path)

@@ -141,7 +141,7 @@ def test_the_first_wrong_line_is_named(tmp_path, part, text, message):
 
 
 def test_files_that_are_not_there(tmp_path):
-    with pytest.raises(UserError, match="there is no such directory"):
+    with pytest.raises(UserError, match="there is no such file; allowed: a directory with files of the TU format"):
         read_tu(tmp_path / "nothing")
     with pytest.raises(UserError, match=r"has no file \*_A.txt; allowed: the files of one set"):
         read_tu(tmp_path)

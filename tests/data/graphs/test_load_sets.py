@@ -15,7 +15,7 @@ def test_generated_graphs_have_no_path(name):
 
 
 def test_a_set_in_the_tu_format_is_asked_for_in_its_words(tmp_path):
-    with pytest.raises(UserError, match="there is no such directory; allowed: one with files of the TU format"):
+    with pytest.raises(UserError, match="there is no such file; allowed: a directory with files of the TU format"):
         GraphSetDataModule("tu", path=str(tmp_path / "typo"))
     with pytest.raises(UserError, match=r"has no file \*_A.txt"):
         GraphSetDataModule("tu", path=str(tmp_path))

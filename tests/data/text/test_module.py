@@ -197,7 +197,9 @@ def test_a_vocabulary_of_one_character(text_data):
 
 
 def test_a_text_of_ones_own_needs_a_path():
-    with pytest.raises(UserError, match="data.path=null: data.name=text needs a text file; fix: data.path=FILE"):
+    with pytest.raises(
+        UserError, match="data.path=null: data.name=text cannot be downloaded; fix: set data.path to a text file"
+    ):
         TextDataModule("text")
 
 

@@ -1,0 +1,60 @@
+"""Check, before anything is read, that `data.path` leads to a file or a directory of the right kind."""
+
+from pathlib import Path
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.paths import user_path
+from lightning_dl2.config.schema.data import PLANETOID, TEXTS
+
+# The file and the directory that each format is read from; None: no such one. A data set with the name of a format
+# cannot be downloaded.
+FORMATS: dict[str, tuple[str | None, str | None]] = {
+    "text": ("a text file", None),
+    "graph_csv": (None, "a directory with nodes.csv and edges.csv"),
+    "planetoid": (None, "a directory with files of Planetoid"),
+    "tu": (None, "a directory with files of the TU format"),
+    "ten_fold": ("a text file of DGCNN's format", "a directory with one"),
+    "zinc": ("an .npz file", "a directory of ZINC"),
+}
+FORMAT_OF = dict.fromkeys(TEXTS, "text") | dict.fromkeys(PLANETOID, "planetoid")  # others: the name, or ten_fold
+
+TU = "https://www.chrsmrrs.com/graphkerneldatasets"
+BY_HAND = {
+    "zinc": "the .npz file, or the directory with {train,val,test}.pickle out of"
+    " https://www.dropbox.com/s/feo9qle74kg48gy/molecules.zip?dl=1 and {train,val,test}.index out of"
+    " https://github.com/graphdeeplearning/benchmarking-gnns/tree/master/data/molecules",
+    "tu": f"the directory with the unpacked {TU}/NAME.zip",
+    "ten_fold": "the file or the directory, such as one of https://github.com/muhanzhang/pytorch_DGCNN/tree/master/data",
+}
+
+
+def check_data_path(name: str, path: str | None) -> None:
+    """Raise UserError if the data set `name` needs a path, or cannot be read from this one."""
+    if path is not None:
+        check_format(FORMAT_OF.get(name, name if name in FORMATS else "ten_fold"), user_path("data.path", path))
+    elif name in FORMATS:
+        by_hand = BY_HAND.get(name, _allowed(name))
+        raise UserError(f"data.path=null: data.name={name} cannot be downloaded; fix: set data.path to {by_hand}")
+
+
+def check_format(name: str, path: Path) -> None:
+    """Raise UserError if the path is no file or directory of a format, one of FORMATS."""
+    file, directory = FORMATS[name]
+    try:
+        if path.is_file() and file or path.is_dir() and directory:
+            return
+        problem = _describe(path)
+    except OSError as error:  # a folder on the way may not be read
+        problem = f"cannot be read ({error.strerror})"
+    raise UserError(f"data.path={path}: {problem}; allowed: {_allowed(name)}")
+
+
+def _allowed(name: str) -> str:
+    return " or ".join(kind for kind in FORMATS[name] if kind)
+
+
+def _describe(path: Path) -> str:
+    if not path.exists():
+        return "there is no such file"
+    kinds = {"file": path.is_file, "directory": path.is_dir, "FIFO": path.is_fifo, "socket": path.is_socket}
+    return "is a " + next((name for name, is_one in kinds.items() if is_one()), "device")
