@@ -502,6 +502,22 @@ def test_files_exist(page):
     assert not [path for path in named if "NAME" not in path and not (ROOT / path).exists()]
 
 
+def test_the_places_of_architecture_exist():
+    """Its paths begin below the package, or at the root."""
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+(?:/\w+)*(?:/|\.py|\.yaml))`", text))
+    assert len(named) >= 60
+    assert not [path for path in named if not any((top / path).exists() for top in (ROOT / "lightning_dl2", ROOT))]
+
+
+def test_the_functions_of_architecture_exist():
+    """`name` in `file.py`, as in "`columns` in `reporting/tables.py`"."""
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+)` in `([\w/]+\.py)`", text)
+    assert len(named) >= 4
+    assert not [(name, path) for name, path in named if name not in (ROOT / "lightning_dl2" / path).read_text("utf-8")]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Sphinx, about its extensions
 @pytest.mark.skipif(
