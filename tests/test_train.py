@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from lightning_dl2 import compose, evaluate, train
+from lightning_dl2.common import command
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import read_rows
 from lightning_dl2.config.compose import validate
@@ -244,6 +245,7 @@ def test_every_experiment_trains(experiment, tmp_path, book):
 
 
 def test_wrong_input_creates_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "SILENCE", 60)  # two of these errors need torch, which may take a second to load
     monkeypatch.chdir(tmp_path)
     for words in (
         ["data.batch_size=0"],
@@ -303,6 +305,27 @@ def test_what_is_no_path_is_told(words, says, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == "" and err.startswith(f"error: {says}") and err.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["experiment=text", "data=text", "data.path=nothing"], "data.path=nothing: there is no such file"),
+        (["experiment=graph", "data=graph_csv", "data.path=nothing"], "data.path=nothing: there is no such file"),
+        (["experiment=mutag", "data=zinc"], "data.path=null: data.name=zinc cannot be downloaded"),
+        (["experiment=text", "data=text", f"data.path={'x' * 300}"], "data.path=xxx"),
+    ],
+)
+def test_a_wrong_path_is_told_before_torch_is_loaded(words, says, tmp_path):
+    program = (
+        "import sys; from lightning_dl2.train import main;"
+        f" code = main([*{words}, 'root={tmp_path}/runs']); sys.exit(9 if 'torch' in sys.modules else code)"
+    )
+    package = Path(__file__).parents[1]
+    ended = subprocess.run([sys.executable, "-c", program], cwd=package, capture_output=True, text=True)
+    assert ended.returncode == 2 and ended.stdout == "", ended.stderr
+    assert ended.stderr.startswith(f"error: {says}") and ended.stderr.count("\n") == 1
 
 
 def test_a_sweep_in_a_file_is_told(tmp_path, capsys):
@@ -484,6 +507,7 @@ def test_another_graph_is_refused(tiny_graph, tmp_path):
 @pytest.mark.slow
 def test_graphs_that_cannot_be_had_create_nothing(tmp_path, capsys, monkeypatch):
     """Graphs that cannot be loaded, or that a net does not fit, give one line, exit code 2 and no files."""
+    monkeypatch.setattr(command, "SILENCE", 60)  # these errors need torch, which may take a second to load
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     one_class = write_graph(tmp_path / "one_class", [(0, 1)], "aaa", "tve")
@@ -513,6 +537,7 @@ def test_graphs_that_cannot_be_had_create_nothing(tmp_path, capsys, monkeypatch)
 
 @pytest.mark.slow
 def test_text_that_cannot_be_read_creates_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "SILENCE", 60)  # these errors need torch, which may take a second to load
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.txt").touch()
     (tmp_path / "image.png").write_bytes(bytes(range(256)) * 20)

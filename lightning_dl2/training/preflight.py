@@ -14,7 +14,8 @@ from lightning_dl2.training import limits
 def check(config: Config, devices: Devices) -> None:
     """Raise UserError for a configuration that fits the schema, but not this machine."""
     check_variables()
-    devices.check()
+    check_path(config)
+    devices.check()  # from here on, torch is needed
     limits.check_data(config, devices.is_gpu)
     _check_optimizer(config)
     _check_engine(config, devices)
