@@ -4,7 +4,9 @@ import pytest
 
 from lightning_dl2 import GraphSetDataModule, NodeDataModule, UserError
 from lightning_dl2.config.schema.data import GENERATED, NODE_SETS
+from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
 from lightning_dl2.data.graphs import load_sets
+from tests.small import write_graph
 
 
 @pytest.mark.parametrize("name", GENERATED)
@@ -34,3 +36,15 @@ def test_a_file_that_may_not_be_read(name, reader, tmp_path, monkeypatch):
     monkeypatch.setattr(load_sets, reader, refused)
     with pytest.raises(UserError, match=f"^data.path={tmp_path}/FILE: cannot be read .Permission denied.; allowed: "):
         GraphSetDataModule(name, path=str(tmp_path))
+
+
+def test_what_is_read_is_checked_once(tmp_path, monkeypatch):
+    checked = []
+    for kind in (NodeSet, GraphSet):
+        monkeypatch.setattr(kind, "check", lambda self, source="data": checked.append(source))
+    path = str(write_graph(tmp_path / "graph", [(0, 1), (1, 2)], "aba", "tve"))
+    load_sets.load_node_set("graph_csv", path, undirected=True, block_model=None, cache=None)
+    graphs = tmp_path / "graphs.txt"
+    graphs.write_text("2\n1 0\n0 0\n1 1\n0 0\n")  # of one node each
+    load_sets.load_graph_set("ten_fold", str(graphs), sizes={}, cache=None)
+    assert checked == [f"data.path={path}", f"data.path={graphs}"]
