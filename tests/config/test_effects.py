@@ -94,6 +94,7 @@ def test_typed_without_effect_is_refused_and_with_its_condition_taken():
         compose(*(word for word in words if word.partition("=")[0] not in given), *cure.split())
 
 
+@pytest.mark.slow
 def test_every_rule_has_a_case():
     """Every rule has a case, and names only existing keys."""
     covered = set()

@@ -20,7 +20,7 @@ from lightning_dl2.distributed.group import Group
 from lightning_dl2.distributed.launch import launched, start_ranks
 from lightning_dl2.run.directory import Run
 from tests.distributed.ranks import LONG, SECONDS, VARIABLES, Ranks, reached
-from tests.test_train import PROCESSES, Command, differences
+from tests.test_train import Command, differences
 
 
 @pytest.fixture(scope="module")
@@ -89,20 +89,17 @@ def test_the_first_starts_the_others_and_none_outlives_another(whole, tmp_path):
     assert differences(whole, command.run) == []
 
 
-def watches(over: bool) -> None:
-    launch.NOTICED_LATEST, event = 0.1, threading.Event()
+@pytest.mark.parametrize("over", [False, True])
+def test_a_process_that_does_not_notice_is_ended(monkeypatch, capfd, over):
+    """A rank that waits in NCCL for a dead one is ended, but not one that has finished its training."""
+    codes, event = [], threading.Event()
+    monkeypatch.setattr(launch, "NOTICED_LATEST", 0.1)
+    monkeypatch.setattr(launch.os, "_exit", codes.append)
     if over:
         event.set()
-    launch._watch(subprocess.Popen([sys.executable, "-S", "-c", "raise SystemExit(3)"]), 1, event)
-
-
-@pytest.mark.parametrize(("over", "code"), [(False, 1), (True, 0)])
-def test_a_process_that_does_not_notice_is_ended(over, code):
-    """A rank that waits in NCCL for a dead one is ended, but not one that has finished its training."""
-    process = PROCESSES.Process(target=watches, args=(over,))
-    process.start()
-    process.join(SECONDS)
-    assert process.exitcode == code
+    launch._watch(subprocess.Popen(["sh", "-c", "exit 3"]), 1, event)
+    assert codes == ([] if over else [1])
+    assert capfd.readouterr().err == ("" if over else "error: rank 1 ended with exit code 3\n")
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from lightning_dl2.distributed import store
 from tests.distributed.ranks import DDP, Ranks, hasty
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken(tmp_path):
     with socket.socket() as taken:
         taken.bind(("", 0))
@@ -20,6 +21,7 @@ def test_a_port_that_is_taken(tmp_path):
     assert not (tmp_path / "0/runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "codes", "says"),
     [
@@ -38,6 +40,7 @@ def test_a_wrong_address(tmp_path, address, codes, says):
     assert not list(tmp_path.glob("*/runs"))
 
 
+@pytest.mark.slow
 def test_processes_that_never_come(tmp_path):
     ranks = Ranks([DDP], tmp_path / "first", hasty, WORLD_SIZE="2")
     assert ranks.ended() == [1]

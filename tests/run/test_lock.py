@@ -52,6 +52,12 @@ def quick(monkeypatch):
     monkeypatch.setattr(lock, "PATIENCE", 10)
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    """Let this process soon take a holder for dead, where the holder is: killed, or suspended."""
+    monkeypatch.setattr(lock, "PATIENCE", 2)
+
+
 class Holder:
     def __init__(self, directory, boot="", flock=""):
         self.process = subprocess.Popen(
@@ -124,7 +130,7 @@ def test_a_living_process_of_this_machine_is_named_and_a_killed_one_no_obstacle(
     assert taken_at_once(tmp_path, capsys)
 
 
-def test_a_suspended_process_of_this_machine_still_holds(tmp_path, holder, capsys):
+def test_a_suspended_process_of_this_machine_still_holds(tmp_path, holder, capsys, impatient):
     other = holder().go()
     assert other.says() == "held"
     other.process.send_signal(signal.SIGSTOP)
@@ -145,7 +151,7 @@ def test_another_machines_living_process_is_seen_by_its_beat(tmp_path, holder, c
     assert other.ends() == (0, "")
 
 
-def test_another_machines_dead_process_is_waited_for_once(tmp_path, holder, capsys):
+def test_another_machines_dead_process_is_waited_for_once(tmp_path, holder, capsys, impatient):
     other = holder(boot="elsewhere", flock="local").go()
     assert other.says() == "held"
     other.ends(signal.SIGKILL)
@@ -164,6 +170,7 @@ def test_who_ends_while_it_is_watched_leaves_the_directory(tmp_path, holder):
         timer.join()
 
 
+@pytest.mark.slow
 def test_without_flock_the_beat_decides_on_the_same_machine_too(tmp_path, holder, capsys, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", unsupported)
     other = holder(flock="unsupported").go()
@@ -186,6 +193,7 @@ def test_of_those_who_start_at_the_same_moment_one_holds(holder, flock):
     assert said == ["held", "refused", "refused"]
 
 
+@pytest.mark.slow
 def test_two_machines_that_start_at_the_same_moment_end_as_one(holder):
     """Without flock, of two machines that start together only one stays; the other sees its name replaced."""
     others = [holder(boot=name, flock="local") for name in ("one", "two", "three")]
@@ -204,7 +212,7 @@ def test_two_machines_that_start_at_the_same_moment_end_as_one(holder):
             assert "has taken it over" in err if code == 2 else other.says().startswith("refused")
 
 
-def test_who_was_suspended_and_replaced_ends_at_once(tmp_path, holder):
+def test_who_was_suspended_and_replaced_ends_at_once(tmp_path, holder, impatient):
     other = holder(boot="elsewhere", flock="local").go()
     assert other.says() == "held"
     other.process.send_signal(signal.SIGSTOP)
