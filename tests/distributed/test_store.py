@@ -1,12 +1,18 @@
 """Test that ranks meet at the store of rank 0, or report in one line why they do not."""
 
+import json
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from lightning_dl2 import compose
+from lightning_dl2.common.system import python_path
 from lightning_dl2.distributed import store
-from tests.distributed.ranks import DDP, Ranks, hasty
+from tests.distributed.ranks import DDP, SECONDS, Ranks, free_port, hasty
 
 
 @pytest.mark.slow
@@ -50,6 +56,37 @@ def test_processes_that_never_come(tmp_path):
     ((_, line),) = ranks.errors()
     assert line.startswith("error: rank 1 of 2 found no rank 0 at MASTER_ADDR=127.0.0.1, MASTER_PORT=")
     assert not list(tmp_path.glob("*/*/runs"))
+
+
+@pytest.mark.slow
+def test_a_worker_that_finds_no_rank_0_says_so(tmp_path):
+    """A rank that the first process of its machine has started ends with a line of its own, not in silence."""
+    config = compose(*DDP, f"root={tmp_path}/runs")
+    work = {"config": config.model_dump(), "overrides": DDP, "parent": os.getpid()}
+    variables = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+    variables |= {"MASTER_PORT": str(free_port()), "PYTHONPATH": python_path()}
+    code = """
+import sys
+from lightning_dl2.distributed import store
+from lightning_dl2.training.worker import main
+store.ANSWERING = store.MEETING = 1.0
+sys.exit(main())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps(work),
+        env=os.environ | variables,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    port = variables["MASTER_PORT"]
+    says = f"error: rank 1 of 2 found no rank 0 at MASTER_ADDR=127.0.0.1, MASTER_PORT={port} within 1 s"
+    assert (ended.returncode, ended.stdout) == (1, "")
+    lines = ended.stderr.splitlines()  # torch logs its own attempts before
+    assert lines[-1] == says and [line for line in lines if line.startswith(("error", "Traceback"))] == [says]
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
