@@ -73,6 +73,8 @@ class CheckpointFiles:
             except Damaged:
                 damaged += [str(path)] if path.exists() else []
                 continue
+            # A checkpoint with within_step was written between two batches of one optimiser step, as best.ckpt may be
+            # with trainer.accumulate_grad_batches > 1. It lacks the gradients so far: no exact resume is possible.
             if not checkpoint.get("within_step") and (newest is None or checkpoint["global_step"] > newest.step):
                 newest = ResumePoint(path, checkpoint)
         if damaged:
