@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from lightning_dl2.tasks import GraphNet as GraphNet
     from lightning_dl2.tasks import SequenceClassifier as SequenceClassifier
     from lightning_dl2.tasks import TextGenerator as TextGenerator
-    from lightning_dl2.training.restore import load as load
+    from lightning_dl2.training.open_run import load as load
     from lightning_dl2.training.start import train as train
 
 if os.name != "posix":  # signals, flock and fork are not there
@@ -51,7 +51,7 @@ _HOME = {
         "common.errors": "UserError",
         "config.compose": "compose",
         "training.start": "train",
-        "training.restore": "load",
+        "training.open_run": "load",
         "inference.evaluate": "evaluate",
         "inference.generate": "generate",
         "inference.predict": "predict",

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from lightning_dl2.run.directory import Run
-from lightning_dl2.training.restore import open_finished_run, with_data_path
+from lightning_dl2.training.open_run import open_finished_run, with_data_path
 
 
 def evaluate(run: str | Path | Run, checkpoint: str = "best", data_path: str | None = None) -> dict[str, float]:

@@ -5,7 +5,7 @@ from typing import Any
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.schema import GraphNet
 from lightning_dl2.run.directory import Run
-from lightning_dl2.training.restore import open_finished_run, with_data_path
+from lightning_dl2.training.open_run import open_finished_run, with_data_path
 
 SPLITS = ("train", "val", "test", "rest")
 

@@ -145,7 +145,7 @@ class Objects(Mapping[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         if key in ("task", "datamodule", "trainer") and key not in self._loaded:
-            from lightning_dl2.training.restore import build_restored
+            from lightning_dl2.training.open_run import build_restored
 
             with self._run.open_checkpoint("best") as content:
                 parts = build_restored(self._run, self._config, content, "best")

@@ -12,7 +12,7 @@ from lightning_dl2.data import SequenceDataModule, TextDataModule
 from lightning_dl2.run.directory import MOVED_ASIDE, TRAINED_BY_ANALYZE, Run
 from lightning_dl2.tasks import SequenceClassifier, Task, TextGenerator
 from lightning_dl2.tasks.build import build_task
-from lightning_dl2.training.restore import open_finished_run
+from lightning_dl2.training.open_run import open_finished_run
 from lightning_dl2.training.start import train
 
 SMALL = (

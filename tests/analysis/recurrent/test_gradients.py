@@ -8,7 +8,7 @@ from lightning_dl2.analysis.recurrent import gradients
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import read_rows
 from lightning_dl2.nets.recurrent.gradient_flow import band, fixed_batch, gradient_flow, steps_back
-from lightning_dl2.training.restore import load
+from lightning_dl2.training.open_run import load
 from tests.analysis.typed import typed
 
 pytestmark = pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Open a run to evaluate it: task, data and threads, from its directory alone."""
+"""Open a run from its directory alone: its task, data and threads, to evaluate it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
