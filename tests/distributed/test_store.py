@@ -65,12 +65,15 @@ def test_a_worker_that_finds_no_rank_0_says_so(tmp_path):
     work = {"config": config.model_dump(), "overrides": DDP, "parent": os.getpid()}
     variables = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
     variables |= {"MASTER_PORT": str(free_port()), "PYTHONPATH": python_path()}
+    # The thread that connects takes up to three times as long as it may, and aborts an interpreter that is ending.
     code = """
-import sys
+import os, sys
 from lightning_dl2.distributed import store
 from lightning_dl2.training.worker import main
 store.ANSWERING = store.MEETING = 1.0
-sys.exit(main())
+code = main()
+sys.stdout.flush()
+os._exit(code)
 """
     ended = subprocess.run(
         [sys.executable, "-c", code],
