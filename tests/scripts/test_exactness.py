@@ -60,7 +60,7 @@ def test_every_cell_layer_and_optimizer_is_among_the_cases():
 def test_wrong_words_are_told(capsys):
     for words, told in (
         (["nothing"], "nothing: "),
-        (["precisions=16"], "precisions=16: allowed: 32, 64"),
+        (["precisions=16"], "precisions=16: did you mean 64? allowed: 32, 64"),
         (["processes=0"], "processes=0"),
     ):
         assert exactness.main(words) == 2
