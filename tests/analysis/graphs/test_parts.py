@@ -24,7 +24,10 @@ def test_the_numbers_behind_the_figure_are_written(tmp_path):
         ({"part": "lookups"}, "part=lookups: did you mean lookup"),
         ({"seed": "-1"}, "seed=-1: allowed: whole numbers, 0 to"),
         ({"part": "paths", "data": "cora"}, "data=cora: part=paths reads no data"),
-        ({"part": "oversmoothing", "data": "nowhere"}, "data.path=nowhere: has no file ind.cora"),
+        (
+            {"part": "oversmoothing", "data": "nowhere"},
+            "data.path=nowhere: there is no such file; allowed: a directory with ",
+        ),
     ],
 )
 def test_wrong_values_are_named_and_nothing_is_written(tmp_path, values, message):
