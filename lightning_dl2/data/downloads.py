@@ -79,7 +79,7 @@ def cache_dir(given: str | None) -> Path:
     if str(path) == temporary and not _is_private(path):
         raise UserError(
             f"data.cache_dir=null: {usual} cannot be written, and others can write to {temporary}, so that its content"
-            " may be theirs; fix: data.cache_dir=DIR"
+            " may be theirs; fix: set data.cache_dir=DIR"
         )
     return path
 

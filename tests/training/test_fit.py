@@ -127,7 +127,7 @@ def test_the_encoding_of_a_text_is_told(tiny_text, tmp_path, capsys, encoding, n
     text.write_text("na\xefef the cat sat. " * 200, encoding="latin-1")
     words = (f"data.path={text}", f"data.encoding={encoding}", "trainer.max_steps=2", "callbacks.samples.enabled=false")
     result, objects = train(tiny_text(*words))
-    note = f"data.path={text}: was read as latin-1; fix, if that is wrong: data.encoding=NAME"
+    note = f"data.path={text}: was read as latin-1; fix: if that is wrong, set data.encoding=NAME"
     assert result["encoding"] == "latin-1" and capsys.readouterr().err.count(f"note: {note}\n") == notes
     assert objects["run"].log_file.read_text("utf-8").count(note) == notes
 

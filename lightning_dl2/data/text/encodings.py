@@ -81,8 +81,8 @@ def detect_encoding(path: Path) -> str:
 
 def _no_text(path: Path) -> UserError:
     return UserError(
-        f"data.path={path}: cannot detect the text encoding; fix: data.encoding=NAME, or data.tokens=bytes if it is no"
-        " text"
+        f"data.path={path}: cannot detect the text encoding; fix: set data.encoding=NAME, or data.tokens=bytes if it is"
+        " no text"
     )
 
 

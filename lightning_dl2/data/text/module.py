@@ -83,7 +83,7 @@ class TextDataModule(LightningDataModule):
         """Say in one line in which encoding the text was read, if it was detected and is not UTF-8."""
         if not self.is_detected or self.encoding in (None, "utf-8", "utf-8-sig"):
             return None
-        return f"data.path={self.file}: was read as {self.encoding}; fix, if that is wrong: data.encoding=NAME"
+        return f"data.path={self.file}: was read as {self.encoding}; fix: if that is wrong, set data.encoding=NAME"
 
     @cached_property
     def spec(self) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def test_what_is_compressed_is_named(file, pack, name):
 )
 def test_what_is_not_text(file, content):
     with pytest.raises(
-        UserError, match="data.path=.*book.txt: cannot detect the text encoding; fix: data.encoding=NAME"
+        UserError, match="data.path=.*book.txt: cannot detect the text encoding; fix: set data.encoding=NAME"
     ):
         detect_encoding(file(content))
 
