@@ -41,8 +41,8 @@ def fetch_graphs(name: str, cache: Path) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
-                f"data.cache_dir={cache}: {path.parent} cannot be made: {error.strerror}; fix: set data.cache_dir=DIR that"
-                " can be written, or data.path=DIR with all files"
+                f"data.cache_dir={cache}: {path.parent} cannot be made: {error.strerror}; fix: set data.cache_dir=DIR"
+                " that can be written, or data.path=DIR with all files"
             ) from error
         download_file(f"{URLS[name]}/{file}", expected, path, name, "data.path=DIR with all files")
     return directory
