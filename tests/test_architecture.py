@@ -55,7 +55,7 @@ def imports(module: str, *, lazy: bool) -> set[str]:
         lazy: whether to count imports within functions, too; those under `if TYPE_CHECKING` never count.
     """
     tree = parse(module)
-    typing = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    typing = [node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
     left_out = {id(inner) for node in typing for child in node.body for inner in ast.walk(child)}
     if not lazy:
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
