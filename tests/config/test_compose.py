@@ -115,6 +115,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", WRONG)
 def test_wrong_word_is_told(word):
     with pytest.raises(UserError) as error:

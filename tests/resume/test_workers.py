@@ -44,6 +44,8 @@ def text(path, **options):
     return small_text(path / "text.txt", " ".join(map(str, range(200))), **options)
 
 
+pytestmark = pytest.mark.slow  # workers are processes
+
 MAKERS = {
     "sequences": lambda path, **options: small_data(**options),
     "text": text,
@@ -188,7 +190,6 @@ def large(step: int) -> torch.Tensor:
     return torch.full((1 << 18,), float(step))  # a megabyte, far more than a pipe's buffer
 
 
-@pytest.mark.slow
 def test_a_worker_that_is_stopped_fails_the_run_in_one_line(impatient, capsys):
     """A worker stopped within or between batches fails the run in one line, and the others end."""
     for make in (large, slowly):
@@ -251,7 +252,6 @@ def test_batches_need_no_shared_memory():
         batch["values"][0][0] = 1.0  # batches are writable
 
 
-@pytest.mark.slow
 def test_workers_that_cannot_be_started_are_told_in_one_line(monkeypatch):
     """Workers that cannot start, as with a full /dev/shm, are reported in one line; torch's iterator is shut down."""
 

@@ -17,6 +17,8 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.run import lock
 
 # A process that holds a directory until its stdin is closed, with a chosen boot id and kind of flock.
+pytestmark = pytest.mark.slow  # the holders are processes
+
 HOLDER = """
 import errno, fcntl, sys
 from pathlib import Path
@@ -170,7 +172,6 @@ def test_who_ends_while_it_is_watched_leaves_the_directory(tmp_path, holder):
         timer.join()
 
 
-@pytest.mark.slow
 def test_without_flock_the_beat_decides_on_the_same_machine_too(tmp_path, holder, capsys, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", unsupported)
     other = holder(flock="unsupported").go()
@@ -183,7 +184,6 @@ def test_without_flock_the_beat_decides_on_the_same_machine_too(tmp_path, holder
     assert (tmp_path / ".lock").read_bytes() == b""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("flock", ["", "unsupported"])
 def test_of_those_who_start_at_the_same_moment_one_holds(holder, flock):
     others = [holder(flock=flock) for _ in range(3)]
@@ -193,7 +193,6 @@ def test_of_those_who_start_at_the_same_moment_one_holds(holder, flock):
     assert said == ["held", "refused", "refused"]
 
 
-@pytest.mark.slow
 def test_two_machines_that_start_at_the_same_moment_end_as_one(holder):
     """Without flock, of two machines that start together only one stays; the other sees its name replaced."""
     others = [holder(boot=name, flock="local") for name in ("one", "two", "three")]
@@ -233,7 +232,6 @@ def test_who_ends_after_it_was_replaced_leaves_the_others_name(tmp_path, capsys,
     assert lock.holder(tmp_path) == "process 1 on elsewhere"
 
 
-@pytest.mark.slow
 def test_a_forked_child_does_not_hold(tmp_path, capsys):
     """A forked child, such as a loader's worker, does not hold the lock after its parent's death."""
     code = """
