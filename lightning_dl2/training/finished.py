@@ -145,10 +145,10 @@ class Objects(Mapping[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         if key in ("task", "datamodule", "trainer") and key not in self._loaded:
-            from lightning_dl2.training.open_run import build_restored
+            from lightning_dl2.training.open_run import build_for_evaluation
 
             with self._run.open_checkpoint("best") as content:
-                parts = build_restored(self._run, self._config, content, "best")
+                parts = build_for_evaluation(self._run, self._config, content, "best")
             self._loaded |= dict(zip(("task", "datamodule", "trainer"), parts, strict=True))
         return self._loaded[key]
 

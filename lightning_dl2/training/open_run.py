@@ -42,10 +42,10 @@ def open_finished_run(run: Run, config: Config, checkpoint: str) -> Iterator[tup
 
         keys = config.trainer
         with logging_to(None), cpu.configured(keys.num_threads, keys.flush_denormal), interruptible():
-            yield build_restored(run, config, content, checkpoint)
+            yield build_for_evaluation(run, config, content, checkpoint)
 
 
-def build_restored(run: Run, config: Config, content: BufferedReader, checkpoint: str) -> tuple[Any, Any, Any]:
+def build_for_evaluation(run: Run, config: Config, content: BufferedReader, checkpoint: str) -> tuple[Any, Any, Any]:
     """Build task, data module and Trainer from an open checkpoint; errors are those of `open_finished_run`."""
     from lightning_dl2.data.build import build_data
     from lightning_dl2.tasks.build import load_task

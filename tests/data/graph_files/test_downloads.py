@@ -7,7 +7,6 @@ import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 
@@ -44,14 +43,6 @@ def served(tmp_path, monkeypatch):
     yield url
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture
-def offline(monkeypatch):
-    def urlopen(url, timeout):
-        raise URLError("Name or service not known")
-
-    monkeypatch.setattr(fetching, "urlopen", urlopen)
 
 
 def test_a_cache_without_room_for_the_directory_is_told(tmp_path):

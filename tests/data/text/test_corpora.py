@@ -7,7 +7,6 @@ import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 
@@ -44,14 +43,6 @@ def served(tmp_path, monkeypatch):
     yield serve
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture
-def offline(monkeypatch):
-    def urlopen(url, timeout):
-        raise URLError("Name or service not known")
-
-    monkeypatch.setattr(downloads, "urlopen", urlopen)
 
 
 def test_a_download_is_kept(served, tmp_path, monkeypatch):
