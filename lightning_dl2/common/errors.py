@@ -17,6 +17,11 @@ class ProcessError(RuntimeError):
 
 def nearest(name: str, allowed: list[str]) -> str:
     """Name those of `allowed` that were probably meant, and list them all."""
+    hint = close_to(name, allowed)
+    return f"{hint and f'{hint} '}allowed: {', '.join(allowed)}"
+
+
+def close_to(name: str, allowed: list[str]) -> str:
+    """Ask whether one of the nearest names was meant; an empty text where none is near."""
     close = get_close_matches(name, allowed, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
-    return f"{hint}allowed: {', '.join(allowed)}"
+    return f"did you mean {' or '.join(close)}?" if close else ""

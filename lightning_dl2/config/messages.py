@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from lightning_dl2.common.errors import nearest
 from lightning_dl2.config.conf_files import conf_dir, options
 from lightning_dl2.config.overrides import flatten
-from lightning_dl2.config.schema.base import PATTERNS, Strict
+from lightning_dl2.config.schema.base import OWN, PATTERNS, Strict
 
 # Groups of keys whose names the user chooses.
 OPEN = ("optimizer.arguments.", "optimizer.weight_decay_of.", "launcher.parameters.")
@@ -103,6 +103,8 @@ def describe_schema_error(error: ValidationError, values: dict[str, Any]) -> str
         return f"{name}={json.dumps(here, ensure_ascii=False)}: there is no key {name}; {_nearest_key(name, known)}"
     if first["type"] == "value_error":  # from a validator of the schema: begins with the key and its value
         return f"{name}.{first['ctx']['error']}".lstrip(".")
+    if first["type"] == OWN:
+        return f"{name}={json.dumps(here, ensure_ascii=False)}: {first['msg']}"
     if first["type"] == "missing":
         return f"{name}: is missing"
     if first["type"] == "string_type" and isinstance(here, bool | int | float):

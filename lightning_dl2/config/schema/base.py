@@ -1,8 +1,13 @@
 """Define the types and limits that several groups share."""
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError, core_schema
+
+from lightning_dl2.common.dotted import find_callable, is_dotted
+from lightning_dl2.common.errors import UserError, nearest
 
 MOST = 2**31 - 1  # of counts: larger ones are typing errors
 Positive = Annotated[int, Field(ge=1, le=MOST)]
@@ -22,6 +27,40 @@ _as_text = BeforeValidator(
 Duration = Annotated[str, Field(pattern=DURATION), _as_text]
 Name = Annotated[str, Field(pattern=FILE_NAME)]
 Scalar = bool | int | float | str | None | list[float]
+
+OWN = "own_part"  # pydantic's type of an error whose message says all but the key and its value
+
+
+@dataclass(frozen=True)
+class Part:
+    """Mark a key that names a part: `cell: Annotated[str, Part("rnn", "lstm")]`.
+
+    A short name is one that is built in. A dotted path names a class or a function of the user's own, which is imported
+    when the configuration is checked.
+
+    Attributes:
+        names: the short names.
+    """
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "names", names)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, name: str) -> str:
+        if name in self.names:
+            return name
+        if not is_dotted(name):
+            allowed = f"{nearest(name, list(self.names))}, or a dotted path as package.module.Name"
+            raise PydanticCustomError(OWN, "{says}", {"says": allowed})
+        try:
+            find_callable(name)
+        except UserError as error:
+            raise PydanticCustomError(OWN, "{says}", {"says": str(error)}) from error
+        return name
 
 
 class Strict(BaseModel):
