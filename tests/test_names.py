@@ -9,7 +9,7 @@ import yaml
 
 from lightning_dl2.config import schema
 from lightning_dl2.config.data_path import BY_HAND, FORMATS
-from lightning_dl2.config.schema import effect_rules
+from lightning_dl2.config.schema import effect_rules, optimizer
 from lightning_dl2.config.schema.data import GENERATED, MINIMUM_LENGTH, PLANETOID, TEXTS
 from lightning_dl2.config.schema.task import RecurrentTask
 from lightning_dl2.data.graph_files.downloads import HASHES, URLS
@@ -46,7 +46,6 @@ NAMES = {
     (schema.SequenceData, "name"): SEQUENCE_TASKS,
     (schema.TextData, "name"): {*CORPORA, "text"},
     (schema.data.PositionalEncoding, "kind"): {"none", *POSITIONAL},
-    (schema.Schedule, "name"): SCHEDULES,
 }
 
 
@@ -59,6 +58,7 @@ def test_the_schema_has_the_names_of_the_registry(group, key):
 def test_what_the_schema_knows_of_a_name_is_what_its_registry_says():
     assert set(schema.TASKS) == set(TASKS) == {get_args(task.model_fields["name"].annotation)[0] for task in TASK_TYPES}
     assert MINIMUM_LENGTH == {name: task.minimum_length for name, task in SEQUENCE_TASKS.items()}
+    assert SCHEDULES == optimizer.SCHEDULES
     assert set(effect_rules.ATTENTION) == {name for name, layer in LAYERS.items() if layer.attention}
     assert set(effect_rules.EDGES) == {name for name, layer in LAYERS.items() if layer.edges}
     assert set(URLS) == set(HASHES) and set(PLANETOID) < set(URLS)

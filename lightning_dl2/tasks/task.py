@@ -9,11 +9,11 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
+from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.resume.train_batches import batches_processed, datamodule_of
-from lightning_dl2.tasks.optimizers import build_optimizer, build_schedule, complete, parameter_groups
+from lightning_dl2.tasks.optimizers import build_optimizer, build_schedule, complete, parameter_groups, takes_metric
 
 MAX_SKIPPED = 32  # updates in a row that may be skipped while fp16 looks for its scale
 
@@ -94,12 +94,12 @@ class Task(LightningModule):
         config = complete(self.hparams["optimizer"] or {})
         optimizer = build_optimizer(parameter_groups(self.net, config), config)
         scheduler = build_schedule(optimizer, config["schedule"])
-        if isinstance(scheduler, ReduceLROnPlateau):
+        rule: dict[str, Any] = {"scheduler": scheduler, "interval": config["schedule"]["interval"]}
+        if takes_metric(scheduler):
             # Lightning saves and loads it, but never steps it: on_validation_epoch_end does, as Lightning would skip a
             # step in a resumed epoch.
-            rule = {"scheduler": scheduler, "monitor": "val/loss", "interval": "epoch", "frequency": sys.maxsize}
-        else:
-            rule = {"scheduler": scheduler, "interval": "step"}
+            rule |= {"interval": "epoch", "frequency": sys.maxsize, "reduce_on_plateau": True}
+            rule["monitor"] = config["schedule"]["monitor"] or "val/loss"
         return {"optimizer": optimizer, "lr_scheduler": rule}
 
     def on_fit_start(self) -> None:
@@ -189,9 +189,13 @@ class Task(LightningModule):
         if self.trainer.state.fn != TrainerFn.FITTING or self.trainer.sanity_checking:
             return
         self.log("step", float(self.global_step), sync_dist=True)
-        scheduler = self.lr_schedulers()
-        if isinstance(scheduler, ReduceLROnPlateau):
-            scheduler.step(self.trainer.callback_metrics["val/loss"])
+        (rule,) = self.trainer.lr_scheduler_configs
+        if rule.reduce_on_plateau:
+            assert rule.monitor
+            if rule.monitor not in (logged := self.trainer.callback_metrics):
+                what = f"optimizer.schedule.monitor={rule.monitor}: the validation logs no such metric"
+                raise UserError(f"{what}; {nearest(rule.monitor, sorted(logged))}")
+            rule.scheduler.step(logged[rule.monitor])  # type: ignore[arg-type]  # that of ReduceLROnPlateau
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the data module's baselines beside the net's."""

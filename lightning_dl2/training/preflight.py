@@ -2,6 +2,9 @@
 
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.data_path import check_data_path
@@ -53,20 +56,35 @@ def check_variables() -> None:
 
 
 def _check_optimizer(config: Config) -> None:
-    """Build an optimiser and make a step: some classes refuse an argument, or a gradient, only then."""
+    """Build optimiser and schedule and make a step: some classes refuse an argument, or a gradient, only then."""
     import torch
 
-    from lightning_dl2.tasks.optimizers import build_optimizer
+    from lightning_dl2.tasks.optimizers import build_optimizer, check_schedule, check_state
 
-    name, arguments = config.optimizer.name, config.optimizer.arguments
+    values = config.optimizer.model_dump()
     parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in ((2, 2), (2,))]
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
+    with _naming("optimizer", values):
+        optimizer = build_optimizer(parameters, values)
+        optimizer.step(lambda: 0.0)
+        check_state(optimizer)
+    with _naming("optimizer.schedule", values["schedule"]):
+        check_schedule(optimizer, values["schedule"], config.trainer.max_steps)
+
+
+@contextmanager
+def _naming(group: str, values: dict[str, Any]) -> Iterator[None]:
+    """Turn an error of a class within the block into one line that names the class and its arguments."""
+    name, arguments = values["name"], values["arguments"]
     try:
-        build_optimizer(parameters, config.optimizer.model_dump()).step(lambda: 0.0)
-    except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        shown = f", optimizer.arguments={format_override(arguments)}" if arguments else ""
-        raise UserError(f"optimizer.name={name}{shown}: {str(error).removeprefix(f'{name}: ')}") from error
+        yield
+    except Exception as error:  # a class of the user's own may raise anything
+        known = (AssertionError, IndexError, RuntimeError, TypeError, ValueError)
+        shown = f", {group}.arguments={format_override(arguments)}" if arguments else ""
+        says = str(error).partition("\n")[0].removeprefix(f"{name}: ")
+        says = says if isinstance(error, known) and says else f"{type(error).__name__}: {says}"
+        raise UserError(f"{group}.name={name}{shown}: {says}") from error
 
 
 def _check_engine(config: Config, devices: Devices) -> None:

@@ -80,7 +80,11 @@ def test_every_other_key_makes_another_run():
     same |= {"data.num_workers", "trainer.flush_denormal"}
     same |= {f"trainer.{key}" for key in ("max_steps", "max_epochs", "max_time", "profiler")}
     values = flatten(config.model_dump())
-    nothing = {"optimizer.arguments", "optimizer.weight_decay_of"}  # empty unless the user names keys
+    nothing = {
+        "optimizer.arguments",
+        "optimizer.schedule.arguments",
+        "optimizer.weight_decay_of",
+    }  # empty unless the user names keys
     assert set(values) - set(identity(config)) - nothing == same | {"seed"} | {
         key for key in values if key.startswith("logger.")
     }

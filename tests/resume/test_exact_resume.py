@@ -25,6 +25,13 @@ VARIANTS = {
         "optimizer.schedule.total_steps=30",
         "optimizer.schedule.warmup_steps=3",
     ),
+    "own": (
+        "optimizer.name=tests.own_parts.Lion",
+        "+optimizer.arguments.betas=[0.8,0.9]",
+        "optimizer.schedule.name=torch.optim.lr_scheduler.StepLR",
+        "optimizer.schedule.interval=epoch",
+        "+optimizer.schedule.arguments.step_size=1",
+    ),
     "curriculum": ("data.curriculum.enabled=true", "data.curriculum.start=2", "data.curriculum.threshold=0.01"),
     "curriculum_rate": (
         "data.curriculum.enabled=true",
@@ -74,7 +81,11 @@ TEXT_VARIANTS = {
         "task.weight_dropout=0.2",
         "data.tokens=bytes",
     ),
-    "plateau": VARIANTS["plateau"],
+    "one_cycle": (
+        "optimizer.schedule.name=torch.optim.lr_scheduler.OneCycleLR",
+        "+optimizer.schedule.arguments.max_lr=0.01",
+        "+optimizer.schedule.arguments.total_steps=30",
+    ),
     "muon": ("optimizer=muon", "+optimizer.weight_decay_of.output=0.5"),
     "ensemble": ("optimizer=muon", "task.ensemble_size=2", "task.dropout=0.3", "task.reset_probability=0.2"),
 }

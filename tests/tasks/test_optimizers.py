@@ -1,9 +1,20 @@
 """Test that optimisers are built by name with exactly the given arguments, and schedules at chosen steps."""
 
+import io
+
 import pytest
 import torch
 
-from lightning_dl2.tasks.optimizers import DEFAULTS, build_optimizer, build_schedule, complete, factor, parameter_groups
+from lightning_dl2.tasks.optimizers import (
+    DEFAULTS,
+    build_optimizer,
+    build_schedule,
+    check_schedule,
+    complete,
+    factor,
+    parameter_groups,
+)
+from tests.own_parts import Lion
 
 
 def optimizer(**config):
@@ -52,6 +63,46 @@ def test_arguments_go_to_the_class():
 def test_mistakes_are_named(config, message):
     with pytest.raises(ValueError, match=message):
         optimizer(**config)
+
+
+OWN = "tests.own_parts"
+TORCH = "torch.optim.lr_scheduler"
+
+
+def test_an_optimizer_by_its_dotted_path():
+    built = optimizer(name=f"{OWN}.Lion", learning_rate=0.5, arguments={"betas": [0.5, 0.75]})
+    assert isinstance(built, Lion) and built.param_groups[0]["lr"] == 0.5
+    assert type(optimizer(name="torch.optim.SGD", arguments={"momentum": 0.5})) is torch.optim.SGD
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ({"name": f"{TORCH}.StepLR", "arguments": {"step_size": 2, "gamma": 0.5}}, [8, 8, 4, 4, 2]),
+        ({"name": f"{TORCH}.MultiStepLR", "arguments": {"milestones": [1.0, 3.0]}}, [8, 0.8, 0.8, 0.08, 0.08]),
+        ({"name": f"{OWN}.ramp", "arguments": {"warmup": 2}}, [0.8, 4.4, 8, 8, 8]),
+    ],
+)
+def test_a_schedule_by_its_dotted_path_continues_from_its_state(schedule, rates):
+    """A schedule of torch or of a function steps as asked for; its state survives a checkpoint's file."""
+    schedule = complete({"schedule": schedule})["schedule"]
+    built = optimizer(name="SGD", learning_rate=8.0)
+    check_schedule(built, schedule, 5)
+    found = []
+    built = optimizer(name="SGD", learning_rate=8.0)
+    scheduler = build_schedule(built, schedule)
+    for _ in range(5):
+        found.append(built.param_groups[0]["lr"])
+        built.step()
+        scheduler.step()
+        content = io.BytesIO()
+        torch.save((built.state_dict(), scheduler.state_dict()), content)
+        content.seek(0)
+        built = optimizer(name="SGD", learning_rate=8.0)
+        scheduler = build_schedule(built, schedule)
+        for part, state in zip((built, scheduler), torch.load(content, weights_only=True), strict=True):
+            part.load_state_dict(state)
+    assert found == pytest.approx(rates)
 
 
 def test_what_is_left_out_has_its_default():

@@ -15,6 +15,7 @@ from tests.conftest import TINY_GRAPH
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 
+SCHEDULE = "optimizer.schedule.name"
 WRONG = {
     "optimizer.name=Foo": ["optimizer.name=Foo: is no", "AdamW"],
     "optimizer.name=Optimizer": ["optimizer.name=Optimizer: is no"],
@@ -23,6 +24,20 @@ WRONG = {
     "+optimizer.arguments.betas=3": ["optimizer.name=Adam", '{"betas":3}'],
     "+optimizer.arguments.betas=[0.9,2.0]": ["optimizer.name=Adam", '{"betas":[0.9,2.0]}', "2.0"],
     "optimizer.name=SparseAdam": ["optimizer.name=SparseAdam", "dense"],
+    "optimizer.name=tests.own_parts.Lyon": ["optimizer.name=tests.own_parts.Lyon: ", "did you mean Lion?"],
+    "optimizer.name=torch.nn.Linear": ["optimizer.name=torch.nn.Linear: is no optimiser; allowed: a class"],
+    "optimizer.name=tests.own_parts.NoRate": ["takes no lr", "optimizer.learning_rate"],
+    "optimizer.name=tests.own_parts.Remembering": ["its state cannot be loaded from a checkpoint", "deque"],
+    "optimizer.name=tests.own_parts.Lion +optimizer.arguments.beta=1": ["Lion takes no beta; allowed", "betas"],
+    f"{SCHEDULE}=torch.optim.lr_scheduler.StepLR": [f"{SCHEDULE}=torch.optim.lr_scheduler.StepLR: ", "step_size"],
+    f"{SCHEDULE}=torch.optim.SGD": ["SGD: is no schedule; allowed: a class that extends"],
+    f"{SCHEDULE}=torch.optim.lr_scheduler.StepLR +optimizer.schedule.arguments.step=1": ["takes no step; allowed"],
+    f"{SCHEDULE}=torch.optim.lr_scheduler.OneCycleLR +optimizer.schedule.arguments={{max_lr:1,total_steps:9}}": [
+        "total_steps=9: allowed: trainer.max_steps=24 or more"
+    ],
+    f"{SCHEDULE}=tests.own_parts.ramp +optimizer.schedule.arguments.warmup=2 optimizer.schedule.monitor=val/loss": [
+        "takes no metric, but monitor=val/loss; fix"
+    ],
     "trainer.devices=1000": ["trainer.devices=1000", "allowed: 1 to"],
 }
 
@@ -34,7 +49,7 @@ def check(config):
 @pytest.mark.parametrize("word", WRONG)
 def test_impossible(tiny, word):
     with pytest.raises(UserError) as error:
-        check(tiny(word))
+        check(tiny(*word.split()))
     for part in WRONG[word]:
         assert part in str(error.value)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError, core_schema
 
 from lightning_dl2.common.dotted import find_callable, is_dotted
@@ -26,7 +26,8 @@ _as_text = BeforeValidator(
 )  # so that 5 gets the same message as 5m
 Duration = Annotated[str, Field(pattern=DURATION), _as_text]
 Name = Annotated[str, Field(pattern=FILE_NAME)]
-Scalar = bool | int | float | str | None | list[float]
+# A value of a user's own argument. Lists of numbers are of floats, in the first versions as today.
+Plain = Annotated[bool | int | float | str | None | list[float] | JsonValue, Field(union_mode="left_to_right")]
 
 OWN = "own_part"  # pydantic's type of an error whose message says all but the key and its value
 

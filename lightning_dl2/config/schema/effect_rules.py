@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.config.schema import (
     PLANETOID,
     Config,
@@ -163,7 +164,11 @@ TRAINING = (
     _needs(Optimizer, "schedule.final_factor", SCHEDULE, *FALLING),
     _needs(Optimizer, "schedule.decay", SCHEDULE, "exponential", "plateau"),
     _needs(Optimizer, "schedule.decay_every", SCHEDULE, "exponential"),
-    _needs(Optimizer, "schedule.patience", SCHEDULE, "plateau"),
+    _needs(Optimizer, "schedule.patience schedule.mode", SCHEDULE, "plateau"),
+    Rule(Optimizer, "schedule.warmup_steps", lambda c: not is_dotted(c.optimizer.schedule.name),
+         "optimizer.schedule.name={optimizer.schedule.name}", "a schedule of this package", (0,)),
+    Rule(Optimizer, "schedule.interval", lambda c: is_dotted(c.optimizer.schedule.name),
+         "optimizer.schedule.name={optimizer.schedule.name}", "the dotted path of a schedule", ("step",)),
     Rule(Trainer, "limit_train_batches", lambda c: not c.trainer.overfit_batches,
          "trainer.overfit_batches={trainer.overfit_batches}", "trainer.overfit_batches=0", (None,)),
     _needs(Logger, "project entity run_name job_type notes tags init_timeout finish_timeout", "logger.name",

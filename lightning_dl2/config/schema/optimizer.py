@@ -4,17 +4,41 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lightning_dl2.config.schema.base import Natural, Positive, Rate, Scalar, Strict
+from lightning_dl2.common.dotted import is_dotted
+from lightning_dl2.common.errors import nearest
+from lightning_dl2.config.schema.base import Natural, Plain, Positive, Rate, Strict
+
+SCHEDULES = ("constant", "linear", "cosine", "exponential", "plateau")
 
 
 class Schedule(Strict):
-    name: Literal["constant", "linear", "cosine", "exponential", "plateau"]
+    name: str  # a dotted path is imported with torch, which takes seconds: training/preflight.py checks it
     warmup_steps: Natural
     total_steps: Positive | None
     final_factor: Annotated[float, Field(ge=0, le=1)]
     decay: Annotated[float, Field(gt=0, le=1)]
     decay_every: Positive
     patience: Natural
+    monitor: str | None
+    mode: Literal["min", "max"]
+    interval: Literal["step", "epoch"]
+    arguments: dict[str, Plain]
+
+    @model_validator(mode="after")
+    def name_is_known(self) -> "Schedule":
+        if is_dotted(self.name):
+            return self
+        if self.name not in SCHEDULES:
+            allowed = f"{nearest(self.name, list(SCHEDULES))}, or a dotted path as package.module.Name"
+            raise ValueError(f"name={self.name}: {allowed}")
+        if self.arguments:
+            key = next(iter(self.arguments))
+            raise ValueError(
+                f"arguments.{key}={self.arguments[key]}: schedule {self.name} takes none; fix: leave it out"
+            )
+        if self.name != "plateau" and self.monitor is not None:
+            raise ValueError(f"monitor={self.monitor}: schedule {self.name} follows no metric; allowed: null")
+        return self
 
     @model_validator(mode="after")
     def numbers_fit_the_name(self) -> "Schedule":
@@ -35,7 +59,7 @@ class Optimizer(Strict):
     learning_rate: Rate
     weight_decay: Annotated[float, Field(ge=0)]
     weight_decay_of: dict[str, Annotated[float, Field(ge=0)]]
-    arguments: dict[str, Scalar]
+    arguments: dict[str, Plain]
     schedule: Schedule
 
     @model_validator(mode="after")

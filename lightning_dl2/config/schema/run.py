@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.config.schema.base import Strict
 from lightning_dl2.config.schema.callbacks import Callbacks
 from lightning_dl2.config.schema.data import (
@@ -201,9 +202,10 @@ class Config(Strict):
             return self
         rule = self.data.curriculum
         lowers = rule.enabled and (rule.full_rate_length is not None or rule.final_steps is not None)
-        if lowers and self.optimizer.schedule.name == "plateau":
+        name = self.optimizer.schedule.name
+        if lowers and (name == "plateau" or is_dotted(name)):
             raise ValueError(
-                "optimizer.schedule.name=plateau: the curriculum sets the learning rate too; fix: choose another"
+                f"optimizer.schedule.name={name}: the curriculum sets the learning rate too; fix: choose another"
                 " schedule, or data.curriculum.full_rate_length=null and data.curriculum.final_steps=null"
             )
         return self
