@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from lightning_dl2.data import GraphSetDataModule as GraphSetDataModule
     from lightning_dl2.data import NodeDataModule as NodeDataModule
     from lightning_dl2.data import SequenceDataModule as SequenceDataModule
+    from lightning_dl2.data import SequenceTask as SequenceTask
     from lightning_dl2.data import TextDataModule as TextDataModule
     from lightning_dl2.graphs import Graph as Graph
     from lightning_dl2.inference.evaluate import evaluate as evaluate
@@ -56,7 +57,7 @@ _HOME = {
         "inference.generate": "generate",
         "inference.predict": "predict",
         "tasks": "SequenceClassifier TextGenerator GraphNet",
-        "data": "SequenceDataModule TextDataModule NodeDataModule GraphSetDataModule",
+        "data": "SequenceDataModule SequenceTask TextDataModule NodeDataModule GraphSetDataModule",
         "graphs": "Graph",
         "nets": "GraphNetwork LanguageModel Recurrent RecurrentClassifier",
     }.items()

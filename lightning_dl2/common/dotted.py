@@ -54,6 +54,22 @@ def find_callable(path: str) -> Callable[..., Any]:
     return found
 
 
+def find_instance(path: str) -> Any:
+    """Import an object as `find_object` does; a class is called without arguments.
+
+    Raises:
+        UserError: `find_object` raises it, or the class cannot be called so.
+    """
+    found = find_object(path)
+    if not isinstance(found, type):
+        return found
+    try:
+        return found()
+    except Exception as error:  # the class is the user's, and may raise anything
+        what = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path}() fails{place_of(error)}: {what}; fix: correct it, or name an instance") from error
+
+
 def path_of(kind: Any) -> str:
     """Return the dotted path of a class or function, which `find_object` finds again."""
     return f"{kind.__module__}.{kind.__qualname__}"
@@ -84,10 +100,10 @@ def _import(name: str, path: str) -> ModuleType:
         ) from error
     except Exception as error:  # the module runs, and may raise anything
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise UserError(f"{name} fails while it is imported{_place(error)}: {what}; fix: correct it there") from error
+        raise UserError(f"{name} fails while it is imported{place_of(error)}: {what}; fix: correct it there") from error
 
 
-def _place(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
     """Name file and line of the user's code that raised an error."""
     if isinstance(error, SyntaxError):
         return f" ({error.filename}, line {error.lineno})"

@@ -9,6 +9,7 @@ from lightning_dl2.data.text.module import TextDataModule
 DataModule = SequenceDataModule | TextDataModule | NodeDataModule | GraphSetDataModule
 MODULES = {
     schema.SequenceData: SequenceDataModule,
+    schema.OwnSequenceData: SequenceDataModule,
     schema.TextData: TextDataModule,
     schema.NodeData: NodeDataModule,
     schema.GraphSetData: GraphSetDataModule,

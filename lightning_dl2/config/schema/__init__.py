@@ -14,6 +14,7 @@ from lightning_dl2.config.schema.data import (
     Data,
     GraphSetData,
     NodeData,
+    OwnSequenceData,
     SequenceData,
     TextData,
 )

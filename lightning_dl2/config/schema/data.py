@@ -1,10 +1,20 @@
 """Define the schemas of conf/data/."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializeAsAny,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
-from lightning_dl2.config.schema.base import Fraction, Natural, Positive, Rate, Strict, Workers
+from lightning_dl2.common.dotted import find_instance, is_dotted
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.schema.base import OWN, Fraction, Natural, Positive, Rate, Strict, Workers
 
 TEXTS = (
     "python_docs", "tiny_shakespeare", "grimms_fairy_tales", "democracy_in_america", "darwin_dutch",
@@ -55,7 +65,7 @@ class SequenceData(Strict):
 
     @model_validator(mode="after")
     def lengths_and_workers_are_possible(self) -> "SequenceData":
-        least = MINIMUM_LENGTH[self.name]
+        least = self.minimum_length
         if self.sequence_length < least:
             raise ValueError(f"sequence_length={self.sequence_length}: {self.name} allowed: {least} or more")
         if self.curriculum.enabled and not least <= self.curriculum.start <= self.sequence_length:
@@ -69,6 +79,42 @@ class SequenceData(Strict):
                 " the current accuracy; allowed: 0, or data.curriculum.enabled=false"
             )
         return self
+
+    @property
+    def minimum_length(self) -> int:
+        return MINIMUM_LENGTH[self.name]
+
+    @property
+    def holds_out(self) -> bool:
+        """Tell whether validation and test have sequences of their own."""
+        return self.sequence_length >= MINIMUM_HELD_OUT[self.name]
+
+
+class OwnSequenceData(SequenceData):
+    """Schema of a sequence task of the user's own: `name` is the dotted path of a SequenceTask or of an instance."""
+
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def name_leads_to_a_task(cls, name: str) -> str:
+        try:
+            find_instance(name)
+        except UserError as error:
+            raise PydanticCustomError(OWN, "{says}", {"says": str(error)}) from error
+        return name
+
+    @property
+    def task(self) -> Any:
+        return find_instance(self.name)
+
+    @property
+    def minimum_length(self) -> int:
+        return getattr(self.task, "minimum_length", 1)
+
+    @property
+    def holds_out(self) -> bool:
+        return self.task.holds_out(self.sequence_length)
 
 
 class TextData(Strict):
@@ -184,5 +230,16 @@ class GraphSetData(Strict):
         return "regression" if self.name == "zinc" else "classification"
 
 
+def _select_own(values: Any, select: ValidatorFunctionWrapHandler) -> Any:
+    """Take a dotted name for that of a sequence task: the other data have no part of the user's own."""
+    is_own = isinstance(values, dict) and isinstance(values.get("name"), str) and is_dotted(values["name"])
+    return OwnSequenceData.model_validate(values) if is_own else select(values)
+
+
 # The name selects the keys.
-Data = Annotated[SequenceData | TextData | NodeData | GraphSetData, Field(discriminator="name")]
+Data = Annotated[
+    SequenceData | TextData | NodeData | GraphSetData,
+    Field(discriminator="name"),
+    WrapValidator(_select_own),
+    SerializeAsAny(),  # an OwnSequenceData with its own serialiser
+]

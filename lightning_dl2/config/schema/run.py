@@ -35,6 +35,7 @@ TASKS = tuple(dict.fromkeys(FITTING_TASK.values()))
 
 
 HELD_OUT = "held out"
+NOT_HELD_OUT = "the sequences of training: there are no others"
 
 
 def test_split(data: str, test_fraction: float | None, sequence_length: float | None) -> str:
@@ -42,7 +43,7 @@ def test_split(data: str, test_fraction: float | None, sequence_length: float | 
     if test_fraction == 0:
         return "validation, which also chose the checkpoint"
     if data in MINIMUM_HELD_OUT and sequence_length is not None and sequence_length < MINIMUM_HELD_OUT[data]:
-        return "the sequences of training: there are no others"
+        return NOT_HELD_OUT
     return HELD_OUT
 
 
@@ -67,8 +68,9 @@ class Config(Strict):
         """Check the pair first: otherwise the error would name a key that the user never set."""
         groups = [values.get(group) if isinstance(values, dict) else None for group in ("data", "task")]
         data, task = (str(group.get("name")) if isinstance(group, dict) else "" for group in groups)
-        if data in FITTING_TASK and task in TASKS and task != FITTING_TASK[data]:
-            raise ValueError(f"task={task}: allowed with data={data}: task={FITTING_TASK[data]}")
+        fitting = "sequence_classifier" if is_dotted(data) else FITTING_TASK.get(data)
+        if fitting and task in TASKS and task != fitting:
+            raise ValueError(f"task={task}: allowed with data={data}: task={fitting}")
         return values
 
     @model_validator(mode="after")
@@ -89,9 +91,9 @@ class Config(Strict):
     @property
     def test_split(self) -> str:
         """Name the data of the test, which is not always a split of its own."""
-        return test_split(
-            self.data.name, getattr(self.data, "test_fraction", None), getattr(self.data, "sequence_length", None)
-        )
+        if isinstance(self.data, SequenceData):
+            return HELD_OUT if self.data.holds_out else NOT_HELD_OUT
+        return test_split(self.data.name, getattr(self.data, "test_fraction", None), None)
 
     @model_validator(mode="after")
     def monitored_metrics_are_logged(self) -> "Config":

@@ -12,7 +12,6 @@ Shapes: B sequences, T tokens.
 """
 
 import math
-from abc import ABC, abstractmethod
 from functools import lru_cache
 from itertools import product
 
@@ -20,48 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.data.sequences import baum_sweet
+from lightning_dl2.data.sequences.sequence_task import NEVER_TWICE, SequenceTask, draw_checked, find_own_task
 from lightning_dl2.data.sequences.splits import draw_from_split
 from lightning_dl2.data.splits import SPLITS
 
 FEW_SEQUENCES = 2**16  # with fewer, the test split, a sixteenth, has fewer sequences than a test set has rows
-FEWEST_HELD_OUT = 64  # sequences; of them a sixteenth is held out for validation, and a sixteenth for the test
-
-
-class SequenceTask(ABC):
-    """Distribution over token sequences with one label each, for every length from `minimum_length` on."""
-
-    minimum_length: int
-
-    def check(self, length: int) -> None:
-        """Raise ValueError if the task has no sequences of this length; the other methods do not check."""
-        if length < self.minimum_length:
-            name = type(self).__name__
-            raise ValueError(f"{name} has no sequences of length {length}: at least {self.minimum_length}")
-
-    @abstractmethod
-    def vocabulary_size(self, length: int) -> int:
-        """Return the number of tokens; they are 0..vocabulary_size-1."""
-
-    @abstractmethod
-    def num_classes(self, length: int) -> int:
-        """Return the number of labels; they are 0..num_classes-1."""
-
-    @abstractmethod
-    def num_tokens(self, length: int) -> int:
-        """Return T, the number of tokens that the net reads."""
-
-    @abstractmethod
-    def num_sequences(self, length: int) -> int:
-        """Count the distinct sequences of tokens."""
-
-    @abstractmethod
-    def majority_baseline(self, length: int) -> float:
-        """Return the accuracy of always answering the most common label."""
-
-    @abstractmethod
-    def draw(self, rng: np.random.Generator, n: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Draw `n` independent samples: int64 tokens [n, T] and int64 labels [n]."""
 
 
 class DecimalPalindrome(SequenceTask):
@@ -222,10 +186,11 @@ def draw_batch(
         raise ValueError(f"unknown split {split!r}: choose from {', '.join(SPLITS)}")
     entropy = np.random.SeedSequence((seed, SPLITS.index(split), step, length))
     rng = np.random.Generator(np.random.PCG64(entropy))
-    if holdout and holds_out(task, length):
-        tokens, labels = draw_from_split(lambda rows: task.draw(rng, rows, length), n, split)
-    else:
-        tokens, labels = task.draw(rng, n, length)
+
+    def draw(rows: int) -> tuple[np.ndarray, np.ndarray]:
+        return task.draw(rng, rows, length) if is_built_in(task) else draw_checked(task, rng, rows, length)
+
+    tokens, labels = draw_from_split(draw, n, split) if holdout and holds_out(task, length) else draw(n)
     return torch.from_numpy(np.ascontiguousarray(tokens)), torch.from_numpy(np.ascontiguousarray(labels))
 
 
@@ -235,24 +200,31 @@ def majority_share(task: SequenceTask, length: int, labels: Tensor) -> float:
     If the test split has few sequences, it is counted there: of the 11 that random_combinations holds out at N = 5, a
     third have one of the five labels.
     """
-    if task.num_sequences(length) >= FEW_SEQUENCES:
+    measured = type(task).majority_baseline is SequenceTask.majority_baseline
+    if task.num_sequences(length) >= FEW_SEQUENCES and not measured:
         return task.majority_baseline(length)
     return labels.bincount().max().item() / len(labels)
 
 
 def get_task(name: str) -> SequenceTask:
-    """Return the task of that name; raise ValueError, with all names, for another."""
+    """Return the task of a name in SEQUENCE_TASKS, or of a dotted path.
+
+    Raises:
+        ValueError: there is none; names all.
+    """
+    if is_dotted(name):
+        return find_own_task(name)
     if name not in SEQUENCE_TASKS:
         raise ValueError(f"unknown sequence task {name!r}: choose from {', '.join(SEQUENCE_TASKS)}")
     return SEQUENCE_TASKS[name]
 
 
+def is_built_in(task: SequenceTask) -> bool:
+    """Tell whether a task is one of SEQUENCE_TASKS, whose samples need no check."""
+    return type(task).__module__ == __name__
+
+
 @lru_cache
 def holds_out(task: SequenceTask, length: int) -> bool:
-    """Tell whether validation and test have a sixteenth of all sequences each; check `length`.
-
-    Below FEWEST_HELD_OUT sequences too few would be left for training: all splits share them. From 2^56 on, no
-    sequence is drawn twice anyway.
-    """
-    task.check(length)
-    return FEWEST_HELD_OUT <= task.num_sequences(length) < 2**56
+    """Tell whether `draw_batch` draws from a sixteenth of all sequences for validation and test; check `length`."""
+    return task.holds_out(length) and task.num_sequences(length) < NEVER_TWICE

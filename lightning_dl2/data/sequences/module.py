@@ -11,7 +11,8 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from lightning_dl2.data.sequences.curriculum import Curriculum
-from lightning_dl2.data.sequences.generators import FEWEST_HELD_OUT, draw_batch, get_task, majority_share
+from lightning_dl2.data.sequences.generators import draw_batch, get_task, is_built_in, majority_share
+from lightning_dl2.data.sequences.sequence_task import FEWEST_HELD_OUT, SequenceTask, check_own_task
 from lightning_dl2.resume.train_batches import TrainBatches, check_share, rank_and_world
 
 EVALUATION_SEED = 20201  # the validation and test sets are the same for every seed of a run
@@ -26,7 +27,7 @@ class SequenceDataModule(LightningDataModule):
     keeps its own rows: n processes with batch B train on the batches of one process with batch n*B.
 
     Args:
-        name: one of SEQUENCE_TASKS.
+        name: one of SEQUENCE_TASKS, the dotted path of a SequenceTask of your own, or the task itself.
         sequence_length: size of the task as the literature counts it, see `generators`.
         batch_size: B.
         seed: of the training sequences.
@@ -39,13 +40,14 @@ class SequenceDataModule(LightningDataModule):
     Raises:
         ValueError: an unknown task, a `sequence_length` too small for it, a size below 1, a `curriculum` without
             `enabled`, or workers beside a curriculum.
+        UserError: a task of your own whose samples are not what it says.
     """
 
     placed_at = 0, 1  # rank and number of processes, without a Trainer
 
     def __init__(
         self,
-        name: str,
+        name: str | SequenceTask,
         sequence_length: int,
         batch_size: int,
         *,
@@ -58,7 +60,7 @@ class SequenceDataModule(LightningDataModule):
         num_workers: int = 0,
     ) -> None:
         super().__init__()
-        self.task = get_task(name)
+        self.task = get_task(name) if isinstance(name, str) else name
         self.task.check(sequence_length)
         sizes = {"batch_size": batch_size, "batches_per_epoch": batches_per_epoch, "validation_size": validation_size}
         sizes |= {"test_size": test_size, "evaluation_batch_size": evaluation_batch_size}
@@ -78,11 +80,16 @@ class SequenceDataModule(LightningDataModule):
                 raise ValueError(f"num_workers={num_workers}: the curriculum decides a batch when it is asked for")
             rule = {key: value for key, value in curriculum.items() if key != "enabled"}
             self.curriculum = Curriculum(sequence_length, **rule)
+        self.digest: str | None = None  # of a task of the user's own
+        if not is_built_in(self.task):
+            shorter = self.curriculum.minimum if self.curriculum else None
+            self.digest = check_own_task(self.task, sequence_length, shorter)
 
     @property
     def spec(self) -> dict[str, Any]:
         """Describe the data for the model in plain values, which every checkpoint holds."""
-        return {
+        own = {} if self.digest is None else {"digest": self.digest}
+        return own | {
             "vocabulary_size": self.task.vocabulary_size(self.length),
             "num_classes": self.task.num_classes(self.length),
             "sequence_length": self.task.num_tokens(self.length),

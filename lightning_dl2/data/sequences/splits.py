@@ -11,18 +11,32 @@ from functools import lru_cache
 
 import numpy as np
 
+from lightning_dl2.common.errors import UserError
+
 SHARES = {"train": 14 / 16, "val": 1 / 16, "test": 1 / 16}
 
 Samples = tuple[np.ndarray, np.ndarray]  # tokens [B, T] and labels [B]
 
 
+FRUITLESS = 50  # calls in a row without a sample of the split: there are none
+
+
 def draw_from_split(draw: Callable[[int], Samples], n: int, split: str) -> Samples:
-    """Call `draw`, which takes the number of samples, until `n` of the split are found; drop the others."""
-    parts, missing = [], n
+    """Call `draw`, which takes the number of samples, until `n` of the split are found; drop the others.
+
+    Raises:
+        UserError: the split has no samples, as may be where a user's task has few sequences.
+    """
+    parts, missing, fruitless = [], n, 0
     while missing > 0:
         # A little more than needed on average, so that one call mostly suffices; at most 8192 rows, to save memory.
         tokens, labels = draw(min(int(1.1 * missing / SHARES[split]) + 16, 8192))
         kept = np.flatnonzero(in_split(tokens, split))[:missing]
+        fruitless = 0 if len(kept) else fruitless + 1
+        if fruitless == FRUITLESS:
+            raise UserError(
+                f"data.name: no sequence of the task is in the {split} split; fix: have it draw more of them"
+            )
         parts.append((tokens[kept], labels[kept]))
         missing -= len(kept)
     return np.concatenate([tokens for tokens, _ in parts]), np.concatenate([labels for _, labels in parts])
