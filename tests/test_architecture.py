@@ -13,8 +13,8 @@ PACKAGE = "lightning_dl2"
 LAYERS = (
     ("common", "graphs", "decoding"),
     ("config", "resume", "nets"),
-    ("data", "tasks", "loggers", "distributed", "run"),
-    ("callbacks", "reporting"),
+    ("builtin", "tasks", "loggers", "distributed", "run"),
+    ("data", "callbacks", "reporting"),
     ("training",),
     ("inference", "sweeps", "analysis"),
     ("top level",),
@@ -146,7 +146,14 @@ def loaded(module: str) -> set[str]:
 
 TORCH = {"torch", "pytorch_lightning", "torchmetrics", "dgl", "wandb", "matplotlib"}
 HYDRA = {"hydra", "omegaconf"}
-LIGHT = {"common": TORCH | HYDRA, "config.schema": TORCH | HYDRA, "config": TORCH, "run": TORCH, "top level": TORCH}
+LIGHT = {
+    "common": TORCH | HYDRA,
+    "config.schema": TORCH | HYDRA,
+    "builtin": TORCH | HYDRA,
+    "config": TORCH,
+    "run": TORCH,
+    "top level": TORCH,
+}
 
 
 @pytest.mark.parametrize("place", LIGHT)

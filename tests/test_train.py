@@ -17,11 +17,12 @@ import pytest
 import torch
 
 from lightning_dl2 import compose, evaluate, train
+from lightning_dl2.builtin import SequenceData, TextData
 from lightning_dl2.common import command
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import read_rows
 from lightning_dl2.config.compose import validate
-from lightning_dl2.config.schema import Config, SequenceData, TextData
+from lightning_dl2.config.schema import Config
 from lightning_dl2.resume.checkpoint_file import sidecar
 from lightning_dl2.run.directory import Run
 from lightning_dl2.train import main

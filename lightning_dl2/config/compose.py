@@ -12,7 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from lightning_dl2.common.errors import UserError, nearest
-from lightning_dl2.config.conf_files import PRESETS, conf_dir, options
+from lightning_dl2.config.conf_files import PRESETS, is_group, options
+from lightning_dl2.config.find_component import find_components
 from lightning_dl2.config.hydra_compose import compose_files
 from lightning_dl2.config.messages import describe_hydra_error, describe_schema_error
 from lightning_dl2.config.overrides import flatten, format_override, parse_override, quote_override
@@ -87,7 +88,7 @@ def _typed_keys(overrides: Iterable[str]) -> list[str]:
 
 def _is_group_choice(override: str) -> bool:
     """Tell whether an override chooses from a group of files, or removes the group."""
-    return (conf_dir() / parse_override(override).key_or_group).is_dir()
+    return is_group(parse_override(override).key_or_group)
 
 
 def describe_ineffective(config: Config, overrides: Iterable[str]) -> str | None:
@@ -130,6 +131,8 @@ def validate(values: dict[str, Any], schema: type[Model] = Config) -> Model:  # 
     Raises:
         UserError: names the first wrong key.
     """
+    if issubclass(schema, Config):
+        values = values | find_components(values)
     try:
         return schema.model_validate(values)
     except ValidationError as error:
@@ -145,7 +148,7 @@ def _check_override(override: str) -> None:
             f"{override}: a command trains one run; allowed: one value, in quotes if it has commas, as in"
             f" {quote_override(*override.split('=', 1))}, or several runs with -m"
         )
-    if (conf_dir() / key).is_dir():
+    if is_group(key):
         name, names = parsed.value(), options(key)
         if not isinstance(name, str) or override[0] in "+~":
             raise UserError(f"{override}: is a group, chosen by {key}=NAME; allowed: {', '.join(names)}")

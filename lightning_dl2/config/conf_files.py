@@ -3,8 +3,11 @@
 Hydra ignores many errors in a user's own file, or prints a stack trace for them.
 """
 
+import os
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +17,91 @@ from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.run_files import check_events
 from lightning_dl2.common.system import PACKAGE
 from lightning_dl2.config.overrides import flatten
+from lightning_dl2.config.schema.component import TARGET
 
+VARIABLE = "LIGHTNING_DL2_CONF"  # directories of configuration files of the user's own, separated as in PATH
+CONTENT = "a directory with folders such as experiment/, data/ and task/"
 PRESETS = ("experiment", "debug")  # groups whose files set keys of other groups
 MISSING = "???"  # Hydra's mark of a value that the user must give
 HEADER = "# @package _global_"
 
 
-def conf_dir() -> Path:
-    """Return conf/: beside the package in a clone, inside it in an installed wheel."""
+def package_conf() -> Path:
+    """Return the package's own conf/: beside it in a clone, inside it in an installed wheel."""
     inside = PACKAGE / "conf"
     return inside if inside.is_dir() else PACKAGE.parent / "conf"
 
 
+def use_conf_dir(path: str) -> None:
+    """Search a directory of the user's own before the others, in this process and in those that it starts.
+
+    Raises:
+        UserError: there is no such directory.
+    """
+    directories = (path, *filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)))
+    if not Path(path).is_dir():
+        raise UserError(f"--config-dir={path}: there is no such directory; allowed: {CONTENT}")
+    os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys(map(os.path.abspath, directories)))
+
+
+def conf_dirs() -> tuple[Path, ...]:
+    """Return the directories of configuration files in the order of search: the user's own, and the package's.
+
+    Raises:
+        UserError: one of the user's does not exist.
+    """
+    return _conf_dirs(os.environ.get(VARIABLE, ""))
+
+
+@lru_cache
+def _conf_dirs(own: str) -> tuple[Path, ...]:
+    directories = [Path(each).absolute() for each in own.split(os.pathsep) if each]
+    for directory in directories:
+        if not directory.is_dir():
+            raise UserError(f"{VARIABLE}={own}: there is no directory {directory}; allowed: {CONTENT}")
+    return (*directories, package_conf())
+
+
+def is_group(key: str) -> bool:
+    """Tell whether a key is a group of files, such as data."""
+    return any((directory / key).is_dir() for directory in conf_dirs())
+
+
+def find_file(name: str) -> Path | None:
+    """Return the first file of this name, such as "experiment/mine"; None: there is none."""
+    files = (directory / f"{name}.yaml" for directory in conf_dirs())
+    return next((file for file in files if file.is_file()), None)
+
+
+def groups() -> list[str]:
+    """List the groups of all directories, the package's first."""
+    found = [path.name for directory in conf_dirs()[::-1] for path in sorted(directory.iterdir()) if path.is_dir()]
+    return [name for name in dict.fromkeys(found) if not name.startswith((".", "_"))]
+
+
 def options(group: str) -> list[str]:
     """List the choices of a group, without the bases of families, whose names begin with _."""
-    root = conf_dir() / group
-    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("[!_]*.yaml") if path.is_file())
+    roots = [directory / group for directory in conf_dirs()]
+    files = ((path, root) for root in roots for path in root.rglob("[!_]*.yaml") if path.is_file())
+    return sorted({str(path.relative_to(root).with_suffix("")) for path, root in files})
 
 
-def check_files(name: str, chosen: dict[str, str], given: Collection[str], directory: Path) -> None:
+@dataclass
+class Composition:
+    """Components that the files and overrides of a composition name.
+
+    Attributes:
+        components: the keys that have a `_target_`, such as "task" and "callbacks.counter".
+        replaced: the groups whose own `_target_` takes the place of the file that conf/train.yaml chooses.
+        preset: the keys that the files of PRESETS set.
+    """
+
+    components: set[str] = field(default_factory=set)
+    replaced: set[str] = field(default_factory=set)
+    preset: set[str] = field(default_factory=set)
+
+
+def check_files(name: str, chosen: dict[str, str], given: Collection[str]) -> Composition:
     """Read the composed files, and refuse errors that Hydra ignores or fails at.
 
     Args:
@@ -43,7 +112,16 @@ def check_files(name: str, chosen: dict[str, str], given: Collection[str], direc
     Raises:
         UserError: names the file, where possible the line, and the problem.
     """
-    _Walk(directory, chosen, set(given)).visit(name, [], set())
+    walk = _Walk(chosen, set(given))
+    walk.visit(name, [], set())
+    found = walk.found
+    for key in given:
+        if key.endswith(f".{TARGET}"):
+            found.components.add(key.removesuffix(f".{TARGET}"))
+    typed = {key.partition(".")[0] for key in given if key.count(".") == 1 and key.endswith(f".{TARGET}")}
+    preset = {key.partition(".")[0] for key in found.preset if key.count(".") == 1 and key.endswith(f".{TARGET}")}
+    found.replaced = {group for group in typed | (preset - walk.overridden) if group not in chosen and is_group(group)}
+    return found
 
 
 def describe_yaml_error(error: Exception, file: Path | None = None) -> str:
@@ -58,8 +136,10 @@ def describe_yaml_error(error: Exception, file: Path | None = None) -> str:
 class _Walk:
     """Walk from file to file along their defaults lists."""
 
-    def __init__(self, directory: Path, chosen: dict[str, str], given: set[str]) -> None:
-        self.directory, self.chosen, self.given = directory, chosen, given
+    def __init__(self, chosen: dict[str, str], given: set[str]) -> None:
+        self.chosen, self.given = chosen, given
+        self.found = Composition()
+        self.overridden: set[str] = set()  # the groups from which an experiment chooses
 
     def visit(self, name: str, path: list[str], above: set[str]) -> None:
         """Check the file `name`, such as "experiment/mine", and those in its defaults.
@@ -68,13 +148,16 @@ class _Walk:
             path: the files on the way here.
             above: the keys that these files set, which override this file's.
         """
-        file = self.directory / f"{name}.yaml"
-        if not file.is_file():  # a choice that does not exist: Hydra reports it
+        file = find_file(name)
+        if file is None:  # a choice that does not exist: Hydra reports it
             return
         content = _read(file)
         _check_content(file, name, content)
         prefix = "" if not path or name.partition("/")[0] in PRESETS else f"{name.partition('/')[0]}."
         values = flatten({key: value for key, value in content.items() if key != "defaults"}, prefix)
+        is_preset = name.partition("/")[0] in PRESETS
+        self.found.preset |= values.keys() if is_preset else set()
+        self.found.components |= {key.removesuffix(f".{TARGET}") for key in values if key.endswith(f".{TARGET}")}
         for key, value in values.items():
             if value == MISSING and not _is_set(key, self.given | above):
                 raise UserError(f"{key}={MISSING}: {_shown(file)} asks for a value; fix: type {key}=VALUE")
@@ -96,19 +179,20 @@ class _Walk:
             parent, _, option = option[1:].rpartition("/")
         if not path and parent in self.chosen:
             option = self.chosen[parent]
-        elif "override" in words and parent in self.chosen:
-            return
+        elif "override" in words:
+            self.overridden.add(parent)
+            if parent in self.chosen:
+                return
         # Files in a subfolder of experiments name their defaults from the top folder of experiments.
         target = "/".join(filter(None, (parent.partition("/")[0] if group is None else parent, option.lstrip("/"))))
-        if group is None and not (self.directory / f"{target}.yaml").is_file():
+        if group is None and find_file(target) is None:
             target = "/".join(filter(None, (parent, option)))
         if target in (*path, name):
             raise UserError(f"{_at(file, option)}: the defaults lead back to {target}; fix: take one of them out")
-        if not (self.directory / f"{target}.yaml").is_file():
+        if find_file(target) is None:
             if path and "optional" not in words:
-                if not (self.directory / parent).is_dir():
-                    groups = [each.name for each in self.directory.iterdir() if each.is_dir()]
-                    raise UserError(f"{_at(file, parent)}: there is no group {parent}; {nearest(parent, groups)}")
+                if not is_group(parent):
+                    raise UserError(f"{_at(file, parent)}: there is no group {parent}; {nearest(parent, groups())}")
                 raise UserError(f"{_at(file, option)}: there is no {target}.yaml; {nearest(option, options(parent))}")
             return
         self.visit(target, [*path, name], above)
@@ -172,9 +256,11 @@ def _is_set(key: str, keys: set[str]) -> bool:
 
 
 def _shown(file: Path) -> str:
-    """Write a path relative to the repository, such as conf/experiment/mine.yaml."""
-    directory = conf_dir()
-    return f"conf/{file.relative_to(directory)}" if file.is_relative_to(directory) else str(file)
+    """Write a path as conf/experiment/text.yaml for a file of the package, and as the user would type it for others."""
+    if file.is_relative_to(package_conf()):
+        return f"conf/{file.relative_to(package_conf())}"
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 def _at(file: Path, word: str) -> str:

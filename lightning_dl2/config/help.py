@@ -7,7 +7,7 @@ import yaml
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.compose import compose
-from lightning_dl2.config.conf_files import PRESETS, conf_dir, options
+from lightning_dl2.config.conf_files import PRESETS, find_file, options
 
 GROUPS = ("experiment", "data", "task", "optimizer", "trainer", "logger", "callbacks", "debug", "sweep", "launcher")
 BASE = re.compile(r"^defaults:\s*[\[-]?\s*(\w+)", re.MULTILINE)  # the file that a file of the same group builds on
@@ -51,8 +51,8 @@ def _families(group: str) -> dict[str, list[str]]:
 
 
 def _read(name: str) -> str:
-    file = conf_dir() / f"{name}.yaml"
-    return file.read_text("utf-8", errors="replace") if file.is_file() else ""
+    file = find_file(name)
+    return file.read_text("utf-8", errors="replace") if file else ""
 
 
 def print_job(argv: list[str]) -> int:

@@ -14,14 +14,19 @@ from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf, open_dict
 from yaml import YAMLError
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.conf_files import check_files, conf_dir, describe_yaml_error
+from lightning_dl2.config.conf_files import Composition, check_files, conf_dirs, describe_yaml_error, is_group
 from lightning_dl2.config.overrides import parse_override
+from lightning_dl2.config.own_components import EMPTY, complete_components
+from lightning_dl2.config.schema.component import TARGET
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")  # ${task.hidden_size}: the whole path of a key
 WHEN = re.compile(r"\$\{when:[\w,]*\}")  # after its references are removed
@@ -32,6 +37,15 @@ def when(value: Any, equals: Any, then: Any, otherwise: Any) -> Any:
     return then if value == equals else otherwise
 
 
+class FurtherDirectories(SearchPathPlugin):
+    """Tell Hydra all directories of configuration files; it is started with the first of them."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for directory in conf_dirs()[1:]:
+            search_path.append("lightning_dl2", str(directory))
+
+
+Plugins.instance().register(FurtherDirectories)
 OmegaConf.register_new_resolver("when", when, replace=True)
 
 
@@ -59,15 +73,15 @@ def compose_files(name: str, overrides: tuple[str, ...]) -> tuple[dict[str, Any]
     others = tuple(each for each in overrides if each not in setting)
     base: Base | None
     if not setting or _overlap(setting.values(), list(map(parse_override, others))):
-        base = _composed(name, overrides, conf_dir())
+        base = _composed(name, overrides, conf_dirs())
         return base.values, base.choices
     try:
-        base = _composed(name, others, conf_dir())
+        base = _composed(name, others, conf_dirs())
     except Exception:  # noqa: BLE001  all overrides together raise it again, or make it vanish
         base = None
     keys = [each.key_or_group for each in setting.values()]
     if base is None or not all(_is_leaf(base.values, key) for key in keys):
-        base = _composed(name, overrides, conf_dir())
+        base = _composed(name, overrides, conf_dirs())
         return base.values, base.choices
     changes = [(setting[each].key_or_group, setting[each].value()) for each in overrides if each in setting]
     if base.references is None or any(_related(key, read) for key in keys for read in base.references):
@@ -83,7 +97,7 @@ def _sets_a_plain_value(parsed: Override) -> bool:
     if parsed.is_delete() or parsed.is_add() or parsed.is_force_add() or parsed.is_sweep_override():
         return False
     key = parsed.key_or_group
-    is_key = re.fullmatch(r"\w+(\.\w+)*", key) and not (conf_dir() / key).is_dir()
+    is_key = re.fullmatch(r"\w+(\.\w+)*", key) and not is_group(key) and not key.endswith(f".{TARGET}")
     return bool(is_key) and parsed.package is None and _is_plain(parsed.value())
 
 
@@ -128,26 +142,38 @@ def _resolved(raw: DictConfig, changes: list[tuple[str, Any]]) -> dict[str, Any]
 
 
 @lru_cache(64)
-def _composed(name: str, overrides: tuple[str, ...], directory: Path) -> Base:
+def _composed(name: str, overrides: tuple[str, ...], directories: tuple[Path, ...]) -> Base:
     chosen: dict[str, str] = {}
     given: list[str] = []
     for parsed in map(parse_override, overrides):
         key = parsed.key_or_group
-        if not (directory / key).is_dir():
+        if not is_group(key):
             given.append(key)
         elif isinstance(value := parsed.value(), str):
             chosen[key] = value
-    check_files(name, chosen, given, directory)
+    found = check_files(name, chosen, given)
+    words = [f"{group}={EMPTY}" for group in sorted(found.replaced)]
+    words += [_as_typed_for_hydra(override, found) for override in overrides]
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(directory.resolve()), version_base="1.3"):
-            composed = hydra_compose(name, overrides=list(overrides), return_hydra_config=True)
+        with initialize_config_dir(str(directories[0].resolve()), version_base="1.3"):
+            composed = hydra_compose(name, overrides=words, return_hydra_config=True)
     except YAMLError as error:
         raise UserError(describe_yaml_error(error)) from error
     choices = dict(composed.hydra.runtime.choices)
     with open_dict(composed):
         del composed["hydra"]
+        complete_components(composed, found.preset | set(given))
     return Base(composed, _plain(composed, resolve=True), choices, _references(_plain(composed, resolve=False)))
+
+
+def _as_typed_for_hydra(override: str, found: Composition) -> str:
+    """Let Hydra add a key of a component that no file sets: the constructor decides whether the key exists."""
+    parsed = parse_override(override)
+    key = parsed.key_or_group
+    if override[0] in "+~" or not any(key.startswith(f"{component}.") for component in found.components):
+        return override
+    return f"++{override}"
 
 
 def _plain(composed: DictConfig, *, resolve: bool) -> dict[str, Any]:

@@ -4,12 +4,15 @@ import json
 from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from lightning_dl2.config.compose import compose
+from lightning_dl2.config.conf_files import conf_dirs
 from lightning_dl2.config.messages import OPEN
 from lightning_dl2.config.overrides import flatten, format_override
 from lightning_dl2.config.schema import Config
+from lightning_dl2.config.schema.component import TARGET
 
 # Keys that change neither the learnt function nor the metrics on the way, so that they make no other run. The seed
 # makes another run, but has a level of its own in the tree of runs.
@@ -43,13 +46,20 @@ def is_irrelevant_to_result(key: str) -> bool:
 
 def changed_choices(config: Config) -> dict[str, Any]:
     """Return the part of `identity` that differs from the experiment's defaults; a debug preset counts as one key."""
-    defaults = _defaults(config.experiment, config.debug) | {"debug": "none"}
+    defaults = _experiment_defaults(config) | {"debug": "none"}
     mine = identity(config)
-    return {key: mine.get(key) for key in sorted(mine | defaults) if mine.get(key) != defaults.get(key)}
+    # The keys of a class make no sense for another one, whose dotted path differs.
+    replaced = [group for group in ("data", "task") if mine.get(key := f"{group}.{TARGET}") != defaults.get(key)]
+    keys = [key for key in sorted(mine | defaults) if key in mine or key.partition(".")[0] not in replaced]
+    return {key: mine.get(key) for key in keys if mine.get(key) != defaults.get(key)}
+
+
+def _experiment_defaults(config: Config) -> dict[str, Any]:
+    return _defaults(config.experiment, config.debug, conf_dirs())
 
 
 @cache  # Hydra takes a fifth of a second, and conf/ does not change
-def _defaults(experiment: str, debug: str) -> dict[str, Any]:
+def _defaults(experiment: str, debug: str, directories: tuple[Path, ...]) -> dict[str, Any]:
     return identity(compose(f"experiment={experiment}", f"debug={debug}"))
 
 
@@ -67,7 +77,7 @@ def find_differing_keys(chosen: Iterable[dict[str, Any]]) -> list[str]:
 def to_overrides(config: Config) -> list[str]:
     """Return the overrides that give `config`, without those of NOT_IDENTITY."""
     typed_choices = {key: format_override(value) for key, value in changed_choices(config).items()}
-    defaults = _defaults(config.experiment, config.debug)
+    defaults = _experiment_defaults(config)
     new = {key for key in typed_choices if key.startswith(OPEN) and key not in defaults}
     return [f"experiment={config.experiment}", f"seed={config.seed}"] + [
         f"{'+' * (key in new)}{key}={value}" for key, value in typed_choices.items()

@@ -10,7 +10,7 @@ from omegaconf.errors import ConfigKeyError, InterpolationResolutionError
 from pydantic import ValidationError
 
 from lightning_dl2.common.errors import nearest
-from lightning_dl2.config.conf_files import conf_dir, options
+from lightning_dl2.config.conf_files import is_group, options
 from lightning_dl2.config.overrides import flatten
 from lightning_dl2.config.schema.base import OWN, PATTERNS, Strict
 
@@ -51,7 +51,7 @@ def _unknown_key(key: str, overrides: tuple[str, ...], again: Callable[..., Stri
         typed = next((each for each in overrides if each.partition("=")[0] == key), f"{key}=VALUE")
         return f"{key}: is not set yet; fix: write +{typed}"
     typed = next((each for each in overrides if each.lstrip("+~").partition("=")[0] == key), key)
-    groups = [each for each in overrides if (conf_dir() / each.partition("=")[0]).is_dir()]
+    groups = [each for each in overrides if is_group(each.partition("=")[0])]
     return f"{typed}: there is no key {key}; {_nearest_key(key, flatten(again(*groups).model_dump()))}"
 
 
@@ -63,16 +63,16 @@ def _nearest_key(key: str, known_keys: Collection[str]) -> str:
     return nearest(name, sorted(known or {full.partition(".")[0] for full in known_keys}))
 
 
-def _allowed(error: Any) -> str:
+def describe_allowed(error: Any) -> str:
     """Return the allowed values that one of pydantic's errors names."""
     if error["type"] == "string_pattern_mismatch":
         return PATTERNS[error["ctx"]["pattern"]]
     return ALLOWED.get(error["type"], error["msg"].removeprefix("Input should be "))
 
 
-def _path(error: Any, values: dict[str, Any]) -> list[str]:
-    """Return the path of the key of an error, without the tag that selects one of several schemas, such as data's."""
-    path = [str(part) for part in error["loc"] if "[" not in str(part)]
+def _path(error: Any, values: dict[str, Any], above: tuple[str, ...]) -> list[str]:
+    """Return the path of the key of an error, without the tag that selects one of several schemas, such as sweep's."""
+    path = [*above, *(str(part) for part in error["loc"] if "[" not in str(part))]
     group = values.get(path[0]) if path else None
     tags = (group.get("name"), group.get("method")) if isinstance(group, dict) else ()
     if len(path) > 1 and isinstance(group, dict) and path[1] not in group and path[1] in tags:
@@ -80,13 +80,18 @@ def _path(error: Any, values: dict[str, Any]) -> list[str]:
     return path
 
 
-def describe_schema_error(error: ValidationError, values: dict[str, Any]) -> str:
-    """Describe the first error of pydantic: the key, its value and the allowed values."""
+def describe_schema_error(error: ValidationError, values: dict[str, Any], above: tuple[str, ...] = ()) -> str:
+    """Describe the first error of pydantic: the key, its value and the allowed values.
+
+    Args:
+        values: of the whole configuration.
+        above: the path of the group that was checked; empty: all of `values` were.
+    """
     first = error.errors()[0]
     # A union of types adds the type's name to the path of the key, so only parts that lead to a value are kept.
     key: list[str] = []
     here: Any = values
-    for part in _path(first, values):
+    for part in _path(first, values, above):
         if not isinstance(here, dict) or (part not in here and first["type"] != "missing"):
             break
         key.append(part)
@@ -110,6 +115,6 @@ def describe_schema_error(error: ValidationError, values: dict[str, Any]) -> str
     if first["type"] == "string_type" and isinstance(here, bool | int | float):
         word = json.dumps(here)
         return f"{name}={word}: is not text without quotes; fix: \"{name}='{word}'\" if that is what is meant"
-    same_key = [e for e in error.errors() if _path(e, values)[: len(key)] == key]
-    says = " or ".join(dict.fromkeys(map(_allowed, same_key)))
+    same_key = [e for e in error.errors() if _path(e, values, above)[: len(key)] == key]
+    says = " or ".join(dict.fromkeys(map(describe_allowed, same_key)))
     return f"{name}={json.dumps(here, ensure_ascii=False)}: allowed: {says}"

@@ -1,6 +1,5 @@
 """LightningDataModules. They import no model."""
 
-from lightning_dl2.data.build import DataModule as DataModule
 from lightning_dl2.data.build import build_data as build_data
 from lightning_dl2.data.graphs.graph_set_data_module import GraphSetDataModule as GraphSetDataModule
 from lightning_dl2.data.graphs.node_data_module import NodeDataModule as NodeDataModule

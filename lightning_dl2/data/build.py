@@ -1,25 +1,19 @@
-"""Build the data module that a configuration names."""
+"""Build the data module of a configuration."""
 
-from lightning_dl2.config import schema
-from lightning_dl2.data.graphs.graph_set_data_module import GraphSetDataModule
-from lightning_dl2.data.graphs.node_data_module import NodeDataModule
-from lightning_dl2.data.sequences.module import SequenceDataModule
-from lightning_dl2.data.text.module import TextDataModule
+from typing import Any
 
-DataModule = SequenceDataModule | TextDataModule | NodeDataModule | GraphSetDataModule
-MODULES = {
-    schema.SequenceData: SequenceDataModule,
-    schema.OwnSequenceData: SequenceDataModule,
-    schema.TextData: TextDataModule,
-    schema.NodeData: NodeDataModule,
-    schema.GraphSetData: GraphSetDataModule,
-}
+from lightning_dl2.common.dotted import find_callable
+from lightning_dl2.config.component import instantiate
+from lightning_dl2.config.schema import DataSchema, OwnData
+from lightning_dl2.config.schema.component import TARGET
 
 
-def build_data(config: schema.Data, seed: int) -> DataModule:
-    """Build the data module that `config` names.
+def build_data(config: DataSchema, seed: int) -> Any:
+    """Build the data module that `config` names, with the interface of `resume.train_batches.StepData`.
 
     Raises:
         UserError: a file is missing, damaged, or too short for these settings.
     """
-    return MODULES[type(config)](**config.model_dump(), seed=seed)
+    if isinstance(config, OwnData):
+        return instantiate("data", {TARGET: config.target, **config.arguments}, seed=seed)
+    return find_callable(config.target)(**config.arguments, seed=seed)

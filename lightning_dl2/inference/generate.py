@@ -78,8 +78,8 @@ def generate(
 
 def _load_generator(run: Run, config: Config, checkpoint: str, device: str) -> Any:
     """Load the task of a run onto the device; raise UserError if that is impossible."""
-    if config.task.name != "text_generator":
-        raise UserError(f"run={run.path}: holds a {config.task.name}; allowed: a run of a text_generator")
+    if "generate" not in config.task.commands:
+        raise UserError(f"run={run.path}: holds a {config.task.title}; allowed: a run of a text_generator")
     with run.open_checkpoint(checkpoint) as content:  # before torch is imported
         import torch
 
@@ -89,7 +89,7 @@ def _load_generator(run: Run, config: Config, checkpoint: str, device: str) -> A
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("device=cuda: this machine has no GPU that torch can use; allowed: auto, cpu")
         with logging_to(None):
-            task = load_task(config.task.name, content, checkpoint)
+            task = load_task(config, content, checkpoint)
     return task.cuda() if device != "cpu" and torch.cuda.is_available() else task
 
 

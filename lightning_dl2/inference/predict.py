@@ -3,7 +3,6 @@
 from typing import Any
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.schema import GraphNet
 from lightning_dl2.run.directory import Run
 from lightning_dl2.training.open_run import open_finished_run, with_data_path
 
@@ -31,8 +30,8 @@ def predict(
         raise UserError(f"split={split}: allowed: {', '.join(SPLITS)}, all")
     run = run if isinstance(run, Run) else Run.existing(run)
     config = with_data_path(run.config(), data_path)
-    if not isinstance(config.task, GraphNet):
-        raise UserError(f"run={run.path}: is a run of a {config.task.name}; allowed: a run of a graph_net")
+    if "predict" not in config.task.commands:
+        raise UserError(f"run={run.path}: is a run of a {config.task.title}; allowed: a run of a graph_net")
 
     from lightning_dl2.data.graphs.graph_data_module import FixedGraphBatches
 

@@ -13,14 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lightning_dl2.builtin.data import GRAPH_SETS, test_split
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import open_regular, walk
 from lightning_dl2.common.run_files import Damaged, read_config, read_result
 from lightning_dl2.config.identity import select_identity
 from lightning_dl2.config.older_runs import add_missing_keys
 from lightning_dl2.config.overrides import flatten
-from lightning_dl2.config.schema import test_split
-from lightning_dl2.config.schema.data import GRAPH_SETS
 from lightning_dl2.reporting.history import History, read_history
 from lightning_dl2.run import lock
 from lightning_dl2.run.directory import MOVED_ASIDE, TRAINED_BY_ANALYZE, Run

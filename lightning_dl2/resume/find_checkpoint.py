@@ -20,6 +20,12 @@ log = logging.getLogger(__name__)
 RESTORED = ("epoch", "state_dict", "callbacks", "loops", "optimizer_states", "lr_schedulers")  # of a checkpoint
 
 
+def data_spec(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return the `spec` of the data that a checkpoint was trained on; older versions kept it with the task alone."""
+    kept = checkpoint.get("data_spec")
+    return checkpoint.get("hyper_parameters", {}).get("spec", {}) if kept is None else kept
+
+
 class ResumePoint:
     """A checkpoint to resume from, loaded once and given away once.
 

@@ -66,7 +66,7 @@ def sweep(argv: list[str]) -> int:
     if config.launcher.name == "local":  # other machines may have other disks
         for example in plan.examples:
             if not Run.of(example).finished(example):
-                preflight.check_path(example)
+                example.data.check_sources()
     report = ProgressReport(plan, metric, directory)
     if config.dry:
         plan.open(directory, metric, dry=True)
@@ -139,10 +139,10 @@ def _metric(plan: Plan, config: Multirun) -> str:
     for example in plan.examples:
         if example.resume != "auto":
             raise UserError(f"resume={example.resume}: allowed in a sweep: auto; a second call trains missing jobs")
-        if wanted and wanted not in example.logged_metrics:
+        logged = example.logged_metrics
+        if wanted and logged is not None and wanted not in logged:
             raise UserError(
-                f"sweep.monitor={wanted}: data={example.data.name} logs no such metric; allowed:"
-                f" {', '.join(example.logged_metrics)}"
+                f"sweep.monitor={wanted}: data={example.data.title} logs no such metric; allowed: {', '.join(logged)}"
             )
     monitors = {example.callbacks.checkpoint.monitor for example in plan.examples}
     # Experiments may differ in their metric; all of them log the loss.

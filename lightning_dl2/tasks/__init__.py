@@ -1,6 +1,5 @@
 """LightningModules: forward, loss, metrics, optimiser. They import no data module."""
 
-from lightning_dl2.tasks.build import TASKS as TASKS
 from lightning_dl2.tasks.build import build_task as build_task
 from lightning_dl2.tasks.build import load_task as load_task
 from lightning_dl2.tasks.graph_net import GraphNet as GraphNet

@@ -7,15 +7,11 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lightning_dl2.common.errors import UserError
-from lightning_dl2.common.files import file_digest
-from lightning_dl2.config.schema import Config, TextData
-from lightning_dl2.config.schema.data import GENERATED
-from lightning_dl2.resume.find_checkpoint import OTHERWISE
+from lightning_dl2.config.schema import Config
+from lightning_dl2.resume.find_checkpoint import OTHERWISE, data_spec
 from lightning_dl2.run import lock
 from lightning_dl2.run.directory import Run
 
@@ -28,34 +24,24 @@ def check_data(config: Config, run: Run, result: dict[str, Any]) -> str | None:
     Raises:
         UserError: the data differ, or cannot be read.
     """
-    path = getattr(config.data, "path", None)
-    if path is None or config.data.name in GENERATED:
+    sources = [(path, Path(path).expanduser()) for path in config.data.sources]
+    if not sources:
         return None
-    source = Path(path).expanduser()
-    if not source.exists():
-        return f"data.path={path}: no longer exists; the result is of the data that the run was trained on"
+    if missing := [path for path, source in sources if not source.exists()]:
+        return f"data.path={missing[0]}: no longer exists; the result is of the data that the run was trained on"
     then = result.get("data_digest")
-    if then is not None and isinstance(config.data, TextData) and source.is_file():
-        status = source.stat()
-        now = {"digest": _text_digest(source, status.st_size, status.st_mtime_ns)}
-        run.check_same_data({"digest": then}, now, OTHERWISE)
+    if then is not None and (now := config.data.quick_digest()) is not None:
+        run.check_same_data({"digest": then}, {"digest": now}, OTHERWISE)
         return None
     checkpoint = next((file for file in (run.best, run.last) if file.exists()), None)
     if checkpoint is None:
+        path = sources[0][0]
         return f"data.path={path}: cannot be compared with the data of the run, which has no checkpoint left"
     from lightning_dl2.data.build import build_data
 
-    trained_on = run.load(checkpoint)["hyper_parameters"]["spec"]
+    trained_on = data_spec(run.load(checkpoint))
     run.check_same_data(trained_on, build_data(config.data, config.seed).spec, OTHERWISE)
     return None
-
-
-@cache  # a sweep asks for many runs on one text
-def _text_digest(path: Path, size: int, modified: int) -> str:
-    try:
-        return file_digest(path)
-    except OSError as error:
-        raise UserError(f"data.path={path}: cannot be read ({error.strerror}); allowed: a text file") from error
 
 
 def not_done(config: Config, run: Run, result: dict[str, Any]) -> list[str]:

@@ -17,16 +17,15 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import WriteError
 from lightning_dl2.config.identity import digest
 from lightning_dl2.config.schema import Config
-from lightning_dl2.data.build import DataModule, build_data
+from lightning_dl2.data.build import build_data
 from lightning_dl2.distributed import slurm
 from lightning_dl2.loggers import build
 from lightning_dl2.nets.recurrent.layers import bfloat16_note
-from lightning_dl2.resume.find_checkpoint import OTHERWISE, ResumePoint
+from lightning_dl2.resume.find_checkpoint import OTHERWISE, ResumePoint, data_spec
 from lightning_dl2.resume.numerics import numerics, numerics_note
 from lightning_dl2.resume.preemption import Interrupted
 from lightning_dl2.resume.train_batches import batches_processed, datamodule_of
 from lightning_dl2.run.log import logging_to
-from lightning_dl2.tasks import Task
 from lightning_dl2.tasks.build import build_task
 from lightning_dl2.training import limits
 from lightning_dl2.training.session import Session
@@ -51,7 +50,7 @@ def run_rank(session: Session) -> tuple[dict[str, Any], dict[str, Any]]:
                 raise UserError(problem)
             limits.check_net(config, data.spec, session.devices.is_gpu)
             system.seed(config.seed)
-            task = build_task(config.task, config.optimizer, data.spec)
+            task = build_task(config.task, config.optimizer, data.spec, data)
             if config.trainer.precision == 64:  # Lightning does so only when a checkpoint was read into single ones
                 task.double()
         group.agree({"data": digest(data.spec)})
@@ -64,7 +63,7 @@ def run_rank(session: Session) -> tuple[dict[str, Any], dict[str, Any]]:
         return fit(session, data, task)
 
 
-def fit(session: Session, data: DataModule, task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
+def fit(session: Session, data: Any, task: pl.LightningModule) -> tuple[dict[str, Any], dict[str, Any]]:
     """Train, test the best checkpoint, and write result.json. The run directory is locked.
 
     Args:
@@ -119,7 +118,9 @@ def fit(session: Session, data: DataModule, task: Task) -> tuple[dict[str, Any],
     return result, objects
 
 
-def _end_early(session: Session, task: Task, trainer: pl.Trainer, watch: RunCallbacks, error: BaseException) -> None:
+def _end_early(
+    session: Session, task: pl.LightningModule, trainer: pl.Trainer, watch: RunCallbacks, error: BaseException
+) -> None:
     """Write the result and close the loggers of a run that `error` ends, and log that."""
     status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
     if trainer.is_global_zero:
@@ -133,23 +134,23 @@ def _end_early(session: Session, task: Task, trainer: pl.Trainer, watch: RunCall
     log.log(logging.ERROR if status == "failed" else logging.INFO, status, exc_info=error)
 
 
-def _check_resume_point(session: Session, start: ResumePoint, data: DataModule, task: Task) -> None:
+def _check_resume_point(session: Session, start: ResumePoint, data: Any, task: pl.LightningModule) -> None:
     """Raise UserError where the checkpoint to resume from is of other data, devices or another net."""
     run, checkpoint = session.run, start.checkpoint
     # Data before the net: of other data, it has other shapes.
-    run.check_same_data(checkpoint["hyper_parameters"]["spec"], data.spec, OTHERWISE)
+    run.check_same_data(data_spec(checkpoint), data.spec, OTHERWISE)
     run.check_same_devices(checkpoint, session.group.world_size, session.devices.is_gpu)
     run.check_fits(start, {name: tuple(value.shape) for name, value in task.state_dict().items()})
 
 
 def _precision_notes(
-    config: Config, task: Task, trainer: pl.Trainer, start: ResumePoint | None
+    config: Config, task: pl.LightningModule, trainer: pl.Trainer, start: ResumePoint | None
 ) -> Iterator[str | None]:
     """Yield what may surprise in the bits of this run."""
     device, before = trainer.strategy.root_device, start.numerics if start else None
     yield numerics_note("the last checkpoint", before, numerics(task, device), "the rest of this run")
     if config.trainer.precision == "bf16-mixed":
-        yield bfloat16_note(task.net, device)
+        yield bfloat16_note(task, device)
 
 
 def _tell(*notes: str | None, aloud: bool) -> None:
@@ -162,7 +163,7 @@ def _tell(*notes: str | None, aloud: bool) -> None:
 
 def _write_result(
     session: Session,
-    task: Task,
+    task: pl.LightningModule,
     trainer: pl.Trainer,
     watch: RunCallbacks,
     *,
@@ -187,7 +188,9 @@ def _write_result(
         "versions": system.versions(),
         "device": system.device_name(trainer.strategy.root_device),
         "world_size": trainer.world_size,
-        "data_digest": task.spec.get("digest"),  # of data from files or generated graphs; tells a complete run's data
+        "data_digest": datamodule_of(trainer).spec.get(
+            "digest"
+        ),  # of data from files or generated graphs; tells a complete run's data
         "encoding": getattr(datamodule_of(trainer), "encoding", None),  # of a text
     }
     if not trainer.is_global_zero:

@@ -6,9 +6,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.schema import Config
-from lightning_dl2.config.schema.data import GENERATED
+from lightning_dl2.config.schema import Config, OwnTask
 from lightning_dl2.run.directory import Run
 
 
@@ -16,13 +14,9 @@ def with_data_path(config: Config, data_path: str | None) -> Config:
     """Return `config` with its data at `data_path`; None: where they are.
 
     Raises:
-        UserError: the data are generated.
+        UserError: the data have no path.
     """
-    if data_path is None:
-        return config
-    if not hasattr(config.data, "path") or config.data.name in GENERATED:
-        raise UserError(f"data.path={data_path}: the run's data={config.data.name} is generated; allowed: no data.path")
-    return config.model_copy(update={"data": config.data.model_copy(update={"path": data_path})})
+    return config if data_path is None else config.model_copy(update={"data": config.data.at(data_path)})
 
 
 @contextmanager
@@ -53,9 +47,10 @@ def build_for_evaluation(run: Run, config: Config, content: BufferedReader, chec
     from lightning_dl2.training.trainer import build_evaluator
 
     preflight.check_variables()
-    task = load_task(config.task.name, content, checkpoint)
-    data = build_data(config.data, config.seed)
-    run.check_same_data(task.spec, data.spec)
+    data = build_data(config.data, config.seed) if isinstance(config.task, OwnTask) else None
+    task = load_task(config, content, checkpoint, data)
+    data = data or build_data(config.data, config.seed)
+    run.check_same_data(task.trained_on, data.spec)
     return task, data, build_evaluator(config, run)
 
 
@@ -88,4 +83,4 @@ def load(run: str | Path | Run, checkpoint: str = "best") -> Loaded:
     with run.open_checkpoint(checkpoint) as content:
         from lightning_dl2.tasks.build import load_task
 
-        return Loaded(load_task(config.task.name, content, checkpoint), config, run.result())
+        return Loaded(load_task(config, content, checkpoint), config, run.result())

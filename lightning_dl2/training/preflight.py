@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.data_path import check_data_path
 from lightning_dl2.config.overrides import format_override
-from lightning_dl2.config.schema import Config, GraphNet, Trainer
+from lightning_dl2.config.schema import Config, Trainer
 from lightning_dl2.distributed.devices import Devices
 from lightning_dl2.training import limits
 
@@ -17,11 +16,11 @@ from lightning_dl2.training import limits
 def check(config: Config, devices: Devices) -> None:
     """Raise UserError for a configuration that fits the schema, but not this machine."""
     check_variables()
-    check_path(config)
+    config.data.check_sources()
     devices.check()  # from here on, torch is needed
     limits.check_data(config, devices.is_gpu)
     _check_optimizer(config)
-    _check_engine(config, devices)
+    config.task.check_machine(devices.is_gpu)
     check_logger(config)
 
 
@@ -33,12 +32,6 @@ def check_logger(config: Config) -> None:
         from lightning_dl2.loggers.wandb_login import check_login
 
         check_login()
-
-
-def check_path(config: Config) -> None:
-    """Raise UserError if the data are in no file that can be read; nothing is read."""
-    if hasattr(config.data, "path"):
-        check_data_path(config.data.name, config.data.path)
 
 
 def check_variables() -> None:
@@ -85,14 +78,3 @@ def _naming(group: str, values: dict[str, Any]) -> Iterator[None]:
         says = str(error).partition("\n")[0].removeprefix(f"{name}: ")
         says = says if isinstance(error, known) and says else f"{type(error).__name__}: {says}"
         raise UserError(f"{group}.name={name}{shown}: {says}") from error
-
-
-def _check_engine(config: Config, devices: Devices) -> None:
-    if not isinstance(config.task, GraphNet):
-        return
-    from lightning_dl2.graphs import resolve_engine
-
-    try:
-        resolve_engine(config.task.engine, "cuda" if devices.is_gpu else "cpu")
-    except ValueError as error:
-        raise UserError(f"task.{error}") from error

@@ -2,13 +2,12 @@
 
 import re
 import shutil
-from importlib import import_module
 
 import pytest
 import yaml
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config import conf_files, help, hydra_compose, messages
+from lightning_dl2.config import conf_files, help, hydra_compose
 from lightning_dl2.config.compose import compose
 
 HEADER = "# @package _global_\n"
@@ -19,16 +18,18 @@ MINE = "conf/experiment/mine.yaml"
 def mine(tmp_path, monkeypatch):
     """Return `mine(text)`, which writes conf/experiment/mine.yaml of a separate conf/."""
     directory = tmp_path / "conf"
-    shutil.copytree(conf_files.conf_dir(), directory)
-    for module in (hydra_compose, conf_files, help, messages, import_module("lightning_dl2.config.compose")):
-        monkeypatch.setattr(module, "conf_dir", lambda: directory)
+    shutil.copytree(conf_files.package_conf(), directory)
+    monkeypatch.setattr(conf_files, "package_conf", lambda: directory)
+    conf_files._conf_dirs.cache_clear()
 
     def write(text: str | bytes, name: str = "mine") -> None:
         content = text if isinstance(text, bytes) else text.encode()
         (directory / "experiment" / f"{name}.yaml").write_bytes(content)
         hydra_compose._composed.cache_clear()
 
-    return write
+    yield write
+    monkeypatch.undo()
+    conf_files._conf_dirs.cache_clear()
 
 
 WRONG = {
@@ -97,13 +98,13 @@ def test_an_experiment_builds_on_another(mine, name):
 @pytest.mark.parametrize("text", ["", "seed: 3\n", "defaults: [{debug: none}]\n"])
 def test_a_main_file_without_its_defaults(mine, text):
     mine("")
-    (conf_files.conf_dir() / "train.yaml").write_text(text, "utf-8")
+    (conf_files.package_conf() / "train.yaml").write_text(text, "utf-8")
     with pytest.raises(UserError, match="^conf/train.yaml: its defaults have no experiment; fix: "):
         compose()
 
 
 def test_a_directory_is_no_choice(mine):
-    (conf_files.conf_dir() / "experiment" / "mine.yaml").mkdir()
+    (conf_files.package_conf() / "experiment" / "mine.yaml").mkdir()
     with pytest.raises(UserError, match="^experiment=mine: ") as told:
         compose("experiment=mine")
     assert "mine, " not in str(told.value) and "mean mine" not in str(told.value)
@@ -118,7 +119,7 @@ def test_a_base_is_no_choice(word):
 
 def test_files_build_on_bases_alone():
     """Files build on bases only, so a change for one member of a family does not reach others."""
-    for file in conf_files.conf_dir().rglob("*.yaml"):
+    for file in conf_files.package_conf().rglob("*.yaml"):
         entries = (yaml.safe_load(file.read_text("utf-8")) or {}).get("defaults", [])
         names = [entry.rpartition("/")[2] for entry in entries if isinstance(entry, str)]
         assert all(name.startswith("_") for name in names), file
@@ -129,6 +130,6 @@ def test_help_stands_files_of_a_user(mine, capsys):
     for number, text in enumerate(
         [b"defaults: [mine1]\n", b"defaults:\n  - mine0\n", b"defaults: [nowhere]\n", b"# \xe9\n"]
     ):
-        (conf_files.conf_dir() / "data" / f"mine{number}.yaml").write_bytes(text)
+        (conf_files.package_conf() / "data" / f"mine{number}.yaml").write_bytes(text)
     assert help.print_help("") == 0
     assert "| mine0 | mine1 | mine2 | mine3 |" in " ".join(capsys.readouterr().out.split())

@@ -2,17 +2,20 @@
 
 import pytest
 
+from lightning_dl2.builtin.effect_rules import RULES as BUILT_IN
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.compose import compose, describe_ineffective
 from lightning_dl2.config.older_runs import upgrade_config
 from lightning_dl2.config.overrides import flatten
-from lightning_dl2.config.schema.effect_rules import RULES
+from lightning_dl2.config.schema.effect_rules import TRAINING
 from lightning_dl2.run.directory import Run
 from lightning_dl2.sweeps.grid import Grid
 from lightning_dl2.sweeps.overrides import read_overrides
 from lightning_dl2.train import main
 from tests.config.test_compose import EXPERIMENTS
 from tests.conftest import completed_values
+
+RULES = (*BUILT_IN, *TRAINING)
 
 # Overrides without effect, each typed alone behind the outer key's, and the override that gives it an effect.
 IDLE = {

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from lightning_dl2.config import hydra_compose
 from lightning_dl2.config.compose import compose
-from lightning_dl2.config.conf_files import conf_dir
+from lightning_dl2.config.conf_files import conf_dirs
 from lightning_dl2.config.hydra_compose import compose_files
 from lightning_dl2.config.overrides import flatten
 from lightning_dl2.sweeps.grid import Grid
@@ -19,7 +19,7 @@ VALUES = ("7", "-1", "0.25", "1e-3", "true", "null", "word", "'a b'", "'it\\'s \
 
 
 def anew(words):
-    base = hydra_compose._composed.__wrapped__("train", tuple(words), conf_dir())
+    base = hydra_compose._composed.__wrapped__("train", tuple(words), conf_dirs())
     return OmegaConf.to_container(base.raw, resolve=True), base.choices
 
 

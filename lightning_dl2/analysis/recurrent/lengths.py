@@ -123,7 +123,7 @@ def group_lines(runs: list[Measured]) -> list[Line]:
     Raises:
         UserError: the runs have different tasks.
     """
-    tasks = {run.config.data.name for run in runs}
+    tasks = {run.config.data.title for run in runs}
     if len(tasks) > 1:
         raise UserError(f"run: these are runs of {' and '.join(sorted(tasks))}; fix: give runs of one task")
     groups = defaultdict(list)

@@ -93,7 +93,7 @@ def load_classifier(run: Run, checkpoint: str = "best") -> tuple[SequenceClassif
 
 def _load(run: Run, checkpoint: str, *allowed: str) -> tuple[Any, Any]:
     config = run.config()
-    if (name := config.task.name) not in allowed:
+    if (name := config.task.title) not in allowed:
         raise UserError(f"run={run.path}: is of a {name}; allowed: runs of a {' or a '.join(allowed)}")
     with open_finished_run(run, config, checkpoint) as (task, data, _):
         return task.eval(), data

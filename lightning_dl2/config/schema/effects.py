@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from lightning_dl2.config.schema import Config
-from lightning_dl2.config.schema.effect_rules import RULES, Rule, value_of
+from lightning_dl2.config.schema.effect_rules import TRAINING, Rule, value_of
 
 
 def find_ineffective(config: Config) -> dict[str, Rule]:
@@ -13,9 +13,10 @@ def find_ineffective(config: Config) -> dict[str, Rule]:
     Keys whose value asks for nothing are left out.
     """
     found: dict[str, Rule] = {}
+    rules = (*config.data.effect_rules(), *config.task.effect_rules(), *TRAINING)
     for group in ("data", "task", "optimizer", "trainer", "logger", "callbacks"):
         part = getattr(config, group)
-        for rule in RULES:
+        for rule in rules:
             if isinstance(part, rule.kind) and not rule.works(config):
                 keys = [key for key in rule.names(part) if value_of(part, key) not in rule.off]
                 found = {f"{group}.{key}": rule for key in keys} | found

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from lightning_dl2.builtin.data import PLANETOID
+from lightning_dl2.builtin.data_path import check_data_path
 from lightning_dl2.common.errors import UserError, nearest
-from lightning_dl2.config.data_path import check_data_path
-from lightning_dl2.config.schema import PLANETOID
 from lightning_dl2.data.downloads import download_file
 
 # The addresses hold a commit's hash, so that their content cannot change.

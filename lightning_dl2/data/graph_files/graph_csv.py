@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_dl2.builtin.data_path import check_format
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.data_path import check_format
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.splits import SPLITS
 

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
+from lightning_dl2.builtin.data_path import check_format
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.data_path import check_format
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
 
 LARGEST = 2.0**53  # the files are read as float64, which has no odd whole numbers from here on

@@ -18,8 +18,8 @@ import torch
 from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 from torch import Tensor
 
+from lightning_dl2.builtin.data_path import check_format
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.data_path import check_format
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
 from lightning_dl2.data.graph_files.safe_pickle import NUMPY, Allowed, read_pickle
 from lightning_dl2.data.graph_files.whole_numbers import whole_number

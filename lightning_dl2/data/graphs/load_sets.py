@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lightning_dl2.builtin.data import superfluous_path
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import DISK_ERRORS
 from lightning_dl2.common.paths import user_path
-from lightning_dl2.config.schema.data import superfluous_path
 from lightning_dl2.data import downloads
 from lightning_dl2.data.graph_files.downloads import fetch_graphs
 from lightning_dl2.data.graph_files.graph_csv import read_csv

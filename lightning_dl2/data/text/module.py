@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from pytorch_lightning import LightningDataModule
 
+from lightning_dl2.builtin.data_path import check_data_path
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.paths import user_path
-from lightning_dl2.config.data_path import check_data_path
 from lightning_dl2.data import downloads
 from lightning_dl2.data.baselines import compressed_sizes, majority_share
 from lightning_dl2.data.text import corpora

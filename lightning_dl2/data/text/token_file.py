@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lightning_dl2.builtin.data_path import check_format
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import file_digest, replacing, write_text
 from lightning_dl2.common.progress import progress
-from lightning_dl2.config.data_path import check_format
 from lightning_dl2.data.text.encodings import CHUNK, check_not_compressed, detect_encoding, read_characters
 from lightning_dl2.decoding.vocabulary import Vocabulary
 

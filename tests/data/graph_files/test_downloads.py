@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from lightning_dl2.builtin.data_path import BY_HAND
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.data_path import BY_HAND
 from lightning_dl2.data import downloads as fetching
 from lightning_dl2.data.graph_files import downloads
 from lightning_dl2.data.graph_files.downloads import HASHES, URLS, fetch_graphs

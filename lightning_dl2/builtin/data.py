@@ -1,20 +1,19 @@
-"""Define the schemas of conf/data/."""
+"""Define the schemas of the data that are built in."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import (
-    Field,
-    SerializeAsAny,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from lightning_dl2.common.dotted import find_instance, is_dotted
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.schema.base import OWN, Fraction, Natural, Positive, Rate, Strict, Workers
+from lightning_dl2.config.schema.component import HELD_OUT, DataSchema, Demand
+
+if TYPE_CHECKING:
+    from lightning_dl2.config.schema.effect_rules import Rule
+    from lightning_dl2.config.schema.run import Config
 
 TEXTS = (
     "python_docs", "tiny_shakespeare", "grimms_fairy_tales", "democracy_in_america", "darwin_dutch",
@@ -39,6 +38,73 @@ def superfluous_path(name: str, path: str | None) -> str | None:
     return f"path={path}: data={name} is generated; fix: leave it out, or read graphs of your own by data={other}"
 
 
+NOT_HELD_OUT = "the sequences of training: there are no others"
+
+
+def test_split(data: str, test_fraction: float | None, sequence_length: float | None) -> str:
+    """Name the sequences, texts or graphs of the test; an argument is None if the data has no such key."""
+    if test_fraction == 0:
+        return "validation, which also chose the checkpoint"
+    if data in MINIMUM_HELD_OUT and sequence_length is not None and sequence_length < MINIMUM_HELD_OUT[data]:
+        return NOT_HELD_OUT
+    return HELD_OUT
+
+
+class BuiltInData(DataSchema):
+    """Base of the schemas of the built-in data: the data module of a schema is `module`."""
+
+    module: ClassVar[str]
+    name: str
+
+    @property
+    def target(self) -> str:
+        return self.module
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return self.model_dump()
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+    @property
+    def test_split(self) -> str:
+        return test_split(self.name, getattr(self, "test_fraction", None), None)
+
+    @property
+    def sources(self) -> list[str]:
+        path = None if self.is_generated else getattr(self, "path", None)
+        return [] if path is None else [path]
+
+    @property
+    def is_generated(self) -> bool:
+        return self.name in GENERATED or not hasattr(self, "path")
+
+    def check_sources(self) -> None:
+        from lightning_dl2.builtin.data_path import check_data_path
+
+        if hasattr(self, "path"):
+            check_data_path(self.name, self.path)
+
+    def at(self, path: Any) -> Self:
+        if self.is_generated:
+            raise UserError(f"data.path={path}: the run's data={self.name} is generated; allowed: no data.path")
+        return self.model_copy(update={"path": path})
+
+    def effect_rules(self) -> "tuple[Rule, ...]":
+        from lightning_dl2.builtin.effect_rules import DATA
+
+        return DATA
+
+    def demands(self, config: "Config", on_gpu: bool) -> Iterator[Demand]:
+        from lightning_dl2.builtin.memory import batch_demands, data_demands
+
+        yield from data_demands(config)
+        if not on_gpu:
+            yield from batch_demands(config)
+
+
 class Curriculum(Strict):
     enabled: bool
     start: Positive
@@ -52,7 +118,10 @@ class Curriculum(Strict):
     final_steps: Positive | None
 
 
-class SequenceData(Strict):
+class SequenceData(BuiltInData):
+    module: ClassVar[str] = "lightning_dl2.data.sequences.module.SequenceDataModule"
+    fitting_task: ClassVar[str | None] = "sequence_classifier"
+
     name: Literal[*MINIMUM_LENGTH]  # type: ignore[valid-type]  # as below: the names stand in one place, not in a type
     sequence_length: Positive
     batch_size: Positive
@@ -89,6 +158,24 @@ class SequenceData(Strict):
         """Tell whether validation and test have sequences of their own."""
         return self.sequence_length >= MINIMUM_HELD_OUT[self.name]
 
+    @property
+    def test_split(self) -> str:
+        return HELD_OUT if self.holds_out else NOT_HELD_OUT
+
+    @property
+    def batches_in_epoch(self) -> int | None:
+        return self.batches_per_epoch
+
+    def check(self, config: "Config") -> None:
+        rule = self.curriculum
+        lowers = rule.enabled and (rule.full_rate_length is not None or rule.final_steps is not None)
+        name = config.optimizer.schedule.name
+        if lowers and (name == "plateau" or is_dotted(name)):
+            raise ValueError(
+                f"optimizer.schedule.name={name}: the curriculum sets the learning rate too; fix: choose another"
+                " schedule, or data.curriculum.full_rate_length=null and data.curriculum.final_steps=null"
+            )
+
 
 class OwnSequenceData(SequenceData):
     """Schema of a sequence task of the user's own: `name` is the dotted path of a SequenceTask or of an instance."""
@@ -117,7 +204,10 @@ class OwnSequenceData(SequenceData):
         return self.task.holds_out(self.sequence_length)
 
 
-class TextData(Strict):
+class TextData(BuiltInData):
+    module: ClassVar[str] = "lightning_dl2.data.text.module.TextDataModule"
+    fitting_task: ClassVar[str | None] = "text_generator"
+
     name: Literal[TEXTS]  # type: ignore[valid-type]
     path: str | None
     tokens: Literal["characters", "bytes"]
@@ -140,6 +230,11 @@ class TextData(Strict):
                 " left to train on; allowed: a sum below 1"
             )
         return self
+
+    def quick_digest(self) -> str | None:
+        from lightning_dl2.builtin.data_path import text_digest
+
+        return text_digest(self.path) if self.path is not None else None
 
 
 class PositionalEncoding(Strict):
@@ -165,7 +260,10 @@ class BlockModel(Strict):
     signal: Annotated[float, Field(ge=0)]
 
 
-class NodeData(Strict):
+class NodeData(BuiltInData):
+    module: ClassVar[str] = "lightning_dl2.data.graphs.node_data_module.NodeDataModule"
+    fitting_task: ClassVar[str | None] = "graph_net"
+
     name: Literal[NODE_SETS]  # type: ignore[valid-type]
     path: str | None
     undirected: bool
@@ -196,7 +294,10 @@ class NodeData(Strict):
         return self
 
 
-class GraphSetData(Strict):
+class GraphSetData(BuiltInData):
+    module: ClassVar[str] = "lightning_dl2.data.graphs.graph_set_data_module.GraphSetDataModule"
+    fitting_task: ClassVar[str | None] = "graph_net"
+
     name: Literal[GRAPH_SETS]  # type: ignore[valid-type]
     path: str | None
     num_folds: Annotated[int, Field(ge=3)]
@@ -228,18 +329,3 @@ class GraphSetData(Strict):
     @property
     def target(self) -> str:
         return "regression" if self.name == "zinc" else "classification"
-
-
-def _select_own(values: Any, select: ValidatorFunctionWrapHandler) -> Any:
-    """Take a dotted name for that of a sequence task: the other data have no part of the user's own."""
-    is_own = isinstance(values, dict) and isinstance(values.get("name"), str) and is_dotted(values["name"])
-    return OwnSequenceData.model_validate(values) if is_own else select(values)
-
-
-# The name selects the keys.
-Data = Annotated[
-    SequenceData | TextData | NodeData | GraphSetData,
-    Field(discriminator="name"),
-    WrapValidator(_select_own),
-    SerializeAsAny(),  # an OwnSequenceData with its own serialiser
-]

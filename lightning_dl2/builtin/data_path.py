@@ -1,10 +1,12 @@
 """Check, before anything is read, that `data.path` leads to a file or a directory of the right kind."""
 
+from functools import cache
 from pathlib import Path
 
+from lightning_dl2.builtin.data import PLANETOID, TEXTS
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.files import file_digest
 from lightning_dl2.common.paths import user_path
-from lightning_dl2.config.schema.data import PLANETOID, TEXTS
 
 # The file and the directory that each format is read from; None: no such one. A data set with the name of a format
 # cannot be downloaded.
@@ -58,3 +60,24 @@ def _describe(path: Path) -> str:
         return "there is no such file"
     kinds = {"file": path.is_file, "directory": path.is_dir, "FIFO": path.is_fifo, "socket": path.is_socket}
     return "is a " + next((name for name, is_one in kinds.items() if is_one()), "device")
+
+
+def text_digest(path: str) -> str | None:
+    """Hash a text file as its data module does; None: it is no file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    source = Path(path).expanduser()
+    if not source.is_file():
+        return None
+    status = source.stat()
+    return _digest(source, status.st_size, status.st_mtime_ns)
+
+
+@cache  # a sweep asks for many runs on one text
+def _digest(path: Path, size: int, modified: int) -> str:
+    try:
+        return file_digest(path)
+    except OSError as error:
+        raise UserError(f"data.path={path}: cannot be read ({error.strerror}); allowed: a text file") from error

@@ -1,0 +1,191 @@
+"""Define the schemas of the tasks that are built in."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from lightning_dl2.builtin.data import PLANETOID, GraphSetData, NodeData
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.schema.base import Fraction, Layers, Positive
+from lightning_dl2.config.schema.component import DataSchema, Demand, Mode, TaskSchema
+
+if TYPE_CHECKING:
+    from lightning_dl2.config.schema.effect_rules import Rule
+    from lightning_dl2.config.schema.run import Config
+
+
+class BuiltInTask(TaskSchema):
+    """Base of the schemas of the built-in tasks: the LightningModule of a schema is `module`."""
+
+    module: ClassVar[str]
+    name: str
+
+    @property
+    def target(self) -> str:
+        return self.module
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"name"})
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+    def effect_rules(self) -> "tuple[Rule, ...]":
+        from lightning_dl2.builtin.effect_rules import GRAPHS, RECURRENT
+
+        return (*RECURRENT, *GRAPHS)
+
+    def metrics(self, data: DataSchema) -> dict[str, Mode] | None:
+        return {"val/loss": "min", "val/accuracy": "max"}
+
+    def demands(self, config: "Config", spec: dict[str, Any], on_gpu: bool) -> Iterator[Demand]:
+        from lightning_dl2.builtin.memory import net_demands
+
+        return net_demands(config, spec, on_gpu)
+
+
+class RecurrentTask(BuiltInTask):
+    """Schema of the keys that all recurrent nets share."""
+
+    name: str
+    cell: str
+    hidden_size: Positive
+    num_layers: Layers
+    dropout: Fraction
+    bias: bool
+    reset_after: bool
+    peephole: Literal["gers", "assignment"]
+    initialization: Literal["torch", "kaiming", "xavier", "orthogonal"]
+    forget_bias: float | Literal["chrono"] | None
+
+    @model_validator(mode="after")
+    def forget_bias_needs_a_bias(self) -> "RecurrentTask":
+        if self.forget_bias is not None and not self.bias:
+            raise ValueError(f"forget_bias={self.forget_bias}: needs task.bias=true; allowed without: null")
+        return self
+
+
+WRITES_NO_SAMPLES = "only a text_generator writes samples; allowed: false"
+
+
+class SequenceClassifier(RecurrentTask):
+    module: ClassVar[str] = "lightning_dl2.tasks.sequence_classifier.SequenceClassifier"
+
+    name: Literal["sequence_classifier"]
+    cell: Literal["rnn", "lstm", "bilstm", "gru", "peephole"]
+    bidirectional: bool
+    encoding: Literal["one_hot", "embedding", "scalar"]
+    embedding_size: Positive
+    output_bias: bool
+    label_smoothing: Fraction
+
+    def refuses(self, callback: str) -> str | None:
+        return WRITES_NO_SAMPLES if callback == "samples" else None
+
+
+class TextGenerator(RecurrentTask):
+    module: ClassVar[str] = "lightning_dl2.tasks.text_generator.TextGenerator"
+    commands: ClassVar[tuple[str, ...]] = ("generate",)
+
+    name: Literal["text_generator"]
+    cell: Literal["rnn", "lstm", "gru", "peephole"]
+    embedding_size: Positive | None
+    projection_size: Positive | None
+    tie_weights: bool
+    layer_norm: bool
+    skip_connections: bool
+    input_dropout: Fraction
+    output_dropout: Fraction
+    locked_dropout: bool
+    weight_dropout: Fraction
+    reset_probability: Fraction
+    focal_gamma: Annotated[float, Field(ge=0, le=10)]
+    ensemble_size: Annotated[int, Field(ge=1, le=1000)]
+
+    @model_validator(mode="after")
+    def tied_sizes_are_equal(self) -> "TextGenerator":
+        features = self.projection_size or self.hidden_size * (self.num_layers if self.skip_connections else 1)
+        if self.tie_weights and (self.embedding_size or self.hidden_size) != features:
+            raise ValueError(
+                f"embedding_size={self.embedding_size or 'null'}: with tie_weights=true allowed: {features}, the size"
+                " of what the output layer reads"
+            )
+        return self
+
+    def metrics(self, data: DataSchema) -> dict[str, Mode] | None:
+        return {"val/loss": "min", "val/accuracy": "max", "val/loss_cold": "min"}
+
+    def check(self, config: "Config") -> None:
+        if "val/loss_cold" in config.monitors and config.trainer.limit_val_batches == 1:
+            raise ValueError(
+                "trainer.limit_val_batches=1: the first batch gives no val/loss_cold; allowed: 2 or more, null, or"
+                " another monitor"
+            )
+
+
+class GraphNet(BuiltInTask):
+    module: ClassVar[str] = "lightning_dl2.tasks.graph_net.GraphNet"
+    commands: ClassVar[tuple[str, ...]] = ("predict",)
+
+    name: Literal["graph_net"]
+    layer: Literal["gcn", "sage", "gat", "gatv2", "gin", "gine", "gatedgcn", "gcnii", "mlp"]
+    hidden_size: Positive
+    num_layers: Layers
+    heads: Positive
+    output_heads: Positive
+    activation: Literal["relu", "elu"]
+    input_dropout: Fraction
+    dropout: Fraction
+    attention_dropout: Fraction
+    residual: bool
+    norm: Literal["none", "batch", "layer"]
+    jumping_knowledge: Literal["none", "cat", "max", "sum"]
+    input_layer: bool
+    output_layer: Literal["none", "linear", "mlp"]
+    readout: Literal["mean", "sum", "max", "attention"]
+    self_loops: bool | None
+    edge_features: bool
+    alpha: Annotated[float, Field(ge=0, le=1)]
+    lambda_: Annotated[float, Field(gt=0)]
+    class_weights: Literal["none", "balanced"]
+    engine: Literal["auto", "dgl", "torch"]
+
+    def refuses(self, callback: str) -> str | None:
+        if callback == "gradient_flow":
+            return "a graph_net reads no sequence; allowed: false"
+        return WRITES_NO_SAMPLES if callback == "samples" else None
+
+    def metrics(self, data: DataSchema) -> dict[str, Mode] | None:
+        if isinstance(data, GraphSetData) and data.target == "regression":
+            return {"val/loss": "min", "val/mean_absolute_error": "min"}
+        return super().metrics(data)
+
+    def check(self, config: "Config") -> None:
+        data = config.data
+        level = data.level if isinstance(data, GraphSetData) else "node"
+        if level == "graph" and self.output_layer == "none":
+            raise ValueError(
+                f"task.output_layer=none: data={data.title} has one target for each graph; allowed: linear, mlp"
+            )
+        sparse = isinstance(data, NodeData) and data.name in PLANETOID and data.positional.size
+        if sparse and not self.input_layer:
+            raise ValueError(
+                f"task.input_layer=false: data={data.title} has sparse features; allowed with data.positional: true"
+            )
+        fanouts = data.fanouts if isinstance(data, NodeData) else None
+        if fanouts and len(fanouts) != self.num_layers:
+            raise ValueError(
+                f"data.fanouts={fanouts}: allowed with task.num_layers={self.num_layers}: a list of"
+                f" {self.num_layers}, or null"
+            )
+
+    def check_machine(self, on_gpu: bool) -> None:
+        from lightning_dl2.graphs import resolve_engine
+
+        try:
+            resolve_engine(self.engine, "cuda" if on_gpu else "cpu")
+        except ValueError as error:
+            raise UserError(f"task.{error}") from error

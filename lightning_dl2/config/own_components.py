@@ -1,0 +1,56 @@
+"""Complete the components of a composition before its references are resolved."""
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from lightning_dl2.config.component import complete_arguments, is_component
+
+EMPTY = "_own"  # the file of a group whose keys are those of a class of the user's own
+REFERENCE = re.compile(r"\$\{data\.(\w+)\}")
+SOLVED = "callbacks.solved.enabled"
+
+
+def complete_components(composed: DictConfig, given: Collection[str]) -> None:
+    """Add to each component the defaults of its constructor, so that references and overrides find them.
+
+    Args:
+        composed: changed in place; struct mode is off.
+        given: the keys that an experiment or the command sets.
+
+    Raises:
+        UserError: a class cannot be imported.
+    """
+    for key in list(_components(composed)):
+        values: Any = OmegaConf.to_container(OmegaConf.select(composed, key), resolve=False)
+        OmegaConf.update(composed, key, complete_arguments(key, values), merge=False, force_add=True)
+    if not is_component(composed.get("task")):
+        return
+    _keep_references_to_built_data(composed)
+    if SOLVED not in given and "callbacks" in composed:  # no threshold holds for a metric that nobody knows
+        OmegaConf.update(composed, SOLVED, False)
+
+
+def _components(composed: DictConfig) -> Iterator[str]:
+    for group in ("data", "task"):
+        if is_component(composed.get(group)):
+            yield group
+    for group in ("callbacks", "logger"):
+        values: Any = composed.get(group) or {}
+        yield from (f"{group}.{name}" for name in values if is_component(values.get(name)))
+
+
+def _keep_references_to_built_data(composed: DictConfig) -> None:
+    """Escape ${data.NAME} in the task where data have no such key: the data module has the value, once it is built."""
+    data = composed.get("data")
+
+    def walk(node: Any, path: str) -> None:
+        for name, value in list(node.items()):
+            if isinstance(value, dict):
+                walk(value, f"{path}.{name}")
+            elif isinstance(value, str) and (found := REFERENCE.fullmatch(value)) and found[1] not in data:
+                OmegaConf.update(composed, f"{path}.{name}", f"\\{value}")
+
+    walk(OmegaConf.to_container(composed.task, resolve=False), "task")
