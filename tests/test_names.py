@@ -8,10 +8,10 @@ import torch
 import yaml
 
 from lightning_dl2 import builtin
-from lightning_dl2.builtin import data as data_schemas
-from lightning_dl2.builtin import effect_rules
-from lightning_dl2.builtin.data import GENERATED, MINIMUM_LENGTH, PLANETOID, TEXTS
+from lightning_dl2.builtin import effect_rules, graph_data
+from lightning_dl2.builtin.data import MINIMUM_LENGTH, TEXTS
 from lightning_dl2.builtin.data_path import BY_HAND, FORMATS
+from lightning_dl2.builtin.graph_data import GENERATED, PLANETOID
 from lightning_dl2.builtin.task import RecurrentTask
 from lightning_dl2.config.schema import optimizer
 from lightning_dl2.data.graph_files.downloads import HASHES, URLS
@@ -46,7 +46,7 @@ NAMES = {
     (builtin.GraphNet, "engine"): ENGINES,
     (builtin.SequenceData, "name"): SEQUENCE_TASKS,
     (builtin.TextData, "name"): {*CORPORA, "text"},
-    (data_schemas.PositionalEncoding, "kind"): {"none", *POSITIONAL},
+    (graph_data.PositionalEncoding, "kind"): {"none", *POSITIONAL},
 }
 
 
@@ -62,8 +62,8 @@ def test_what_the_schema_knows_of_a_name_is_what_its_registry_says():
     assert set(effect_rules.ATTENTION) == {name for name, layer in LAYERS.items() if layer.attention}
     assert set(effect_rules.EDGES) == {name for name, layer in LAYERS.items() if layer.edges}
     assert set(URLS) == set(HASHES) and set(PLANETOID) < set(URLS)
-    assert {*URLS, *BY_HAND} < {*data_schemas.NODE_SETS, *data_schemas.GRAPH_SETS} and set(CORPORA) < set(TEXTS)
-    by_path = {*TEXTS, *data_schemas.NODE_SETS, *data_schemas.GRAPH_SETS} - {*CORPORA, *URLS, *GENERATED}
+    assert {*URLS, *BY_HAND} < {*graph_data.NODE_SETS, *graph_data.GRAPH_SETS} and set(CORPORA) < set(TEXTS)
+    by_path = {*TEXTS, *graph_data.NODE_SETS, *graph_data.GRAPH_SETS} - {*CORPORA, *URLS, *GENERATED}
     assert by_path == {*FORMATS} - {"planetoid"} and {*BY_HAND} < by_path
 
 

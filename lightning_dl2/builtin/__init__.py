@@ -6,7 +6,9 @@ to the constructors. A stranger's data and tasks need no entry here: their const
 
 from typing import get_args
 
-from lightning_dl2.builtin.data import BuiltInData, GraphSetData, NodeData, OwnSequenceData, SequenceData, TextData
+from lightning_dl2.builtin.base import BuiltInData
+from lightning_dl2.builtin.data import OwnSequenceData, SequenceData, TextData
+from lightning_dl2.builtin.graph_data import GraphSetData, NodeData
 from lightning_dl2.builtin.task import BuiltInTask, GraphNet, SequenceClassifier, TextGenerator
 from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.config.schema.component import Component

@@ -1,18 +1,17 @@
-"""Define the schemas of the data that are built in."""
+"""Define the schemas of the sequences and texts that are built in."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from lightning_dl2.builtin.base import BuiltInData
 from lightning_dl2.common.dotted import find_instance, is_dotted
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.schema.base import OWN, Fraction, Natural, Positive, Rate, Strict, Workers
-from lightning_dl2.config.schema.component import HELD_OUT, DataSchema, Demand
+from lightning_dl2.config.schema.base import OWN, Fraction, Natural, Positive, Strict, Workers
+from lightning_dl2.config.schema.component import HELD_OUT
 
 if TYPE_CHECKING:
-    from lightning_dl2.config.schema.effect_rules import Rule
     from lightning_dl2.config.schema.run import Config
 
 TEXTS = (
@@ -20,22 +19,10 @@ TEXTS = (
     "anna_karenina_dutch", "calculus_made_easy",
     "text",  # any file, by its path
 )  # fmt: skip
-PLANETOID = ("cora", "citeseer", "pubmed")
-NODE_SETS = ("karate_club", "sbm", *PLANETOID, "graph_csv")  # one graph; its nodes have labels
-GRAPH_SETS = ("minigc", "csl", "pattern", "mutag", "proteins", "enzymes", "nci1", "tu", "ten_fold", "zinc")
-GENERATED = ("karate_club", "sbm", "minigc", "csl", "pattern")  # no files
 MINIMUM_LENGTH = {"decimal_palindrome": 2, "binary_palindrome": 1, "baum_sweet": 2, "random_combinations": 2}
 
 # Shortest sequences of which there are enough to hold some out for validation and test.
 MINIMUM_HELD_OUT = {"decimal_palindrome": 3, "binary_palindrome": 3, "baum_sweet": 2, "random_combinations": 5}
-
-
-def superfluous_path(name: str, path: str | None) -> str | None:
-    """Describe the error of a path to graphs that are generated; return None if there is none."""
-    if path is None or name not in GENERATED:
-        return None
-    other = "graph_csv" if name in NODE_SETS else "tu"
-    return f"path={path}: data={name} is generated; fix: leave it out, or read graphs of your own by data={other}"
 
 
 NOT_HELD_OUT = "the sequences of training: there are no others"
@@ -48,61 +35,6 @@ def test_split(data: str, test_fraction: float | None, sequence_length: float | 
     if data in MINIMUM_HELD_OUT and sequence_length is not None and sequence_length < MINIMUM_HELD_OUT[data]:
         return NOT_HELD_OUT
     return HELD_OUT
-
-
-class BuiltInData(DataSchema):
-    """Base of the schemas of the built-in data: the data module of a schema is `module`."""
-
-    module: ClassVar[str]
-    name: str
-
-    @property
-    def target(self) -> str:
-        return self.module
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        return self.model_dump()
-
-    @property
-    def title(self) -> str:
-        return self.name
-
-    @property
-    def test_split(self) -> str:
-        return test_split(self.name, getattr(self, "test_fraction", None), None)
-
-    @property
-    def sources(self) -> list[str]:
-        path = None if self.is_generated else getattr(self, "path", None)
-        return [] if path is None else [path]
-
-    @property
-    def is_generated(self) -> bool:
-        return self.name in GENERATED or not hasattr(self, "path")
-
-    def check_sources(self) -> None:
-        from lightning_dl2.builtin.data_path import check_data_path
-
-        if hasattr(self, "path"):
-            check_data_path(self.name, self.path)
-
-    def at(self, path: Any) -> Self:
-        if self.is_generated:
-            raise UserError(f"data.path={path}: the run's data={self.name} is generated; allowed: no data.path")
-        return self.model_copy(update={"path": path})
-
-    def effect_rules(self) -> "tuple[Rule, ...]":
-        from lightning_dl2.builtin.effect_rules import DATA
-
-        return DATA
-
-    def demands(self, config: "Config", on_gpu: bool) -> Iterator[Demand]:
-        from lightning_dl2.builtin.memory import batch_demands, data_demands
-
-        yield from data_demands(config)
-        if not on_gpu:
-            yield from batch_demands(config)
 
 
 class Curriculum(Strict):
@@ -231,101 +163,11 @@ class TextData(BuiltInData):
             )
         return self
 
+    @property
+    def test_split(self) -> str:
+        return test_split(self.name, self.test_fraction, None)
+
     def quick_digest(self) -> str | None:
         from lightning_dl2.builtin.data_path import text_digest
 
         return text_digest(self.path) if self.path is not None else None
-
-
-class PositionalEncoding(Strict):
-    kind: Literal["none", "laplacian", "random_walk"]
-    size: Annotated[int, Field(ge=0, le=4096)]
-
-    @model_validator(mode="after")
-    def size_fits_the_kind(self) -> "PositionalEncoding":
-        if (self.kind == "none") != (self.size == 0):
-            allowed = "0" if self.kind == "none" else "1 or more"
-            raise ValueError(f"size={self.size}: allowed with kind={self.kind}: {allowed}")
-        return self
-
-
-class BlockModel(Strict):
-    """Schema of the stochastic block model of name=sbm."""
-
-    num_nodes: Positive
-    num_classes: Annotated[int, Field(ge=2)]
-    average_degree: Rate
-    homophily: Annotated[float, Field(ge=0, le=1)]
-    num_feats: Positive
-    signal: Annotated[float, Field(ge=0)]
-
-
-class NodeData(BuiltInData):
-    module: ClassVar[str] = "lightning_dl2.data.graphs.node_data_module.NodeDataModule"
-    fitting_task: ClassVar[str | None] = "graph_net"
-
-    name: Literal[NODE_SETS]  # type: ignore[valid-type]
-    path: str | None
-    undirected: bool
-    split: Literal["public", "random"]
-    train_per_class: Positive
-    validation_size: Positive
-    test_size: Positive | None
-    normalize_features: bool
-    positional: PositionalEncoding
-    fanouts: list[Positive] | None
-    batch_size: Positive
-    evaluation_chunk: Positive | None
-    block_model: BlockModel
-    num_workers: Workers
-    cache_dir: str | None
-
-    @model_validator(mode="after")
-    def path_fanouts_and_workers_are_possible(self) -> "NodeData":
-        if says := superfluous_path(self.name, self.path):
-            raise ValueError(says)
-        if self.fanouts == []:
-            raise ValueError("fanouts=[]: allowed: one number a layer, or null for the whole graph at each step")
-        if self.num_workers and self.fanouts is None:
-            raise ValueError(
-                f"num_workers={self.num_workers}: with data.fanouts=null each batch is the whole graph in memory;"
-                " allowed: 0, or data.fanouts of the layers"
-            )
-        return self
-
-
-class GraphSetData(BuiltInData):
-    module: ClassVar[str] = "lightning_dl2.data.graphs.graph_set_data_module.GraphSetDataModule"
-    fitting_task: ClassVar[str | None] = "graph_net"
-
-    name: Literal[GRAPH_SETS]  # type: ignore[valid-type]
-    path: str | None
-    num_folds: Annotated[int, Field(ge=3)]
-    fold: Natural
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
-    positional: PositionalEncoding
-    batch_size: Positive
-    evaluation_batch_size: Positive
-    num_graphs: Positive
-    min_nodes: Positive
-    max_nodes: Positive
-    num_workers: Workers
-    cache_dir: str | None
-
-    @model_validator(mode="after")
-    def path_folds_and_sizes_are_possible(self) -> "GraphSetData":
-        if says := superfluous_path(self.name, self.path):
-            raise ValueError(says)
-        if self.fold >= self.num_folds:
-            raise ValueError(f"fold={self.fold}: allowed: 0 to {self.num_folds - 1}")
-        if self.min_nodes > self.max_nodes:
-            raise ValueError(f"min_nodes={self.min_nodes}: allowed: at most max_nodes={self.max_nodes}")
-        return self
-
-    @property
-    def level(self) -> str:
-        return "node" if self.name == "pattern" else "graph"
-
-    @property
-    def target(self) -> str:
-        return "regression" if self.name == "zinc" else "classification"

@@ -3,7 +3,8 @@
 from functools import cache
 from pathlib import Path
 
-from lightning_dl2.builtin.data import PLANETOID, TEXTS
+from lightning_dl2.builtin.data import TEXTS
+from lightning_dl2.builtin.graph_data import PLANETOID
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import file_digest
 from lightning_dl2.common.paths import user_path

@@ -5,7 +5,8 @@ A key that stands in no rule always has an effect, or the schema itself refuses 
 
 from typing import Any
 
-from lightning_dl2.builtin.data import GENERATED, PLANETOID, GraphSetData, NodeData, SequenceData, TextData
+from lightning_dl2.builtin.data import SequenceData, TextData
+from lightning_dl2.builtin.graph_data import GENERATED, PLANETOID, GraphSetData, NodeData
 from lightning_dl2.builtin.task import GraphNet, RecurrentTask, SequenceClassifier, TextGenerator
 from lightning_dl2.config.schema import Config
 from lightning_dl2.config.schema.effect_rules import Rule, needs, needs_switch

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from lightning_dl2.builtin.data import GraphSetData, NodeData, SequenceData, TextData
+from lightning_dl2.builtin.data import SequenceData, TextData
 from lightning_dl2.builtin.effect_rules import ATTENTION
+from lightning_dl2.builtin.graph_data import GraphSetData, NodeData
 from lightning_dl2.builtin.task import GraphNet, SequenceClassifier, TextGenerator
 from lightning_dl2.config.schema.component import Demand
 from lightning_dl2.config.schema.run import Config

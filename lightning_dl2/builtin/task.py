@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from lightning_dl2.builtin.data import PLANETOID, GraphSetData, NodeData
+from lightning_dl2.builtin.graph_data import PLANETOID, GraphSetData, NodeData
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.schema.base import Fraction, Layers, Positive
 from lightning_dl2.config.schema.component import DataSchema, Demand, Mode, TaskSchema

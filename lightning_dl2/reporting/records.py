@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lightning_dl2.builtin.data import GRAPH_SETS, test_split
+from lightning_dl2.builtin.data import test_split
+from lightning_dl2.builtin.graph_data import GRAPH_SETS
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import open_regular, walk
 from lightning_dl2.common.run_files import Damaged, read_config, read_result

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from lightning_dl2.builtin.data import PLANETOID
 from lightning_dl2.builtin.data_path import check_data_path
+from lightning_dl2.builtin.graph_data import PLANETOID
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.data.downloads import download_file
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_dl2.builtin.data import PLANETOID
 from lightning_dl2.builtin.data_path import check_format
+from lightning_dl2.builtin.graph_data import PLANETOID
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.graph_files.safe_pickle import NUMPY, Allowed, read_pickle

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lightning_dl2.builtin.data import superfluous_path
+from lightning_dl2.builtin.graph_data import superfluous_path
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import DISK_ERRORS
 from lightning_dl2.common.paths import user_path

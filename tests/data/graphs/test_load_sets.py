@@ -3,7 +3,7 @@
 import pytest
 
 from lightning_dl2 import GraphSetDataModule, NodeDataModule, UserError
-from lightning_dl2.builtin.data import GENERATED, NODE_SETS
+from lightning_dl2.builtin.graph_data import GENERATED, NODE_SETS
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
 from lightning_dl2.data.graphs import load_sets
 from tests.small import write_graph

@@ -1,0 +1,66 @@
+"""Define what the schemas of all built-in data share."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.schema.component import HELD_OUT, DataSchema, Demand
+
+if TYPE_CHECKING:
+    from lightning_dl2.config.schema.effect_rules import Rule
+    from lightning_dl2.config.schema.run import Config
+
+
+class BuiltInData(DataSchema):
+    """Base of the schemas of the built-in data: the data module of a schema is `module`."""
+
+    module: ClassVar[str]
+    name: str
+
+    @property
+    def target(self) -> str:
+        return self.module
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return self.model_dump()
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+    @property
+    def test_split(self) -> str:
+        return HELD_OUT
+
+    @property
+    def sources(self) -> list[str]:
+        path = None if self.is_generated else getattr(self, "path", None)
+        return [] if path is None else [path]
+
+    @property
+    def is_generated(self) -> bool:
+        return not hasattr(self, "path")
+
+    def check_sources(self) -> None:
+        from lightning_dl2.builtin.data_path import check_data_path
+
+        if hasattr(self, "path"):
+            check_data_path(self.name, self.path)
+
+    def at(self, path: Any) -> Self:
+        if self.is_generated:
+            raise UserError(f"data.path={path}: the run's data={self.name} is generated; allowed: no data.path")
+        return self.model_copy(update={"path": path})
+
+    def effect_rules(self) -> "tuple[Rule, ...]":
+        from lightning_dl2.builtin.effect_rules import DATA
+
+        return DATA
+
+    def demands(self, config: "Config", on_gpu: bool) -> Iterator[Demand]:
+        from lightning_dl2.builtin.memory import batch_demands, data_demands
+
+        yield from data_demands(config)
+        if not on_gpu:
+            yield from batch_demands(config)

@@ -1,0 +1,123 @@
+"""Define the schemas of the graphs that are built in."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from lightning_dl2.builtin.base import BuiltInData
+from lightning_dl2.config.schema.base import Natural, Positive, Rate, Strict, Workers
+
+PLANETOID = ("cora", "citeseer", "pubmed")
+NODE_SETS = ("karate_club", "sbm", *PLANETOID, "graph_csv")  # one graph; its nodes have labels
+GRAPH_SETS = ("minigc", "csl", "pattern", "mutag", "proteins", "enzymes", "nci1", "tu", "ten_fold", "zinc")
+GENERATED = ("karate_club", "sbm", "minigc", "csl", "pattern")  # no files
+
+
+def superfluous_path(name: str, path: str | None) -> str | None:
+    """Describe the error of a path to graphs that are generated; return None if there is none."""
+    if path is None or name not in GENERATED:
+        return None
+    other = "graph_csv" if name in NODE_SETS else "tu"
+    return f"path={path}: data={name} is generated; fix: leave it out, or read graphs of your own by data={other}"
+
+
+class PositionalEncoding(Strict):
+    kind: Literal["none", "laplacian", "random_walk"]
+    size: Annotated[int, Field(ge=0, le=4096)]
+
+    @model_validator(mode="after")
+    def size_fits_the_kind(self) -> "PositionalEncoding":
+        if (self.kind == "none") != (self.size == 0):
+            allowed = "0" if self.kind == "none" else "1 or more"
+            raise ValueError(f"size={self.size}: allowed with kind={self.kind}: {allowed}")
+        return self
+
+
+class BlockModel(Strict):
+    """Schema of the stochastic block model of name=sbm."""
+
+    num_nodes: Positive
+    num_classes: Annotated[int, Field(ge=2)]
+    average_degree: Rate
+    homophily: Annotated[float, Field(ge=0, le=1)]
+    num_feats: Positive
+    signal: Annotated[float, Field(ge=0)]
+
+
+class GraphData(BuiltInData):
+    """Base of the schemas of one graph and of many."""
+
+    @property
+    def is_generated(self) -> bool:
+        return self.name in GENERATED
+
+
+class NodeData(GraphData):
+    module: ClassVar[str] = "lightning_dl2.data.graphs.node_data_module.NodeDataModule"
+    fitting_task: ClassVar[str | None] = "graph_net"
+
+    name: Literal[NODE_SETS]  # type: ignore[valid-type]
+    path: str | None
+    undirected: bool
+    split: Literal["public", "random"]
+    train_per_class: Positive
+    validation_size: Positive
+    test_size: Positive | None
+    normalize_features: bool
+    positional: PositionalEncoding
+    fanouts: list[Positive] | None
+    batch_size: Positive
+    evaluation_chunk: Positive | None
+    block_model: BlockModel
+    num_workers: Workers
+    cache_dir: str | None
+
+    @model_validator(mode="after")
+    def path_fanouts_and_workers_are_possible(self) -> "NodeData":
+        if says := superfluous_path(self.name, self.path):
+            raise ValueError(says)
+        if self.fanouts == []:
+            raise ValueError("fanouts=[]: allowed: one number a layer, or null for the whole graph at each step")
+        if self.num_workers and self.fanouts is None:
+            raise ValueError(
+                f"num_workers={self.num_workers}: with data.fanouts=null each batch is the whole graph in memory;"
+                " allowed: 0, or data.fanouts of the layers"
+            )
+        return self
+
+
+class GraphSetData(GraphData):
+    module: ClassVar[str] = "lightning_dl2.data.graphs.graph_set_data_module.GraphSetDataModule"
+    fitting_task: ClassVar[str | None] = "graph_net"
+
+    name: Literal[GRAPH_SETS]  # type: ignore[valid-type]
+    path: str | None
+    num_folds: Annotated[int, Field(ge=3)]
+    fold: Natural
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    positional: PositionalEncoding
+    batch_size: Positive
+    evaluation_batch_size: Positive
+    num_graphs: Positive
+    min_nodes: Positive
+    max_nodes: Positive
+    num_workers: Workers
+    cache_dir: str | None
+
+    @model_validator(mode="after")
+    def path_folds_and_sizes_are_possible(self) -> "GraphSetData":
+        if says := superfluous_path(self.name, self.path):
+            raise ValueError(says)
+        if self.fold >= self.num_folds:
+            raise ValueError(f"fold={self.fold}: allowed: 0 to {self.num_folds - 1}")
+        if self.min_nodes > self.max_nodes:
+            raise ValueError(f"min_nodes={self.min_nodes}: allowed: at most max_nodes={self.max_nodes}")
+        return self
+
+    @property
+    def level(self) -> str:
+        return "node" if self.name == "pattern" else "graph"
+
+    @property
+    def target(self) -> str:
+        return "regression" if self.name == "zinc" else "classification"
