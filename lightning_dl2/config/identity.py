@@ -21,6 +21,7 @@ NOT_IDENTITY = (
     "callbacks.progress_bar", "callbacks.curves", "callbacks.samples", "callbacks.gradient_flow",
     "callbacks.checkpoint.every_n_steps",
     "trainer.flush_denormal", "trainer.max_steps", "trainer.max_epochs", "trainer.max_time", "trainer.profiler",
+    "trainer.detect_anomaly",
 )  # fmt: skip
 
 

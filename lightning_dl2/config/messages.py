@@ -15,7 +15,13 @@ from lightning_dl2.config.overrides import flatten
 from lightning_dl2.config.schema.base import OWN, PATTERNS, Strict
 
 # Groups of keys whose names the user chooses.
-OPEN = ("optimizer.arguments.", "optimizer.schedule.arguments.", "optimizer.weight_decay_of.", "launcher.parameters.")
+OPEN = (
+    "optimizer.arguments.",
+    "optimizer.schedule.arguments.",
+    "optimizer.weight_decay_of.",
+    "trainer.arguments.",
+    "launcher.parameters.",
+)
 # Texts in the place of pydantic's own, by its type of error.
 ALLOWED = {
     "string_too_short": "a word",

@@ -12,6 +12,7 @@ from lightning_dl2.config.schema import Config
 
 # Newer keys whose value in conf/ differs from the behaviour before the key existed.
 BEFORE = {"trainer": {"flush_denormal": False}}
+SAME_KEYS = ("optimizer.", "optimizer.schedule.", "logger.")  # groups that have the same keys whatever their name
 
 
 def upgrade_config(values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
@@ -54,7 +55,7 @@ def _compose_groups(*groups: str) -> dict[str, Any]:
 
 def _fill(values: dict[str, Any], defaults: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Add to `values` the keys that only `defaults` have, except in groups of another kind and in OPEN ones."""
-    if values.get("name") != defaults.get("name"):
+    if values.get("name") != defaults.get("name") and prefix not in SAME_KEYS:
         return values
     filled = values | {key: value for key, value in defaults.items() if key not in values}
     for key, value in values.items():

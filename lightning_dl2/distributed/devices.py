@@ -15,7 +15,7 @@ class Devices:
 
     @cached_property
     def is_gpu(self) -> bool:
-        """Tell whether the run computes on a GPU."""
+        """Tell whether the run computes on a GPU of CUDA, which has a memory of its own."""
         import torch
 
         accelerator = self._trainer.accelerator
@@ -35,9 +35,17 @@ class Devices:
         import torch
 
         trainer, found = self._trainer, torch.cuda.device_count()
+        if trainer.accelerator == "mps" and not torch.backends.mps.is_available():
+            raise UserError("trainer.accelerator=mps: torch can use no Apple GPU here; allowed: cpu, gpu, auto")
         if trainer.accelerator == "gpu" and not found:
             raise UserError("trainer.accelerator=gpu: this machine has no GPU that torch can use; allowed: cpu, auto")
         found, kind = (found, "GPU") if self.is_gpu else (os.cpu_count() or 1, "CPU core")
+        if trainer.accelerator == "mps":
+            found, kind = 1, "Apple GPU"
+            if trainer.precision != 32:
+                raise UserError(f"trainer.precision={trainer.precision}: allowed with trainer.accelerator=mps: 32")
+            if trainer.strategy != "auto":
+                raise UserError(f"trainer.strategy={trainer.strategy}: allowed with trainer.accelerator=mps: auto")
         if trainer.devices != "auto" and trainer.devices > found:
             what = f"this machine has {found} {kind}(s)"
             raise UserError(f"trainer.devices={trainer.devices}: {what}; allowed: 1 to {found}")

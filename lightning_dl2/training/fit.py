@@ -93,7 +93,7 @@ def fit(session: Session, data: Any, task: pl.LightningModule) -> tuple[dict[str
     with group.all_or_none():
         run.begin(config, session.overrides)
     log.info("%s from step %d", run.path, first_step)
-    notes = [note, config.schedule_warning, getattr(data, "note", None)]
+    notes = [note, config.schedule_warning, *config.trainer.notes, getattr(data, "note", None)]
     _tell(*notes, *_precision_notes(config, task, trainer, start), aloud=group.rank == 0)
     objects = {"run": run, "task": task, "datamodule": data, "trainer": trainer}
     try:

@@ -11,6 +11,7 @@ from lightning_dl2.config.overrides import format_override
 from lightning_dl2.config.schema import Config, Trainer
 from lightning_dl2.distributed.devices import Devices
 from lightning_dl2.training import limits
+from lightning_dl2.training.check_trainer import check_trainer
 
 
 def check(config: Config, devices: Devices) -> None:
@@ -20,6 +21,7 @@ def check(config: Config, devices: Devices) -> None:
     devices.check()  # from here on, torch is needed
     limits.check_data(config, devices.is_gpu)
     _check_optimizer(config)
+    check_trainer(config.trainer, devices.is_gpu)
     config.task.check_machine(devices.is_gpu)
     check_logger(config)
 

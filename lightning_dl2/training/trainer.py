@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins import Precision
 from pytorch_lightning.plugins.environments import LightningEnvironment
 
 from lightning_dl2.callbacks import (
@@ -24,6 +25,7 @@ from lightning_dl2.callbacks import (
     StopWhenStalled,
     WeightAveraging,
 )
+from lightning_dl2.common.dotted import find_callable, is_dotted
 from lightning_dl2.config.schema import Config
 from lightning_dl2.distributed.devices import Devices
 from lightning_dl2.loggers.build import build_loggers
@@ -40,6 +42,7 @@ KEYS = {"accelerator", "devices", "num_nodes", "strategy", "precision", "determi
 KEYS |= {"limit_val_batches", "limit_test_batches"}
 TRAINING_KEYS = {"max_steps", "check_val_every_n_epoch", "log_every_n_steps", "gradient_clip_val"}
 TRAINING_KEYS |= {"accumulate_grad_batches", "limit_train_batches", "overfit_batches"}
+TRAINING_KEYS |= {"gradient_clip_algorithm", "detect_anomaly"}
 
 
 @dataclass
@@ -111,10 +114,9 @@ def build_trainer(
         callbacks.append(GradientFlow(run.gradient_flow_file, figures, every_n_steps=flow.every_n_steps))
     callbacks += [watch.final_validation, watch.checkpoints, watch.preemption, ExactResume(config.seed)]
     trainer = pl.Trainer(
-        **_trainer_arguments(config, run.path) | config.trainer.model_dump(include=TRAINING_KEYS),
+        **_trainer_arguments(config, run.path, start) | config.trainer.model_dump(include=TRAINING_KEYS),
         logger=build_loggers(config, run, start.step if start else 0),
         callbacks=callbacks,
-        plugins=_plugins(start),
         max_epochs=max_epochs,
         val_check_interval=interval or config.trainer.val_check_interval,
         num_sanity_val_steps=0,  # they would log metrics before the first step
@@ -130,19 +132,22 @@ def build_trainer(
 def build_evaluator(config: Config, run: Run) -> pl.Trainer:
     """Build a Trainer that only evaluates: one process, no logger, on a CPU where this machine lacks the run's GPU."""
     gpu, precision = Devices(config.trainer).is_gpu and torch.cuda.is_available(), config.trainer.precision
+    mps = config.trainer.accelerator == "mps" and torch.backends.mps.is_available()
     if precision == "16-mixed" and not gpu:  # Lightning would use bf16 without a message
         print("note: trainer.precision=16-mixed needs a GPU; evaluated with 32 here", file=sys.stderr)
         precision = 32
-    arguments = _trainer_arguments(config, run.path) | {
-        "accelerator": "gpu" if gpu else "cpu",
-        "precision": precision,
+    arguments = _trainer_arguments(config, run.path)
+    if arguments["precision"] is not None:
+        arguments["precision"] = precision
+    arguments |= {
+        "accelerator": "gpu" if gpu else "mps" if mps else "cpu",
         "devices": 1,
         "num_nodes": 1,
         "strategy": "auto",
         "profiler": None,
     }
     callbacks: list[pl.Callback] = [ProgressBar(config.callbacks.progress_bar)]
-    trainer = pl.Trainer(**arguments, logger=False, callbacks=callbacks, plugins=_plugins(), enable_checkpointing=False)
+    trainer = pl.Trainer(**arguments, logger=False, callbacks=callbacks, enable_checkpointing=False)
     _leave_sigterm(trainer)
     return trainer
 
@@ -165,15 +170,17 @@ def _leave_sigterm(trainer: pl.Trainer) -> None:
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]  # has no switch
 
 
-def _trainer_arguments(config: Config, path: Path) -> dict[str, Any]:
-    return config.trainer.model_dump(include=KEYS) | {
+def _trainer_arguments(config: Config, path: Path, start: ResumePoint | None = None) -> dict[str, Any]:
+    keys, plugins = config.trainer, [find_callable(name)() for name in config.trainer.plugins]
+    return keys.model_dump(include=KEYS) | {
+        "strategy": find_callable(keys.strategy)() if is_dotted(keys.strategy) else keys.strategy,
+        # Lightning takes one of the two.
+        "precision": None if any(isinstance(plugin, Precision) for plugin in plugins) else keys.precision,
+        # All ranks run already, whoever has started them; their numbers are in Lightning's own variables.
+        "plugins": [VerifiedCheckpointIO(start), LightningEnvironment(), *plugins],
         "default_root_dir": path,
         "use_distributed_sampler": False,  # the data modules give each rank its share
         "enable_progress_bar": False,
         "enable_model_summary": False,
+        **keys.arguments,
     }
-
-
-def _plugins(start: ResumePoint | None = None) -> list[Any]:
-    # All ranks run already, whoever has started them; their numbers are in Lightning's own variables.
-    return [VerifiedCheckpointIO(start), LightningEnvironment()]

@@ -47,6 +47,7 @@ IDLE = {
         "data.curriculum.minimum_batch_size=7": "data.curriculum.tokens_per_batch=99",
         "data.curriculum.shortest=0.5 data.curriculum.start=21": "data.curriculum.start=9",
     },
+    "trainer.gradient_clip_val=null": {"trainer.gradient_clip_algorithm=value": "trainer.gradient_clip_val=1"},
     "trainer.overfit_batches=1": {"trainer.limit_train_batches=5": "trainer.overfit_batches=0"},
     "experiment=text": {
         "task.skip_connections=true": "task.num_layers=2",

@@ -64,6 +64,7 @@ def test_paths_can_be_typed_again(path):
         "trainer.max_epochs=7",
         "trainer.max_time='00:01:00:00'",
         "trainer.profiler=simple",
+        "trainer.detect_anomaly=true",
         "trainer.flush_denormal=false",
     ],
 )
@@ -78,9 +79,10 @@ def test_every_other_key_makes_another_run():
     same |= {f"callbacks.samples.{key}" for key in Samples.model_fields}
     same |= {f"callbacks.gradient_flow.{key}" for key in GradientFlow.model_fields}
     same |= {"data.num_workers", "trainer.flush_denormal"}
-    same |= {f"trainer.{key}" for key in ("max_steps", "max_epochs", "max_time", "profiler")}
+    same |= {f"trainer.{key}" for key in ("max_steps", "max_epochs", "max_time", "profiler", "detect_anomaly")}
     values = flatten(config.model_dump())
     nothing = {
+        "trainer.arguments",
         "optimizer.arguments",
         "optimizer.schedule.arguments",
         "optimizer.weight_decay_of",

@@ -16,6 +16,17 @@ def without(values, *path):
     del values[last]
 
 
+def test_an_optimizer_and_a_schedule_of_any_name_get_newer_keys():
+    config = compose("optimizer.name=NAdam", "optimizer.schedule.name=plateau", "logger=wandb")
+    old = config.model_dump()
+    without(old, "optimizer", "schedule", "monitor")
+    without(old, "optimizer", "weight_decay_of")
+    without(old, "logger", "notes")
+    restored, added = upgrade_config(old)
+    assert restored == config and identity(restored) == identity(config)
+    assert set(added) == {"optimizer.schedule.monitor", "optimizer.weight_decay_of", "logger.notes"}
+
+
 @pytest.mark.slow
 def test_a_run_of_an_older_version_gets_the_defaults_of_what_has_come_since():
     config = compose("experiment=cora_gat", "data=citeseer", "seed=3", "optimizer.learning_rate=0.5")

@@ -31,6 +31,9 @@ VARIANTS = {
         "optimizer.schedule.name=torch.optim.lr_scheduler.StepLR",
         "optimizer.schedule.interval=epoch",
         "+optimizer.schedule.arguments.step_size=1",
+        "trainer.gradient_clip_algorithm=value",
+        "trainer.gradient_clip_val=0.01",
+        "+trainer.arguments.inference_mode=false",
     ),
     "curriculum": ("data.curriculum.enabled=true", "data.curriculum.start=2", "data.curriculum.threshold=0.01"),
     "curriculum_rate": (

@@ -38,6 +38,23 @@ WRONG = {
     f"{SCHEDULE}=tests.own_parts.ramp +optimizer.schedule.arguments.warmup=2 optimizer.schedule.monitor=val/loss": [
         "takes no metric, but monitor=val/loss; fix"
     ],
+    "trainer.strategy=dpd": ["trainer.strategy=dpd: did you mean ddp? allowed: auto, ddp"],
+    "trainer.strategy=fsdp": [
+        "trainer.strategy=fsdp: splits the state",
+        "one whole file; fix: use trainer.strategy=ddp",
+    ],
+    "trainer.strategy=ddp_spawn": ["would start processes of its own", "fix: use trainer.strategy=ddp"],
+    "trainer.strategy=xla": ["trainer.strategy=xla: allowed: auto, ddp"],
+    "trainer.strategy=torch.nn.Linear": ["allowed: a class of pytorch_lightning.strategies.Strategy"],
+    "trainer.strategy=pytorch_lightning.strategies.FSDPStrategy": ["FSDPStrategy: splits the state"],
+    "+trainer.arguments.inference_mod=false": ["has no argument inference_mod; did you mean inference_mode?"],
+    "+trainer.arguments.inference_mode=no_": ["inference_mode=no_: allowed: a valid boolean"],
+    "+trainer.arguments.reload_dataloaders_every_n_epochs=-1": ["-1", "should be an int >= 0"],
+    "+trainer.arguments.sync_batchnorm=true": ["needs a GPU; allowed on a CPU: false"],
+    "trainer.plugins=[torch.nn.ReLU]": ["trainer.plugins=[torch.nn.ReLU]: Found invalid type"],
+    "trainer.plugins=[torch.nn.Foo]": ["trainer.plugins=[torch.nn.Foo]: torch.nn has no Foo"],
+    "trainer.plugins=[pytorch_lightning.plugins.TorchCheckpointIO]": ["the package itself writes the checkpoints"],
+    "trainer.plugins=[pytorch_lightning.plugins.DoublePrecision] trainer.precision=64": ["trainer.precision=64: "],
     "trainer.devices=1000": ["trainer.devices=1000", "allowed: 1 to"],
 }
 
@@ -58,6 +75,7 @@ def test_impossible(tiny, word):
 @pytest.mark.parametrize(
     ("word", "says"),
     [
+        ("trainer.accelerator=mps", "trainer.accelerator=mps: .* allowed: cpu, gpu, auto"),
         ("trainer.accelerator=gpu", "trainer.accelerator=gpu: .* allowed: cpu, auto"),
         ("trainer.precision=16-mixed", "trainer.precision=16-mixed: .* 32, bf16-mixed, 64"),
     ],
@@ -71,7 +89,9 @@ def test_impossible_without_a_gpu(tiny, word, says):
     "word",
     ["optimizer=sgd", "optimizer=rmsprop", "optimizer=adamw", "optimizer=muon", "optimizer.name=LBFGS",
      "+optimizer.arguments.eps=1e-6", "trainer.accelerator=auto", "trainer.precision=bf16-mixed",
-     "trainer.devices=auto"],
+     "trainer.devices=auto", "trainer.strategy=ddp_find_unused_parameters_true",
+     "trainer.strategy=pytorch_lightning.strategies.DDPStrategy", "+trainer.arguments.min_steps=5",
+     "trainer.plugins=[pytorch_lightning.plugins.DoublePrecision]"],
 )  # fmt: skip
 def test_possible(tiny, word):
     check(tiny(word))

@@ -74,6 +74,8 @@ TRAINING = (
          "optimizer.schedule.name={optimizer.schedule.name}", "the dotted path of a schedule", ("step",)),
     Rule(Trainer, "limit_train_batches", lambda c: not c.trainer.overfit_batches,
          "trainer.overfit_batches={trainer.overfit_batches}", "trainer.overfit_batches=0", (None,)),
+    Rule(Trainer, "gradient_clip_algorithm", lambda c: c.trainer.gradient_clip_val is not None,
+         "trainer.gradient_clip_val=null", "trainer.gradient_clip_val=NUMBER", ("norm",)),
     needs(Logger, "project entity run_name job_type notes tags init_timeout finish_timeout", "logger.name",
            "wandb", off=(None, []), quiet=True),
     *(

@@ -4,7 +4,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from lightning_dl2.config.schema.base import MOST, Duration, Natural, Positive, Strict
+from lightning_dl2.common.dotted import is_dotted
+from lightning_dl2.config.schema.base import MOST, Duration, Natural, Plain, Positive, Strict
+
+# Arguments of Lightning's Trainer that have a key of their own, or that would break a promise, with what to do instead.
+OWNED = {
+    "callbacks": "use callbacks.NAME={_target_:package.module.Name}",
+    "logger": "use logger=NAME",
+    "default_root_dir": "use root=DIR",
+    "fast_dev_run": "use debug=fast",
+    "barebones": "leave it out: it trains without checkpoints",
+    "enable_checkpointing": "leave it out: a run always keeps checkpoints",
+    "enable_progress_bar": "use callbacks.progress_bar",
+    "num_sanity_val_steps": "leave it out: it would log metrics before the first step",
+    "use_distributed_sampler": "leave it out: each rank has its share already",
+}
 
 # For Lightning 0 means no clipping. It becomes null, so that both are the same run.
 ClipNorm = Annotated[
@@ -17,10 +31,11 @@ def _is_zero(value: Any) -> bool:
 
 
 class Trainer(Strict):
-    accelerator: Literal["cpu", "gpu", "auto"]
+    accelerator: Literal["cpu", "gpu", "mps", "auto"]
     devices: Positive | Literal["auto"]
     num_nodes: Positive
-    strategy: Literal["auto", "ddp"]
+    strategy: Annotated[str, Field(min_length=1)]  # training/check_trainer.py asks Lightning for its names
+    plugins: list[str]
     precision: Literal[32, 64, "bf16-mixed", "16-mixed"]
     max_steps: Annotated[int, Field(ge=-1, le=10**12)]
     max_epochs: Annotated[int, Field(ge=-1, le=10**12)]
@@ -29,6 +44,7 @@ class Trainer(Strict):
     check_val_every_n_epoch: Positive | None
     log_every_n_steps: Positive
     gradient_clip_val: ClipNorm
+    gradient_clip_algorithm: Literal["norm", "value"]
     accumulate_grad_batches: Positive
     limit_train_batches: Positive | None
     limit_val_batches: Positive | None
@@ -37,7 +53,36 @@ class Trainer(Strict):
     num_threads: Annotated[int, Field(ge=1, le=1024)] | None
     flush_denormal: bool
     deterministic: bool
+    detect_anomaly: bool
     profiler: Literal["simple", "advanced"] | None
+    arguments: dict[str, Plain]
+
+    @model_validator(mode="after")
+    def arguments_have_no_key_of_their_own(self) -> "Trainer":
+        for name, value in self.arguments.items():
+            if name in type(self).model_fields:
+                raise ValueError(f"arguments.{name}={value}: has a key of its own; fix: use trainer.{name}={value}")
+            if name in OWNED:
+                raise ValueError(f"arguments.{name}={value}: is set by this package; fix: {OWNED[name]}")
+        return self
+
+    @property
+    def notes(self) -> list[str]:
+        """Say in a line each for which values a resumed run may have other bits."""
+        reload, found = self.arguments.get("reload_dataloaders_every_n_epochs"), []
+        if reload:
+            found.append(
+                f"arguments.reload_dataloaders_every_n_epochs={reload}: a loader that is built anew is asked for"
+            )
+        if self.arguments.get("benchmark"):
+            found.append("arguments.benchmark=true: each process on a GPU chooses its own algorithms")
+        if is_dotted(self.strategy):
+            found.append(f"strategy={self.strategy}: is no name of Lightning")
+        if self.plugins:
+            found.append(f"plugins=[{','.join(self.plugins)}]: come from outside this package")
+        if self.accelerator == "mps":
+            found.append("accelerator=mps: is not tested with this package")
+        return [f"trainer.{line}; exact resume is not promised" for line in found]
 
     @model_validator(mode="after")
     def a_fraction_is_a_share_of_an_epoch(self) -> "Trainer":
