@@ -14,6 +14,7 @@ from lightning_dl2.builtin.data_path import BY_HAND, FORMATS
 from lightning_dl2.builtin.graph_data import GENERATED, PLANETOID
 from lightning_dl2.builtin.task import RecurrentTask
 from lightning_dl2.config.schema import optimizer
+from lightning_dl2.config.schema.base import Part
 from lightning_dl2.data.graph_files.downloads import HASHES, URLS
 from lightning_dl2.data.sequences.generators import SEQUENCE_TASKS
 from lightning_dl2.data.splits import SPLITS
@@ -52,7 +53,9 @@ NAMES = {
 
 @pytest.mark.parametrize(("group", "key"), NAMES)
 def test_the_schema_has_the_names_of_the_registry(group, key):
-    names = get_args(group.model_fields[key].annotation)
+    field = group.model_fields[key]
+    parts = [mark.names for mark in field.metadata if isinstance(mark, Part)]
+    names = parts[0] if parts else get_args(field.annotation)
     assert set(names) == set(NAMES[group, key]) and len(names) == len(set(names))
 
 

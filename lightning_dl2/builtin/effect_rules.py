@@ -62,6 +62,8 @@ RECURRENT = (
     needs(RecurrentTask, "peephole", "task.cell", "peephole"),
     Rule(RecurrentTask, "forget_bias", lambda c: c.task.cell != "rnn",
          "task.cell=rnn (which has no gate)", "another task.cell", (None,)),
+    Rule(RecurrentTask, "forget_bias", lambda c: c.task.takes_forget_bias,
+         "task.cell={task.cell} (which has no forget_gate, or is a module)", "another task.cell", (None,)),
     Rule(SequenceClassifier, "bidirectional", lambda c: c.task.cell != "bilstm",
          "task.cell=bilstm (which reads in both directions)", "task.cell=lstm"),
     needs(SequenceClassifier, "embedding_size", "task.encoding", "embedding"),

@@ -39,7 +39,8 @@ def batch_demands(config: Config) -> Iterator[Demand]:
     data, task = config.data, config.task
     if not isinstance(task, SequenceClassifier | TextGenerator):
         return
-    kept = task.num_layers * (1 if task.cell == "rnn" else GATES)
+    gated = task.own_cell is None and task.takes_forget_bias  # of a user's cell, nothing but the state is known
+    kept = task.num_layers * (GATES if gated else 1)
     if isinstance(data, SequenceData):
         length = data.sequence_length
         rows = min(data.evaluation_batch_size, max(data.validation_size, data.test_size))
@@ -78,7 +79,7 @@ def net_demands(config: Config, spec: dict[str, Any], on_gpu: bool) -> Iterator[
 
 
 def _recurrent_parameters(task: SequenceClassifier | TextGenerator, spec: dict[str, Any]) -> int:
-    from lightning_dl2.nets.recurrent.cells import count_parameters
+    from lightning_dl2.nets.recurrent.lookup import count_parameters
 
     vocabulary = spec["vocabulary_size"]
     forms: dict[str, Any] = {"bias": task.bias, "reset_after": task.reset_after, "peephole": task.peephole}

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from lightning_dl2.builtin.graph_data import PLANETOID, GraphSetData, NodeData
+from lightning_dl2.common.dotted import find_callable, is_dotted
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.schema.base import Fraction, Layers, Positive
+from lightning_dl2.config.schema.base import Fraction, Layers, Part, Positive
 from lightning_dl2.config.schema.component import DataSchema, Demand, Mode, TaskSchema
 
 if TYPE_CHECKING:
@@ -61,6 +62,34 @@ class RecurrentTask(BuiltInTask):
     initialization: Literal["torch", "kaiming", "xavier", "orthogonal"]
     forget_bias: float | Literal["chrono"] | None
 
+    @property
+    def own_cell(self) -> Any | None:
+        """Return the user's class that `cell` names by its dotted path; None: the cell is built in."""
+        return find_callable(self.cell) if is_dotted(self.cell) else None
+
+    @property
+    def takes_forget_bias(self) -> bool:
+        """Tell whether the cell has a forget gate, and a bias of it that the package knows; a module has not."""
+        if (own := self.own_cell) is None:
+            return self.cell != "rnn"
+        return hasattr(own, "shapes") and getattr(own, "forget_gate", None) is not None
+
+    def check_machine(self, on_gpu: bool) -> None:
+        """Build a layer of a user's cell, which takes a step of it."""
+        if self.own_cell is None:
+            return
+        import torch
+
+        from lightning_dl2.nets import Recurrent
+
+        options = self.model_dump(include={"cell", "hidden_size", "bias", "initialization", "weight_dropout"})
+        forget_bias = self.forget_bias if self.takes_forget_bias else None
+        try:
+            with torch.random.fork_rng(devices=[]):
+                Recurrent(input_size=1, sequence_length=1, forget_bias=forget_bias, **options)
+        except (ValueError, RuntimeError, MemoryError) as error:  # the latter two: too little memory
+            raise UserError(f"task.{error}") from error
+
     @model_validator(mode="after")
     def forget_bias_needs_a_bias(self) -> "RecurrentTask":
         if self.forget_bias is not None and not self.bias:
@@ -75,7 +104,7 @@ class SequenceClassifier(RecurrentTask):
     module: ClassVar[str] = "lightning_dl2.tasks.sequence_classifier.SequenceClassifier"
 
     name: Literal["sequence_classifier"]
-    cell: Literal["rnn", "lstm", "bilstm", "gru", "peephole"]
+    cell: Annotated[str, Part("rnn", "lstm", "bilstm", "gru", "peephole")]
     bidirectional: bool
     encoding: Literal["one_hot", "embedding", "scalar"]
     embedding_size: Positive
@@ -91,7 +120,7 @@ class TextGenerator(RecurrentTask):
     commands: ClassVar[tuple[str, ...]] = ("generate",)
 
     name: Literal["text_generator"]
-    cell: Literal["rnn", "lstm", "gru", "peephole"]
+    cell: Annotated[str, Part("rnn", "lstm", "gru", "peephole")]
     embedding_size: Positive | None
     projection_size: Positive | None
     tie_weights: bool
@@ -108,7 +137,7 @@ class TextGenerator(RecurrentTask):
     @model_validator(mode="after")
     def tied_sizes_are_equal(self) -> "TextGenerator":
         features = self.projection_size or self.hidden_size * (self.num_layers if self.skip_connections else 1)
-        if self.tie_weights and (self.embedding_size or self.hidden_size) != features:
+        if self.own_cell is None and self.tie_weights and (self.embedding_size or self.hidden_size) != features:
             raise ValueError(
                 f"embedding_size={self.embedding_size or 'null'}: with tie_weights=true allowed: {features}, the size"
                 " of what the output layer reads"

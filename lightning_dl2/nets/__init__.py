@@ -17,10 +17,11 @@ from lightning_dl2.nets.graph.readouts import READOUTS as READOUTS
 from lightning_dl2.nets.graph.readouts import Readout as Readout
 from lightning_dl2.nets.recurrent.cells import CELLS as CELLS
 from lightning_dl2.nets.recurrent.cells import PEEPHOLES as PEEPHOLES
-from lightning_dl2.nets.recurrent.cells import count_parameters as count_parameters
+from lightning_dl2.nets.recurrent.cells import Cell as Cell
 from lightning_dl2.nets.recurrent.classifier import ENCODINGS as ENCODINGS
 from lightning_dl2.nets.recurrent.classifier import RecurrentClassifier as RecurrentClassifier
 from lightning_dl2.nets.recurrent.ensemble import Ensemble as Ensemble
 from lightning_dl2.nets.recurrent.initialization import INITIALIZATIONS as INITIALIZATIONS
 from lightning_dl2.nets.recurrent.language_model import LanguageModel as LanguageModel
 from lightning_dl2.nets.recurrent.layers import Recurrent as Recurrent
+from lightning_dl2.nets.recurrent.lookup import count_parameters as count_parameters

@@ -105,7 +105,9 @@ def hidden_matrices(net: nn.Module) -> dict[nn.Parameter, int]:
         for name, module in member.named_modules():
             if isinstance(module, Recurrent):
                 rows = module.hidden_size
-                found |= {p: len(p) // rows for n, p in module.named_parameters() if n.startswith("core.weight")}
+                weights = [p for n, p in module.named_parameters() if n.rpartition(".")[2].startswith("weight")]
+                # of a user's cell, a matrix may have rows of no gate
+                found |= {p: len(p) // rows for p in weights if p.dim() == 2 and len(p) % rows == 0}
             elif isinstance(module, nn.Linear) and name.split(".")[0] != "output":
-                found[module.weight] = 1  # type: ignore[index]  # a Parameter
+                found.setdefault(module.weight, 1)  # type: ignore[arg-type]  # a Parameter
     return found

@@ -11,7 +11,7 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_dl2.nets import CELLS, RecurrentClassifier
-from lightning_dl2.nets.checks import check_choice
+from lightning_dl2.nets.recurrent.lookup import check_cell_name
 from lightning_dl2.tasks.metrics import Mean
 from lightning_dl2.tasks.task import Task, check_spec
 
@@ -27,7 +27,8 @@ class SequenceClassifier(Task):
         optimizer: see `optimizers.complete`; None: DEFAULTS.
         label_smoothing: share of the target spread over all classes, in training only; keeps a margin on rare
             sequences.
-        net: arguments of RecurrentClassifier: cell (one of CELL_NAMES), hidden_size, num_layers, ...
+        net: arguments of RecurrentClassifier: cell (one of CELL_NAMES, or a user's by its dotted path), hidden_size,
+            num_layers, ...
 
     Raises:
         ValueError: the net cannot be built from these arguments.
@@ -39,7 +40,7 @@ class SequenceClassifier(Task):
         super().__init__()
         self.save_hyperparameters()
         self.spec, self.label_smoothing = spec, label_smoothing
-        check_choice("cell", net.get("cell", "lstm"), CELL_NAMES)
+        check_cell_name(net.get("cell", "lstm"), CELL_NAMES)
         check_spec(spec, "vocabulary_size", "num_classes", "sequence_length")
         if net.get("cell") == BIDIRECTIONAL_LSTM:
             net |= {"cell": "lstm", "bidirectional": True}

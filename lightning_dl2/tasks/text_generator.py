@@ -14,8 +14,8 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_dl2.decoding.vocabulary import NOT_COUNTED, Vocabulary
 from lightning_dl2.nets import CELLS, Ensemble, LanguageModel
-from lightning_dl2.nets.checks import check_choice
-from lightning_dl2.nets.recurrent.layers import State
+from lightning_dl2.nets.recurrent.lookup import check_cell_name
+from lightning_dl2.nets.recurrent.states import State
 from lightning_dl2.tasks.metrics import Mean
 from lightning_dl2.tasks.task import Task, check_spec
 
@@ -54,7 +54,7 @@ class TextGenerator(Task):
         **net: Any,
     ) -> None:
         super().__init__()
-        check_choice("cell", net.get("cell", "lstm"), CELLS)
+        check_cell_name(net.get("cell", "lstm"), tuple(CELLS))
         check_spec(spec, "vocabulary_size", "vocabulary", "sequence_length")
         self.save_hyperparameters()
         self.spec, self.reset_probability, self.focal_gamma = spec, reset_probability, focal_gamma
@@ -104,7 +104,7 @@ class TextGenerator(Task):
             return state
         first = state if isinstance(state, Tensor) else state[0]
         kept = torch.rand(1, first.shape[1], 1, device=first.device) >= self.reset_probability
-        return _each(state, lambda part: part * kept)
+        return _each(state, lambda part: part * kept.view(1, -1, *[1] * (part.dim() - 2)))
 
     def evaluate_batch(self, batch: tuple[Tensor, Tensor, bool, bool], split: str) -> None:
         tokens, targets, fresh, cold = batch

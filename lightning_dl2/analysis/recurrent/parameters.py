@@ -25,8 +25,8 @@ from lightning_dl2.analysis.arguments import AnalysisArguments
 from lightning_dl2.common.arguments import whole
 from lightning_dl2.common.figures import COLOURS, MARKERS, new_figure, save, write_csv
 from lightning_dl2.nets import RecurrentClassifier, count_parameters
-from lightning_dl2.nets.recurrent.cells import find_cell
 from lightning_dl2.nets.recurrent.layers import FUSED
+from lightning_dl2.nets.recurrent.lookup import find_cell
 
 MOST = 10**7  # units; torch cannot count the bytes of much larger matrices
 CELLS: dict[str, dict[str, Any]] = {

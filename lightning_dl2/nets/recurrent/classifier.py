@@ -57,7 +57,7 @@ class RecurrentClassifier(nn.Module):
         else:
             input_size = 1
         self.recurrent = Recurrent(input_size=input_size, initialization=initialization, **recurrent)
-        num_features = self.recurrent.hidden_size * self.recurrent.num_directions
+        num_features = self.recurrent.output_size * self.recurrent.num_directions
         self.output = nn.Linear(num_features, num_classes, bias=output_bias)
         initialize_linear(self.output, initialization)
 

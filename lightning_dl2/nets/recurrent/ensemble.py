@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_dl2.nets.recurrent.language_model import LanguageModel, Step
-from lightning_dl2.nets.recurrent.layers import Recurrent, State, Trace, join_layers, split_layers
+from lightning_dl2.nets.recurrent.layers import Recurrent, Trace
+from lightning_dl2.nets.recurrent.states import State, join_layers, split_layers
 
 
 class Ensemble(nn.Module):

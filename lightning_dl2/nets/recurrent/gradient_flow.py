@@ -1,10 +1,11 @@
-"""Measure how much of the last loss reaches each earlier state: |dL/dh(t)| and |dL/dc(t)|.
+"""Measure how much of the last loss reaches each earlier state: |dL/dh(t)|, |dL/dc(t)|, ...
 
 The fused kernels hide these gradients: the net runs by its explicit path, with the same weights.
 Shapes: B sequences, T tokens, L layers (of an ensemble, those of all members), N directions, H hidden_size.
 """
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor) -> Flow:
         labels: [B], the token or class after the last token.
 
     Returns:
-        {"h": [L, N, T], "c": [L, N, T]} by the place t of the token; c where the cell has it.
+        [L, N, T] by the place t of the token, for each name in the cell's `state`: {"h": ..., "c": ...} for an LSTM.
     """
     training = net.training
     net.eval()
@@ -42,14 +43,23 @@ def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor) -> Flow:
             logits, trace = net.explicit(tokens)
             last = logits if logits.dim() == 2 else logits[:, -1]
             loss = F.cross_entropy(last, labels, reduction="sum") / BATCH
-            names = [name for name in ("h", "c") if name in trace[0][0]]
-            states = [state for layer in trace for steps in layer for name in names for state in steps[name]]
+            states = {
+                name: [state for layer in trace for steps in layer for state in steps[name]]
+                for name in _state_names(net)
+            }
             # zeros for an h that no gate reads
-            gradients = torch.stack(torch.autograd.grad(loss, states, materialize_grads=True))
+            found = torch.autograd.grad(loss, [*chain(*states.values())], materialize_grads=True)
     finally:
         net.train(training)
-    norms = gradients.norm(dim=2).mean(1).view(len(trace), len(trace[0]), len(names), -1)
-    return dict(zip(names, norms.unbind(2), strict=True))
+    gradients = {name: torch.stack([next(parts) for _ in of]) for parts in [iter(found)] for name, of in states.items()}
+    L, N = len(trace), len(trace[0])
+    return {name: values.flatten(2).norm(dim=2).mean(1).view(L, N, -1) for name, values in gradients.items()}
+
+
+def _state_names(net: RecurrentNet) -> tuple[str, ...]:
+    first = net.recurrent if isinstance(net, RecurrentClassifier) else net.blocks[0]
+    names: tuple[str, ...] = first.cell.state
+    return names
 
 
 def steps_back(flow: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from lightning_dl2.nets.checks import check_dropouts
 from lightning_dl2.nets.dropout import dropout
 from lightning_dl2.nets.recurrent import cells
 from lightning_dl2.nets.recurrent.initialization import initialize_linear
-from lightning_dl2.nets.recurrent.layers import Recurrent, State, Trace, join_layers, split_layers
+from lightning_dl2.nets.recurrent.layers import Recurrent, Trace
+from lightning_dl2.nets.recurrent.states import State, join_layers, split_layers
 
 Step = Callable[[Tensor, State | None], tuple[Tensor, State]]
 Layer = Callable[..., tuple[Tensor, ...]]  # (input, *state of [B, H]) -> the new state, h first
@@ -70,10 +71,6 @@ class LanguageModel(nn.Module):
         if recurrent.get("bidirectional"):
             raise ValueError("bidirectional is True; a language model reads forwards only")
         embedding_size = hidden_size if embedding_size is None else embedding_size
-        read = hidden_size * num_layers if skip_connections else hidden_size
-        features = read if projection_size is None else projection_size
-        if tie_weights and features != embedding_size:
-            raise ValueError(f"tie_weights: embedding_size is {embedding_size}; it must be {features}, as the output")
         self.input_dropout, self.dropout, self.output_dropout = input_dropout, dropout, output_dropout
         self.locked_dropout, self.skip_connections = locked_dropout, skip_connections
 
@@ -82,13 +79,18 @@ class LanguageModel(nn.Module):
         # One fused stack, unless its layers have something between them that the stack cannot compute.
         apart = num_layers > 1 and (layer_norm or skip_connections or (locked_dropout and dropout > 0))
         if apart:
-            sizes = [embedding_size] + [hidden_size] * (num_layers - 1)
-            self.blocks = nn.ModuleList(Recurrent(input_size=size, **options) for size in sizes)
+            blocks = [Recurrent(input_size=embedding_size, **options)]
+            size = blocks[0].output_size
+            blocks += [Recurrent(input_size=size, **options) for _ in range(num_layers - 1)]
         else:
-            self.blocks = nn.ModuleList(
-                [Recurrent(input_size=embedding_size, num_layers=num_layers, dropout=dropout, **options)]
-            )
-        self.norms = nn.ModuleList(nn.LayerNorm(hidden_size) if layer_norm else nn.Identity() for _ in self.blocks)
+            blocks = [Recurrent(input_size=embedding_size, num_layers=num_layers, dropout=dropout, **options)]
+            size = blocks[0].output_size
+        self.blocks = nn.ModuleList(blocks)
+        read = size * num_layers if skip_connections else size
+        features = read if projection_size is None else projection_size
+        if tie_weights and features != embedding_size:
+            raise ValueError(f"tie_weights: embedding_size is {embedding_size}; it must be {features}, as the output")
+        self.norms = nn.ModuleList(nn.LayerNorm(size) if layer_norm else nn.Identity() for _ in self.blocks)
         self.projection: nn.Module = nn.Identity()
         if projection_size is not None:
             self.projection = projection = nn.Linear(read, projection_size)
@@ -169,7 +171,7 @@ def _build_step(model: LanguageModel) -> Step:
             last = index == block.num_layers - 1
             layers.append((_layer(block, index, table), _unless_identity(norm) if last else None))
     parts = len(model.blocks[0].cell.state)
-    hidden_size, like = model.blocks[0].hidden_size, model.embedding.weight.detach()
+    shapes, like = tuple(model.blocks[0].state_shapes.values()), model.embedding.weight.detach()
     projection, skips = _unless_identity(model.projection), model.skip_connections
     weight, bias = model.output.weight.detach().t().contiguous(), model.output.bias.detach()
 
@@ -178,8 +180,8 @@ def _build_step(model: LanguageModel) -> Step:
             with torch.no_grad():
                 return step(tokens, state)
         if state is None:
-            zeros = like.new_zeros(len(layers), len(tokens), hidden_size)
-            state = zeros if parts == 1 else (zeros, zeros)
+            zeros = tuple(like.new_zeros(len(layers), len(tokens), *shape) for shape in shapes)
+            state = zeros[0] if parts == 1 else zeros
         before = (state,) if parts == 1 else state
         after, outputs = [], []
         x = tokens
@@ -209,10 +211,11 @@ def _unless_identity(module: torch.nn.Module) -> torch.nn.Module | None:
 
 def _layer(block: Recurrent, index: int, embedding: Tensor | None) -> Layer:
     """Build one layer's step; the first layer reads tokens [B], the others the h [B, H] below them."""
-    weights = {name: parameter.detach() for name, parameter in block.weights(index).items()}
-    if block.cell is cells.LSTM:
+    cell, weights = block.cell, block.part(index)
+    if isinstance(weights, dict):
+        weights = {name: parameter.detach() for name, parameter in weights.items()}
+    if cell is cells.LSTM:
         return _lstm(weights, embedding)
-    cell: Any = block.cell
 
     def layer(x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         values = cell.step(weights, x if embedding is None else F.embedding(x, embedding), *state)

@@ -3,7 +3,7 @@
 Shapes: B batch, T steps, D input_size, H hidden_size, L num_layers, N directions (1 or 2).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -13,13 +13,20 @@ from torch.nn import functional as F
 
 from lightning_dl2.nets.checks import check_dropouts, check_sizes
 from lightning_dl2.nets.recurrent import cells
-from lightning_dl2.nets.recurrent.initialization import initialize_forget_bias, initialize_recurrent
+from lightning_dl2.nets.recurrent.initialization import (
+    check_known,
+    initialize_forget_bias,
+    initialize_recurrent,
+    is_from_state,
+)
 from lightning_dl2.nets.recurrent.kernels import KERNELS
+from lightning_dl2.nets.recurrent.lookup import find_cell
+from lightning_dl2.nets.recurrent.own_cells import ModuleCell, call, check_step, is_own, state_shapes, weight_shapes
+from lightning_dl2.nets.recurrent.states import State
 
 FUSED = {cells.RNN: nn.RNN, cells.LSTM: nn.LSTM, cells.GRU: nn.GRU}
 FUSED_CALL: dict[type, Callable[..., Any]] = {cells.RNN: torch.rnn_tanh, cells.LSTM: torch.lstm, cells.GRU: torch.gru}
 
-State = Tensor | tuple[Tensor, ...]
 Trace = list[list[dict[str, list[Tensor]]]]
 
 
@@ -27,28 +34,30 @@ class Recurrent(nn.Module):
     """L recurrent layers of one or two directions.
 
     `core` holds the parameters. Where torch.nn has the equations it is the torch.nn module, and state dicts are
-    interchangeable. Elsewhere it holds parameters of the same names and layout (see `cells`).
+    interchangeable. Elsewhere it holds parameters of the same names and layout (see `cells`), or the modules of a
+    user's cell. For such a cell H below stands for `output_size` in outputs and for `state_shapes` in states.
 
     Args:
-        cell: one of CELLS; the equations and their sources are in `cells`.
+        cell: one of CELLS, whose equations and sources are in `cells`; or a user's, see `own_cells.load_own`.
         dropout: probability, between layers and in training only.
         bias: False leaves out every bias.
         reset_after: the GRU's reset gate acts after the matrix (torch.nn's form) or before (the paper's).
         peephole: `gers`, diagonal peepholes beside h, or `assignment`, full matrices from c in place of h.
         initialization: one of INITIALIZATIONS, see `initialization`.
         forget_bias: None, a number or `chrono`: the forget gate's total bias, in the GRU the update gate's.
-            The plain RNN has no such gate and ignores it.
+            The plain RNN has no such gate and ignores it, as does a user's module.
         sequence_length: the longest length expected; for `chrono` alone.
         weight_dropout: probability, on the matrices from the state, one mask a call and in training only
             (DropConnect as in AWD-LSTM: Merity, Keskar & Socher 2018).
 
     Raises:
-        ValueError: an unknown name, a size below 1, a dropout outside of [0, 1), or a forget bias without biases.
+        ValueError: an unknown name, a size below 1, a dropout outside of [0, 1), a forget bias without biases, or a
+            user's cell that is none, or that does not have what another argument acts on.
     """
 
     def __init__(
         self,
-        cell: str,
+        cell: str | type | Mapping[str, Any],
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -66,13 +75,14 @@ class Recurrent(nn.Module):
         super().__init__()
         check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         check_dropouts(dropout=dropout, weight_dropout=weight_dropout)
-        self.cell = cells.find_cell(cell, reset_after=reset_after, peephole=peephole)
+        self.cell: Any = find_cell(cell, reset_after=reset_after, peephole=peephole)
         self.input_size, self.hidden_size = input_size, hidden_size
         self.num_layers, self.num_directions = num_layers, 2 if bidirectional else 1
         self.dropout, self.weight_dropout = dropout, weight_dropout
 
-        if self.cell in FUSED:
-            self.core = FUSED[self.cell](
+        self.is_fused = not is_own(self.cell) and self.cell in FUSED
+        if self.is_fused:
+            self.core: Any = FUSED[self.cell](
                 input_size,
                 hidden_size,
                 num_layers,
@@ -81,19 +91,52 @@ class Recurrent(nn.Module):
                 dropout=dropout if num_layers > 1 else 0.0,
                 bidirectional=bidirectional,
             )
+            self.state_shapes = state_shapes(self.cell, self.cell.state, hidden_size)
         else:
-            self.core = nn.ParameterDict()
-            for layer in range(num_layers):
-                features = hidden_size * self.num_directions if layer else input_size
-                for direction in range(self.num_directions):
-                    for name, shape in self.cell.shapes(features, hidden_size).items():
-                        if bias or not name.startswith("bias"):
-                            self.core[name + _suffix(layer, direction)] = nn.Parameter(torch.empty(shape))
+            self._build_core(bias)
+        self.output_size = self.state_shapes["h"][0]
+        if weight_dropout and not any(is_from_state(name) for name in self.weights(0)):
+            raise ValueError(f"weight_dropout is {weight_dropout}; without weight_hh or weight_ch it must be 0")
+        if weight_dropout and isinstance(self.cell, ModuleCell):
+            raise ValueError(f"weight_dropout is {weight_dropout}; with a module it must be 0")
+        if isinstance(self.cell, ModuleCell):
+            check_step(self.cell, self.part(0), input_size, self.state_shapes)
+            return
         # torch.nn has drawn its weights: drawing again would give other weights for a seed than torch.nn's
-        if self.cell not in FUSED or initialization != "torch":
+        if not self.is_fused or initialization != "torch":
             initialize_recurrent(self.core, hidden_size, initialization)
+        if is_own(self.cell):
+            self._complete_own(initialization)
         if forget_bias is not None:
             initialize_forget_bias(self.core, self.cell, hidden_size, forget_bias, sequence_length)
+
+    def _build_core(self, bias: bool) -> None:
+        """Make the parameters of all layers, or the modules of a user's cell; set the shapes of the states."""
+        modules, features = isinstance(self.cell, ModuleCell), self.input_size
+        self.core = nn.ModuleDict() if modules else nn.ParameterDict()
+        for layer in range(self.num_layers):
+            for direction in range(self.num_directions):
+                suffix = _suffix(layer, direction)
+                if modules:
+                    self.core[suffix[1:]] = self.cell.build(features, self.hidden_size, bias)
+                    continue
+                for name, shape in weight_shapes(self.cell, features, self.hidden_size).items():
+                    if bias or not name.startswith("bias"):
+                        self.core[name + suffix] = nn.Parameter(torch.empty(shape))
+            if layer == 0:
+                owner = self.part(0) if modules else self.cell
+                self.state_shapes = state_shapes(owner, self.cell.state, self.hidden_size)
+            features = self.state_shapes["h"][0] * self.num_directions
+
+    def _complete_own(self, initialization: str) -> None:
+        """Set what a user's `initialize` sets in every layer and direction, and check a step of her equations."""
+        check_known(self.cell, self.weights(0), initialization)
+        if initialize := getattr(self.cell, "initialize", None):
+            with torch.no_grad():
+                for layer in range(self.num_layers):
+                    for direction in range(self.num_directions):
+                        call(self.cell, "initialize", initialize, self.weights(layer, direction))
+        check_step(self.cell, self.weights(0), self.input_size, self.state_shapes)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Run all steps by the fastest path: torch.nn's kernels, else those of `kernels`, else autograd step by step.
@@ -110,7 +153,7 @@ class Recurrent(nn.Module):
         Raises:
             ValueError: `x` or `state` has another shape.
         """
-        if self.cell in FUSED:
+        if self.is_fused:
             self._check(x, state)
             if self.cell is cells.LSTM and _half_lstm_is_missing(x):
                 with torch.autocast("cpu", enabled=False):
@@ -119,7 +162,8 @@ class Recurrent(nn.Module):
             if self.training and self.weight_dropout:
                 return self._fused_with_dropped_weights(x, state)
             return self.core(x, state)
-        kernel = KERNELS.get(self.cell, self._unrolled)
+        own = is_own(self.cell)
+        kernel = (getattr(self.cell, "sequence", None) if own else KERNELS.get(self.cell)) or self._unrolled
         return self._sweep(lambda layer, direction, *args: kernel(*args), x, state)
 
     def _unrolled(self, weights: cells.Weights, x: Tensor, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -162,10 +206,18 @@ class Recurrent(nn.Module):
         return h[-self.num_directions :].transpose(0, 1).flatten(1)
 
     def weights(self, layer: int, direction: int = 0) -> cells.Weights:
-        """Return the parameters of one layer and direction (1: backwards) by their names in `cells`."""
+        """Return the parameters of one layer and direction (1: backwards) by their names in `cells`, or a module's."""
+        if isinstance(self.cell, ModuleCell):
+            return dict(self.part(layer, direction).named_parameters())
         suffix = _suffix(layer, direction)
         parameters = dict(self.core.named_parameters())
         return {name.removesuffix(suffix): p for name, p in parameters.items() if name.endswith(suffix)}
+
+    def part(self, layer: int, direction: int = 0) -> Any:
+        """Return the weights of one layer and direction as the cell's `step` takes them: a dict, or a user's module."""
+        if isinstance(self.cell, ModuleCell):
+            return self.core[_suffix(layer, direction)[1:]]
+        return self.weights(layer, direction)
 
     def _fused_with_dropped_weights(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Call the kernel of torch.nn's module with dropped weights."""
@@ -179,12 +231,11 @@ class Recurrent(nn.Module):
         )
         return outputs, tuple(end) if len(end) > 1 else end[0]
 
-    def _dropped(self, weights: cells.Weights) -> cells.Weights:
+    def _dropped(self, weights: Any) -> Any:
         """Drop entries of the matrices from the state, in training."""
         if not (self.training and self.weight_dropout):
             return weights
-        from_state = ("weight_hh", "weight_ch")
-        return {n: F.dropout(w, self.weight_dropout) if n.startswith(from_state) else w for n, w in weights.items()}
+        return {n: F.dropout(w, self.weight_dropout) if is_from_state(n) else w for n, w in weights.items()}
 
     def _sweep(self, run: Callable[..., Any], x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Take x through all layers and directions, each by `run`.
@@ -192,13 +243,13 @@ class Recurrent(nn.Module):
         run(layer, direction, weights, x [T, B, D], *state of [B, H]) -> hs [T, B, H], state.
         """
         self._check(x, state)
-        dtype = next(self.parameters()).dtype
+        dtype = next(self.parameters(), x).dtype
         # rounding errors of half precision add up over the steps: the recurrence stays in the parameters' dtype
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(dtype).transpose(0, 1)
             if state is None:
-                zeros = x.new_zeros(self.num_layers * self.num_directions, x.shape[1], self.hidden_size)
-                state = (zeros,) * len(self.cell.state)
+                sizes = self.num_layers * self.num_directions, x.shape[1]
+                state = tuple(x.new_zeros(*sizes, *shape) for shape in self.state_shapes.values())
             initial = [part.to(dtype) for part in ([state] if isinstance(state, Tensor) else state)]
             ends: list[tuple[Tensor, ...]] = []
             for layer in range(self.num_layers):
@@ -208,7 +259,7 @@ class Recurrent(nn.Module):
                 for direction in range(self.num_directions):
                     start = [part[len(ends)] for part in initial]
                     ordered = x.flip(0) if direction else x
-                    hs, end = run(layer, direction, self._dropped(self.weights(layer, direction)), ordered, *start)
+                    hs, end = run(layer, direction, self._dropped(self.part(layer, direction)), ordered, *start)
                     outputs.append(hs.flip(0) if direction else hs)
                     ends.append(end)
                 x = torch.cat(outputs, dim=2) if len(outputs) > 1 else outputs[0]
@@ -220,26 +271,12 @@ class Recurrent(nn.Module):
             raise ValueError(f"x is {list(x.shape)}; it must be [B, T >= 1, input_size={self.input_size}]")
         if state is None:
             return
-        shape = [self.num_layers * self.num_directions, x.shape[0], self.hidden_size]
+        sizes = [self.num_layers * self.num_directions, x.shape[0]]
+        wanted = [sizes + list(shape) for shape in self.state_shapes.values()]
         shapes = [list(part.shape) for part in ([state] if isinstance(state, Tensor) else state)]
-        if shapes != [shape] * len(self.cell.state):
-            raise ValueError(f"state is {shapes}; it must be {' and '.join(self.cell.state)}, each {shape}")
-
-
-def split_layers(state: State | None, sizes: list[int]) -> list[State | None]:
-    """Split a state of sum(sizes) layers into states of `sizes` layers; None gives None for each."""
-    if state is None:
-        return [None] * len(sizes)
-    if isinstance(state, Tensor):
-        return list(state.split(sizes))
-    return list(zip(*(part.split(sizes) for part in state), strict=True))
-
-
-def join_layers(states: list[State]) -> State:
-    """Join states of layers, the inverse of `split_layers`."""
-    if isinstance(states[0], Tensor):
-        return torch.cat([state for state in states if isinstance(state, Tensor)])
-    return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+        if shapes != wanted:
+            each = f"each {wanted[0]}" if wanted == wanted[:1] * len(wanted) else f"of {wanted}"
+            raise ValueError(f"state is {shapes}; it must be {' and '.join(self.cell.state)}, {each}")
 
 
 def _half_lstm_is_missing(x: Tensor) -> bool:

@@ -8,6 +8,7 @@ import torch
 
 from lightning_dl2.nets import CELLS, Recurrent, count_parameters
 from lightning_dl2.nets.recurrent import cells
+from lightning_dl2.nets.recurrent.lookup import find_cell
 
 
 def sigmoid(a):
@@ -88,4 +89,4 @@ def test_count_of_an_lstm_layer_is_the_textbooks():
 @pytest.mark.parametrize("options", [{"cell": "lsmt"}, {"cell": "peephole", "peephole": "diagonal"}])
 def test_unknown_names_are_refused_with_what_is_allowed(options):
     with pytest.raises(ValueError, match="must be one of"):
-        cells.find_cell(**options)
+        find_cell(**options)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from lightning_dl2.nets import LanguageModel, count_parameters
-from lightning_dl2.nets.recurrent.layers import join_layers, split_layers
+from lightning_dl2.nets.recurrent.states import join_layers, split_layers
 
 ALL = [
     pytest.param({"cell": "rnn"}, id="rnn"),
