@@ -2,7 +2,8 @@
 
     python -m lightning_dl2.evaluate run=DIR [checkpoint=best|last|FILE] [data.path=PATH]
 
-data.path is the path of the run's text or graphs, if they have moved since the training.
+data.path is the path of the run's text or graphs, if they have moved since the training; of a text also a directory, a
+pattern or a list, such as [a.txt,b.txt].
 """
 
 import sys

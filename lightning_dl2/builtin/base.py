@@ -46,7 +46,7 @@ class BuiltInData(DataSchema):
         from lightning_dl2.builtin.data_path import check_data_path
 
         if hasattr(self, "path"):
-            check_data_path(self.name, self.path)
+            check_data_path(self.name, self.path, getattr(self, "splits", "position"))
 
     def at(self, path: Any) -> Self:
         if self.is_generated:

@@ -1,11 +1,13 @@
 """Define the schemas of the sequences and texts that are built in."""
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+import os
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from lightning_dl2.builtin.base import BuiltInData
+from lightning_dl2.builtin.text_files import as_list, find_texts, first_match, quick_digest
 from lightning_dl2.common.dotted import find_instance, is_dotted
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.schema.base import OWN, Fraction, Natural, Positive, Strict, Workers
@@ -141,7 +143,8 @@ class TextData(BuiltInData):
     fitting_task: ClassVar[str | None] = "text_generator"
 
     name: Literal[TEXTS]  # type: ignore[valid-type]
-    path: str | None
+    path: str | Annotated[list[str], Field(min_length=1)] | None
+    splits: Literal["position", "files"]
     tokens: Literal["characters", "bytes"]
     encoding: Annotated[str, Field(min_length=1)]
     sequence_length: Positive
@@ -156,7 +159,7 @@ class TextData(BuiltInData):
 
     @model_validator(mode="after")
     def something_is_left_to_train_on(self) -> "TextData":
-        if self.validation_fraction + self.test_fraction >= 1:
+        if self.splits == "position" and self.validation_fraction + self.test_fraction >= 1:
             raise ValueError(
                 f"validation_fraction={self.validation_fraction}: with test_fraction={self.test_fraction} nothing is"
                 " left to train on; allowed: a sum below 1"
@@ -165,9 +168,20 @@ class TextData(BuiltInData):
 
     @property
     def test_split(self) -> str:
-        return test_split(self.name, self.test_fraction, None)
+        return test_split(self.name, self.test_fraction, None) if self.splits == "position" else HELD_OUT
+
+    @property
+    def sources(self) -> list[str]:
+        return [] if self.path is None else [first_match(item) for item in as_list(self.path)]
 
     def quick_digest(self) -> str | None:
-        from lightning_dl2.builtin.data_path import text_digest
+        return quick_digest(find_texts(self.path, self.splits)) if self.path is not None else None
 
-        return text_digest(self.path) if self.path is not None else None
+    def at(self, path: Any) -> Self:
+        """Return these data with another path; a list may be typed as [a.txt,b.txt]."""
+        if isinstance(path, str) and path.startswith("[") and not os.path.lexists(path):
+            from lightning_dl2.config.overrides import parse_override
+
+            typed = parse_override(f"data.path={path}").value()
+            path = list(map(str, typed)) if isinstance(typed, list) else path
+        return super().at(path)

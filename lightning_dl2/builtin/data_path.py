@@ -1,18 +1,18 @@
 """Check, before anything is read, that `data.path` leads to a file or a directory of the right kind."""
 
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_dl2.builtin.data import TEXTS
 from lightning_dl2.builtin.graph_data import PLANETOID
+from lightning_dl2.builtin.text_files import ALLOWED, find_texts
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.common.files import file_digest
-from lightning_dl2.common.paths import user_path
+from lightning_dl2.common.paths import describe_path, user_path
 
 # The file and the directory that each format is read from; None: no such one. A data set with the name of a format
 # cannot be downloaded.
 FORMATS: dict[str, tuple[str | None, str | None]] = {
-    "text": ("a text file", None),
+    "text": (ALLOWED, None),
     "graph_csv": (None, "a directory with nodes.csv and edges.csv"),
     "planetoid": (None, "a directory with files of Planetoid"),
     "tu": (None, "a directory with files of the TU format"),
@@ -31,9 +31,12 @@ BY_HAND = {
 }
 
 
-def check_data_path(name: str, path: str | None) -> None:
-    """Raise UserError if the data set `name` needs a path, or cannot be read from this one."""
-    if path is not None:
+def check_data_path(name: str, path: str | Sequence[str] | None, splits: str = "position") -> None:
+    """Raise UserError if the data set `name` needs a path, or cannot be read from this one; `splits` is of a text."""
+    if path is not None and FORMAT_OF.get(name) == "text":
+        find_texts(path, splits)
+    elif path is not None:
+        assert isinstance(path, str)  # the schema allows a list for texts only
         check_format(FORMAT_OF.get(name, name if name in FORMATS else "ten_fold"), user_path("data.path", path))
     elif name in FORMATS:
         by_hand = BY_HAND.get(name, _allowed(name))
@@ -46,7 +49,7 @@ def check_format(name: str, path: Path) -> None:
     try:
         if path.is_file() and file or path.is_dir() and directory:
             return
-        problem = _describe(path)
+        problem = describe_path(path)
     except OSError as error:  # a folder on the way may not be read
         problem = f"cannot be read ({error.strerror})"
     raise UserError(f"data.path={path}: {problem}; allowed: {_allowed(name)}")
@@ -54,31 +57,3 @@ def check_format(name: str, path: Path) -> None:
 
 def _allowed(name: str) -> str:
     return " or ".join(kind for kind in FORMATS[name] if kind)
-
-
-def _describe(path: Path) -> str:
-    if not path.exists():
-        return "there is no such file"
-    kinds = {"file": path.is_file, "directory": path.is_dir, "FIFO": path.is_fifo, "socket": path.is_socket}
-    return "is a " + next((name for name, is_one in kinds.items() if is_one()), "device")
-
-
-def text_digest(path: str) -> str | None:
-    """Hash a text file as its data module does; None: it is no file.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    source = Path(path).expanduser()
-    if not source.is_file():
-        return None
-    status = source.stat()
-    return _digest(source, status.st_size, status.st_mtime_ns)
-
-
-@cache  # a sweep asks for many runs on one text
-def _digest(path: Path, size: int, modified: int) -> str:
-    try:
-        return file_digest(path)
-    except OSError as error:
-        raise UserError(f"data.path={path}: cannot be read ({error.strerror}); allowed: a text file") from error

@@ -44,6 +44,7 @@ DATA = (
          lambda c: c.data.curriculum.start < c.data.sequence_length,
          "data.curriculum.start=data.sequence_length", "a smaller data.curriculum.start"),
     needs(TextData, "encoding", "data.tokens", "characters", off=("auto",)),
+    needs(TextData, "validation_fraction test_fraction", "data.splits", "position", off=(0,), quiet=True),
     Rule(TextData, "evaluation_warmup", lambda c: c.data.evaluation_batch_size > 1 or not _one_process(c),
          "data.evaluation_batch_size=1 (one row reads from the start)", "data.evaluation_batch_size=2 or more", (0,)),
     needs(NodeData, "undirected", "data.name", "graph_csv", off=(True,)),

@@ -28,6 +28,14 @@ def user_path(key: str, value: str) -> Path:
     return path
 
 
+def describe_path(path: Path) -> str:
+    """Say what is at a path where a file was expected, such as "is a directory"."""
+    if not path.exists():
+        return "there is no such file"
+    kinds = {"file": path.is_file, "directory": path.is_dir, "FIFO": path.is_fifo, "socket": path.is_socket}
+    return "is a " + next((name for name, is_one in kinds.items() if is_one()), "device")
+
+
 def out_file(out: str) -> Path | None:
     """Return the file that a command writes; None for -, which is standard output.
 

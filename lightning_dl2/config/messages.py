@@ -31,6 +31,7 @@ ALLOWED = {
     "int_type": "an integer",
     "float_type": "a number",
     "string_type": "text",
+    "too_short": "a list with something in it",
 }
 
 

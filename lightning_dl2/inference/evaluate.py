@@ -7,13 +7,15 @@ from lightning_dl2.run.directory import Run
 from lightning_dl2.training.open_run import open_finished_run, with_data_path
 
 
-def evaluate(run: str | Path | Run, checkpoint: str = "best", data_path: str | None = None) -> dict[str, float]:
+def evaluate(
+    run: str | Path | Run, checkpoint: str = "best", data_path: str | list[str] | None = None
+) -> dict[str, float]:
     """Test a checkpoint of a run on the run's test set.
 
     Args:
         run: the run directory.
         checkpoint: best, last, or the name of a file.
-        data_path: the path of the run's text or graphs; None: as the configuration says.
+        data_path: the path of the run's text or graphs, of a text also a list; None: as the configuration says.
 
     Returns:
         The test metrics. Those of `best` equal result.json to the last bit, unless several ranks have trained. Then

@@ -122,7 +122,7 @@ class CheckpointFiles:
             UserError: the two differ, as when a text file has been edited.
         """
         if changed := [key for key in now if then.get(key) != now[key]]:
-            what = "the content" if changed[0] == "digest" else changed[0]
+            what = "the content" if "digest" in changed else changed[0]
             raise UserError(
                 f"data: {what} is not what it was when {self.path} was begun; fix: use the same data{others}"
             )

@@ -61,9 +61,13 @@ def _former_variant(differing: dict[str, Any]) -> str:
 
 def _named(differing: dict[str, Any], name: Callable[[str], str], value: Callable[[Any], Any]) -> str:
     # Only the last part of a path, which would leave no room for the other choices; the hash is of all of it.
-    shown = {key: Path(each).name if key == "data.path" and each else each for key, each in differing.items()}
+    shown = {key: _last_names(each) if key == "data.path" and each else each for key, each in differing.items()}
     text = ",".join(f"{name(key)}={format_override(value(each))}" for key, each in shown.items())
     return f"{re.sub(r'[^A-Za-z0-9=.,_-]+', '_', text)[:80] or 'default'}-{digest(differing)}"
+
+
+def _last_names(path: str | list[str]) -> str:
+    return Path(path).name if isinstance(path, str) else ",".join(Path(each).name for each in path)
 
 
 def last_parts(key: str) -> str:

@@ -10,7 +10,7 @@ from lightning_dl2.config.schema import Config, OwnTask
 from lightning_dl2.run.directory import Run
 
 
-def with_data_path(config: Config, data_path: str | None) -> Config:
+def with_data_path(config: Config, data_path: str | list[str] | None) -> Config:
     """Return `config` with its data at `data_path`; None: where they are.
 
     Raises:

@@ -8,6 +8,7 @@ from lightning_dl2 import GraphSetDataModule, NodeDataModule, TextDataModule, Us
 from lightning_dl2.builtin.data import TEXTS
 from lightning_dl2.builtin.data_path import FORMAT_OF, FORMATS, check_data_path
 from lightning_dl2.builtin.graph_data import GENERATED, GRAPH_SETS, NODE_SETS, PLANETOID
+from lightning_dl2.builtin.text_files import ALLOWED
 
 NAMES = sorted({*TEXTS, *NODE_SETS, *GRAPH_SETS} - {*GENERATED})
 
@@ -49,5 +50,5 @@ def test_a_folder_that_may_not_be_read_is_told(monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "stat", refuse)
-    says = "data.path=secret/text.txt: cannot be read (Permission denied); allowed: a text file"
+    says = f"data.path=secret/text.txt: cannot be read (Permission denied); allowed: {ALLOWED}"
     assert message(check_data_path, "text", "secret/text.txt") == says

@@ -51,6 +51,7 @@ IDLE = {
     "trainer.overfit_batches=1": {"trainer.limit_train_batches=5": "trainer.overfit_batches=0"},
     "experiment=text": {
         "task.skip_connections=true": "task.num_layers=2",
+        "data.validation_fraction=0.2 data.splits=files": "data.splits=position",
         "data.encoding=latin-1 data.tokens=bytes": "data.tokens=characters",
         "data.evaluation_warmup=9 data.evaluation_batch_size=1": "data.evaluation_batch_size=2",
         "task.locked_dropout=true task.output_dropout=0": "task.output_dropout=0.5",

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lightning_dl2 import UserError, load, train
+from lightning_dl2 import UserError, evaluate, load, train
 from lightning_dl2.common.run_files import read_metrics
 from lightning_dl2.run.directory import Run
 from lightning_dl2.tasks import SequenceClassifier, TextGenerator
@@ -78,6 +78,30 @@ def test_other_data_are_refused(text, version, monkeypatch, capsys):
     assert capsys.readouterr().err == (
         "note: data.path=input.txt: no longer exists; the result is of the data that the run was trained on\n"
     )
+
+
+@pytest.mark.slow
+def test_a_directory_of_texts_is_compared_too(text, tmp_path, capsys):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    whole = (tmp_path / "input.txt").read_bytes()
+    for number, part in enumerate((whole[:2000], whole[2000:])):
+        (folder / f"{number}.txt").write_bytes(part)
+    words = ("data.path=texts", "data.tokens=bytes", f"data.cache_dir={tmp_path}")
+    config = text(*words)
+    run, (result, _) = Run.of(config), train(config)
+    train(config), attend_sweep([config])
+    assert capsys.readouterr().err == ""
+    tests = {key: value for key, value in result["metrics"].items() if key.startswith("test/")}
+    (folder / "1.txt").rename(tmp_path / "b")
+    assert evaluate(run, data_path=f"[{folder}/0.txt,{tmp_path}/b]") == tests
+    (folder / "2.txt").write_bytes(whole[2000:] + b"!")
+    for call in (lambda: train(config), lambda: train(text(*words, "trainer.max_steps=6"))):
+        with pytest.raises(UserError, match="data: the content is not what it was when .* was begun"):
+            call()
+    shutil.rmtree(folder)
+    train(config)
+    assert "note: data.path=texts: no longer exists; the result" in capsys.readouterr().err
 
 
 def test_what_a_result_does_not_have_is_not_shown(sequences, capsys):

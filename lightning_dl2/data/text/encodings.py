@@ -1,11 +1,13 @@
 """Detect the encoding of a text file, and read its characters chunk by chunk."""
 
 import codecs
+import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from lightning_dl2.builtin.text_files import bytes_read, open_content
 from lightning_dl2.common.errors import UserError
 
 CHUNK = 1 << 20  # characters or bytes read at once
@@ -43,6 +45,10 @@ COMPRESSED = {
 }  # by the first bytes of a file
 
 
+class NoText(UserError):
+    """A file that is no text in any encoding, such as a picture."""
+
+
 def detect_encoding(path: Path) -> str:
     """Detect the byte-order mark; else UTF-8 if the whole file is valid; else an encoding of Western Europe.
 
@@ -50,10 +56,11 @@ def detect_encoding(path: Path) -> str:
     Windows-1252 if it has such bytes and all are defined there.
 
     Raises:
-        UserError: the file is not text, is UTF-8 except for some bytes, or is in no language of Western Europe, whose
-            encodings cannot be distinguished with certainty.
+        NoText: the file is not text.
+        UserError: it is UTF-8 except for some bytes, or in no language of Western Europe, whose encodings cannot be
+            distinguished with certainty.
     """
-    with open(path, "rb") as file:
+    with open_content(path) as file:
         start = file.read(LOOKED_AT)
     for mark, encoding in MARKS.items():
         if start.startswith(mark):
@@ -79,8 +86,8 @@ def detect_encoding(path: Path) -> str:
     return encoding
 
 
-def _no_text(path: Path) -> UserError:
-    return UserError(
+def _no_text(path: Path) -> NoText:
+    return NoText(
         f"data.path={path}: cannot detect the text encoding; fix: set data.encoding=NAME, or data.tokens=bytes if it is"
         " no text"
     )
@@ -88,15 +95,18 @@ def _no_text(path: Path) -> UserError:
 
 def check_not_compressed(path: Path) -> None:
     """Raise UserError, naming the format, if the file is an archive or compressed."""
-    with open(path, "rb") as file:
+    with open_content(path) as file:
         start = file.read(8)
     for magic, name in COMPRESSED.items():
         if start.startswith(magic):
-            raise UserError(f"data.path={path}: is compressed ({name}); fix: unpack it, or data.tokens=bytes")
+            raise UserError(
+                f"data.path={path}: is compressed ({name}); allowed: a .gz file, one that is not compressed, or"
+                " data.tokens=bytes"
+            )
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    with open(path, "rb") as file:
+    with open_content(path) as file:
         while chunk := file.read(CHUNK):
             yield chunk
 
@@ -169,11 +179,11 @@ def read_characters(path: Path, encoding: str) -> Iterator[tuple[np.ndarray, int
     allowed = "allowed: auto, the name of the file's encoding, such as utf-8 or latin-1, or data.tokens=bytes"
     try:
         # newline=None turns \r\n and \r into \n, also across chunks.
-        with open(path, encoding=encoding, newline=None) as file:
+        with open_content(path) as content, io.TextIOWrapper(content, encoding, newline=None) as file:
             mark = "\ufeff"
             while chunk := file.read(CHUNK):
                 codes = chunk.removeprefix(mark).encode("utf-32-le")  # raises for lone surrogates: no characters
-                yield np.frombuffer(codes, "<u4"), file.buffer.tell()  # type: ignore[attr-defined]  # typeshed's has none
+                yield np.frombuffer(codes, "<u4"), bytes_read(content)
                 mark = ""
     except UnicodeError as error:
         raise UserError(f"data.encoding={encoding}: {path} is not in it ({error}); {allowed}") from error

@@ -3,6 +3,7 @@
 Shapes: B streams a process, T tokens a window, N tokens in a split, K batches an epoch.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,12 +11,12 @@ import numpy as np
 from pytorch_lightning import LightningDataModule
 
 from lightning_dl2.builtin.data_path import check_data_path
+from lightning_dl2.builtin.text_files import SPLITS, count_names, describe_skipped, find_texts
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.common.paths import user_path
 from lightning_dl2.data import downloads
 from lightning_dl2.data.baselines import compressed_sizes, majority_share
 from lightning_dl2.data.text import corpora
-from lightning_dl2.data.text.token_file import tokenize
+from lightning_dl2.data.text.token_file import TokenFile, tokenize
 from lightning_dl2.data.text.windows import EvaluationBatches, TextBatch, read_ring
 from lightning_dl2.resume.train_batches import TrainBatches, rank_and_world
 
@@ -31,7 +32,10 @@ class TextDataModule(LightningDataModule):
 
     Args:
         name: one of CORPORA, or "text", which needs a `path`.
-        path: a text file, read in place of the named one.
+        path: the text to read in place of the named one: a file, also .gz, a directory, a pattern, or a list of these;
+            see `find_texts`.
+        splits: "position", or "files": files with train, val or test in their names are these splits, and the
+            fractions have no effect.
         tokens: "characters" or "bytes".
         encoding: Python's name of the file's encoding, or "auto".
         sequence_length, batch_size: T, B.
@@ -51,8 +55,9 @@ class TextDataModule(LightningDataModule):
     def __init__(
         self,
         name: str,
-        path: str | None = None,
+        path: str | Sequence[str] | None = None,
         *,
+        splits: str = "position",
         tokens: str = "characters",
         encoding: str = "auto",
         sequence_length: int = 128,
@@ -67,23 +72,49 @@ class TextDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        check_data_path(name, path)
+        if path is None:
+            check_data_path(name, path)
         self.length, self.batch_size, self.seed = sequence_length, batch_size, seed
         self.num_workers = num_workers
         self.evaluation = {"rows": evaluation_batch_size, "warmup": evaluation_warmup, "width": cold_window}
         cache = downloads.cache_dir(cache_dir)
-        file = user_path("data.path", path) if path is not None else corpora.download(name, cache)
-        whole, self.vocabulary, self.digest, self.encoding = tokenize(file, tokens, encoding, cache)
-        self.file, self.is_detected = file, encoding == "auto"
-        self.splits = _split(whole, validation_fraction, test_fraction)
+        self.split_by = splits
+        texts = find_texts(path if path is not None else str(corpora.download(name, cache)), splits)
+        self.text = tokenize(texts, tokens, encoding, cache)
+        self.vocabulary, self.digest, self.encoding = self.text.vocabulary, self.text.digest, self.text.encoding
+        self.is_detected = encoding == "auto"
+        if splits == "position":
+            self.splits = _split(self.text.tokens, validation_fraction, test_fraction)
+        else:
+            self.splits = _split_by_files(self.text)
         self.check_processes(1)
 
     @property
     def note(self) -> str | None:
-        """Say in one line in which encoding the text was read, if it was detected and is not UTF-8."""
-        if not self.is_detected or self.encoding in (None, "utf-8", "utf-8-sig"):
+        """Name in one line the files that were skipped, have the same content, or were read in a detected encoding."""
+        texts, says, fixes = self.text.texts, list[str](), list[str]()
+        if texts.skipped:
+            says.append(f"not read: {describe_skipped(texts.skipped)}")
+            fixes.append("name others by data.path")
+        if texts.repeated:
+            says.append(count_names(texts.repeated, " with the content of another"))
+            fixes.append("remove copies")
+        if others := self._other_encodings():
+            says.append(others)
+            fixes.append("if that is wrong, set data.encoding=NAME")
+        return f"data.path={texts.given}: {'; '.join(says)}; fix: {', '.join(fixes)}" if says else None
+
+    def _other_encodings(self) -> str | None:
+        """Say which encodings were detected; None: UTF-8 only, or none was."""
+        names: dict[str, list[str]] = {}
+        for file, encoding in zip(self.text.texts.files, self.text.encodings, strict=True):
+            if self.is_detected and encoding not in (None, "utf-8", "utf-8-sig"):
+                names.setdefault(str(encoding), []).append(file.name)
+        if not names:
             return None
-        return f"data.path={self.file}: was read as {self.encoding}; fix: if that is wrong, set data.encoding=NAME"
+        if len(self.text.encodings) == 1:
+            return f"was read as {self.encoding}"
+        return ", ".join(count_names(each, f" read as {encoding}") for encoding, each in sorted(names.items()))
 
     @cached_property
     def spec(self) -> dict[str, Any]:
@@ -160,10 +191,13 @@ class TextDataModule(LightningDataModule):
         size = len(self.splits[split])
         if size > world:
             return
-        key = {"val": "validation", "test": "test"}[split]
+        name = {"val": "validation", "test": "test"}[split]
+        key, fix = f"data.{name}_fraction", "give a larger fraction or a longer text"
+        if self.split_by == "files":
+            key, fix = "data.splits=files", "give longer files"
         raise UserError(
-            f"data.{key}_fraction: the {key} split has {size} {self.vocabulary.tokens} for {world} process(es);"
-            f" fix: give a larger fraction or a longer text, so that it has {world + 1} or more"
+            f"{key}: the {name} split has {size} {self.vocabulary.tokens} for {world} process(es);"
+            f" fix: {fix}, so that it has {world + 1} or more"
         )
 
 
@@ -176,3 +210,12 @@ def _split(whole: np.ndarray, validation_fraction: float, test_fraction: float) 
     if not test_fraction:
         splits["test"] = splits["val"]
     return splits
+
+
+def _split_by_files(text: TokenFile) -> dict[str, np.ndarray]:
+    """Cut between the files of different splits, which follow one another in the order of SPLITS."""
+    counts = dict.fromkeys(SPLITS, 0)
+    for file, size in zip(text.texts.files, text.sizes, strict=True):
+        counts[str(file.split)] += size
+    bounds = np.cumsum(list(counts.values()))
+    return dict(zip(SPLITS, np.split(text.tokens, bounds[:-1]), strict=True))

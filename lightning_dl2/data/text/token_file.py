@@ -1,119 +1,227 @@
-"""Tokenise a text file of any size into a file of integers, written once and mapped into memory.
+"""Tokenise texts of any size into a file of integers, written once and mapped into memory.
 
 Shapes: N tokens.
 """
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
-from lightning_dl2.builtin.data_path import check_format
+from lightning_dl2.builtin.text_files import (
+    BINARY,
+    EMPTY,
+    TextFile,
+    Texts,
+    bytes_read,
+    open_content,
+    read_digests,
+    stamp_of,
+)
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import file_digest, replacing, write_text
 from lightning_dl2.common.progress import progress
-from lightning_dl2.data.text.encodings import CHUNK, check_not_compressed, detect_encoding, read_characters
+from lightning_dl2.data.text.encodings import CHUNK, NoText, check_not_compressed, detect_encoding, read_characters
 from lightning_dl2.decoding.vocabulary import Vocabulary
 
 CODE_POINTS = 0x110000
+LINE_END = ord("\n")
 FORMAT = 4  # part of the files' names: with another number, files of older versions are written anew
+ABANDONED = 3600.0  # seconds after which a temporary file that did not grow is a killed process's
 
 
-class TokenFile(NamedTuple):
-    """Tokens of a text file, and how it was read."""
+@dataclass(frozen=True)
+class TokenFile:
+    """Tokens of a text, and how its files were read.
 
-    tokens: np.memmap  # uint8, uint16 or uint32 [N]
+    Attributes:
+        tokens: uint8, uint16 or uint32 [N].
+        digest: SHA-256 of the text, see `Texts.digest`.
+        texts: the files that were read, in order, and the skipped ones.
+        encodings: of each file; None for bytes.
+        sizes: number of tokens of each file, with the line end that may be added after it.
+    """
+
+    tokens: np.memmap
     vocabulary: Vocabulary
-    digest: str  # SHA-256 of the text file
-    encoding: str | None  # of the text file; None for bytes
+    digest: str
+    texts: Texts
+    encodings: tuple[str | None, ...]
+    sizes: tuple[int, ...]
+
+    @property
+    def encoding(self) -> str | None:
+        """Return the encoding of the files; several in order of their names, with commas; None for bytes."""
+        return ",".join(sorted({each for each in self.encodings if each})) or None
 
 
-def tokenize(path: Path, tokens: str, encoding: str, cache: Path) -> TokenFile:
-    """Return the tokens of the text file `path` from the directory `cache`; write them there if missing.
+@dataclass
+class _Facts:
+    """Hold how each file was read. The size of a file without text is 0; its encoding is None if it is binary."""
+
+    vocabulary: Vocabulary
+    encodings: list[str | None]
+    sizes: list[int]
+
+
+def tokenize(texts: Texts, tokens: str, encoding: str, cache: Path) -> TokenFile:
+    """Return the tokens of a text from the directory `cache`; write them there if missing.
+
+    The files follow one another. Between two files of a split, characters get a \\n where the first ends without one;
+    bytes get nothing.
 
     Args:
-        path: the text file; the tokens are cached by its content.
+        texts: the files; the tokens are cached by their content.
         tokens: "characters", decoded and with every line's end as \\n, or "bytes" as they are.
-        encoding: Python's name of the file's encoding, or "auto"; ignored for bytes.
+        encoding: Python's name of the files' encoding, or "auto", by which each file has its own; ignored for bytes.
         cache: a writable directory.
 
     Raises:
-        UserError: the file is missing, empty or no text, or has another encoding.
+        UserError: a file cannot be read or changes meanwhile, was named and is empty or no text, or has another
+            encoding; or no file holds text.
     """
-    digest = _digest(path)
+    texts = read_digests(texts)
+    digest = texts.digest
     settings = json.dumps([FORMAT, digest, tokens, encoding if tokens == "characters" else ""])
     target = cache / f"{sha256(settings.encode()).hexdigest()[:32]}.tokens"
     header = target.with_suffix(".json")
-    known = _known(header, target)
-    if known is None:
+    facts = _known(header, target, len(texts.files))
+    if facts is None:
         try:
-            known = _write(path, tokens, encoding, target)
-            vocabulary, taken = known
-            facts = {"vocabulary": vocabulary.plain, "encoding": taken, "sha256": file_digest(target)}
+            _remove_abandoned(target)
+            facts = _write(texts, tokens, encoding, target)
             # The header comes last: with it, the tokens are whole. Two processes write the same files.
-            write_text(header, json.dumps(facts))
+            write_text(header, json.dumps(_describe(facts, file_digest(target))))
         except OSError as error:
             raise UserError(
-                f"data.cache_dir={cache}: the tokens of {path} cannot be written ({error.strerror or error});"
+                f"data.cache_dir={cache}: the tokens of {texts.given} cannot be written ({error.strerror or error});"
                 " allowed: a directory with room for them"
             ) from error
-    vocabulary, taken = known
-    return TokenFile(np.memmap(target, _dtype(vocabulary), "r"), vocabulary, digest, taken)
+    found = np.memmap(target, _dtype(facts.vocabulary), "r")
+    encodings = tuple(encoding for encoding, size in zip(facts.encodings, facts.sizes, strict=True) if size)
+    return TokenFile(
+        found, facts.vocabulary, digest, _read(texts, facts), encodings, tuple(size for size in facts.sizes if size)
+    )
 
 
-def _known(header: Path, target: Path) -> tuple[Vocabulary, str | None] | None:
-    """Read the vocabulary and the encoding of cached tokens; None if a file is missing or damaged."""
+def _read(texts: Texts, facts: _Facts) -> Texts:
+    """Return the texts without the files that hold no text; raise UserError if one was named, or none is left."""
+    read = zip(texts.files, facts.encodings, facts.sizes, strict=True)
+    rest = [(file, encoding) for file, encoding, size in read if not size]
+    texts = texts.without(BINARY, [file for file, encoding in rest if encoding is None])
+    return texts.without(EMPTY, [file for file, encoding in rest if encoding is not None])
+
+
+def _describe(facts: _Facts, digest: str) -> dict[str, Any]:
+    """Return the content of the header of a token file; that of a single file is as older versions wrote it."""
+    files: dict[str, Any] = {"encoding": facts.encodings[0]}
+    if len(facts.sizes) > 1:
+        files = {"encodings": facts.encodings, "sizes": facts.sizes}
+    return {"vocabulary": facts.vocabulary.plain, **files, "sha256": digest}
+
+
+def _known(header: Path, target: Path, number: int) -> _Facts | None:
+    """Read how the cached tokens of so many files were made; None if a file of the cache is missing or damaged."""
     if not (header.is_file() and target.is_file()):  # reading a pipe would wait
         return None
     try:
         known = json.loads(header.read_text("utf-8"))
-        found = Vocabulary.of(known["vocabulary"]), known["encoding"]
-        return found if file_digest(target) == known["sha256"] else None
+        facts = _Facts(Vocabulary.of(known["vocabulary"]), known.get("encodings", []), known.get("sizes", []))
+        if number == 1:
+            facts.encodings = [known["encoding"]]
+            facts.sizes = [target.stat().st_size // _dtype(facts.vocabulary).itemsize]
+        if not len(facts.encodings) == len(facts.sizes) == number:
+            return None
+        return facts if file_digest(target) == known["sha256"] else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def _digest(path: Path) -> str:
-    allowed = "allowed: a text file"
-    check_format("text", path)
-    if not path.stat().st_size:
-        raise UserError(f"data.path={path}: is empty; {allowed} with something in it")
-    digest = sha256()
-    try:
-        with open(path, "rb") as file, progress(f"reading {path.name}", path.stat().st_size) as advance:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-                advance(len(chunk))
-    except OSError as error:
-        raise UserError(f"data.path={path}: cannot be read ({error.strerror}); {allowed}") from error
-    return digest.hexdigest()
+def _remove_abandoned(target: Path) -> None:
+    """Remove what killed processes have left of the same tokens."""
+    for temporary in target.parent.glob(f".{target.name}.*.tmp"):
+        with suppress(OSError):  # another process may remove it, too
+            if time.time() - temporary.stat().st_mtime > ABANDONED:
+                temporary.unlink()
 
 
-def _write(path: Path, tokens: str, encoding: str, target: Path) -> tuple[Vocabulary, str | None]:
-    """Write the tokens; return the vocabulary and the encoding."""
+def _write(texts: Texts, tokens: str, encoding: str, target: Path) -> _Facts:
+    """Write the tokens."""
+    name = Path(texts.given).name
     table: np.ndarray | None = None
     if tokens == "bytes":
-        vocabulary = Vocabulary("bytes")
+        facts, line_ends = _Facts(Vocabulary("bytes"), [None for _ in texts.files], []), [False for _ in texts.files]
     else:
-        check_not_compressed(path)
-        encoding = detect_encoding(path) if encoding == "auto" else encoding
-        seen = np.zeros(CODE_POINTS, bool)
-        for codes in _told(read_characters(path, encoding), f"looking for the characters of {path.name}", path):
-            seen[codes] = True
-        known = np.flatnonzero(seen)
-        if not len(known):
-            raise UserError(f"data.path={path}: is empty; allowed: a text file with something in it")
-        vocabulary = Vocabulary("characters", "".join(map(chr, known)))
-        table = np.zeros(CODE_POINTS, _dtype(vocabulary))
+        facts, line_ends = _look_for_characters(texts, encoding, f"looking for the characters of {name}")
+        known = np.array([ord(character) for character in facts.vocabulary.characters])
+        table = np.zeros(CODE_POINTS, _dtype(facts.vocabulary))
         table[known] = np.arange(len(known))
-    with replacing(target) as temporary, open(temporary, "wb") as file:
-        chunks = _read_bytes(path) if table is None else read_characters(path, encoding)
-        for chunk in _told(chunks, f"making tokens of {path.name}", path):
-            file.write(chunk.data if table is None else table[chunk].data)
-    return vocabulary, None if table is None else encoding
+    sizes = []
+    with (
+        replacing(target) as temporary,
+        open(temporary, "wb") as out,
+        _telling(texts, f"making tokens of {name}") as told,
+    ):
+        for file, taken, line_end in zip(texts.files, facts.encodings, line_ends, strict=True):
+            if table is not None and taken is None:  # it is binary
+                sizes.append(0)
+                continue
+            size = 0
+            for chunk in told(_read_bytes(file.path) if table is None else read_characters(file.path, str(taken))):
+                out.write(chunk.data if table is None else table[chunk].data)
+                size += len(chunk)
+            if table is not None and line_end:
+                out.write(table[LINE_END : LINE_END + 1].data)
+            sizes.append(size + line_end)
+            if stamp_of(file.path) != file.stamp:
+                raise UserError(f"data.path={file.path}: has changed while it was read; fix: start again")
+    facts.sizes = sizes
+    return facts
+
+
+def _look_for_characters(texts: Texts, encoding: str, description: str) -> tuple[_Facts, list[bool]]:
+    """Read all files once for their characters; tell, too, for each file whether a line end must be added after it."""
+    seen = np.zeros(CODE_POINTS, bool)
+    facts, lasts = _Facts(Vocabulary("bytes"), [], []), list[int]()
+    with _telling(texts, description) as told:
+        for file in texts.files:
+            taken = _encoding_of(file, encoding)
+            size, last = 0, LINE_END
+            for codes in told(read_characters(file.path, taken)) if taken else ():
+                seen[codes] = True
+                size, last = size + len(codes), int(codes[-1])
+            facts.encodings.append(taken)
+            facts.sizes.append(size)
+            lasts.append(last)
+    _read(texts, facts)
+    line_ends = [False for _ in texts.files]
+    holding = [number for number, size in enumerate(facts.sizes) if size]
+    for number, following in pairwise(holding):
+        is_within = texts.files[number].split == texts.files[following].split
+        line_ends[number] = is_within and lasts[number] != LINE_END
+    seen[LINE_END] |= any(line_ends)
+    facts.vocabulary = Vocabulary("characters", "".join(map(chr, np.flatnonzero(seen))))
+    return facts, line_ends
+
+
+def _encoding_of(file: TextFile, encoding: str) -> str | None:
+    """Return the encoding of a file; None: it is binary, and was only found."""
+    check_not_compressed(file.path)
+    if encoding != "auto":
+        return encoding
+    try:
+        return detect_encoding(file.path)
+    except NoText:
+        if file.is_named:
+            raise
+        return None
 
 
 def _dtype(vocabulary: Vocabulary) -> np.dtype:
@@ -121,16 +229,21 @@ def _dtype(vocabulary: Vocabulary) -> np.dtype:
 
 
 def _read_bytes(path: Path) -> Iterator[tuple[np.ndarray, int]]:
-    with open(path, "rb") as file:
+    with open_content(path) as file:
         while chunk := file.read(CHUNK):
-            yield np.frombuffer(chunk, np.uint8), file.tell()
+            yield np.frombuffer(chunk, np.uint8), bytes_read(file)
 
 
-def _told(chunks: Iterator[tuple[np.ndarray, int]], description: str, path: Path) -> Iterator[np.ndarray]:
-    """Yield the chunks without their positions, which a progress bar shows."""
-    before = 0
-    with progress(description, path.stat().st_size) as advance:
-        for chunk, position in chunks:
-            yield chunk
-            advance(position - before)
-            before = position
+@contextmanager
+def _telling(texts: Texts, description: str) -> Iterator[Callable[..., Iterator[np.ndarray]]]:
+    """Yield a function that yields the chunks of a file without their positions, which a progress bar shows."""
+    with progress(description, sum(file.stamp[0] for file in texts.files)) as advance:
+
+        def told(chunks: Iterator[tuple[np.ndarray, int]]) -> Iterator[np.ndarray]:
+            before = 0
+            for chunk, position in chunks:
+                yield chunk
+                advance(position - before)
+                before = position
+
+        yield told

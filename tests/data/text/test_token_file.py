@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lightning_dl2.builtin.text_files import ALLOWED, SUFFIXES, find_texts
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.text import encodings, token_file
-from lightning_dl2.data.text.token_file import tokenize
+from lightning_dl2.data.text.token_file import TokenFile
+
+KINDS = f"*{', *'.join(SUFFIXES)}, or .gz"
 
 
 @pytest.fixture
@@ -31,9 +34,13 @@ def cache(tmp_path):
     return folder
 
 
+def tokenize(path: Path, tokens: str, encoding: str, cache: Path) -> TokenFile:
+    return token_file.tokenize(find_texts(str(path)), tokens, encoding, cache)
+
+
 def tokens_of(path, cache) -> tuple[int, str]:
-    tokens, vocabulary, *_ = tokenize(path, "characters", "auto", cache)
-    return len(tokens), vocabulary.characters
+    read = tokenize(path, "characters", "auto", cache)
+    return len(read.tokens), read.vocabulary.characters
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 1 << 20])
@@ -48,7 +55,8 @@ def tokens_of(path, cache) -> tuple[int, str]:
 )
 def test_characters(book, cache, monkeypatch, content, text, chunk):
     monkeypatch.setattr(encodings, "CHUNK", chunk)
-    tokens, vocabulary, *_ = tokenize(book(content), "characters", "auto", cache)
+    read = tokenize(book(content), "characters", "auto", cache)
+    tokens, vocabulary = read.tokens, read.vocabulary
     assert isinstance(tokens, np.memmap) and tokens.dtype == np.uint8 and not tokens.flags.writeable
     assert vocabulary.plain == {"tokens": "characters", "characters": "".join(sorted(set(text)))}
     assert vocabulary.decode(tokens.tolist()) == text
@@ -56,8 +64,8 @@ def test_characters(book, cache, monkeypatch, content, text, chunk):
 
 def test_bytes_are_those_of_the_file(book, cache):
     content = "\ufeffé\r\n\0".encode() + b"\xff"
-    tokens, vocabulary, *_ = tokenize(book(content), "bytes", "no-such", cache)
-    assert tokens.tobytes() == content and tokens.dtype == np.uint8 and len(vocabulary) == 256
+    read = tokenize(book(content), "bytes", "no-such", cache)
+    assert read.tokens.tobytes() == content and read.tokens.dtype == np.uint8 and len(read.vocabulary) == 256
 
 
 def spoil_header(content):
@@ -87,7 +95,8 @@ def test_what_is_not_whole_is_made_anew(book, cache, spoil):
 @pytest.mark.parametrize(("size", "dtype"), [(256, np.uint8), (257, np.uint16), (65536, np.uint16), (65537, np.uint32)])
 def test_integers_are_as_small_as_can_be(book, cache, size, dtype):
     text = "".join(map(chr, range(0x10000, 0x10000 + size)))
-    tokens, vocabulary, *_ = tokenize(book(text.encode()), "characters", "utf-8", cache)
+    read = tokenize(book(text.encode()), "characters", "utf-8", cache)
+    tokens, vocabulary = read.tokens, read.vocabulary
     assert tokens.dtype == dtype and tokens.tolist() == list(range(size)) and vocabulary.characters == text
 
 
@@ -149,8 +158,8 @@ def test_files_that_cannot_be_read(book, cache, tmp_path):
         return str(caught.value)
 
     nothing = tmp_path / "nothing.txt"
-    assert message(nothing) == f"data.path={nothing}: there is no such file; allowed: a text file"
-    assert message(tmp_path) == f"data.path={tmp_path}: is a directory; allowed: a text file"
+    assert message(nothing) == f"data.path={nothing}: there is no such file; allowed: {ALLOWED}"
+    assert message(tmp_path / "cache") == f"data.path={cache}: holds no text, is empty; allowed: files {KINDS}"
     for content in (b"", "\ufeff".encode()):
         assert "is empty; allowed: a text file with something in it" in message(book(content))
     assert "is empty" in message(book(b""), "bytes")
@@ -158,7 +167,7 @@ def test_files_that_cannot_be_read(book, cache, tmp_path):
     assert "is compressed (gzip)" in message(book(gzip.compress(b"abc")))
     assert tokenize(book(gzip.compress(b"abc")), "bytes", "auto", cache).encoding is None
     os.mkfifo(tmp_path / "fifo")
-    assert "fifo: is a FIFO; allowed: a text file" in message(tmp_path / "fifo")
+    assert f"fifo: is a FIFO; allowed: {ALLOWED}" in message(tmp_path / "fifo")
     assert message(Path("/dev/null")).startswith("data.path=/dev/null: is a device; ")
 
 
