@@ -6,7 +6,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.trainer.states import TrainerFn
 
-from lightning_dl2.resume.requirements import monitored
+from lightning_dl2.resume.requirements import monitored, validation_metrics
 
 
 class StopWhenSolved(Callback):
@@ -34,7 +34,7 @@ class StopWhenSolved(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
-        if not monitored(self, trainer.callback_metrics, self.monitor) >= self.threshold:  # also where it is NaN
+        if not monitored(self, validation_metrics(trainer), self.monitor) >= self.threshold:  # also where it is NaN
             self.in_a_row = 0
             return
         if self.in_a_row == 0:

@@ -1,74 +1,93 @@
 """Make a resumed run bitwise equal to the run that never stopped.
 
 Two rules make it so. Order and content of the batches (data/) and the random numbers within a step (here) follow from
-the number of batches processed. And a checkpoint describes the moment between two batches, whenever it is written
-(here): Lightning's own counters would repeat a batch, or lose the rest of an epoch.
+the number of batches processed. And a checkpoint describes the moment between two batches, whenever it is written:
+counters (`loop_counters`) and what an epoch has gathered so far (`epoch_state`).
 """
 
-from hashlib import blake2b
 from typing import Any
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.trainer.states import TrainerFn
 
+from lightning_dl2.resume.epoch_state import all_ranks, epoch_state, restore_epoch_state
+from lightning_dl2.resume.loop_counters import between_batches, place_of, resume_quietly
 from lightning_dl2.resume.numerics import numerics
+from lightning_dl2.resume.random_numbers import seed_all, step_seed
 from lightning_dl2.resume.train_batches import batches_processed
 
 
-def step_seed(*numbers: int) -> int:
-    """Mix numbers to a seed of 63 bits, so that near numbers give unrelated random streams."""
-    return int.from_bytes(blake2b(repr(numbers).encode(), digest_size=8).digest()) >> 1
+class ExactResume(Callback):
+    """Seed each training step, and make checkpoints describe the moment between two batches.
 
+    With this callback, KeepCheckpoints, and data whose batches follow from the step's number, a plain Trainer resumes
+    bitwise:
 
-def between_batches(loops: dict[str, Any], batches_per_epoch: int) -> None:
-    """Rewrite the fit loop's saved counters, in place, to the state before the next batch.
+        data = adapt(datamodule, seed=0)
+        trainer = Trainer(
+            callbacks=[ExactResume(seed=0), KeepCheckpoints("checkpoints", every_n_steps=100)],
+            plugins=[VerifiedCheckpointIO()],
+            max_epochs=10,
+        )
+        trainer.fit(module, data, ckpt_path="checkpoints/last.ckpt" if resumes else None)
+
+    A checkpoint keeps, beside what Lightning writes, all that an epoch has gathered: the means of
+    `self.log(on_epoch=True)`, the states of torchmetrics, the metrics that schedules and callbacks monitor, and, with
+    manual optimisation, the gradients. Other attributes of a module are its own to keep, by `on_save_checkpoint`.
+
+    What `max_steps` ends within an epoch has ended that epoch for its hooks: with a larger limit, the run goes on
+    within the epoch, and `on_train_epoch_end` is called once more.
 
     Args:
-        loops: `checkpoint["loops"]["fit_loop"]`.
+        seed: of the random numbers in training steps: of `random`, `numpy.random` and torch.
     """
-    for name, progress in loops.items():
-        if name.endswith("progress"):
-            _zero(progress, "current")  # counts since the epoch or the process began, which are no training state
-    _zero(loops["epoch_loop.val_loop.batch_progress"], "total")  # likewise since the epoch began
-    progress = loops["epoch_loop.batch_progress"]
-    epoch, batch = divmod(progress["total"]["processed"], batches_per_epoch)
-    total = progress["total"]["processed"]
-    progress["total"] = dict.fromkeys(progress["total"], total)
-    progress["current"] = dict.fromkeys(progress["current"], batch)
-    progress["is_last_batch"] = False
-    # Within epoch number `epoch`, which has begun and not ended.
-    epochs = {"ready": epoch + 1, "started": epoch + 1, "processed": epoch, "completed": epoch}
-    loops["epoch_progress"] = {"total": dict(epochs), "current": dict(epochs)}
-
-
-def _zero(progress: dict[str, Any], kind: str) -> None:
-    for key, value in progress.items():
-        if key == kind:
-            progress[key] = dict.fromkeys(value, 0)
-        elif isinstance(value, dict):
-            _zero(value, kind)
-
-
-class ExactResume(Callback):
-    """Seed torch before each step, and make checkpoints describe the moment between two batches."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
+        self._resumed: dict[str, Any] | None = None
+        self._before_end: dict[str, Any] | None = None  # what an epoch that max_steps cuts short had gathered
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        states = checkpoint.get("epoch_states", [])
+        place = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["processed"]
+        state = states[trainer.global_rank] if trainer.global_rank < len(states) else {}
+        self._resumed = {"state": state, "within": place > 0}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        resumed, self._resumed = self._resumed, None
+        if resumed is None:
+            return
+
+        def restore() -> None:
+            restore_epoch_state(trainer, pl_module, resumed["state"], within=resumed["within"])
+
+        resume_quietly(trainer, restore)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        loop = trainer.fit_loop.epoch_loop
-        seed = step_seed(self.seed, batches_processed(trainer), trainer.global_rank)
-        torch.default_generator.manual_seed(seed)
-        if pl_module.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
-        # This counter decides which steps are logged; Lightning restores it off by one.
-        loop._batches_that_stepped = trainer.global_step
+        loop, done = trainer.fit_loop.epoch_loop, batches_processed(trainer)
+        seed_all(step_seed(self.seed, done, trainer.global_rank), pl_module.device.type)
+        # This counter decides which steps are logged; Lightning restores it off by one. With manual optimisation, a
+        # batch may make several optimiser steps.
+        loop._batches_that_stepped = trainer.global_step if pl_module.automatic_optimization else done
+        self._before_end = None
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        place = place_of(trainer)
+        self._before_end = epoch_state(trainer, pl_module) if place.batch else None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        between_batches(checkpoint["loops"]["fit_loop"], int(trainer.num_training_batches))
-        done = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["processed"]
-        checkpoint["epoch"], batch = divmod(done, trainer.num_training_batches)
+        loops, place = checkpoint["loops"]["fit_loop"], place_of(trainer)
+        between_batches(loops, place)
+        size, done = trainer.num_training_batches, batches_processed(trainer)
+        checkpoint["epoch"] = place.epoch if size == float("inf") else int(done // size)
         # At a validation between the batches of one step: their gradients are in no checkpoint.
-        checkpoint["within_step"] = batch % trainer.accumulate_grad_batches > 0
+        batch = place.batch % size
+        checkpoint["within_step"] = bool(batch % trainer.accumulate_grad_batches > 0)
         checkpoint["world_size"], checkpoint["gpu"] = trainer.world_size, pl_module.device.type == "cuda"
         checkpoint["numerics"] = numerics(pl_module, pl_module.device)
+        checkpoint["optimizers"] = len(checkpoint.get("optimizer_states", ()))
+        states = all_ranks(self._before_end or epoch_state(trainer, pl_module), trainer.world_size)
+        if any(states):
+            checkpoint["epoch_states"] = states

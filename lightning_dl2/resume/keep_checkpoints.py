@@ -15,7 +15,9 @@ from pytorch_lightning.trainer.states import TrainerFn
 from lightning_dl2.common.statistics import by_quality
 from lightning_dl2.resume import checkpoint_file
 from lightning_dl2.resume.checkpoint_file import is_whole, serialize
-from lightning_dl2.resume.requirements import monitored
+from lightning_dl2.resume.checkpoint_io import check_loadable
+from lightning_dl2.resume.requirements import monitored, validation_metrics
+from lightning_dl2.resume.train_batches import batches_processed
 
 log = logging.getLogger(__name__)
 
@@ -32,24 +34,36 @@ class KeepCheckpoints(Checkpoint):
     A long validation can be abandoned. Meanwhile the state before the step that it follows is kept in memory: a run
     that resumes from there repeats that step and the validation.
 
+    What a checkpoint could not be loaded with is told at the start of training, before the first step.
+
     Args:
         directory: of the three files.
-        every_n_steps: optimiser steps between two `last.ckpt`.
-        monitor: a logged metric of the validation; one that is NaN or infinite is never the best.
+        every_n_steps: optimiser steps between two `last.ckpt`; a batch that makes several is not divided.
+        monitor: a metric that the validation logs; one that is NaN or infinite is never the best. None, or no
+            validation: the last weights are the best.
         mode: "min" or "max".
+
+    Raises (the training):
+        UserError: the validation does not log `monitor`, or a checkpoint could not be loaded.
+        WriteError: the disk does not take a file; the former one stays whole.
     """
 
-    def __init__(self, directory: Path, *, every_n_steps: int, monitor: str, mode: str) -> None:
-        self.directory, self.every_n_steps, self.monitor, self.mode = directory, every_n_steps, monitor, mode
+    def __init__(
+        self, directory: Path | str, *, every_n_steps: int, monitor: str | None = None, mode: str = "min"
+    ) -> None:
+        self.directory, self.every_n_steps, self.monitor, self.mode = Path(directory), every_n_steps, monitor, mode
         self.best: dict[str, float] = {}
         self.best_step = 0
         self.saved_step = 0  # of `last.ckpt`
+        self._saved_batches = 0  # likewise; with manual optimisation, a batch may make no step, or several
+        self._seen_step = 0  # optimiser steps before the last batch
         self._best_to_write: memoryview | None = None
         self._last_is_whole: bool | None = None  # as this process has written or read it; None: it has not
         self._resumed_from: Path | None = None
         self._validation_is_long = True  # until one has ended
         self._validation_began = 0.0
-        self._before_validation: tuple[int, memoryview | None] | None = None  # a step and its checkpoint
+        # Optimiser steps and batches, and their checkpoint.
+        self._before_validation: tuple[tuple[int, int], memoryview | None] | None = None
 
     def resume_from(self, path: Path) -> None:
         """Note that training resumes from one of the three files, which has been verified and loaded."""
@@ -65,8 +79,10 @@ class KeepCheckpoints(Checkpoint):
         self.best, self.best_step = trainer.strategy.broadcast((self.best, self.best_step))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.saved_step = trainer.global_step
-        if trainer.global_step:
+        self.saved_step = self._seen_step = trainer.global_step
+        self._saved_batches = batches_processed(trainer)
+        check_loadable(trainer)
+        if self._saved_batches and self.monitor is not None:
             if trainer.is_global_zero:
                 self.best, self.best_step = self._read_best()
             self.best, self.best_step = trainer.strategy.broadcast((self.best, self.best_step))
@@ -90,11 +106,13 @@ class KeepCheckpoints(Checkpoint):
         print(text, file=sys.stderr)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step % self.every_n_steps == 0:
+        if trainer.global_step // self.every_n_steps > self._seen_step // self.every_n_steps:
             self.save_last(trainer)
+        self._seen_step = trainer.global_step
         if batch_idx % trainer.accumulate_grad_batches == 0:
             keeps = self._validation_is_long and _validation_follows(trainer)
-            self._before_validation = (trainer.global_step, self._serialize(trainer)) if keeps else None
+            moment = trainer.global_step, batches_processed(trainer)
+            self._before_validation = (moment, self._serialize(trainer)) if keeps else None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validation_began = time.monotonic()
@@ -116,13 +134,20 @@ class KeepCheckpoints(Checkpoint):
         Raises:
             WriteError: the disk does not take it; the former file stays whole.
         """
-        if trainer.global_step != self.saved_step:
-            self._write_last(trainer, trainer.global_step, self._serialize(trainer), ends=ends)
+        moment = trainer.global_step, self._batches_of_step(trainer)
+        if moment != (self.saved_step, self._saved_batches):
+            self._write_last(trainer, moment, self._serialize(trainer), ends=ends)
         elif ends:  # the best may be of a validation between the batches of the next step
             self._write_best()
         else:
             return
         trainer.strategy.barrier()
+
+    def _batches_of_step(self, trainer: Trainer) -> int:
+        """Count the batches; those of an unfinished step do not count where Lightning accumulates their gradients."""
+        automatic = trainer.lightning_module.automatic_optimization
+        same_step = automatic and trainer.global_step == self.saved_step
+        return self._saved_batches if same_step else batches_processed(trainer)
 
     @property
     def can_abandon_validation(self) -> bool:
@@ -136,17 +161,19 @@ class KeepCheckpoints(Checkpoint):
             WriteError: the disk does not take it; the former file stays whole.
         """
         assert self._before_validation
-        step, content = self._before_validation
-        if step != self.saved_step:
-            self._write_last(trainer, step, content)
+        moment, content = self._before_validation
+        if moment != (self.saved_step, self._saved_batches):
+            self._write_last(trainer, moment, content)
         trainer.strategy.barrier()
 
-    def _write_last(self, trainer: Trainer, step: int, content: memoryview | None, *, ends: bool = False) -> None:
-        self.saved_step = step
+    def _write_last(
+        self, trainer: Trainer, moment: tuple[int, int], content: memoryview | None, *, ends: bool = False
+    ) -> None:
+        self.saved_step, self._saved_batches = moment
         for logger in trainer.loggers:
             logger.save()  # metrics must be on the disk before the checkpoint that follows them
         if content:
-            if ends and not self.best:
+            if ends and (self.monitor is None or not self.best):
                 self._best_to_write = content
             self._write_best()
             last = self.directory / "last.ckpt"
@@ -161,7 +188,11 @@ class KeepCheckpoints(Checkpoint):
         seconds = time.monotonic() - self._validation_began
         self._validation_is_long = trainer.strategy.broadcast(seconds > LONG)  # one clock decides for all ranks
         self._before_validation = None
-        metrics = {key: value.item() for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
+        # Ranks decide alike, also by a metric that is each rank's own.
+        metrics = trainer.strategy.broadcast(validation_metrics(trainer))
+        if self.monitor is None:
+            self.best, self.best_step = metrics, trainer.global_step
+            return
         value, best = monitored(self, metrics, self.monitor), self.best.get(self.monitor)
         if math.isfinite(value) and by_quality(value, self.mode) < by_quality(best, self.mode):
             self.best, self.best_step = metrics, trainer.global_step

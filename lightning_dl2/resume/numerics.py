@@ -6,7 +6,7 @@ import torch
 from pytorch_lightning import LightningModule
 
 from lightning_dl2.common import cpu
-from lightning_dl2.graphs import resolve_engine
+from lightning_dl2.graphs import ENGINES, resolve_engine
 
 
 def numerics(task: LightningModule, device: torch.device) -> dict[str, Any]:
@@ -21,7 +21,8 @@ def numerics(task: LightningModule, device: torch.device) -> dict[str, Any]:
     else:
         facts["instructions"] = torch.backends.cpu.get_cpu_capability()
         facts |= {"threads": torch.get_num_threads(), "flush_denormal": cpu.flushes_denormal()}
-    if engine := task.hparams.get("engine"):
+    engine = task.hparams.get("engine")
+    if isinstance(engine, str) and engine in ENGINES:  # another module's argument may have this name
         facts["engine"] = resolve_engine(engine, device)
     return facts
 

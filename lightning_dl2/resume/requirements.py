@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, Trainer
 
 from lightning_dl2.common.errors import UserError
 
@@ -25,14 +25,26 @@ def needed(callback: Callback, owner: Any, name: str, fix: str) -> Any:
     return value
 
 
+def validation_metrics(trainer: Trainer) -> dict[str, float]:
+    """Return the metrics that a validation has logged, at its end; `step`, an axis, is none of them."""
+    results: Any = trainer.fit_loop.epoch_loop.val_loop._results
+    found = trainer.callback_metrics
+    own = [result for result in results.values() if result.meta.on_epoch and not result.has_reset]
+    names = {name for result in own for name in results._forked_name(result, False)}
+    return {name: value.item() for name, value in found.items() if name in names - {"step"}}
+
+
 def monitored(callback: Callback, metrics: dict[str, Any], monitor: str) -> Any:
     """Return the metric that a callback monitors.
+
+    Args:
+        metrics: of `validation_metrics`.
 
     Raises:
         UserError: the validation has not logged it.
     """
     if monitor not in metrics:
-        allowed = ", ".join(sorted(key for key in metrics if key.startswith("val/"))) or "a metric that it logs"
+        allowed = ", ".join(sorted(metrics)) or "a metric that it logs"
         what = f"{type(callback).__name__}: monitor={monitor}: the validation logs no such metric"
         raise UserError(f"{what}; allowed: {allowed}")
     return metrics[monitor]

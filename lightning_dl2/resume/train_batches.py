@@ -8,6 +8,7 @@ from weakref import WeakMethod
 from pytorch_lightning import Trainer
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.resume.random_numbers import seed_all, step_seed
 from lightning_dl2.resume.workers import Failure, prefetched
 
 
@@ -85,20 +86,33 @@ class TrainBatches:
         # Lightning ends the workers of an attribute of this name, which torch's DataLoader has, however training ends.
         self._iterator: Iterator[Any] | None = None
         self._next_step = 0
+        self._end = 0  # step at which the workers have no more to do; 0: never
 
     def __len__(self) -> int:
         return self.overfit_batches or self.datamodule.batches_per_epoch
 
     def __iter__(self) -> Iterator[Any]:
         done = batches_done(self.datamodule)
+        # An epoch of a user's loader sees what her hooks changed before it, unless it keeps its workers.
+        keeps = getattr(self.datamodule, "persistent_workers", True)
+        if not keeps:
+            self._iterator, self._end = None, (done // len(self) + 1) * len(self)
         batch = self._batch_ahead if self.datamodule.num_workers else self.maker(self.datamodule)
+        rank, seed = rank_and_world(self.datamodule)[0], getattr(self.datamodule, "seed", 0)
+        trainer = self.datamodule.trainer
+        device = trainer.strategy.root_device.type if trainer else "cpu"
         for step in range(done, done + len(self)):
-            yield batch(step)
+            made = batch(step)
+            # Hooks draw random numbers before ExactResume seeds the step: on_after_batch_transfer, other callbacks.
+            seed_all(step_seed(seed, "hooks", step, rank), device)
+            yield made
 
     def maker(self, datamodule: StepData) -> Callable[[int], Any]:
         """Return the function that makes the batch of a step."""
         if repeated := self.overfit_batches:
             return lambda step: datamodule.train_batch(step % repeated)
+        if end := self._end:  # workers read ahead
+            return lambda step: datamodule.train_batch(step) if step < end else None
         return datamodule.train_batch
 
     def _is_asked_to_stop(self) -> bool:

@@ -212,7 +212,7 @@ def prefetched(
         num_workers=num_workers,
         generator=torch.Generator(),  # the default would draw its seed from the global generator
         multiprocessing_context="fork",
-        worker_init_fn=partial(_obey_parent_alone, os.getpid()),
+        worker_init_fn=partial(obey_parent_alone, os.getpid()),
     )
     # The workers inherit the mask: a signal to the whole process group finds none of them unprepared.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -222,7 +222,7 @@ def prefetched(
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _obey_parent_alone(parent: int, worker: int) -> None:
+def obey_parent_alone(parent: int, worker: int) -> None:
     """Keep a worker alive until its parent ends: a signal to all processes must leave the parent time to save."""
 
     def wait() -> None:

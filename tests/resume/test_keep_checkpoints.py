@@ -203,7 +203,8 @@ def test_metrics_are_on_the_disk_before_the_checkpoint(tmp_path, saved, monkeypa
 
     class Kept(KeepCheckpoints):
         def on_save_checkpoint(self, trainer, pl_module, checkpoint):
-            seen.append((trainer.global_step, int(read_rows(tmp_path / "metrics.csv")[-1]["step"])))
+            if trainer.global_step:  # before, the content is only tried
+                seen.append((trainer.global_step, int(read_rows(tmp_path / "metrics.csv")[-1]["step"])))
 
     kept = Kept(tmp_path, every_n_steps=2, monitor="val/accuracy", mode="max")
     logger = MetricsCSV(tmp_path / "metrics.csv", 0)
@@ -251,7 +252,10 @@ def test_all_ranks_take_what_the_first_has_found(tmp_path, monkeypatch):
     """Rank 0 alone reads best.ckpt, and its clock alone decides whether the next validation may be abandoned."""
     there = {"val/accuracy": 1.0}, 7
     strategy = SimpleNamespace(broadcast=lambda value: there)
-    trainer = SimpleNamespace(is_global_zero=False, global_step=9, strategy=strategy)
+    progress = SimpleNamespace(total=SimpleNamespace(processed=9))
+    fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress))
+    trainer = SimpleNamespace(is_global_zero=False, global_step=9, strategy=strategy, fit_loop=fit_loop)
+    monkeypatch.setattr("lightning_dl2.resume.keep_checkpoints.check_loadable", lambda trainer: None)
     for told in ("replace_lost_best", "on_train_start"):
         kept = keep(tmp_path)
         getattr(kept, told)(trainer, *[None][: told == "on_train_start"])
