@@ -1,9 +1,9 @@
 """Test that `evaluate` needs the run directory alone, and repeats the training's metrics to the last bit."""
 
 import importlib.util
+import os
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from lightning_dl2.run.directory import Run
 from lightning_dl2.tasks import SequenceClassifier
 from tests.comparison import leaves
 from tests.conftest import TINY, TINY_GRAPH, TINY_GRAPHS
+from tests.processes import ForkedProcess, redirect
 
 
 @pytest.fixture(scope="module")
@@ -194,19 +195,22 @@ def test_a_long_name_of_a_checkpoint_is_told(run):
         evaluate(run, "x" * 300)
 
 
+def _stopped(path: Path, number: signal.Signals) -> None:
+    redirect(path.parents[1] / "cwd")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores SIGINT
+    SequenceClassifier.test_step = lambda *_: os.kill(os.getpid(), number)
+    sys.exit(main([f"run={path}"]))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "says"), [(signal.SIGTERM, -15, ""), (signal.SIGINT, 130, "stopped\n")])
 def test_whoever_stops_it_sees_that_it_was_stopped(run, number, code, says):
     """An interrupted `evaluate` exits with the signal's code, not with 0 and no table."""
-    program = (
-        "import os, signal, sys; from lightning_dl2 import tasks; from lightning_dl2.evaluate import main\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job of a shell ignores SIGINT
-        f"tasks.SequenceClassifier.test_step = lambda *_: os.kill(os.getpid(), {int(number)})\n"
-        f"sys.exit(main(['run={run.path}']))"
-    )
-    package = Path(__file__).parents[1]
-    ended = subprocess.run([sys.executable, "-c", program], cwd=package, capture_output=True, text=True)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", says)
+    process = ForkedProcess(target=_stopped, args=(run.path, number))
+    process.start()
+    process.join(60)
+    told = [Path(name).read_text(encoding="utf-8") for name in ("stdout", "stderr")]
+    assert (process.exitcode, *told) == (code, "", says)
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -31,6 +30,7 @@ from tests.comparison import checkpoint_differences, leaves, metrics_differences
 from tests.config.test_compose import EXPERIMENTS
 from tests.conftest import TINY, TINY_GRAPH, TINY_TEXT
 from tests.graph_files import write_planetoid, write_ten_fold
+from tests.processes import ForkedProcess, fork_interpreters, redirect
 from tests.small import write_graph, write_molecules
 
 KEYS = (
@@ -39,27 +39,22 @@ KEYS = (
 ).split()
 LONG = [*(word for word in TINY if not word.startswith("trainer.max_steps=")), "trainer.max_steps=600"]
 
-# Processes are forked from one that has loaded torch: real processes and signals without seconds of import.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["lightning_dl2.training.fit", "lightning_dl2.train"])
-
 
 def differences(one: Run, other: Run) -> list:
     return checkpoint_differences(one, other) + metrics_differences(one, other)
 
 
 def _call(words: list[str], out: Path) -> None:
-    for descriptor, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(out / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    redirect(out), fork_interpreters()
     sys.exit(main(words))
 
 
 class Command:
-    """`python -m lightning_dl2.train words...` in a separate process."""
+    """`python -m lightning_dl2.train words...` in a process of its own, and its other ranks in theirs."""
 
     def __init__(self, words: list[str], out: Path) -> None:
         self.out, self.run = out, Run.of(compose(*words))
-        self.process = PROCESSES.Process(target=_call, args=(words, out))
+        self.process = ForkedProcess(target=_call, args=(words, out))
         self.process.start()
 
     def reached(self, step: int) -> "Command":
@@ -185,11 +180,11 @@ def test_two_processes_on_the_cpu(tmp_path):
     assert f"stopped by SIGUSR1 at step {steps}" in stderr
 
     words[-1] = f"trainer.max_steps={steps + 5}"
-    done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    result = run.result()
+    resumed = Command(words, tmp_path)
+    assert resumed.ended() == 0, resumed.told()
+    result, (lines, _) = run.result(), resumed.told()
     assert (result["world_size"], result["steps"], result["status"]) == (2, steps + 5, "completed")
-    assert done.stdout.splitlines().count(str(run.path)) == 1 and done.stdout.splitlines()[-1] == str(run.path)
+    assert lines.count(str(run.path)) == 1 and lines[-1] == str(run.path)
     assert len(list((tmp_path / "runs").rglob("config.yaml"))) == 1
     assert [row["step"] for row in read_rows(run.metrics_file)] == sorted(
         (row["step"] for row in read_rows(run.metrics_file)), key=int

@@ -14,7 +14,7 @@ from lightning_dl2.run import directory as run_module
 from lightning_dl2.run.directory import Run
 from lightning_dl2.train import main
 from tests.conftest import TINY
-from tests.test_train import PROCESSES
+from tests.processes import ForkedProcess, redirect
 
 SECONDS = 120  # enough for all ranks to end on a busy machine; without the tested code it would be half an hour
 
@@ -38,8 +38,7 @@ def free_port() -> int:
 
 
 def _call(words: list[str], out: Path, environment: dict[str, str], prepare: Callable[[], None] | None) -> None:
-    for descriptor, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(out / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    redirect(out)
     os.environ.update(environment)
     os.chdir(out)
     if prepare:
@@ -64,7 +63,7 @@ class Ranks:
             directory = out / str(rank)
             directory.mkdir(parents=True, exist_ok=True)
             numbers = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-            process = PROCESSES.Process(target=_call, args=(own, directory, common | numbers | environment, prepare))
+            process = ForkedProcess(target=_call, args=(own, directory, common | numbers | environment, prepare))
             process.start()
             self.processes.append(process)
 

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from lightning_dl2.distributed.group import Group
 from lightning_dl2.distributed.launch import launched, start_ranks
 from lightning_dl2.run.directory import Run
 from tests.distributed.ranks import LONG, SECONDS, VARIABLES, Ranks, reached
+from tests.processes import ForkedProcess, fork_interpreters, redirect
 from tests.test_train import Command, differences
 
 
@@ -102,30 +102,27 @@ def test_a_process_that_does_not_notice_is_ended(monkeypatch, capfd, over):
     assert capfd.readouterr().err == ("" if over else "error: rank 1 ended with exit code 3\n")
 
 
+def _torchrun(words: list[str], out: Path) -> None:
+    from torch.distributed.run import main
+
+    redirect(out), fork_interpreters()
+    main(["--standalone", "--max-restarts=3", "--nproc-per-node=2", "-m", "lightning_dl2.train", *words])
+
+
 @pytest.mark.slow
 def test_torchrun_starts_a_killed_process_again(whole, tmp_path):
     words = [*LONG, f"root={tmp_path}/runs"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts=3", "--nproc-per-node=2"]
-    with (
-        open(tmp_path / "stdout", "w", encoding="utf-8") as stdout,
-        open(tmp_path / "stderr", "w", encoding="utf-8") as stderr,
-    ):
-        agent = subprocess.Popen([*torchrun, "-m", "lightning_dl2.train", *words], stdout=stdout, stderr=stderr)
+    agent = ForkedProcess(target=_torchrun, args=(words, tmp_path))
+    agent.start()
     run = Run.of(compose(*words))
     reached(run, 20)
-    ranks = {dict(_environment(pid))["RANK"]: pid for pid in children(agent.pid)}
-    os.kill(ranks["1"], signal.SIGKILL)
-    assert agent.wait(4 * SECONDS) == 0, (tmp_path / "stderr").read_text()
+    first, second = children(agent.pid)  # in the order of their ranks
+    os.kill(second, signal.SIGKILL)
+    agent.join(4 * SECONDS)
+    assert agent.exitcode == 0, (tmp_path / "stderr").read_text()
     assert (tmp_path / "stdout").read_text().splitlines()[-1] == str(run.path)
     assert differences(whole, run) == []
-
-
-def _environment(pid: int) -> list[list[str]]:
-    return [
-        word.split("=", 1)
-        for word in Path(f"/proc/{pid}/environ").read_text(encoding="utf-8").split("\0")
-        if "=" in word
-    ]
+    assert "failed (exitcode: -9) local_rank: 1" in (tmp_path / "stderr").read_text()
 
 
 def test_without_a_launcher_a_process_is_alone(monkeypatch):

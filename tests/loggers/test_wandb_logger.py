@@ -24,7 +24,8 @@ from lightning_dl2.run.directory import Run
 from lightning_dl2.train import main
 from lightning_dl2.training.finished import Objects
 from tests.conftest import TINY
-from tests.test_train import PROCESSES, Command, _call, differences
+from tests.processes import ForkedProcess
+from tests.test_train import Command, _call, differences
 from tests.wandb_server import SentRun, serving
 
 ONLINE = ("logger=wandb", "logger.init_timeout=60", "logger.finish_timeout=60")  # enough for a busy machine
@@ -66,7 +67,7 @@ class Offline(Command):
 
     def __init__(self, words: list[str], out: Path) -> None:
         self.out, self.run = out, Run.of(compose(*words))
-        self.process = PROCESSES.Process(target=_offline, args=(words, out))
+        self.process = ForkedProcess(target=_offline, args=(words, out))
         self.process.start()
 
 

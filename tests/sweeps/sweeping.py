@@ -1,6 +1,5 @@
 """Run sweeps whose jobs are forked from a process that has loaded torch: real runs and signals without imports."""
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -13,9 +12,8 @@ from lightning_dl2.sweeps import sweep
 from lightning_dl2.sweeps.jobs import Job
 from lightning_dl2.train import main
 from tests.conftest import TINY
+from tests.processes import ForkedProcess
 
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["lightning_dl2.training.fit", "lightning_dl2.train"])
 LONG = ("trainer.max_steps=100000", "callbacks.solved.enabled=false")  # until it is stopped
 
 
@@ -30,7 +28,7 @@ class Forked:
     """A handle of a forked job."""
 
     def __init__(self, overrides: list[str], log: Path) -> None:
-        self.process = PROCESSES.Process(target=_train, args=(overrides, log))
+        self.process = ForkedProcess(target=_train, args=(overrides, log))
         self.process.start()
 
     def poll(self) -> int | None:

@@ -1,8 +1,6 @@
-"""Test a sweep of DDP jobs with real commands, killed in the middle and started again."""
+"""Test a sweep of DDP jobs with real processes, killed in the middle and started again."""
 
-import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,26 +8,32 @@ from pathlib import Path
 import pytest
 
 from lightning_dl2.run.directory import Run
+from lightning_dl2.train import main
 from tests.conftest import TINY
+from tests.processes import ForkedProcess, fork_interpreters, redirect
 from tests.sweeps.test_sweep import resumed_within
 
-ROOT = Path(__file__).parents[2]
 SECONDS = 180.0
 WORDS = (*(word for word in TINY if "max_steps" not in word), "trainer=ddp_cpu", "callbacks.solved.enabled=false")
-KEPT = "PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR"
 
 
-def sweep(root: Path, *overrides: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "lightning_dl2.train", "-m", *WORDS, "seed=0,1", f"root={root}", *overrides]
-    environment = {key: os.environ[key] for key in KEPT if key in os.environ} | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+def _sweep(words: list[str], out: Path) -> None:
+    redirect(out), fork_interpreters()
+    sys.exit(main(words))
 
 
-def ended(process: subprocess.Popen) -> tuple[int, str]:
-    said, _ = process.communicate(timeout=SECONDS)
-    return process.returncode, said
+def sweep(root: Path, *overrides: str) -> ForkedProcess:
+    """Start `train -m`, whose jobs are processes of the local launcher, and whose jobs' ranks are theirs."""
+    words, out = ["-m", *WORDS, "seed=0,1", f"root={root}", *overrides], root.parent
+    process = ForkedProcess(target=_sweep, args=(words, out), name=str(out))
+    process.start()
+    return process
+
+
+def ended(process: ForkedProcess) -> tuple[int, str]:
+    """Return the exit code and stderr."""
+    process.join(SECONDS)
+    return process.exitcode, Path(process.name, "stderr").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -39,10 +43,10 @@ def test_killed_in_the_middle_it_trains_what_is_missing(tmp_path):
     first = sweep(root, "trainer.max_steps=100000")
     end = time.monotonic() + SECONDS
     while not list(root.rglob("last.ckpt")):
-        assert first.poll() is None and time.monotonic() < end
+        assert first.is_alive() and time.monotonic() < end
         time.sleep(0.05)
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
+    first.kill()
+    assert ended(first)[0] == -signal.SIGKILL
 
     (begun,) = (Run(path.parent) for path in root.rglob("config.yaml"))  # one job at a time
     while begun.result() is None:  # the orphaned job saves by itself

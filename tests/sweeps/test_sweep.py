@@ -5,8 +5,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -421,19 +419,20 @@ def test_a_second_sigint_ends_at_once(sweeper, monkeypatch):
 def test_a_job_that_is_held_is_waited_for(sweeper, capsys):
     """A job held by a killed sweep's process is waited for, while other jobs go on."""
     overrides = sweeper.overrides("seed=0", "trainer.max_steps=100000", *LONG[1:])
-    code = "import sys; from lightning_dl2.train import main; sys.exit(main(sys.argv[1:]))"
-    other = subprocess.Popen([sys.executable, "-c", code, *overrides], stdout=subprocess.DEVNULL)
+    sweeper.root.mkdir()
+    other = sweeping.Forked(overrides, sweeper.root / "log")
     while not sweeper.runs():
         assert other.poll() is None
         time.sleep(0.1)
 
     tried = []
     sweeper.wrap = lambda job, handle: tried.append(job.description) or handle
-    later(lambda: len(tried) == 2, other.terminate)
+    later(lambda: len(tried) == 2, other.stop, signal.SIGTERM)
     assert sweeper("seed=0,1", "trainer.max_steps=5", *LONG[1:]) == 0
-    assert other.wait(60) == 143
+    other.process.join(60)
+    assert other.poll() == 143
     assert tried == ["seed=0", "seed=1", "seed=0"]
-    assert f"job 1 (seed=0): waits: its directory is held by process {other.pid}" in capsys.readouterr().err
+    assert f"job 1 (seed=0): waits: its directory is held by process {other.process.pid}" in capsys.readouterr().err
     assert len(sweeper.runs()) == 2
 
 
