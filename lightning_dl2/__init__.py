@@ -44,6 +44,17 @@ if os.name != "posix":  # signals, flock and fork are not there
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
     os.environ |= {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}  # the second is GNU's; others know the first
 
+
+class _DGLFinder:
+    """Finds DGL for `import dgl`, also in a user's module; without preparation its import fails on a newer torch."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        return import_module("lightning_dl2.graphs.import_dgl").find_prepared() if name == "dgl" else None
+
+
+sys.meta_path.insert(0, _DGLFinder)
+
 __version__ = "0.1.0"
 
 _HOME = {

@@ -16,6 +16,7 @@ from lightning_dl2.builtin.task import RecurrentTask
 from lightning_dl2.config.schema import optimizer
 from lightning_dl2.config.schema.base import Part
 from lightning_dl2.data.graph_files.downloads import HASHES, URLS
+from lightning_dl2.data.graphs.load_sets import GRAPH_SETS, NODE_SETS
 from lightning_dl2.data.sequences.generators import SEQUENCE_TASKS
 from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.data.text.corpora import CORPORA
@@ -26,6 +27,7 @@ from lightning_dl2.nets import CELLS, ENCODINGS, INITIALIZATIONS, LAYERS, PEEPHO
 from lightning_dl2.nets.graph.graph_layer import ACTIVATIONS
 from lightning_dl2.nets.graph.network import JUMPING_KNOWLEDGE
 from lightning_dl2.nets.graph.norms import NORMS
+from lightning_dl2.nets.graph.own.layers import ALIASES
 from lightning_dl2.nets.graph.readouts import OUTPUT_LAYERS
 from lightning_dl2.tasks.optimizers import DEFAULTS, SCHEDULES
 from lightning_dl2.tasks.sequence_classifier import CELL_NAMES
@@ -63,6 +65,9 @@ def test_what_the_schema_knows_of_a_name_is_what_its_registry_says():
     assert MINIMUM_LENGTH == {name: task.minimum_length for name, task in SEQUENCE_TASKS.items()}
     assert SCHEDULES == optimizer.SCHEDULES
     assert set(effect_rules.ATTENTION) == {name for name, layer in LAYERS.items() if layer.attention}
+    takes = effect_rules.HEADS, effect_rules.EDGE_FEATS, effect_rules.ATTENTION_DROPOUT
+    assert takes == tuple(ALIASES[option] for option in ("heads", "edge_feats", "attention_dropout"))
+    assert set(graph_data.NODE_SETS) == set(NODE_SETS) and set(graph_data.GRAPH_SETS) == set(GRAPH_SETS)
     assert set(effect_rules.EDGES) == {name for name, layer in LAYERS.items() if layer.edges}
     assert set(URLS) == set(HASHES) and set(PLANETOID) < set(URLS)
     assert {*URLS, *BY_HAND} < {*graph_data.NODE_SETS, *graph_data.GRAPH_SETS} and set(CORPORA) < set(TEXTS)

@@ -6,13 +6,17 @@ A key that stands in no rule always has an effect, or the schema itself refuses 
 from typing import Any
 
 from lightning_dl2.builtin.data import SequenceData, TextData
-from lightning_dl2.builtin.graph_data import GENERATED, PLANETOID, GraphSetData, NodeData
+from lightning_dl2.builtin.graph_data import GENERATED, PLANETOID, GraphData, GraphSetData, NodeData
 from lightning_dl2.builtin.task import GraphNet, RecurrentTask, SequenceClassifier, TextGenerator
+from lightning_dl2.common.dotted import find_callable, is_dotted, parameters_of
 from lightning_dl2.config.schema import Config
 from lightning_dl2.config.schema.effect_rules import Rule, needs, needs_switch
 
 ATTENTION = ("gat", "gatv2")
 EDGES = ("gine", "gatedgcn")  # the layers that read features of edges
+# By which names the constructor of an own layer takes what a key says. An attribute of its class goes before.
+HEADS, EDGE_FEATS = ("heads", "num_heads"), ("edge_feats", "edge_dim")
+ATTENTION_DROPOUT = ("attention_dropout", "attn_drop")
 WITHOUT_EDGE_FEATURES = (*GENERATED, *PLANETOID)
 
 # Texts of several rules.
@@ -23,6 +27,36 @@ ALONE, NOT_ALONE = f"{LAYER} and task.output_layer=none", f"{LAYERS}, or an outp
 def _alone(config: Any) -> bool:
     """Tell whether the only convolution gives the logits: nothing comes between or after convolutions."""
     return config.task.num_layers == 1 and config.task.output_layer == "none"
+
+
+def _takes(part: str, *arguments: str, attribute: str = "") -> bool:
+    """Tell whether a part of the user's own, named by its dotted path, has the attribute or takes an argument."""
+    if not is_dotted(part):
+        return False
+    kind = find_callable(part)
+    return bool(getattr(kind, attribute, parameters_of(kind).keys() & {*arguments}))
+
+
+def _attends(config: Any) -> bool:
+    return config.task.layer in ATTENTION or _takes(config.task.layer, *HEADS, attribute="attention")
+
+
+def _reads_edges(config: Any) -> bool:
+    return config.task.layer in EDGES or _takes(config.task.layer, *EDGE_FEATS, attribute="reads_edges")
+
+
+def _has_positions(config: Any) -> bool:
+    data = config.data
+    return not isinstance(data, NodeData | GraphSetData) or data.positional.size > 0  # of own data nothing is known
+
+
+def _has_graph_labels(config: Any) -> bool:
+    data = config.data
+    return data.level == "graph" if isinstance(data, GraphSetData) else not isinstance(data, GraphData)
+
+
+def _named(config: Any) -> str | None:
+    return config.data.name if isinstance(config.data, GraphData) else None
 
 
 def _drops(config: Any) -> bool:
@@ -75,30 +109,37 @@ RECURRENT = (
 )
 
 GRAPHS = (
-    Rule(GraphNet, "heads", lambda c: c.task.layer in ATTENTION and not _alone(c),
+    Rule(GraphNet, "heads", lambda c: _attends(c) and not _alone(c),
          "task.layer={task.layer}, task.num_layers={task.num_layers}, task.output_layer={task.output_layer}",
          "task.layer=gat or gatv2, with two layers or an output layer", (1,)),
-    Rule(GraphNet, "output_heads", lambda c: c.task.layer in ATTENTION and c.task.output_layer == "none",
+    Rule(GraphNet, "output_heads", lambda c: _attends(c) and c.task.output_layer == "none",
          "task.layer={task.layer}, task.output_layer={task.output_layer}",
          "task.layer=gat or gatv2, with task.output_layer=none", (1,)),
-    needs(GraphNet, "attention_dropout", "task.layer", *ATTENTION, off=(0,)),
+    Rule(GraphNet, "attention_dropout",
+         lambda c: c.task.layer in ATTENTION or _takes(c.task.layer, *ATTENTION_DROPOUT),
+         "task.layer={task.layer}", "task.layer=gat or gatv2", (0,)),
     Rule(GraphNet, "activation dropout residual", lambda c: not _alone(c), ALONE, NOT_ALONE, (0,)),
-    Rule(GraphNet, "norm", lambda c: c.task.layer in ("gin", "gine") or not _alone(c), ALONE, NOT_ALONE, ("none",)),
+    Rule(GraphNet, "norm",
+         lambda c: c.task.layer in ("gin", "gine") or _takes(c.task.layer, "norm") or not _alone(c),
+         ALONE, NOT_ALONE, ("none",)),
     Rule(GraphNet, "hidden_size",
-         lambda c: not _alone(c) or c.task.input_layer or c.task.layer in EDGES or c.data.positional.size > 0,
+         lambda c: not _alone(c) or c.task.input_layer or _reads_edges(c) or _has_positions(c),
          f"{ALONE} and task.input_layer=false", f"{NOT_ALONE}, or an input layer"),
     Rule(GraphNet, "jumping_knowledge", lambda c: c.task.num_layers > 1, LAYER, LAYERS, ("none",)),
-    Rule(GraphNet, "input_layer", lambda c: c.data.name not in ("zinc", "ten_fold"),
+    Rule(GraphNet, "input_layer", lambda c: _named(c) not in ("zinc", "ten_fold"),
          "data={data.name} (whose kinds of nodes always have one)", "other data", (True,)),
-    Rule(GraphNet, "readout", lambda c: isinstance(c.data, GraphSetData) and c.data.level == "graph",
+    Rule(GraphNet, "readout", _has_graph_labels,
          "data={data.name} (whose nodes have the labels)", "data whose graphs have the labels"),
     Rule(GraphNet, "self_loops", lambda c: c.task.layer != "mlp",
          "task.layer=mlp (which sees no edges)", "another task.layer", (None,)),
-    Rule(GraphNet, "edge_features", lambda c: c.task.layer in EDGES and c.data.name not in WITHOUT_EDGE_FEATURES,
+    Rule(GraphNet, "edge_features", lambda c: _reads_edges(c) and _named(c) not in WITHOUT_EDGE_FEATURES,
          "task.layer={task.layer} and data={data.name}",
          "task.layer=gine or gatedgcn, and data with features of the edges", (True,)),
-    needs(GraphNet, "alpha lambda_", "task.layer", "gcnii"),
-    Rule(GraphNet, "class_weights", lambda c: getattr(c.data, "target", "classification") == "classification",
+    Rule(GraphNet, "alpha", lambda c: c.task.layer == "gcnii" or _takes(c.task.layer, "alpha"),
+         "task.layer={task.layer}", "task.layer=gcnii"),
+    Rule(GraphNet, "lambda_", lambda c: c.task.layer == "gcnii" or _takes(c.task.layer, "lambda_"),
+         "task.layer={task.layer}", "task.layer=gcnii"),
+    Rule(GraphNet, "class_weights", lambda c: not (isinstance(c.data, GraphSetData) and c.data.is_regression),
          "data={data.name} (a regression)", "data with classes", ("none",)),
 )
 

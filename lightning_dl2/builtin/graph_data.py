@@ -119,5 +119,5 @@ class GraphSetData(GraphData):
         return "node" if self.name == "pattern" else "graph"
 
     @property
-    def target(self) -> str:
-        return "regression" if self.name == "zinc" else "classification"
+    def is_regression(self) -> bool:
+        return self.name == "zinc"

@@ -160,21 +160,21 @@ class GraphNet(BuiltInTask):
     commands: ClassVar[tuple[str, ...]] = ("predict",)
 
     name: Literal["graph_net"]
-    layer: Literal["gcn", "sage", "gat", "gatv2", "gin", "gine", "gatedgcn", "gcnii", "mlp"]
+    layer: Annotated[str, Part("gcn", "sage", "gat", "gatv2", "gin", "gine", "gatedgcn", "gcnii", "mlp")]
     hidden_size: Positive
     num_layers: Layers
     heads: Positive
     output_heads: Positive
-    activation: Literal["relu", "elu"]
+    activation: Annotated[str, Part("relu", "elu")]
     input_dropout: Fraction
     dropout: Fraction
     attention_dropout: Fraction
     residual: bool
-    norm: Literal["none", "batch", "layer"]
+    norm: Annotated[str, Part("none", "batch", "layer")]
     jumping_knowledge: Literal["none", "cat", "max", "sum"]
     input_layer: bool
     output_layer: Literal["none", "linear", "mlp"]
-    readout: Literal["mean", "sum", "max", "attention"]
+    readout: Annotated[str, Part("mean", "sum", "max", "attention")]
     self_loops: bool | None
     edge_features: bool
     alpha: Annotated[float, Field(ge=0, le=1)]
@@ -188,7 +188,7 @@ class GraphNet(BuiltInTask):
         return WRITES_NO_SAMPLES if callback == "samples" else None
 
     def metrics(self, data: DataSchema) -> dict[str, Mode] | None:
-        if isinstance(data, GraphSetData) and data.target == "regression":
+        if isinstance(data, GraphSetData) and data.is_regression:
             return {"val/loss": "min", "val/mean_absolute_error": "min"}
         return super().metrics(data)
 

@@ -75,6 +75,16 @@ def path_of(kind: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
+def parameters_of(kind: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Return the parameters of a class or function that have a name of their own; none where there is no signature."""
+    try:
+        parameters = inspect.signature(kind).parameters
+    except (TypeError, ValueError):  # of a class written in C
+        return {}
+    variadic = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    return {name: parameter for name, parameter in parameters.items() if parameter.kind not in variadic}
+
+
 def source_file(kind: Any) -> Path | None:
     """Return the file that defines a class or function; None: it has none, as in an interpreter."""
     try:

@@ -52,6 +52,8 @@ def build_task(config: TaskSchema, optimizer: schema.Optimizer, spec: dict[str, 
             parameter_groups(task.net, complete(task.hparams["optimizer"]))
         except ValueError as error:
             raise UserError(f"optimizer.{error}") from error
+        if data is not None:
+            task.check_data(data)
     return task
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchmetrics import MeanAbsoluteError, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
+from lightning_dl2.common.errors import UserError
 from lightning_dl2.graphs import GraphBatch
 from lightning_dl2.nets import GraphNetwork
 from lightning_dl2.nets.checks import check_choice
@@ -54,6 +55,17 @@ class GraphNet(Task):
             weights = torch.where(shares > 0, 1 / (len(shares) * shares), 0.0)
         self.register_buffer("class_weights", weights, persistent=False)
         self.add_metrics()
+
+    def check_data(self, data: Any) -> None:
+        """Raise UserError where a layer of the user's own cannot read sampled blocks, or be evaluated in chunks.
+
+        Args:
+            data: a data module of graphs.
+        """
+        chunk, sampler = getattr(data, "chunk", None), getattr(data, "sampler", None)
+        for key, asked, exact in (("evaluation_chunk", chunk, True), ("fanouts", sampler, False)):
+            if asked and (problem := self.net.block_problem(exact=exact)):
+                raise UserError(f"data.{key}: allowed with task.layer={self.net.layer}: null; the layer {problem}")
 
     def build_metrics(self) -> dict[str, Metric]:
         if not self.classifies:

@@ -60,6 +60,9 @@ class Task(LightningModule):
         """Derive further metrics from those of a split, at its end."""
         return {}
 
+    def check_data(self, data: Any) -> None:
+        """Raise UserError where the net cannot read what this data module serves; called before a run begins."""
+
     def add_metrics(self) -> None:
         """Set each metric as an attribute `<split>_<name>`, where Lightning looks for it."""
         for split in ("val", "test"):

@@ -11,6 +11,7 @@ from torchmetrics.functional import mean_absolute_error
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.schema.effects import find_ineffective
 from lightning_dl2.data.graphs.graph_data_module import GraphDataModule
 from lightning_dl2.graphs import SparseMatrix
 from lightning_dl2.nets import LAYERS
@@ -347,3 +348,45 @@ def test_a_net_that_cannot_be_built(tiny_graph, words, says):
     with pytest.raises(UserError) as error:
         build_task(config.task, config.optimizer, small_graph().spec)
     assert str(error.value).startswith(says)
+
+
+OWN = "tests.own_graph_parts."
+
+
+@pytest.mark.parametrize("fanouts", [None, pytest.param([3, 3], marks=NEEDS_DGL)])
+def test_an_own_layer_learns_the_same_bits_as_the_packages(fanouts):
+    found = []
+    for layer in ("gcn", OWN + "Copied"):
+        data = small_graph(fanouts=fanouts, evaluation_chunk=20)
+        task = small_graph_net(data, layer=layer)
+        task.check_data(data)
+        small_trainer(max_steps=3).fit(task, data)
+        found.append([*task.state_dict().values(), task.eval()(data.evaluation_batches("test")[0])])
+    assert all(map(torch.equal, *found)) and plain(dict(task.hparams))
+
+
+@pytest.mark.parametrize(
+    ("layer", "options", "says"),
+    [
+        ("ByDegree", {"evaluation_chunk": 20}, "data.evaluation_chunk: allowed with task.layer={}: null; the layer"),
+        pytest.param(
+            "WholeOnly", {"fanouts": [3, 3]}, "data.fanouts: allowed with task.layer={}: null; the layer fails on",
+            marks=NEEDS_DGL,
+        ),
+    ],
+)  # fmt: skip
+def test_an_own_layer_that_cannot_read_a_part_of_the_graph(layer, options, says):
+    data = small_graph(**options)
+    with pytest.raises(UserError) as error:
+        small_graph_net(data, layer=OWN + layer).check_data(data)
+    assert str(error.value).startswith(says.format(OWN + layer))
+
+
+def test_keys_have_an_effect_with_an_own_layer_that_takes_them(tiny_graph):
+    keys = ["task.heads=2", "task.output_heads=2", f"task.layer={OWN}Attentive"]
+    assert "task.heads" not in find_ineffective(tiny_graph(*keys))
+    assert "task.heads" in find_ineffective(tiny_graph("task.heads=2", f"task.layer={OWN}Mean"))
+    with pytest.raises(UserError, match=r"^task.layer=.*Missing.*: tests.own_graph_parts has no Missing; did you mean"):
+        tiny_graph(f"task.layer={OWN}Missing")
+    with pytest.raises(UserError, match=r"^task.readout=\"avg\": .*allowed: mean, sum.*, or a dotted path as"):
+        tiny_graph("task.readout=avg")

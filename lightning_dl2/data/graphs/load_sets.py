@@ -3,17 +3,18 @@
 Readers check what they read and name the file; tests check what the generators make.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from lightning_dl2.builtin.graph_data import superfluous_path
-from lightning_dl2.common.errors import UserError
+from lightning_dl2.builtin.graph_data import PLANETOID, superfluous_path
+from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.files import DISK_ERRORS
 from lightning_dl2.common.paths import user_path
 from lightning_dl2.data import downloads
-from lightning_dl2.data.graph_files.downloads import fetch_graphs
+from lightning_dl2.data.graph_files.downloads import URLS, fetch_graphs
 from lightning_dl2.data.graph_files.graph_csv import read_csv
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
 from lightning_dl2.data.graph_files.planetoid import read_planetoid
@@ -24,6 +25,84 @@ from lightning_dl2.data.graphs.generators import csl, karate_club, mini_gc, patt
 
 GENERATOR_SEED = 20201  # generated graphs are the same for every seed of a run
 BLOCK_MODEL = dict(num_nodes=2000, num_classes=5, average_degree=10.0, homophily=0.8, num_feats=32, signal=0.5)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Name and arguments of the set to load, of which each loader reads what it needs."""
+
+    name: str
+    path: str | None
+    cache: str | None
+    undirected: bool = True  # of graph_csv
+    block_model: dict[str, Any] | None = None  # of sbm
+    sizes: dict[str, int] = field(default_factory=dict)  # of a generated set
+
+    def files(self) -> Path:
+        """Return where the files are, after a download if no path is given."""
+        if self.path is not None:
+            return user_path("data.path", self.path)
+        return fetch_graphs(self.name, downloads.cache_dir(self.cache))
+
+
+def _block_model(request: Request) -> NodeSet:
+    return stochastic_block_model(**BLOCK_MODEL | (request.block_model or {}), seed=GENERATOR_SEED)
+
+
+def _tu_or_ten_fold(request: Request) -> GraphSet:
+    """Read a public set from a directory in the TU format, or from the text format that is downloaded."""
+    files = request.files()
+    return read_tu(files) if files.is_dir() and any(files.glob("*_A.txt")) else read_ten_fold(files)
+
+
+# The one place of each name. `builtin/graph_data.py` repeats the names, to check them without torch.
+NODE_SETS: dict[str, Callable[[Request], NodeSet]] = {
+    "karate_club": lambda _: karate_club(),
+    "sbm": _block_model,
+    **dict.fromkeys(PLANETOID, lambda request: read_planetoid(request.files(), request.name)),
+    "graph_csv": lambda request: read_csv(request.files(), undirected=request.undirected),
+}
+GRAPH_SETS: dict[str, Callable[[Request], GraphSet]] = {
+    "minigc": lambda request: mini_gc(**request.sizes, seed=GENERATOR_SEED),
+    "csl": lambda _: csl(seed=GENERATOR_SEED),
+    "pattern": lambda request: pattern(**request.sizes, seed=GENERATOR_SEED),
+    **dict.fromkeys([name for name in URLS if name not in PLANETOID], _tu_or_ten_fold),
+    "tu": lambda request: read_tu(request.files()),
+    "ten_fold": lambda request: read_ten_fold(request.files()),
+    "zinc": lambda request: read_zinc(request.files()),
+}
+Loaded = TypeVar("Loaded", NodeSet, GraphSet)
+
+
+def load_node_set(
+    name: str, path: str | None, *, undirected: bool, block_model: dict[str, Any] | None, cache: str | None
+) -> NodeSet:
+    """Load the graph `name`, one of NODE_SETS.
+
+    Raises:
+        UserError: there is no such graph, or it is not available, or damaged.
+    """
+    request = Request(name, path, cache, undirected=undirected, block_model=block_model)
+    return _load(NODE_SETS, request)
+
+
+def load_graph_set(name: str, path: str | None, *, sizes: dict[str, int], cache: str | None) -> GraphSet:
+    """Load the graphs `name`, one of GRAPH_SETS; `sizes` are those of a generated set.
+
+    Raises:
+        UserError: there is no such set, or it is not available, or damaged.
+    """
+    return _load(GRAPH_SETS, Request(name, path, cache, sizes=sizes))
+
+
+def _load(loaders: dict[str, Callable[[Request], Loaded]], request: Request) -> Loaded:
+    if request.name not in loaders:
+        raise UserError(f"data.name={request.name}: {nearest(request.name, list(loaders))}")
+    with _from_files(request.name, request.path):
+        found = loaders[request.name](request)
+    if not isinstance(found, GraphSet) or found.target == "classification":
+        check_classes(f"data.name={request.name}", found.class_names)
+    return found
 
 
 @contextmanager
@@ -40,53 +119,7 @@ def _from_files(name: str, path: str | None) -> Iterator[None]:
         raise UserError(f"data.path={error.filename}: cannot be read ({error.strerror}); {allowed}") from error
 
 
-def load_node_set(
-    name: str, path: str | None, *, undirected: bool, block_model: dict[str, Any] | None, cache: str | None
-) -> NodeSet:
-    """Load the graph `name`, one of schema.NODE_SETS.
-
-    Raises:
-        UserError: it is not available, or damaged.
-    """
-    with _from_files(name, path):
-        if name == "karate_club":
-            found = karate_club()
-        elif name == "sbm":
-            found = stochastic_block_model(**BLOCK_MODEL | (block_model or {}), seed=GENERATOR_SEED)
-        elif name == "graph_csv":
-            found = read_csv(_files(name, path, cache), undirected=undirected)
-        else:
-            found = read_planetoid(_files(name, path, cache), name)
-    _check_classes(name, found.class_names)
-    return found
-
-
-def load_graph_set(name: str, path: str | None, *, sizes: dict[str, int], cache: str | None) -> GraphSet:
-    """Load the graphs `name`, one of schema.GRAPH_SETS; `sizes` are those of a generated set.
-
-    Raises:
-        UserError: they are not available, or damaged.
-    """
-    with _from_files(name, path):
-        if name == "csl":
-            found = csl(seed=GENERATOR_SEED)
-        elif name == "minigc":
-            found = mini_gc(**sizes, seed=GENERATOR_SEED)
-        elif name == "pattern":
-            found = pattern(**sizes, seed=GENERATOR_SEED)
-        else:
-            files = _files(name, path, cache)
-            is_tu = name == "tu" or (name != "ten_fold" and files.is_dir() and any(files.glob("*_A.txt")))
-            found = read_zinc(files) if name == "zinc" else read_tu(files) if is_tu else read_ten_fold(files)
-    if found.target == "classification":
-        _check_classes(name, found.class_names)
-    return found
-
-
-def _check_classes(name: str, classes: list[str]) -> None:
+def check_classes(source: str, classes: list[str]) -> None:
+    """Raise UserError unless there are classes to tell apart."""
     if len(classes) < 2:
-        raise UserError(f"data.name={name}: has one class only, {classes[0]}; allowed: two classes or more")
-
-
-def _files(name: str, path: str | None, cache: str | None) -> Path:
-    return user_path("data.path", path) if path is not None else fetch_graphs(name, downloads.cache_dir(cache))
+        raise UserError(f"{source}: has one class only, {', '.join(classes)}; allowed: two classes or more")

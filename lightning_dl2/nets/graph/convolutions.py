@@ -171,6 +171,8 @@ class GCNIIConv(nn.Module):
         ValueError: `alpha` outside of [0, 1], `lambda_` below 0, `layer` below 1.
     """
 
+    reads_initial = True  # forward gets the first layer's input, too
+
     def __init__(self, in_feats: int, layer: int, *, alpha: float = 0.1, lambda_: float = 0.5, bias: bool = False):
         super().__init__()
         if not 0 <= alpha <= 1:

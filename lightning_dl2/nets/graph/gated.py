@@ -20,6 +20,8 @@ class GatedGCNConv(nn.Module):
     `GraphLayer` adds norm, activation and residual of both states.
     """
 
+    edge_states = True  # forward returns them, too
+
     def __init__(self, in_feats: int, edge_feats: int, out_feats: int):
         super().__init__()
         self.A = SparseLinear(in_feats, out_feats)

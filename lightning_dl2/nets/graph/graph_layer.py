@@ -4,20 +4,26 @@ Shapes: S sources, N destination nodes, E edges, I in_feats, O out_feats, G edge
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.graphs import Graph
 from lightning_dl2.graphs.graph import Features
 from lightning_dl2.nets.dropout import dropout
-from lightning_dl2.nets.graph.convolutions import GCNIIConv
-from lightning_dl2.nets.graph.gated import GatedGCNConv
 from lightning_dl2.nets.graph.lookup import Lookup
 from lightning_dl2.nets.graph.norms import build_norm
+from lightning_dl2.nets.graph.own.parts import build_own_activation
 from lightning_dl2.nets.graph.sparse_linear import as_dense
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "elu": F.elu}
+
+
+def build_activation(name: str) -> Callable[[Tensor], Tensor]:
+    """Return one of ACTIVATIONS, or the function or module at a dotted path."""
+    return build_own_activation(name) if is_dotted(name) else ACTIVATIONS[name]
 
 
 class GraphLayer(nn.Module):
@@ -26,9 +32,10 @@ class GraphLayer(nn.Module):
     The order is that of Dwivedi et al. 2020 except for dropout, which leaves the residual stream alone.
 
     Args:
-        activation: one of ACTIVATIONS, or None.
+        activation: one of ACTIVATIONS, a dotted path, or None.
         edge_feats: G, of edge states that the next layer reads, for `gatedgcn`; None without a next layer: its norm
             would be a parameter without a gradient.
+        sparse: whether the convolution takes a SparseMatrix; False: it gets a tensor.
     """
 
     def __init__(
@@ -42,12 +49,15 @@ class GraphLayer(nn.Module):
         dropout: float = 0.0,
         residual: bool = False,
         edge_feats: int | None = None,
+        sparse: bool = True,
     ):
         super().__init__()
-        self.convolution = convolution
+        self.convolution: Any = convolution
+        self.sparse = sparse
         self.norm = build_norm(norm, out_feats)
         self.edge_norm = None if edge_feats is None else build_norm(norm, out_feats)
-        self.activation, self.dropout = activation, dropout
+        self.activation = None if activation is None else build_activation(activation)
+        self.dropout = dropout
         self.residual = residual and in_feats == out_feats
         self.edge_residual = residual and edge_feats == out_feats
 
@@ -56,15 +66,15 @@ class GraphLayer(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Map features [S, I], edge features or states [E, G] and x0 [S, O] to [N, O] and raw edge states [E, O].
 
-        The raw states are None except for `gatedgcn`; `edges` turns them into the next layer's.
+        The raw states are None unless the convolution has edge states; `edges` turns them into the next layer's.
         """
-        raw = None
-        if isinstance(self.convolution, GatedGCNConv):
-            y, raw = self.convolution(graph, x, e)
-        elif isinstance(self.convolution, GCNIIConv):
-            y = self.convolution(graph, x, x0)
+        raw, read = None, x if self.sparse else as_dense(x)
+        if getattr(self.convolution, "edge_states", False):
+            y, raw = self.convolution(graph, read, e)
+        elif getattr(self.convolution, "reads_initial", False):
+            y = self.convolution(graph, read, x0)
         else:
-            y = self.convolution(graph, x, e)
+            y = self.convolution(graph, read) if e is None else self.convolution(graph, read, e)
         y = self._finish(self.norm(y))
         if self.residual:
             y = as_dense(x)[: graph.num_nodes] + y
@@ -78,5 +88,5 @@ class GraphLayer(nn.Module):
 
     def _finish(self, y: Tensor) -> Tensor:
         if self.activation is not None:
-            y = ACTIVATIONS[self.activation](y)
+            y = self.activation(y)
         return dropout(y, self.dropout, self.training)

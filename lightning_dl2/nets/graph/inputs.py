@@ -110,6 +110,7 @@ class EdgeInputs(nn.Module):
 
     def __init__(self, *, edge_feats: int, edge_types: int, hidden_size: int):
         super().__init__()
+        self.out_feats = hidden_size
         self.features = nn.Linear(edge_feats, hidden_size) if edge_feats else None
         self.types = nn.Embedding(edge_types, hidden_size) if edge_types else None
         self.constant = None if edge_feats or edge_types else nn.Parameter(torch.randn(hidden_size))

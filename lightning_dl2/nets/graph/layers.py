@@ -43,6 +43,8 @@ class Layer:
     edges: bool = False  # reads edge features
     edge_states: bool = False  # also updates a state of each edge
     initial: bool = False  # reads the first layer's input, too
+    sparse: bool = True  # takes a SparseMatrix
+    lookup: bool = False  # takes a Lookup for features of nodes and edges
 
 
 def _attention(kind: type[GATConv] | type[GATv2Conv]) -> Build:
@@ -62,7 +64,9 @@ LAYERS = {
     "gatv2": Layer(_attention(GATv2Conv), attention=True, self_loops=True),
     "gin": Layer(lambda i, o, given: GINConv(i, o, norm=given.norm)),
     "gine": Layer(lambda i, o, given: GINEConv(i, o, edge_feats=given.edge_feats or None, norm=given.norm), edges=True),
-    "gatedgcn": Layer(lambda i, o, given: GatedGCNConv(i, given.edge_feats, o), edges=True, edge_states=True),
+    "gatedgcn": Layer(
+        lambda i, o, given: GatedGCNConv(i, given.edge_feats, o), edges=True, edge_states=True, lookup=True
+    ),
     "gcnii": Layer(
         lambda i, _, given: GCNIIConv(i, given.number, alpha=given.alpha, lambda_=given.lambda_),
         self_loops=True,

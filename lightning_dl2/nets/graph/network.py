@@ -10,16 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.graphs import ENGINES, Graph, resolve_engine
 from lightning_dl2.graphs.graph import Features
 from lightning_dl2.nets.checks import check_choice, check_dropouts, check_sizes
 from lightning_dl2.nets.dropout import dropout
-from lightning_dl2.nets.graph.graph_layer import ACTIVATIONS, GraphLayer
+from lightning_dl2.nets.graph.graph_layer import ACTIVATIONS, GraphLayer, build_activation
 from lightning_dl2.nets.graph.inputs import EdgeInputs, NodeInputs
 from lightning_dl2.nets.graph.layers import LAYERS, Layer, Options
 from lightning_dl2.nets.graph.layerwise import layerwise
 from lightning_dl2.nets.graph.norms import NORMS
-from lightning_dl2.nets.graph.readouts import OUTPUT_LAYERS, READOUTS, Readout, build_output
+from lightning_dl2.nets.graph.own.layers import block_problem, find_layer
+from lightning_dl2.nets.graph.readouts import OUTPUT_LAYERS, READOUTS, build_output, build_readout
 from lightning_dl2.nets.graph.sparse_linear import first_rows
 
 LEVELS = ("node", "graph")
@@ -29,6 +31,7 @@ JUMPING_KNOWLEDGE: dict[str, Callable[[list[Tensor]], Tensor]] = {
     "max": lambda outputs: torch.stack(outputs).amax(0),
     "sum": lambda outputs: torch.stack(outputs).sum(0),
 }
+OWN = ("layer", "activation", "norm", "readout")  # the arguments that may be dotted paths
 CHOICES: dict[str, Iterable[str]] = {
     "level": LEVELS,
     "layer": LAYERS,
@@ -53,7 +56,8 @@ class GraphNetwork(nn.Module):
         edge_feats, edge_types: the edges' inputs, see `EdgeInputs`; of `gine` and `gatedgcn` only.
         num_outputs: C.
         level: `node` or `graph`; the latter needs an output layer.
-        layer: one of LAYERS.
+        layer: one of LAYERS, or a dotted path, see `own.layers`; so are `activation`, `norm` and `readout`, see
+            `own.parts`.
         hidden_size: H; of one head for `gat` and `gatv2` without an output layer, else of all heads together.
         heads: of `gat` and `gatv2`, side by side; `output_heads` of their last layer, averaged, without an output
             layer.
@@ -77,6 +81,8 @@ class GraphNetwork(nn.Module):
     Raises:
         ValueError: a name, a size or a probability that is not allowed, or two arguments that exclude each other.
     """
+
+    readout: nn.Module | None  # at graph level
 
     def __init__(
         self,
@@ -118,10 +124,11 @@ class GraphNetwork(nn.Module):
         check_dropouts(input_dropout=input_dropout, dropout=dropout, attention_dropout=attention_dropout)
         direct = output_layer == "none"  # the last convolution gives the logits
         _check_direct(direct, level=level, jumping_knowledge=jumping_knowledge)
-        kind = LAYERS[layer]
         self.layer, self.num_layers, self.level, self.engine = layer, num_layers, level, engine
+        kind = find_layer(layer)
         self.self_loops = kind.self_loops if self_loops is None else self_loops
-        self.jumping_knowledge, self.activation, self.dropout = jumping_knowledge, activation, dropout
+        self.jumping_knowledge, self.dropout, self.takes_lookup = jumping_knowledge, dropout, kind.lookup
+        self.activation = build_activation(activation) if kind.initial else None
         self.inputs = NodeInputs(
             in_feats=in_feats,
             node_types=node_types,
@@ -131,18 +138,17 @@ class GraphNetwork(nn.Module):
             input_layer=input_layer,
             input_dropout=input_dropout,
         )
-        if kind.initial and (direct or not self.inputs.projects):
-            raise ValueError(f"layer={layer!r} needs input_layer=True and output_layer linear or mlp")
+        _check_initial(kind.initial and (direct or not self.inputs.projects), layer)
         width = hidden_size * heads if kind.attention and direct else hidden_size
         feats, types = (edge_feats, edge_types) if edge_features else (0, 0)
-        reads_edges = kind.edge_states or (kind.edges and (feats > 0 or types > 0))
+        reads_edges = kind.edge_states or (kind.edges and feats + types > 0)
         self.edge_inputs = EdgeInputs(edge_feats=feats, edge_types=types, hidden_size=width) if reads_edges else None
         options = Options(heads, attention_dropout, norm, width if reads_edges else 0, alpha, lambda_)
         widths = [self.inputs.out_feats, *[width] * (num_layers - 1), num_outputs if direct else width]
         finish: dict[str, Any] = {"norm": norm, "activation": activation, "dropout": dropout, "residual": residual}
         self.layers = _build_layers(kind, widths, options, finish, output_heads if direct else None)
         size = width * num_layers if jumping_knowledge == "cat" else width
-        self.readout = Readout(readout, size) if level == "graph" else None
+        self.readout, size = build_readout(readout, size) if level == "graph" else (None, size)
         self.output = build_output(output_layer, size, num_outputs)
 
     def forward(self, graphs: Graph | list[Graph]) -> Tensor:
@@ -161,7 +167,7 @@ class GraphNetwork(nn.Module):
         if sampled and len(blocks) != self.num_layers:
             raise ValueError(f"num_layers is {self.num_layers} but there are {len(blocks)} blocks; sample one a layer")
         blocks = [self.prepare(block) for block in blocks]
-        lookup = LAYERS[self.layer].edge_states and not sampled  # GatedGCN is all linear maps of its inputs
+        lookup = self.takes_lookup and not sampled  # GatedGCN is all linear maps of its inputs
         x, x0 = self.initial(self.inputs(blocks[0].ndata, None if sampled else blocks[0], lookup=lookup))
         # all layers share the edge states of a whole graph; those of a block are advanced to its own layer
         edges: list[Any] = [None] * len(blocks)
@@ -192,10 +198,10 @@ class GraphNetwork(nn.Module):
 
     def initial(self, x: Features) -> tuple[Features, Tensor | None]:
         """Return the first convolution's input, and the x0 that GCNII mixes into every layer, else None."""
-        if not LAYERS[self.layer].initial:
+        if self.activation is None:
             return x, None
         assert isinstance(x, Tensor)  # it has an input layer
-        x0 = ACTIVATIONS[self.activation](x)
+        x0 = self.activation(x)
         return dropout(x0, self.dropout, self.training), x0
 
     def conclude(self, graph: Graph | None, outputs: list[Tensor]) -> Tensor:
@@ -203,10 +209,27 @@ class GraphNetwork(nn.Module):
         x = JUMPING_KNOWLEDGE[self.jumping_knowledge](outputs)
         return self.output(x if self.readout is None else self.readout(graph, x))
 
+    def block_problem(self, *, exact: bool) -> str | None:
+        """Say why a layer of the user's own cannot read a part of a graph; None: it can, like all of LAYERS.
+
+        Args:
+            exact: whether a node needs the features that it has in the whole graph, as for `layerwise`.
+        """
+        if not is_dotted(self.layer):
+            return None
+        first, edge_feats = self.layers[0], 0 if self.edge_inputs is None else self.edge_inputs.out_feats
+        return block_problem(first.convolution, find_layer(self.layer), self.inputs.out_feats, edge_feats, exact=exact)
+
 
 def _check_choices(**values: str) -> None:
     for name, value in values.items():
-        check_choice(name, value, CHOICES[name])
+        if not (name in OWN and is_dotted(value)):
+            check_choice(name, value, CHOICES[name])
+
+
+def _check_initial(lacks_layer: bool, layer: str) -> None:
+    if lacks_layer:
+        raise ValueError(f"layer={layer!r} needs input_layer=True and output_layer linear or mlp")
 
 
 def _check_direct(direct: bool, **values: str) -> None:
@@ -228,14 +251,12 @@ def _build_layers(
     layers, num_layers = nn.ModuleList(), len(widths) - 1
     for number, (size, next_size) in enumerate(zip(widths, widths[1:], strict=False), 1):
         own, last = replace(options, number=number), number == num_layers
+        after: dict[str, Any] = {"sparse": kind.sparse}
         if last and output_heads is not None:
-            averaged = replace(own, heads=output_heads, concat=False)
-            layers.append(GraphLayer(kind.build(size, next_size, averaged), size, next_size))
+            own = replace(own, heads=output_heads, concat=False)
         else:
-            edge_states = next_size if kind.edge_states and not last else None
-            layers.append(
-                GraphLayer(kind.build(size, next_size, own), size, next_size, edge_feats=edge_states, **finish)
-            )
+            after |= {"edge_feats": next_size if kind.edge_states and not last else None, **finish}
+        layers.append(GraphLayer(kind.build(size, next_size, own), size, next_size, **after))
     return layers
 
 

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.nets.checks import check_choice
+from lightning_dl2.nets.graph.own.parts import build_own_norm
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -22,11 +24,13 @@ class BatchNorm(nn.BatchNorm1d):
 
 
 def build_norm(norm: str, feats: int) -> nn.Module:
-    """Build one of NORMS for rows [R, feats].
+    """Build one of NORMS, or the norm at a dotted path, for rows [R, feats].
 
     Raises:
         ValueError: an unknown `norm`.
     """
+    if is_dotted(norm):
+        return build_own_norm(norm, feats)
     check_choice("norm", norm, NORMS)
     return NORMS[norm](feats)
 

@@ -6,8 +6,10 @@ Shapes: N nodes of all graphs of the batch, B graphs, F feats.
 import torch
 from torch import Tensor, nn
 
+from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.graphs import Graph, segment_readout
 from lightning_dl2.nets.checks import check_choice
+from lightning_dl2.nets.graph.own.parts import build_own_readout
 
 READOUTS = ("sum", "mean", "max", "attention")
 OUTPUT_LAYERS = ("none", "linear", "mlp")
@@ -41,6 +43,18 @@ class Readout(nn.Module):
         weight = torch.exp(score - highest[graph.graph_of_node])
         total = segment_readout(graph, weight, "sum")
         return segment_readout(graph, weight * x, "sum") / torch.where(total > 0, total, 1.0)
+
+
+def build_readout(readout: str, feats: int) -> tuple[nn.Module, int]:
+    """Build one of READOUTS, or the readout at a dotted path, for features [N, feats].
+
+    Returns:
+        the readout, and the number of features that it returns.
+
+    Raises:
+        ValueError: an unknown `readout`.
+    """
+    return build_own_readout(readout, feats) if is_dotted(readout) else (Readout(readout, feats), feats)
 
 
 def build_output(output_layer: str, feats: int, num_outputs: int) -> nn.Module:
