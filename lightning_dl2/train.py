@@ -1,12 +1,14 @@
 """Train: start a run, resume it, or do nothing if it is finished.
 
-    python -m lightning_dl2.train [experiment=palindrome] [key=value ...]
+    python -m lightning_dl2.train [--config-dir DIR] [experiment=palindrome] [key=value ...]
     python -m lightning_dl2.train -m [sweep=grid|random|tpe] [dry=true] key=a,b
     python -m lightning_dl2.train --cfg job [key=value ...]
     python -m lightning_dl2.train --help
 
 -m trains many runs. --cfg job prints the configuration and exits. Every value
-under conf/ is a key. The last line of standard output is the run directory.
+under conf/ is a key. --config-dir adds a directory of configuration files of
+your own, as the variable LIGHTNING_DL2_CONF does; its files come first. The
+last line of standard output is the run directory.
 """
 
 import signal
@@ -15,6 +17,7 @@ import sys
 from lightning_dl2.common.command import command, read_docstring
 from lightning_dl2.common.launcher import is_rank_zero
 from lightning_dl2.config.compose import compose, describe_ineffective
+from lightning_dl2.config.conf_files import take_config_dir
 from lightning_dl2.distributed.launch import launched
 from lightning_dl2.run.directory import Run
 from lightning_dl2.training.outcome import run_and_report
@@ -28,6 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
+    argv = take_config_dir(argv)
     if "--help" in argv or "-h" in argv:
         from lightning_dl2.config.help import print_help
 

@@ -16,12 +16,12 @@ LAYERS = (
     ("builtin", "tasks", "loggers", "distributed", "run"),
     ("data", "callbacks", "reporting"),
     ("training",),
-    ("inference", "sweeps", "analysis"),
+    ("inference", "sweeps", "analysis", "scaffold"),
     ("top level",),
     ("scripts",),
 )
 LAYER = {package: layer for layer, packages in enumerate(LAYERS, start=1) for package in packages}
-TOP_LEVEL = {"__init__", "train", "evaluate", "generate", "predict", "report", "analyze"}
+TOP_LEVEL = {"__init__", "train", "evaluate", "generate", "predict", "report", "analyze", "new"}
 LARGEST = 13  # modules of a directory, its __init__ aside
 # Lines that no file and no function exceeds, docstring and all: CONTRIBUTING.md asks for about 320 and 60.
 LONGEST_FILE, LONGEST_FUNCTION = 330, 66

@@ -27,7 +27,8 @@ class FinalValidation(Callback):
             return
         loggers, trainer.loggers = trainer.loggers, []
         try:
-            self.metrics = dict(*trainer.validate(task, data, verbose=False))
+            validated = trainer.validate(task, data, verbose=False)
+            self.metrics = {name: value for metrics in validated for name, value in metrics.items()}
         finally:
             trainer.loggers = loggers
         self.checkpoints.best, self.checkpoints.best_step = dict(self.metrics), trainer.global_step

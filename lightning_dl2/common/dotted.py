@@ -132,6 +132,8 @@ def _modules_in(package: ModuleType) -> list[str]:
 
 def _describe_missing(found: Any, before: str, part: str) -> str:
     names = [name for name, value in vars(found).items() if callable(value) and not name.startswith("_")]
+    own = [name for name in names if getattr(vars(found)[name], "__module__", None) == getattr(found, "__name__", "")]
+    names = own or names  # those that the module imports are not meant
     if isinstance(found, ModuleType) and hasattr(found, "__path__"):
         names += [name for name in _modules_in(found) if not name.startswith("_")]
     names = sorted(set(names))

@@ -19,6 +19,7 @@ from lightning_dl2.common.system import PACKAGE
 from lightning_dl2.config.overrides import flatten
 from lightning_dl2.config.schema.component import TARGET
 
+FLAGS = ("--config-dir", "-cd")  # as Hydra calls them
 VARIABLE = "LIGHTNING_DL2_CONF"  # directories of configuration files of the user's own, separated as in PATH
 CONTENT = "a directory with folders such as experiment/, data/ and task/"
 PRESETS = ("experiment", "debug")  # groups whose files set keys of other groups
@@ -42,6 +43,25 @@ def use_conf_dir(path: str) -> None:
     if not Path(path).is_dir():
         raise UserError(f"--config-dir={path}: there is no such directory; allowed: {CONTENT}")
     os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys(map(os.path.abspath, directories)))
+
+
+def take_config_dir(argv: list[str]) -> list[str]:
+    """Use the directory of `--config-dir`, and return the other words of a command.
+
+    Raises:
+        UserError: no directory follows, or it does not exist.
+    """
+    words = list(argv)
+    for number, word in enumerate(words):
+        flag, equals, path = word.partition("=")
+        if flag in FLAGS:
+            if not equals and not words[number + 1 :]:
+                raise UserError(f"{flag}: names no directory; allowed: {flag} DIR")
+            use_conf_dir(path if equals else words[number + 1])
+            return take_config_dir(words[:number] + words[number + (1 if equals else 2) :])
+    if os.environ.get(VARIABLE):  # jobs start in other directories
+        os.environ[VARIABLE] = os.pathsep.join(map(str, conf_dirs()[:-1]))
+    return words
 
 
 def conf_dirs() -> tuple[Path, ...]:

@@ -6,14 +6,30 @@ from lightning_dl2.common.dotted import find_callable
 from lightning_dl2.config.component import instantiate
 from lightning_dl2.config.schema import DataSchema, OwnData
 from lightning_dl2.config.schema.component import TARGET
+from lightning_dl2.resume.data.adapt import adapt
+from lightning_dl2.resume.data.data_module import ExactDataModule
 
 
-def build_data(config: DataSchema, seed: int) -> Any:
+def build_data(
+    config: DataSchema, seed: int, placed_at: tuple[int, int] = (0, 1), limit_train_batches: int | None = None
+) -> Any:
     """Build the data module that `config` names, with the interface of `resume.train_batches.StepData`.
+
+    Args:
+        seed: of the order of training; given to a constructor that takes it.
+        placed_at: rank and number of ranks.
+        limit_train_batches: the Trainer's, for data without a length.
 
     Raises:
         UserError: a file is missing, damaged, or too short for these settings.
     """
-    if isinstance(config, OwnData):
-        return instantiate("data", {TARGET: config.target, **config.arguments}, seed=seed)
-    return find_callable(config.target)(**config.arguments, seed=seed)
+    if not isinstance(config, OwnData):
+        return find_callable(config.target)(**config.arguments, seed=seed)
+    found = instantiate("data", {TARGET: config.target, **config.arguments}, seed=seed)
+    return adapt(found, seed=seed, placed_at=placed_at, limit_train_batches=limit_train_batches)
+
+
+def prepare_own(data: Any) -> None:
+    """Call `prepare_data` of a data module of the user's own, once, before any rank sets its data up."""
+    if isinstance(data, ExactDataModule):
+        data.prepare_data()

@@ -31,7 +31,7 @@ from lightning_dl2.config.schema import Config
 from lightning_dl2.config.schema.logger import WANDB_ID
 from lightning_dl2.resume.checkpoint_file import sidecar
 from lightning_dl2.resume.find_checkpoint import CheckpointFiles
-from lightning_dl2.run import lock
+from lightning_dl2.run import code, lock
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,7 @@ class Run(CheckpointFiles):
         self.log_file = self.path / "train.log"
         self.fruitless_file = self.path / "fruitless_starts"  # a number, see distributed/slurm.py
         self.launch_file = self.path / ".launch"  # ids of the schedulers that may restart the command
+        self.code = code.Code(self.path)
         self._has_noted = False  # on stderr, that the run is of an older version
 
     def __repr__(self) -> str:
@@ -226,7 +227,7 @@ class Run(CheckpointFiles):
             UserError: the path of a file is a directory, a link or a pipe, or that of a folder is a file.
         """
         names = ("config.yaml", "result.json", "metrics.csv", "gradient_flow.csv", "train.log", "overrides.txt")
-        files = [self.path / name for name in (*names, ".launch", "wandb_id", "fruitless_starts")]
+        files = [self.path / name for name in (*names, ".launch", "wandb_id", "fruitless_starts", code.NAME)]
         checkpoints = (self.last, self.previous, self.best)
         check_own_files(*files, *checkpoints, *map(sidecar, checkpoints))
         folders = ("checkpoints", "figures", "samples", "wandb", "tensorboard")
@@ -241,6 +242,7 @@ class Run(CheckpointFiles):
         remove_temporaries(self.path)
         write_text(self.config_file, yaml.safe_dump(config.model_dump(), sort_keys=False))
         write_text(self.path / "overrides.txt", "".join(f"{word}\n" for word in overrides))
+        self.code.write(config)
         if ids := restart_ids():
             write_text(self.launch_file, "".join(f"{name}\n" for name in ids))
         else:

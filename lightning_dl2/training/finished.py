@@ -90,7 +90,8 @@ def attend(config: Config, run: Run, result: dict[str, Any]) -> None:
     """
     note = check_data(config, run, result)
     agent = config.logger.name == "wandb" and "WANDB_SWEEP_ID" in os.environ  # a W&B sweep waits for the value
-    for line in filter(None, [note, *not_done(config, run, result)]):
+    code = run.code.note(config, "the result is of the former code; fix: resume=restart trains it anew")
+    for line in filter(None, [note, code, *not_done(config, run, result)]):
         print(f"note: {line}", file=sys.stderr)
     if is_sent(config, run) and not agent:
         return

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from lightning_dl2.common import cpu, system
 from lightning_dl2.common.command import REQUEUE, announced
@@ -17,7 +18,7 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import WriteError
 from lightning_dl2.config.identity import digest
 from lightning_dl2.config.schema import Config
-from lightning_dl2.data.build import build_data
+from lightning_dl2.data.build import build_data, prepare_own
 from lightning_dl2.distributed import slurm
 from lightning_dl2.loggers import build
 from lightning_dl2.nets.recurrent.layers import bfloat16_note
@@ -25,6 +26,7 @@ from lightning_dl2.resume.find_checkpoint import OTHERWISE, ResumePoint, data_sp
 from lightning_dl2.resume.numerics import numerics, numerics_note
 from lightning_dl2.resume.preemption import Interrupted
 from lightning_dl2.resume.train_batches import batches_processed, datamodule_of
+from lightning_dl2.run.directory import Run
 from lightning_dl2.run.log import logging_to
 from lightning_dl2.tasks.build import build_task
 from lightning_dl2.training import limits
@@ -43,7 +45,11 @@ def run_rank(session: Session) -> tuple[dict[str, Any], dict[str, Any]]:
             stack.enter_context(cpu.configured(config.trainer.num_threads, config.trainer.flush_denormal))
             if config.callbacks.progress_bar and group.rank == 0:
                 preparing.enter_context(announced("preparing data and net"))
-            data = build_data(config.data, config.seed)
+            place = group.rank, group.world_size
+            data = build_data(config.data, config.seed, place, config.trainer.limit_train_batches)
+            if group.rank == 0:
+                prepare_own(data)
+        with group.all_or_none():  # the other ranks find what rank 0 has downloaded
             data.check_processes(group.world_size)
             data.placed_at = group.rank, group.world_size
             if problem := config.epoch_length_problem(data.batches_per_epoch):
@@ -90,10 +96,17 @@ def fit(session: Session, data: Any, task: pl.LightningModule) -> tuple[dict[str
     watch = build_watch(session)
     interval, note = config.validation_interval(data.batches_per_epoch)
     trainer = build_trainer(session, watch, start, interval)
+    code = run.code.note(config, "the rest is trained with the new code; fix: resume=restart trains it anew")
     with group.all_or_none():
         run.begin(config, session.overrides)
     log.info("%s from step %d", run.path, first_step)
-    notes = [note, config.schedule_warning, *config.trainer.notes, getattr(data, "note", None)]
+    notes = [
+        note,
+        code,
+        config.schedule_warning,
+        *config.trainer.notes,
+        *getattr(data, "notes", [getattr(data, "note", None)]),
+    ]
     _tell(*notes, *_precision_notes(config, task, trainer, start), aloud=group.rank == 0)
     objects = {"run": run, "task": task, "datamodule": data, "trainer": trainer}
     try:
@@ -101,10 +114,7 @@ def fit(session: Session, data: Any, task: pl.LightningModule) -> tuple[dict[str
             try:
                 trainer.fit(task, data, ckpt_path=start.path if start else None, weights_only=True)
                 watch.checkpoints.replace_lost_best(trainer)
-                task.load_state_dict(run.load(run.best)["state_dict"])
-                watch.final_validation.run(trainer, task, data)
-                (metrics,) = trainer.test(task, data, verbose=False)
-                metrics = dict(sorted({**watch.checkpoints.best, **metrics}.items()))
+                metrics = _measure(run, task, data, trainer, watch)
                 result = _write_result(session, task, trainer, watch, status="completed", metrics=metrics)
             except BaseException as error:
                 _end_early(session, task, trainer, watch, error)
@@ -116,6 +126,21 @@ def fit(session: Session, data: Any, task: pl.LightningModule) -> tuple[dict[str
         raise
     build.finish(trainer.loggers, result)
     return result, objects
+
+
+def _measure(
+    run: Run, task: pl.LightningModule, data: Any, trainer: pl.Trainer, watch: RunCallbacks
+) -> dict[str, float]:
+    """Return the metrics of `best.ckpt`: of its validation, and of the test where task and data have one."""
+    best = run.load(run.best)
+    task.on_load_checkpoint(best)
+    task.load_state_dict(best["state_dict"], strict=task.strict_loading)
+    if is_overridden("validation_step", task) and is_overridden("val_dataloader", data):
+        watch.final_validation.run(trainer, task, data)
+    tested: list[Any] = []
+    if is_overridden("test_step", task) and is_overridden("test_dataloader", data):
+        tested = list(trainer.test(task, data, verbose=False))
+    return dict(sorted({**watch.checkpoints.best, **{k: v for each in tested for k, v in each.items()}}.items()))
 
 
 def _end_early(

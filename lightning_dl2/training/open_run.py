@@ -1,5 +1,6 @@
 """Open a run from its directory alone: its task, data and threads, to evaluate it."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -34,6 +35,8 @@ def open_finished_run(run: Run, config: Config, checkpoint: str) -> Iterator[tup
         from lightning_dl2.run.log import logging_to
         from lightning_dl2.training.trainer import interruptible
 
+        if note := run.code.note(config, "the checkpoint was trained with the former code"):
+            print(f"note: {note}", file=sys.stderr)
         keys = config.trainer
         with logging_to(None), cpu.configured(keys.num_threads, keys.flush_denormal), interruptible():
             yield build_for_evaluation(run, config, content, checkpoint)
