@@ -108,6 +108,12 @@ def takes(target: Callable[..., Any], name: str) -> bool:
     return parameter is not None and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
 
 
+def argument_names(target: Callable[..., Any]) -> list[str]:
+    """Return the names of a constructor's arguments, without those that the package passes."""
+    kinds = {name: each.kind for name, each in _parameters(target).items() if name not in FROM_TRUNK}
+    return [name for name, kind in kinds.items() if kind not in (kind.VAR_POSITIONAL, kind.VAR_KEYWORD)]
+
+
 def describe_arguments(target: Callable[..., Any]) -> dict[str, str]:
     """Map each documented argument of a constructor to its description in the docstring's `Args:` section."""
     found: dict[str, str] = {}
@@ -249,11 +255,7 @@ def _describe(error: ValidationError, key: str, values: Mapping[str, Any], targe
     name = str(first["loc"][0]) if first["loc"] else ""
     path = f"{key}.{name}"
     whose = f"{key} is {values[TARGET]}"
-    known = [
-        each
-        for each, parameter in _parameters(target).items()
-        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) and each not in FROM_TRUNK
-    ]
+    known = argument_names(target)
     if first["type"] == "missing":
         return f"{path}: is missing; fix: give {path}=VALUE; {whose}"
     shown = json.dumps(values.get(name), ensure_ascii=False)

@@ -125,14 +125,23 @@ def compose_values(
         raise UserError(describe_hydra_error(error, overrides, again)) from error
 
 
-def validate(values: dict[str, Any], schema: type[Model] = Config) -> Model:  # type: ignore[assignment]  # a default
+def validate(
+    values: dict[str, Any],
+    schema: type[Model] = Config,  # type: ignore[assignment]  # a default
+    *,
+    recorded: bool = False,
+) -> Model:
     """Check plain values, of a composition or of a run's config.yaml, against the schema.
+
+    Args:
+        recorded: whether the values are those of a run. Its own components are checked when they are built, because
+            their code need not be here.
 
     Raises:
         UserError: names the first wrong key.
     """
     if issubclass(schema, Config):
-        values = values | find_components(values)
+        values = values | find_components(values, recorded=recorded)
     try:
         return schema.model_validate(values)
     except ValidationError as error:

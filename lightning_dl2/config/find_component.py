@@ -17,14 +17,17 @@ BUILT_IN = "lightning_dl2.builtin"  # the only thing that this package knows of 
 GROUPS: dict[str, type[OwnData] | type[OwnTask]] = {"data": OwnData, "task": OwnTask}
 
 
-def find_components(values: Mapping[str, Any]) -> dict[str, Component]:
+def find_components(values: Mapping[str, Any], *, recorded: bool = False) -> dict[str, Component]:
     """Check the groups of a configuration that name a component; map each to its schema.
+
+    Args:
+        recorded: take the arguments of own components as they are; nothing is imported.
 
     Raises:
         UserError: a group is wrong, or the two do not go together.
     """
     _check_pair(values)
-    return {group: _find(group, values[group]) for group in GROUPS if group in values}
+    return {group: _find(group, values[group], recorded) for group in GROUPS if group in values}
 
 
 def _schema(group: str, values: Any) -> type[Component] | None:
@@ -41,11 +44,11 @@ def _check_pair(values: Mapping[str, Any]) -> None:
         raise UserError(f"task={name}: allowed with data={values['data']['name']}: task={wanted}")
 
 
-def _find(group: str, values: Any) -> Component:
+def _find(group: str, values: Any, recorded: bool) -> Component:
     if isinstance(values, Component):
         return values
     if is_component(values):
-        checked = check_component(group, values)
+        checked = dict(values) if recorded else check_component(group, values)
         return GROUPS[group](path=checked.pop(TARGET), given=checked)
     if not isinstance(values, Mapping):
         raise UserError(f"{group}={format_override(values)}: allowed: a group of keys")

@@ -1,14 +1,21 @@
 """Print the help of `train`: groups and keys for --help, a composed configuration for --cfg job."""
 
+import json
 import re
+from collections.abc import Iterator
 from textwrap import fill
 
 import yaml
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.component import argument_names, complete_arguments, describe_arguments, find_target
 from lightning_dl2.config.compose import compose
-from lightning_dl2.config.conf_files import PRESETS, find_file, options
+from lightning_dl2.config.conf_files import PRESETS, conf_dirs, find_file, groups, options
+from lightning_dl2.config.overrides import flatten
+from lightning_dl2.config.schema import Config
+from lightning_dl2.config.schema.component import TARGET
 
+# In this order; a user's own groups follow.
 GROUPS = ("experiment", "data", "task", "optimizer", "trainer", "logger", "callbacks", "debug", "sweep", "launcher")
 BASE = re.compile(r"^defaults:\s*[\[-]?\s*(\w+)", re.MULTILINE)  # the file that a file of the same group builds on
 
@@ -16,7 +23,8 @@ BASE = re.compile(r"^defaults:\s*[\[-]?\s*(\w+)", re.MULTILINE)  # the file that
 def print_help(doc: str) -> int:
     """Print a command's docstring, the groups and the keys; return the exit code."""
     print(doc.strip(), "\n\nGroups, chosen by group=name:\n")
-    for group in GROUPS:
+    own = [group for group in groups() if group not in GROUPS and options(group)]
+    for group in (*GROUPS, *own):
         print(_listed(f"  {group:<11} ", options(group)))
     print("\nKeys, with their defaults (--cfg job prints those of a choice):\n")
     _print_keys("# top level", "train")
@@ -25,7 +33,51 @@ def print_help(doc: str) -> int:
             _print_keys("# top level, with -m", "multirun")
         for file, choices in _families(group).items():
             _print_keys(_listed(f"# {group}=", choices), f"{group}/{file}")
+    for name, key, path in _own_components():
+        _print_component(name, key, path)
     return 0
+
+
+def _own_components() -> Iterator[tuple[str, str, str]]:
+    """Yield the components that a user's files name: the file, the key and the dotted path."""
+    for directory in conf_dirs()[:-1]:
+        for file in sorted(directory.rglob("*.yaml")):
+            name = str(file.relative_to(directory).with_suffix(""))
+            group = name.partition("/")[0]
+            try:
+                content = yaml.safe_load(file.read_text("utf-8"))
+            except (OSError, ValueError, yaml.YAMLError):  # composing it says what is wrong
+                continue
+            values = flatten(content if isinstance(content, dict) else {})
+            for key in [key for key in values if key == TARGET or key.endswith(f".{TARGET}")]:
+                here = key.removesuffix(TARGET).removesuffix(".")
+                full = here if group in PRESETS else ".".join(filter(None, (group, here)))
+                yield name, full, str(values[key])
+
+
+def _print_component(name: str, key: str, path: str) -> None:
+    """Print the keys of a component with their defaults and the texts of its docstring."""
+    print(f"# {name}.yaml: {key} is {path}")
+    try:
+        values, target = complete_arguments(key, {TARGET: path}), find_target(key, {TARGET: path})
+    except UserError as error:
+        print(f"# {error}\n")
+        return
+    texts = describe_arguments(target)
+    for argument in argument_names(target):
+        default = f": {json.dumps(values[argument])}" if argument in values else ": ???"
+        print(f"{argument}{default}" + (f" # {texts[argument]}" if argument in texts else ""))
+    print()
+
+
+def print_components(config: Config) -> None:
+    """Print, as comments, what the docstrings say of the keys of own components."""
+    for group in ("data", "task"):
+        values = config.model_dump()[group]
+        if TARGET in values:
+            texts = describe_arguments(find_target(group, values))
+            for name in [name for name in values if name in texts]:
+                print(f"# {group}.{name}: {texts[name]}")
 
 
 def _listed(title: str, choices: list[str]) -> str:
@@ -66,4 +118,5 @@ def print_job(argv: list[str]) -> int:
         raise UserError(f"{' '.join(argv[flag : flag + 2])}: allowed: --cfg job")
     config = compose(*argv[:flag], *argv[flag + 2 :])
     print(yaml.safe_dump(config.model_dump(), sort_keys=False), end="")
+    print_components(config)
     return 0

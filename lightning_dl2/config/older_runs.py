@@ -28,11 +28,13 @@ def upgrade_config(values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
         UserError: names the first wrong key.
     """
     try:
-        return validate(values), {}
+        return validate(values, recorded=True), {}
     except UserError:
         filled = add_missing_keys(values)
         before = flatten(values)
-        return validate(filled), {key: value for key, value in flatten(filled).items() if key not in before}
+        return validate(filled, recorded=True), {
+            key: value for key, value in flatten(filled).items() if key not in before
+        }
 
 
 def add_missing_keys(values: dict[str, Any]) -> dict[str, Any]:

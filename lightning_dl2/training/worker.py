@@ -25,7 +25,7 @@ def main() -> int:
         return fit.run_rank(session)
 
     def work_on(overrides: list[str]) -> int:
-        return run_and_report(run_rank, Session.open(validate(work["config"]), overrides))
+        return run_and_report(run_rank, Session.open(validate(work["config"], recorded=True), overrides))
 
     return command(work_on, work["overrides"])
 
