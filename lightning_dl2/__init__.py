@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from lightning_dl2.tasks import GraphNet as GraphNet
     from lightning_dl2.tasks import SequenceClassifier as SequenceClassifier
     from lightning_dl2.tasks import TextGenerator as TextGenerator
+    from lightning_dl2.training.from_objects import fit as fit
     from lightning_dl2.training.open_run import load as load
     from lightning_dl2.training.start import train as train
 
@@ -63,6 +64,7 @@ _HOME = {
         "common.errors": "UserError",
         "config.compose": "compose",
         "training.start": "train",
+        "training.from_objects": "fit",
         "training.open_run": "load",
         "inference.evaluate": "evaluate",
         "inference.generate": "generate",

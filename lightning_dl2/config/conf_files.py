@@ -19,6 +19,7 @@ from lightning_dl2.common.system import PACKAGE
 from lightning_dl2.config.overrides import flatten
 from lightning_dl2.config.schema.component import TARGET
 
+BLANK = "own"  # the experiment that sets nothing
 FLAGS = ("--config-dir", "-cd")  # as Hydra calls them
 VARIABLE = "LIGHTNING_DL2_CONF"  # directories of configuration files of the user's own, separated as in PATH
 CONTENT = "a directory with folders such as experiment/, data/ and task/"

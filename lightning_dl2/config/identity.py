@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_dl2.config.compose import compose
-from lightning_dl2.config.conf_files import conf_dirs
+from lightning_dl2.config.conf_files import BLANK, conf_dirs, find_file
 from lightning_dl2.config.messages import OPEN
 from lightning_dl2.config.overrides import flatten, format_override
 from lightning_dl2.config.schema import Config
@@ -56,7 +56,8 @@ def changed_choices(config: Config) -> dict[str, Any]:
 
 
 def _experiment_defaults(config: Config) -> dict[str, Any]:
-    return _defaults(config.experiment, config.debug, conf_dirs())
+    named = config.experiment if find_file(f"experiment/{config.experiment}") else BLANK  # a script's, without a file
+    return _defaults(named, config.debug, conf_dirs())
 
 
 @cache  # Hydra takes a fifth of a second, and conf/ does not change

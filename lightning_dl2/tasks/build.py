@@ -77,13 +77,16 @@ def resolve_references(values: Any, spec: dict[str, Any], data: Any) -> Any:
     raise UserError(f"task: {values}: the data have no {name}; allowed: {', '.join(spec) or 'an attribute of theirs'}")
 
 
-def load_task(config: schema.Config, content: BufferedReader, checkpoint: str, data: Any = None) -> Any:
+def load_task(
+    config: schema.Config, content: BufferedReader, checkpoint: str, data: Any = None, task: Any = None
+) -> Any:
     """Load the task of a configuration from the open file of a checkpoint, on the CPU.
 
     A built-in task is built from the checkpoint alone, one of the user's own from the configuration.
 
     Args:
         data: the data module, for `${data.NAME}` in the arguments of a task of the user's own.
+        task: an object that gets the weights; None: it is built here.
 
     Raises:
         UserError: the file is no checkpoint of such a task.
@@ -96,7 +99,7 @@ def load_task(config: schema.Config, content: BufferedReader, checkpoint: str, d
         numerics = stored.get("numerics")
         stored = migrate_checkpoint(stored)[0]
         if isinstance(config.task, OwnTask):
-            task = build_task(config.task, config.optimizer, data_spec(stored), data)
+            task = task or build_task(config.task, config.optimizer, data_spec(stored), data)
             task.on_load_checkpoint(stored)
             task.load_state_dict(stored["state_dict"])
         else:  # as Lightning's load_from_checkpoint, which would read the file once more

@@ -6,7 +6,7 @@ Nothing here trains. torch is imported only where a checkpoint must be read.
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +126,8 @@ def attend_sweep(configs: Iterable[Config]) -> None:
 class Objects(Mapping[str, Any]):
     """Map the names of a complete run's objects, as of `train`, to objects that are loaded when first asked for."""
 
-    def __init__(self, run: Run, config: Config) -> None:
-        self._run, self._config = run, config
+    def __init__(self, run: Run, config: Config, build: Callable[[], tuple[Any, Any]] | None = None) -> None:
+        self._run, self._config, self._build = run, config, build
         self._loaded: dict[str, Any] = {"run": run}
 
     def __getitem__(self, key: str) -> Any:
@@ -135,7 +135,8 @@ class Objects(Mapping[str, Any]):
             from lightning_dl2.training.open_run import build_for_evaluation
 
             with self._run.open_checkpoint("best") as content:
-                parts = build_for_evaluation(self._run, self._config, content, "best")
+                given = self._build() if self._build else None
+                parts = build_for_evaluation(self._run, self._config, content, "best", given)
             self._loaded |= dict(zip(("task", "datamodule", "trainer"), parts, strict=True))
         return self._loaded[key]
 

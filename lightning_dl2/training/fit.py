@@ -5,7 +5,7 @@ The data's way: data module and task -> run directory -> Trainer -> checkpoints 
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -36,8 +36,14 @@ from lightning_dl2.training.trainer import RunCallbacks, build_trainer, build_wa
 log = logging.getLogger(__name__)
 
 
-def run_rank(session: Session) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Train one rank of a run. Results and errors are those of `train`."""
+def run_rank(
+    session: Session, build: Callable[[], tuple[Any, pl.LightningModule]] | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Train one rank of a run. Results and errors are those of `train`.
+
+    Args:
+        build: returns data module and task; None: the configuration names them.
+    """
     config, run, group = session.config, session.run, session.group
     with ExitStack() as stack:
         # Before the directory: a file that is no text, or a net that cannot be built, creates none.
@@ -46,7 +52,10 @@ def run_rank(session: Session) -> tuple[dict[str, Any], dict[str, Any]]:
             if config.callbacks.progress_bar and group.rank == 0:
                 preparing.enter_context(announced("preparing data and net"))
             place = group.rank, group.world_size
-            data = build_data(config.data, config.seed, place, config.trainer.limit_train_batches)
+            given = build() if build else None
+            data = (
+                given[0] if given else build_data(config.data, config.seed, place, config.trainer.limit_train_batches)
+            )
             if group.rank == 0:
                 prepare_own(data)
         with group.all_or_none():  # the other ranks find what rank 0 has downloaded
@@ -56,7 +65,7 @@ def run_rank(session: Session) -> tuple[dict[str, Any], dict[str, Any]]:
                 raise UserError(problem)
             limits.check_net(config, data.spec, session.devices.is_gpu)
             system.seed(config.seed)
-            task = build_task(config.task, config.optimizer, data.spec, data)
+            task = given[1] if given else build_task(config.task, config.optimizer, data.spec, data)
             if config.trainer.precision == 64:  # Lightning does so only when a checkpoint was read into single ones
                 task.double()
         group.agree({"data": digest(data.spec)})

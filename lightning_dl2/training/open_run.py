@@ -42,16 +42,24 @@ def open_finished_run(run: Run, config: Config, checkpoint: str) -> Iterator[tup
             yield build_for_evaluation(run, config, content, checkpoint)
 
 
-def build_for_evaluation(run: Run, config: Config, content: BufferedReader, checkpoint: str) -> tuple[Any, Any, Any]:
-    """Build task, data module and Trainer from an open checkpoint; errors are those of `open_finished_run`."""
+def build_for_evaluation(
+    run: Run, config: Config, content: BufferedReader, checkpoint: str, given: tuple[Any, Any] | None = None
+) -> tuple[Any, Any, Any]:
+    """Build task, data module and Trainer from an open checkpoint; errors are those of `open_finished_run`.
+
+    Args:
+        given: data module and task of a Python script; None: the configuration names them.
+    """
     from lightning_dl2.data.build import build_data
     from lightning_dl2.tasks.build import load_task
     from lightning_dl2.training import preflight
     from lightning_dl2.training.trainer import build_evaluator
 
     preflight.check_variables()
-    data = build_data(config.data, config.seed) if isinstance(config.task, OwnTask) else None
-    task = load_task(config, content, checkpoint, data)
+    data, task = given or (None, None)
+    if data is None and isinstance(config.task, OwnTask):
+        data = build_data(config.data, config.seed)
+    task = load_task(config, content, checkpoint, data, task)
     data = data or build_data(config.data, config.seed)
     run.check_same_data(task.trained_on, data.spec)
     return task, data, build_evaluator(config, run)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lightning_dl2.common import launcher
 from lightning_dl2.config.identity import to_overrides
@@ -23,21 +24,32 @@ class Session:
     group: Group  # this process and the others that train; before `with_all_ranks` those that a launcher has started
     devices: Devices  # of this machine; torch is imported when they are first asked for
     is_rank_zero: bool  # whether this process writes files and speaks
+    callbacks: tuple[Any, ...] = ()  # objects of a Python script, beside those of `config`
+    loggers: tuple[Any, ...] = ()
 
     @classmethod
-    def open(cls, config: Config, overrides: list[str] | None = None, group: Group | None = None) -> "Session":
+    def open(
+        cls,
+        config: Config,
+        overrides: list[str] | None = None,
+        group: Group | None = None,
+        callbacks: tuple[Any, ...] = (),
+        loggers: tuple[Any, ...] = (),
+    ) -> "Session":
         """Resolve a session.
 
         Args:
             overrides: as typed; none: what could be typed for `config`.
             group: of `launched`; None: it is asked for here.
+            callbacks: objects of a Python script; likewise `loggers`.
 
         Raises:
             UserError, ProcessError: as `launched` does.
         """
         group = group or launched()
         devices = Devices(config.trainer)
-        return cls(config, overrides or to_overrides(config), Run.of(config), group, devices, launcher.is_rank_zero())
+        words, run = overrides or to_overrides(config), Run.of(config)
+        return cls(config, words, run, group, devices, launcher.is_rank_zero(), callbacks, loggers)
 
     @contextmanager
     def with_all_ranks(self) -> Iterator["Session"]:

@@ -1,6 +1,6 @@
 """Start a run, resume it, or return the result of a complete one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -33,8 +33,14 @@ def train(config: Config, overrides: list[str] | None = None) -> tuple[dict[str,
     return train_session(Session.open(config, overrides))
 
 
-def train_session(session: Session) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Train as `train` does, with what is resolved already."""
+def train_session(
+    session: Session, build: Callable[[], tuple[Any, Any]] | None = None
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Train as `train` does, with what is resolved already.
+
+    Args:
+        build: returns the data module and the task of this rank; None: the configuration names them.
+    """
     config, run, group = session.config, session.run, session.group
     group.agree(flatten(config.model_dump()))
     with group.all_or_none():
@@ -46,8 +52,8 @@ def train_session(session: Session) -> tuple[dict[str, Any], Mapping[str, Any]]:
         elif group.rank == 0:
             finished.attend(config, run, complete)
     if complete := group.gather(complete)[0]:
-        return complete, finished.Objects(run, config)
+        return complete, finished.Objects(run, config, build)
     with session.with_all_ranks() as session:
         from lightning_dl2.training.fit import run_rank
 
-        return run_rank(session)
+        return run_rank(session, build)
