@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import read_regular, read_rows
@@ -87,16 +87,26 @@ class Checkpoint(RunFile):
 
     lightning: Annotated[str, Field(alias="pytorch-lightning_version", pattern=r"^\d+(\.\d+)+[\w.+-]*$")] = "0.0"
     global_step: Count
-    hyper_parameters: Parameters
+    hyper_parameters: dict[str, Any] = {}
+    data_spec: dict[str, Any] | None = None  # of data of the user's own
+    num_optimizers: Count = 1  # likewise
     epoch: Count = 0
     state_dict: dict[str, Any] = {}
     callbacks: dict[str, Any] = {}
     loops: Annotated[dict[str, Any], _having("fit_loop")] = {}
-    # Not empty: Lightning would resume with an optimiser without its moments.
-    optimizer_states: Annotated[list[Optimizer], Field(min_length=1)] = []
+    optimizer_states: list[Optimizer] = []
     lr_schedulers: list[dict[str, Any]] = []
     world_size: Count | None = None  # older versions did not write it
     gpu: bool | None = None
+
+    @model_validator(mode="after")
+    def it_is_complete(self) -> "Checkpoint":
+        if self.data_spec is None:
+            Parameters.model_validate(self.hyper_parameters)
+        # Without them Lightning would resume with an optimiser without its moments.
+        if "optimizer_states" in self.model_fields_set and len(self.optimizer_states) < self.num_optimizers:
+            raise ValueError(f"has {len(self.optimizer_states)} optimizer_states; allowed: {self.num_optimizers}")
+        return self
 
 
 class Damaged(UserError):

@@ -5,6 +5,7 @@ The data's way: data module and task -> run directory -> Trainer -> checkpoints 
 
 import logging
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -46,6 +47,8 @@ def run_rank(
     """
     config, run, group = session.config, session.run, session.group
     with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", message=".*LeafSpec")  # Lightning asks torch for it in several loaders
         # Before the directory: a file that is no text, or a net that cannot be built, creates none.
         with group.all_or_none(), ExitStack() as preparing:
             stack.enter_context(cpu.configured(config.trainer.num_threads, config.trainer.flush_denormal))
@@ -104,7 +107,7 @@ def fit(session: Session, data: Any, task: pl.LightningModule) -> tuple[dict[str
     group.agree({"step": first_step})
     watch = build_watch(session)
     interval, note = config.validation_interval(data.batches_per_epoch)
-    trainer = build_trainer(session, watch, start, interval)
+    trainer = build_trainer(session, watch, start, interval, data.spec)
     code = run.code.note(config, "the rest is trained with the new code; fix: resume=restart trains it anew")
     with group.all_or_none():
         run.begin(config, session.overrides)

@@ -30,6 +30,7 @@ from lightning_dl2.config.schema import Config
 from lightning_dl2.distributed.devices import Devices
 from lightning_dl2.loggers.build import build_loggers
 from lightning_dl2.resume.checkpoint_io import VerifiedCheckpointIO
+from lightning_dl2.resume.data.record_data import RecordData
 from lightning_dl2.resume.exact_resume import ExactResume
 from lightning_dl2.resume.find_checkpoint import ResumePoint
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
@@ -79,13 +80,18 @@ def build_watch(session: Session) -> RunCallbacks:
 
 
 def build_trainer(
-    session: Session, watch: RunCallbacks, start: ResumePoint | None = None, interval: int | None = None
+    session: Session,
+    watch: RunCallbacks,
+    start: ResumePoint | None = None,
+    interval: int | None = None,
+    spec: dict[str, Any] | None = None,
 ) -> pl.Trainer:
     """Build the Trainer of a session.
 
     Args:
         start: the checkpoint that it resumes from; None for a new run.
         interval: training batches between two validations; None: as `config` says.
+        spec: of the data module, for the checkpoints.
     """
     # With deterministic algorithms torch would fill new memory before each use; nothing here reads it uninitialised.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # not in torch's stubs
@@ -112,7 +118,8 @@ def build_trainer(
     if flow.enabled:
         figures = run.path / "figures"
         callbacks.append(GradientFlow(run.gradient_flow_file, figures, every_n_steps=flow.every_n_steps))
-    callbacks += [watch.final_validation, watch.checkpoints, watch.preemption, ExactResume(config.seed)]
+    callbacks += [watch.final_validation, watch.checkpoints, watch.preemption]
+    callbacks += [RecordData(spec or {}), ExactResume(config.seed)]
     trainer = pl.Trainer(
         **_trainer_arguments(config, run.path, start) | config.trainer.model_dump(include=TRAINING_KEYS),
         logger=build_loggers(config, run, start.step if start else 0),
