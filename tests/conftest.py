@@ -8,6 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; two t
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 from collections.abc import Callable  # noqa: E402
+from functools import cache  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -86,6 +87,23 @@ TINY_GRAPHS = (
     "task.dropout=0.3",
     *(word for word in TINY if word.startswith(("trainer.", "callbacks."))),
 )
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file that share a fixture in one process, so that no two processes make it."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    @cache
+    def shares(file: str) -> bool:
+        return 'scope="module"' in (config.rootpath / file).read_text(encoding="utf-8")
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return file if shares(file) else nodeid
+
+    return Scheduling(config, log) if config.option.dist == "load" else None
 
 
 @pytest.fixture(autouse=True)

@@ -1,14 +1,9 @@
-"""Test that two DDP processes equal one process with the doubled batch in weights, metrics, curriculum and stops.
-
-Run as a program, this file is each of the two processes.
-"""
+"""Test that two DDP processes equal one process with the doubled batch in weights, metrics, curriculum and stops."""
 
 import importlib.util
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +15,8 @@ from lightning_dl2.callbacks import LengthCurriculum
 from lightning_dl2.resume.exact_resume import ExactResume
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 from lightning_dl2.resume.preemption import Interrupted, Preemption
+from tests.distributed.ranks import free_port
+from tests.processes import ForkedProcess, redirect
 from tests.small import (
     CURRICULUM,
     NEEDS_DGL,
@@ -126,25 +123,53 @@ def fit_sampled(**options) -> tuple[list[list[int]], dict]:
     return seen, {"weights": {name: value.tolist() for name, value in task.state_dict().items()}, "metrics": metrics}
 
 
-if __name__ == "__main__":
-    out, two = Path(sys.argv[1]), {"devices": 2, "strategy": "ddp", "use_distributed_sampler": False}
+def bad_loss(**options) -> dict:
+    """Train with a non-finite loss on rank 1 alone."""
+    data = small_data()
+    task = small_task(data)
+    good = task.training_step
+
+    def training_step(batch, batch_idx):
+        outputs = good(batch, batch_idx)
+        bad = float("nan") if (task.global_rank, task.global_step) == (1, 3) else 0.0
+        return outputs | {"loss": outputs["loss"] + torch.tensor(bad)}
+
+    task.training_step = training_step
+    try:
+        small_trainer(**options).fit(task, data)
+    except RuntimeError as error:
+        return {"error": f"{type(error).__name__}: {error}", "step": task.global_step}
+    return {"error": "none"}
+
+
+def _rank(out: Path, book: Path, rank: int, port: int) -> None:
+    redirect(out / str(rank))
+    variables = {"LOCAL_RANK": rank, "NODE_RANK": 0, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ |= {key: str(value) for key, value in variables.items()}
+    two = {"devices": 2, "strategy": "ddp", "use_distributed_sampler": False}
     trainer, found = fit(8, **two)
     found["interrupted"] = interrupted(out, "on_before_backward", 3, **two)
     found["in_validation"] = interrupted(out / "val", "on_validation_start", 7, **two)
-    found["text"] = write(Path(sys.argv[2]), 2, **two)
-    found["resumed_text"] = write(Path(sys.argv[2]), 2, out, **two)
+    found["text"] = write(book, 2, **two)
+    found["resumed_text"] = write(book, 2, out, **two)
     found["graphs"] = {name: fit_graphs(name, 2, **two) for name in GRAPHS}
     if importlib.util.find_spec("dgl"):
         found["seen"], found["sampled"] = fit_sampled(**two)
+    found["bad_loss"] = bad_loss(**two)
     (out / f"{trainer.global_rank}.json").write_text(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory, book):
     out = tmp_path_factory.mktemp("ranks")
-    command = [sys.executable, "-m", "tests.distributed.test_two_processes", str(out), str(book)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    port, processes = free_port(), []
+    for rank in (0, 1):
+        (out / str(rank)).mkdir()
+        processes.append(ForkedProcess(target=_rank, args=(out, book, rank, port)))
+        processes[-1].start()
+    for rank, process in enumerate(processes):
+        process.join(300)
+        assert process.exitcode == 0, (out / str(rank) / "stderr").read_text()[-3000:]
     return [json.loads((out / f"{rank}.json").read_text()) for rank in (0, 1)], out
 
 
@@ -217,3 +242,11 @@ def test_one_rank_is_signalled_and_all_stop_together(ranks):
     assert first["in_validation"] == second["in_validation"]
     assert first["in_validation"]["message"].startswith("SIGTERM at step 7, within the validation")
     assert torch.load(out / "val" / "last.ckpt", weights_only=True)["global_step"] == 6
+
+
+def test_a_bad_loss_of_one_process_stops_all_at_the_same_step(ranks):
+    (first, second), _ = ranks
+    assert first["bad_loss"] == second["bad_loss"] and first["bad_loss"]["step"] == 3
+    assert first["bad_loss"]["error"].startswith(
+        "NonFiniteError: step 4, batch 3: loss nan on rank 1, gradient norm nan"
+    )

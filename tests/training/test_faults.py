@@ -1,14 +1,12 @@
 """Test that faults of disks, files, clocks and numbers are reported in one line and do not change the run's end."""
 
 import errno
-import json
 import math
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from itertools import count
@@ -25,7 +23,6 @@ from lightning_dl2.train import main
 from tests.comparison import contents, differing, metrics_differences
 from tests.conftest import TINY
 from tests.failing_disk import failing_disk
-from tests.small import small_data, small_task, small_trainer
 from tests.test_train import Command, differences
 
 
@@ -339,31 +336,3 @@ def test_a_bad_number_is_told_again_at_the_same_step(tmp_path, capsys):
         state = torch.load(path, weights_only=True)["state_dict"]
         assert all(value.isfinite().all() for value in state.values())
     assert {row["step"] for row in read_rows(run.metrics_file)} <= {str(step) for step in range(result["steps"] + 1)}
-
-
-if __name__ == "__main__":  # each of two processes; only the second has a non-finite loss
-    data = small_data()
-    task = small_task(data)
-    good = task.training_step
-
-    def training_step(batch, batch_idx):
-        outputs = good(batch, batch_idx)
-        bad = float("nan") if (task.global_rank, task.global_step) == (1, 3) else 0.0
-        return outputs | {"loss": outputs["loss"] + torch.tensor(bad)}
-
-    task.training_step = training_step
-    try:
-        small_trainer(devices=2, strategy="ddp", use_distributed_sampler=False).fit(task, data)
-    except RuntimeError as error:
-        told = {"error": f"{type(error).__name__}: {error}", "step": task.global_step}
-        Path(sys.argv[1], f"{task.global_rank}.json").write_text(json.dumps(told), encoding="utf-8")
-
-
-@pytest.mark.slow
-def test_a_bad_loss_of_one_process_stops_all_at_the_same_step(tmp_path):
-    command = [sys.executable, "-m", "tests.training.test_faults", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
-    assert first == second and first["step"] == 3
-    assert first["error"].startswith("NonFiniteError: step 4, batch 3: loss nan on rank 1, gradient norm nan")
