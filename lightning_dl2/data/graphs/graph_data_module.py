@@ -41,6 +41,7 @@ class GraphDataModule(LightningDataModule):
     num_workers: int
     seed: int
     positional: dict[str, Any]
+    note: str | None = None  # what a user should know of how the graphs were read
     placed_at = 0, 1  # rank and number of processes, without a Trainer
     _order: tuple[int, Tensor] | None = None  # epoch of the last batch, and its order of the training items
 

@@ -3,14 +3,16 @@
 Shapes: N nodes, G graphs, B graphs a process and step, M items with a target, F features.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
 from lightning_dl2.data.graphs.graph_data_module import GraphDataModule, feature_widths, segment_sums
+from lightning_dl2.data.graphs.in_memory import build_graph_set
 from lightning_dl2.data.graphs.load_sets import load_graph_set
 from lightning_dl2.data.graphs.splits import graph_splits
 from lightning_dl2.graphs import GraphBatch, PackedGraphs
@@ -21,7 +23,7 @@ class GraphSetDataModule(GraphDataModule):
     """Serve graphs with a class or a number each, or with a class for each of their nodes.
 
     Args:
-        name: one of schema.GRAPH_SETS.
+        name: one of GRAPH_SETS, or graphs that are read already; `from_graphs` makes them of those of other libraries.
         path: of the files; None: they are downloaded, or the graphs are generated.
         num_folds: number of stratified folds of a set without a split of its own.
         fold: the one to test on, from 0.
@@ -40,7 +42,7 @@ class GraphSetDataModule(GraphDataModule):
 
     def __init__(
         self,
-        name: str,
+        name: str | GraphSet,
         path: str | None = None,
         *,
         num_folds: int = 10,
@@ -61,12 +63,73 @@ class GraphSetDataModule(GraphDataModule):
         self.num_workers = num_workers
         self.positional = positional or {"kind": "none", "size": 0}
         sizes = {"num_graphs": num_graphs, "min_nodes": min_nodes, "max_nodes": max_nodes}
-        self.set: GraphSet = load_graph_set(name, path, sizes=sizes, cache=cache_dir)
+        loaded = name if isinstance(name, GraphSet) else load_graph_set(name, path, sizes=sizes, cache=cache_dir)
+        self.set: GraphSet = loaded
         self.level, self.target = self.set.level, self.set.target
         self.labels, self.class_names, self.num_items = self.set.labels, self.set.class_names, len(self.set.num_nodes)
         self.splits = graph_splits(self.set, num_folds, fold, validation_fraction)
         self.graphs = self._pack()
         self._evaluated: dict[tuple[str, int, int], list[GraphBatch]] = {}
+
+    @classmethod
+    def from_graphs(
+        cls,
+        graphs: Sequence[Any],
+        labels: Any = None,
+        splits: Mapping[str, Any] | None = None,
+        *,
+        level: str = "graph",
+        target: str | None = None,
+        class_names: list[str] | None = None,
+        features: str | None = None,
+        types: str | None = None,
+        edge_features: str | None = None,
+        edge_types: str | None = None,
+        undirected: bool = False,
+        ids: Sequence[str] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Serve graphs in memory: DGLGraphs, Data of PyG, graphs of networkx, or `Graph`s.
+
+        `note` says what was added, numbered anew or not read.
+
+        Args:
+            graphs: G of them, or pairs of a graph and its label, as DGL's data sets are.
+            labels: G class numbers, names, or floating numbers of a regression; or their name in the graphs. None: the
+                usual name, `y` for PyG, `label` or `y` for networkx.
+            splits: the numbers, or masks [G], of train, val and test; None: `fold` of `num_folds` tests.
+            level: "node": the labels are those of the nodes, by default `label` for DGL, `y` for PyG.
+            target: "classification" or "regression"; None: floating labels are a regression.
+            class_names: of the labels 0, 1, ...; None: the labels that occur.
+            features: name of the nodes' features; None: the usual ones, `feat` for DGL and networkx, `x` for PyG.
+                Whole numbers, one a node, are types, which get an embedding. Likewise `edge_features` (`feat`,
+                `edge_attr`).
+            types: name of the nodes' types, beside features; likewise `edge_types`.
+            undirected: add the missing direction of each edge, with the same features. Undirected edges of networkx
+                always have both.
+            ids: names of the graphs, for `predict`.
+            options: of the constructor: num_folds, fold, batch_size, seed, ...
+
+        Raises:
+            UserError: the graphs do not fit together, or have no labels.
+        """
+        found, note = build_graph_set(
+            graphs,
+            labels,
+            splits,
+            level=level,
+            target=target,
+            class_names=class_names,
+            features=features,
+            types=types,
+            edge_features=edge_features,
+            edge_types=edge_types,
+            undirected=undirected,
+            ids=ids,
+        )
+        module = cls(found, **options)
+        module.note = note
+        return module
 
     def _pack(self) -> PackedGraphs:
         graphs = self.set

@@ -3,8 +3,9 @@
 Shapes: N nodes, B nodes a process and step, M nodes with a target, F features.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.graphs.graph_data_module import GraphDataModule, feature_widths, segment_sums
+from lightning_dl2.data.graphs.in_memory import build_node_set
 from lightning_dl2.data.graphs.load_sets import load_node_set
 from lightning_dl2.data.graphs.neighbor_sampling import NeighborBlocks
 from lightning_dl2.data.graphs.splits import node_splits
@@ -23,7 +25,7 @@ class NodeDataModule(GraphDataModule):
     """Serve the whole graph at each step, or with `fanouts` blocks sampled around a batch of nodes.
 
     Args:
-        name: one of schema.NODE_SETS.
+        name: one of NODE_SETS, or a graph that is read already; `from_graph` makes it of one of another library.
         path: of the files; None: they are downloaded, or the graph is generated.
         undirected: read every edge of graph_csv in both directions.
         split: "public", the source's own, or "random": `train_per_class` nodes of each class, `validation_size` and
@@ -47,7 +49,7 @@ class NodeDataModule(GraphDataModule):
 
     def __init__(
         self,
-        name: str,
+        name: str | NodeSet,
         path: str | None = None,
         *,
         undirected: bool = True,
@@ -70,7 +72,9 @@ class NodeDataModule(GraphDataModule):
             raise ValueError(f"num_workers={num_workers}: without fanouts each batch is the graph at hand")
         self.seed, self.chunk, self.num_workers = seed, evaluation_chunk, num_workers
         self.positional = positional or {"kind": "none", "size": 0}
-        self.set: NodeSet = load_node_set(name, path, undirected=undirected, block_model=block_model, cache=cache_dir)
+        if isinstance(name, str):
+            name = load_node_set(name, path, undirected=undirected, block_model=block_model, cache=cache_dir)
+        self.set: NodeSet = name
         self.labels, self.class_names, self.num_items = self.set.labels, self.set.class_names, self.set.num_nodes
         sizes: dict[str, Any] = {"train_per_class": train_per_class, "validation_size": validation_size}
         self.splits = node_splits(self.set, split, seed, **sizes, test_size=test_size)
@@ -78,6 +82,60 @@ class NodeDataModule(GraphDataModule):
         self.sampler = NeighborBlocks(self.graph, fanouts) if fanouts is not None else None
         self.batch_size = batch_size if self.sampler else len(self.splits["train"])
         self._moved: Graph | None = None
+
+    @classmethod
+    def from_graph(
+        cls,
+        graph: Any,
+        *,
+        features: str | None = None,
+        labels: Any = None,
+        splits: Mapping[str, Any] | None = None,
+        edge_features: str | None = None,
+        class_names: list[str] | None = None,
+        undirected: bool = False,
+        ids: Sequence[str] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Serve a graph in memory: a DGLGraph, a Data of PyG, a graph of networkx, or a `Graph`.
+
+        `note` says what was added, numbered anew or not read.
+
+        Args:
+            graph: with features, labels and masks at its nodes.
+            features: name of the features, floating numbers [N, F]; None: the usual one, `feat` for DGL and networkx,
+                `x` for PyG. Likewise `edge_features` (`feat`, `edge_attr`).
+            labels: N class numbers or names, or their name in the graph, by default `label` for DGL, `y` for PyG; -1
+                or an empty name: unknown.
+            splits: masks [N] or numbers of train, val and test, or the names of the masks; None: train_mask, val_mask
+                and test_mask, or a random split where there is none of them.
+            class_names: of the labels 0, 1, ...; None: the labels that occur.
+            undirected: add the missing direction of each edge, with the same features. Undirected edges of networkx
+                always have both.
+            ids: names of the nodes, for `predict`; None: those of networkx, or numbers.
+            options: of the constructor: split, fanouts, evaluation_chunk, seed, ...
+
+        Raises:
+            UserError: the parts of the graph do not fit together, or a split is impossible.
+        """
+        found, note = build_node_set(
+            graph,
+            features=features,
+            labels=labels,
+            splits=splits,
+            edge_features=edge_features,
+            class_names=class_names,
+            undirected=undirected,
+            ids=ids,
+            sampled=options.get("fanouts") is not None,
+        )
+        notes = [note]
+        if found.splits is None and "split" not in options:
+            options["split"] = "random"
+            notes.append("there are no masks: the split is random")
+        module = cls(found, **options)
+        module.note = "; ".join(filter(None, notes)) or None
+        return module
 
     def _graph(self, normalize: bool, *, sampled: bool) -> Graph:
         nodes = self.set

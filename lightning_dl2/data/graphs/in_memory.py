@@ -1,0 +1,244 @@
+"""Make a GraphSet or a NodeSet of graphs in memory: of DGL, PyG, networkx or this package.
+
+What is doubled, numbered anew, or left out is told in a note; what cannot be right raises UserError.
+
+Shapes: N nodes, E directed edges, G graphs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
+from lightning_dl2.data.graphs.columns import as_tensor, number_labels, read_columns
+from lightning_dl2.data.graphs.libraries import GraphParts, read_graph, unread
+from lightning_dl2.data.graphs.load_sets import check_classes
+from lightning_dl2.data.splits import SPLITS
+
+MASKS = {split: f"{split}_mask" for split in SPLITS}  # DGL's and PyG's usual names
+
+
+def build_graph_set(
+    graphs: Sequence[Any],
+    labels: Any,
+    splits: Mapping[str, Any] | None,
+    *,
+    level: Any = "graph",
+    target: Any = None,
+    class_names: list[str] | None = None,
+    features: str | None = None,
+    types: str | None = None,
+    edge_features: str | None = None,
+    edge_types: str | None = None,
+    undirected: bool = False,
+    ids: Sequence[str] | None = None,
+) -> tuple[GraphSet, str | None]:
+    """Make a set of graphs; the arguments are those of `GraphSetDataModule.from_graphs`.
+
+    Returns:
+        the set, and a note of what was changed or left out.
+    """
+    if level not in ("graph", "node"):
+        raise UserError(f"level={level}: allowed: graph, node")
+    graphs = list(graphs)
+    if not graphs:
+        raise UserError("graphs=[]: there are none; allowed: one or more")
+    if labels is None and all(isinstance(graph, tuple) and len(graph) == 2 for graph in graphs):
+        graphs, labels = [graph for graph, _ in graphs], [label for _, label in graphs]
+    parts = [read_graph(graph, f"graphs[{number}]") for number, graph in enumerate(graphs)]
+    used: set[str] = set()
+    values = _find_labels(parts, labels, level, used)
+    numbers, names, target, note = number_labels(
+        values, "labels", target=target, class_names=class_names, unknown=False
+    )
+    edge_note = complete_edges(parts, undirected)
+    nodes = read_columns(parts, "node", features, types, used)
+    edges = read_columns(parts, "edge", edge_features, edge_types, used)
+    found = GraphSet(
+        src=torch.cat([graph.src for graph in parts]),
+        dst=torch.cat([graph.dst for graph in parts]),
+        num_nodes=torch.tensor([graph.num_nodes for graph in parts]),
+        num_edges=torch.tensor([len(graph.src) for graph in parts]),
+        labels=numbers,
+        class_names=names,
+        node_types=nodes.types,
+        num_node_types=nodes.num_types,
+        node_features=nodes.features,
+        edge_types=edges.types,
+        num_edge_types=edges.num_types,
+        edge_features=edges.features,
+        level=level,
+        target=target,
+        splits=_splits(splits, len(parts), "graphs"),
+        graph_ids=_ids(ids, len(parts)),
+    )
+    found.check("graphs")
+    if target == "classification":
+        check_classes("graphs", names)
+    bare = None if nodes.features is not None or nodes.types is not None else "nodes have no features: each gets a 1"
+    return found, _note(parts, edge_note, note, nodes.note, edges.note, bare, unread(parts, used))
+
+
+def build_node_set(
+    graph: Any,
+    *,
+    features: str | None = None,
+    labels: Any = None,
+    splits: Mapping[str, Any] | None = None,
+    edge_features: str | None = None,
+    class_names: list[str] | None = None,
+    undirected: bool = False,
+    ids: Sequence[str] | None = None,
+    sampled: bool = False,
+) -> tuple[NodeSet, str | None]:
+    """Make a set of one graph; the arguments are those of `NodeDataModule.from_graph`.
+
+    Args:
+        sampled: whether blocks are sampled, which are without the graph's self-loops.
+
+    Returns:
+        the set, and a note of what was changed or left out.
+    """
+    parts = [read_graph(graph, "graph")]
+    used: set[str] = set()
+    values = _find_labels(parts, labels, "node", used)
+    numbers, names, target, note = number_labels(values, "labels", target=None, class_names=class_names, unknown=True)
+    if target != "classification":
+        raise UserError("labels: are floating numbers; allowed: classes, as whole numbers or names; fix: .long()")
+    edge_note = complete_edges(parts, undirected, sampled)
+    nodes = read_columns(parts, "node", features, None, used, as_numbers=True)
+    edges = read_columns(parts, "edge", edge_features, None, used, as_numbers=True)
+    found = NodeSet(
+        src=parts[0].src,
+        dst=parts[0].dst,
+        num_nodes=parts[0].num_nodes,
+        features=nodes.features,
+        labels=numbers,
+        class_names=names,
+        splits=_node_splits(parts[0], splits, used),
+        edge_features=edges.features,
+        node_ids=_ids(ids, parts[0].num_nodes) or parts[0].ids,
+    )
+    found.check("graph")
+    check_classes("graph", names)
+    bare = None if nodes.features is not None else "nodes have no features: each gets a 1"
+    return found, _note(parts, edge_note, note, nodes.note, edges.note, bare, unread(parts, used))
+
+
+def _note(parts: Sequence[GraphParts], *notes: str | None) -> str | None:
+    told = dict.fromkeys([*(graph.note for graph in parts), *notes])
+    return "graphs in memory: " + "; ".join(filter(None, told)) if any(told) else None
+
+
+def _find_labels(parts: Sequence[GraphParts], labels: Any, level: str, used: set[str]) -> Any:
+    """Return the labels of all graphs, or of all nodes: given, or by their name in the graphs."""
+    if labels is not None and not isinstance(labels, str):
+        given = list(labels) if level == "graph" or len(parts) > 1 else [labels]
+        if len(given) != len(parts):
+            raise UserError(f"labels: are {len(given)}; allowed: one for each of {len(parts)} graphs")
+        return _joined(given, parts, level)
+    item = "whole" if level == "graph" else "node"
+    argument = "graph_labels" if level == "graph" else "labels"
+    names = [graph.find(item, argument, labels) for graph in parts]
+    if None in names:
+        without = names.index(None)
+        source = f"graphs[{without}]" if len(parts) > 1 else "graph"
+        usual = labels or " or ".join(getattr(parts[without].keys, argument))
+        what = "label of its own" if level == "graph" else "labels of nodes"
+        raise UserError(f"{source}: has no {what}{usual and f', {usual}'}; fix: give labels=..., values or a name")
+    used |= set(map(str, names))
+    return _joined([graph.data(item)[str(name)] for graph, name in zip(parts, names, strict=True)], parts, level)
+
+
+def _joined(values: list[Any], parts: Sequence[GraphParts], level: str) -> Any:
+    if level == "graph":
+        return [_single(value, number) for number, value in enumerate(values)]
+    for number, (value, graph) in enumerate(zip(values, parts, strict=True)):
+        if len(value) != graph.num_nodes:
+            source = f"graphs[{number}]" if len(parts) > 1 else "graph"
+            raise UserError(f"{source}: has {len(value)} labels; allowed: one for each of {graph.num_nodes} nodes")
+    if all(isinstance(value, Tensor) for value in values):
+        return torch.cat([value.detach().cpu() for value in values])
+    return np.concatenate([np.asarray(value) for value in values])
+
+
+def _single(value: Any, number: int) -> Any:
+    if isinstance(value, str):
+        return value
+    array = as_tensor(value, f"labels[{number}]")
+    if array.numel() != 1:
+        raise UserError(f"labels[{number}]: is {list(array.shape)}; allowed: one number or name for each graph")
+    return array.item()
+
+
+def _ids(ids: Sequence[str] | None, count: int) -> list[str] | None:
+    if ids is not None and len(ids) != count:
+        raise UserError(f"ids: are {len(ids)}; allowed: {count}")
+    return None if ids is None else list(map(str, ids))
+
+
+def complete_edges(parts: Sequence[GraphParts], undirected: bool, sampled: bool = False) -> str | None:
+    """Add the missing direction of edges if they are `undirected`; return a note of what is unusual in the edges."""
+    one_way = loops = repeated = isolated = 0
+    for number, graph in enumerate(parts):
+        src, dst, count = graph.src.numpy(), graph.dst.numpy(), graph.num_nodes
+        if len(src) and (min(src.min(), dst.min()) < 0 or max(src.max(), dst.max()) >= count):
+            source = f"graphs[{number}]" if len(parts) > 1 else "graph"
+            worst = min(src.min(), dst.min()) if min(src.min(), dst.min()) < 0 else max(src.max(), dst.max())
+            raise UserError(f"{source}: has an edge of node {worst}; allowed: nodes 0 to {count - 1}")
+        pairs = src * count + dst
+        missing = np.flatnonzero(~np.isin(dst * count + src, pairs))
+        one_way, loops = one_way + len(missing), loops + int((src == dst).sum())
+        repeated += len(pairs) - len(np.unique(pairs))
+        isolated += count - len(np.union1d(src, dst))
+        if undirected and len(missing):
+            graph.add_turned(torch.from_numpy(missing))
+    reverse = "the reverse is added" if undirected else "undirected=True adds it"
+    loop = "are left out, as blocks are sampled" if sampled else "stay"
+    told = [
+        one_way and f"{one_way} edges have no reverse ({reverse})",
+        loops and f"{loops} self-loops {loop}",
+        repeated and f"{repeated} repeated edges count each time",
+        isolated and f"{isolated} nodes have no edge",
+    ]
+    return "; ".join(line for line in told if isinstance(line, str)) or None
+
+
+def _splits(splits: Mapping[str, Any] | None, count: int, source: str) -> dict[str, Tensor] | None:
+    """Return the numbers of the items of each split from masks or numbers."""
+    if splits is None:
+        return None
+    if set(splits) != set(SPLITS):
+        raise UserError(f"{source}: splits={', '.join(splits)}; allowed: all of {', '.join(SPLITS)}")
+    found = {}
+    for name in SPLITS:
+        index = as_tensor(splits[name], f"{source}: the split {name}")
+        if index.dtype == torch.bool:
+            if index.shape != (count,):
+                raise UserError(
+                    f"{source}: the mask of {name} is {list(index.shape)}; allowed: [{count}]; fix: choose a column"
+                )
+            index = index.nonzero().squeeze(1)
+        if index.ndim != 1 or index.is_floating_point() or not len(index):
+            what = f"{index.dtype} {list(index.shape)}"
+            raise UserError(f"{source}: the split {name} is {what}; allowed: a mask or numbers, at least one")
+        found[name] = index.long()
+    return found
+
+
+def _node_splits(graph: GraphParts, splits: Mapping[str, Any] | None, used: set[str]) -> dict[str, Tensor] | None:
+    """Return the splits by their masks, given or by their names in the graph; None: the graph has no mask."""
+    given = dict(MASKS if splits is None else splits)
+    named = {split: name for split, name in given.items() if isinstance(name, str)}
+    used |= set(named.values())
+    lacking = [name for name in named.values() if name not in graph.nodes]
+    if splits is None and len(lacking) == len(named):
+        return None
+    if lacking:
+        raise UserError(f"graph: has no {lacking[0]}; allowed: all three masks, or none and split='random'")
+    masks = {split: graph.nodes[name] for split, name in named.items()}
+    return _splits({**given, **masks}, graph.num_nodes, "graph")
