@@ -1,8 +1,9 @@
 """Train: start a run, resume it, or do nothing if it is finished.
 
-    python -m lightning_dl2.train [--config-dir DIR] [experiment=palindrome] [key=value ...]
+    python -m lightning_dl2.train [experiment=palindrome] [key=value ...]
     python -m lightning_dl2.train -m [sweep=grid|random|tpe] [dry=true] key=a,b
     python -m lightning_dl2.train --cfg job [key=value ...]
+    python -m lightning_dl2.train --config-dir DIR [experiment=mine] ...
     python -m lightning_dl2.train --help
 
 -m trains many runs. --cfg job prints the configuration and exits. Every value

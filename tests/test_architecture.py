@@ -1,6 +1,7 @@
 """Test the layers of the package: imports go down only, and fast commands import little."""
 
 import ast
+import re
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -167,3 +168,45 @@ def test_what_answers_at_once_imports_nothing_heavy(place):
 @pytest.mark.parametrize("name", ["report", "analyze"])
 def test_a_command_without_a_run_needs_not_even_pydantic_for_its_help(name):
     assert "pydantic" not in loaded(f"{PACKAGE}.{name}")
+
+
+TRUNK = ("config", "training", "sweeps", "reporting", "run", "resume", "loggers", "distributed")
+TRUNK_FILES = ("train", "report", "evaluate", "inference.evaluate")
+COMMON_WORDS = {"text", "graph", "own", "mlp", "pattern"}  # names that are English words
+
+
+def built_in_names() -> set[str]:
+    """Return the names of the built-in experiments, data, tasks, cells and layers, and of their classes."""
+    from lightning_dl2 import builtin
+    from lightning_dl2.builtin.graph_data import PLANETOID
+    from lightning_dl2.nets import CELLS, LAYERS
+
+    experiments = {path.stem for path in (ROOT / "conf" / "experiment").rglob("[!_]*.yaml")}
+    kinds = {kind for schemas in builtin.SCHEMAS.values() for kind in schemas.values()}
+    classes = {kind.__name__ for kind in kinds} | {str(kind.module).rpartition(".")[2] for kind in kinds}
+    names = {*builtin.DATA, *builtin.TASKS, *CELLS, *LAYERS, *PLANETOID, *experiments, *classes}
+    return names - COMMON_WORDS
+
+
+def test_the_trunk_knows_no_experiment_task_data_or_cell():
+    """What is built in enters by the doors that a stranger has: no other room of the trunk names it."""
+    names, found = built_in_names(), []
+    for module in modules():
+        room = module.removeprefix(f"{PACKAGE}.")
+        if package_of(module) not in TRUNK and room not in TRUNK_FILES:
+            continue
+        docstrings = {
+            id(node.body[0].value)
+            for node in ast.walk(parse(module))
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and isinstance(node.body[0], ast.Expr)
+        }
+        for node in ast.walk(parse(module)):
+            words: set[str] = set()
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+                words = set(re.findall(r"\w+", node.value))
+            elif isinstance(node, ast.alias):
+                words = {node.name.rpartition(".")[2]}
+            elif isinstance(node, ast.Name):
+                words = {node.id}
+            found += [f"{module}, line {node.lineno}: {word}" for word in sorted(words & names)]
+    assert not found

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from yaml import YAMLError
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.conf_files import Composition, check_files, conf_dirs, describe_yaml_error, is_group
+from lightning_dl2.config.conf_files import BLANK, Composition, check_files, conf_dirs, describe_yaml_error, is_group
 from lightning_dl2.config.overrides import parse_override
 from lightning_dl2.config.own_components import EMPTY, complete_components
 from lightning_dl2.config.schema.component import TARGET
@@ -152,6 +152,9 @@ def _composed(name: str, overrides: tuple[str, ...], directories: tuple[Path, ..
         elif isinstance(value := parsed.value(), str):
             chosen[key] = value
     found = check_files(name, chosen, given)
+    if "task" in found.components and "experiment" not in chosen and is_group("experiment"):
+        chosen["experiment"] = BLANK  # the preset that conf/train.yaml chooses is for other data and another task
+        found, overrides = check_files(name, chosen, given), (f"experiment={BLANK}", *overrides)
     words = [f"{group}={EMPTY}" for group in sorted(found.replaced)]
     words += [_as_typed_for_hydra(override, found) for override in overrides]
     GlobalHydra.instance().clear()

@@ -10,7 +10,9 @@ from lightning_dl2.config.component import complete_arguments, is_component
 
 EMPTY = "_own"  # the file of a group whose keys are those of a class of the user's own
 REFERENCE = re.compile(r"\$\{data\.(\w+)\}")
-SOLVED = "callbacks.solved.enabled"
+# Values of a task of the user's own where neither an experiment nor the command sets the key: no threshold holds for a
+# metric that nobody knows, and a module as it would be written for any Trainer is not clipped.
+OTHERWISE = {"callbacks.solved.enabled": False, "trainer.gradient_clip_val": None}
 
 
 def complete_components(composed: DictConfig, given: Collection[str]) -> None:
@@ -29,8 +31,9 @@ def complete_components(composed: DictConfig, given: Collection[str]) -> None:
     if not is_component(composed.get("task")):
         return
     _keep_references_to_built_data(composed)
-    if SOLVED not in given and "callbacks" in composed:  # no threshold holds for a metric that nobody knows
-        OmegaConf.update(composed, SOLVED, False)
+    for key, value in OTHERWISE.items():
+        if key not in given and key.partition(".")[0] in composed:
+            OmegaConf.update(composed, key, value)
 
 
 def _components(composed: DictConfig) -> Iterator[str]:

@@ -79,7 +79,7 @@ def fit(
 
 def _config(task: LightningModule, data: Any, root: str, name: str | None, seed: int, words: list[str]) -> Config:
     """Compose the configuration that describes the objects."""
-    blank = compose(f"experiment={BLANK}", "callbacks.solved.enabled=false", f"seed={seed}", *words)
+    blank = compose(f"experiment={BLANK}", f"seed={seed}", *words)
     parts = {"task": _hyperparameters(task), "data": {} if data is None else _hyperparameters(data)}
     if lacking := [part for part, found in parts.items() if found is None and name is None]:
         kind = type(task if lacking[0] == "task" else data).__name__

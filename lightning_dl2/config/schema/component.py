@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import model_serializer
 
+from lightning_dl2.common.dotted import find_callable
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.schema.base import Strict
 
@@ -174,3 +175,15 @@ class OwnData(_Own, DataSchema):
 
 class OwnTask(_Own, TaskSchema):
     """A task of the user's own."""
+
+    def effect_rules(self) -> tuple["Rule", ...]:
+        """Return the rule that a task which makes its own optimisers takes none from the configuration."""
+        from lightning_dl2.config.component import takes
+        from lightning_dl2.config.schema.effect_rules import Rule
+        from lightning_dl2.config.schema.optimizer import Optimizer
+
+        if takes(find_callable(self.path), "optimizer"):
+            return ()
+        keys = " ".join([*(name for name in Optimizer.model_fields if name != "schedule"), "schedule.*"])
+        why, fix = f"task={self.path} (which makes its own optimisers)", "the arguments of the task"
+        return (Rule(Optimizer, keys, lambda config: False, why, fix),)

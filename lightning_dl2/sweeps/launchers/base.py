@@ -7,6 +7,7 @@ from signal import Signals
 from typing import Protocol
 
 from lightning_dl2.common.system import python_path
+from lightning_dl2.config.conf_files import conf_dirs
 from lightning_dl2.sweeps.jobs import Job
 
 RANKS = "RANK LOCAL_RANK GROUP_RANK NODE_RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT".split()
@@ -36,8 +37,9 @@ class Launcher(Protocol):
 
 
 def command(overrides: list[str]) -> list[str]:
-    """Return the command that trains a job in a process of its own."""
-    return [sys.executable, "-m", "lightning_dl2.train", *overrides]
+    """Return the command that trains a job in a process of its own, wherever and whenever that starts."""
+    own = [word for directory in conf_dirs()[-2::-1] for word in ("--config-dir", str(directory))]
+    return [sys.executable, "-m", "lightning_dl2.train", *own, *overrides]
 
 
 def environment() -> dict[str, str]:
