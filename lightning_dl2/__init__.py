@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from lightning_dl2.common.errors import UserError as UserError
     from lightning_dl2.config.compose import compose as compose
     from lightning_dl2.data import GraphSetDataModule as GraphSetDataModule
+    from lightning_dl2.data import LabelledSequenceDataModule as LabelledSequenceDataModule
     from lightning_dl2.data import NodeDataModule as NodeDataModule
     from lightning_dl2.data import SequenceDataModule as SequenceDataModule
     from lightning_dl2.data import SequenceTask as SequenceTask
@@ -70,7 +71,8 @@ _HOME = {
         "inference.generate": "generate",
         "inference.predict": "predict",
         "tasks": "SequenceClassifier TextGenerator GraphNet",
-        "data": "SequenceDataModule SequenceTask TextDataModule NodeDataModule GraphSetDataModule",
+        "data": "SequenceDataModule SequenceTask LabelledSequenceDataModule TextDataModule NodeDataModule"
+        " GraphSetDataModule",
         "graphs": "Graph",
         "nets": "GraphNetwork LanguageModel Recurrent RecurrentClassifier",
     }.items()

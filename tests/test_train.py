@@ -227,6 +227,9 @@ def test_every_experiment_trains(experiment, tmp_path, book):
         }
     elif isinstance(config.data, SequenceData):
         changes = {"data.validation_size": 64, "data.test_size": 64}
+    elif config.data.name == "sequence_file":
+        (tmp_path / "words.txt").write_text("".join(f"{n % 2}\t{'AB' * (n % 7 + 1)}\n" for n in range(60)))
+        changes = {"data.path": str(tmp_path / "words.txt")}
     else:
         changes = small_graphs(config, tmp_path / "files")
     values = config.model_dump()

@@ -7,7 +7,7 @@ to the constructors. A stranger's data and tasks need no entry here: their const
 from typing import get_args
 
 from lightning_dl2.builtin.base import BuiltInData
-from lightning_dl2.builtin.data import OwnSequenceData, SequenceData, TextData
+from lightning_dl2.builtin.data import OwnSequenceData, SequenceData, SequenceFileData, TextData
 from lightning_dl2.builtin.graph_data import GraphSetData, NodeData
 from lightning_dl2.builtin.task import BuiltInTask, GraphNet, SequenceClassifier, TextGenerator
 from lightning_dl2.common.dotted import is_dotted
@@ -15,7 +15,7 @@ from lightning_dl2.config.schema.component import Component
 
 DATA: dict[str, type[BuiltInData]] = {
     name: kind
-    for kind in (SequenceData, TextData, NodeData, GraphSetData)
+    for kind in (SequenceData, SequenceFileData, TextData, NodeData, GraphSetData)
     for name in get_args(kind.model_fields["name"].annotation)
 }
 TASKS: dict[str, type[BuiltInTask]] = {

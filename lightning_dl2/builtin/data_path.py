@@ -13,6 +13,7 @@ from lightning_dl2.common.paths import describe_path, user_path
 # cannot be downloaded.
 FORMATS: dict[str, tuple[str | None, str | None]] = {
     "text": (ALLOWED, None),
+    "sequence_file": ("a .npz, .csv, .tsv or .txt file", "a directory with such files named train, val and test"),
     "graph_csv": (None, "a directory with nodes.csv and edges.csv"),
     "planetoid": (None, "a directory with files of Planetoid"),
     "tu": (None, "a directory with files of the TU format"),

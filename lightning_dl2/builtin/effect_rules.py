@@ -5,7 +5,7 @@ A key that stands in no rule always has an effect, or the schema itself refuses 
 
 from typing import Any
 
-from lightning_dl2.builtin.data import SequenceData, TextData
+from lightning_dl2.builtin.data import SequenceData, SequenceFileData, TextData
 from lightning_dl2.builtin.graph_data import GENERATED, PLANETOID, GraphData, GraphSetData, NodeData
 from lightning_dl2.builtin.task import GraphNet, RecurrentTask, SequenceClassifier, TextGenerator
 from lightning_dl2.common.dotted import find_callable, is_dotted, parameters_of
@@ -77,6 +77,8 @@ DATA = (
     Rule(SequenceData, "curriculum.growth curriculum.threshold curriculum.smoothing curriculum.shortest",
          lambda c: c.data.curriculum.start < c.data.sequence_length,
          "data.curriculum.start=data.sequence_length", "a smaller data.curriculum.start"),
+    Rule(SequenceFileData, "tokens", lambda c: not (c.data.path or "").endswith(".npz"),
+         "data.path={data.path} (which has no texts)", "a .csv, .tsv or .txt file", ("characters",)),
     needs(TextData, "encoding", "data.tokens", "characters", off=("auto",)),
     needs(TextData, "validation_fraction test_fraction", "data.splits", "position", off=(0,), quiet=True),
     Rule(TextData, "evaluation_warmup", lambda c: c.data.evaluation_batch_size > 1 or not _one_process(c),
@@ -101,7 +103,7 @@ RECURRENT = (
          "task.cell={task.cell} (which has no forget_gate, or is a module)", "another task.cell", (None,)),
     Rule(SequenceClassifier, "bidirectional", lambda c: c.task.cell != "bilstm",
          "task.cell=bilstm (which reads in both directions)", "task.cell=lstm"),
-    needs(SequenceClassifier, "embedding_size", "task.encoding", "embedding"),
+    needs(SequenceClassifier, "embedding_size", "task.encoding", "embedding", "linear"),
     Rule(TextGenerator, "skip_connections", lambda c: c.task.num_layers > 1, LAYER, LAYERS, (False,)),
     Rule(TextGenerator, "locked_dropout", _drops,
          "no dropout that it could lock",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from lightning_dl2.builtin.data import SequenceData, TextData
+from lightning_dl2.builtin.data import SequenceData, SequenceFileData, TextData
 from lightning_dl2.builtin.effect_rules import ATTENTION
 from lightning_dl2.builtin.graph_data import GraphSetData, NodeData
 from lightning_dl2.builtin.task import GraphNet, SequenceClassifier, TextGenerator
@@ -75,13 +75,17 @@ def net_demands(config: Config, spec: dict[str, Any], on_gpu: bool) -> Iterator[
             if not on_gpu:
                 key = "data.evaluation_batch_size"
                 yield _batch(config, "an evaluation batch", key, tokens, states=1, outputs=outputs)
+        elif isinstance(config.data, SequenceFileData) and not on_gpu:
+            rows = min(config.data.batch_size, spec["sizes"]["train"])
+            states = task.num_layers * (1 if task.cell == "rnn" else GATES)
+            yield _batch(config, "a training batch", "data.batch_size", rows * spec["sequence_length"], states=states)
     yield Demand(f"a net of {count:,} parameters and its gradients", keys, 2 * NUMBER * count)
 
 
 def _recurrent_parameters(task: SequenceClassifier | TextGenerator, spec: dict[str, Any]) -> int:
     from lightning_dl2.nets.recurrent.lookup import count_parameters
 
-    vocabulary = spec["vocabulary_size"]
+    vocabulary: int = spec["features"] if "features" in spec else spec["vocabulary_size"]
     forms: dict[str, Any] = {"bias": task.bias, "reset_after": task.reset_after, "peephole": task.peephole}
     if isinstance(task, TextGenerator):
         embedding = task.embedding_size or task.hidden_size
@@ -91,8 +95,8 @@ def _recurrent_parameters(task: SequenceClassifier | TextGenerator, spec: dict[s
         projection = read * features if task.projection_size else 0
         return task.ensemble_size * (vocabulary * (embedding + features) + core + projection)
     cell, both = ("lstm", True) if task.cell == "bilstm" else (task.cell, task.bidirectional)
-    inputs = {"embedding": task.embedding_size, "one_hot": vocabulary, "scalar": 1}[task.encoding]
-    table = vocabulary * inputs if task.encoding == "embedding" else 0
+    inputs = {"one_hot": vocabulary, "none": vocabulary, "scalar": 1}.get(task.encoding, task.embedding_size)
+    table = vocabulary * inputs if task.encoding in ("embedding", "linear") else 0
     return (
         table + count_parameters(cell, inputs, task.hidden_size, task.num_layers, bidirectional=both, **forms)["total"]
     )

@@ -106,7 +106,7 @@ class SequenceClassifier(RecurrentTask):
     name: Literal["sequence_classifier"]
     cell: Annotated[str, Part("rnn", "lstm", "bilstm", "gru", "peephole")]
     bidirectional: bool
-    encoding: Literal["one_hot", "embedding", "scalar"]
+    encoding: Literal["one_hot", "embedding", "scalar", "none", "linear"]
     embedding_size: Positive
     output_bias: bool
     label_smoothing: Fraction

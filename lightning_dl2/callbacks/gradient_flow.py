@@ -35,14 +35,14 @@ class GradientFlow(Callback):
     def __init__(self, file: Path, figures: Path, *, every_n_steps: int) -> None:
         self.file, self.figures, self.every_n_steps = file, figures, every_n_steps
         self._measured = -1
-        self._batch: tuple[Tensor, Tensor] | None = None
+        self._batch: tuple[Tensor, ...] | None = None
 
     @rank_zero_only
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         fix = "call fit(task, datamodule) with a SequenceClassifier or TextGenerator and its data module"
         needed(self, pl_module, "net", fix)
-        tokens, labels = fixed_batch(needed(self, datamodule_of(trainer), "val_dataloader", fix)(), ROWS)
-        self._batch = tokens.to(pl_module.device), labels.to(pl_module.device)
+        batch = fixed_batch(needed(self, datamodule_of(trainer), "val_dataloader", fix)(), ROWS)
+        self._batch = tuple(part.to(pl_module.device) for part in batch)
         step = trainer.global_step
         rows = [row for row in read_measurements(self.file) if int(row[0]) <= step]
         here = [row for row in rows if int(row[0]) == step]

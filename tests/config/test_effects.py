@@ -49,6 +49,7 @@ IDLE = {
     },
     "trainer.gradient_clip_val=null": {"trainer.gradient_clip_algorithm=value": "trainer.gradient_clip_val=1"},
     "trainer.overfit_batches=1": {"trainer.limit_train_batches=5": "trainer.overfit_batches=0"},
+    "experiment=sequence_file data.path=a.npz": {"data.tokens=words": "data.path=a.csv"},
     "experiment=text": {
         "task.skip_connections=true": "task.num_layers=2",
         "data.validation_fraction=0.2 data.splits=files": "data.splits=position",

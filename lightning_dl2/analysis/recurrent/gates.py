@@ -18,7 +18,7 @@ Without `run`, an LSTM of 64 units first learns palindromes of 21 digits (in `ou
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from rich.table import Column, Table
@@ -33,7 +33,7 @@ from lightning_dl2.analysis.recurrent.trained import load_recurrent, train_small
 from lightning_dl2.common.arguments import whole
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.figures import write_csv
-from lightning_dl2.data import TextDataModule
+from lightning_dl2.data import SequenceDataModule, TextDataModule
 from lightning_dl2.data.sequences.generators import draw_batch, majority_share
 from lightning_dl2.data.sequences.module import EVALUATION_SEED
 from lightning_dl2.nets.recurrent.cells import Cell
@@ -79,6 +79,7 @@ def analyze(out: Path, arguments: Arguments) -> Table:
         tokens, labels = fixed_batch(data.test_dataloader(), arguments.size)[0], None
         _check_sequence(sequence, len(tokens))
     else:
+        _check_generated(run, data)
         tokens, labels = draw_batch(data.task, data.length, arguments.size, seed=EVALUATION_SEED, split="test", step=0)
     trace = statistics.read(task.net, tokens, layer, direction)
     shown = (tokens[sequence].flip(0) if direction else tokens[sequence]).tolist()
@@ -108,6 +109,12 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     baseline = majority_share(data.task, data.length, labels[-half:])  # of the sequences that test the probe
     _draw_label(out, accuracies, baseline, statistics.separation(trace[state], labels), state, title)
     return _build_table(saturated, accuracies)
+
+
+def _check_generated(run: Run, data: Any) -> None:
+    if not isinstance(data, SequenceDataModule):
+        name = run.config().data.title
+        raise UserError(f"run={run.path}: reads sequences that are given ({name}); allowed: generated ones, or a text")
 
 
 def _check_sequence(number: int, size: int) -> None:

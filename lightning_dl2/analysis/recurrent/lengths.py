@@ -14,7 +14,7 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.identity import find_differing_keys, identity
 from lightning_dl2.config.overrides import format_override
 from lightning_dl2.config.schema import Config
-from lightning_dl2.data.sequences.generators import SEQUENCE_TASKS, draw_batch, majority_share
+from lightning_dl2.data.sequences.generators import draw_batch, get_task, majority_share
 from lightning_dl2.data.sequences.module import EVALUATION_SEED
 from lightning_dl2.nets import RecurrentClassifier
 from lightning_dl2.run.directory import Run
@@ -98,9 +98,11 @@ def measure(run: Run, checkpoint: str, lengths: Sequence[int] | None, size: int)
     if (steps := result.get("steps")) is None:
         raise UserError(f"run={run.path}: result.json does not say the steps; fix: write it again as it was")
     net = load_classifier(run, checkpoint)[0].net
-    data: Any = config.data  # of sequences
+    data: Any = config.data
+    if not hasattr(data, "sequence_length"):
+        raise UserError(f"run={run.path}: data={data.title} are given, of their own lengths; allowed: generated data")
     name, trained_at = data.name, data.sequence_length
-    task = SEQUENCE_TASKS[name]
+    task = get_task(name)
     if lengths is None:
         lengths = sorted({max(task.minimum_length, round(factor * trained_at)) for factor in FACTORS})
     if lengths[0] < task.minimum_length:

@@ -22,7 +22,7 @@ Flow = dict[str, Tensor]
 BATCH = 128  # sequences over which L is the mean, as in the course's figures
 
 
-def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor) -> Flow:
+def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Flow:
     """Return the norm of the gradient of L in each state, as the mean over the sequences.
 
     L is the cross entropy after the last token, averaged over a batch of BATCH sequences, of which B are here. For a
@@ -32,15 +32,18 @@ def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor) -> Flow:
     Args:
         tokens: [B, T], int64.
         labels: [B], the token or class after the last token.
+        lengths: [B], of a classifier's padded sequences; None: all have T.
 
     Returns:
         [L, N, T] by the place t of the token, for each name in the cell's `state`: {"h": ..., "c": ...} for an LSTM.
+        With `lengths`, each direction's places are those of the longest sequence, and shorter ones end where it ends.
     """
     training = net.training
     net.eval()
     try:
         with torch.enable_grad():
-            logits, trace = net.explicit(tokens)
+            more = () if lengths is None else (lengths,)
+            logits, trace = net.explicit(tokens, *more)
             last = logits if logits.dim() == 2 else logits[:, -1]
             loss = F.cross_entropy(last, labels, reduction="sum") / BATCH
             states = {
@@ -53,7 +56,14 @@ def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor) -> Flow:
         net.train(training)
     gradients = {name: torch.stack([next(parts) for _ in of]) for parts in [iter(found)] for name, of in states.items()}
     L, N = len(trace), len(trace[0])
-    return {name: values.flatten(2).norm(dim=2).mean(1).view(L, N, -1) for name, values in gradients.items()}
+    norms = {name: values.flatten(2).norm(dim=2) for name, values in gradients.items()}  # [L*N*T, B]
+    if lengths is None:
+        return {name: values.mean(1).view(L, N, -1) for name, values in norms.items()}
+    by_direction = {name: values.view(L, N, -1, len(lengths)).unbind(1) for name, values in norms.items()}
+    return {
+        name: torch.stack([_mean_from_end(each, lengths, number) for number, each in enumerate(values)], 1)
+        for name, values in by_direction.items()
+    }
 
 
 def _state_names(net: RecurrentNet) -> tuple[str, ...]:
@@ -62,25 +72,48 @@ def _state_names(net: RecurrentNet) -> tuple[str, ...]:
     return names
 
 
+def _mean_from_end(norms: Tensor, lengths: Tensor, direction: int) -> Tensor:
+    """Average [..., T, B] over the sequences, moved so that the steps before the loss are those of the longest.
+
+    The first direction has its last step at place length - 1, which becomes T - 1; the second at T - length, which
+    becomes 0.
+    """
+    T = norms.shape[-2]
+    places, missing = torch.arange(T, device=norms.device)[:, None], T - lengths
+    index = places + missing if direction else places - missing
+    has = (index >= 0) & (index < T)
+    moved = norms.gather(-2, index.clamp(0, T - 1).expand_as(norms))
+    return (moved * has).sum(-1) / has.sum(-1)
+
+
 def steps_back(flow: Tensor) -> Tensor:
     """Reorder [..., N, T] from places to steps before the loss: 0 is next to the loss, for each direction."""
     forward, *backward = flow.unbind(-2)  # the second direction has read its last token at place 0
     return torch.stack([forward.flip(-1), *backward], -2)
 
 
-def fixed_batch(batches: Iterable[Any], rows: int) -> tuple[Tensor, Tensor]:
+def fixed_batch(batches: Iterable[Any], rows: int) -> tuple[Tensor, ...]:
     """Return the first sequences of evaluation batches that begin from a zero state, `rows` at most.
 
     Returns:
-        tokens [B, T], and the token or class after the last of them, [B].
+        tokens [B, T], and the token or class after the last of them, [B]; of sequences of different lengths also the
+        lengths [B]. Those are the longest, which the last batch has.
     """
-    for tokens, labels, *kind in batches:
+    longest: Any = None
+    for batch in batches:
+        if hasattr(batch, "lengths"):
+            longest = batch
+            continue
+        tokens, labels, *kind = batch
         if not kind:
             return tokens[:rows], labels[:rows]
         _, cold = kind
         if cold:  # in the last batch some rows may be empty
             full = labels[:, -1] >= 0
             return tokens[full][:rows], labels[full, -1][:rows]
+    if longest is not None:
+        tokens, labels, lengths = longest.tokens[-rows:], longest.labels[-rows:], longest.lengths
+        return (tokens, labels) if lengths is None else (tokens, labels, lengths[-rows:])
     raise AssertionError("each split of a text has a window from a zero state")
 
 

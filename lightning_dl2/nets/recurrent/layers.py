@@ -20,6 +20,7 @@ from lightning_dl2.nets.recurrent.initialization import (
     is_from_state,
 )
 from lightning_dl2.nets.recurrent.kernels import KERNELS
+from lightning_dl2.nets.recurrent.lengths import reversing_within, run_packed
 from lightning_dl2.nets.recurrent.lookup import find_cell
 from lightning_dl2.nets.recurrent.own_cells import ModuleCell, call, check_step, is_own, state_shapes, weight_shapes
 from lightning_dl2.nets.recurrent.states import State
@@ -138,12 +139,14 @@ class Recurrent(nn.Module):
                         call(self.cell, "initialize", initialize, self.weights(layer, direction))
         check_step(self.cell, self.weights(0), self.input_size, self.state_shapes)
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """Run all steps by the fastest path: torch.nn's kernels, else those of `kernels`, else autograd step by step.
 
         Args:
             x: [B, T, D].
             state: h [L*N, B, H], for the lstm and the peephole the tuple (h, c); zeros if None.
+            lengths: steps of each sequence, int64 [B], where x is padded behind them; None: all have T. Outputs behind
+                an end, and the final state of a shorter sequence, then mean nothing.
 
         Returns:
             outputs [B, T, H*N] and the final state, like `state`. Under autocast torch.nn's kernels choose the dtype;
@@ -158,13 +161,18 @@ class Recurrent(nn.Module):
             if self.cell is cells.LSTM and _half_lstm_is_missing(x):
                 with torch.autocast("cpu", enabled=False):
                     state = None if state is None else tuple(part.float() for part in state)
-                    return self.forward(x.float(), state)
+                    return self.forward(x.float(), state, lengths)
+            if lengths is not None and self.num_directions == 2:
+                if self.weight_dropout:
+                    raise ValueError("weight_dropout with two directions and lengths; it must be 0")
+                return run_packed(self.core, x, state, lengths)
             if self.training and self.weight_dropout:
                 return self._fused_with_dropped_weights(x, state)
             return self.core(x, state)
         own = is_own(self.cell)
         kernel = (getattr(self.cell, "sequence", None) if own else KERNELS.get(self.cell)) or self._unrolled
-        return self._sweep(lambda layer, direction, *args: kernel(*args), x, state)
+        run = reversing_within(lengths, lambda layer, direction, *args: kernel(*args))
+        return self._sweep(run, x, state)
 
     def _unrolled(self, weights: cells.Weights, x: Tensor, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run one layer and direction by autograd, with the signature of KERNELS."""
@@ -180,14 +188,20 @@ class Recurrent(nn.Module):
             end = tuple(steps[-1][name] for name in self.cell.state)
         return steps, end
 
-    def explicit(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State, Trace]:
+    def explicit(
+        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State, Trace]:
         """Run all steps in plain autograd operations, many times slower, and return every quantity of every step.
+
+        Args:
+            x, state, lengths: as of `forward`.
 
         Returns:
             outputs and final state as from `forward`, in the parameters' dtype, and the trace:
             trace[layer][direction][name][t], [B, H], is the quantity `name` of the cell at position t of the
             sequence. It is a node of the autograd graph: torch.autograd.grad(loss, trace[0][0]["h"]) gives dL/dh(t)
-            for all t. Names: rnn h; gru r, z, n, h; lstm and peephole i, f, g, o, c, h.
+            for all t. Names: rnn h; gru r, z, n, h; lstm and peephole i, f, g, o, c, h. With `lengths` the second
+            direction has its step for position t at t + T - length.
         """
         trace: Trace = [[{} for _ in range(self.num_directions)] for _ in range(self.num_layers)]
 
@@ -197,7 +211,7 @@ class Recurrent(nn.Module):
             trace[layer][direction] = {name: [step[name] for step in in_order] for name in steps[0]}
             return torch.stack([step["h"] for step in steps]), end
 
-        outputs, state = self._sweep(unroll, x, state)
+        outputs, state = self._sweep(reversing_within(lengths, unroll), x, state)
         return outputs, state, trace
 
     def last(self, state: State) -> Tensor:

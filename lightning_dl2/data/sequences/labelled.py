@@ -1,0 +1,219 @@
+"""Labelled sequences that are given, in memory or in files, as a LightningDataModule.
+
+Shapes: N sequences, B sequences a process and step, T steps, F features.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from lightning_dl2.common.paths import user_path
+from lightning_dl2.data.baselines import majority_share
+from lightning_dl2.data.sequences.raw_sequences import RawSequences, from_memory
+from lightning_dl2.data.sequences.sequence_files import TOKENS, read_sequences
+from lightning_dl2.data.sequences.sequence_set import SequenceBatch, SequenceSet
+from lightning_dl2.resume.train_batches import TrainBatches, check_share, rank_and_world
+
+SHARE = 0.1  # of validation and test, unless the caller says another
+
+
+class LabelledSequenceDataModule(LightningDataModule):
+    """Serve sequences of symbols or of real vectors, of any lengths, with a label each.
+
+    Training batch k is a function of (seed, k, rank). Each epoch permutes the sequences anew and cuts them into batches
+    whose sizes differ by one at most. All ranks cut the same batch of B times their number, and each keeps its own
+    sequences. The vocabulary, and the mean and scale of real features, are those of the training sequences.
+
+    Args:
+        sequences: a list of texts, of lists of symbols, of integer arrays [T], or of real arrays [T] or [T, F]; or one
+            array, integers [N, T] or real numbers [N, T] or [N, T, F]. Or the result of a reader, without labels.
+        labels: N whole numbers or texts.
+        splits: "train", "val" or "test" for each sequence; None, or without val or test: shares are drawn.
+        lengths: [N], steps of each sequence of one padded array.
+        validation_fraction: share of each class that validates, where the data have no such split.
+        test_fraction: likewise of the test.
+        split_seed: of these shares, which are the same for every seed of a run.
+        normalize: shift and scale real features to mean 0 and variance 1 over the steps of training.
+        batch_size: B.
+        evaluation_batch_size: largest validation or test batch; does not change the metrics.
+        bucket_batches: batches whose sequences are sorted by length together, which spares padding; 1: none.
+        num_workers: processes that prefetch batches, which stay the same; 0: no prefetching.
+        seed: of the order of training.
+
+    Raises:
+        UserError: sequences, labels or splits that do not fit, or numbers that are not finite.
+        ValueError: a size below 1, or shares outside of (0, 1).
+    """
+
+    placed_at = 0, 1  # rank and number of processes, without a Trainer
+    _epoch: tuple[int, list[Tensor]] | None = None  # of the last batch, and the sequences of its batches
+
+    def __init__(
+        self,
+        sequences: Any,
+        labels: Any = None,
+        *,
+        splits: Any = None,
+        lengths: Any = None,
+        validation_fraction: float = SHARE,
+        test_fraction: float = SHARE,
+        split_seed: int = 0,
+        normalize: bool = True,
+        batch_size: int = 32,
+        evaluation_batch_size: int = 256,
+        bucket_batches: int = 1,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        sizes = {"batch_size": batch_size, "evaluation_batch_size": evaluation_batch_size}
+        for key, size in (sizes | {"bucket_batches": bucket_batches}).items():
+            if size < 1:
+                raise ValueError(f"{key}={size}: at least 1")
+        shares = validation_fraction, test_fraction
+        if min(shares) <= 0 or sum(shares) >= 1:
+            raise ValueError(f"validation_fraction={shares[0]}, test_fraction={shares[1]}: above 0, the sum below 1")
+        self.batch_size, self.evaluation_batch_size, self.seed = batch_size, evaluation_batch_size, seed
+        self.bucket_batches, self.num_workers = bucket_batches, num_workers
+        raw = sequences if isinstance(sequences, RawSequences) else from_memory(sequences, labels, splits, lengths)
+        self.set = SequenceSet(raw, shares, split_seed, normalize)
+        idle = {
+            "validation_fraction": validation_fraction != SHARE and "val" not in self.set.drawn,
+            "test_fraction": test_fraction != SHARE and "test" not in self.set.drawn,
+            "split_seed": split_seed != 0 and not self.set.drawn,
+            "normalize": not normalize and self.set.vocabulary is not None,
+        }
+        if names := [name for name, has_none in idle.items() if has_none]:
+            self.set.notes.append(f"keys without effect on these sequences: {', '.join(names)}")
+        self._evaluated: dict[tuple[str, int, int], list[SequenceBatch]] = {}
+
+    @classmethod
+    def from_file(cls, path: str | Path, tokens: str = "characters", **options: Any) -> Self:
+        """Read the sequences of a file or a directory; see `sequence_files` for the forms.
+
+        Args:
+            path: of .npz, .csv, .tsv or .txt, or of a directory with such files named train, val and test.
+            tokens: how the text of a sequence is read, one of TOKENS: `characters`, `words` or `numbers`.
+            options: arguments of the class.
+
+        Raises:
+            UserError: the first thing that is wrong, with its file and line.
+            ValueError: unknown `tokens`.
+        """
+        if tokens not in TOKENS:
+            raise ValueError(f"tokens={tokens!r}: choose from {', '.join(TOKENS)}")
+        return cls(read_sequences(user_path("data.path", str(path)), tokens), **options)
+
+    @cached_property
+    def spec(self) -> dict[str, Any]:
+        """Describe the data for the model in plain values, which every checkpoint holds."""
+        data, classes = self.set, len(self.set.class_names)
+        train = data.labels[data.splits["train"]]
+        inputs: dict[str, Any] = {"features": data.values.shape[-1], "mean": data.mean, "scale": data.scale}
+        if data.vocabulary is not None:
+            size = len(data.vocabulary)
+            inputs = {"vocabulary_size": size, "unknown_token": size, "vocabulary": list(data.vocabulary)}
+        return {
+            "digest": data.digest,
+            "sizes": {split: len(items) for split, items in data.splits.items()},
+            **inputs,
+            "num_classes": classes,
+            "class_names": list(data.class_names),
+            "class_shares": (torch.bincount(train, minlength=classes) / len(train)).tolist(),
+            "sequence_length": int(data.lengths[data.splits["train"]].max()),
+            "majority_baseline": self._majority_share(),
+        }
+
+    def _majority_share(self) -> float:
+        train, test = (self.set.labels[self.set.splits[split]].numpy() for split in ("train", "test"))
+        return majority_share(train, test, len(self.set.class_names))
+
+    def baselines(self) -> dict[str, float]:
+        """Return the test accuracy of always answering training's commonest label."""
+        return {"majority_baseline": self._majority_share()}
+
+    @property
+    def note(self) -> str | None:
+        """Say in one line what may surprise: duplicates over splits, unknown symbols, classes without training."""
+        return f"data: {'; '.join(self.set.notes)}" if self.set.notes else None
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return self._num_batches("train", self.batch_size)
+
+    def train_batch(self, step: int) -> SequenceBatch:
+        """Build training batch number `step` of this rank."""
+        epoch, number = divmod(step, self.batches_per_epoch)
+        if self._epoch is None or self._epoch[0] != epoch:
+            self._epoch = epoch, self._batches_of(epoch)
+        return self._share(self._epoch[1][number])
+
+    def _batches_of(self, epoch: int) -> list[Tensor]:
+        """Return the sequences of each batch of an epoch, for all ranks together."""
+        rng, items = np.random.default_rng((self.seed, epoch)), self.set.splits["train"]
+        order = items[torch.from_numpy(rng.permutation(len(items)))]
+        batches = list(order.tensor_split(self.batches_per_epoch))
+        if (together := self.bucket_batches) == 1:
+            return batches
+        for begin in range(0, len(batches), together):
+            bucket = batches[begin : begin + together]
+            joined = torch.cat(bucket)
+            by_length = joined[self.set.lengths[joined].argsort(stable=True)]
+            batches[begin : begin + together] = by_length.split([len(batch) for batch in bucket])
+        return [batches[number] for number in rng.permutation(len(batches))]
+
+    def train_dataloader(self) -> TrainBatches:
+        return TrainBatches(self)
+
+    def val_dataloader(self) -> "FixedSequenceBatches":
+        return FixedSequenceBatches(self.evaluation_batches("val"))
+
+    def test_dataloader(self) -> "FixedSequenceBatches":
+        return FixedSequenceBatches(self.evaluation_batches("test"))
+
+    def evaluation_batches(self, split: str) -> list[SequenceBatch]:
+        """Return this rank's share of a split, the shortest sequences first; every rank has equally many batches."""
+        key = (split, *rank_and_world(self))
+        if key not in self._evaluated:  # a fixed set: padded once
+            items = self.set.splits[split]
+            items = items[self.set.lengths[items].argsort(stable=True)]
+            parts = items.tensor_split(self._num_batches(split, self.evaluation_batch_size))
+            with torch.inference_mode(False):  # later evaluations may need gradients
+                self._evaluated[key] = [self._share(part) for part in parts]
+        return self._evaluated[key]
+
+    def check_processes(self, number: int) -> None:
+        """Raise UserError if a split is too small for so many processes."""
+        for split, items in self.set.splits.items():
+            check_share(len(items), "sequences", split, number)
+
+    def _num_batches(self, split: str, size: int) -> int:
+        _, world = rank_and_world(self)
+        items = len(self.set.splits[split])
+        check_share(items, "sequences", split, world)
+        return min(-(-items // (size * world)), items // world)
+
+    def _share(self, items: Tensor) -> SequenceBatch:
+        """Build this rank's batch of the sequences of a step of all ranks."""
+        rank, world = rank_and_world(self)
+        mine = items[rank::world]
+        return self.set.batch(mine, len(mine) * world / len(items))
+
+
+class FixedSequenceBatches:
+    """Batches in order; Lightning would take a list for one of loaders."""
+
+    def __init__(self, batches: list[SequenceBatch]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[SequenceBatch]:
+        return iter(self.batches)
