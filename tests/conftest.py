@@ -1,5 +1,6 @@
 """Fixtures of runs small enough to train, stop and compare within a second."""
 
+import gc
 import os
 import signal
 
@@ -87,6 +88,16 @@ TINY_GRAPHS = (
     "task.dropout=0.3",
     *(word for word in TINY if word.startswith(("trainer.", "callbacks."))),
 )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Any:
+    """Collect without the garbage collector, which would look through the modules of torch again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
