@@ -18,6 +18,7 @@ from lightning_dl2.nets.graph.readouts import Readout as Readout
 from lightning_dl2.nets.recurrent.cells import CELLS as CELLS
 from lightning_dl2.nets.recurrent.cells import PEEPHOLES as PEEPHOLES
 from lightning_dl2.nets.recurrent.cells import Cell as Cell
+from lightning_dl2.nets.recurrent.check_cell import check_cell as check_cell
 from lightning_dl2.nets.recurrent.classifier import ENCODINGS as ENCODINGS
 from lightning_dl2.nets.recurrent.classifier import RecurrentClassifier as RecurrentClassifier
 from lightning_dl2.nets.recurrent.ensemble import Ensemble as Ensemble

@@ -18,15 +18,20 @@ NAMES = {
     "c": "cell state c",
     "h": "hidden state h",
 }
-ORDER = "".join(NAMES)
+ORDER = [*NAMES]
 GATES = "ifozr"  # from 0 to 1, on one colour scale; the other quantities have either sign
 SHORT, MOST_LABELS = 30, 100  # labels of tokens that fit below a narrow and below a wide panel
 SHOWN = {" ": "\u2423", "\n": "\u21b5", "\t": "\u21e5"}  # marks for white space
 
 
+def label(name: str) -> str:
+    """Return the words for a quantity; those of a user's cell have their names alone."""
+    return NAMES.get(name, name)
+
+
 def draw_sequence(maps: dict[str, Tensor], tokens: list[str], sorted_by: str, title: str, path: Path) -> None:
     """Draw a heat map of each quantity, [H, T], with the tokens on the axis."""
-    names = sorted(maps, key=ORDER.index)
+    names = sorted(maps, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
     short = len(tokens) <= SHORT
     columns = min(len(names), 3 if len(names) > 4 else 2) if short else 1
     rows = -(-len(names) // columns)
@@ -38,9 +43,10 @@ def draw_sequence(maps: dict[str, Tensor], tokens: list[str], sorted_by: str, ti
         limit = maps[name].abs().max().item() or 1.0
         share = {"cmap": SEQUENTIAL, "vmin": 0, "vmax": 1}
         either_sign = {"cmap": DIVERGING, "vmin": -limit, "vmax": limit}
-        style = share if name in GATES else either_sign
+        gate = name in GATES or name not in NAMES
+        style = share if gate and 0 <= maps[name].min() <= maps[name].max() <= 1 else either_sign
         figure.colorbar(axes.imshow(maps[name], aspect="auto", interpolation="nearest", **style), ax=axes)
-        axes.set_title(NAMES[name])
+        axes.set_title(label(name))
         axes.set_xticks(ticks, [SHOWN.get(tokens[tick], plain(tokens[tick])) for tick in ticks], fontsize="small")
     for axes in panels[len(names) :]:
         axes.set_axis_off()
@@ -57,11 +63,11 @@ def draw_saturation(
     set_title(figure, title)
     left, right = figure.subplots(1, 2)
     for number, name in enumerate(histograms):
-        colour, marker = COLOURS[number], MARKERS[number]
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         edges, values = histograms[name]
         low, high = shares[name]
-        left.stairs(100 * values, edges, color=colour, linewidth=1.5, label=NAMES[name])
-        right.scatter(100 * low, 100 * high, color=colour, marker=marker, s=16, alpha=0.7, label=NAMES[name])
+        left.stairs(100 * values, edges, color=colour, linewidth=1.5, label=label(name))
+        right.scatter(100 * low, 100 * high, color=colour, marker=marker, s=16, alpha=0.7, label=label(name))
     left.set(xlabel="value", ylabel="share of values (%)")
     shown = torch.cat([values[values > 0] for _, values in histograms.values()])
     if shown.min() * 10 < shown.max():
@@ -113,7 +119,7 @@ def draw_label(
     steps = range(1, shares.shape[1] + 1)
     states = sorted({name.partition(",")[0] for name in accuracies})
     for name, values in accuracies.items():
-        number = states.index(name.partition(",")[0])
+        number = states.index(name.partition(",")[0]) % len(COLOURS)
         style = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 4 + 3 * number}  # shows both
         style["markevery"] = -(-len(steps) // SHORT)
         if "untrained" in name:

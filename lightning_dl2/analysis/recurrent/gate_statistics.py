@@ -3,13 +3,16 @@
 Shapes: B sequences, T steps in reading order, H units, C classes.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_dl2.nets import Recurrent, RecurrentClassifier
-from lightning_dl2.nets.recurrent.cells import AssignmentPeephole, Cell
+from lightning_dl2.nets.recurrent.cells import AssignmentPeephole
 from lightning_dl2.nets.recurrent.gradient_flow import RecurrentNet
+from lightning_dl2.nets.recurrent.own_cells import is_own
 
 Trace = dict[str, Tensor]
 
@@ -22,14 +25,22 @@ def read(net: RecurrentNet, tokens: Tensor, layer: int = 0, direction: int = 0) 
     """Return every quantity of one layer and direction (1: backwards) while the net reads `tokens` [B, T].
 
     Returns:
-        Tensors [T, B, H] by the names in `nets.recurrent.cells`; backwards the last token is the first step.
+        Tensors [T, B, H] by the names in `nets.recurrent.cells`; backwards the last token is the first step. A matrix
+        of a user's cell has its entries as units. A quantity that is the same for all sequences is left out.
 
     Raises:
         IndexError: the net has no such layer or direction.
     """
     _, trace = net.explicit(tokens)
-    stacked = {name: torch.stack(steps) for name, steps in trace[layer][direction].items()}
+    by_sequence = {
+        name: steps for name, steps in trace[layer][direction].items() if _is_by_sequence(steps[0], len(tokens))
+    }
+    stacked = {name: torch.stack(steps).reshape(len(steps), len(tokens), -1) for name, steps in by_sequence.items()}
     return {name: steps.flip(0) for name, steps in stacked.items()} if direction else stacked
+
+
+def _is_by_sequence(value: Any, size: int) -> bool:
+    return isinstance(value, Tensor) and value.shape[:1] == (size,)
 
 
 def blocks(net: RecurrentNet) -> list[Recurrent]:
@@ -37,38 +48,53 @@ def blocks(net: RecurrentNet) -> list[Recurrent]:
     return [net.recurrent] if isinstance(net, RecurrentClassifier) else list(net.blocks)
 
 
-def state_name(cell: type[Cell]) -> str:
-    """Return the name of the carried state: c if the cell has one, else h."""
-    return cell.state[-1]
+def state_name(cell: Any) -> str:
+    """Return the name of the carried state: c if the cell has one, else h; the last one of a user's cell."""
+    name: str = cell.state[-1]
+    return name
 
 
-def bounds(cell: type[Cell], name: str) -> tuple[float, float]:
-    """Return the lower and upper bound of a gate, a candidate or h."""
+def bounds(cell: Any, name: str, values: Tensor) -> tuple[float, float]:
+    """Return the lower and upper bound of a gate, a candidate or h.
+
+    Those of a user's cell are 0 and 1, or -1 and 1, where its `values` lie between them; else the values' own.
+    """
+    if is_own(cell):
+        low, high = values.min().item(), values.max().item()
+        fitting = ((a, b) for a, b in ((0.0, 1.0), (-1.0, 1.0)) if a <= low and high <= b)
+        return next(fitting, (low, high))
     tanh = name in ("n", "h") or (name == "g" and cell is not AssignmentPeephole)
     return (-1.0, 1.0) if tanh else (0.0, 1.0)
 
 
-def written_and_kept(cell: type[Cell], trace: Trace) -> tuple[Tensor, Tensor]:
+def keeps_its_state(cell: Any, trace: Trace) -> bool:
+    """Tell whether the cell has a forget gate, which has a value for each unit of the carried state."""
+    return cell.forget_gate is not None and trace[cell.forget_gate].shape == trace[state_name(cell)].shape
+
+
+def written_and_kept(cell: Any, trace: Trace) -> tuple[Tensor, Tensor]:
     """Return the summands of the state, [T, B, H] each: i*g and f*c in the LSTM, (1-z)*n and z*h in the GRU.
 
+    In any cell, the second is the forget gate times the state before, and the first is the rest.
+
     Raises:
-        ValueError: the plain RNN has no gates.
+        ValueError: the cell has no forget gate, as the plain RNN.
     """
-    if cell.forget_gate is None:
-        raise ValueError("the plain RNN has no gates: it writes its whole state anew at each step")
-    state, kept_share = trace[state_name(cell)], trace[cell.forget_gate]
+    if not keeps_its_state(cell, trace):
+        raise ValueError("the cell has no gate that keeps its state: it writes the whole state anew at each step")
+    state = trace[state_name(cell)]
     before = torch.cat([torch.zeros_like(state[:1]), state[:-1]])
-    written = trace["i"] * trace["g"] if "i" in trace else (1 - kept_share) * trace["n"]
-    return written, kept_share * before
+    kept = trace[cell.forget_gate] * before
+    return state - kept, kept
 
 
-def surviving(cell: type[Cell], trace: Trace) -> Tensor:
+def surviving(cell: Any, trace: Trace) -> Tensor:
     """Return the part of the last state that each step has written, [T, B, H]; the sum over T is the last state.
 
     The part of step s is written(s) times the product of the forget gates after s.
 
     Raises:
-        ValueError: the plain RNN has no gates.
+        ValueError: the cell has no forget gate, as the plain RNN.
     """
     written, _ = written_and_kept(cell, trace)
     gates = trace[str(cell.forget_gate)]

@@ -8,7 +8,7 @@ between labels. In a decimal palindrome the label is the first digit.
 
 Without `run`, an LSTM of 64 units first learns palindromes of 21 digits (in `out`/gates/runs, once).
     run         runs of sequence classifiers or text generators, DIR[,DIR...], or trees of them; a text has no labels,
-                so no label.png; the plain RNN has no state.png
+                so no label.png; a cell without a forget gate has no state.png, one without gates no saturation.png
     checkpoint  best | last | a file's name
     sequence    number of the sequence in sequence.png
     size        sequences behind the other figures (a text may have fewer); the probe learns from half of them; memory
@@ -17,6 +17,7 @@ Without `run`, an LSTM of 64 units first learns palindromes of 21 digits (in `ou
     direction   forward | backward; backwards the last token is the first step
 """
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,7 +37,6 @@ from lightning_dl2.common.figures import write_csv
 from lightning_dl2.data import SequenceDataModule, TextDataModule
 from lightning_dl2.data.sequences.generators import draw_batch, majority_share
 from lightning_dl2.data.sequences.module import EVALUATION_SEED
-from lightning_dl2.nets.recurrent.cells import Cell
 from lightning_dl2.nets.recurrent.gradient_flow import fixed_batch
 from lightning_dl2.run.directory import Run
 
@@ -92,8 +92,8 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     sorted_by = cell.forget_gate or "h"
     order = trace[sorted_by][:, sequence].mean(0).argsort(descending=True)
     _sequence(out, trace, names, f"{title}, sequence {sequence}", sequence, order, f"its mean {sorted_by}")
-    saturated = _write_saturation(out, cell, trace, title)
-    if cell.forget_gate is not None:
+    saturated = _write_saturation(out, cell, trace, title) if cell.gates else {}
+    if statistics.keeps_its_state(cell, trace):
         _write_state(out, cell, trace, labels, title)
     if labels is None or isinstance(data, TextDataModule):
         return _build_table(saturated, {})
@@ -125,7 +125,10 @@ def _check_sequence(number: int, size: int) -> None:
 def _sequence(
     out: Path, trace: Trace, tokens: list[str], title: str, number: int, order: Tensor, sorted_by: str
 ) -> None:
-    maps = {name: values[: len(tokens), number, order].T for name, values in trace.items()}  # [H, T]
+    units = {name: values for name, values in trace.items() if values.shape[2] == len(order)}
+    if others := [name for name in trace if name not in units]:
+        print(f"note: {', '.join(others)}: left out of sequence.png, for other units than {sorted_by}", file=sys.stderr)
+    maps = {name: values[: len(tokens), number, order].T for name, values in units.items()}  # [H, T]
     figures.draw_sequence(maps, tokens, sorted_by, title, out / "sequence.png")
     rows = (
         [step, token, unit, *(values[place, step - 1].item() for values in maps.values())]
@@ -135,11 +138,11 @@ def _sequence(
     write_csv(out / "sequence.csv", ["step", "token", "unit", *maps], rows)
 
 
-def _write_saturation(out: Path, cell: type[Cell], trace: Trace, title: str) -> dict[str, tuple[float, float, float]]:
+def _write_saturation(out: Path, cell: Any, trace: Trace, title: str) -> dict[str, tuple[float, float, float]]:
     """Draw the saturation; return mean, share near the lower and share near the upper bound of each gate."""
     shares, histograms, summary = {}, {}, {}
     for name in cell.gates:
-        low, high = statistics.bounds(cell, name)
+        low, high = statistics.bounds(cell, name, trace[name])
         counts = torch.histc(trace[name], BINS, low, high)
         histograms[name] = (torch.linspace(low, high, BINS + 1), counts / counts.sum())
         shares[name] = statistics.saturation(trace[name], (low, high))
@@ -161,7 +164,7 @@ def _write_saturation(out: Path, cell: type[Cell], trace: Trace, title: str) -> 
     return summary
 
 
-def _write_state(out: Path, cell: type[Cell], trace: Trace, labels: Tensor | None, title: str) -> None:
+def _write_state(out: Path, cell: Any, trace: Trace, labels: Tensor | None, title: str) -> None:
     written, kept = statistics.written_and_kept(cell, trace)
     state = statistics.state_name(cell)
     parts = statistics.surviving(cell, trace)
@@ -193,7 +196,7 @@ def _build_table(saturated: dict[str, tuple[float, float, float]], accuracies: d
     columns = ("mean", "near its lower end", "near its upper end", *probed)
     table = Table("", *(Column(column, justify="right") for column in columns))
     for name, numbers in saturated.items():
-        table.add_row(figures.NAMES[name], *(f"{number:.3f}" for number in numbers))
+        table.add_row(figures.label(name), *(f"{number:.3f}" for number in numbers))
     table.add_section()
     for name, values in accuracies.items():
         table.add_row(f"label from {name}", "", "", "", f"{values.min():.3f}", f"{values[-1]:.3f}")

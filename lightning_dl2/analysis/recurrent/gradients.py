@@ -163,7 +163,7 @@ def draw(curves: dict[str, Curves], published: dict[str, float], title: str, pat
         panel.set(
             xlabel="steps back from the loss, T - t", ylabel=rf"$|\partial L / \partial {state}(t)|$ (nats a unit)"
         )
-        panel.set(title=f"what reaches {WORDS[state]}", yscale="log")
+        panel.set(title=f"what reaches {WORDS.get(state, f'the state {state}')}", yscale="log")
         panel.yaxis.set_tick_params(labelleft=True)
         panel.grid(alpha=0.3)
     handles, labels = panels[0].get_legend_handles_labels()

@@ -66,7 +66,7 @@ def test_a_state_is_what_was_written_and_kept_and_the_last_one_what_survived(opt
 def test_the_plain_rnn_has_nothing_to_keep_by():
     net = RecurrentClassifier(10, 10, cell="rnn", hidden_size=3)
     trace = statistics.read(net, palindromes(5, 4)[0])
-    with pytest.raises(ValueError, match="no gates"):
+    with pytest.raises(ValueError, match="no gate that keeps"):
         statistics.written_and_kept(net.recurrent.cell, trace)
 
 

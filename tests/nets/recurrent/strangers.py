@@ -188,3 +188,42 @@ class ShortSequence(Attentive):
 
 class Unknown(Scaled):
     initialize = None
+
+
+class WrongSequence(Attentive):
+    """Right from zeros only."""
+
+    def sequence(self, x, h, memory):
+        return super().sequence(x, h, torch.zeros_like(memory))
+
+
+class WrongGradient(Attentive):
+    def sequence(self, x, h, memory):
+        hs, (h, memory) = super().sequence(x, h, memory)
+        return hs.detach() + hs - hs.detach().clone(), (h.detach(), memory)
+
+
+class MixesTheBatch(ModuleGRU):
+    def step(self, x, h):
+        return {"h": super().step(x, h)["h"] + x.mean()}
+
+
+class HidesAWeight(ModuleGRU):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.hidden = torch.randn(hidden_size, dtype=torch.float64)
+
+    def step(self, x, h):
+        return {"h": self(x, h) + self.hidden.to(x.dtype)}
+
+
+class UnusedWeight(ModuleGRU):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.unused = nn.Parameter(torch.zeros(1))
+
+
+class Diverges(EquationsGRU):
+    @staticmethod
+    def step(w, x, h):
+        return EquationsGRU.step(w, x, h) | {"h": h / 0}

@@ -5,7 +5,7 @@ import torch
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.decoding import Decoding, generate
-from lightning_dl2.nets import Cell, LanguageModel, Recurrent, RecurrentClassifier, count_parameters
+from lightning_dl2.nets import Cell, LanguageModel, Recurrent, RecurrentClassifier, check_cell, count_parameters
 from lightning_dl2.nets.recurrent.gradient_flow import gradient_flow
 
 HERE = "tests.nets.recurrent.strangers."
@@ -163,6 +163,30 @@ def test_the_recurrence_stays_in_the_precision_of_the_parameters(name):
     net, x = Recurrent(HERE + name, D, H), torch.randn(B, T, D)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(net(x.bfloat16())[0], net(x.bfloat16().float())[0])
+
+
+@pytest.mark.parametrize("name", [*COPIES, "Attentive", "Scaled"])
+def test_check_cell_takes_what_is_right(name):
+    before = torch.get_rng_state()
+    check_cell(HERE + name)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+WRONG = {
+    "WrongSequence": "sequence and step from a state on the way: the outputs differ by",
+    "WrongGradient": "sequence and step from zeros: the gradients differ by",
+    "MixesTheBatch": "a sequence alone, and in a batch differ by",
+    "HidesAWeight": "another instance with equal weights differ by",
+    "UnusedWeight": "unused has no gradient",
+    "Diverges": "are not finite",
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_check_cell_says_what_is_wrong(name):
+    with pytest.raises(ValueError) as caught:
+        check_cell(HERE + name)
+    assert WRONG[name] in str(caught.value) and str(caught.value).startswith(f"cell={HERE}{name}: ")
 
 
 PROBLEMS = {
