@@ -5,6 +5,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
@@ -38,7 +39,7 @@ def find_object(path: str) -> Any:
         before = ".".join(parts[:number])
         if hasattr(found, part):
             found = getattr(found, part)
-        elif isinstance(found, ModuleType) and hasattr(found, "__path__") and part in _modules_in(found):
+        elif isinstance(found, ModuleType) and hasattr(found, "__path__") and find_spec(f"{before}.{part}"):
             found = _import(f"{before}.{part}", path)
         else:
             raise UserError(_describe_missing(found, before, part))

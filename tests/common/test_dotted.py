@@ -32,6 +32,12 @@ def test_a_class_in_the_current_directory_is_found(digits):
     assert is_dotted("digits.model.Net") and not is_dotted("lstm")
 
 
+def test_a_folder_without_init_is_a_package(digits):
+    (digits / "nets" / "recurrent").mkdir(parents=True)
+    (digits / "nets" / "recurrent" / "cells.py").write_text("class Leaky:\n    pass\n")
+    assert path_of(find_object("digits.nets.recurrent.cells.Leaky")) == "digits.nets.recurrent.cells.Leaky"
+
+
 PROBLEMS = {
     "digits": "is no dotted path",
     "digits..Net": "is no dotted path",

@@ -62,7 +62,12 @@ def trained_in_parts(tiny: Callable[..., Config], stops: tuple[int, ...], *words
 
 TEXT_VARIANTS = {
     "plain": (),
-    "gru": ("task.cell=gru", "trainer.accumulate_grad_batches=3", "trainer.max_steps=9"),
+    "own_cell": (  # whose states are of two sizes
+        "task.cell=tests.nets.recurrent.strangers.Attentive",
+        "task.reset_probability=0.2",
+        "trainer.accumulate_grad_batches=3",
+        "trainer.max_steps=9",
+    ),
     "averaged": (
         "callbacks.weight_averaging.enabled=true",
         "callbacks.weight_averaging.decay=0.9",

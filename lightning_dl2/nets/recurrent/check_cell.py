@@ -80,7 +80,7 @@ class _Check:
             if one.dtype != torch.float64 or two.dtype != torch.float64:
                 raise ValueError(f"cell={self.name}: {what} in {one.dtype}; fix: compute in the dtype of the weights")
             if not one.isfinite().all() or not two.isfinite().all():
-                raise ValueError(f"cell={self.name}: {what}: are not finite; fix: the equations")
+                raise ValueError(f"cell={self.name}: {what}: are not finite; fix: correct the equations")
             difference = (one - two).abs().max().item() if one.numel() else 0.0
             if difference > self.tolerance:
                 raise ValueError(f"cell={self.name}: {what} differ by {difference:.1g}; allowed: {self.tolerance:.1g}")

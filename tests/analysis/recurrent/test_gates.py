@@ -17,6 +17,8 @@ from lightning_dl2.nets import RecurrentClassifier
 from tests.analysis.typed import typed
 from tests.conftest import TINY
 
+OWN = "task.cell=tests.nets.recurrent.strangers.ModulePeephole"
+
 GATED = [
     {"cell": "lstm"},
     {"cell": "gru"},
@@ -167,8 +169,8 @@ def test_the_command_writes_what_it_shows(solved, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [("task.cell=rnn",), ("task.cell=bilstm",)])
-def test_cells_without_gates_and_with_two_directions_are_drawn(words, tmp_path):
+@pytest.mark.parametrize("words", [("task.cell=rnn",), ("task.cell=bilstm",), (OWN,)])
+def test_cells_of_any_kind_are_drawn(words, tmp_path):
     _, objects = train(compose(*TINY, *words, "trainer.max_steps=6", f"root={tmp_path}/runs"))
     where = {"layer": "2", "direction": "backward" if "bilstm" in words[0] else "forward"}
     analyze(tmp_path / "out", typed(Arguments, where | {"run": str(objects["run"].path), "size": "64"}))
