@@ -9,7 +9,7 @@ from lightning_dl2.builtin.graph_data import PLANETOID, GraphSetData, NodeData
 from lightning_dl2.common.dotted import find_callable, is_dotted
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.schema.base import Fraction, Layers, Part, Positive
-from lightning_dl2.config.schema.component import DataSchema, Demand, Mode, TaskSchema
+from lightning_dl2.config.schema.component import TARGET, DataSchema, Demand, Mode, TaskSchema
 
 if TYPE_CHECKING:
     from lightning_dl2.config.schema.effect_rules import Rule
@@ -52,7 +52,7 @@ class RecurrentTask(BuiltInTask):
     """Schema of the keys that all recurrent nets share."""
 
     name: str
-    cell: str
+    cell: str | dict[str, Any]
     hidden_size: Positive
     num_layers: Layers
     dropout: Fraction
@@ -65,7 +65,8 @@ class RecurrentTask(BuiltInTask):
     @property
     def own_cell(self) -> Any | None:
         """Return the user's class that `cell` names by its dotted path; None: the cell is built in."""
-        return find_callable(self.cell) if is_dotted(self.cell) else None
+        path = self.cell if isinstance(self.cell, str) else self.cell[TARGET]
+        return find_callable(path) if is_dotted(path) else None
 
     @property
     def takes_forget_bias(self) -> bool:
@@ -104,7 +105,7 @@ class SequenceClassifier(RecurrentTask):
     module: ClassVar[str] = "lightning_dl2.tasks.sequence_classifier.SequenceClassifier"
 
     name: Literal["sequence_classifier"]
-    cell: Annotated[str, Part("rnn", "lstm", "bilstm", "gru", "peephole")]
+    cell: Annotated[str | dict[str, Any], Part("rnn", "lstm", "bilstm", "gru", "peephole")]
     bidirectional: bool
     encoding: Literal["one_hot", "embedding", "scalar", "none", "linear"]
     embedding_size: Positive
@@ -120,7 +121,7 @@ class TextGenerator(RecurrentTask):
     commands: ClassVar[tuple[str, ...]] = ("generate",)
 
     name: Literal["text_generator"]
-    cell: Annotated[str, Part("rnn", "lstm", "gru", "peephole")]
+    cell: Annotated[str | dict[str, Any], Part("rnn", "lstm", "gru", "peephole")]
     embedding_size: Positive | None
     projection_size: Positive | None
     tie_weights: bool

@@ -48,11 +48,21 @@ def is_irrelevant_to_result(key: str) -> bool:
 def changed_choices(config: Config) -> dict[str, Any]:
     """Return the part of `identity` that differs from the experiment's defaults; a debug preset counts as one key."""
     defaults = _experiment_defaults(config) | {"debug": "none"}
-    mine = identity(config)
+    mine = _fold(identity(config), defaults)
+    defaults = _fold(defaults, mine)
     # The keys of a class make no sense for another one, whose dotted path differs.
     replaced = [group for group in ("data", "task") if mine.get(key := f"{group}.{TARGET}") != defaults.get(key)]
     keys = [key for key in sorted(mine | defaults) if key in mine or key.partition(".")[0] not in replaced]
     return {key: mine.get(key) for key in keys if mine.get(key) != defaults.get(key)}
+
+
+def _fold(values: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Make one value of each mapping in `values` in whose place `other` has a single value, such as a name."""
+    for key in sorted(other.keys() - values.keys()):
+        inner = {name.removeprefix(f"{key}."): values[name] for name in values if name.startswith(f"{key}.")}
+        if inner:
+            values = {name: value for name, value in values.items() if not name.startswith(f"{key}.")} | {key: inner}
+    return values
 
 
 def _experiment_defaults(config: Config) -> dict[str, Any]:

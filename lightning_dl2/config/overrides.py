@@ -18,6 +18,8 @@ SHOWN = 80  # characters of an override in an error
 
 def format_override(value: Any) -> str:
     """Write a plain value as a user types it on the command line."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{format_override(each)}" for key, each in value.items()) + "}"
     if not isinstance(value, str):
         return json.dumps(value, separators=(",", ":"))
     if re.fullmatch(r"[\w./-]+", value, re.ASCII) and not _reads_as_other_type(value):

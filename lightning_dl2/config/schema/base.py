@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo
 from pydantic_core import PydanticCustomError, core_schema
 
 from lightning_dl2.common.dotted import find_callable, is_dotted
@@ -37,7 +37,8 @@ class Part:
     """Mark a key that names a part: `cell: Annotated[str, Part("rnn", "lstm")]`.
 
     A short name is one that is built in. A dotted path names a class or a function of the user's own, which is imported
-    when the configuration is checked.
+    when the configuration is checked. Where the key may hold a mapping, `_target_` is that path, and the other keys are
+    arguments of the class; those that the package gives may be missing.
 
     Attributes:
         names: the short names.
@@ -49,9 +50,11 @@ class Part:
         object.__setattr__(self, "names", names)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
+        return core_schema.with_info_after_validator_function(self._check, handler(source))
 
-    def _check(self, name: str) -> str:
+    def _check(self, name: Any, info: ValidationInfo) -> Any:
+        if isinstance(name, dict):
+            return _check_arguments(str(info.field_name), name)
         if name in self.names:
             return name
         if not is_dotted(name):
@@ -62,6 +65,19 @@ class Part:
         except UserError as error:
             raise PydanticCustomError(OWN, "{says}", {"says": str(error)}) from error
         return name
+
+
+def _check_arguments(key: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Check a mapping with a `_target_`; raise ValueError for the first wrong argument."""
+    from lightning_dl2.config.component import PARTIAL, TARGET, check_component
+
+    if TARGET not in values:
+        raise PydanticCustomError(OWN, "{says}", {"says": f"has no {TARGET}; allowed: {TARGET}=package.module.Name"})
+    try:
+        check_component(key, {**values, PARTIAL: True})
+    except UserError as error:
+        raise ValueError(str(error).removeprefix(f"{key}.")) from error
+    return values
 
 
 class Strict(BaseModel):

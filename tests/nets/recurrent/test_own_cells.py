@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from lightning_dl2 import compose
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.identity import changed_choices, to_overrides
 from lightning_dl2.decoding import Decoding, generate
 from lightning_dl2.nets import Cell, LanguageModel, Recurrent, RecurrentClassifier, check_cell, count_parameters
 from lightning_dl2.nets.recurrent.gradient_flow import gradient_flow
@@ -144,6 +146,16 @@ def test_a_dict_gives_the_constructor_arguments():
     assert net.cell.leak == 0 and leaky.cell.leak == 0.5 and not torch.allclose(net(x)[0], leaky(x)[0])
     module = Recurrent({"_target_": HERE + "Attentive", "keys": 5}, D, H)
     assert module.state_shapes["memory"] == (5, H // 2)
+
+
+@pytest.mark.slow
+def test_a_mapping_is_a_value_of_the_key():
+    config = compose(f"task.cell={{_target_:{HERE}Scaled,leak:0.3}}", "task.cell.leak=0.7")
+    assert changed_choices(config) == {"task.cell": {"_target_": HERE + "Scaled", "leak": 0.7}}
+    assert compose(*to_overrides(config)).task == config.task
+    for wrong, says in {"leek:1": "task.cell.leek=1: there is no key", "leak:x": "task.cell.leak=.*: a number"}.items():
+        with pytest.raises(UserError, match=says):
+            compose(f"task.cell={{_target_:{HERE}Scaled,{wrong}}}")
 
 
 def test_weight_dropout_drops_the_matrices_from_the_state_of_equations():
