@@ -1,8 +1,10 @@
 """Parts of graph networks as a user writes them outside the package, for the tests of dotted paths."""
 
+import networkx
 import torch
 from torch import Tensor, nn
 
+from lightning_dl2 import GraphSetDataModule
 from lightning_dl2.graphs import Graph, edge_softmax, gather, load_dgl, segment_readout, spmm
 from lightning_dl2.nets import GCNConv
 
@@ -111,3 +113,12 @@ def halved(x: Tensor) -> Tensor:
 def sage_of_dgl(in_feats: int, out_feats: int) -> nn.Module:
     """Build a layer of a library that needs more arguments."""
     return load_dgl().nn.SAGEConv(in_feats, out_feats, "mean")
+
+
+def rings_and_paths(count: int = 24, batch_size: int = 4, seed: int = 0) -> GraphSetDataModule:
+    """Make a data module of graphs in memory, as a user's `_target_` does."""
+    kinds = networkx.cycle_graph, networkx.path_graph
+    graphs = [kinds[number % 2](3 + number % 5) for number in range(count)]
+    labels = [number % 2 for number in range(count)]
+    sizes = {"num_folds": 4, "validation_fraction": 0.3, "batch_size": batch_size, "seed": seed}
+    return GraphSetDataModule.from_graphs(graphs, labels, ids=[f"g{number}" for number in range(count)], **sizes)

@@ -213,9 +213,16 @@ class GraphNet(BuiltInTask):
             )
 
     def check_machine(self, on_gpu: bool) -> None:
-        from lightning_dl2.graphs import resolve_engine
+        from lightning_dl2.graphs.choose_engine import dgl_obstacle, resolve_engine
+        from lightning_dl2.nets.graph.own.libraries import library_of
 
+        device = "cuda" if on_gpu else "cpu"
         try:
-            resolve_engine(self.engine, "cuda" if on_gpu else "cpu")
+            resolve_engine(self.engine, device)
         except ValueError as error:
             raise UserError(f"task.{error}") from error
+        for key in ("layer", "readout"):
+            path = getattr(self, key)
+            reads_dgl = is_dotted(path) and library_of(find_callable(path)) == "dgl"
+            if reads_dgl and (obstacle := dgl_obstacle(device)):
+                raise UserError(f"task.{key}={path}: {obstacle}; fix: use trainer.accelerator=cpu, or another {key}")

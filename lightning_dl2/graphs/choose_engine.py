@@ -23,7 +23,7 @@ def resolve_engine(name: str, device: torch.device | str) -> str:
     if name == "torch":
         return name
     kind = torch.device(device).type
-    obstacle = _obstacle(kind)
+    obstacle = dgl_obstacle(kind)
     if name == "dgl" and obstacle:
         raise ValueError(f"engine=dgl: {obstacle}; allowed: auto, torch")
     if name == "auto":
@@ -31,7 +31,7 @@ def resolve_engine(name: str, device: torch.device | str) -> str:
     return "torch" if obstacle else "dgl"
 
 
-def _obstacle(kind: str) -> str:
+def dgl_obstacle(kind: str) -> str:
     """Say why DGL cannot compute on this kind of device; empty if it can."""
     if not dgl_available():
         return why_no_dgl()

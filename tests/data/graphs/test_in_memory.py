@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_dl2 import GraphSetDataModule, NodeDataModule, UserError
+from lightning_dl2 import GraphSetDataModule, NodeDataModule, UserError, predict, train
+from lightning_dl2.config.compose import validate
 from lightning_dl2.graphs import Graph, load_dgl
+from tests import own_graph_parts
 from tests.graph_files import write_planetoid
 from tests.small import NEEDS_DGL, small_graph_net, small_trainer, write_graph
 
@@ -274,3 +276,17 @@ def test_data_of_pyg_that_is_no_single_graph():
         warnings.simplefilter("error")
         data = GraphSetDataModule.from_graphs([one] * 9, num_folds=3, validation_fraction=0.3)
     assert data.spec["target"] == "regression" and "num_nodes is not given" in data.note
+
+
+@pytest.mark.slow
+def test_a_users_function_is_the_data_of_a_run(tiny_graph, monkeypatch):
+    values = tiny_graph("task.layer=gin", "task.output_layer=linear", "seed=3").model_dump()
+    values["data"] = {"_target_": "tests.own_graph_parts.rings_and_paths", "count": 28}
+    result, objects = train(validate(values))
+    data, run = objects["datamodule"], objects["run"]
+    assert result["status"] == "completed" and result["data_digest"] == data.set.digest()
+    assert (data.seed, data.batch_size, len(data.set)) == (3, 4, 28)  # the run's seed orders the training
+    assert [row["id"] for row in predict(run)] == [f"g{number}" for number in data.splits["test"].tolist()]
+    monkeypatch.setattr(own_graph_parts.networkx, "path_graph", networkx.star_graph)
+    with pytest.raises(UserError, match="data"):
+        predict(run)
