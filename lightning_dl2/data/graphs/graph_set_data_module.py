@@ -89,7 +89,7 @@ class GraphSetDataModule(GraphDataModule):
         ids: Sequence[str] | None = None,
         **options: Any,
     ) -> Self:
-        """Serve graphs in memory: DGLGraphs, Data of PyG, graphs of networkx, or `Graph`s.
+        """Serve graphs in memory: DGLGraphs, Data of PyG, graphs of networkx, or those of this package.
 
         `note` says what was added, numbered anew or not read.
 
