@@ -1,6 +1,7 @@
 """Compare two runs to the last bit."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -54,6 +55,11 @@ def contents(run: Run) -> dict[str, Any]:
     found |= {f"samples/{path.name}": path.read_text() for path in (run.path / "samples").glob("*")}
     clocks = ("/seconds", "/steps_per_second")
     return {place: value for place, value in found.items() if not place.endswith(clocks)}
+
+
+def contents_of(checkpoint: Path) -> Iterator[tuple[str, Any]]:
+    """Yield all values of a checkpoint by place."""
+    return leaves(torch.load(checkpoint, weights_only=True))
 
 
 def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:

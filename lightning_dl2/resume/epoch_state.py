@@ -102,7 +102,7 @@ def _results(trainer: Trainer) -> dict[str, Any]:
         if not meta.on_epoch or result.has_reset or meta.sync._group is not None:
             continue
         saved: dict[str, Any] = {name: getattr(meta, name) for name in SAVED}
-        saved |= {"reduce_fx": meta.reduce_fx.__name__, "updates": result._update_count}
+        saved |= {"reduce_fx": meta.reduce_fx.__name__, "updates": result._update_count if result.is_tensor else 1}
         saved |= {"sync": {"should": meta.sync.should, "rank_zero_only": meta.sync.rank_zero_only}}
         if result.is_tensor:
             saved["value"] = _plain(result.value)

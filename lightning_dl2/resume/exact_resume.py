@@ -87,7 +87,8 @@ class ExactResume(Callback):
         checkpoint["within_step"] = bool(batch % trainer.accumulate_grad_batches > 0)
         checkpoint["world_size"], checkpoint["gpu"] = trainer.world_size, pl_module.device.type == "cuda"
         checkpoint["numerics"] = numerics(pl_module, pl_module.device)
-        checkpoint["optimizers"] = len(checkpoint.get("optimizer_states", ()))
+        # Without an optimiser, Lightning has one that has no state.
+        checkpoint["optimizer_states"] = [state for state in checkpoint.get("optimizer_states", ()) if state]
         states = all_ranks(self._before_end or epoch_state(trainer, pl_module), trainer.world_size)
         if any(states):
             checkpoint["epoch_states"] = states

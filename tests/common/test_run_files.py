@@ -5,10 +5,19 @@ import os
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import open_to_append
-from lightning_dl2.common.run_files import Damaged, plain_yaml, read_config, read_file, read_metrics, read_result
+from lightning_dl2.common.run_files import (
+    Checkpoint,
+    Damaged,
+    plain_yaml,
+    read_config,
+    read_file,
+    read_metrics,
+    read_result,
+)
 from lightning_dl2.run.directory import Run
 from lightning_dl2.sweeps.jobs import Job
 from tests.conftest import TINY
@@ -202,3 +211,30 @@ def test_a_job_of_a_sweep_is_judged_by_the_same_readers(tmp_path):
             path.rmdir() if path.is_dir() else path.unlink()
             make(path)
         assert (job.state, job.history("val/loss")) == ("interrupted", {})
+
+
+OWN = {"global_step": 3, "data_spec": {}}  # of a user's module, which saves no hyperparameters
+
+
+@pytest.mark.parametrize(
+    ("content", "is_whole"),
+    [
+        (OWN, True),
+        (OWN | {"hyper_parameters": {"spec": [1]}}, True),  # an argument of this name
+        (OWN | {"num_optimizers": 0, "optimizer_states": []}, True),
+        (OWN | {"optimizer_states": []}, False),
+        (OWN | {"num_optimizers": 2, "optimizer_states": [{"state": {}, "param_groups": []}]}, False),
+        (OWN | {"num_optimizers": 0, "optimizer_states": [{}]}, False),
+        (OWN | {"data_spec": [1]}, False),
+        ({"global_step": 3}, False),
+        ({"global_step": 3, "hyper_parameters": {}}, False),
+        ({"global_step": 3, "hyper_parameters": {"spec": [1]}}, False),
+        ({"global_step": 3, "hyper_parameters": {"spec": {}}}, True),
+    ],
+)
+def test_a_checkpoint_without_hyperparameters_is_told_from_a_damaged_one(content, is_whole):
+    if is_whole:
+        Checkpoint.model_validate(content)
+        return
+    with pytest.raises(ValidationError):
+        Checkpoint.model_validate(content)

@@ -19,4 +19,5 @@ class RecordData(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if checkpoint.get("hyper_parameters", {}).get("spec") != self.spec:
-            checkpoint["data_spec"], checkpoint["num_optimizers"] = self.spec, len(trainer.optimizers)
+            states = [state for state in checkpoint.get("optimizer_states", ()) if state]
+            checkpoint["data_spec"], checkpoint["num_optimizers"] = self.spec, len(states)
