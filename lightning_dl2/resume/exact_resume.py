@@ -5,16 +5,23 @@ the number of batches processed. And a checkpoint describes the moment between t
 counters (`loop_counters`) and what an epoch has gathered so far (`epoch_state`).
 """
 
+import logging
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import StochasticWeightAveraging
+from pytorch_lightning.loops.fetchers import _DataLoaderIterDataFetcher
 from pytorch_lightning.trainer.states import TrainerFn
 
 from lightning_dl2.resume.epoch_state import all_ranks, epoch_state, restore_epoch_state
 from lightning_dl2.resume.loop_counters import between_batches, place_of, resume_quietly
 from lightning_dl2.resume.numerics import numerics
 from lightning_dl2.resume.random_numbers import seed_all, step_seed
-from lightning_dl2.resume.train_batches import batches_processed
+from lightning_dl2.resume.train_batches import TrainBatches, batches_processed
+
+log = logging.getLogger(__name__)
 
 
 class ExactResume(Callback):
@@ -56,6 +63,10 @@ class ExactResume(Callback):
         self._resumed = {"state": state, "within": place > 0}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for note in inexact_parts(trainer):
+            log.warning(note)
+            if trainer.is_global_zero:
+                print(f"note: {note}", file=sys.stderr)
         resumed, self._resumed = self._resumed, None
         if resumed is None:
             return
@@ -92,3 +103,16 @@ class ExactResume(Callback):
         states = all_ranks(self._before_end or epoch_state(trainer, pl_module), trainer.world_size)
         if any(states):
             checkpoint["epoch_states"] = states
+
+
+def inexact_parts(trainer: Trainer) -> Iterator[str]:
+    """Yield one line for each part of a Trainer with which a resumed run differs from the one that never stopped."""
+    loop: Any = trainer.fit_loop
+    if not all(isinstance(loader, TrainBatches) for loader in loop._combined_loader.flattened):
+        yield "the batches of a plain DataLoader do not follow from the step; fix: use adapt(data, seed=...)"
+    if isinstance(loop._data_fetcher, _DataLoaderIterDataFetcher):
+        yield "training_step(dataloader_iter) reads ahead of the step: a resumed run lacks what was read"
+    if loop.trainer._val_check_time_interval is not None:
+        yield "val_check_interval is a time: a resumed run validates at other steps; fix: use a number of batches"
+    if any(isinstance(callback, StochasticWeightAveraging) for callback in loop.trainer.callbacks):
+        yield "Lightning does not restore the schedule of StochasticWeightAveraging; fix: use WeightAveraging"

@@ -5,7 +5,7 @@ import functools
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EMAWeightAveraging
+from pytorch_lightning.callbacks import EMAWeightAveraging, StochasticWeightAveraging
 from pytorch_lightning.demos.boring_classes import BoringDataModule, BoringModel, ManualOptimBoringModel
 from pytorch_lightning.demos.transformer import LightningTransformer
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
@@ -36,7 +36,7 @@ class Net(BoringModel):
         return loss
 
     def validation_step(self, batch, batch_idx):
-        self.log("loss/val", self.step(batch))
+        self.log("loss/val", self.step(batch), sync_dist=True)
 
     def on_after_batch_transfer(self, batch, dataloader_idx):
         return batch + torch.randn(()) if self.training else batch
@@ -48,6 +48,17 @@ class Net(BoringModel):
         optimizer = torch.optim.AdamW(self.parameters(), 1e-2)
         schedule = ReduceLROnPlateau(optimizer, factor=0.5, patience=0, threshold=0.5)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": "loss/val"}}
+
+
+class Plain(pl.LightningDataModule):
+    """A data module that is not adapted."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.rows = rows
+
+    def train_dataloader(self):
+        return DataLoader(self.rows)
 
 
 class Accumulates(Net):
@@ -167,3 +178,13 @@ def test_what_would_make_a_checkpoint_useless_is_told_before_the_first_step(modu
     with pytest.raises(UserError, match=says):
         trained(module, lambda: adapt(DataLoader(torch.ones(4, 32)), seed=0), tmp_path, callbacks=callbacks)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_exact_is_told(tmp_path, capsys):
+    def averaging():
+        return [StochasticWeightAveraging(0.1)]
+
+    plain = {"max_epochs": 1, "limit_val_batches": 0, "callbacks": averaging}
+    trained(BoringModel, lambda: Plain(torch.ones(2, 32)), tmp_path, **plain)
+    first, second = capsys.readouterr().err.splitlines()[-2:]
+    assert first.startswith("note: the batches of a plain DataLoader") and "StochasticWeightAveraging" in second
