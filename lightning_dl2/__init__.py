@@ -25,10 +25,16 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from lightning_dl2.inference.evaluate import evaluate as evaluate
     from lightning_dl2.inference.generate import generate as generate
     from lightning_dl2.inference.predict import predict as predict
+    from lightning_dl2.nets import Cell as Cell
     from lightning_dl2.nets import GraphNetwork as GraphNetwork
     from lightning_dl2.nets import LanguageModel as LanguageModel
     from lightning_dl2.nets import Recurrent as Recurrent
     from lightning_dl2.nets import RecurrentClassifier as RecurrentClassifier
+    from lightning_dl2.resume.checkpoint_io import VerifiedCheckpointIO as VerifiedCheckpointIO
+    from lightning_dl2.resume.data import MapStyleDataModule as MapStyleDataModule
+    from lightning_dl2.resume.data.adapt import adapt as adapt
+    from lightning_dl2.resume.exact_resume import ExactResume as ExactResume
+    from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints as KeepCheckpoints
     from lightning_dl2.tasks import GraphNet as GraphNet
     from lightning_dl2.tasks import SequenceClassifier as SequenceClassifier
     from lightning_dl2.tasks import TextGenerator as TextGenerator
@@ -73,8 +79,13 @@ _HOME = {
         "tasks": "SequenceClassifier TextGenerator GraphNet",
         "data": "SequenceDataModule SequenceTask LabelledSequenceDataModule TextDataModule NodeDataModule"
         " GraphSetDataModule",
+        "resume.data": "MapStyleDataModule",
+        "resume.data.adapt": "adapt",
+        "resume.exact_resume": "ExactResume",
+        "resume.keep_checkpoints": "KeepCheckpoints",
+        "resume.checkpoint_io": "VerifiedCheckpointIO",
         "graphs": "Graph",
-        "nets": "GraphNetwork LanguageModel Recurrent RecurrentClassifier",
+        "nets": "Cell GraphNetwork LanguageModel Recurrent RecurrentClassifier",
     }.items()
     for name in names.split()
 }

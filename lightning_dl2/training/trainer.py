@@ -118,11 +118,11 @@ def build_trainer(
     if flow.enabled:
         figures = run.path / "figures"
         callbacks.append(GradientFlow(run.gradient_flow_file, figures, every_n_steps=flow.every_n_steps))
-    callbacks += [watch.final_validation, watch.checkpoints, watch.preemption]
+    callbacks += [*session.callbacks, watch.final_validation, watch.checkpoints, watch.preemption]
     callbacks += [RecordData(spec or {}), ExactResume(config.seed)]
     trainer = pl.Trainer(
         **_trainer_arguments(config, run.path, start) | config.trainer.model_dump(include=TRAINING_KEYS),
-        logger=build_loggers(config, run, start.step if start else 0),
+        logger=[*build_loggers(config, run, start.step if start else 0), *session.loggers],
         callbacks=callbacks,
         max_epochs=max_epochs,
         val_check_interval=interval or config.trainer.val_check_interval,
