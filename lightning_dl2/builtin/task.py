@@ -146,7 +146,9 @@ class TextGenerator(RecurrentTask):
         return self
 
     def metrics(self, data: DataSchema) -> dict[str, Mode] | None:
-        return {"val/loss": "min", "val/accuracy": "max", "val/loss_cold": "min"}
+        unit = "bits_per_byte" if getattr(data, "tokens", None) == "bytes" else "bpc"
+        found: dict[str, Mode] = {"val/loss": "min", "val/accuracy": "max", "val/loss_cold": "min"}
+        return found | {f"val/{unit}": "min", "val/perplexity": "min"}
 
     def check(self, config: "Config") -> None:
         if "val/loss_cold" in config.monitors and config.trainer.limit_val_batches == 1:

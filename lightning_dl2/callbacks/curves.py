@@ -16,6 +16,7 @@ from lightning_dl2.common.figures import (
     save,
 )
 from lightning_dl2.common.run_files import read_metrics
+from lightning_dl2.common.statistics import bare_name, find_metric, split_of
 
 CROWDED = 150  # points; more markers would merge into a band
 NAMES = {"train": "training", "val": "validation"}
@@ -35,14 +36,16 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
         False where there was nothing to draw.
     """
     rows = read_metrics(metrics_file)
-    names = distinct(key.removeprefix("val/") for key in (rows[0] if rows else {}) if key.startswith("val/"))
+    columns = list(rows[0]) if rows else []
+    names = distinct(dict.fromkeys(bare_name(key) for key in columns if split_of(key) == "val"))
     if not names:
         return False
     figure = new_figure(len(names), width=4.5, height=3.5)
     lines = {}
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for split, style in STYLES.items():
-            points = [(int(row["step"]), float(row[key])) for row in rows if row.get(key := f"{split}/{name}")]
+            key = find_metric(columns, name, split) or ""
+            points = [(int(row["step"]), float(row[key])) for row in rows if row.get(key)]
             if points:
                 crowded = {"marker": None} if len(points) > CROWDED else {}
                 (lines[NAMES[split]],) = axes.plot(*zip(*points, strict=True), **style | crowded)

@@ -3,6 +3,7 @@
 import torch
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 
+from lightning_dl2.common.statistics import with_split
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 
 
@@ -36,4 +37,5 @@ class FinalValidation(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for name, value in self.metrics.items():
             # As a float64 tensor: Lightning would round a number to the default type.
-            pl_module.log(name, torch.tensor(value, dtype=torch.float64), batch_size=1)
+            # The test may log a metric of the same name, if the name says no split.
+            pl_module.log(with_split(name, "val"), torch.tensor(value, dtype=torch.float64), batch_size=1)

@@ -13,6 +13,7 @@ from rich.table import Column
 from rich.text import Text
 
 from lightning_dl2.common.command import console
+from lightning_dl2.common.statistics import bare_name, split_of
 
 log = logging.getLogger(__name__)
 
@@ -144,10 +145,9 @@ class ProgressBar(Callback):
             return
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
-        values = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
-        self._validation = _joined(
-            {key: value for key, value in values.items() if key.removeprefix("val/") not in LOG_ONLY}
-        )
+        logged = {key: float(value) for key, value in trainer.callback_metrics.items() if key not in ("step", "epoch")}
+        values = {key: value for key, value in logged.items() if split_of(key) in ("val", None)}
+        self._validation = _joined({key: value for key, value in values.items() if bare_name(key) not in LOG_ONLY})
         log.info("step %d%s", trainer.global_step, _joined(values))
 
     def say(self, text: str) -> None:

@@ -10,16 +10,17 @@ from lightning_dl2.resume.requirements import monitored, validation_metrics
 
 
 class StopWhenSolved(Callback):
-    """Stop after `times` validations in a row at or above a threshold.
+    """Stop after `times` validations in a row at or beyond a threshold.
 
     Args:
-        monitor: a logged metric of the validation; larger is better.
-        threshold: the task is solved at or above it.
+        monitor: a logged metric of the validation.
+        mode: max: the task is solved at or above the threshold; min: at or below it.
+        threshold: a value of the metric.
         times: number of validations in a row; `solved_at` is the step of the first.
     """
 
-    def __init__(self, monitor: str, *, threshold: float, times: int) -> None:
-        self.monitor, self.threshold, self.times = monitor, threshold, times
+    def __init__(self, monitor: str, *, threshold: float, times: int, mode: str = "max") -> None:
+        self.monitor, self.threshold, self.times, self.mode = monitor, threshold, times, mode
         self.in_a_row, self.first_step = 0, 0
 
     @property
@@ -34,7 +35,8 @@ class StopWhenSolved(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
-        if not monitored(self, validation_metrics(trainer), self.monitor) >= self.threshold:  # also where it is NaN
+        value = monitored(self, validation_metrics(trainer), self.monitor)
+        if not (value <= self.threshold if self.mode == "min" else value >= self.threshold):  # also where it is NaN
             self.in_a_row = 0
             return
         if self.in_a_row == 0:
@@ -58,6 +60,11 @@ class StopWhenStalled(EarlyStopping):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["check_finite"] = False
         super().__init__(*args, **kwargs)
+
+    def _validate_condition_metric(self, logs: dict[str, Any]) -> bool:
+        """Raise the line of `monitored` where the validation has not logged the metric."""
+        monitored(self, logs, str(self.monitor))
+        return True
 
     @property
     def stalled(self) -> bool:

@@ -41,6 +41,13 @@ def send_finished(config: Config, run: "Run", result: dict[str, Any]) -> None:
         logger.finalize("success")
 
 
+def begin_test(loggers: list[Logger]) -> None:
+    """Name metrics.csv's metrics of the test after it, also those whose names say no split."""
+    for logger in loggers:
+        if isinstance(logger, MetricsCSV):
+            logger.split = "test"
+
+
 def finish(loggers: list[Logger], result: dict[str, Any], error: BaseException | None = None) -> None:
     """Close W&B with the content of result.json and the error that ended the run; other loggers need no end."""
     for logger in loggers:

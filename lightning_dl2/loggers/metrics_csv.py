@@ -12,12 +12,13 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_dl2.common.files import WriteError, csv_text, flush, open_to_append, write_text, writing
 from lightning_dl2.common.run_files import read_metrics
+from lightning_dl2.common.statistics import split_of, with_split
 
 log = logging.getLogger(__name__)
 
 
 def _is_test(row: dict[str, str]) -> bool:
-    return any(value and key.startswith("test/") for key, value in row.items())
+    return any(value and split_of(key) == "test" for key, value in row.items())
 
 
 class MetricsCSV(Logger):
@@ -40,6 +41,7 @@ class MetricsCSV(Logger):
         # A column of dropped rows alone, such as a test's, goes: the run that never stopped adds it later.
         filled = {"step"}.union(*self.rows)
         self.columns = [key for key in kept[0] if key in filled] if kept else ["step"]
+        self.split: str | None = None  # the split that names without one are of: a resumed run drops those of a test
         self._unwritten = 0
         self._is_on_disk = True
         self._may_be_cut = False  # a failed append may have written a part of a row
@@ -60,6 +62,8 @@ class MetricsCSV(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         values = {key: repr(float(value)) for key, value in metrics.items() if key not in ("step", "epoch")}
+        if self.split:
+            values = {with_split(key, self.split): value for key, value in values.items()}
         row = {"step": str(int(step or 0)), **values}
         same_step = takewhile(lambda earlier: earlier["step"] == row["step"], reversed(self.rows))
         # A resumed run repeats a validation that came after the checkpoint of the same step: log it once.

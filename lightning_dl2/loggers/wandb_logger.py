@@ -19,7 +19,7 @@ from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_dl2.common.run_files import read_metrics
-from lightning_dl2.common.statistics import by_quality
+from lightning_dl2.common.statistics import by_quality, split_of
 from lightning_dl2.config.schema import Config
 from lightning_dl2.loggers.gradient_flow_csv import with_gradient_flow
 from lightning_dl2.loggers.wandb_artifacts import ARTIFACTS
@@ -140,10 +140,14 @@ class Wandb(Logger):
     def _show_best(self, experiment: "wandb.Run", metrics: dict[str, float], step: int | None) -> None:
         """Put the best validation so far, that of `best.ckpt`, into the run's summary."""
         rule = self.config.callbacks.checkpoint
-        value = metrics.get(rule.monitor, math.nan)
+        value = math.nan if rule.monitor is None else metrics.get(rule.monitor, math.nan)
         if math.isfinite(value) and by_quality(value, rule.mode) < by_quality(self._best, rule.mode):
             self._best = value
-            found = {f"best/{name}": value for name, value in metrics.items() if name.startswith("val/")}
+            found = {
+                f"best/{name}": value
+                for name, value in metrics.items()
+                if split_of(name) == "val" or name == rule.monitor
+            }
             experiment.summary.update(found | {"best_step": step})
 
     def _init(self, mode: Any) -> "wandb.Run":

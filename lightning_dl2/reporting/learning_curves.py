@@ -22,6 +22,7 @@ from lightning_dl2.common.figures import (
     metric_label,
     new_figure,
 )
+from lightning_dl2.common.statistics import bare_name, find_metric, split_of
 from lightning_dl2.reporting.history import Point
 from lightning_dl2.reporting.records import Record
 from lightning_dl2.reporting.variants import Experiment, Variant
@@ -50,13 +51,13 @@ class Curve:
 
 
 def shown_metrics(experiment: Experiment) -> list[str]:
-    """Return the names, without `val/`, of the metrics to draw, the monitored one first."""
+    """Return the names, without their split, of the metrics to draw, the monitored one first."""
     logged = dict.fromkeys(name for run in experiment.records for name in run.logged.names())
-    names = [name.removeprefix("val/") for name in logged if name.startswith("val/")]
+    names = [bare_name(name) for name in logged if split_of(name) == "val" or name == experiment.monitor]
     if not names:  # runs that ended before their first validation
-        names = [name for name in ("loss", *BASELINES) if f"train/{name}" in logged]
-    first = experiment.monitor.removeprefix("val/")
-    return sorted(distinct(names), key=lambda name: (name != first, name))
+        names = [name for name in ("loss", *BASELINES) if find_metric(logged, name, "train")]
+    first = bare_name(experiment.monitor)
+    return sorted(distinct(dict.fromkeys(names)), key=lambda name: (name != first, name))
 
 
 def compare(experiment: Experiment, name: str, place: str = "compare") -> str:
@@ -67,19 +68,19 @@ def compare(experiment: Experiment, name: str, place: str = "compare") -> str:
     """
     curves, shown = [], experiment.variants[: len(COLOURS)]
     for number, variant in enumerate(shown):
-        curves += _curves(variant.label, variant.records, f"val/{name}", colour(number), MARKERS[number])
+        curves += _curves(variant.label, variant.records, name, "val", colour(number), MARKERS[number])
     level = experiment.baseline(name, (record for variant in shown for record in variant.records))
     if not curves:  # no run reached a validation
         for number, variant in enumerate(shown):
             label = f"{variant.label}, training"
-            curves += _curves(label, variant.records, f"train/{name}", colour(number), MARKERS[number])
+            curves += _curves(label, variant.records, name, "train", colour(number), MARKERS[number])
     return _draw(curves, name, level, f"{experiment.name} {name} {place}")
 
 
 def alone(experiment: Experiment, variant: Variant, name: str) -> str:
     """Draw a metric of one variant, training and validation."""
-    curves = _curves("training", variant.records, f"train/{name}", TRAINING, "")
-    curves += _curves("validation", variant.records, f"val/{name}", VALIDATION, "o")
+    curves = _curves("training", variant.records, name, "train", TRAINING, "")
+    curves += _curves("validation", variant.records, name, "val", VALIDATION, "o")
     level = experiment.baseline(name, variant.records)
     return _draw(curves, name, level, f"{experiment.name} {name} {variant.label}")
 
@@ -89,11 +90,11 @@ def colour(number: int) -> str:
     return "currentColor" if COLOURS[number] == "#000000" else COLOURS[number]
 
 
-def _curves(label: str, records: Iterable[Record], metric: str, colour: str, marker: str) -> list[Curve]:
+def _curves(label: str, records: Iterable[Record], name: str, split: str, colour: str, marker: str) -> list[Curve]:
     histories: dict[bool, list[dict[int, float]]] = {True: [], False: []}
     width = 1
     for record in records:
-        if history := record.history(metric):
+        if history := record.curve(name, split):
             histories[record.state == "completed"].append(history)
             width = max(width, record.logged.width)
     colour = INK if colour == "currentColor" else colour

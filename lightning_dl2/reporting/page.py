@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lightning_dl2.common.figures import COLOURS, TRAINING, VALIDATION
+from lightning_dl2.common.statistics import bare_name
 from lightning_dl2.reporting import learning_curves
 from lightning_dl2.reporting.records import STATES, Record, printable
 from lightning_dl2.reporting.tables import Cell, choice_columns, columns, remarks
@@ -85,7 +86,7 @@ def _section(experiment: Experiment, details: int, progress: Callable[[str], Non
         "headings": [column.heading for column in shown],
         "choices": max(1, len(experiment.choices)),  # that many headings, the first ones, are choices
         "run_headings": [
-            *("seed", "state", f"best {experiment.monitor}", f"last {experiment.monitor}"),
+            *("seed", "state", f"best {experiment.monitor}".strip(), f"last {experiment.monitor}".strip()),
             *(*experiment.metrics[:1], "steps", "training s", "directory and error"),
         ],
         "lines": lines,
@@ -115,7 +116,8 @@ def _best(experiment: Experiment) -> str:
     """Describe the best variant by its first test figure, or its best validation where no run has completed."""
     best = experiment.variants[0]
     known = {column.heading: column.of(best).text for column in columns(experiment)}
-    names = "test/accuracy", *experiment.metrics, f"best {experiment.monitor}"
+    accuracies = [name for name in experiment.metrics if bare_name(name) == "accuracy"]
+    names = *accuracies, *experiment.metrics, f"best {experiment.monitor}"
     figure = next((f"{name} {known[name]}" for name in names if known.get(name)), "nothing measured yet")
     return f"{best.label}: {figure}" if len(experiment.variants) > 1 else figure
 

@@ -4,7 +4,6 @@ Configurations are read without the schema, so that runs of older versions are s
 did not have counts as left at its default.
 """
 
-import math
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -13,11 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lightning_dl2.builtin.data import test_split
-from lightning_dl2.builtin.graph_data import GRAPH_SETS
+from lightning_dl2.builtin.older_results import former_test_split, present_name
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import open_regular, walk
 from lightning_dl2.common.run_files import Damaged, read_config, read_result
+from lightning_dl2.common.statistics import find_metric
 from lightning_dl2.config.identity import select_identity
 from lightning_dl2.config.older_runs import add_missing_keys
 from lightning_dl2.config.overrides import flatten
@@ -56,17 +55,9 @@ class Record:
     @cached_property
     def metrics(self) -> dict[str, float]:
         """Return the metrics of the best checkpoint, by their present names."""
-        return {self._present_name(name): value for name, value in self.result.get("metrics", {}).items()}
-
-    def _present_name(self, metric: str) -> str:
-        """Rename a metric: older versions had one name for bpc and bits per byte, and one for two linear models."""
         data = self.config.get("data")
         data = data if isinstance(data, dict) else {}
-        if data.get("tokens") == "bytes":
-            metric = metric.replace("/bpc", "/bits_per_byte")
-        if data.get("name") in GRAPH_SETS and data.get("name") != "pattern":
-            metric = metric.replace("/no_graph_baseline", "/counts_baseline")
-        return metric
+        return {present_name(data, name): value for name, value in self.result.get("metrics", {}).items()}
 
     @property
     def steps(self) -> int:
@@ -84,15 +75,19 @@ class Record:
         """Name the data of test/*; result.json of older versions does not have it."""
         if (recorded := self.result.get("test_split")) is not None:
             return str(recorded)
-        name, fraction, length = (
-            self.choices.get(f"data.{key}") for key in ("name", "test_fraction", "sequence_length")
-        )
-        return test_split(str(name), fraction, length if isinstance(length, int) else math.inf)
+        return former_test_split(self.choices)
 
     def monitor(self) -> tuple[str, str]:
-        """Return the metric that chose the best checkpoint, and "min" or "max" for its best value."""
+        """Return the metric that chose the best checkpoint (empty: none), and "min" or "max" for its best value."""
         flat = flatten(self.config)
-        return str(flat.get("callbacks.checkpoint.monitor")), str(flat.get("callbacks.checkpoint.mode"))
+        return str(flat.get("callbacks.checkpoint.monitor") or ""), str(flat.get("callbacks.checkpoint.mode"))
+
+    def curve(self, name: str, split: str) -> dict[int, float]:
+        """Return the history of the metric with this bare name on a split, whatever it is called in full."""
+        metric = find_metric(self.logged.names(), name, split)
+        if metric is None and split == "val" and name == self.monitor()[0]:
+            metric = name  # its name says no split
+        return self.history(metric) if metric else {}
 
     def history(self, metric: str) -> dict[int, float]:
         """Return step to value; only finite values, and only the extremes in the buckets of a long run."""

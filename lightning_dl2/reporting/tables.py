@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightning_dl2.common.files import csv_text
-from lightning_dl2.common.statistics import MeanStd
+from lightning_dl2.common.statistics import MeanStd, bare_name
 from lightning_dl2.config.schema import HELD_OUT
 from lightning_dl2.reporting.records import STATES, Record, printable
 from lightning_dl2.reporting.variants import Experiment, Variant
@@ -68,19 +68,23 @@ def columns(experiment: Experiment) -> list[Column]:
     def metric(name: str) -> Callable[..., Any]:
         return over_seeds(lambda record: record.metrics.get(name))
 
-    tests = [name for name in experiment.metrics if name != "test/perplexity"]  # a function of the loss
+    tests = [name for name in experiment.metrics if bare_name(name) != "perplexity"]  # a function of the loss
+    followed = experiment.monitor
+    monitored = [
+        Column(f"best {followed}", over_seeds(experiment.best), 1),
+        Column(f"last {followed}", over_seeds(experiment.last), 4),
+    ]
     splits = [Column("test split", _test_split, 1)] if len(experiment.test_splits) > 1 else []
     differing = [name for name in experiment.references if _constant(experiment, name) is None]
     return [
         Column("runs", lambda variant: Cell(variant.runs, len(variant.completed)), 0),
         *(
-            Column(name, metric(name), 0 if name in tests[:1] else 1 if name == "test/accuracy" else 5)
+            Column(name, metric(name), 0 if name in tests[:1] else 1 if bare_name(name) == "accuracy" else 5)
             for name in tests
         ),
         *splits,
         *(Column(_reference_name(name), metric(name), 6) for name in differing),
-        Column(f"best {experiment.monitor}", over_seeds(experiment.best), 1),
-        Column(f"last {experiment.monitor}", over_seeds(experiment.last), 4),
+        *(monitored if followed else []),
         Column("steps", over_seeds(lambda record: record.steps, whole), 3),
         Column("training s", over_seeds(lambda record: record.result.get("seconds")), 2),
         Column("parameters", over_seeds(lambda record: record.result.get("parameters"), "{0.mean:,.0f}".format), 2),
@@ -108,7 +112,7 @@ def remarks(experiment: Experiment) -> list[str]:
 
 
 def _reference_name(reference: str) -> str:
-    return reference.removeprefix("test/").replace("_", " ")
+    return bare_name(reference).replace("_", " ")
 
 
 def table(experiment: Experiment, width: int) -> Table:

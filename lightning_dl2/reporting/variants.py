@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_dl2.common.figures import BASELINES
-from lightning_dl2.common.statistics import MeanStd, by_quality
+from lightning_dl2.common.statistics import MeanStd, bare_name, by_quality, split_of
 from lightning_dl2.config.identity import digest, find_differing_keys
 from lightning_dl2.config.overrides import format_override
 from lightning_dl2.reporting.records import STATES, Found, Record, printable
@@ -55,7 +55,7 @@ class Experiment:
     """All runs of an experiment."""
 
     name: str  # as in `experiment=name`
-    monitor: str  # the metric that chooses the best checkpoint
+    monitor: str  # the metric that chooses the best checkpoint; empty: none does
     mode: str  # "min" or "max", by the monitor
     metrics: list[str]  # names of the test metrics of the nets
     references: list[str]  # names of the test figures without a net, such as those of baselines and compressors
@@ -121,12 +121,12 @@ def _experiment(name: str, records: list[Record], over: tuple[str, ...], skipped
     variants = [Variant(_label(own, group[0], over), group, own) for own, group in zip(choices, chosen, strict=True)]
     counted = [record for group in chosen for record in group]
     (monitor, mode), _ = Counter(record.monitor() for record in counted).most_common(1)[0]
-    tests = dict.fromkeys(key for record in counted for key in record.metrics if key.startswith("test/"))
-    nets = {key.replace("val/", "test/") for record in counted for key in record.metrics if key.startswith("val/")}
-    first = monitor.replace("val/", "test/")
+    tests = dict.fromkeys(key for record in counted for key in record.metrics if split_of(key) == "test")
+    nets = {bare_name(key) for record in counted for key in record.metrics if split_of(key) in ("val", None)}
+    first = bare_name(monitor)
     # A run that ended before its first validation has no val/*: then the name of the figure decides.
-    references = sorted(key for key in tests if key not in nets and REFERENCE.search(key))
-    metrics = sorted((key for key in tests if key not in references), key=lambda key: (key != first, key))
+    references = sorted(key for key in tests if bare_name(key) not in nets and REFERENCE.search(key))
+    metrics = sorted((key for key in tests if key not in references), key=lambda key: (bare_name(key) != first, key))
     experiment = Experiment(name, monitor, mode, metrics, references, variants, list(choices[0]) if choices else [])
 
     def quality(variant: Variant) -> tuple[tuple[bool, float], str]:

@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_dl2.common.figures import new_figure, plain, save
-from lightning_dl2.common.statistics import by_quality
-from lightning_dl2.config.schema import mode_of
-from lightning_dl2.sweeps.jobs import Job
+from lightning_dl2.sweeps.jobs import Job, Objective
 from lightning_dl2.sweeps.overrides import SweptKey
 
 if TYPE_CHECKING:
@@ -19,13 +17,13 @@ LOG_FROM = 30  # ratio of the largest to the smallest number from which the axis
 ROW = 4  # panels side by side
 
 
-def draw(jobs: list[Job], swept: list[SweptKey], metric: str, out: Path, *, history: bool) -> None:
-    """Draw the jobs that have a value of `metric`.
+def draw(jobs: list[Job], swept: list[SweptKey], objective: Objective, out: Path, *, history: bool) -> None:
+    """Draw the jobs that have a value of the objective.
 
     Args:
         history: draw them by their order, too, as in a search.
     """
-    points = [(job, value) for job in jobs if (value := job.metric(metric)) is not None]
+    points = [(job, value) for job in jobs if (value := job.metric(objective.metric)) is not None]
     panels = [key for key in swept if key.name != "seed"]
     if not points or not (panels or history):
         return
@@ -35,23 +33,23 @@ def draw(jobs: list[Job], swept: list[SweptKey], metric: str, out: Path, *, hist
     figure = new_figure(columns, rows, width=3.6, height=3.2)
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
     if history:
-        _history(next(axes), points, metric)
+        _history(next(axes), points, objective)
     for key, panel in zip(panels, axes, strict=False):
         _against(panel, key, points)
     for panel in figure.axes[number:]:
         panel.set_axis_off()
     for panel in figure.axes[::columns]:
-        panel.set_ylabel(plain(metric))
+        panel.set_ylabel(plain(objective.metric))
     save(figure, out)
 
 
-def _history(axes: "Axes", points: list[tuple[Job, float]], metric: str) -> None:
+def _history(axes: "Axes", points: list[tuple[Job, float]], objective: Objective) -> None:
     numbers: list[int] = []
     best: list[float] = []
     for job, value in points:
         if job.state == "completed":
             numbers.append(job.number)
-            best.append(min([value, *best[-1:]], key=lambda each: by_quality(each, mode_of(metric))))
+            best.append(min([value, *best[-1:]], key=objective.quality))
     _scatter(axes, [(job, job.number, value) for job, value in points])
     axes.step(numbers, best, where="post", **BEST, label="best so far")
     axes.set(xlabel="job")

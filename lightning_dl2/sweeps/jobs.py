@@ -4,12 +4,14 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.run_files import Damaged, read_metrics
+from lightning_dl2.common.statistics import by_quality
 from lightning_dl2.config.compose import NoEffect, compose
 from lightning_dl2.config.schema import Config
+from lightning_dl2.config.schema.component import Mode
 from lightning_dl2.run import lock
 from lightning_dl2.run.directory import Run
 
@@ -17,6 +19,17 @@ State = Literal["completed", "interrupted", "failed", "missing", "held", "pruned
 
 INACTIVE = "-"  # stands for a value that has no effect
 DIGITS = 9  # a number drawn from an interval has about 17
+
+
+class Objective(NamedTuple):
+    """The metric by which jobs are compared, and the direction in which it improves."""
+
+    metric: str
+    mode: Mode
+
+    def quality(self, value: float | None) -> tuple[bool, float]:
+        """Return a key that sorts values from the best to the worst, None last."""
+        return by_quality(value, self.mode)
 
 
 class Job:
@@ -113,7 +126,7 @@ class Plan(Protocol):
     def total(self) -> int:
         return len(self.jobs)
 
-    def open(self, directory: Path, metric: str, *, dry: bool) -> None:
+    def open(self, directory: Path, objective: Objective, *, dry: bool) -> None:
         """Open the files of the plan in the sweep's directory; `dry` only reads."""
         return None
 

@@ -14,17 +14,16 @@ from rich.text import Text
 
 from lightning_dl2.common.command import console
 from lightning_dl2.common.files import WriteError, csv_text, write_text
-from lightning_dl2.common.statistics import MeanStd, by_quality
-from lightning_dl2.config.schema import mode_of
-from lightning_dl2.sweeps.jobs import Job, Plan, shorten
+from lightning_dl2.common.statistics import MeanStd, in_split
+from lightning_dl2.sweeps.jobs import Job, Objective, Plan, shorten
 
 
 class ProgressReport:
     """Report the progress of a plan; within `with`, show a bar where stderr is a terminal."""
 
-    def __init__(self, plan: Plan, metric: str, directory: Path) -> None:
-        self.plan, self.metric, self.directory = plan, metric, directory
-        self.test_metric = metric.replace("val/", "test/")
+    def __init__(self, plan: Plan, objective: Objective, directory: Path) -> None:
+        self.plan, self.objective, self.directory = plan, objective, directory
+        self.metric, self.test_metric = objective.metric, in_split(objective.metric, "test")
         self._began: dict[Job, float] = {}  # when the running jobs started
         self._best: Job | None = None
         self._lines: dict[Job, list[str | float | None]] = {}  # of jobs.csv; reading all runs at each event takes long
@@ -36,7 +35,7 @@ class ProgressReport:
     def __enter__(self) -> "ProgressReport":
         self._progress.start()
         completed = [job for job in self.plan.jobs if job.finished and job.metric(self.metric) is not None]
-        self._best = next(iter(best_first(completed, self.metric)), None)  # of an earlier call
+        self._best = next(iter(best_first(completed, self.objective)), None)  # of an earlier call
         self._refresh()
         return self
 
@@ -61,7 +60,7 @@ class ProgressReport:
         state, value, *_ = self._lines[job]
         end = f"{state} after {seconds:.0f} s"
         if state == "completed" and value is not None:
-            best = best_first([job, *filter(None, [self._best])], self.metric)[0]
+            best = best_first([job, *filter(None, [self._best])], self.objective)[0]
             self._best = best
             done = sum(line[0] == "completed" for line in self._lines.values())
             end += f", {self.metric}={value:.4g}; {done} of {self.plan.total} completed"
@@ -129,15 +128,15 @@ class ProgressReport:
         for key, jobs in groups.items():
             spreads = [MeanStd.of(job.metric(name) for job in jobs) for name in (self.metric, self.test_metric)]
             mean = spreads[0].mean if spreads[0] else None
-            rows.append((by_quality(mean, mode_of(self.metric)), [*key, len(jobs), *(each or "" for each in spreads)]))
+            rows.append((self.objective.quality(mean), [*key, len(jobs), *(each or "" for each in spreads)]))
         for _, cells in sorted(rows, key=itemgetter(0)):
             table.add_row(*(Text(str(cell)) for cell in cells))
         console().print(table)
 
 
-def best_first(jobs: list[Job], metric: str) -> list[Job]:
-    """Sort by a metric; jobs without a value come last, in their order."""
-    return sorted(jobs, key=lambda job: by_quality(job.metric(metric), mode_of(metric)))
+def best_first(jobs: list[Job], objective: Objective) -> list[Job]:
+    """Sort by the objective; jobs without a value come last, in their order."""
+    return sorted(jobs, key=lambda job: objective.quality(job.metric(objective.metric)))
 
 
 def last_line(log: Path) -> str:

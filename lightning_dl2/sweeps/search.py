@@ -14,7 +14,7 @@ from lightning_dl2.common.files import WriteError, replacing, writing
 from lightning_dl2.common.run_files import check_own_files
 from lightning_dl2.config import schema
 from lightning_dl2.config.identity import digest
-from lightning_dl2.sweeps.jobs import Job, Plan, check_inactive
+from lightning_dl2.sweeps.jobs import Job, Objective, Plan, check_inactive
 from lightning_dl2.sweeps.overrides import SweepOverrides, SweptKey
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ class Search(Plan):
     def total(self) -> int:
         return max(self.rules.trials, len(self.jobs))
 
-    def open(self, directory: Path, metric: str, *, dry: bool) -> None:
-        """Resume the search in `directory` for the best `metric`, or begin it there; `dry` only reads.
+    def open(self, directory: Path, objective: Objective, *, dry: bool) -> None:
+        """Resume the search in `directory` for the best objective, or begin it there; `dry` only reads.
 
         Raises:
             UserError: the journal is damaged, or not a regular file.
@@ -75,14 +75,14 @@ class Search(Plan):
         """
         from optuna.trial import TrialState
 
-        self.metric, file = metric, directory / JOURNAL
+        self.metric, file = objective.metric, directory / JOURNAL
         check_own_files(file)  # Optuna appends through a link, and waits for a pipe
         if dry and not (file.exists() and file.stat().st_size):
             return
         try:
             if not dry:
                 _mend(file)
-            self.study = self._study(file, dry)
+            self.study = self._study(file, objective.mode, dry)
             trials = self.study.get_trials(deepcopy=False)
         except WriteError:
             raise
@@ -100,7 +100,7 @@ class Search(Plan):
         if not dry:
             self._enqueue_failed()
 
-    def _study(self, file: Path, dry: bool) -> "Study":
+    def _study(self, file: Path, mode: str, dry: bool) -> "Study":
         import optuna
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
@@ -114,7 +114,7 @@ class Search(Plan):
         known: dict[str, Any] = {"storage": JournalStorage(Journal(str(file))), "study_name": file.parent.name}
         if dry:
             return optuna.load_study(**known, pruner=self._pruner())
-        direction = StudyDirection.MAXIMIZE if schema.mode_of(self.metric) == "max" else StudyDirection.MINIMIZE
+        direction = StudyDirection.MAXIMIZE if mode == "max" else StudyDirection.MINIMIZE
         return optuna.create_study(**known, direction=direction, pruner=self._pruner(), load_if_exists=True)
 
     def _remember(self, trial: "FrozenTrial") -> None:

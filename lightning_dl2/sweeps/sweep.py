@@ -25,7 +25,7 @@ from lightning_dl2.run import lock
 from lightning_dl2.run.directory import Run
 from lightning_dl2.sweeps.figure import draw
 from lightning_dl2.sweeps.grid import Grid
-from lightning_dl2.sweeps.jobs import Plan
+from lightning_dl2.sweeps.jobs import Objective, Plan
 from lightning_dl2.sweeps.launchers.build import build_launcher
 from lightning_dl2.sweeps.overrides import SweepOverrides, read_overrides
 from lightning_dl2.sweeps.progress_report import ProgressReport, best_first
@@ -60,16 +60,16 @@ def sweep(argv: list[str]) -> int:
     plan = _plan(overrides, config.sweep, name)
     for note in plan.notes:
         print(f"note: {note}", file=sys.stderr)
-    metric = _metric(plan, config)
+    objective = _objective(plan, config)
     directory = Path(plan.examples[0].root) / "sweeps" / name
     _check_same(directory, identity)
     if config.launcher.name == "local":  # other machines may have other disks
         for example in plan.examples:
             if not Run.of(example).finished(example):
                 example.data.check_sources()
-    report = ProgressReport(plan, metric, directory)
+    report = ProgressReport(plan, objective, directory)
     if config.dry:
-        plan.open(directory, metric, dry=True)
+        plan.open(directory, objective, dry=True)
         report.print_plan(sys.stdout)
         print(directory)
         return 0
@@ -81,17 +81,17 @@ def sweep(argv: list[str]) -> int:
     with lock.locked(directory):
         launcher = build_launcher(config.launcher, directory)
         _make_logs(directory / "logs")
-        values = identity | {"metric": metric} | config.model_dump()
+        values = identity | {"metric": objective.metric} | config.model_dump()
         write_text(directory / "sweep.yaml", yaml.safe_dump(values, sort_keys=False))
-        plan.open(directory, metric, dry=False)
+        plan.open(directory, objective, dry=False)
         report.print_plan(sys.stderr)
         with report:
             stopped = Scheduler(plan, launcher, directory / "logs", report.tell).run()
-        report.print_jobs(sys.stdout, best_first(plan.jobs, metric))
+        report.print_jobs(sys.stdout, best_first(plan.jobs, objective))
         swept, figure = overrides.swept, directory / "figures" / "sweep.png"
         if any(key.name == "seed" for key in swept):
             report.print_seeds()
-        draw(plan.jobs, swept, metric, figure, history=isinstance(plan, Search))
+        draw(plan.jobs, swept, objective, figure, history=isinstance(plan, Search))
         print(directory, flush=True)
         if stopped == SIGUSR1:
             slurm.requeue()  # as a whole
@@ -116,7 +116,9 @@ def _check_alone() -> None:
 
 def _identity(overrides: SweepOverrides, config: Multirun) -> dict[str, Any]:
     """Return the values that decide which jobs a sweep has; their number and their launcher are free to change."""
-    free = {"name", "retry_failed", "trials"} | ({"monitor"} if isinstance(config.sweep, GridRules) else set())
+    free = {"name", "retry_failed", "trials"} | ({"monitor", "mode"} if isinstance(config.sweep, GridRules) else set())
+    if config.sweep.mode is None:
+        free |= {"mode"}  # sweeps of older versions do not have it
     parts = [str(part) for part in overrides.parts if not str(part).startswith("root=")]  # the sweep is below root
     return {"words": parts, "rules": config.sweep.model_dump(exclude=free)}
 
@@ -129,11 +131,11 @@ def _default_name(overrides: SweepOverrides, identity: dict[str, Any]) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)[:60]}-{digest(identity)}"
 
 
-def _metric(plan: Plan, config: Multirun) -> str:
+def _objective(plan: Plan, config: Multirun) -> Objective:
     """Return the metric by which jobs are compared.
 
     Raises:
-        UserError: the jobs do not log sweep.monitor, or have a `resume` of their own.
+        UserError: the jobs do not log sweep.monitor, nobody knows its direction, or they have a `resume` of their own.
     """
     wanted = config.sweep.monitor
     for example in plan.examples:
@@ -145,8 +147,18 @@ def _metric(plan: Plan, config: Multirun) -> str:
                 f"sweep.monitor={wanted}: data={example.data.title} logs no such metric; allowed: {', '.join(logged)}"
             )
     monitors = {example.callbacks.checkpoint.monitor for example in plan.examples}
-    # Experiments may differ in their metric; all of them log the loss.
-    return wanted or (monitors.pop() if len(monitors) == 1 else "val/loss")
+    # Experiments may differ in their metric; the built-in ones all log the loss.
+    metric = wanted or (monitors.pop() if len(monitors) == 1 else "val/loss")
+    if metric is None:
+        raise UserError("sweep.monitor=null: callbacks.checkpoint.monitor is null, too; fix: sweep.monitor=METRIC")
+    known = {example.mode_of(metric) for example in plan.examples} - {None}
+    mode = config.sweep.mode or (known.pop() if len(known) == 1 else None)
+    if mode is None:
+        what = f"sweep.mode=null: neither the task nor a callback says in which direction {metric} improves"
+        raise UserError(f"{what}; fix: sweep.mode=min, or sweep.mode=max")
+    if known - {mode}:
+        raise UserError(f"sweep.mode={mode}: allowed with {metric}: {known.pop()}")
+    return Objective(metric, mode)
 
 
 def _check_same(directory: Path, identity: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from lightning_dl2.common import cpu, system
 from lightning_dl2.common.command import REQUEUE, announced
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import WriteError
+from lightning_dl2.common.statistics import with_split
 from lightning_dl2.config.identity import digest
 from lightning_dl2.config.schema import Config
 from lightning_dl2.data.build import build_data, prepare_own
@@ -151,8 +152,11 @@ def _measure(
         watch.final_validation.run(trainer, task, data)
     tested: list[Any] = []
     if is_overridden("test_step", task) and is_overridden("test_dataloader", data):
+        build.begin_test(trainer.loggers)
         tested = list(trainer.test(task, data, verbose=False))
-    return dict(sorted({**watch.checkpoints.best, **{k: v for each in tested for k, v in each.items()}}.items()))
+    # A name that says no split is that of a validation metric, too: the test's gets test/ before it.
+    measured = {with_split(name, "test"): value for each in tested for name, value in each.items()}
+    return dict(sorted({**watch.checkpoints.best, **measured}.items()))
 
 
 def _end_early(

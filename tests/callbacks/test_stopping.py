@@ -3,6 +3,7 @@
 import pytest
 
 from lightning_dl2.callbacks import StopWhenSolved, StopWhenStalled
+from lightning_dl2.common.errors import UserError
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 from tests.small import fit_scripted
 
@@ -34,6 +35,16 @@ def test_solved(times, values, steps, solved_at):
     callback = solved(times)
     trainer = fit_scripted(values, callback)
     assert (trainer.global_step, callback.solved_at) == (steps, solved_at)
+
+
+def test_solved_by_a_low_value():
+    callback = StopWhenSolved("val/loss", mode="min", threshold=1 - GOOD, times=1)
+    assert fit_scripted([BAD, GOOD, BAD], callback).global_step == 4
+
+
+def test_an_unknown_metric_is_one_line():
+    with pytest.raises(UserError, match="StopWhenStalled: monitor=val/f1: the validation logs no such metric; allowed"):
+        fit_scripted([BAD], StopWhenStalled("val/f1", mode="max"))
 
 
 def test_the_count_goes_on_after_a_resume(tmp_path):

@@ -148,8 +148,8 @@ WRONG_VALUES = {
         "logger.notes=[a]": ['logger.notes=["a"]: allowed: text'],
         "optimizer.schedule={name: plateau, decay: 1.0}": ["optimizer.schedule.decay=1.0", "plateau", "less than 1"],
         "optimizer.schedule={name: plateau, decay: 1}": ["optimizer.schedule.decay=1", "plateau", "less than 1"],
-        "callbacks.solved.threshold=5": ["callbacks.solved.threshold=5", "less than or equal to 1"],
-        "callbacks.solved.threshold=-1": ["callbacks.solved.threshold=-1", "greater than or equal to 0"],
+        "callbacks.solved.threshold=5": ["callbacks.solved.threshold=5", "0 to 1"],
+        "callbacks.solved.threshold=-1": ["callbacks.solved.threshold=-1", "0 to 1"],
     },
     "text": {
         "task.focal_gamma=-1": ["task.focal_gamma=-1", "greater than or equal to 0"],
@@ -182,7 +182,7 @@ WRONG_VALUES = {
         "task.cell=lstm": ['task.cell="lstm"', "there is no key task.cell", "layer"],
         "optimizer.weight_decay_of={layers: -1}": ["optimizer.weight_decay_of.layers=-1", "greater than or equal to 0"],
         "optimizer.weight_decay_of={layers: much}": ['optimizer.weight_decay_of.layers="much"', "number"],
-        "callbacks.checkpoint.monitor=val/macro_accuracy": ['monitor="val/macro_accuracy"', "'val/accuracy'"],
+        "callbacks.checkpoint.monitor=val/macro_accuracy": ["monitor=val/macro_accuracy: ", "val/loss, val/accuracy"],
     },
     "cora": {
         "data.positional={kind: laplacian, size: 2}": ["task.input_layer=false", "data=cora", "data.positional: true"]

@@ -42,6 +42,9 @@ IDLE = {
     "task.cell=rnn": {"task.forget_bias=2": "task.cell=lstm"},
     "task.cell=bilstm": {"task.bidirectional=true": "task.cell=lstm"},
     "task.encoding=one_hot": {"task.embedding_size=7": "task.encoding=embedding"},
+    "callbacks.checkpoint.monitor=null": {
+        "callbacks.checkpoint.mode=max": "callbacks.checkpoint.monitor=val/accuracy callbacks.checkpoint.mode=max"
+    },
     "callbacks.solved.enabled=false": {"callbacks.solved.threshold=0.5": "callbacks.solved.enabled=true"},
     "data.curriculum.enabled=true": {
         "data.curriculum.minimum_batch_size=7": "data.curriculum.tokens_per_batch=99",

@@ -60,3 +60,18 @@ def made_up_run(
         result |= {"parameters": 1234, "world_size": 1, "device": "cpu"}
         (path / "result.json").write_text(json.dumps(result))
     return path
+
+
+def made_up_by_others(root: Path, seed: int = 0, **checkpoint: str | None) -> Path:
+    """Write the directory of a run whose task and data are of code that does not exist here, with names of its own."""
+    path = made_up_run(root, seed=seed)
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    config |= {"experiment": "digits", "data": {"_target_": "gone.Data", "size": 3}, "task": {"_target_": "gone.Net"}}
+    config["callbacks"]["checkpoint"] |= {"monitor": "valid/f1", "mode": "max"} | checkpoint
+    (path / "config.yaml").write_text(yaml.safe_dump(config))
+    header = ("step", "train_loss_step", "val_loss", "valid/f1", "accuracy")
+    (path / "metrics.csv").write_text(csv_text([header, (10, 3.0, 2.0, 0.5, 0.25), (20, 2.0, 1.0, 0.75, 0.5)]))
+    result = json.loads((path / "result.json").read_text()) | {"experiment": "digits"}
+    result["metrics"] = {"accuracy": 0.5, "val_loss": 1.0, "valid/f1": 0.75, "test_f1": 0.625, "test/accuracy": 0.375}
+    (path / "result.json").write_text(json.dumps(result))
+    return path

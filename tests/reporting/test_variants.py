@@ -6,9 +6,11 @@ import statistics
 import pytest
 
 from lightning_dl2.common.statistics import MeanStd
+from lightning_dl2.reporting.learning_curves import alone, shown_metrics
 from lightning_dl2.reporting.records import find
+from lightning_dl2.reporting.tables import columns
 from lightning_dl2.reporting.variants import experiments
-from tests.reporting.made_up import made_up_run
+from tests.reporting.made_up import made_up_by_others, made_up_run
 
 
 def test_mean_and_deviation_are_those_of_the_values(tmp_path):
@@ -164,3 +166,26 @@ def test_of_the_same_run_twice_interrupted_the_longer_one_counts(tmp_path):
     (experiment,) = experiments(found)
     assert [record.path for record in experiment.variants[0].records] == [long]
     assert found.skipped == [(short, f"is the same run as {long}")]
+
+
+def test_a_report_shows_the_metrics_of_unknown_code_by_their_own_names(tmp_path):
+    """Names of any style are told apart by their split, and nothing of the run's code is imported."""
+    for seed in (0, 1):
+        made_up_by_others(tmp_path, seed)
+    (found,) = experiments(find([tmp_path]))
+    assert (found.monitor, found.mode, found.metrics) == ("valid/f1", "max", ["test_f1", "test/accuracy"])
+    assert found.references == [] and [found.best(run) for run in found.records] == [0.75, 0.75]
+    headings = [column.heading for column in columns(found)]
+    assert headings[:3] == ["runs", "test_f1", "test/accuracy"] and "best valid/f1" in headings
+    assert shown_metrics(found) == ["f1", "loss"]
+    assert found.records[0].curve("loss", "train") == {10: 3.0, 20: 2.0}
+    assert "training" in alone(found, found.variants[0], "loss")
+
+
+@pytest.mark.parametrize(("monitor", "headings"), [(None, []), ("accuracy", ["best accuracy", "last accuracy"])])
+def test_a_monitor_may_be_none_or_name_no_split(tmp_path, monitor, headings):
+    made_up_by_others(tmp_path, monitor=monitor)
+    (found,) = experiments(find([tmp_path]))
+    assert [column.heading for column in columns(found) if column.heading.startswith(("best", "last"))] == headings
+    assert ("accuracy" in shown_metrics(found)) == bool(monitor)
+    assert bool(found.records[0].curve("accuracy", "val")) == bool(monitor)

@@ -3,6 +3,7 @@
 import pytest
 
 from lightning_dl2.sweeps.figure import draw
+from lightning_dl2.sweeps.jobs import Objective
 from lightning_dl2.sweeps.overrides import SweptKey
 
 
@@ -24,7 +25,7 @@ def test_a_value_with_dollars_is_drawn(tmp_path, history):
     draw(
         [Reached(value) for value in values],
         [SweptKey("data.path", values)],
-        "val/loss",
+        Objective("val/loss", "min"),
         tmp_path / "a.png",
         history=history,
     )
@@ -39,7 +40,7 @@ def test_the_best_so_far_is_of_completed_jobs_and_others_are_crosses(tmp_path, m
     draw(
         [*jobs, Reached("b", 5, loss=1.0)],
         [SweptKey("data.path", ("a", "b"))],
-        "val/loss",
+        Objective("val/loss", "min"),
         tmp_path / "a.png",
         history=True,
     )

@@ -23,6 +23,7 @@ from lightning_dl2.common.files import WriteError  # noqa: E402
 from lightning_dl2.config import schema  # noqa: E402
 from lightning_dl2.config.compose import compose, compose_multirun  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
+from lightning_dl2.sweeps.jobs import Objective
 from lightning_dl2.sweeps.overrides import SweptKey, read_overrides  # noqa: E402
 from lightning_dl2.sweeps.search import Search, corners, distribution  # noqa: E402
 from tests.sweeps.sweeping import LONG, Sweeper  # noqa: E402
@@ -90,7 +91,7 @@ def test_a_search_taken_up_draws_what_it_would_have_drawn(sweeper, tmp_path, mon
         directory.mkdir()
         for trials in processes:
             part = search(sweeper, f"sweep={method}", f"sweep.trials={trials}", "sweep.startup_trials=2", *own)
-            part.open(directory, "val/loss", dry=False)
+            part.open(directory, Objective("val/loss", "min"), dry=False)
             while job := part.next():
                 rate = float(job.varies["optimizer.learning_rate"])
                 part.study.tell(part._trials[job], abs(rate - 0.02))
@@ -170,7 +171,7 @@ def test_every_step_is_judged_however_seldom_one_looks(sweeper, tmp_path, monkey
     monkeypatch.setattr("lightning_dl2.sweeps.search.Job", Untrained)
     own = ("sweep=random", "sweep.trials=3", "sweep.pruner=median", "sweep.startup_trials=1")
     found = search(sweeper, *own)
-    found.open(tmp_path, "val/loss", dry=False)
+    found.open(tmp_path, Objective("val/loss", "min"), dry=False)
     solved, worse, better = iter(found.next, None)
     solved.logged = {20: 1.0, 40: 0.5}
     assert not found.watch(solved)
@@ -188,7 +189,7 @@ def test_who_is_pruned_but_has_finished_has_not_crashed(sweeper, tmp_path, monke
     """A job signalled while it writes its result counts as completed."""
     monkeypatch.setattr("lightning_dl2.sweeps.search.Job", Untrained)
     found = search(sweeper, "sweep=random", "sweep.trials=2", "sweep.pruner=median", "sweep.startup_trials=1")
-    found.open(tmp_path, "val/loss", dry=False)
+    found.open(tmp_path, Objective("val/loss", "min"), dry=False)
     for job, finished in zip(iter(found.next, None), (True, False), strict=True):
         job.finished, job.metric = finished, lambda _: 1.0
         job.logged, job.code, job.pruned = {20: 1.0}, -signal.SIGTERM, True
@@ -220,7 +221,7 @@ def test_a_damaged_journal_is_told(sweeper, tmp_path, content, dry):
     file = tmp_path / "optuna.log"
     file.write_text(content, "utf-8")
     with pytest.raises(UserError, match=r"optuna\.log: is damaged: .*; fix: ") as error:
-        search(sweeper, "sweep=random").open(tmp_path, "val/loss", dry=dry)
+        search(sweeper, "sweep=random").open(tmp_path, Objective("val/loss", "min"), dry=dry)
     assert len(str(error.value).splitlines()) == 1
     assert file.read_text("utf-8") == content
 
@@ -230,14 +231,14 @@ def test_a_damaged_journal_is_told(sweeper, tmp_path, content, dry):
 def test_a_journal_that_is_no_file_of_ours_is_refused(sweeper, tmp_path, make, dry):
     make(tmp_path / "optuna.log")
     with pytest.raises(UserError, match=r"optuna\.log: is .*, where a run writes a file of its own; fix: "):
-        search(sweeper, "sweep=random").open(tmp_path, "val/loss", dry=dry)
+        search(sweeper, "sweep=random").open(tmp_path, Objective("val/loss", "min"), dry=dry)
     assert not (tmp_path / "victim").exists()
 
 
 def test_a_dry_look_at_a_search_writes_nothing(sweeper, tmp_path):
-    search(sweeper, "sweep=random").open(tmp_path, "val/loss", dry=False)
+    search(sweeper, "sweep=random").open(tmp_path, Objective("val/loss", "min"), dry=False)
     before = (tmp_path / "optuna.log").read_bytes()
-    search(sweeper, "sweep=random").open(tmp_path, "val/loss", dry=True)
+    search(sweeper, "sweep=random").open(tmp_path, Objective("val/loss", "min"), dry=True)
     assert (tmp_path / "optuna.log").read_bytes() == before
 
 
@@ -246,7 +247,7 @@ def test_a_full_disk_names_the_journal(sweeper, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     found = search(sweeper, "sweep=random")
-    found.open(tmp_path, "val/loss", dry=False)
+    found.open(tmp_path, Objective("val/loss", "min"), dry=False)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(WriteError, match=r"optuna\.log cannot be written: No space left"):
         found.next()
@@ -259,9 +260,11 @@ def test_trials_that_cannot_be_are_passed_over(sweeper, tmp_path):
         sweeper.overrides("experiment=graph", "data=sbm", "task.num_layers=2,3", "data.fanouts=null,[3,3]")
     )
     overrides = type(overrides)((), tuple(part for part in overrides.parts if str(part).partition("=")[0] in KEYS))
-    found = Search(overrides, [], schema.Search(method="random", name=None, monitor=None, retry_failed=False, trials=12,
-                                            seed=0, startup_trials=5, pruner="none"))  # fmt: skip
-    found.open(tmp_path, "val/accuracy", dry=False)
+    unused: dict = dict.fromkeys(("name", "monitor", "mode"))
+    rules = schema.Search(method="random", **unused, retry_failed=False, trials=12, seed=0, startup_trials=5,
+                          pruner="none")  # fmt: skip
+    found = Search(overrides, [], rules)
+    found.open(tmp_path, Objective("val/accuracy", "max"), dry=False)
     drawn = [job.varies for job in iter(found.next, None)]
     states = [trial.state for trial in found.study.get_trials(deepcopy=False)]
     assert {"task.num_layers": "3", "data.fanouts": "[3,3]"} not in drawn

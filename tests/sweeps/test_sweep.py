@@ -15,7 +15,7 @@ import yaml
 from lightning_dl2.run import lock
 from lightning_dl2.run.directory import Run
 from lightning_dl2.sweeps import progress_report, scheduler
-from lightning_dl2.sweeps.jobs import Job
+from lightning_dl2.sweeps.jobs import Job, Objective
 from lightning_dl2.sweeps.launchers.base import environment
 from lightning_dl2.train import main
 from tests.sweeps import sweeping
@@ -168,7 +168,7 @@ def test_a_damaged_sweep_is_told(sweeper, capsys, content):
         (["optimizer.name=SGD,Nonsense"], "optimizer.name=Nonsense: is no optimiser of torch.optim; allowed: "),
         (["trainer.devices=1,1000"], "trainer.devices=1000: this machine has"),
         (["sweep=gird"], "sweep=gird: did you mean grid?"),
-        (["sweep.trials=3"], "sweep.trials=3: there is no key sweep.trials; allowed: method, monitor, name"),
+        (["sweep.trials=3"], "sweep.trials=3: there is no key sweep.trials; allowed: method, mode, monitor, name"),
         (["sweep=tpe", "seed=0,1", "sweep.trial=3"], "there is no key sweep.trial; did you mean trials"),
         (["sweep=tpe", "seed=0,1", "sweep.trials=0"], "sweep.trials=0: allowed: greater than or equal to 1"),
         (["sweep=tpe", "seed=0,1", "sweep.pruner=x"], 'sweep.pruner="x": allowed'),
@@ -183,6 +183,8 @@ def test_a_damaged_sweep_is_told(sweeper, capsys, content):
         ([f"sweep.name={'a' * 256}", "dry=true"], "a: is too long; allowed in sweep.name and root: at most 255 bytes"),
         (["seed=range(400)", "task.hidden_size=range(1,300)"], "119,600 combinations; allowed: at most 100,000 jobs"),
         (["sweep.monitor=val/mean_absolute_error"], "sweep.monitor=val/mean_absolute_error: data=decimal_palindrome"),
+        (["sweep.mode=max"], "sweep.mode=max: allowed with val/loss: min"),
+        (["callbacks.checkpoint.monitor=null"], "sweep.monitor=null: callbacks.checkpoint.monitor is null, too; fix"),
         (["launcher=slurm"], "launcher=slurm: allowed: local, ray, submitit"),
         (["launcher.jobs=0"], "launcher.jobs=0: allowed: greater than or equal to 1"),
         (["launcher=submitit", "launcher.minutes=1"], "launcher.signal_seconds=120: allowed: less than minutes=1"),
@@ -320,7 +322,7 @@ class Standing:
 def test_of_a_job_that_runs_the_line_is_as_it_stands_and_others_are_not_read(tmp_path, capsys):
     """The line of a running job shows its present state, not that before its process started."""
     first, second, third = jobs = [Standing(number) for number in range(3)]
-    report = progress_report.ProgressReport(SimpleNamespace(jobs=jobs, total=3), "val/loss", tmp_path)
+    report = progress_report.ProgressReport(SimpleNamespace(jobs=jobs, total=3), LOSS, tmp_path)
 
     def states() -> list[str]:
         return [row["state"] for row in csv.DictReader((tmp_path / "jobs.csv").read_text().splitlines())]
@@ -343,6 +345,9 @@ def test_of_a_job_that_runs_the_line_is_as_it_stands_and_others_are_not_read(tmp
     assert states() == ["completed"] * 3
 
 
+LOSS = Objective("val/loss", "min")
+
+
 class Valued:
     """A job that has reached a value of the metric."""
 
@@ -354,17 +359,18 @@ class Valued:
         return self.value if name.startswith("val/") else None
 
 
-@pytest.mark.parametrize(("metric", "order"), [("val/accuracy", [0.9, 0.2, None]), ("val/loss", [0.2, 0.9, None])])
-def test_the_best_is_the_highest_or_the_lowest(metric, order):
-    found = progress_report.best_first([Valued(value) for value in (0.2, None, 0.9)], metric)
+@pytest.mark.parametrize(("mode", "order"), [("max", [0.9, 0.2, None]), ("min", [0.2, 0.9, None])])
+def test_the_best_is_the_highest_or_the_lowest(mode, order):
+    found = progress_report.best_first([Valued(value) for value in (0.2, None, 0.9)], Objective("val/f1", mode))
     assert [job.value for job in found] == order
 
 
-@pytest.mark.parametrize(("metric", "first"), [("val/accuracy", "gru"), ("val/loss", "lstm")])
-def test_of_the_means_the_best_stands_first(metric, first, capsys):
+@pytest.mark.parametrize(("mode", "first"), [("max", "gru"), ("min", "lstm")])
+def test_of_the_means_the_best_stands_first(mode, first, capsys):
     values = {"lstm": (0.2, 0.3), "gru": (0.8, 0.9)}
     table = progress_report.ProgressReport.__new__(progress_report.ProgressReport)
-    table.metric, table.test_metric = metric, "test/loss"
+    table.objective = Objective("val/loss", mode)
+    table.metric, table.test_metric = "val/loss", "test/loss"
     table._header = lambda: ["number", "seed", "cell", *"12345"]
     each = [Valued(value, seed=str(seed), cell=cell) for cell, own in values.items() for seed, value in enumerate(own)]
     table.plan = SimpleNamespace(jobs=each)
@@ -384,7 +390,7 @@ def test_a_metric_that_is_no_number_is_none(tmp_path, value):
 
 def test_a_mean_is_of_completed_runs_each_counted_once(capsys):
     table = progress_report.ProgressReport.__new__(progress_report.ProgressReport)
-    table.metric, table.test_metric = "val/loss", "test/loss"
+    table.objective, table.metric, table.test_metric = LOSS, "val/loss", "test/loss"
     table._header = lambda: ["number", "seed", "cell", *"12345"]
     jobs = [Valued(2.0, path="a", seed="0", cell="gru"), Valued(2.0, path="a", seed="0", cell="gru")]
     jobs += [Valued(5.0, state, seed="1", cell="gru") for state in ("failed", "interrupted", "held", "pruned")]

@@ -4,7 +4,7 @@ The room imports neither torch nor Hydra, so that a wrong value is reported at o
 `component` says what it asks of them. The YAML files under conf/ state unit and consequence of each value.
 """
 
-from lightning_dl2.config.schema.callbacks import Callbacks, Samples, mode_of
+from lightning_dl2.config.schema.callbacks import Callbacks, Samples
 from lightning_dl2.config.schema.component import HELD_OUT, DataSchema, Demand, OwnData, OwnTask, TaskSchema
 from lightning_dl2.config.schema.logger import Logger
 from lightning_dl2.config.schema.optimizer import Optimizer, Schedule

@@ -1,44 +1,40 @@
 """Define the schemas of conf/callbacks/."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from lightning_dl2.common.statistics import bare_name
 from lightning_dl2.config.schema.base import Natural, Positive, Rate, Strict
+from lightning_dl2.config.schema.component import Mode
 
-Metric = Literal["val/loss", "val/loss_cold", "val/accuracy", "val/mean_absolute_error"]
-
-
-def mode_of(metric: str) -> Literal["min", "max"]:
-    """Return whether a metric is better when it is smaller (min) or larger (max)."""
-    return "max" if metric == "val/accuracy" else "min"
+Metric = Annotated[str, Field(min_length=1)]  # `Config` asks the task whether it logs such a one
 
 
-class Monitored(Strict):
-    monitor: Metric
-    mode: Literal["min", "max"]
-
-    @model_validator(mode="after")
-    def mode_fits_the_metric(self) -> "Monitored":
-        fits = mode_of(self.monitor)
-        if self.mode != fits:
-            raise ValueError(f"mode={self.mode}: allowed with monitor={self.monitor}: {fits}")
-        return self
-
-
-class Checkpoint(Monitored):
+class Checkpoint(Strict):
     every_n_steps: Positive
+    monitor: Metric | None
+    mode: Mode
 
 
 class Solved(Strict):
     enabled: bool
-    monitor: Literal["val/accuracy"]
-    threshold: Annotated[float, Field(ge=0, le=1)]
+    monitor: Metric
+    mode: Mode
+    threshold: float
     times: Positive
 
+    @model_validator(mode="after")
+    def an_accuracy_lies_between_0_and_1(self) -> "Solved":
+        if bare_name(self.monitor) == "accuracy" and not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold={self.threshold}: allowed with monitor={self.monitor}: 0 to 1")
+        return self
 
-class EarlyStopping(Monitored):
+
+class EarlyStopping(Strict):
     enabled: bool
+    monitor: Metric
+    mode: Mode
     patience: Positive
     min_delta: Annotated[float, Field(ge=0)]
 

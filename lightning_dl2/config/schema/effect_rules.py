@@ -82,6 +82,8 @@ TRAINING = (
         needs_switch(Callbacks, f"{name}.*", f"callbacks.{name}.enabled")
         for name in ("solved", "early_stopping", "weight_averaging", "samples", "gradient_flow")
     ),
+    Rule(Callbacks, "checkpoint.mode", lambda c: c.callbacks.checkpoint.monitor is not None,
+         "callbacks.checkpoint.monitor=null", "callbacks.checkpoint.monitor=METRIC", ("min",), quiet=True),
     Rule(Callbacks, "samples.length", lambda c: bool(c.callbacks.samples.prompts and c.callbacks.samples.temperatures),
          "no prompt or no temperature", "callbacks.samples.prompts and callbacks.samples.temperatures"),
     Rule(Callbacks, "samples.greedy_length", lambda c: c.callbacks.samples.num_greedy > 0,

@@ -6,10 +6,12 @@ from pydantic import Field, SerializeAsAny, model_validator
 
 from lightning_dl2.config.schema.base import Strict
 from lightning_dl2.config.schema.callbacks import Callbacks
-from lightning_dl2.config.schema.component import DataSchema, TaskSchema
+from lightning_dl2.config.schema.component import DataSchema, Mode, TaskSchema
 from lightning_dl2.config.schema.logger import Logger
 from lightning_dl2.config.schema.optimizer import Optimizer
 from lightning_dl2.config.schema.trainer import Trainer
+
+MONITORING = ("checkpoint", "early_stopping", "solved")  # the callbacks that follow a metric
 
 
 class Config(Strict):
@@ -39,8 +41,15 @@ class Config(Strict):
     @property
     def monitors(self) -> list[str]:
         """Return the metrics that the enabled callbacks monitor."""
-        rules = self.callbacks.checkpoint, self.callbacks.early_stopping, self.callbacks.solved
-        return [rule.monitor for rule in rules if getattr(rule, "enabled", True)]
+        rules = (getattr(self.callbacks, name) for name in MONITORING)
+        return [rule.monitor for rule in rules if getattr(rule, "enabled", True) and rule.monitor is not None]
+
+    def mode_of(self, metric: str) -> Mode | None:
+        """Return the direction in which a metric improves; None: neither the task nor a callback says it."""
+        if declared := (self.task.metrics(self.data) or {}).get(metric):
+            return declared
+        rules = (getattr(self.callbacks, name) for name in MONITORING)
+        return next((rule.mode for rule in rules if rule.monitor == metric), None)
 
     @property
     def logged_metrics(self) -> list[str] | None:
@@ -54,8 +63,10 @@ class Config(Strict):
         return self.data.test_split
 
     def _check_monitors(self) -> None:
-        if (logged := self.logged_metrics) is None:
+        metrics = self.task.metrics(self.data)
+        if metrics is None:
             return
+        logged = list(metrics)
         solved = self.callbacks.solved
         for monitor in self.monitors:
             if monitor not in logged:
@@ -64,6 +75,10 @@ class Config(Strict):
                     f"callbacks: monitor={monitor}: data={self.data.title} logs no such metric; allowed:"
                     f" {', '.join(logged)}{instead}"
                 )
+        for name in MONITORING:
+            rule = getattr(self.callbacks, name)
+            if rule.monitor in metrics and rule.mode != (fits := metrics[rule.monitor]):
+                raise ValueError(f"callbacks.{name}.mode={rule.mode}: allowed with monitor={rule.monitor}: {fits}")
 
     @model_validator(mode="after")
     def validations_fit_into_an_epoch(self) -> "Config":

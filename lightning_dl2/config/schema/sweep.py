@@ -6,12 +6,14 @@ from pydantic import Field, model_validator
 
 from lightning_dl2.config.schema.base import Name, Natural, Positive, Strict
 from lightning_dl2.config.schema.callbacks import Metric
+from lightning_dl2.config.schema.component import Mode
 
 
 class Grid(Strict):
     method: Literal["grid"]
     name: Name | None
     monitor: Metric | None
+    mode: Mode | None
     retry_failed: bool
 
 
@@ -19,6 +21,7 @@ class Search(Strict):
     method: Literal["random", "tpe"]
     name: Name | None
     monitor: Metric | None
+    mode: Mode | None
     retry_failed: bool
     trials: Positive
     seed: Annotated[int, Field(ge=0, lt=2**31)]
