@@ -1,9 +1,11 @@
-"""Optimisers, schedules and callbacks as a user of the package writes them, named by their dotted paths."""
+"""Optimisers, schedules, callbacks and loggers as a user of the package writes them, named by their dotted paths."""
 
 from collections import deque
 from typing import Any
 
 import torch
+from pytorch_lightning import Callback
+from pytorch_lightning.loggers import Logger
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LinearLR, LRScheduler, SequentialLR, StepLR
 
@@ -59,3 +61,42 @@ class Follow(LambdaLR):
     def step(self, metrics: Any = 1.0, **_: Any) -> None:
         self.metric = float(metrics)
         super().step()
+
+
+class Counter(Callback):
+    """Count the training batches of a run, over all its processes."""
+
+    def __init__(self, name: str, start: int = 0) -> None:
+        self.name, self.count = name, start
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.count += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.count = state_dict["count"]
+
+
+class Refusing(Callback):
+    def __init__(self) -> None:
+        raise ValueError("needs more")
+
+
+class Lines(Logger):
+    """Write a line for each row."""
+
+    name = "lines"
+    version = ""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        """Log nothing."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(f"{step} {' '.join(metrics)}\n")

@@ -13,7 +13,8 @@ from rich.table import Column
 from rich.text import Text
 
 from lightning_dl2.common.command import console
-from lightning_dl2.common.statistics import bare_name, split_of
+from lightning_dl2.common.statistics import bare_name
+from lightning_dl2.resume.requirements import validation_metrics
 
 log = logging.getLogger(__name__)
 
@@ -145,8 +146,7 @@ class ProgressBar(Callback):
             return
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
-        logged = {key: float(value) for key, value in trainer.callback_metrics.items() if key not in ("step", "epoch")}
-        values = {key: value for key, value in logged.items() if split_of(key) in ("val", None)}
+        values = validation_metrics(trainer)
         self._validation = _joined({key: value for key, value in values.items() if bare_name(key) not in LOG_ONLY})
         log.info("step %d%s", trainer.global_step, _joined(values))
 

@@ -159,6 +159,11 @@ def _check_override(override: str) -> None:
         )
     if is_group(key):
         name, names = parsed.value(), options(key)
+        if key == "logger" and isinstance(name, list) and name and override[0] not in "+~":
+            for each in name:
+                if each not in names:
+                    raise UserError(f"{override}: {each}: {nearest(str(each), names)}")
+            return
         if not isinstance(name, str) or override[0] in "+~":
             raise UserError(f"{override}: is a group, chosen by {key}=NAME; allowed: {', '.join(names)}")
         if name not in names:  # Hydra would accept /NAME and ../GROUP/NAME, too

@@ -17,17 +17,26 @@ BUILT_IN = "lightning_dl2.builtin"  # the only thing that this package knows of 
 GROUPS: dict[str, type[OwnData] | type[OwnTask]] = {"data": OwnData, "task": OwnTask}
 
 
-def find_components(values: Mapping[str, Any], *, recorded: bool = False) -> dict[str, Component]:
-    """Check the groups of a configuration that name a component; map each to its schema.
+def find_components(values: Mapping[str, Any], *, recorded: bool = False) -> dict[str, Any]:
+    """Check the parts of a configuration that name a component; map data and task to their schemas.
+
+    Callbacks and loggers of the user's own stay plain values, with the defaults of their constructors.
 
     Args:
         recorded: take the arguments of own components as they are; nothing is imported.
 
     Raises:
-        UserError: a group is wrong, or the two do not go together.
+        UserError: a group is wrong, or data and task do not go together.
     """
     _check_pair(values)
-    return {group: _find(group, values[group], recorded) for group in GROUPS if group in values}
+    found: dict[str, Any] = {group: _find(group, values[group], recorded) for group in GROUPS if group in values}
+    for group in () if recorded else ("callbacks", "logger"):
+        inner = values.get(group)
+        own = {name: each for name, each in inner.items() if is_component(each)} if isinstance(inner, Mapping) else {}
+        if own:
+            checked = {name: check_component(f"{group}.{name}", each) for name, each in own.items()}
+            found[group] = {**values[group], **checked}
+    return found
 
 
 def _schema(group: str, values: Any) -> type[Component] | None:

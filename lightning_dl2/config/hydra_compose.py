@@ -25,7 +25,7 @@ from yaml import YAMLError
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.conf_files import BLANK, Composition, check_files, conf_dirs, describe_yaml_error, is_group
 from lightning_dl2.config.overrides import parse_override
-from lightning_dl2.config.own_components import EMPTY, complete_components
+from lightning_dl2.config.own_components import EMPTY, complete_components, order_loggers
 from lightning_dl2.config.schema.component import TARGET
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")  # ${task.hidden_size}: the whole path of a key
@@ -174,6 +174,8 @@ def _as_typed_for_hydra(override: str, found: Composition) -> str:
     """Let Hydra add a key of a component that no file sets: the constructor decides whether the key exists."""
     parsed = parse_override(override)
     key = parsed.key_or_group
+    if key == "logger":
+        return order_loggers(override)
     if override[0] in "+~" or not any(key.startswith(f"{component}.") for component in found.components):
         return override
     return f"++{override}"

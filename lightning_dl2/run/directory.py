@@ -214,7 +214,7 @@ class Run(CheckpointFiles):
                     self.path.rename(self._aside())
         with lock.locked(self.path):
             self._check_own_files()
-            if config.logger.name == "wandb":
+            if "wandb" in config.logger.names:
                 self._known_wandb_id()
             with writing(self.checkpoints):
                 self.checkpoints.mkdir(exist_ok=True)

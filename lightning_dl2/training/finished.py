@@ -69,17 +69,20 @@ def not_done(config: Config, run: Run, result: dict[str, Any]) -> list[str]:
         for key, (value, former, exists, fix) in keys.items()
         if value and value != former and not exists
     ]
+    for group, mine, theirs in (("callbacks", asked.own, had.own), ("logger", config.logger.own, before.logger.own)):
+        # Another callback is another run, unless its name is that of one that changes nothing.
+        new = [name for name in mine if name not in theirs]
+        lines += [f"{group}.{name}: has no effect on a complete run; fix: {again}" for name in new]
     steps, most = result.get("steps") or 0, config.trainer.max_steps
     if 0 < most < steps and result.get("stopped_by") == "limit":
         lines.append(f"trainer.max_steps={most}: the run has been trained for {steps} steps; fix: use another root")
     return lines
 
 
-def is_sent(config: Config, run: Run) -> bool:
-    """Tell whether the logger of `config` has the run."""
-    if config.logger.name == "wandb":
-        return any(run.path.glob("wandb/*run-*"))
-    return config.logger.name != "tensorboard" or (run.path / "tensorboard").exists()
+def missing_loggers(config: Config, run: Run) -> list[str]:
+    """Return the names of the loggers of `config` that do not have the run."""
+    kept = {"wandb": any(run.path.glob("wandb/*run-*")), "tensorboard": (run.path / "tensorboard").exists()}
+    return [name for name in config.logger.names if not kept.get(name, True)]
 
 
 def attend(config: Config, run: Run, result: dict[str, Any]) -> None:
@@ -89,20 +92,23 @@ def attend(config: Config, run: Run, result: dict[str, Any]) -> None:
         UserError: the data have changed, or the logger cannot be used.
     """
     note = check_data(config, run, result)
-    agent = config.logger.name == "wandb" and "WANDB_SWEEP_ID" in os.environ  # a W&B sweep waits for the value
+    # A W&B sweep waits for the value, also that of a run which W&B has.
+    agent = ["wandb"] if "wandb" in config.logger.names and "WANDB_SWEEP_ID" in os.environ else []
     code = run.code.note(config, "the result is of the former code; fix: resume=restart trains it anew")
     for line in filter(None, [note, code, *not_done(config, run, result)]):
         print(f"note: {line}", file=sys.stderr)
-    if is_sent(config, run) and not agent:
+    names = list(dict.fromkeys([*missing_loggers(config, run), *agent]))
+    if not names:
         return
     from lightning_dl2.loggers import build
     from lightning_dl2.training import preflight
 
     preflight.check_logger(config)
     with lock.locked(run.path):
-        build.send_finished(config, run, result)
-    if is_sent(config, run) and not agent:
-        print(f"note: logger={config.logger.name}: has got the complete run from its files", file=sys.stderr)
+        build.send_finished(config, run, result, names)
+    if not agent:
+        for name in set(names) - set(missing_loggers(config, run)):
+            print(f"note: logger={name}: has got the complete run from its files", file=sys.stderr)
 
 
 def attend_sweep(configs: Iterable[Config]) -> None:
@@ -117,7 +123,7 @@ def attend_sweep(configs: Iterable[Config]) -> None:
         if result := run.finished(config):
             check_data(config, run, result)
             counts.update(line.partition(":")[0] for line in not_done(config, run, result))
-            counts.update([f"logger={config.logger.name}"] if not is_sent(config, run) else [])
+            counts.update(f"logger={name}" for name in missing_loggers(config, run))
     for key, count in counts.items():
         jobs = f"{count} job{'s are' if count > 1 else ' is'} complete and not started again"
         print(f"note: {key}: {jobs}; fix: call train for each without -m", file=sys.stderr)

@@ -15,22 +15,30 @@ from lightning_dl2.training.check_trainer import check_trainer
 
 
 def check(config: Config, devices: Devices) -> None:
-    """Raise UserError for a configuration that fits the schema, but not this machine."""
+    """Raise UserError for a configuration that fits the schema, but not this machine.
+
+    Callbacks and loggers of the user's own are built once here: an error of a constructor leaves no run directory.
+    """
     check_variables()
     config.data.check_sources()
     devices.check()  # from here on, torch is needed
+    from lightning_dl2.loggers.own import build_own_loggers
+    from lightning_dl2.training.own_callbacks import build_own_callbacks
+
     limits.check_data(config, devices.is_gpu)
     _check_optimizer(config)
     check_trainer(config.trainer, devices.is_gpu)
+    build_own_callbacks(config)
+    build_own_loggers(config)
     config.task.check_machine(devices.is_gpu)
     check_logger(config)
 
 
 def check_logger(config: Config) -> None:
     """Raise UserError if the logger is not installed, or W&B would ask for a login."""
-    if config.logger.name == "tensorboard" and not importlib.util.find_spec("tensorboard"):
+    if "tensorboard" in config.logger.names and not importlib.util.find_spec("tensorboard"):
         raise UserError("logger=tensorboard: is not installed; fix: pip install tensorboard, or use logger=csv")
-    if config.logger.name == "wandb":
+    if "wandb" in config.logger.names:
         from lightning_dl2.loggers.wandb_login import check_login
 
         check_login()

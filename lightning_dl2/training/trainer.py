@@ -36,6 +36,7 @@ from lightning_dl2.resume.find_checkpoint import ResumePoint
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 from lightning_dl2.resume.preemption import Preemption
 from lightning_dl2.run.directory import Run
+from lightning_dl2.training.own_callbacks import build_own_callbacks
 from lightning_dl2.training.session import Session
 
 # Keys of conf/trainer/ that Lightning's Trainer has by the same name: for each Trainer, and for one that trains.
@@ -118,7 +119,8 @@ def build_trainer(
     if flow.enabled:
         figures = run.path / "figures"
         callbacks.append(GradientFlow(run.gradient_flow_file, figures, every_n_steps=flow.every_n_steps))
-    callbacks += [*session.callbacks, watch.final_validation, watch.checkpoints, watch.preemption]
+    callbacks += [*build_own_callbacks(config), *session.callbacks]
+    callbacks += [watch.final_validation, watch.checkpoints, watch.preemption]
     callbacks += [RecordData(spec or {}), ExactResume(config.seed)]
     trainer = pl.Trainer(
         **_trainer_arguments(config, run.path, start) | config.trainer.model_dump(include=TRAINING_KEYS),

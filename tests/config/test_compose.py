@@ -1,6 +1,7 @@
 """Test that overrides become a valid configuration or one line that says what is wrong."""
 
 import copy
+import re
 import shlex
 
 import pytest
@@ -327,3 +328,40 @@ def test_data_bring_their_own_split():
     """Each data set has its own default split, also with another graph in experiment=graph."""
     splits = {name: compose("experiment=graph", f"data={name}").data.split for name in ("sbm", "karate_club", "cora")}
     assert splits == {"sbm": "random", "karate_club": "public", "cora": "public"}
+
+
+def test_several_loggers_are_named_in_the_group():
+    """The defaults of W&B stay, whatever the order; a file with a logger by `_target_` alone gets the other keys."""
+    for words in ("[wandb,tensorboard]", "[tensorboard,wandb]"):
+        logger = compose(f"logger={words}").logger
+        assert logger.names == ("tensorboard", "wandb") and logger.artifacts == ["figures", "samples"]
+    assert compose("logger=wandb").logger.name == "wandb"
+    with pytest.raises(UserError, match=re.escape("logger=[wandb,x]: x: allowed: csv, tensorboard, wandb")):
+        compose("logger=[wandb,x]")
+
+
+def test_a_logger_and_a_callback_of_the_users_own_stand_in_files(tmp_path, monkeypatch):
+    (tmp_path / "logger").mkdir()
+    (tmp_path / "logger" / "lines.yaml").write_text("lines: {_target_: tests.own_parts.Lines, path: '${root}/a'}\n")
+    monkeypatch.setenv("LIGHTNING_DL2_CONF", str(tmp_path))
+    logger = compose("logger=lines").logger
+    assert logger.names == ("csv",) and logger.own == {"lines": {"_target_": "tests.own_parts.Lines", "path": "runs/a"}}
+    assert compose("logger=[lines,wandb]").logger.name == "wandb"
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("+callbacks.solvd={enabled:true}", "callbacks.solvd: there is no such key; did you mean solved?"),
+        ("+callbacks.a={_target_:tests.own_parts.Counter}", "callbacks.a.name: is missing"),
+        ("+callbacks.a={_target_:tests.own_parts.Countr,name:b}", "did you mean Counter"),
+        (
+            "+callbacks.a={_target_:tests.own_parts.Counter,name:b,start:x}",
+            'callbacks.a.start="x": allowed: an integer',
+        ),
+        ("+logger.a=3", "logger.a: there is no such key"),
+    ],
+)
+def test_an_object_of_the_users_own_is_checked(word, says):
+    with pytest.raises(UserError, match=re.escape(says)):
+        compose(word)

@@ -34,6 +34,7 @@ VARIANTS = {
         "trainer.gradient_clip_algorithm=value",
         "trainer.gradient_clip_val=0.01",
         "+trainer.arguments.inference_mode=false",
+        "+callbacks.counter={_target_:tests.own_parts.Counter,name:mine}",
     ),
     "curriculum": ("data.curriculum.enabled=true", "data.curriculum.start=2", "data.curriculum.threshold=0.01"),
     "curriculum_rate": (

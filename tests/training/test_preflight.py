@@ -15,6 +15,7 @@ from tests.conftest import TINY_GRAPH
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 
+COUNTER = "_target_:tests.own_parts.Counter,name:mine"
 SCHEDULE = "optimizer.schedule.name"
 WRONG = {
     "optimizer.name=Foo": ["optimizer.name=Foo: is no", "AdamW"],
@@ -55,6 +56,12 @@ WRONG = {
     "trainer.plugins=[torch.nn.Foo]": ["trainer.plugins=[torch.nn.Foo]: torch.nn has no Foo"],
     "trainer.plugins=[pytorch_lightning.plugins.TorchCheckpointIO]": ["the package itself writes the checkpoints"],
     "trainer.plugins=[pytorch_lightning.plugins.DoublePrecision] trainer.precision=64": ["trainer.precision=64: "],
+    f"+callbacks.a={{{COUNTER}}} +callbacks.b={{{COUNTER}}}": [
+        "callbacks.b: has the state_key of callbacks.a, Counter"
+    ],
+    "+callbacks.a={_target_:tests.own_parts.Refusing}": ["callbacks.a: tests.own_parts.Refusing", "needs more"],
+    "+callbacks.a={_target_:tests.own_parts.Lines,path:a}": ["makes a Lines; allowed: a pytorch_lightning.Callback"],
+    f"+logger.a={{{COUNTER}}}": ["logger.a: tests.own_parts.Counter makes a Counter; allowed: a pytorch_lightning"],
     "trainer.devices=1000": ["trainer.devices=1000", "allowed: 1 to"],
 }
 

@@ -4,11 +4,14 @@ import pytest
 import torch
 
 from lightning_dl2.callbacks import Curves, LengthCurriculum, StopWhenSolved
+from lightning_dl2.loggers.metrics_csv import MetricsCSV
+from lightning_dl2.loggers.tensorboard import TensorBoard
 from lightning_dl2.resume.exact_resume import ExactResume
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 from lightning_dl2.run.directory import Run
 from lightning_dl2.training.session import Session
 from lightning_dl2.training.trainer import build_evaluator, build_trainer, build_watch
+from tests.own_parts import Counter, Lines
 
 
 def trainer_of(config):
@@ -48,6 +51,17 @@ def test_callbacks_are_those_asked_for(tiny):
     assert Curves not in kinds() and Curves in kinds("callbacks.curves=true")
     assert LengthCurriculum not in kinds()
     assert LengthCurriculum in kinds("data.curriculum.enabled=true", "data.curriculum.start=2")
+
+
+def test_callbacks_and_loggers_of_the_users_own_come_after_the_packages(tiny, tmp_path):
+    counter = "+callbacks.counter={_target_:tests.own_parts.Counter,name:mine}"
+    lines = f"+logger.lines={{_target_:tests.own_parts.Lines,path:{tmp_path}/a}}"
+    trainer = trainer_of(tiny(counter, lines, "callbacks.curves=true", "logger=[tensorboard,csv]"))
+    kinds = [type(callback) for callback in trainer.callbacks]
+    assert kinds.index(Curves) < kinds.index(Counter) < kinds.index(ExactResume)
+    assert [type(logger) for logger in trainer.loggers] == [MetricsCSV, TensorBoard, Lines]
+    switched_off = trainer_of(tiny(counter, "callbacks.counter=null"))
+    assert Counter not in [type(callback) for callback in switched_off.callbacks]
 
 
 def test_exact_resume_comes_last(tiny):

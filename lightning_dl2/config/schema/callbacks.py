@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from lightning_dl2.common.statistics import bare_name
 from lightning_dl2.config.schema.base import Natural, Positive, Rate, Strict
 from lightning_dl2.config.schema.component import Mode
+from lightning_dl2.config.schema.extras import WithExtras
 
 Metric = Annotated[str, Field(min_length=1)]  # `Config` asks the task whether it logs such a one
 
@@ -62,7 +63,7 @@ class GradientFlow(Strict):
     every_n_steps: Positive
 
 
-class Callbacks(Strict):
+class Callbacks(WithExtras):
     checkpoint: Checkpoint
     solved: Solved
     early_stopping: EarlyStopping

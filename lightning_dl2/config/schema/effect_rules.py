@@ -76,8 +76,8 @@ TRAINING = (
          "trainer.overfit_batches={trainer.overfit_batches}", "trainer.overfit_batches=0", (None,)),
     Rule(Trainer, "gradient_clip_algorithm", lambda c: c.trainer.gradient_clip_val is not None,
          "trainer.gradient_clip_val=null", "trainer.gradient_clip_val=NUMBER", ("norm",)),
-    needs(Logger, "project entity run_name job_type notes tags init_timeout finish_timeout", "logger.name",
-           "wandb", off=(None, []), quiet=True),
+    Rule(Logger, "project entity run_name job_type notes tags init_timeout finish_timeout",
+         lambda c: "wandb" in c.logger.names, "logger={logger.name}", "logger=wandb", (None, []), quiet=True),
     *(
         needs_switch(Callbacks, f"{name}.*", f"callbacks.{name}.enabled")
         for name in ("solved", "early_stopping", "weight_averaging", "samples", "gradient_flow")

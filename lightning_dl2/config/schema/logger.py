@@ -5,14 +5,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lightning_dl2.config.schema.base import Rate, Strict
+from lightning_dl2.config.schema.base import Rate
+from lightning_dl2.config.schema.extras import WithExtras
 
 NOT_IN_PROJECTS = "/\\#?%:"
 WANDB_ID = re.compile(r"[^\x00-\x1f:;,#?/'\\]{1,128}")
 
 
-class Logger(Strict):
-    name: Literal["csv", "wandb", "tensorboard"]
+Name = Literal["csv", "wandb", "tensorboard"]
+
+
+class Logger(WithExtras):
+    name: Name | Annotated[list[Name], Field(min_length=1)]
     project: Annotated[str, Field(min_length=1, max_length=128)]
     entity: str | None
     group: str | None
@@ -32,6 +36,12 @@ class Logger(Strict):
 
     @model_validator(mode="after")
     def artifacts_are_kept_by_wandb(self) -> "Logger":
-        if self.artifacts and self.name != "wandb":
-            raise ValueError(f"artifacts=[{','.join(self.artifacts)}]: logger={self.name} keeps none; allowed: []")
+        if self.artifacts and "wandb" not in self.names:
+            shown = ",".join(self.names)
+            raise ValueError(f"artifacts=[{','.join(self.artifacts)}]: logger={shown} keeps none; allowed: []")
         return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the package's own loggers that are asked for."""
+        return (self.name,) if isinstance(self.name, str) else tuple(self.name)
