@@ -10,7 +10,7 @@ from lightning_dl2.builtin.base import BuiltInData
 from lightning_dl2.builtin.text_files import as_list, find_texts, first_match, quick_digest
 from lightning_dl2.common.dotted import find_instance, is_dotted
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.schema.base import OWN, Fraction, Natural, Positive, Strict, Workers
+from lightning_dl2.config.schema.base import OWN, Fraction, Natural, Part, Positive, Strict, Workers
 from lightning_dl2.config.schema.component import HELD_OUT
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class TextData(BuiltInData):
     name: Literal[TEXTS]  # type: ignore[valid-type]
     path: str | Annotated[list[str], Field(min_length=1)] | None
     splits: Literal["position", "files"]
-    tokens: Literal["characters", "bytes"]
+    tokens: Annotated[str, Part("characters", "bytes")]
     encoding: Annotated[str, Field(min_length=1)]
     sequence_length: Positive
     batch_size: Positive

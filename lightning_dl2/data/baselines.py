@@ -62,10 +62,12 @@ def _size(program: Any, vocabulary: Vocabulary, *parts: np.ndarray) -> int:
 
 
 def _utf8(tokens: np.ndarray, vocabulary: Vocabulary) -> Iterator[bytes]:
-    codes = np.array([ord(character) for character in vocabulary.characters], "<u4")
+    codes = np.array([ord(character) for character in vocabulary.characters], "<u4")  # empty unless of characters
     for start in range(0, len(tokens), CHUNK):
         chunk = tokens[start : start + CHUNK]
         if vocabulary.tokens == "bytes":
             yield chunk.tobytes()
+        elif vocabulary.tokens != "characters":  # of the user's own
+            yield vocabulary.decode(chunk.tolist()).encode("utf-8", "surrogatepass")
         else:
             yield codes[chunk].tobytes().decode("utf-32-le", "surrogatepass").encode("utf-8", "surrogatepass")

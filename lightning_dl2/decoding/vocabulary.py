@@ -23,6 +23,11 @@ class Vocabulary:
         self.characters = "".join(sorted(set(characters))) if tokens == "characters" else ""
         self.ids = {character: number for number, character in enumerate(self.characters)}
 
+    @property
+    def noun(self) -> str:
+        """Name the tokens in a message."""
+        return self.tokens
+
     @classmethod
     def of(cls, plain: dict[str, Any]) -> "Vocabulary":
         """Build the vocabulary of which `plain` is the description."""

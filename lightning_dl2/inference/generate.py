@@ -51,9 +51,9 @@ def generate(
 
     from lightning_dl2.callbacks.samples import start_token
     from lightning_dl2.decoding import generate as decode
-    from lightning_dl2.decoding.vocabulary import Vocabulary
+    from lightning_dl2.nets.own_vocabulary import build_vocabulary
 
-    vocabulary = Vocabulary.of(task.spec["vocabulary"])
+    vocabulary = build_vocabulary(task.spec["vocabulary"])
     texts = [prompts] if isinstance(prompts, str) else prompts
     encoded = [_encode(vocabulary, "prompt", text, unknown) for text in texts]
     stops = [_encode(vocabulary, "stop", text, "error") for text in stop]

@@ -12,8 +12,9 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from lightning_dl2.decoding.vocabulary import NOT_COUNTED, Vocabulary
+from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 from lightning_dl2.nets import CELLS, Ensemble, LanguageModel
+from lightning_dl2.nets.own_vocabulary import build_vocabulary
 from lightning_dl2.nets.recurrent.lookup import check_cell_name
 from lightning_dl2.nets.recurrent.states import State
 from lightning_dl2.tasks.metrics import Mean
@@ -58,7 +59,7 @@ class TextGenerator(Task):
         check_spec(spec, "vocabulary_size", "vocabulary", "sequence_length")
         self.save_hyperparameters()
         self.spec, self.reset_probability, self.focal_gamma = spec, reset_probability, focal_gamma
-        self.unit = Vocabulary.of(spec["vocabulary"]).unit
+        self.unit = build_vocabulary(spec["vocabulary"]).unit
         sizes = {"vocabulary_size": spec["vocabulary_size"], "sequence_length": spec["sequence_length"]}
         members = [LanguageModel(**sizes, **net) for _ in range(ensemble_size)]
         self.net = members[0] if ensemble_size == 1 else Ensemble(members)

@@ -36,7 +36,7 @@ class TextDataModule(LightningDataModule):
             see `find_texts`.
         splits: "position", or "files": files with train, val or test in their names are these splits, and the
             fractions have no effect.
-        tokens: "characters" or "bytes".
+        tokens: "characters", "bytes", or the dotted path of a class, see `lightning_dl2.nets.own_vocabulary`.
         encoding: Python's name of the file's encoding, or "auto".
         sequence_length, batch_size: T, B.
         validation_fraction: share of the text; likewise `test_fraction`. Without a test split, the validation split is
@@ -183,7 +183,7 @@ class TextDataModule(LightningDataModule):
         size, streams = len(self.splits["train"]), self.batch_size * world
         shorter = f"data.sequence_length={size // streams} or less, " if size >= streams else ""
         raise UserError(
-            f"data.sequence_length={self.length}: the training split has {size} {self.vocabulary.tokens} for {streams}"
+            f"data.sequence_length={self.length}: the training split has {size} {self.vocabulary.noun} for {streams}"
             f" streams of {self.length}; fix: use {shorter}a data.batch_size below {self.batch_size}, or a longer text"
         )
 
@@ -196,7 +196,7 @@ class TextDataModule(LightningDataModule):
         if self.split_by == "files":
             key, fix = "data.splits=files", "give longer files"
         raise UserError(
-            f"{key}: the {name} split has {size} {self.vocabulary.tokens} for {world} process(es);"
+            f"{key}: the {name} split has {size} {self.vocabulary.noun} for {world} process(es);"
             f" fix: {fix}, so that it has {world + 1} or more"
         )
 

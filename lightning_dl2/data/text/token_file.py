@@ -25,14 +25,17 @@ from lightning_dl2.builtin.text_files import (
     read_digests,
     stamp_of,
 )
+from lightning_dl2.common.dotted import is_dotted, source_file
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import file_digest, replacing, write_text
 from lightning_dl2.common.progress import progress
 from lightning_dl2.data.text.encodings import CHUNK, NoText, check_not_compressed, detect_encoding, read_characters
 from lightning_dl2.decoding.vocabulary import Vocabulary
+from lightning_dl2.nets.own_vocabulary import build_vocabulary, find_vocabulary, fit_vocabulary
 
 CODE_POINTS = 0x110000
 LINE_END = ord("\n")
+SHOWN = 40  # characters of a line in an error
 FORMAT = 4  # part of the files' names: with another number, files of older versions are written anew
 ABANDONED = 3600.0  # seconds after which a temporary file that did not grow is a killed process's
 
@@ -79,7 +82,8 @@ def tokenize(texts: Texts, tokens: str, encoding: str, cache: Path) -> TokenFile
 
     Args:
         texts: the files; the tokens are cached by their content.
-        tokens: "characters", decoded and with every line's end as \\n, or "bytes" as they are.
+        tokens: "characters", decoded and with every line's end as \\n; "bytes" as they are; or the dotted path of a
+            vocabulary of the user's own, which encodes the characters line by line.
         encoding: Python's name of the files' encoding, or "auto", by which each file has its own; ignored for bytes.
         cache: a writable directory.
 
@@ -89,8 +93,8 @@ def tokenize(texts: Texts, tokens: str, encoding: str, cache: Path) -> TokenFile
     """
     texts = read_digests(texts)
     digest = texts.digest
-    settings = json.dumps([FORMAT, digest, tokens, encoding if tokens == "characters" else ""])
-    target = cache / f"{sha256(settings.encode()).hexdigest()[:32]}.tokens"
+    settings = [FORMAT, digest, tokens, encoding if tokens != "bytes" else "", *_source_digest(tokens)]
+    target = cache / f"{sha256(json.dumps(settings).encode()).hexdigest()[:32]}.tokens"
     header = target.with_suffix(".json")
     facts = _known(header, target, len(texts.files))
     if facts is None:
@@ -133,7 +137,7 @@ def _known(header: Path, target: Path, number: int) -> _Facts | None:
         return None
     try:
         known = json.loads(header.read_text("utf-8"))
-        facts = _Facts(Vocabulary.of(known["vocabulary"]), known.get("encodings", []), known.get("sizes", []))
+        facts = _Facts(build_vocabulary(known["vocabulary"]), known.get("encodings", []), known.get("sizes", []))
         if number == 1:
             facts.encodings = [known["encoding"]]
             facts.sizes = [target.stat().st_size // _dtype(facts.vocabulary).itemsize]
@@ -155,14 +159,14 @@ def _remove_abandoned(target: Path) -> None:
 def _write(texts: Texts, tokens: str, encoding: str, target: Path) -> _Facts:
     """Write the tokens."""
     name = Path(texts.given).name
-    table: np.ndarray | None = None
     if tokens == "bytes":
         facts, line_ends = _Facts(Vocabulary("bytes"), [None for _ in texts.files], []), [False for _ in texts.files]
     else:
         facts, line_ends = _look_for_characters(texts, encoding, f"looking for the characters of {name}")
-        known = np.array([ord(character) for character in facts.vocabulary.characters])
-        table = np.zeros(CODE_POINTS, _dtype(facts.vocabulary))
-        table[known] = np.arange(len(known))
+    if is_dotted(tokens):
+        with _telling(texts, f"learning the tokens of {name}") as told:
+            facts.vocabulary = fit_vocabulary(tokens, _all_lines(texts, facts, line_ends, told))
+    encode = _encoder(facts.vocabulary)
     sizes = []
     with (
         replacing(target) as temporary,
@@ -170,20 +174,72 @@ def _write(texts: Texts, tokens: str, encoding: str, target: Path) -> _Facts:
         _telling(texts, f"making tokens of {name}") as told,
     ):
         for file, taken, line_end in zip(texts.files, facts.encodings, line_ends, strict=True):
-            if table is not None and taken is None:  # it is binary
+            if tokens != "bytes" and taken is None:  # it is binary
                 sizes.append(0)
                 continue
             size = 0
-            for chunk in told(_read_bytes(file.path) if table is None else read_characters(file.path, str(taken))):
-                out.write(chunk.data if table is None else table[chunk].data)
-                size += len(chunk)
-            if table is not None and line_end:
-                out.write(table[LINE_END : LINE_END + 1].data)
-            sizes.append(size + line_end)
+            chunks = told(_read_bytes(file.path) if taken is None else read_characters(file.path, taken))
+            for ids in encode(_with_line_end(chunks) if line_end else chunks):
+                out.write(ids.data)
+                size += len(ids)
+            sizes.append(size)
             if stamp_of(file.path) != file.stamp:
                 raise UserError(f"data.path={file.path}: has changed while it was read; fix: start again")
     facts.sizes = sizes
     return facts
+
+
+def _source_digest(tokens: str) -> list[str]:
+    """Return the digest of the file that defines a vocabulary of the user's own: with other code, tokens differ."""
+    file = source_file(find_vocabulary(tokens)) if is_dotted(tokens) else None
+    return [file_digest(file)] if file else []
+
+
+def _with_line_end(chunks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    yield from chunks
+    yield np.array([LINE_END], "<u4")
+
+
+def _encoder(vocabulary: Vocabulary) -> Callable[[Iterator[np.ndarray]], Iterator[np.ndarray]]:
+    """Return a function that turns the code points, or bytes, of a file into ids, chunk by chunk."""
+    if vocabulary.tokens == "bytes":
+        return lambda chunks: chunks
+    if vocabulary.tokens == "characters":
+        known = np.array([ord(character) for character in vocabulary.characters])
+        table = np.zeros(CODE_POINTS, _dtype(vocabulary))
+        table[known] = np.arange(len(known))
+        return lambda chunks: (table[chunk] for chunk in chunks)
+    return lambda chunks: (_encode_line(vocabulary, line) for line in _lines(chunks))
+
+
+def _encode_line(vocabulary: Vocabulary, line: str) -> np.ndarray:
+    try:
+        return np.array(vocabulary.encode(line), _dtype(vocabulary))
+    except ValueError as error:
+        shown = line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
+        raise UserError(f"data.tokens={vocabulary.tokens}: {shown!r}: {error}; fix: let it know every text") from error
+
+
+def _lines(chunks: Iterator[np.ndarray]) -> Iterator[str]:
+    """Yield the lines of a file with their ends; one without end is cut where it has CHUNK characters or more."""
+    rest = ""
+    for codes in chunks:
+        *lines, rest = (rest + codes.tobytes().decode("utf-32-le")).split("\n")
+        yield from (f"{line}\n" for line in lines)
+        if len(rest) >= CHUNK:
+            yield rest
+            rest = ""
+    if rest:
+        yield rest
+
+
+def _all_lines(
+    texts: Texts, facts: _Facts, line_ends: list[bool], told: Callable[..., Iterator[np.ndarray]]
+) -> Iterator[str]:
+    for file, taken, line_end in zip(texts.files, facts.encodings, line_ends, strict=True):
+        if taken is not None:
+            chunks = told(read_characters(file.path, taken))
+            yield from _lines(_with_line_end(chunks) if line_end else chunks)
 
 
 def _look_for_characters(texts: Texts, encoding: str, description: str) -> tuple[_Facts, list[bool]]:

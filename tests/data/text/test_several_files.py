@@ -234,7 +234,7 @@ def test_what_a_killed_process_leaves_does_no_harm(folder, monkeypatch):
 def test_memory_does_not_grow_with_the_text(folder, monkeypatch):
     for module in (text_files, encodings, token_file):
         monkeypatch.setattr(module, "CHUNK", 1 << 14)
-    size = 16 << 20
+    size = 8 << 20
     folder({"1.txt.gz": gzip.compress(b"text\n" * (size // 5), 1), "2.txt": b"text\n" * (size // 10)})
     tracemalloc.start()
     found = tokenize(find_texts("texts"), "characters", "utf-8", Path("cache"))
