@@ -99,12 +99,12 @@ class TrainBatches:
             self._iterator, self._end = None, (done // len(self) + 1) * len(self)
         batch = self._batch_ahead if self.datamodule.num_workers else self.maker(self.datamodule)
         rank, seed = rank_and_world(self.datamodule)[0], getattr(self.datamodule, "seed", 0)
-        trainer = self.datamodule.trainer
-        device = trainer.strategy.root_device.type if trainer else "cpu"
+        strategy = getattr(self.datamodule.trainer, "strategy", None)  # None: nobody trains, and nothing is seeded
         for step in range(done, done + len(self)):
             made = batch(step)
             # Hooks draw random numbers before ExactResume seeds the step: on_after_batch_transfer, other callbacks.
-            seed_all(step_seed(seed, "hooks", step, rank), device)
+            if strategy is not None:
+                seed_all(step_seed(seed, "hooks", step, rank), strategy.root_device.type)
             yield made
 
     def maker(self, datamodule: StepData) -> Callable[[int], Any]:
