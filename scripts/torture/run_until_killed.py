@@ -35,8 +35,10 @@ class RunStart:
         self.output = output
         if launch == "command":
             command = [sys.executable, "-m", "lightning_dl2.train", *overrides]
+            paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]  # the current directory may be another
+            own = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
             with open(output, "w", encoding="utf-8") as file:
-                started = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, start_new_session=True)
+                started = subprocess.Popen(command, env=own, stdout=file, stderr=file, start_new_session=True)
             self.processes: list = [started]
             return
         self.processes = []

@@ -7,16 +7,21 @@ averaging and carried states are on.
 import random
 from pathlib import Path
 
-COMMON = (
-    "data.batch_size=4",
-    "task.hidden_size=8",
-    "task.dropout=0.3",
+from lightning_dl2.config.conf_files import find_file, package_conf
+
+ANY = (  # of every experiment
     "trainer.log_every_n_steps=1",
     "trainer.val_check_interval=7",
     "trainer.num_threads=1",
     "callbacks.progress_bar=false",
     "callbacks.curves=false",
     "callbacks.checkpoint.every_n_steps=3",
+)
+COMMON = (
+    "data.batch_size=4",
+    "task.hidden_size=8",
+    "task.dropout=0.3",
+    *ANY,
     "callbacks.solved.enabled=false",
     "callbacks.early_stopping={enabled:true,patience:1000}",
 )
@@ -80,11 +85,21 @@ EXPERIMENTS = {
 
 
 def overrides_of(name: str, processes: int, directory: Path) -> list[str]:
-    """Return the overrides for one of EXPERIMENTS; write the text experiment's corpus to `directory`."""
-    overrides = [*EXPERIMENTS[name], *COMMON, f"trainer.devices={processes}"]
+    """Return the overrides for an experiment.
+
+    Args:
+        name: one of EXPERIMENTS, which a file of the same name in a directory of the user's own replaces; else any
+            experiment, which is shortened to 90 steps.
+        processes: number of ranks.
+        directory: gets the corpus of the text experiment.
+    """
+    file = find_file(f"experiment/{name}")
+    is_small = name in EXPERIMENTS and (file is None or file.is_relative_to(package_conf()))
+    own = [*EXPERIMENTS[name], *COMMON] if is_small else [f"experiment={name}", *ANY, "trainer.max_steps=90"]
+    overrides = [*own, f"trainer.devices={processes}"]
     if processes > 1:
         overrides.append("trainer.strategy=ddp")
-    if name == "text":
+    if is_small and name == "text":
         overrides += [f"data.path={_write_book(directory)}", f"data.cache_dir={directory}"]
     return overrides
 
