@@ -34,6 +34,7 @@ README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 PAGES = [README, ROOT / "CONTRIBUTING.md"]
 PAGES += sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+EXTENDING = DOCS / "extending.md"  # its blocks build on each other: tests/test_extending.py runs them
 NO_COMMANDS = {"text", "yaml", "csv", "json", "python"}  # Python blocks have a test of their own
 LARGEST_README = 12_000  # bytes: a reader's ten minutes
 LARGEST_PICTURE = 400_000
@@ -90,11 +91,12 @@ def once(lines: Iterator[Line]) -> list:
     return [pytest.param(line, id=f"{line.page}: {line.text}") for line in {line.text: line for line in lines}.values()]
 
 
-TYPED = once(line for page in PAGES for line in typed(page))
-MENTIONED = once(line for page in PAGES for line in mentioned(page))
+ALONE = [page for page in PAGES if page != EXTENDING]
+TYPED = once(line for page in ALONE for line in typed(page))
+MENTIONED = once(line for page in ALONE for line in mentioned(page))
 PYTHON = [
     pytest.param(block.content, id=f"{name(page)}:{block.map[0] + 1}")
-    for page in PAGES
+    for page in ALONE
     for block in blocks(page, "python")
 ]
 

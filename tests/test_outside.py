@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lightning_dl2.scaffold.write import write_project
 
 import lightning_dl2
 from lightning_dl2 import compose, evaluate
 from lightning_dl2.report import main as report
 from lightning_dl2.resume.exact_resume import ExactResume
 from lightning_dl2.run.directory import Run
+from lightning_dl2.scaffold.write import write_project
 from lightning_dl2.train import main
 from tests.comparison import contents, differing
 from tests.conftest import TINY
