@@ -31,7 +31,7 @@ def test_a_missing_path_is_told_in_the_same_words_by_check_and_reader(name, tmp_
     assert told == message(module_of(name), name, path=nothing)
 
 
-@pytest.mark.parametrize("name", sorted({*FORMATS} - {*FORMAT_OF.values()} | {"text"}))
+@pytest.mark.parametrize("name", sorted({*FORMATS} - {*FORMAT_OF.values(), "sequence_file"} | {"text"}))
 def test_no_path_is_told_in_the_same_words_by_check_and_reader(name):
     told = message(check_data_path, name, None)
     assert told.startswith(f"data.path=null: data.name={name} cannot be downloaded; fix: set data.path to ")

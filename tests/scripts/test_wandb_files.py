@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from lightning_dl2 import compose
-from lightning_dl2.config.schema import mode_of
 
 FILES = sorted((Path(__file__).parents[2] / "scripts" / "wandb").glob("*.yaml"))
 GOALS = {"min": "minimize", "max": "maximize"}
@@ -37,5 +36,5 @@ def test_every_value_composes(file):
         config = compose(*fixed[3:], *typed)
         assert sweep["metric"]["name"] in config.logged_metrics
         hashes.add(str(config))
-    assert sweep["metric"]["goal"] == GOALS[mode_of(sweep["metric"]["name"])]
+    assert sweep["metric"]["goal"] == GOALS[config.mode_of(sweep["metric"]["name"])]
     assert len(hashes) == len(words(file))

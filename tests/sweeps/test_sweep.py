@@ -153,7 +153,7 @@ def test_a_damaged_sweep_is_told(sweeper, capsys, content):
 @pytest.mark.parametrize(
     "overrides, says",
     [
-        (["task.cell=gru,lst"], 'task.cell="lst": allowed'),
+        (["task.cell=gru,lst"], 'task.cell="lst": did you mean lstm'),
         (["task.cell=gru,lst", "seed=1,2"], "(job 3: task.cell=lst seed=1)"),
         (["task.dropout=interval(0,1)"], "task.dropout=interval(..): has no grid; fix: use sweep=random"),
         (["task.dropout=0.0,0.5", "task.num_layers=1"], "task.num_layers=1 (it acts between layers); fix: "),

@@ -24,9 +24,9 @@ def test_a_split_with_one_sick_batch_has_no_loss():
     task, healthy = small_task(data), type(small_task(data)).forward
     batches = []
 
-    def forward(tokens):
-        batches.append(tokens)
-        return healthy(task, tokens) * (float("nan") if len(batches) == 2 else 1.0)
+    def forward(*inputs):
+        batches.append(inputs)
+        return healthy(task, *inputs) * (float("nan") if len(batches) == 2 else 1.0)
 
     task.forward = forward
     (found,) = small_trainer().validate(task, data, verbose=False)

@@ -113,7 +113,7 @@ def test_dropout(tiny, monkeypatch):
 def test_dropout_of_two_ranks():
     """Two ranks draw from different streams at one step."""
     loop = SimpleNamespace(batch_progress=SimpleNamespace(total=SimpleNamespace(processed=5)))
-    module, seeds = SimpleNamespace(device=torch.device("cpu")), []
+    module, seeds = SimpleNamespace(device=torch.device("cpu"), automatic_optimization=True), []
     for rank in (0, 1):
         trainer = SimpleNamespace(fit_loop=SimpleNamespace(epoch_loop=loop), global_step=5, global_rank=rank)
         ExactResume(0).on_train_batch_start(trainer, module, None, 0)
