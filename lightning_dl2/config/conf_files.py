@@ -71,12 +71,13 @@ def conf_dirs() -> tuple[Path, ...]:
     Raises:
         UserError: one of the user's does not exist.
     """
-    return _conf_dirs(os.environ.get(VARIABLE, ""))
+    own = os.environ.get(VARIABLE, "")
+    return _conf_dirs(own, os.getcwd() if own else "")
 
 
 @lru_cache
-def _conf_dirs(own: str) -> tuple[Path, ...]:
-    directories = [Path(each).absolute() for each in own.split(os.pathsep) if each]
+def _conf_dirs(own: str, here: str) -> tuple[Path, ...]:
+    directories = [Path(here, each) for each in own.split(os.pathsep) if each]
     for directory in directories:
         if not directory.is_dir():
             raise UserError(f"{VARIABLE}={own}: there is no directory {directory}; allowed: {CONTENT}")
