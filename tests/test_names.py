@@ -1,13 +1,28 @@
 """Test that every name stands in one registry, which the schema repeats without importing torch."""
 
+import inspect
 from pathlib import Path
 from typing import get_args
 
 import pytest
 import torch
 import yaml
+from pydantic import TypeAdapter
 
-from lightning_dl2 import builtin
+from lightning_dl2 import (
+    GraphNet,
+    GraphNetwork,
+    GraphSetDataModule,
+    LanguageModel,
+    NodeDataModule,
+    Recurrent,
+    RecurrentClassifier,
+    SequenceClassifier,
+    SequenceDataModule,
+    TextDataModule,
+    TextGenerator,
+    builtin,
+)
 from lightning_dl2.builtin import effect_rules, graph_data
 from lightning_dl2.builtin.data import MINIMUM_LENGTH, TEXTS
 from lightning_dl2.builtin.data_path import BY_HAND, FORMATS
@@ -83,3 +98,42 @@ def test_the_defaults_of_an_optimizer_are_those_of_its_file():
 
 def test_predict_knows_every_split():
     assert predict.SPLITS == (*SPLITS, "rest")
+
+
+# Arguments of a constructor that the package passes, or that come from the data's spec: no keys of the configuration.
+PASSED = {"self", "spec", "optimizer", "seed", "kwargs", "net", "recurrent", "input_size", "batch_first"}
+FROM_SPEC = {"vocabulary_size", "num_classes", "sequence_length", "num_outputs", "in_feats", "node_types", "edge_feats"}
+FROM_SPEC |= {"edge_types", "positional", "positional_size", "level", "features", "has_unknown"}
+
+
+def parameters(*constructors) -> dict[str, inspect.Parameter]:
+    return {name: each for kind in constructors for name, each in inspect.signature(kind).parameters.items()}
+
+
+CONSTRUCTORS = {
+    builtin.SequenceData: (SequenceDataModule,),
+    builtin.TextData: (TextDataModule,),
+    builtin.NodeData: (NodeDataModule,),
+    builtin.GraphSetData: (GraphSetDataModule,),
+    builtin.SequenceClassifier: (SequenceClassifier, RecurrentClassifier, Recurrent),
+    builtin.TextGenerator: (TextGenerator, LanguageModel, Recurrent),
+    builtin.GraphNet: (GraphNet, GraphNetwork),
+}
+
+
+@pytest.mark.parametrize("schema", CONSTRUCTORS, ids=lambda schema: schema.__name__)
+def test_the_schema_has_the_arguments_of_the_constructor(schema):
+    """A key without an argument would fail when the object is built; an argument without a key could not be set."""
+    taken, is_task = parameters(*CONSTRUCTORS[schema]), issubclass(schema, builtin.BuiltInTask)
+    keys = set(schema.model_fields) - ({"name"} if is_task else set())
+    assert keys - set(taken) == set()
+    assert set(taken) - keys - PASSED - (FROM_SPEC if is_task else set()) == LEFT_OUT.get(schema.__name__, set())
+    for key in keys & set(taken):
+        default = taken[key].default
+        if default is not inspect.Parameter.empty and default is not None and not isinstance(default, dict):
+            adapter = TypeAdapter(schema.model_fields[key].annotation)
+            adapter.validate_python(default)  # the constructor's own default is allowed
+
+
+# Arguments that no key sets, on purpose.
+LEFT_OUT = {"SequenceClassifier": {"weight_dropout"}, "TextGenerator": {"bidirectional"}}

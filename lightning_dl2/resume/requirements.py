@@ -3,6 +3,7 @@
 from typing import Any
 
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import Checkpoint
 
 from lightning_dl2.common.errors import UserError
 
@@ -44,7 +45,8 @@ def monitored(callback: Callback, metrics: dict[str, Any], monitor: str) -> Any:
         UserError: the validation has not logged it.
     """
     if monitor not in metrics:
-        allowed = ", ".join(sorted(metrics)) or "a metric that it logs"
+        none = ["null"] if isinstance(callback, Checkpoint) else []  # the last weights are then the best
+        allowed = ", ".join([*sorted(metrics), *none]) or "a metric that it logs"
         what = f"{type(callback).__name__}: monitor={monitor}: the validation logs no such metric"
         raise UserError(f"{what}; allowed: {allowed}")
     return metrics[monitor]

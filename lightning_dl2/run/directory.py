@@ -28,6 +28,7 @@ from lightning_dl2.config.identity import changed_choices, config_hash, digest, 
 from lightning_dl2.config.older_runs import upgrade_config
 from lightning_dl2.config.overrides import format_override
 from lightning_dl2.config.schema import Config
+from lightning_dl2.config.schema.component import TARGET
 from lightning_dl2.config.schema.logger import WANDB_ID
 from lightning_dl2.resume.checkpoint_file import sidecar
 from lightning_dl2.resume.find_checkpoint import CheckpointFiles
@@ -61,18 +62,20 @@ def _former_variant(differing: dict[str, Any]) -> str:
 
 def _named(differing: dict[str, Any], name: Callable[[str], str], value: Callable[[Any], Any]) -> str:
     # Only the last part of a path, which would leave no room for the other choices; the hash is of all of it.
-    shown = {key: _last_names(each) if key == "data.path" and each else each for key, each in differing.items()}
+    shown = {key: _last_names(key, each) if each else each for key, each in differing.items()}
     text = ",".join(f"{name(key)}={format_override(value(each))}" for key, each in shown.items())
     return f"{re.sub(r'[^A-Za-z0-9=.,_-]+', '_', text)[:80] or 'default'}-{digest(differing)}"
 
 
-def _last_names(path: str | list[str]) -> str:
-    return Path(path).name if isinstance(path, str) else ",".join(Path(each).name for each in path)
+def _last_names(key: str, value: Any) -> Any:
+    if key == "data.path":
+        return Path(value).name if isinstance(value, str) else ",".join(Path(each).name for each in value)
+    return value.rpartition(".")[2] if key.endswith(f".{TARGET}") else value
 
 
 def last_parts(key: str) -> str:
     """Return the last part of a key, or the last two where it says nothing by itself."""
-    parts = key.split(".")
+    parts = key.removesuffix(f".{TARGET}").split(".")
     return ".".join(parts[-2:] if parts[-1] in GENERAL else parts[-1:])
 
 
