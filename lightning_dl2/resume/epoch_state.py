@@ -25,7 +25,7 @@ def epoch_state(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
     state = {
         "callback_metrics": {key: _plain(value) for key, value in trainer._logger_connector._callback_metrics.items()},
         "results": _results(trainer),
-        "metrics": {name: _metric_state(metric) for name, metric in _metrics_of(module) if metric._update_count},
+        "metrics": _metric_states(trainer, module),
         "gradients": _gradients(module),
     }
     return {key: value for key, value in state.items() if value}
@@ -79,6 +79,13 @@ def _gradients(module: LightningModule) -> dict[str, Tensor]:
 
 def _metrics_of(module: LightningModule) -> list[tuple[str, Metric]]:
     return [(name, part) for name, part in module.named_modules() if isinstance(part, Metric)]
+
+
+def _metric_states(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
+    """Return the states of the metrics that go on: Lightning resets those of a validation after its last hook."""
+    ending = {id(result.value) for result in trainer.fit_loop.epoch_loop.val_loop._results.values()}
+    named = _metrics_of(module)
+    return {name: _metric_state(each) for name, each in named if each._update_count and id(each) not in ending}
 
 
 def _metric_state(metric: Metric) -> dict[str, Any]:

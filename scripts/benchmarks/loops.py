@@ -4,13 +4,13 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
 
 from lightning_dl2 import compose
-from lightning_dl2.data.build import DataModule, build_data
+from lightning_dl2.data.build import build_data
 from lightning_dl2.run.log import logging_to
 from lightning_dl2.tasks.build import build_task
 from lightning_dl2.training.session import Session
@@ -26,7 +26,7 @@ class Bare(Protocol):
     def loss(self, *batch: object) -> torch.Tensor: ...
 
 
-def time_bare_loop(data: DataModule, build: Callable[[], Bare], steps: int, clip: float | None) -> float:
+def time_bare_loop(data: Any, build: Callable[[], Bare], steps: int, clip: float | None) -> float:
     """Return the seconds per step of plain PyTorch with the same batches, model, loss, clipping and optimiser."""
     torch.use_deterministic_algorithms(False)  # the Trainer sets this, the peer would not
     net = build()

@@ -174,8 +174,9 @@ def note_reads(owner, name: str) -> None:
     original = getattr(owner, name)
 
     def noted(file, *args, **kwargs):
-        with open("reads", "a", encoding="utf-8") as reads:
-            reads.write(f"{name} {Path(file.name).name}\n")
+        if hasattr(file, "name"):  # preflight loads the bytes of an optimiser's state
+            with open("reads", "a", encoding="utf-8") as reads:
+                reads.write(f"{name} {Path(file.name).name}\n")
         return original(file, *args, **kwargs)
 
     setattr(owner, name, noted)

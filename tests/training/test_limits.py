@@ -54,7 +54,8 @@ def test_what_fits_is_taken(experiment, monkeypatch):
     monkeypatch.setattr(limits, "machine_memory", lambda: 4 * 2**30)
     config = compose(f"experiment={experiment}")
     limits.check_data(config, on_gpu=False)
-    limits.check_net(config, {"vocabulary_size": 99, "num_tokens": {"val": 110_000}, "in_feats": 1433}, on_gpu=False)
+    spec = {"vocabulary_size": 99, "num_tokens": {"val": 110_000}, "in_feats": 1433, "sizes": {"train": 9000}}
+    limits.check_net(config, spec | {"sequence_length": 99}, on_gpu=False)
 
 
 def test_this_machine_has_memory():
