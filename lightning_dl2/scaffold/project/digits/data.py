@@ -67,7 +67,7 @@ class DigitsData(LightningDataModule):
         self,
         batch_size: Annotated[int, Field(ge=1)] = 32,
         size: Annotated[int, Field(ge=10)] = 2000,
-        noise: Annotated[float, Field(ge=0)] = 0.5,
+        noise: Annotated[float, Field(ge=0)] = 0.3,
         num_workers: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
         super().__init__()
