@@ -10,6 +10,7 @@ import pytest
 
 from lightning_dl2.sweeps import sweep
 from lightning_dl2.sweeps.jobs import Job
+from lightning_dl2.sweeps.launchers.base import command
 from lightning_dl2.train import main
 from tests.conftest import TINY
 from tests.processes import ForkedProcess
@@ -50,7 +51,7 @@ class ForkingLauncher:
 
     def start(self, job: Job, log: Path) -> Forked:
         self.started.append(job)
-        return self.wrap(job, Forked(job.overrides, log))
+        return self.wrap(job, Forked(command(job.overrides)[3:], log))  # without `python -m lightning_dl2.train`
 
 
 class Sweeper:
