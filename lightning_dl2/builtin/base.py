@@ -1,18 +1,18 @@
-"""Define what the schemas of all built-in data share."""
+"""Define what the schemas of the built-in data and tasks share."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.schema.component import HELD_OUT, DataSchema, Demand
+from lightning_dl2.config.schema.component import HELD_OUT, Component, DataSchema, Demand
 
 if TYPE_CHECKING:
     from lightning_dl2.config.schema.effect_rules import Rule
     from lightning_dl2.config.schema.run import Config
 
 
-class BuiltInData(DataSchema):
-    """Base of the schemas of the built-in data: the data module of a schema is `module`."""
+class BuiltIn(Component):
+    """Base of the schemas of what is built in: `module` is the dotted path of the class, `name` its short name."""
 
     module: ClassVar[str]
     name: str
@@ -22,12 +22,16 @@ class BuiltInData(DataSchema):
         return self.module
 
     @property
-    def arguments(self) -> dict[str, Any]:
-        return self.model_dump()
-
-    @property
     def title(self) -> str:
         return self.name
+
+
+class BuiltInData(BuiltIn, DataSchema):
+    """Base of the schemas of the built-in data."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return self.model_dump()
 
     @property
     def test_split(self) -> str:

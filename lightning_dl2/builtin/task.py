@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from lightning_dl2.builtin.base import BuiltIn
 from lightning_dl2.builtin.graph_data import PLANETOID, GraphSetData, NodeData
 from lightning_dl2.common.dotted import find_callable, is_dotted
 from lightning_dl2.common.errors import UserError
@@ -16,23 +17,12 @@ if TYPE_CHECKING:
     from lightning_dl2.config.schema.run import Config
 
 
-class BuiltInTask(TaskSchema):
-    """Base of the schemas of the built-in tasks: the LightningModule of a schema is `module`."""
-
-    module: ClassVar[str]
-    name: str
-
-    @property
-    def target(self) -> str:
-        return self.module
+class BuiltInTask(BuiltIn, TaskSchema):
+    """Base of the schemas of the built-in tasks."""
 
     @property
     def arguments(self) -> dict[str, Any]:
         return self.model_dump(exclude={"name"})
-
-    @property
-    def title(self) -> str:
-        return self.name
 
     def effect_rules(self) -> "tuple[Rule, ...]":
         from lightning_dl2.builtin.effect_rules import GRAPHS, RECURRENT
