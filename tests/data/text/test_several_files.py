@@ -1,7 +1,6 @@
 """Test texts of several files: which are read, in which order, as which tokens, and what is told of the others."""
 
 import gzip
-import multiprocessing
 import os
 import signal
 import tracemalloc
@@ -15,6 +14,7 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.text import encodings, token_file
 from lightning_dl2.data.text.module import TextDataModule
 from lightning_dl2.data.text.token_file import tokenize
+from tests.processes import ForkedProcess
 
 SMALL = {"sequence_length": 2, "batch_size": 2, "evaluation_batch_size": 2, "evaluation_warmup": 2, "cold_window": 4}
 
@@ -213,15 +213,16 @@ def test_a_file_that_changes_meanwhile_is_refused(folder, monkeypatch):
     assert not list(Path("cache").iterdir())
 
 
+def read_until_killed(directory: Path) -> None:
+    os.chdir(directory)
+    token_file.stamp_of = lambda path: os.kill(os.getpid(), signal.SIGKILL)  # after the tokens of the first file
+    read("texts")
+
+
 def test_what_a_killed_process_leaves_does_no_harm(folder, monkeypatch):
     folder({"a.txt": "one\n", "b.txt": "two\n"})
-
-    def killed():
-        token_file.stamp_of = lambda path: os.kill(os.getpid(), signal.SIGKILL)  # after the tokens of the first file
-        read("texts")
-
-    process = multiprocessing.get_context("fork").Process(target=killed)
-    process.start(), process.join()
+    process = ForkedProcess(target=read_until_killed, args=(Path.cwd(),))
+    process.start(), process.join(60)
     (left,) = Path("cache").iterdir()
     assert process.exitcode == -signal.SIGKILL and left.suffix == ".tmp"
     assert read("texts") == "one\ntwo\n" and left.exists()  # it may be that of a process that still writes
