@@ -11,6 +11,7 @@ arguments, as Hydra does.
 
 import inspect
 import json
+import re
 import typing
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -26,7 +27,7 @@ from lightning_dl2.config.schema.component import TARGET
 
 PARTIAL = "_partial_"
 FROM_TRUNK = ("spec", "optimizer", "seed")  # arguments that the package passes to a constructor that takes them
-REFERENCE = "${data."  # to a value that only the built data module has
+REFERENCE = re.compile(r"\$\{data\.(\w+)\}")  # to a value that only the built data module has
 
 
 def is_component(value: Any) -> bool:
@@ -178,7 +179,7 @@ def _holds_component(value: Any) -> bool:
 
 
 def _is_reference(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith(REFERENCE)
+    return isinstance(value, str) and REFERENCE.fullmatch(value) is not None
 
 
 def _build_inner(key: str, value: Any) -> Any:
@@ -209,7 +210,7 @@ def _schema(target: Callable[..., Any], built: frozenset[str], is_partial: bool)
         kind = hints.get(name, Any)
         if parameter.default is None:
             kind = kind | None if kind is not Any and not isinstance(kind, str) else kind
-        # An alias, because a model has attributes of its own, such as copy; validate_default=False: it is the class's.
+        # An alias, because a model has attributes of its own, such as copy.
         fields[f"argument_{number}"] = (kind, Field(... if required else None, alias=name))
     extra: Any = "allow" if any(p.kind == p.VAR_KEYWORD for p in parameters.values()) else "forbid"
     config = ConfigDict(extra=extra, strict=True, arbitrary_types_allowed=True, protected_namespaces=())

@@ -1,17 +1,15 @@
 """Complete the components of a composition before its references are resolved."""
 
-import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lightning_dl2.config.component import complete_arguments, is_component
+from lightning_dl2.config.component import REFERENCE, complete_arguments, is_component
 from lightning_dl2.config.conf_files import package_conf
 from lightning_dl2.config.overrides import parse_override
 
 EMPTY = "_own"  # the file of a group whose keys are those of a class of the user's own
-REFERENCE = re.compile(r"\$\{data\.(\w+)\}")
 # Values of a task of the user's own where neither an experiment nor the command sets the key: no threshold holds for a
 # metric that nobody knows, and a module as it would be written for any Trainer is not clipped.
 OTHERWISE = {"callbacks.solved.enabled": False, "trainer.gradient_clip_val": None}

@@ -8,6 +8,7 @@ from lightning_dl2.config.schema import DataSchema, OwnData
 from lightning_dl2.config.schema.component import TARGET
 from lightning_dl2.resume.data.adapt import adapt
 from lightning_dl2.resume.data.data_module import ExactDataModule
+from lightning_dl2.resume.random_numbers import isolated
 
 
 def build_data(
@@ -25,7 +26,8 @@ def build_data(
     """
     if not isinstance(config, OwnData):
         return find_callable(config.target)(**config.arguments, seed=seed)
-    found = instantiate("data", {TARGET: config.target, **config.arguments}, seed=seed)
+    with isolated(seed, "data module"):  # one that draws in its constructor has the same data on all ranks and resumes
+        found = instantiate("data", {TARGET: config.target, **config.arguments}, seed=seed)
     return adapt(found, seed=seed, placed_at=placed_at, limit_train_batches=limit_train_batches)
 
 

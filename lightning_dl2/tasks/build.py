@@ -1,6 +1,5 @@
 """Build the task that a configuration names, and load one from a checkpoint."""
 
-import re
 from io import BufferedReader
 from pickle import UnpicklingError
 from typing import Any
@@ -13,7 +12,7 @@ from pytorch_lightning.utilities.migration import migrate_checkpoint
 from lightning_dl2.common.dotted import find_callable
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config import schema
-from lightning_dl2.config.component import instantiate
+from lightning_dl2.config.component import REFERENCE, instantiate
 from lightning_dl2.config.schema.component import TARGET, OwnTask, TaskSchema
 from lightning_dl2.resume import checkpoint_file
 from lightning_dl2.resume.find_checkpoint import data_spec
@@ -22,7 +21,6 @@ from lightning_dl2.tasks.task import Task
 
 # Errors of torch and Lightning for a whole file that is no checkpoint of this package.
 NOT_OURS = (AttributeError, EOFError, IndexError, KeyError, RuntimeError, TypeError, ValueError, UnpicklingError)
-REFERENCE = re.compile(r"\$\{data\.(\w+)\}")
 
 
 def build_task(config: TaskSchema, optimizer: schema.Optimizer, spec: dict[str, Any], data: Any = None) -> Any:

@@ -7,7 +7,9 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
+import torch
 from pydantic import Field
 
 from lightning_dl2 import compose
@@ -17,6 +19,7 @@ from lightning_dl2.config.compose import validate
 from lightning_dl2.config.conf_files import VARIABLE, take_config_dir
 from lightning_dl2.config.identity import changed_choices, identity, to_overrides
 from lightning_dl2.config.schema import OwnData, OwnTask
+from lightning_dl2.data.build import build_data
 from lightning_dl2.train import main
 
 
@@ -182,3 +185,27 @@ def test_a_directory_that_does_not_exist_is_one_line(capsys, monkeypatch):
         assert main(words) == 2 and capsys.readouterr().err.startswith(says)
     monkeypatch.setenv(VARIABLE, "nowhere")
     assert main([]) == 2 and f"{VARIABLE}=nowhere: there is no directory" in capsys.readouterr().err
+
+
+class DrawnAtOnce:
+    """Data that are drawn by the constructor, as Lightning's BoringDataModule draws its own."""
+
+    batches_per_epoch = 1
+
+    def __init__(self) -> None:
+        self.values = torch.randn(3), np.random.rand(3)
+
+    def train_batch(self, step: int) -> torch.Tensor:
+        return self.values[0]
+
+
+def test_data_drawn_by_a_constructor_are_the_same_in_each_process():
+    """A resumed run would otherwise go on with other data, which nothing could tell."""
+    before = torch.get_rng_state()
+    data = OwnData(path=f"{HERE}.DrawnAtOnce", given={})
+    one, again, other = (build_data(data, seed).source.values for seed in (0, 0, 1))
+    torch.manual_seed(torch.seed())  # another process has other generators
+    later = build_data(data, 0).source.values
+    assert all(torch.equal(one[0], each[0]) and np.array_equal(one[1], each[1]) for each in (again, later))
+    assert not torch.equal(one[0], other[0])
+    torch.set_rng_state(before)
