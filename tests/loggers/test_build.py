@@ -1,7 +1,9 @@
 """Test which loggers a run gets, and the TensorBoard event files of a killed run."""
 
 import errno
+import itertools
 import os
+from types import SimpleNamespace
 
 import pytest
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -49,7 +51,13 @@ def log_steps(path, last_step, end, test=False):
     # The process is killed, so nothing is finished or closed.
 
 
-def test_tensorboard_shows_each_step_of_a_killed_run_once(tmp_path):
+def test_tensorboard_shows_each_step_of_a_killed_run_once(tmp_path, monkeypatch):
+    from tensorboard.summary.writer import event_file_writer
+
+    # TensorBoard reads event files in the order of their names, which begin with the second at which they were opened.
+    # No two processes of a run open theirs within one second, so each call here gets a second of its own.
+    seconds = itertools.count(1_800_000_000)
+    monkeypatch.setattr(event_file_writer, "time", SimpleNamespace(time=lambda: next(seconds)))
     for last_step, end in ((0, 2), (0, 5), (3, 8), (6, 6), (6, 10)):
         log_steps(tmp_path / "killed", last_step, end)
     for _ in range(2):  # again within the final test
