@@ -23,6 +23,7 @@ from lightning_dl2 import (
     TextGenerator,
     builtin,
 )
+from lightning_dl2.builtin import cells as cell_facts
 from lightning_dl2.builtin import effect_rules, graph_data
 from lightning_dl2.builtin.data import MINIMUM_LENGTH, TEXTS
 from lightning_dl2.builtin.data_path import BY_HAND, FORMATS
@@ -44,6 +45,8 @@ from lightning_dl2.nets.graph.network import JUMPING_KNOWLEDGE
 from lightning_dl2.nets.graph.norms import NORMS
 from lightning_dl2.nets.graph.own.layers import ALIASES
 from lightning_dl2.nets.graph.readouts import OUTPUT_LAYERS
+from lightning_dl2.nets.recurrent.initialization import is_from_state
+from lightning_dl2.nets.recurrent.lookup import find_cell
 from lightning_dl2.tasks.optimizers import DEFAULTS, SCHEDULES
 from lightning_dl2.tasks.sequence_classifier import CELL_NAMES
 
@@ -88,6 +91,22 @@ def test_what_the_schema_knows_of_a_name_is_what_its_registry_says():
     assert {*URLS, *BY_HAND} < {*graph_data.NODE_SETS, *graph_data.GRAPH_SETS} and set(CORPORA) < set(TEXTS)
     by_path = {"sequence_file", *TEXTS, *graph_data.NODE_SETS, *graph_data.GRAPH_SETS} - {*CORPORA, *URLS, *GENERATED}
     assert by_path == {*FORMATS} - {"planetoid"} and {*BY_HAND} < by_path
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_what_the_schema_knows_of_a_cell_is_what_its_class_says(name):
+    cell, facts = find_cell(name), cell_facts.CELLS[name]
+    assert facts.forget_gate == (cell.forget_gate is not None)
+    assert facts.drops_weights == any(is_from_state(weight) for weight in cell.shapes(3, 4))
+
+
+def test_every_cell_stands_in_the_help_and_on_its_page():
+    page = (ROOT / "docs/experiments/sequences.md").read_text(encoding="utf-8")
+    assert [name for name in CELL_NAMES if f"\n| `{name}` |" not in page] == []
+    for task in ("sequence_classifier", "text_generator"):
+        text = (ROOT / f"conf/task/{task}.yaml").read_text(encoding="utf-8").replace("#", " ")
+        comment = text.partition("cell: lstm")[2].partition("hidden_size")[0].replace("|", " ").split()
+        assert [name for name in cell_facts.CELLS if name not in comment] == []
 
 
 def test_the_defaults_of_an_optimizer_are_those_of_its_file():

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from lightning_dl2.builtin.cells import BILSTM
 from lightning_dl2.builtin.data import SequenceData, SequenceFileData, TextData
 from lightning_dl2.builtin.effect_rules import ATTENTION
 from lightning_dl2.builtin.graph_data import GraphSetData, NodeData
@@ -12,7 +13,6 @@ from lightning_dl2.config.schema.run import Config
 
 WORD = 8  # bytes of an integer
 NUMBER = 4  # bytes of a float
-GATES = 4  # numbers that a gated cell keeps of each unit for the gradient, at least
 
 
 def data_demands(config: Config) -> Iterator[Demand]:
@@ -39,8 +39,7 @@ def batch_demands(config: Config) -> Iterator[Demand]:
     data, task = config.data, config.task
     if not isinstance(task, SequenceClassifier | TextGenerator):
         return
-    gated = task.own_cell is None and task.takes_forget_bias  # of a user's cell, nothing but the state is known
-    kept = task.num_layers * (GATES if gated else 1)
+    kept = task.num_layers * _kept(task)
     if isinstance(data, SequenceData):
         length = data.sequence_length
         rows = min(data.evaluation_batch_size, max(data.validation_size, data.test_size))
@@ -77,9 +76,14 @@ def net_demands(config: Config, spec: dict[str, Any], on_gpu: bool) -> Iterator[
                 yield _batch(config, "an evaluation batch", key, tokens, states=1, outputs=outputs)
         elif isinstance(config.data, SequenceFileData) and not on_gpu:
             rows = min(config.data.batch_size, spec["sizes"]["train"])
-            states = task.num_layers * (1 if task.cell == "rnn" else GATES)
+            states = task.num_layers * _kept(task)
             yield _batch(config, "a training batch", "data.batch_size", rows * spec["sequence_length"], states=states)
     yield Demand(f"a net of {count:,} parameters and its gradients", keys, 2 * NUMBER * count)
+
+
+def _kept(task: SequenceClassifier | TextGenerator) -> int:
+    """Return the numbers kept of each unit and step for the gradient; of a user's cell, the state alone is known."""
+    return 1 if task.facts is None else task.facts.kept
 
 
 def _recurrent_parameters(task: SequenceClassifier | TextGenerator, spec: dict[str, Any]) -> int:
@@ -94,7 +98,7 @@ def _recurrent_parameters(task: SequenceClassifier | TextGenerator, spec: dict[s
         features = task.projection_size or read
         projection = read * features if task.projection_size else 0
         return task.ensemble_size * (vocabulary * (embedding + features) + core + projection)
-    cell, both = ("lstm", True) if task.cell == "bilstm" else (task.cell, task.bidirectional)
+    cell, both = ("lstm", True) if task.cell == BILSTM else (task.cell, task.bidirectional)
     inputs = {"one_hot": vocabulary, "none": vocabulary, "scalar": 1}.get(task.encoding, task.embedding_size)
     table = vocabulary * inputs if task.encoding in ("embedding", "linear") else 0
     return (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from lightning_dl2.builtin.base import BuiltIn
+from lightning_dl2.builtin.cells import BILSTM, CELLS, CellFacts
 from lightning_dl2.builtin.graph_data import PLANETOID, GraphSetData, NodeData
 from lightning_dl2.common.dotted import find_callable, is_dotted
 from lightning_dl2.common.errors import UserError
@@ -59,10 +60,16 @@ class RecurrentTask(BuiltInTask):
         return find_callable(path) if is_dotted(path) else None
 
     @property
+    def facts(self) -> CellFacts | None:
+        """Return what is known of a cell that is built in; None: it is the user's."""
+        return None if self.own_cell is not None else CELLS["lstm" if self.cell == BILSTM else str(self.cell)]
+
+    @property
     def takes_forget_bias(self) -> bool:
         """Tell whether the cell has a forget gate, and a bias of it that the package knows; a module has not."""
-        if (own := self.own_cell) is None:
-            return self.cell != "rnn"
+        if (facts := self.facts) is not None:
+            return facts.forget_gate
+        own = self.own_cell
         return hasattr(own, "shapes") and getattr(own, "forget_gate", None) is not None
 
     def check_machine(self, on_gpu: bool) -> None:
@@ -95,7 +102,7 @@ class SequenceClassifier(RecurrentTask):
     module: ClassVar[str] = "lightning_dl2.tasks.sequence_classifier.SequenceClassifier"
 
     name: Literal["sequence_classifier"]
-    cell: Annotated[str | dict[str, Any], Part("rnn", "lstm", "bilstm", "gru", "peephole")]
+    cell: Annotated[str | dict[str, Any], Part(*CELLS, BILSTM)]
     bidirectional: bool
     encoding: Literal["one_hot", "embedding", "scalar", "none", "linear"]
     embedding_size: Positive
@@ -111,7 +118,7 @@ class TextGenerator(RecurrentTask):
     commands: ClassVar[tuple[str, ...]] = ("generate",)
 
     name: Literal["text_generator"]
-    cell: Annotated[str | dict[str, Any], Part("rnn", "lstm", "gru", "peephole")]
+    cell: Annotated[str | dict[str, Any], Part(*CELLS)]
     embedding_size: Positive | None
     projection_size: Positive | None
     tie_weights: bool
@@ -124,6 +131,12 @@ class TextGenerator(RecurrentTask):
     reset_probability: Fraction
     focal_gamma: Annotated[float, Field(ge=0, le=10)]
     ensemble_size: Annotated[int, Field(ge=1, le=1000)]
+
+    @model_validator(mode="after")
+    def dropped_weights_exist(self) -> "TextGenerator":
+        if self.weight_dropout and self.facts is not None and not self.facts.drops_weights:
+            raise ValueError(f"weight_dropout={self.weight_dropout}: allowed with task.cell={self.cell}: 0")
+        return self
 
     @model_validator(mode="after")
     def tied_sizes_are_equal(self) -> "TextGenerator":

@@ -4,7 +4,8 @@
         [subnormal] [repeats=7] [threads=1] [data=DIR]
 
     trainer   a training step of the Trainer against a bare PyTorch loop: palindromes of three sizes
-    cells     forward and backward pass of the package's cells against torch.nn.LSTM
+    cells     forward and backward pass of the package's cells, and of the scan behind the linear ones, against
+              torch.nn.LSTM: time, and what is kept between the two passes
     text      the same as trainer for experiment=text, in characters per second
     generate  characters per second of lightning_dl2.decoding against a loop that calls torch.nn.LSTM per character
     graph     training steps of graph networks against the same networks in PyG (if installed) and in plain DGL:
@@ -25,6 +26,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +44,9 @@ from lightning_dl2.common.command import command, console, read_docstring  # noq
 from lightning_dl2.config.schema import Config  # noqa: E402
 from lightning_dl2.data.build import build_data  # noqa: E402
 from lightning_dl2.decoding import Decoding, generate  # noqa: E402
-from lightning_dl2.nets import LanguageModel, Recurrent  # noqa: E402
+from lightning_dl2.nets import CELLS, LanguageModel, Recurrent  # noqa: E402
+from lightning_dl2.nets.recurrent.cells import CLASSIC  # noqa: E402
+from lightning_dl2.nets.recurrent.cells.scan import scan  # noqa: E402
 from scripts.benchmarks.graph_steps import benchmark_graph  # noqa: E402
 from scripts.benchmarks.logging_cost import benchmark_logging  # noqa: E402
 from scripts.benchmarks.loops import alternate, compare_with_bare, seconds  # noqa: E402
@@ -51,6 +55,7 @@ from scripts.benchmarks.subnormal import benchmark_subnormal  # noqa: E402
 from scripts.benchmarks.waiting import benchmark_waiting  # noqa: E402
 
 SIZES = ((128, 20, 128), (256, 81, 256), (64, 128, 512))
+LONG = (16, 1024, 256)  # of the cells with a linear recurrence and the other new ones
 STEPS = {20: 300, 81: 8, 128: 8}  # steps per measurement, by T
 COURSE = ["data.batch_size=64", "data.sequence_length=30", "task.num_layers=2", "task.hidden_size=128"]
 COURSE += ["task.embedding_size=null", "task.output_dropout=0"]
@@ -174,30 +179,67 @@ def benchmark_generate(repeats: int) -> Table:
     return table
 
 
-def time_cell_step(net: torch.nn.Module, x: torch.Tensor) -> float:
+def time_cell_step(run: Callable[[], torch.Tensor]) -> float:
     """Return the seconds of a forward and a backward pass, including the gradient of the input."""
     start = time.perf_counter()
-    outputs, _ = net(x)
-    outputs.sum().backward()
+    run().sum().backward()
     return time.perf_counter() - start
 
 
+def measure_kept(run: Callable[[], torch.Tensor]) -> float:
+    """Return the MB that a forward pass keeps for the backward pass, parameters and input included."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        outputs = run()  # referred to, so that no storage is used twice
+    del outputs
+    return sum(kept.values()) / 1e6
+
+
+def run_scan(batch: int, length: int, hidden: int) -> Callable[[], torch.Tensor]:
+    """Return the bare scan of a linear cell, with the gradients of a, b and the first state."""
+    shapes = (length, batch, hidden), (length, batch, hidden), (batch, hidden)
+    leaves = [torch.rand(shape, requires_grad=True) for shape in shapes]
+
+    def run() -> torch.Tensor:
+        for leaf in leaves:
+            leaf.grad = None  # else adding to it would count, too
+        return scan(*leaves)
+
+    return run
+
+
+def run_net(net: torch.nn.Module, x: torch.Tensor) -> Callable[[], torch.Tensor]:
+    def run() -> torch.Tensor:
+        x.grad = None
+        net.zero_grad()
+        outputs: torch.Tensor = net(x)[0]
+        return outputs
+
+    return run
+
+
 def benchmark_cells(repeats: int) -> Table:
-    table = Table("cell", "(B, T, H)", "ms", "nn.LSTM ms", "ratio", title="Forward and backward against torch.nn.LSTM")
-    kinds = (
-        ("rnn", {}),
-        ("gru", {}),
-        ("gru", {"reset_after": False}),
-        ("peephole", {"peephole": "gers"}),
-        ("peephole", {"peephole": "assignment"}),
-    )
-    for cell, options in kinds:
-        for batch, length, hidden in SIZES:
-            x = torch.randn(batch, length, hidden, requires_grad=True)
-            ours, peer = Recurrent(cell, hidden, hidden, **options), torch.nn.LSTM(hidden, hidden, batch_first=True)
-            (a, b), (ratio,) = alternate([partial(time_cell_step, net, x) for net in (ours, peer)], repeats)
-            name = " ".join([cell, *(f"{key}={value}" for key, value in options.items())])
-            table.add_row(name, str((batch, length, hidden)), f"{a * 1e3:.1f}", f"{b * 1e3:.1f}", f"{ratio:.2f}")
+    title = "Forward and backward against torch.nn.LSTM; kept: MB between the two"
+    table = Table("cell", "(B, T, H)", "ms", "nn.LSTM ms", "ratio", "kept", "nn.LSTM kept", title=title)
+    kinds = [("rnn", {}), ("gru", {}), ("gru", {"reset_after": False})]
+    kinds += [("peephole", {"peephole": peephole}) for peephole in ("gers", "assignment")]
+    cases = [(cell, options, size) for cell, options in kinds for size in SIZES]
+    cases += [(cell, {}, LONG) for cell in ("scan", *(name for name in CELLS if name not in CLASSIC))]
+    for cell, options, size in cases:
+        batch, length, hidden = size
+        x = torch.randn(batch, length, hidden, requires_grad=True)
+        ours = run_scan(*size) if cell == "scan" else run_net(Recurrent(cell, hidden, hidden, **options), x)
+        peer = run_net(torch.nn.LSTM(hidden, hidden, batch_first=True), x)
+        (a, b), (ratio,) = alternate([partial(time_cell_step, run) for run in (ours, peer)], repeats)
+        name = " ".join([cell, *(f"{key}={value}" for key, value in options.items())])
+        times = f"{a * 1e3:.1f}", f"{b * 1e3:.1f}", f"{ratio:.3f}" if ratio < 0.1 else f"{ratio:.2f}"
+        table.add_row(name, str(size), *times, *(f"{measure_kept(run):.0f}" for run in (ours, peer)))
     return table
 
 

@@ -56,7 +56,7 @@ WRONG = {
     "experiment=text data.batch_siz=1": ["data.batch_siz=1", "did you mean batch_size", "evaluation_warmup"],
     "experiment=text data.validation_fraction=1": ["data.validation_fraction=1", "less than 1"],
     "experiment=text data.test_fraction=0.95": ["data.validation_fraction=0.1", "test_fraction=0.95", "below 1"],
-    "experiment=text task.cell=bilstm": ['task.cell="bilstm"', "allowed: rnn, lstm, gru, peephole, or a dotted path"],
+    "experiment=text task.cell=bilstm": ['task.cell="bilstm"', "allowed: rnn, lstm, gru, peephole, mingru"],
     "experiment=text task.tie_weights=true task.projection_size=9": ["task.embedding_size=64", "9"],
     "experiment=text callbacks.weight_averaging.decay=1": ["weight_averaging.decay=1", "less than 1"],
     "task=graph_net": ["task=graph_net", "data=decimal_palindrome: task=sequence_classifier"],

@@ -9,7 +9,7 @@ import torch
 from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.nets.checks import check_choice
-from lightning_dl2.nets.recurrent.cells import CELLS, PEEPHOLES, PaperGRU
+from lightning_dl2.nets.recurrent.cells import CELLS, CLASSIC, PEEPHOLES, PaperGRU
 from lightning_dl2.nets.recurrent.own_cells import ModuleCell, load_own, state_shapes, weight_shapes
 
 LARGE = 2**24  # weights of a gate
@@ -17,7 +17,9 @@ PARTS = {"weight_ih": "input", "weight_hh": "recurrent", "bias_ih": "biases", "b
 
 
 def find_cell(cell: str | type | Mapping[str, Any], *, reset_after: bool = True, peephole: str = "gers") -> Any:
-    """Return the class of the named equations, or a user's cell, see `own_cells.load_own`.
+    """Return the class of the named equations, or what `own_cells.load_own` returns: a user's cell.
+
+    The package's cells enter as a user's do, except those of CLASSIC, which torch.nn or `kernels` may have.
 
     Args:
         cell: one of CELLS, or what `load_own` takes.
@@ -34,7 +36,9 @@ def find_cell(cell: str | type | Mapping[str, Any], *, reset_after: bool = True,
     check_choice("cell", cell, CELLS)
     if cell == "gru" and not reset_after:
         return PaperGRU
-    return PEEPHOLES[peephole] if cell == "peephole" else CELLS[cell]
+    if cell == "peephole":
+        return PEEPHOLES[peephole]
+    return CELLS[cell] if cell in CLASSIC else load_own(CELLS[cell])
 
 
 def check_cell_name(cell: str | Mapping[str, Any], names: tuple[str, ...]) -> None:

@@ -1,0 +1,32 @@
+"""List what the schemas know of the recurrent cells that are built in, without importing torch.
+
+`tests/test_names.py` compares each fact with the class of the name in `nets/recurrent/cells/`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CellFacts:
+    """Facts of a cell.
+
+    Attributes:
+        kept: numbers that training keeps of each unit and step for the gradient, at least.
+        forget_gate: whether `task.forget_bias` has a gate to fill.
+        drops_weights: whether `task.weight_dropout` has a matrix from the state to act on.
+    """
+
+    kept: int = 4
+    forget_gate: bool = True
+    drops_weights: bool = True
+
+
+BILSTM = "bilstm"  # the course's name for cell=lstm with bidirectional=true
+CELLS = {
+    "rnn": CellFacts(kept=1, forget_gate=False),
+    "lstm": CellFacts(),
+    "gru": CellFacts(),
+    "peephole": CellFacts(),
+    "mingru": CellFacts(kept=2, drops_weights=False),
+    "minlstm": CellFacts(kept=2, drops_weights=False),
+}

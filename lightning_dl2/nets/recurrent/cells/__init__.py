@@ -1,0 +1,18 @@
+"""The recurrent cells of the package: a class each, by its name in CELLS."""
+
+from lightning_dl2.nets.recurrent.cells.base import Cell as Cell
+from lightning_dl2.nets.recurrent.cells.base import Shapes as Shapes
+from lightning_dl2.nets.recurrent.cells.base import Step as Step
+from lightning_dl2.nets.recurrent.cells.base import Weights as Weights
+from lightning_dl2.nets.recurrent.cells.classic import GRU as GRU
+from lightning_dl2.nets.recurrent.cells.classic import LSTM as LSTM
+from lightning_dl2.nets.recurrent.cells.classic import RNN as RNN
+from lightning_dl2.nets.recurrent.cells.classic import AssignmentPeephole as AssignmentPeephole
+from lightning_dl2.nets.recurrent.cells.classic import GersPeephole as GersPeephole
+from lightning_dl2.nets.recurrent.cells.classic import PaperGRU as PaperGRU
+from lightning_dl2.nets.recurrent.cells.minimal import MinGRU as MinGRU
+from lightning_dl2.nets.recurrent.cells.minimal import MinLSTM as MinLSTM
+
+PEEPHOLES: dict[str, type[Cell]] = {"gers": GersPeephole, "assignment": AssignmentPeephole}
+CLASSIC: dict[str, type[Cell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU, "peephole": GersPeephole}
+CELLS: dict[str, type[Cell]] = CLASSIC | {"mingru": MinGRU, "minlstm": MinLSTM}
