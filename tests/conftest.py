@@ -1,6 +1,7 @@
 """Fixtures of runs small enough to train, stop and compare within a second."""
 
 import gc
+import multiprocessing
 import os
 import signal
 
@@ -90,29 +91,54 @@ TINY_GRAPHS = (
 )
 
 
+def check_descriptor(file: Any) -> None:
+    """Take the place of `os.fsync`, which waits for the disk: no test cuts the power, and files outlive a kill."""
+    os.fstat(file if isinstance(file, int) else file.fileno())
+
+
+os.fsync = check_descriptor
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Any:
-    """Collect without the garbage collector, which would look through the modules of torch again and again."""
+    """Collect without the garbage collector, which is to look neither now nor later through the modules of torch."""
     gc.disable()
     try:
         return (yield)
     finally:
+        gc.freeze()
         gc.enable()
+
+
+def pytest_collection_finish() -> None:
+    """Let all forked processes have loaded `tests.preload`, because a script that is imported sets its own preload."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["tests.preload"])
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep the tests of a file that share a fixture in one process, so that no two processes make it."""
+    """Share the tests out one by one, but in whole files where they share a fixture or all are fast.
+
+    No two processes make a fixture of a file, and fast tests do not wait for a message each.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     @cache
-    def shares(file: str) -> bool:
-        return 'scope="module"' in (config.rootpath / file).read_text(encoding="utf-8")
+    def is_whole(file: str) -> bool:
+        text = (config.rootpath / file).read_text(encoding="utf-8")
+        return config.option.markexpr == "not slow" or "mark.slow" not in text or 'scope="module"' in text
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return file if shares(file) else nodeid
+            return file if is_whole(file) else nodeid
+
+        def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
+            super().mark_test_complete(node, item_index, duration)
+            units = self.assigned_work[node]  # each test looks through all of them, so what is done does not stay
+            scope = self._split_scope(self.registered_collections[node][item_index])
+            if all(units[scope].values()):
+                del units[scope]
 
     return Scheduling(config, log) if config.option.dist == "load" else None
 

@@ -3,7 +3,6 @@
 A test whose subject is the start of a command starts a new interpreter instead.
 """
 
-import multiprocessing
 import os
 import runpy
 import signal
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-multiprocessing.get_context("forkserver").set_forkserver_preload(["tests.preload"])
 
 
 class ForkedProcess(ForkServerProcess):
