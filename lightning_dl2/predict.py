@@ -1,10 +1,11 @@
-"""Predict: write the predictions of a graph run for each node or graph, as CSV.
+"""Predict: write the predictions of a run for each node, graph or sequence, as CSV.
 
     python -m lightning_dl2.predict run=DIR out=FILE [split=test|train|val|rest|all] [checkpoint=best|last|FILE]
 
-The columns are id, split, target, prediction and, for a classification, the probability of each class. The split
-`rest` holds the nodes or graphs in no split, such as nodes of unknown class; their target is empty. out=- writes to
-standard output. data.path=PATH is the path of the run's graphs, if they have moved since the training.
+The columns are id, split, target, prediction and, for a classification, the probability of each class. Generated
+sequences have their input, too; answers at marked positions stand in one field, without probabilities. The split `rest`
+holds the nodes or graphs in no split, such as nodes of unknown class; their target is empty. out=- writes to standard
+output. data.path=PATH is the path of the run's graphs or sequences, if they have moved since the training.
 """
 
 import csv

@@ -40,6 +40,9 @@ TINY = (
 )
 
 
+# Strings to reverse; the test measures the accuracy at another length, too.
+TRANSDUCER = (*TINY, "experiment=own", "data=transduction", "task=sequence_transducer", "data.test_lengths=[9]")
+
 # 4000 characters: epochs of 7 batches.
 TINY_TEXT = (
     "experiment=text",

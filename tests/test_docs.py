@@ -106,6 +106,10 @@ STEPS = ("trainer.max_steps=2", "trainer.val_check_interval=2", "trainer.limit_v
 QUIET = ("callbacks.progress_bar=false", "callbacks.curves=false")
 SIZES = {
     "sequence_classifier": ("data.batch_size=8", "data.validation_size=32", "data.test_size=32"),
+    "sequence_transducer": (
+        *("data.batch_size=8", "data.validation_size=32", "data.test_size=32", "data.length_test_size=2"),
+        "task.hidden_size=16",
+    ),
     "text_generator": ("data.path=FILE", "data.cache_dir=.", "data.batch_size=4", "task.hidden_size=16"),
     "graph_net": ("task.hidden_size=16",),
 }

@@ -17,22 +17,25 @@ from lightning_dl2 import (
     NodeDataModule,
     Recurrent,
     RecurrentClassifier,
+    RecurrentTransducer,
     SequenceClassifier,
     SequenceDataModule,
+    SequenceTransducer,
     TextDataModule,
     TextGenerator,
     builtin,
 )
 from lightning_dl2.builtin import cells as cell_facts
 from lightning_dl2.builtin import effect_rules, graph_data
-from lightning_dl2.builtin.data import MINIMUM_LENGTH, TEXTS
+from lightning_dl2.builtin.data import MARKED_LENGTHS, MINIMUM_LENGTH, TEXTS
 from lightning_dl2.builtin.data_path import BY_HAND, FORMATS
 from lightning_dl2.builtin.graph_data import GENERATED, PLANETOID
-from lightning_dl2.builtin.task import RecurrentTask
+from lightning_dl2.builtin.task import RecurrentTask, SequenceReader
 from lightning_dl2.config.schema import optimizer
 from lightning_dl2.config.schema.base import Part
 from lightning_dl2.data.graph_files.downloads import HASHES, URLS
 from lightning_dl2.data.graphs.load_sets import GRAPH_SETS, NODE_SETS
+from lightning_dl2.data.sequences.formal.registry import MARKED_TASKS
 from lightning_dl2.data.sequences.generators import SEQUENCE_TASKS
 from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.data.text.corpora import CORPORA
@@ -48,16 +51,16 @@ from lightning_dl2.nets.graph.readouts import OUTPUT_LAYERS
 from lightning_dl2.nets.recurrent.initialization import is_from_state
 from lightning_dl2.nets.recurrent.lookup import find_cell
 from lightning_dl2.tasks.optimizers import DEFAULTS, SCHEDULES
-from lightning_dl2.tasks.sequence_classifier import CELL_NAMES
+from lightning_dl2.tasks.sequence_reader import CELL_NAMES
 
 ROOT = Path(__file__).parent.parent
 
 NAMES = {
-    (builtin.SequenceClassifier, "cell"): CELL_NAMES,
+    (SequenceReader, "cell"): CELL_NAMES,
     (builtin.TextGenerator, "cell"): CELLS,
     (RecurrentTask, "peephole"): PEEPHOLES,
     (RecurrentTask, "initialization"): INITIALIZATIONS,
-    (builtin.SequenceClassifier, "encoding"): ENCODINGS,
+    (SequenceReader, "encoding"): ENCODINGS,
     (builtin.GraphNet, "layer"): LAYERS,
     (builtin.GraphNet, "activation"): ACTIVATIONS,
     (builtin.GraphNet, "norm"): NORMS,
@@ -66,6 +69,7 @@ NAMES = {
     (builtin.GraphNet, "readout"): READOUTS,
     (builtin.GraphNet, "engine"): ENGINES,
     (builtin.SequenceData, "name"): SEQUENCE_TASKS,
+    (builtin.MarkedSequenceData, "name"): MARKED_TASKS,
     (builtin.TextData, "name"): {*CORPORA, "text"},
     (graph_data.PositionalEncoding, "kind"): {"none", *POSITIONAL},
 }
@@ -81,6 +85,8 @@ def test_the_schema_has_the_names_of_the_registry(group, key):
 
 def test_what_the_schema_knows_of_a_name_is_what_its_registry_says():
     assert MINIMUM_LENGTH == {name: task.minimum_length for name, task in SEQUENCE_TASKS.items()}
+    marked = {name: task.minimum_length for name, task in MARKED_TASKS.items()}
+    assert marked == {name: least for name, (least, _) in MARKED_LENGTHS.items()}
     assert SCHEDULES == optimizer.SCHEDULES
     assert set(effect_rules.ATTENTION) == {name for name, layer in LAYERS.items() if layer.attention}
     takes = effect_rules.HEADS, effect_rules.EDGE_FEATS, effect_rules.ATTENTION_DROPOUT
@@ -103,7 +109,7 @@ def test_what_the_schema_knows_of_a_cell_is_what_its_class_says(name):
 def test_every_cell_stands_in_the_help_and_on_its_page():
     page = (ROOT / "docs/experiments/sequences.md").read_text(encoding="utf-8")
     assert [name for name in CELL_NAMES if f"\n| `{name}` |" not in page] == []
-    for task in ("sequence_classifier", "text_generator"):
+    for task in ("_sequence_reader", "text_generator"):
         text = (ROOT / f"conf/task/{task}.yaml").read_text(encoding="utf-8").replace("#", " ")
         comment = text.partition("cell: lstm")[2].partition("hidden_size")[0].replace("|", " ").split()
         assert [name for name in cell_facts.CELLS if name not in comment] == []
@@ -134,7 +140,9 @@ CONSTRUCTORS = {
     builtin.TextData: (TextDataModule,),
     builtin.NodeData: (NodeDataModule,),
     builtin.GraphSetData: (GraphSetDataModule,),
+    builtin.MarkedSequenceData: (SequenceDataModule,),
     builtin.SequenceClassifier: (SequenceClassifier, RecurrentClassifier, Recurrent),
+    builtin.SequenceTransducer: (SequenceTransducer, RecurrentTransducer, Recurrent),
     builtin.TextGenerator: (TextGenerator, LanguageModel, Recurrent),
     builtin.GraphNet: (GraphNet, GraphNetwork),
 }
@@ -155,4 +163,8 @@ def test_the_schema_has_the_arguments_of_the_constructor(schema):
 
 
 # Arguments that no key sets, on purpose.
-LEFT_OUT = {"SequenceClassifier": {"weight_dropout"}, "TextGenerator": {"bidirectional"}}
+LEFT_OUT = {
+    "SequenceClassifier": {"weight_dropout"},
+    "SequenceTransducer": {"weight_dropout"},
+    "TextGenerator": {"bidirectional"},
+}

@@ -11,7 +11,7 @@ from lightning_dl2 import compose, evaluate, predict, train
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.predict import main
 from lightning_dl2.run.directory import Run
-from tests.conftest import TINY, TINY_GRAPH, TINY_GRAPHS
+from tests.conftest import TINY, TINY_GRAPH, TINY_GRAPHS, TINY_TEXT, TRANSDUCER
 from tests.small import write_graph
 
 OWN_GRAPH = [word for word in TINY_GRAPH if not word.startswith("data.")]
@@ -138,7 +138,7 @@ def test_a_graph_of_ones_own(tmp_path):
 
 WRONG = {
     "split=tests out=-": "split=tests: allowed: train, val, test, rest, all",
-    "split=rest out=-": "split=rest: every node or graph is in a split; allowed: train, val, test, all",
+    "split=rest out=-": "split=rest: the data of the run have no such items; allowed: train, val, test, all",
     "split=val": "out=VALUE: is missing",
     "out=/nowhere/at/all.csv": "out=/nowhere/at/all.csv: cannot be written; allowed: a file in a directory that exists",
     "out=.": "out=.: cannot be written",
@@ -158,15 +158,56 @@ def test_wrong_input_is_one_line(says, words, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_no_run_and_no_run_on_graphs(tmp_path, capsys):
+def test_generated_sequences(tmp_path):
+    """Rows have their input, and repeat the metrics; the classifier's have probabilities."""
+    more = f"root={tmp_path}", "trainer.max_steps=2"
+    run = train(compose(*TINY, *more))[1]["run"]
+    rows = predict(run)
+    assert list(rows[0])[:5] == ["id", "split", "target", "prediction", "p(0)"] and len(rows) == 32
+    assert accuracy(rows) == run.result()["metrics"]["test/accuracy"]
+    for row in rows:
+        assert row["target"] == row["input"][0] and sum(row[f"p({digit})"] for digit in range(10)) == pytest.approx(1)
+    run = train(compose(*TRANSDUCER, "data.shortest_length=2", *more))[1]["run"]
+    rows = predict(run, "all")
+    assert [sum(row["split"] == split for row in rows) for split in ("val", "test")] == [32, 32]
+    for row in rows:
+        symbols, answer = row["input"].split(" "), row["target"].split(" ")
+        assert symbols == [*reversed(answer), *["2"] * len(answer)] and len(row["prediction"].split(" ")) == len(answer)
+    test = [row for row in rows if row["split"] == "test"]
+    pairs = [p for row in test for p in zip(row["target"].split(" "), row["prediction"].split(" "), strict=True)]
+    metrics = run.result()["metrics"]
+    assert sum(a == b for a, b in pairs) / len(pairs) == pytest.approx(metrics["test/accuracy"])
+    assert accuracy(test) == metrics["test/sequence_accuracy"]
+    with pytest.raises(UserError, match="split=train: the data of the run have no such items; allowed: val, test, all"):
+        predict(run, "train")
+
+
+@pytest.mark.slow
+def test_given_sequences(tmp_path):
+    """Each sequence has a row with its number in the file."""
+    (tmp_path / "words.txt").write_text("".join(f"{'ab'[n % 2]}\t{'AB' * (n % 7 + 1)}\n" for n in range(60)))
+    tiny = [word for word in TINY if not word.startswith("data.")]
+    words = ("experiment=sequence_file", f"data.path={tmp_path}/words.txt", f"root={tmp_path}/runs")
+    run = train(compose(*tiny, *words, "trainer.max_steps=2"))[1]["run"]
+    rows = predict(run, "all")
+    assert sorted(int(row["id"]) for row in rows) == list(range(60))
+    assert all(row["target"] == "ab"[int(row["id"]) % 2] for row in rows) and {"p(a)", "p(b)"} < set(rows[0])
+
+
+@pytest.mark.slow
+def test_no_run_and_no_run_that_predicts(tmp_path, capsys, book):
     out = tmp_path / "out.csv"
     (tmp_path / "empty").mkdir()
-    _, objects = train(compose(*TINY, f"root={tmp_path}/runs", "trainer.max_steps=2"))
+    text = [*TINY_TEXT, f"data.path={book}", f"data.cache_dir={book.parent}"]
+    _, objects = train(compose(*text, f"root={tmp_path}/runs", "trainer.max_steps=2"))
     for words, says in (
         ([], "run=VALUE: is missing"),
         ([f"run={tmp_path}/empty"], f"run={tmp_path}/empty: holds no run"),
         (["run=/nowhere"], "run=/nowhere: holds no run"),
-        ([f"run={objects['run'].path}"], f"run={objects['run'].path}: is a run of a sequence_classifier"),
+        (
+            [f"run={objects['run'].path}"],
+            f"run={objects['run'].path}: is a run of a text_generator; allowed: a run of one of",
+        ),
     ):
         assert main([*words, f"out={out}"]) == 2
         stdout, stderr = capsys.readouterr()

@@ -27,7 +27,7 @@ from lightning_dl2.run.directory import Run
 from lightning_dl2.train import main
 from lightning_dl2.training.finished import Objects
 from tests.comparison import checkpoint_differences, leaves, metrics_differences
-from tests.config.test_compose import EXPERIMENTS
+from tests.config.test_compose import ONE_OF_EACH
 from tests.conftest import TINY, TINY_GRAPH, TINY_TEXT
 from tests.graph_files import write_planetoid, write_ten_fold
 from tests.processes import ForkedProcess, fork_interpreters, redirect
@@ -215,7 +215,7 @@ def small_graphs(config: Config, directory: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", ONE_OF_EACH)
 def test_every_experiment_trains(experiment, tmp_path, book):
     config = compose(f"experiment={experiment}", "debug=fast", f"root={tmp_path}", "callbacks.progress_bar=false")
     if isinstance(config.data, TextData):  # offline, and short: windows of the experiment in streams that fit
@@ -226,7 +226,7 @@ def test_every_experiment_trains(experiment, tmp_path, book):
             "task.hidden_size": 32,
         }
     elif isinstance(config.data, SequenceData):
-        changes = {"data.validation_size": 64, "data.test_size": 64}
+        changes = {"data.validation_size": 64, "data.test_size": 64, "data.length_test_size": 2}
     elif config.data.name == "sequence_file":
         (tmp_path / "words.txt").write_text("".join(f"{n % 2}\t{'AB' * (n % 7 + 1)}\n" for n in range(60)))
         changes = {"data.path": str(tmp_path / "words.txt")}

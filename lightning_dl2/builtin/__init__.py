@@ -7,19 +7,20 @@ to the constructors. A stranger's data and tasks need no entry here: their const
 from typing import get_args
 
 from lightning_dl2.builtin.base import BuiltInData
-from lightning_dl2.builtin.data import OwnSequenceData, SequenceData, SequenceFileData, TextData
+from lightning_dl2.builtin.data import MarkedSequenceData, SequenceData, SequenceFileData, TextData, own_sequence_data
 from lightning_dl2.builtin.graph_data import GraphSetData, NodeData
-from lightning_dl2.builtin.task import BuiltInTask, GraphNet, SequenceClassifier, TextGenerator
+from lightning_dl2.builtin.task import BuiltInTask, GraphNet, SequenceClassifier, SequenceTransducer, TextGenerator
 from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.config.schema.component import Component
 
 DATA: dict[str, type[BuiltInData]] = {
     name: kind
-    for kind in (SequenceData, SequenceFileData, TextData, NodeData, GraphSetData)
+    for kind in (SequenceData, MarkedSequenceData, SequenceFileData, TextData, NodeData, GraphSetData)
     for name in get_args(kind.model_fields["name"].annotation)
 }
 TASKS: dict[str, type[BuiltInTask]] = {
-    get_args(kind.model_fields["name"].annotation)[0]: kind for kind in (SequenceClassifier, TextGenerator, GraphNet)
+    get_args(kind.model_fields["name"].annotation)[0]: kind
+    for kind in (SequenceClassifier, SequenceTransducer, TextGenerator, GraphNet)
 }
 SCHEMAS: dict[str, dict[str, type[Component]]] = {"data": {**DATA}, "task": {**TASKS}}  # by group, then by name
 
@@ -27,5 +28,5 @@ SCHEMAS: dict[str, dict[str, type[Component]]] = {"data": {**DATA}, "task": {**T
 def find_schema(group: str, name: str) -> type[Component] | None:
     """Return the schema of a short name, or of a name that is the dotted path of a part; None: there is none."""
     if group == "data" and is_dotted(name):  # a sequence task: the other data have no part of the user's own
-        return OwnSequenceData
+        return own_sequence_data(name)
     return SCHEMAS[group].get(name)

@@ -26,6 +26,13 @@ MINIMUM_LENGTH = {"decimal_palindrome": 2, "binary_palindrome": 1, "baum_sweet":
 # Shortest sequences of which there are enough to hold some out for validation and test.
 MINIMUM_HELD_OUT = {"decimal_palindrome": 3, "binary_palindrome": 3, "baum_sweet": 2, "random_combinations": 5}
 
+# Of the tasks with targets at marked positions: the shortest length, and the shortest of which some are held out.
+MARKED_LENGTHS = {
+    "parity_check": (1, 6), "even_pairs": (1, 6), "cycle_navigation": (1, 4), "modular_arithmetic": (1, 3),
+    "reverse_string": (1, 6), "modular_arithmetic_brackets": (1, 5), "stack_manipulation": (1, 4),
+    "solve_equation": (3, 7), "duplicate_string": (1, 6), "missing_duplicate": (2, 8), "odds_first": (1, 6),
+    "bucket_sort": (1, 3), "binary_addition": (3, 6), "binary_multiplication": (3, 6), "compute_sqrt": (1, 6),
+}  # fmt: skip
 
 NOT_HELD_OUT = "the sequences of training: there are no others"
 
@@ -65,12 +72,23 @@ class SequenceData(BuiltInData):
     evaluation_batch_size: Positive
     num_workers: Workers
     curriculum: Curriculum
+    # These are younger than runs on tasks of the user's own, whose group in conf/ nobody knows.
+    shortest_length: Positive | None = None
+    test_lengths: list[Positive] = []
+    length_test_size: Positive = 128
 
     @model_validator(mode="after")
     def lengths_and_workers_are_possible(self) -> "SequenceData":
         least = self.minimum_length
         if self.sequence_length < least:
             raise ValueError(f"sequence_length={self.sequence_length}: {self.name} allowed: {least} or more")
+        if self.shortest_length is not None and not least <= self.shortest_length <= self.sequence_length:
+            raise ValueError(
+                f"shortest_length={self.shortest_length}: {self.name} allowed: {least} to"
+                f" data.sequence_length={self.sequence_length}, or null"
+            )
+        if min(self.test_lengths, default=least) < least or len(set(self.test_lengths)) < len(self.test_lengths):
+            raise ValueError(f"test_lengths={self.test_lengths}: {self.name} allowed: different ones from {least} on")
         if self.curriculum.enabled and not least <= self.curriculum.start <= self.sequence_length:
             raise ValueError(
                 f"curriculum.start={self.curriculum.start}:"
@@ -111,6 +129,22 @@ class SequenceData(BuiltInData):
             )
 
 
+class MarkedSequenceData(SequenceData):
+    """Schema of the tasks with targets at marked positions."""
+
+    fitting_task: ClassVar[str | None] = "sequence_transducer"
+
+    name: Literal[*MARKED_LENGTHS]  # type: ignore[valid-type]
+
+    @property
+    def minimum_length(self) -> int:
+        return MARKED_LENGTHS[self.name][0]
+
+    @property
+    def holds_out(self) -> bool:
+        return self.sequence_length >= MARKED_LENGTHS[self.name][1]
+
+
 class OwnSequenceData(SequenceData):
     """Schema of a sequence task of the user's own: `name` is the dotted path of a SequenceTask or of an instance."""
 
@@ -136,6 +170,20 @@ class OwnSequenceData(SequenceData):
     @property
     def holds_out(self) -> bool:
         return self.task.holds_out(self.sequence_length)
+
+
+class OwnMarkedSequenceData(OwnSequenceData):
+    """Schema of such a task that has targets at marked positions."""
+
+    fitting_task: ClassVar[str | None] = "sequence_transducer"
+
+
+def own_sequence_data(path: str) -> type[OwnSequenceData]:
+    """Return the schema of the sequence task that a dotted path names; a wrong path is left to the schema."""
+    try:
+        return OwnMarkedSequenceData if getattr(find_instance(path), "marked", False) else OwnSequenceData
+    except UserError:
+        return OwnSequenceData
 
 
 class SequenceFileData(BuiltInData):

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning_dl2.builtin.data import SequenceData, SequenceFileData, TextData
 from lightning_dl2.builtin.graph_data import GENERATED, PLANETOID, GraphData, GraphSetData, NodeData
-from lightning_dl2.builtin.task import GraphNet, RecurrentTask, SequenceClassifier, TextGenerator
+from lightning_dl2.builtin.task import GraphNet, RecurrentTask, SequenceReader, TextGenerator
 from lightning_dl2.common.dotted import find_callable, is_dotted, parameters_of
 from lightning_dl2.config.schema import Config
 from lightning_dl2.config.schema.effect_rules import Rule, needs, needs_switch
@@ -77,6 +77,8 @@ DATA = (
     Rule(SequenceData, "curriculum.growth curriculum.threshold curriculum.smoothing curriculum.shortest",
          lambda c: c.data.curriculum.start < c.data.sequence_length,
          "data.curriculum.start=data.sequence_length", "a smaller data.curriculum.start"),
+    Rule(SequenceData, "length_test_size", lambda c: bool(c.data.test_lengths),
+         "data.test_lengths=[]", "data.test_lengths=[N,...]"),
     Rule(SequenceFileData, "tokens", lambda c: not (c.data.path or "").endswith(".npz"),
          "data.path={data.path} (which has no texts)", "a .csv, .tsv or .txt file", ("characters",)),
     Rule(TextData, "encoding", lambda c: c.data.tokens != "bytes", "data.tokens=bytes", "data.tokens=characters",
@@ -102,9 +104,9 @@ RECURRENT = (
          "task.cell=rnn (which has no gate)", "another task.cell", (None,)),
     Rule(RecurrentTask, "forget_bias", lambda c: c.task.takes_forget_bias,
          "task.cell={task.cell} (which has no forget_gate, or is a module)", "another task.cell", (None,)),
-    Rule(SequenceClassifier, "bidirectional", lambda c: c.task.cell != "bilstm",
+    Rule(SequenceReader, "bidirectional", lambda c: c.task.cell != "bilstm",
          "task.cell=bilstm (which reads in both directions)", "task.cell=lstm"),
-    needs(SequenceClassifier, "embedding_size", "task.encoding", "embedding", "linear"),
+    needs(SequenceReader, "embedding_size", "task.encoding", "embedding", "linear"),
     Rule(TextGenerator, "skip_connections", lambda c: c.task.num_layers > 1, LAYER, LAYERS, (False,)),
     Rule(TextGenerator, "locked_dropout", _drops,
          "no dropout that it could lock",

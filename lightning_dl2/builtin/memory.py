@@ -7,7 +7,7 @@ from lightning_dl2.builtin.cells import BILSTM
 from lightning_dl2.builtin.data import SequenceData, SequenceFileData, TextData
 from lightning_dl2.builtin.effect_rules import ATTENTION
 from lightning_dl2.builtin.graph_data import GraphSetData, NodeData
-from lightning_dl2.builtin.task import GraphNet, SequenceClassifier, TextGenerator
+from lightning_dl2.builtin.task import GraphNet, RecurrentTask, TextGenerator
 from lightning_dl2.config.schema.component import Demand
 from lightning_dl2.config.schema.run import Config
 
@@ -21,7 +21,8 @@ def data_demands(config: Config) -> Iterator[Demand]:
     if isinstance(data, SequenceData):
         keys = "data.validation_size data.test_size data.sequence_length"
         sets = data.validation_size + data.test_size
-        yield Demand("the validation and test sets", keys, sets * data.sequence_length * NUMBER)
+        tokens = sets * data.sequence_length + data.length_test_size * sum(data.test_lengths)
+        yield Demand("the validation and test sets", keys, tokens * NUMBER)
     elif isinstance(data, NodeData):
         if data.name == "sbm":
             model = data.block_model
@@ -37,7 +38,7 @@ def data_demands(config: Config) -> Iterator[Demand]:
 def batch_demands(config: Config) -> Iterator[Demand]:
     """Yield what a training batch, of whose tokens a recurrent net keeps states, and an evaluation batch need."""
     data, task = config.data, config.task
-    if not isinstance(task, SequenceClassifier | TextGenerator):
+    if not isinstance(task, RecurrentTask):
         return
     kept = task.num_layers * _kept(task)
     if isinstance(data, SequenceData):
@@ -81,12 +82,12 @@ def net_demands(config: Config, spec: dict[str, Any], on_gpu: bool) -> Iterator[
     yield Demand(f"a net of {count:,} parameters and its gradients", keys, 2 * NUMBER * count)
 
 
-def _kept(task: SequenceClassifier | TextGenerator) -> int:
+def _kept(task: RecurrentTask) -> int:
     """Return the numbers kept of each unit and step for the gradient; of a user's cell, the state alone is known."""
     return 1 if task.facts is None else task.facts.kept
 
 
-def _recurrent_parameters(task: SequenceClassifier | TextGenerator, spec: dict[str, Any]) -> int:
+def _recurrent_parameters(task: Any, spec: dict[str, Any]) -> int:
     from lightning_dl2.nets.recurrent.lookup import count_parameters
 
     vocabulary: int = spec["features"] if "features" in spec else spec["vocabulary_size"]

@@ -98,10 +98,11 @@ class RecurrentTask(BuiltInTask):
 WRITES_NO_SAMPLES = "only a text_generator writes samples; allowed: false"
 
 
-class SequenceClassifier(RecurrentTask):
-    module: ClassVar[str] = "lightning_dl2.tasks.sequence_classifier.SequenceClassifier"
+class SequenceReader(RecurrentTask):
+    """Schema of the keys that the tasks of whole sequences share."""
 
-    name: Literal["sequence_classifier"]
+    commands: ClassVar[tuple[str, ...]] = ("predict",)
+
     cell: Annotated[str | dict[str, Any], Part(*CELLS, BILSTM)]
     bidirectional: bool
     encoding: Literal["one_hot", "embedding", "scalar", "none", "linear"]
@@ -111,6 +112,21 @@ class SequenceClassifier(RecurrentTask):
 
     def refuses(self, callback: str) -> str | None:
         return WRITES_NO_SAMPLES if callback == "samples" else None
+
+
+class SequenceClassifier(SequenceReader):
+    module: ClassVar[str] = "lightning_dl2.tasks.sequence_classifier.SequenceClassifier"
+
+    name: Literal["sequence_classifier"]
+
+
+class SequenceTransducer(SequenceReader):
+    module: ClassVar[str] = "lightning_dl2.tasks.sequence_transducer.SequenceTransducer"
+
+    name: Literal["sequence_transducer"]
+
+    def metrics(self, data: DataSchema) -> dict[str, Mode] | None:
+        return {"val/loss": "min", "val/accuracy": "max", "val/sequence_accuracy": "max"}
 
 
 class TextGenerator(RecurrentTask):

@@ -1,5 +1,6 @@
-"""Predict the target of each node or graph with a graph run."""
+"""Predict the target of each node, graph or sequence with a run."""
 
+from importlib import import_module
 from typing import Any
 
 from lightning_dl2.common.errors import UserError
@@ -12,49 +13,54 @@ SPLITS = ("train", "val", "test", "rest")
 def predict(
     run: str | Run, split: str = "test", checkpoint: str = "best", data_path: str | None = None
 ) -> list[dict[str, Any]]:
-    """Return the predictions of a checkpoint of a graph run, one row for each node or graph of a split.
+    """Return the predictions of a checkpoint of a run, one row for each node, graph or sequence of a split.
 
     Args:
         run: the run directory.
-        split: train, val, test, rest (the nodes or graphs in none of them) or all.
+        split: train, val, test, rest (the nodes or graphs in none of them) or all. Generated sequences have no train.
         checkpoint: best, last, or the name of a file.
-        data_path: the path of the run's graphs; None: as the configuration says.
+        data_path: the path of the run's graphs or sequences; None: as the configuration says.
 
     Returns:
-        Rows of id, split, target, prediction and `p(CLASS)`, in the order of the data.
+        Rows of id, split, target, prediction and `p(CLASS)`, in the order of an evaluation. Generated sequences have
+        their input, too. With targets at marked positions, target and prediction list those, without `p(CLASS)`.
 
     Raises:
-        UserError: `run` is no run of a graph_net, or has no such checkpoint or split.
+        UserError: the run is of a task that predicts none of these, or has no such checkpoint or split.
     """
     if split not in (*SPLITS, "all"):
         raise UserError(f"split={split}: allowed: {', '.join(SPLITS)}, all")
     run = run if isinstance(run, Run) else Run.existing(run)
     config = with_data_path(run.config(), data_path)
     if "predict" not in config.task.commands:
-        raise UserError(f"run={run.path}: is a run of a {config.task.title}; allowed: a run of a graph_net")
+        tasks = import_module("lightning_dl2.builtin").TASKS
+        able = ", ".join(name for name, kind in tasks.items() if "predict" in kind.commands)
+        raise UserError(f"run={run.path}: is a run of a {config.task.title}; allowed: a run of one of {able}")
 
-    from lightning_dl2.data.graphs.graph_data_module import FixedGraphBatches
+    from lightning_dl2.resume.train_batches import EvaluationBatches
 
     with open_finished_run(run, config, checkpoint) as (task, data, trainer):
+        there = [part for part in SPLITS if data.count_items(part)]
+        if split not in (*there, "all"):
+            raise UserError(f"split={split}: the data of the run have no such items; allowed: {', '.join(there)}, all")
         rows = []
-        if split == "rest" and not len(data.items(split)):
-            raise UserError("split=rest: every node or graph is in a split; allowed: train, val, test, all")
-        for part in SPLITS if split == "all" else (split,):
-            if not len(data.items(part)):
-                continue
-            batches = FixedGraphBatches(data.evaluation_batches(part))
-            for batch, (ids, outputs) in zip(batches, trainer.predict(task, batches), strict=True):
-                rows += _rows(data.names(ids), part, batch.targets.tolist(), outputs.tolist(), data.class_names)
+        for part in there if split == "all" else (split,):
+            batches = EvaluationBatches(data.evaluation_batches(part))
+            for batch, (ids, targets, outputs) in zip(batches, trainer.predict(task, batches), strict=True):
+                more = data.input_columns(batch)
+                for number, row in enumerate(_rows(data.names(ids), part, targets, outputs, data.class_names)):
+                    rows.append(row | {key: column[number] for key, column in more.items()})
     return rows
 
 
-def _rows(
-    names: list[str], split: str, targets: list[Any], outputs: list[Any], classes: list[str]
-) -> list[dict[str, Any]]:
+def _rows(names: list[str], split: str, targets: Any, outputs: Any, classes: list[str]) -> list[dict[str, Any]]:
     rows = []
-    for name, target, output in zip(names, targets, outputs, strict=True):
+    for name, target, output in zip(names, targets.tolist(), outputs.tolist(), strict=True):
         row = {"id": name, "split": split, "target": target, "prediction": output}
-        if classes:
+        if isinstance(target, list):  # the answers at marked positions
+            marked = [place for place, each in enumerate(target) if each >= 0]
+            row |= {key: " ".join(classes[row[key][place]] for place in marked) for key in ("target", "prediction")}
+        elif classes:
             row |= {"target": classes[target] if target >= 0 else "", "prediction": classes[output.index(max(output))]}
             row |= {f"p({each})": probability for each, probability in zip(classes, output, strict=True)}
         rows.append(row)

@@ -21,6 +21,8 @@ from lightning_dl2.nets.recurrent.cells import Cell as Cell
 from lightning_dl2.nets.recurrent.check_cell import check_cell as check_cell
 from lightning_dl2.nets.recurrent.classifier import ENCODINGS as ENCODINGS
 from lightning_dl2.nets.recurrent.classifier import RecurrentClassifier as RecurrentClassifier
+from lightning_dl2.nets.recurrent.classifier import RecurrentReader as RecurrentReader
+from lightning_dl2.nets.recurrent.classifier import RecurrentTransducer as RecurrentTransducer
 from lightning_dl2.nets.recurrent.ensemble import Ensemble as Ensemble
 from lightning_dl2.nets.recurrent.initialization import INITIALIZATIONS as INITIALIZATIONS
 from lightning_dl2.nets.recurrent.language_model import LanguageModel as LanguageModel

@@ -69,6 +69,19 @@ def detached_from_trainer(datamodule: StepData) -> StepData:
     return alone
 
 
+class EvaluationBatches:
+    """Batches in order; Lightning would take a list for one of loaders."""
+
+    def __init__(self, batches: list[Any]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.batches)
+
+
 class TrainBatches:
     """Iterate over as many batches as an epoch has, from the current step; Lightning ends a resumed epoch in time.
 

@@ -99,10 +99,10 @@ class GraphNet(Task):
             self.metric(split, name).update(outputs, targets)
         self.log_metrics(split, "loss", *others, batch_size=len(batch))
 
-    def predict_step(self, batch: GraphBatch, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Return the ids [M], and probabilities [M, C] or numbers [M]."""
+    def predict_step(self, batch: GraphBatch, batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the ids [M], the targets [M], and probabilities [M, C] or numbers [M]."""
         outputs = self(batch).double()  # in float32 close logits could become equal probabilities of another argmax
-        return batch.ids, outputs.softmax(-1) if self.classifies else outputs
+        return batch.ids, batch.targets, outputs.softmax(-1) if self.classifies else outputs
 
 
 def _widened(graphs: Any) -> Any:

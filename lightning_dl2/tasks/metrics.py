@@ -59,3 +59,32 @@ class MacroAccuracy(Metric):
     def compute(self) -> Tensor:
         has = self.count > 0
         return (self.right[has] / self.count[has]).mean()
+
+
+class AccuracyByLength(Metric):
+    """Accuracy at each of some lengths of a sequence.
+
+    Args:
+        lengths: different ones, as the task counts them.
+    """
+
+    full_state_update = False
+    right: Tensor  # of each length
+    count: Tensor  # of each length
+
+    def __init__(self, lengths: list[int]) -> None:
+        super().__init__()
+        self.lengths = lengths
+        for name in ("right", "count"):
+            self.add_state(name, torch.zeros(len(lengths), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, outputs: Tensor, targets: Tensor, length: int) -> None:
+        """Count right predictions, at one of the lengths, by logits [M, C] and classes [M]."""
+        place = self.lengths.index(length)
+        self.right[place] += (outputs.argmax(-1) == targets).sum()
+        self.count[place] += len(targets)
+
+    def compute(self) -> dict[int, Tensor]:
+        """Return the accuracy at each length that had a batch."""
+        found = zip(self.lengths, self.right, self.count, strict=True)
+        return {length: right / count for length, right, count in found if count}

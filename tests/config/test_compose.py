@@ -9,14 +9,24 @@ import yaml
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.compose import compose, validate
-from lightning_dl2.config.conf_files import options
+from lightning_dl2.config.conf_files import options, package_conf
 from lightning_dl2.config.identity import changed_choices, identity
 
 EXPERIMENTS = options("experiment")
 
+
+def suite_of(experiment: str) -> str:
+    """Return the base of a suite, whose experiments differ by their data alone; else the experiment."""
+    folder = experiment.rpartition("/")[0]
+    base = f"{folder}/_suite"
+    return base if folder and (package_conf() / "experiment" / f"{base}.yaml").is_file() else experiment
+
+
+ONE_OF_EACH = [*{suite_of(name): name for name in reversed(EXPERIMENTS)}.values()][::-1]  # the first of each suite
+
 # Overrides, and what the error must say: the key with its value, and the allowed values.
 WRONG = {
-    "data.sequenc_length=3": ["data.sequenc_length=3", "did you mean sequence_length?", "batch_size"],
+    "data.sequenc_length=3": ["data.sequenc_length=3", "did you mean sequence_length", "batch_size"],
     "dat=foo": ["dat=foo", "did you mean data?"],
     "+foo.bar=3": ["foo", "there is no key foo", "optimizer"],
     "experiment=palindrom": ["experiment=palindrom", "did you mean palindrome", "baum_sweet"],
@@ -232,8 +242,22 @@ def test_wrong_value_is_told(experiment):
         assert len(str(error.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("first", [name for name in ONE_OF_EACH if suite_of(name) != name])
+def test_the_experiments_of_a_suite_differ_by_their_data_alone(first):
+    """So one of them stands for all in other tests; each is valid, with a name of its own."""
+    values, names = compose(f"experiment={first}").model_dump(), set()
+    for name in (name for name in EXPERIMENTS if suite_of(name) == suite_of(first)):
+        content = yaml.safe_load((package_conf() / "experiment" / f"{name}.yaml").read_text("utf-8"))
+        assert content.keys() == {"defaults", "data"} and content["data"].keys() <= {"name", "shortest_length"}
+        assert content["defaults"] == [f"/experiment/{suite_of(first)}"]
+        config = validate(values | {"experiment": name, "data": values["data"] | content["data"]})
+        names.add(config.data.name)
+        assert name.endswith(f"/{config.data.name}") and config.data.shortest_length >= config.data.minimum_length
+    assert len(names) == len([name for name in EXPERIMENTS if suite_of(name) == suite_of(first)])
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", ONE_OF_EACH)
 def test_experiment_is_its_own_default(experiment):
     config = compose(f"experiment={experiment}")
     assert config.experiment == experiment

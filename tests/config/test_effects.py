@@ -12,7 +12,7 @@ from lightning_dl2.run.directory import Run
 from lightning_dl2.sweeps.grid import Grid
 from lightning_dl2.sweeps.overrides import read_overrides
 from lightning_dl2.train import main
-from tests.config.test_compose import EXPERIMENTS
+from tests.config.test_compose import ONE_OF_EACH
 from tests.conftest import completed_values
 
 RULES = (*BUILT_IN, *TRAINING)
@@ -138,7 +138,7 @@ def test_what_asks_for_nothing_or_for_what_is_so_anyway_is_taken(words):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", ONE_OF_EACH)
 def test_an_experiment_says_nothing_by_itself(experiment):
     words = (f"experiment={experiment}",)
     assert describe_ineffective(compose(*words), words) is None

@@ -259,7 +259,7 @@ def test_probabilities_name_the_class_of_the_largest_logit():
     logits = torch.stack([low, torch.nextafter(low, torch.tensor(1.0)), low - 1]).expand(24, 3)
     assert (logits.softmax(-1)[0, :2].diff() == 0).all()
     task.forward = lambda batch: logits
-    ids, probabilities = task.predict_step(data.train_batch(0), 0)
+    ids, _, probabilities = task.predict_step(data.train_batch(0), 0)
     assert torch.equal(ids, data.splits["train"]) and (probabilities.argmax(-1) == 1).all()
     torch.testing.assert_close(probabilities.sum(-1), torch.ones(24).double(), rtol=1e-14, atol=0)
 

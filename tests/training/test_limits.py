@@ -8,7 +8,7 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.inference.generate_arguments import GenerateArguments
 from lightning_dl2.train import main
 from lightning_dl2.training import limits
-from tests.config.test_compose import EXPERIMENTS
+from tests.config.test_compose import ONE_OF_EACH
 
 BEYOND = {
     "data.batch_size=2147483648": "data.batch_size=2147483648: allowed: less than or equal to 2147483647",
@@ -48,7 +48,7 @@ def test_the_command_asks_before_it_begins(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", ONE_OF_EACH)
 def test_what_fits_is_taken(experiment, monkeypatch):
     """The shipped experiments on a small laptop stay far below the limits."""
     monkeypatch.setattr(limits, "machine_memory", lambda: 4 * 2**30)

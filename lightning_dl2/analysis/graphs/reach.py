@@ -85,7 +85,7 @@ def accuracy(build: Callable[[dict[str, Any]], Task], num_tokens: int, *, seed: 
     data = SequenceDataModule("decimal_palindrome", num_tokens + 1, BATCH, seed=seed)
     torch.manual_seed(seed)
     task = build(data.spec)
-    view = path_batch if isinstance(task, GraphNet) else lambda batch: batch
+    view: Any = path_batch if isinstance(task, GraphNet) else lambda batch: batch
     fit(task, lambda step: view(data.train_batch(step)), steps=steps, learning_rate=5e-3, patience=20)
     tokens, labels = data.task.draw(np.random.default_rng(seed), 2000, data.length)
     batch = torch.from_numpy(tokens), torch.from_numpy(labels)

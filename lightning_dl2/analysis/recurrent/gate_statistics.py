@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_dl2.nets import Recurrent, RecurrentClassifier
+from lightning_dl2.nets import Recurrent, RecurrentReader
 from lightning_dl2.nets.recurrent.cells import AssignmentPeephole
 from lightning_dl2.nets.recurrent.gradient_flow import RecurrentNet
 from lightning_dl2.nets.recurrent.own_cells import is_own
@@ -45,7 +45,7 @@ def _is_by_sequence(value: Any, size: int) -> bool:
 
 def blocks(net: RecurrentNet) -> list[Recurrent]:
     """Return the stacks of recurrent layers, all with the same cell."""
-    return [net.recurrent] if isinstance(net, RecurrentClassifier) else list(net.blocks)
+    return [net.recurrent] if isinstance(net, RecurrentReader) else list(net.blocks)
 
 
 def state_name(cell: Any) -> str:

@@ -32,7 +32,7 @@ from lightning_dl2.analysis.recurrent.trained import find_runs, train_small
 from lightning_dl2.common.arguments import choices, whole, wholes
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.figures import write_csv
-from lightning_dl2.tasks.sequence_classifier import CELL_NAMES
+from lightning_dl2.tasks.sequence_reader import CELL_NAMES
 
 COMPARES_RUNS = True
 MINIMUM_LENGTH = 2  # of decimal palindromes

@@ -3,7 +3,6 @@
 Shapes: B items (nodes or graphs) a process and step, F features, G graphs.
 """
 
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +18,7 @@ from lightning_dl2.data.graphs.baselines import linear_accuracy, linear_error, m
 from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.graphs import Graph, GraphBatch, PackedGraphs
 from lightning_dl2.graphs.positional_encodings import ENCODINGS
-from lightning_dl2.resume.train_batches import TrainBatches, check_share, rank_and_world
+from lightning_dl2.resume.train_batches import EvaluationBatches, TrainBatches, check_share, rank_and_world
 
 
 class GraphDataModule(LightningDataModule):
@@ -102,11 +101,11 @@ class GraphDataModule(LightningDataModule):
     def train_dataloader(self) -> TrainBatches:
         return TrainBatches(self)
 
-    def val_dataloader(self) -> "FixedGraphBatches":
-        return FixedGraphBatches(self.evaluation_batches("val"))
+    def val_dataloader(self) -> EvaluationBatches:
+        return EvaluationBatches(self.evaluation_batches("val"))
 
-    def test_dataloader(self) -> "FixedGraphBatches":
-        return FixedGraphBatches(self.evaluation_batches("test"))
+    def test_dataloader(self) -> EvaluationBatches:
+        return EvaluationBatches(self.evaluation_batches("test"))
 
     def evaluation_batches(self, split: str) -> list[GraphBatch]:
         """Return this rank's share of a split, in order; every rank has equally many batches."""
@@ -120,6 +119,14 @@ class GraphDataModule(LightningDataModule):
         for index in self.splits.values():
             left[index] = False
         return left.nonzero().squeeze(1)
+
+    def count_items(self, split: str) -> int:
+        """Count the items of a split, or of "rest"."""
+        return len(self.items(split))
+
+    def input_columns(self, batch: GraphBatch) -> dict[str, list[str]]:
+        """Return further columns of predictions: none."""
+        return {}
 
     def names(self, ids: Tensor) -> list[str]:
         """Return the data's own names of the items of a batch."""
@@ -166,19 +173,6 @@ class GraphDataModule(LightningDataModule):
             return {"positional": ENCODINGS[kind](graphs, size)}
         except ValueError as error:
             raise UserError(f"data.positional.kind={kind}: {error}; allowed: none, random_walk") from error
-
-
-class FixedGraphBatches:
-    """Batches in order; Lightning would take a list for one of loaders."""
-
-    def __init__(self, batches: list[GraphBatch]) -> None:
-        self.batches = batches
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[GraphBatch]:
-        return iter(self.batches)
 
 
 def feature_widths(data: Graph | PackedGraphs) -> dict[str, int]:

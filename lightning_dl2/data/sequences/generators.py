@@ -1,6 +1,7 @@
 """Generators of the sequence tasks, which test the memory of recurrent nets; sequences are drawn, never stored.
 
-Every task maps a `length`, counted as in the literature, to token sequences and one label for each:
+Every task maps a `length`, counted as in the literature, to token sequences and one label for each; those with targets
+at marked positions stand in `formal`:
 
     decimal_palindrome   T digits       reads T - 1 tokens             names the last digit
     binary_palindrome    L numbers      reads 8 ceil(L/2) + 1 tokens   names the last bit
@@ -21,9 +22,11 @@ from torch import Tensor
 
 from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.data.sequences import baum_sweet
+from lightning_dl2.data.sequences.formal.registry import MARKED_TASKS
 from lightning_dl2.data.sequences.sequence_task import NEVER_TWICE, SequenceTask, draw_checked, find_own_task
 from lightning_dl2.data.sequences.splits import draw_from_split
 from lightning_dl2.data.splits import SPLITS
+from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 
 FEW_SEQUENCES = 2**16  # with fewer, the test split, a sixteenth, has fewer sequences than a test set has rows
 
@@ -162,11 +165,15 @@ SEQUENCE_TASKS: dict[str, SequenceTask] = {
     "random_combinations": RandomCombinations(),
 }
 
+BUILT_IN = {type(task) for task in (*SEQUENCE_TASKS.values(), *MARKED_TASKS.values())}
+
 
 def draw_batch(
     task: str | SequenceTask, length: int, n: int, *, seed: int, split: str, step: int, holdout: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Draw int64 tokens [B, T] and labels [B], a pure function of the arguments. A fixed set is one batch, step=0.
+
+    A `marked` task gives targets [B, T] in place of labels.
 
     Args:
         task: a task or its name in `SEQUENCE_TASKS`.
@@ -203,28 +210,35 @@ def majority_share(task: SequenceTask, length: int, labels: Tensor) -> float:
     measured = type(task).majority_baseline is SequenceTask.majority_baseline
     if task.num_sequences(length) >= FEW_SEQUENCES and not measured:
         return task.majority_baseline(length)
-    return labels.bincount().max().item() / len(labels)
+    return commonest_share(labels)
+
+
+def commonest_share(labels: Tensor) -> float:
+    """Return the share of the commonest of int64 labels or targets, without those that are NOT_COUNTED."""
+    counted = labels[labels != NOT_COUNTED]
+    return counted.bincount().max().item() / len(counted)
 
 
 def get_task(name: str) -> SequenceTask:
-    """Return the task of a name in SEQUENCE_TASKS, or of a dotted path.
+    """Return the task of a name in SEQUENCE_TASKS or MARKED_TASKS, or of a dotted path.
 
     Raises:
         ValueError: there is none; names all.
     """
     if is_dotted(name):
         return find_own_task(name)
-    if name not in SEQUENCE_TASKS:
-        raise ValueError(f"unknown sequence task {name!r}: choose from {', '.join(SEQUENCE_TASKS)}")
-    return SEQUENCE_TASKS[name]
+    tasks = SEQUENCE_TASKS | MARKED_TASKS
+    if name not in tasks:
+        raise ValueError(f"unknown sequence task {name!r}: choose from {', '.join(tasks)}")
+    return tasks[name]
 
 
 def is_built_in(task: SequenceTask) -> bool:
-    """Tell whether a task is one of SEQUENCE_TASKS, whose samples need no check."""
-    return type(task).__module__ == __name__
+    """Tell whether a task is of the kinds in SEQUENCE_TASKS and MARKED_TASKS, whose samples need no check."""
+    return type(task) in BUILT_IN
 
 
-@lru_cache
+@lru_cache(maxsize=4096)
 def holds_out(task: SequenceTask, length: int) -> bool:
     """Tell whether `draw_batch` draws from a sixteenth of all sequences for validation and test; check `length`."""
     return task.holds_out(length) and task.num_sequences(length) < NEVER_TWICE

@@ -3,7 +3,6 @@
 Shapes: N sequences, B sequences a process and step, T steps, F features.
 """
 
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +17,7 @@ from lightning_dl2.data.baselines import majority_share
 from lightning_dl2.data.sequences.raw_sequences import RawSequences, from_memory
 from lightning_dl2.data.sequences.sequence_files import TOKENS, read_sequences
 from lightning_dl2.data.sequences.sequence_set import SequenceBatch, SequenceSet
-from lightning_dl2.resume.train_batches import TrainBatches, check_share, rank_and_world
+from lightning_dl2.resume.train_batches import EvaluationBatches, TrainBatches, check_share, rank_and_world
 
 SHARE = 0.1  # of validation and test, unless the caller says another
 
@@ -171,11 +170,11 @@ class LabelledSequenceDataModule(LightningDataModule):
     def train_dataloader(self) -> TrainBatches:
         return TrainBatches(self)
 
-    def val_dataloader(self) -> "FixedSequenceBatches":
-        return FixedSequenceBatches(self.evaluation_batches("val"))
+    def val_dataloader(self) -> EvaluationBatches:
+        return EvaluationBatches(self.evaluation_batches("val"))
 
-    def test_dataloader(self) -> "FixedSequenceBatches":
-        return FixedSequenceBatches(self.evaluation_batches("test"))
+    def test_dataloader(self) -> EvaluationBatches:
+        return EvaluationBatches(self.evaluation_batches("test"))
 
     def evaluation_batches(self, split: str) -> list[SequenceBatch]:
         """Return this rank's share of a split, the shortest sequences first; every rank has equally many batches."""
@@ -187,6 +186,22 @@ class LabelledSequenceDataModule(LightningDataModule):
             with torch.inference_mode(False):  # later evaluations may need gradients
                 self._evaluated[key] = [self._share(part) for part in parts]
         return self._evaluated[key]
+
+    @property
+    def class_names(self) -> list[str]:
+        return self.set.class_names
+
+    def count_items(self, split: str) -> int:
+        """Count the sequences of a split."""
+        return len(self.set.splits.get(split, ()))
+
+    def names(self, ids: Tensor) -> list[str]:
+        """Return the numbers of sequences in their source, from 0 on."""
+        return [str(number) for number in ids.tolist()]
+
+    def input_columns(self, batch: SequenceBatch) -> dict[str, list[str]]:
+        """Return further columns of predictions: none."""
+        return {}
 
     def check_processes(self, number: int) -> None:
         """Raise UserError if a split is too small for so many processes."""
@@ -204,16 +219,3 @@ class LabelledSequenceDataModule(LightningDataModule):
         rank, world = rank_and_world(self)
         mine = items[rank::world]
         return self.set.batch(mine, len(mine) * world / len(items))
-
-
-class FixedSequenceBatches:
-    """Batches in order; Lightning would take a list for one of loaders."""
-
-    def __init__(self, batches: list[SequenceBatch]) -> None:
-        self.batches = batches
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[SequenceBatch]:
-        return iter(self.batches)

@@ -3,21 +3,24 @@
 Shapes: B sequences a process, T tokens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
+from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.sequences.curriculum import Curriculum
-from lightning_dl2.data.sequences.generators import draw_batch, get_task, is_built_in, majority_share
+from lightning_dl2.data.sequences.generators import commonest_share, draw_batch, get_task, is_built_in, majority_share
+from lightning_dl2.data.sequences.mixed_lengths import Sequences, draw_sequences
+from lightning_dl2.data.sequences.sequence_set import SequenceBatch
 from lightning_dl2.data.sequences.sequence_task import FEWEST_HELD_OUT, SequenceTask, check_own_task
-from lightning_dl2.resume.train_batches import TrainBatches, check_share, rank_and_world
+from lightning_dl2.resume.train_batches import EvaluationBatches, TrainBatches, check_share, rank_and_world
 
 EVALUATION_SEED = 20201  # the validation and test sets are the same for every seed of a run
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, Tensor] | SequenceBatch
 
 
 class SequenceDataModule(LightningDataModule):
@@ -26,9 +29,16 @@ class SequenceDataModule(LightningDataModule):
     Training batch k is a function of (seed, k, the curriculum's length). All ranks draw the same global batch and each
     keeps its own rows: n processes with batch B train on the batches of one process with batch n*B.
 
+    A batch is (tokens [B, T], labels [B]). It is a SequenceBatch of sequences of several lengths, or with targets at
+    marked positions.
+
     Args:
-        name: one of SEQUENCE_TASKS, the dotted path of a SequenceTask of your own, or the task itself.
+        name: one of SEQUENCE_TASKS or MARKED_TASKS, the dotted path of a SequenceTask of your own, or the task itself.
         sequence_length: size of the task as the literature counts it, see `generators`.
+        shortest_length: each sequence of training, validation and test has its own length, uniform from this one to
+            `sequence_length` or, in training, to the curriculum's; None: all have the latter.
+        test_lengths: further lengths at which the test measures the accuracy.
+        length_test_size: sequences at each of them.
         batch_size: B.
         seed: of the training sequences.
         batches_per_epoch: length of an epoch of generated data.
@@ -58,12 +68,16 @@ class SequenceDataModule(LightningDataModule):
         evaluation_batch_size: int = 512,
         curriculum: dict[str, Any] | None = None,
         num_workers: int = 0,
+        shortest_length: int | None = None,
+        test_lengths: Sequence[int] = (),
+        length_test_size: int = 128,
     ) -> None:
         super().__init__()
         self.task = get_task(name) if isinstance(name, str) else name
         self.task.check(sequence_length)
         sizes = {"batch_size": batch_size, "batches_per_epoch": batches_per_epoch, "validation_size": validation_size}
         sizes |= {"test_size": test_size, "evaluation_batch_size": evaluation_batch_size}
+        sizes |= {"length_test_size": length_test_size}
         for key, size in sizes.items():
             if size < 1:
                 raise ValueError(f"{key}={size}: at least 1")
@@ -73,7 +87,10 @@ class SequenceDataModule(LightningDataModule):
         self.batches_per_epoch, self.evaluation_batch_size = batches_per_epoch, evaluation_batch_size
         self.num_workers = num_workers
         self.sizes = {"val": validation_size, "test": test_size}
-        self.sets: dict[str, Batch] = {}
+        self.sets: dict[str, tuple[Tensor, Tensor] | Sequences] = {}
+        self.shortest, self.length_test_size = shortest_length, length_test_size
+        self.test_lengths = _check_lengths(self.task, sequence_length, shortest_length, test_lengths)
+        self.sets_at: dict[int, Sequences] = {}  # of test_lengths
         self.curriculum: Curriculum | None = None
         if curriculum and curriculum["enabled"]:
             if num_workers:
@@ -82,28 +99,48 @@ class SequenceDataModule(LightningDataModule):
             self.curriculum = Curriculum(sequence_length, **rule)
         self.digest: str | None = None  # of a task of the user's own
         if not is_built_in(self.task):
-            shorter = self.curriculum.minimum if self.curriculum else None
+            shorter = shortest_length or (self.curriculum.minimum if self.curriculum else None)
             self.digest = check_own_task(self.task, sequence_length, shorter)
 
     @property
     def spec(self) -> dict[str, Any]:
         """Describe the data for the model in plain values, which every checkpoint holds."""
-        own = {} if self.digest is None else {"digest": self.digest}
-        return own | {
+        found: dict[str, Any] = {} if self.digest is None else {"digest": self.digest}
+        found |= {
             "vocabulary_size": self.task.vocabulary_size(self.length),
             "num_classes": self.task.num_classes(self.length),
             "sequence_length": self.task.num_tokens(self.length),
-            "majority_baseline": self.task.majority_baseline(self.length),
         }
+        if not self.mixes:
+            return found | {"majority_baseline": self.task.majority_baseline(self.length)}
+        lengths = {"shortest_length": self.shortest, "longest_length": self.length, "test_lengths": self.test_lengths}
+        return found | lengths
+
+    @property
+    def mixes(self) -> bool:
+        """Tell whether batches are of the kind SequenceBatch."""
+        return self.task.marked or self.shortest is not None or bool(self.test_lengths)
 
     def baselines(self) -> dict[str, float]:
         """Return the test accuracy of always answering the commonest label."""
         self.setup("test")
-        return {"majority_baseline": majority_share(self.task, self.length, self.sets["test"][1])}
+        labels = self.sets["test"][1]
+        return {"majority_baseline": commonest_share(labels) if self.mixes else self._majority(labels)}
+
+    def _majority(self, labels: Tensor) -> float:
+        return majority_share(self.task, self.length, labels)
 
     @property
     def note(self) -> str | None:
         """Say in one line that the splits share their sequences, if too few exist to hold some out."""
+        if self.shortest is not None:
+            few = [at for at in range(self.shortest, self.length + 1) if not self.task.holds_out(at)]
+            if not few:
+                return None
+            return (
+                f"data.shortest_length={self.shortest}: up to length {max(few)} there are fewer than"
+                f" {FEWEST_HELD_OUT} sequences; training, validation and test share them"
+            )
         number = self.task.num_sequences(self.length)
         if number >= FEWEST_HELD_OUT:
             return None
@@ -121,10 +158,22 @@ class SequenceDataModule(LightningDataModule):
         asked = {"fit": ["val"], "validate": ["val"], "test": ["test"]}.get(stage or "", ["val", "test"])
         for split in asked:
             if split not in self.sets:
-                tokens, labels = draw_batch(
-                    self.task, self.length, self.sizes[split], seed=EVALUATION_SEED, split=split, step=0
-                )
-                self.sets[split] = tokens.to(torch.int32), labels
+                self.sets[split] = self._draw_set(split)
+                for at in self.test_lengths if split == "test" else ():
+                    self.sets_at[at] = self._draw("test", at, at, self.length_test_size, step=1)
+
+    def _draw_set(self, split: str) -> tuple[Tensor, Tensor] | Sequences:
+        if self.mixes:
+            return self._draw(split, self.shortest or self.length, self.length, self.sizes[split], step=0)
+        seed = EVALUATION_SEED
+        tokens, labels = draw_batch(self.task, self.length, self.sizes[split], seed=seed, split=split, step=0)
+        return tokens.to(torch.int32), labels
+
+    def _draw(self, split: str, shortest: int, longest: int, size: int, step: int) -> Sequences:
+        """Draw a fixed set, the shortest sequences first, so that batches need little padding."""
+        drawn = draw_sequences(self.task, shortest, longest, size, seed=EVALUATION_SEED, split=split, step=step)
+        order = drawn.lengths.argsort(stable=True)
+        return Sequences(drawn.tokens[order].to(torch.int32), drawn.labels[order], drawn.lengths[order])
 
     def train_batch(self, step: int) -> Batch:
         """Draw training batch number `step` of this rank: tokens int64 [B, T] and labels int64 [B]."""
@@ -133,26 +182,72 @@ class SequenceDataModule(LightningDataModule):
             length = self.curriculum.draw_length(self.seed, step)
             size = self.curriculum.batch_size(size, self.task.num_tokens(length))
         rank, world = rank_and_world(self)
+        if self.mixes:
+            shortest, number = min(self.shortest or length, length), size * world
+            drawn = draw_sequences(self.task, shortest, length, number, seed=self.seed, split="train", step=step)
+            mine = torch.arange(rank, size * world, world)
+            return drawn.batch(mine, drawn.weight(mine, world))
         tokens, labels = draw_batch(self.task, length, size * world, seed=self.seed, split="train", step=step)
         return tokens[rank::world], labels[rank::world]
 
     def train_dataloader(self) -> TrainBatches:
         return TrainBatches(self)
 
-    def val_dataloader(self) -> "FixedBatches":
+    def val_dataloader(self) -> "FixedBatches | EvaluationBatches":
         return self._fixed("val")
 
-    def test_dataloader(self) -> "FixedBatches":
+    def test_dataloader(self) -> "FixedBatches | EvaluationBatches":
         return self._fixed("test")
 
-    def _fixed(self, split: str) -> "FixedBatches":
+    def _fixed(self, split: str) -> "FixedBatches | EvaluationBatches":
+        if self.mixes:
+            batches = self.evaluation_batches(split)
+            for at, found in self.sets_at.items() if split == "test" else ():
+                batches += self._batches(found, split, measured_at=at)
+            return EvaluationBatches(batches)
         rank, world = rank_and_world(self)
-        tokens, labels = self.sets[split]
-        size = len(labels)
-        check_share(size, "sequences", split, world)
-        # Equally many batches on every rank: all ranks take part in each.
-        num_batches = min(-(-size // (self.evaluation_batch_size * world)), size // world)
+        tokens, labels = self.sets[split][:2]
+        num_batches = self._num_batches(len(labels), split)
         return FixedBatches(tokens[rank::world], labels[rank::world], num_batches)
+
+    def _num_batches(self, size: int, split: str) -> int:
+        """Count the batches of `size` sequences; every rank has as many, as all ranks take part in each."""
+        _, world = rank_and_world(self)
+        check_share(size, "sequences", split, world)
+        return min(-(-size // (self.evaluation_batch_size * world)), size // world)
+
+    def evaluation_batches(self, split: str) -> list[SequenceBatch]:
+        """Return this rank's share of val or test, in order."""
+        self.setup({"val": "validate"}.get(split, split))
+        found = self.sets[split]
+        if not isinstance(found, Sequences):
+            tokens, labels = found
+            found = Sequences(tokens, labels, torch.full((len(labels),), tokens.shape[1]))
+        return self._batches(found, split)
+
+    def _batches(self, found: Sequences, split: str, measured_at: int | None = None) -> list[SequenceBatch]:
+        rank, world = rank_and_world(self)
+        parts = torch.arange(rank, len(found.labels), world).tensor_split(self._num_batches(len(found.labels), split))
+        with torch.inference_mode(False):  # later evaluations may need gradients
+            return [found.batch(rows, measured_at=measured_at) for rows in parts]
+
+    @property
+    def class_names(self) -> list[str]:
+        return [str(number) for number in range(self.task.num_classes(self.length))]
+
+    def count_items(self, split: str) -> int:
+        """Count the sequences of a fixed set; those of training have no end."""
+        return self.sizes.get(split, 0)
+
+    def names(self, ids: Tensor) -> list[str]:
+        """Return the numbers of sequences in their set, from 0 on."""
+        return [str(number) for number in ids.tolist()]
+
+    def input_columns(self, batch: SequenceBatch) -> dict[str, list[str]]:
+        """Return the tokens of each sequence of a batch, for predictions."""
+        ends = [batch.tokens.shape[1]] * len(batch.ids) if batch.lengths is None else batch.lengths.tolist()
+        rows = zip(batch.tokens.tolist(), ends, strict=True)
+        return {"input": [" ".join(map(str, tokens[:end])) for tokens, end in rows]}
 
     def state_dict(self) -> dict[str, Any]:
         return {"curriculum": self.curriculum.state_dict()} if self.curriculum else {}
@@ -174,3 +269,18 @@ class FixedBatches:
     def __iter__(self) -> Iterator[Batch]:
         for tokens, labels in zip(self.tokens, self.labels, strict=True):
             yield tokens.long(), labels
+
+
+def _check_lengths(task: SequenceTask, longest: int, shortest: int | None, test_lengths: Sequence[int]) -> list[int]:
+    """Return the test lengths as a list; raise an error unless the task has all lengths, with the same vocabulary."""
+    if shortest is not None and shortest > longest:
+        raise ValueError(f"shortest_length={shortest}: at most sequence_length={longest}")
+    for at in (*test_lengths, *([] if shortest is None else [shortest])):
+        task.check(at)
+        for name in ("vocabulary_size", "num_classes"):
+            if (size := getattr(task, name)(at)) > (known := getattr(task, name)(longest)):
+                raise UserError(
+                    f"data.test_lengths={list(test_lengths)}: {name}({at}) is {size}, but {name}({longest}) is {known};"
+                    f" allowed: lengths up to data.sequence_length={longest}"
+                )
+    return [int(at) for at in test_lengths]

@@ -22,10 +22,13 @@ class SequenceBatch(NamedTuple):
 
     Attributes:
         tokens: int64 [B, T], or float32 [B, T, F] for real vectors.
-        labels: int64 [B].
+        labels: int64 [B]; or a target at each of some marked positions, [B, T], NOT_COUNTED elsewhere.
         lengths: steps of each, int64 [B]; None: all have T.
-        weight: of this rank's mean loss in the mean over the ranks: B times their number, over the sum of their B.
+        weight: of this rank's mean loss in the mean over the ranks: its targets times their number, over the sum of
+            their targets.
         ids: int64 [B], the number of each sequence in its source.
+        measured_at: the length that all sequences have, as a task counts it, in the part of a test that measures the
+            accuracy at this length; None: any other batch.
     """
 
     tokens: Tensor
@@ -33,6 +36,7 @@ class SequenceBatch(NamedTuple):
     lengths: Tensor | None
     weight: float
     ids: Tensor
+    measured_at: int | None = None
 
 
 class SequenceSet:

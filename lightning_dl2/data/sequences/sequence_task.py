@@ -12,6 +12,7 @@ import numpy as np
 
 from lightning_dl2.common.dotted import find_instance, path_of, place_of
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 
 FEWEST_HELD_OUT = 64  # sequences; of them a sixteenth is held out for validation, and a sixteenth for the test
 NEVER_TWICE = 2**56  # of so many sequences, none is drawn twice
@@ -23,7 +24,9 @@ Samples = tuple[np.ndarray, np.ndarray]
 
 
 class SequenceTask(ABC):
-    """Distribution over token sequences with one label each, for every length from `minimum_length` on.
+    """Distribution over token sequences with their answers, for every length from `minimum_length` on.
+
+    The answer is one label, or a target at each of some marked positions of the sequence.
 
     A task of your own is a subclass with three methods, which `data.name=package.module.Parity` then names:
 
@@ -38,14 +41,35 @@ class SequenceTask(ABC):
                 bits = rng.integers(2, size=(n, length))
                 return bits, bits.sum(1) % 2
 
+    A task that answers at marked positions says so by `marked`. Most of them read a string and then as many empty
+    places as the answer is long, which `append_answers` adds:
+
+        class Reverse(SequenceTask):
+            marked = True
+
+            def vocabulary_size(self, length):
+                return 3  # two symbols and the empty place
+
+            def num_classes(self, length):
+                return 2
+
+            def num_tokens(self, length):
+                return 2 * length
+
+            def draw(self, rng, n, length):
+                bits = rng.integers(2, size=(n, length))
+                return self.append_answers(bits, bits[:, ::-1], empty=2)
+
     `draw` must take all its random numbers from `rng`: a batch is a function of (seed, split, step). The splits follow
     from a hash of the tokens, so that no sequence is in two of them.
 
     Attributes:
         minimum_length: the shortest length that the task has.
+        marked: `draw` gives targets at marked positions, [n, T], in place of labels [n].
     """
 
     minimum_length: int = 1
+    marked: bool = False
 
     def check(self, length: int) -> None:
         """Raise ValueError if the task has no sequences of this length; the other methods do not check."""
@@ -59,11 +83,28 @@ class SequenceTask(ABC):
 
     @abstractmethod
     def num_classes(self, length: int) -> int:
-        """Return the number of labels; they are 0..num_classes-1."""
+        """Return the number of labels or targets; they are 0..num_classes-1."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, n: int, length: int) -> Samples:
-        """Draw `n` independent samples: integer tokens [n, T] and integer labels [n]."""
+        """Draw `n` independent samples: integer tokens [n, T] and integer labels [n].
+
+        Of a `marked` task the second are targets [n, T], NOT_COUNTED (-100) at positions without a mark. Each sequence
+        has a mark.
+        """
+
+    @staticmethod
+    def append_answers(inputs: np.ndarray, answers: np.ndarray, empty: int) -> Samples:
+        """Return the tokens and targets of inputs [n, I] with empty places behind them, at which answers [n, A] stand.
+
+        Args:
+            empty: the token of an empty place, which no input has.
+        """
+        places = np.full(answers.shape, empty, np.int64)
+        unmarked = np.full(inputs.shape, NOT_COUNTED, np.int64)
+        return np.concatenate((inputs, places), 1, dtype=np.int64), np.concatenate(
+            (unmarked, answers), 1, dtype=np.int64
+        )
 
     def num_tokens(self, length: int) -> int:
         """Return T, the number of tokens that the net reads."""
@@ -79,7 +120,7 @@ class SequenceTask(ABC):
         return distinct if distinct < MEASURED else NEVER_TWICE // 2
 
     def majority_baseline(self, length: int) -> float:
-        """Return the accuracy of always answering the most common label; measured, unless a subclass has a formula."""
+        """Return the accuracy of always answering the commonest label or target; measured, unless it is overridden."""
         return _measure(self, length)[1]
 
     def holds_out(self, length: int) -> bool:
@@ -92,11 +133,12 @@ class SequenceTask(ABC):
         return FEWEST_HELD_OUT <= self.num_sequences(length)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4096)  # lengths: sequences of many lengths ask for each again and again
 def _measure(task: SequenceTask, length: int) -> tuple[int, float]:
     """Return the distinct sequences among MEASURED samples, and the share of their commonest label."""
     tokens, labels = draw_checked(task, np.random.default_rng(SEED), MEASURED, length)
-    return len({row.tobytes() for row in tokens}), float(np.bincount(labels).max() / MEASURED)
+    counted = labels[labels != NOT_COUNTED]
+    return len({row.tobytes() for row in tokens}), float(np.bincount(counted).max() / len(counted))
 
 
 def find_own_task(path: str) -> SequenceTask:
@@ -155,18 +197,23 @@ def draw_checked(task: SequenceTask, rng: np.random.Generator, n: int, length: i
     try:
         tokens, labels = (np.asarray(part) for part in task.draw(rng, n, length))
         limits = (task.vocabulary_size(length), task.num_classes(length))
-        shapes = [n, task.num_tokens(length)], [n]
+        steps = task.num_tokens(length)
+        shapes = [n, steps], [n, steps] if task.marked else [n]
     except Exception as error:  # the task is the user's, and may raise anything
         raise _error(
             task, f"{call} fails{place_of(error)}: {type(error).__name__}: {error}; fix: correct it"
         ) from error
-    for name, part, shape, limit in zip(("tokens", "labels"), (tokens, labels), shapes, limits, strict=True):
+    names = "tokens", "targets" if task.marked else "labels"
+    for name, part, shape, limit in zip(names, (tokens, labels), shapes, limits, strict=True):
         if list(part.shape) != shape:
             raise _error(task, f"{call} gives {name} {list(part.shape)}; allowed: {shape}")
         if part.dtype.kind not in "iub":
             raise _error(task, f"{call} gives {name} of {part.dtype}; allowed: integers")
-        if part.size and not 0 <= part.min() <= part.max() < limit:
-            raise _error(task, f"{call} gives {name} {part.min()} to {part.max()}; allowed: 0 to {limit - 1}")
+        counted = part[part != NOT_COUNTED] if name == "targets" else part
+        if name == "targets" and not (part != NOT_COUNTED).any(1).all():
+            raise _error(task, f"{call} gives a sequence without a target; allowed: one or more in each")
+        if counted.size and not 0 <= counted.min() <= counted.max() < limit:
+            raise _error(task, f"{call} gives {name} {counted.min()} to {counted.max()}; allowed: 0 to {limit - 1}")
     return tokens.astype(np.int64), labels.astype(np.int64)
 
 

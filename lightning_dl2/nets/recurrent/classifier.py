@@ -1,4 +1,4 @@
-"""Classify a sequence of tokens, or of real vectors, by a recurrent net.
+"""Read a sequence of tokens, or of real vectors, by a recurrent net, and name its class or one at each position.
 
 Shapes: B batch, T steps, V vocabulary_size, F features, E embedding_size, H hidden_size, N directions, C num_classes.
 """
@@ -20,8 +20,8 @@ VECTOR_ENCODINGS = ("none", "linear")
 ENCODINGS = (*TOKEN_ENCODINGS, *VECTOR_ENCODINGS)
 
 
-class RecurrentClassifier(nn.Module):
-    """Map tokens [B, T] to logits [B, C]: encode, recur, and one linear layer over the final h of each direction.
+class RecurrentReader(nn.Module):
+    """Encode, recur, and one linear layer; a subclass says of which outputs of the recurrent layer.
 
     Args:
         vocabulary_size: V; None: the inputs are real vectors.
@@ -79,25 +79,24 @@ class RecurrentClassifier(nn.Module):
         self.output = nn.Linear(num_features, num_classes, bias=output_bias)
         initialize_linear(self.output, initialization)
 
+    def explicit(self, tokens: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Trace]:
+        """Return the logits of `forward` by `Recurrent.explicit`, and its trace."""
+        outputs, state, trace = self.recurrent.explicit(self.encode(tokens), lengths=lengths)
+        return self.output(self.read(outputs, state, lengths)), trace
+
     def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Map tokens [B, T], int64, or real vectors [B, T, F], to logits [B, C].
+        """Map tokens [B, T], int64, or real vectors [B, T, F], to logits.
 
         Args:
             tokens: may be padded behind their ends, with anything that is encoded to finite numbers.
             lengths: steps of each sequence, int64 [B]; None: all have T.
         """
         outputs, state = self.recurrent(self.encode(tokens), lengths=lengths)
-        return self.output(self._last(outputs, state, lengths))
+        return self.output(self.read(outputs, state, lengths))
 
-    def explicit(self, tokens: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Trace]:
-        """Return the logits [B, C] by `Recurrent.explicit`, and its trace."""
-        outputs, state, trace = self.recurrent.explicit(self.encode(tokens), lengths=lengths)
-        return self.output(self._last(outputs, state, lengths)), trace
-
-    def _last(self, outputs: Tensor, state: State, lengths: Tensor | None) -> Tensor:
-        if lengths is None:
-            return self.recurrent.last(state)
-        return last_outputs(outputs, lengths, self.recurrent.num_directions)
+    def read(self, outputs: Tensor, state: State, lengths: Tensor | None) -> Tensor:
+        """Return what the linear layer reads, of the recurrent layer's outputs [B, T, H*N] and final state."""
+        raise NotImplementedError
 
     def encode(self, tokens: Tensor) -> Tensor:
         """Map tokens [B, T], or real vectors, to the recurrent layer's input, [B, T, D] with D = V, F, E or 1."""
@@ -109,3 +108,25 @@ class RecurrentClassifier(nn.Module):
         if self.encoding == "embedding":
             return self.embedding(tokens)
         return tokens.unsqueeze(2).to(self.output.weight.dtype)
+
+
+class RecurrentClassifier(RecurrentReader):
+    """Map tokens [B, T] to logits [B, C]: the linear layer reads the final h of each direction.
+
+    The arguments are those of RecurrentReader.
+    """
+
+    def read(self, outputs: Tensor, state: State, lengths: Tensor | None) -> Tensor:
+        if lengths is None:
+            return self.recurrent.last(state)
+        return last_outputs(outputs, lengths, self.recurrent.num_directions)
+
+
+class RecurrentTransducer(RecurrentReader):
+    """Map tokens [B, T] to logits [B, T, C]: the linear layer reads the h of every position, in each direction.
+
+    Behind the end of a sequence the logits mean nothing. The arguments are those of RecurrentReader.
+    """
+
+    def read(self, outputs: Tensor, state: State, lengths: Tensor | None) -> Tensor:
+        return outputs

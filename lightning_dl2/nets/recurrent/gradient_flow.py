@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_dl2.nets.recurrent.classifier import RecurrentClassifier
+from lightning_dl2.nets.recurrent.classifier import RecurrentReader
 from lightning_dl2.nets.recurrent.ensemble import Ensemble
 from lightning_dl2.nets.recurrent.language_model import LanguageModel
 
-RecurrentNet = RecurrentClassifier | LanguageModel | Ensemble
+RecurrentNet = RecurrentReader | LanguageModel | Ensemble
 Flow = dict[str, Tensor]
 
 BATCH = 128  # sequences over which L is the mean, as in the course's figures
@@ -26,13 +26,13 @@ def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor, lengths: Te
     """Return the norm of the gradient of L in each state, as the mean over the sequences.
 
     L is the cross entropy after the last token, averaged over a batch of BATCH sequences, of which B are here. For a
-    language model, too: its other predictions would add gradients on the way. Dropout is off; the net's gradients and
-    mode stay as they are.
+    language model or a transducer, too: their other predictions would add gradients on the way. Dropout is off; the
+    net's gradients and mode stay as they are.
 
     Args:
         tokens: [B, T], int64.
         labels: [B], the token or class after the last token.
-        lengths: [B], of a classifier's padded sequences; None: all have T.
+        lengths: [B], of padded sequences; None: all have T.
 
     Returns:
         [L, N, T] by the place t of the token, for each name in the cell's `state`: {"h": ..., "c": ...} for an LSTM.
@@ -44,7 +44,7 @@ def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor, lengths: Te
         with torch.enable_grad():
             more = () if lengths is None else (lengths,)
             logits, trace = net.explicit(tokens, *more)
-            last = logits if logits.dim() == 2 else logits[:, -1]
+            last = logits if logits.dim() == 2 else _at_ends(logits, lengths)
             loss = F.cross_entropy(last, labels, reduction="sum") / BATCH
             states = {
                 name: [state for layer in trace for steps in layer for state in steps[name]]
@@ -66,8 +66,15 @@ def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor, lengths: Te
     }
 
 
+def _at_ends(logits: Tensor, lengths: Tensor | None) -> Tensor:
+    """Return the logits after the last token of each sequence, [B, T, C] -> [B, C]."""
+    if lengths is None:
+        return logits[:, -1]
+    return logits[torch.arange(len(lengths), device=logits.device), lengths - 1]
+
+
 def _state_names(net: RecurrentNet) -> tuple[str, ...]:
-    first = net.recurrent if isinstance(net, RecurrentClassifier) else net.blocks[0]
+    first = net.recurrent if isinstance(net, RecurrentReader) else net.blocks[0]
     names: tuple[str, ...] = first.cell.state
     return names
 
@@ -97,7 +104,8 @@ def fixed_batch(batches: Iterable[Any], rows: int) -> tuple[Tensor, ...]:
 
     Returns:
         tokens [B, T], and the token or class after the last of them, [B]; of sequences of different lengths also the
-        lengths [B]. Those are the longest, which the last batch has.
+        lengths [B]. Those are the longest, which the last batch has. A sequence with targets at marked positions is
+        read up to the last of them.
     """
     longest: Any = None
     for batch in batches:
@@ -113,8 +121,19 @@ def fixed_batch(batches: Iterable[Any], rows: int) -> tuple[Tensor, ...]:
             return tokens[full][:rows], labels[full, -1][:rows]
     if longest is not None:
         tokens, labels, lengths = longest.tokens[-rows:], longest.labels[-rows:], longest.lengths
+        if labels.dim() == 2:
+            return _up_to_last_mark(tokens, labels)
         return (tokens, labels) if lengths is None else (tokens, labels, lengths[-rows:])
     raise AssertionError("each split of a text has a window from a zero state")
+
+
+def _up_to_last_mark(tokens: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+    """Cut sequences behind the last target that is not negative; return tokens, that target [B] and lengths [B]."""
+    places = torch.arange(1, targets.shape[1] + 1, device=targets.device)
+    lengths = (places * (targets >= 0)).amax(1)
+    labels = targets.gather(1, lengths[:, None] - 1).squeeze(1)
+    longest = int(lengths.max())
+    return (tokens[:, :longest], labels) if (lengths == longest).all() else (tokens[:, :longest], labels, lengths)
 
 
 def band(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -28,6 +28,25 @@ class Parity(SequenceTask):
         return bits, bits.sum(1) % 2
 
 
+class Reverse(SequenceTask):
+    """The answer is the string of bits backwards, at as many empty places."""
+
+    marked = True
+
+    def vocabulary_size(self, length):
+        return 3
+
+    def num_classes(self, length):
+        return 2
+
+    def num_tokens(self, length):
+        return 2 * length
+
+    def draw(self, rng, n, length):
+        bits = rng.integers(2, size=(n, length))
+        return self.append_answers(bits, bits[:, ::-1], empty=2)
+
+
 class Copied(DecimalPalindrome):
     """A built-in task under another name."""
 
@@ -39,7 +58,7 @@ copied = Copied()
 def mine(monkeypatch):
     """Return a module `mine` of the user's own, with both tasks."""
     module = ModuleType("mine")
-    for kind in (Parity, Copied):
+    for kind in (Parity, Reverse, Copied):
         monkeypatch.setattr(kind, "__module__", "mine")
         setattr(module, kind.__name__, kind)
     module.copied = copied
@@ -143,6 +162,38 @@ def test_a_split_without_sequences_is_refused_instead_of_sought_forever():
 def test_names_are_checked_with_the_configuration(tiny, mine, words, says):
     with pytest.raises(UserError, match=says):
         tiny(*words)
+
+
+def test_targets_at_marked_positions_of_ones_own(tiny, mine):
+    """A marked task goes with the transducer, by either choice of data, and draws what the built-in one draws."""
+    for choice in ("data=sequence_task", "data=transduction"):
+        config = tiny("experiment=own", choice, "data.name=mine.Reverse", "task=sequence_transducer")
+        assert config.data.fitting_task == config.task.name == "sequence_transducer"
+    with pytest.raises(
+        UserError, match="task=sequence_classifier: allowed with data=mine.Reverse: task=sequence_trans"
+    ):
+        tiny("data=sequence_task", "data.name=mine.Reverse")
+    with pytest.raises(UserError, match="task=sequence_transducer: allowed with data=mine.Parity: task=sequence_class"):
+        tiny("data=transduction", "data.name=mine.Parity", "task=sequence_transducer")
+    own, built_in = (small(name, shortest_length=3) for name in ("mine.Reverse", "reverse_string"))
+    one, other = own.train_batch(2), built_in.train_batch(2)
+    assert torch.equal(one.tokens, other.tokens) and torch.equal(one.labels, other.labels)
+    assert own.spec["digest"] and "digest" not in built_in.spec
+
+
+@pytest.mark.parametrize(
+    ("targets", "says"),
+    [
+        (lambda n: zeros(n), r"gives targets \[64\]; allowed: \[64, 8\]"),
+        (lambda n: zeros(n, 8) - 100, "gives a sequence without a target; allowed: one or more in each"),
+        (lambda n: zeros(n, 8) - 1, "gives targets -1 to -1; allowed: 0 to 1"),
+    ],
+)
+def test_targets_that_do_not_fit_are_one_line(targets, says):
+    task = returning(zeros, targets)
+    type(task).marked = True
+    with pytest.raises(UserError, match=says):
+        small(task)
 
 
 @pytest.mark.slow

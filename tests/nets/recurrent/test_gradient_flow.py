@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lightning_dl2.nets import LanguageModel, RecurrentClassifier
+from lightning_dl2.nets import LanguageModel, RecurrentClassifier, RecurrentTransducer
 from lightning_dl2.nets.recurrent.gradient_flow import band, fixed_batch, gradient_flow, steps_back
 from tests.small import small_data, small_text
 
@@ -81,6 +81,23 @@ def test_fixed_batch_of_sequences():
     data.setup("validate")
     tokens, labels = fixed_batch(data.val_dataloader(), 4)
     assert torch.equal(tokens, data.sets["val"][0][:4].long()) and torch.equal(labels, data.sets["val"][1][:4])
+
+
+def test_marked_positions_are_measured_from_the_last_mark():
+    """A transducer's flow is that of a classifier with its weights that reads up to the last mark."""
+    data = small_data("missing_duplicate", 8, shortest_length=4)
+    data.setup("validate")
+    tokens, labels, lengths = fixed_batch(data.val_dataloader(), 9)
+    assert tokens.shape == (9, 9) and set(lengths.tolist()) == {7, 9} and set(labels.tolist()) == {0, 1}
+    torch.manual_seed(0)
+    net = RecurrentTransducer(4, 2, cell="lstm", hidden_size=H).double()
+    other = RecurrentClassifier(4, 2, cell="lstm", hidden_size=H).double()
+    other.load_state_dict(net.state_dict())
+    flows = [gradient_flow(each, tokens, labels, lengths) for each in (net, other)]
+    for name in flows[0]:
+        torch.testing.assert_close(flows[0][name], flows[1][name])
+    same = tokens[lengths == 9], labels[lengths == 9]
+    torch.testing.assert_close(gradient_flow(net, *same)["h"], gradient_flow(other, *same)["h"])
 
 
 def test_fixed_batch_of_a_text_begins_from_a_zero_state(book):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lightning_dl2.nets import RecurrentClassifier
+from lightning_dl2.nets import RecurrentClassifier, RecurrentTransducer
 
 LENGTHS = torch.tensor([5, 1, 7, 3])
 LABELS = torch.tensor([0, 1, 2, 1])
@@ -46,6 +46,22 @@ def test_alone_and_in_a_padded_batch(cell, bidirectional):
     for t in range(5):
         here, there = trace[0][-1]["h"][t + shift][0], alone_trace[0][-1]["h"][t][0]
         torch.testing.assert_close(here, there)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", ["lstm", "gers"])
+def test_a_transducer_answers_alone_as_in_a_padded_batch(cell, bidirectional):
+    torch.manual_seed(0)
+    net = RecurrentTransducer(4, 3, hidden_size=5, num_layers=2, bidirectional=bidirectional, **CELLS[cell]).double()
+    tokens = torch.randint(4, (4, 7))
+    together = net(tokens, LENGTHS)
+    explicit = net.explicit(tokens, LENGTHS)[0]
+    for row, length in enumerate(LENGTHS.tolist()):
+        torch.testing.assert_close(explicit[row, :length], together[row, :length])
+        torch.testing.assert_close(net(tokens[row : row + 1, :length])[0], together[row, :length])
+        last = RecurrentClassifier.read(net, *net.recurrent(net.encode(tokens[row : row + 1, :length])), None)
+        if not bidirectional:
+            torch.testing.assert_close(net.output(last)[0], together[row, length - 1])
 
 
 def test_full_lengths_are_as_none():

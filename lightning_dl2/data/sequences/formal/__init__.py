@@ -1,0 +1,1 @@
+"""Tasks whose answers stand at marked positions: formal languages, arithmetic, groups, memory."""

@@ -1,0 +1,85 @@
+"""Draw sequences of different lengths for one batch, padded behind their ends.
+
+Shapes: B sequences, T tokens of the longest.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_dl2.data.sequences.generators import draw_batch
+from lightning_dl2.data.sequences.sequence_set import SequenceBatch
+from lightning_dl2.data.sequences.sequence_task import SequenceTask
+from lightning_dl2.data.splits import SPLITS
+from lightning_dl2.decoding.vocabulary import NOT_COUNTED
+
+LENGTHS = 0  # in place of a length in the entropy of a draw: no sequence has it
+
+
+class Sequences(NamedTuple):
+    """Sequences with their answers, padded with token 0.
+
+    Attributes:
+        tokens: int64 or, where they are stored, int32 [B, T].
+        labels: int64 [B]; of a marked task targets [B, T], NOT_COUNTED at unmarked positions and in padding.
+        lengths: tokens of each sequence, int64 [B].
+    """
+
+    tokens: Tensor
+    labels: Tensor
+    lengths: Tensor
+
+    def batch(self, rows: Tensor, weight: float = 1.0, measured_at: int | None = None) -> SequenceBatch:
+        """Build the batch of `rows`, int64 [B], padded to the longest of them."""
+        lengths = self.lengths[rows]
+        longest = int(lengths.max())
+        labels = self.labels[rows]
+        return SequenceBatch(
+            self.tokens[rows, :longest].long(),
+            labels[:, :longest] if labels.dim() == 2 else labels,
+            None if (lengths == longest).all() else lengths,
+            weight,
+            rows,
+            measured_at,
+        )
+
+    def weight(self, rows: Tensor, world: int) -> float:
+        """Weigh the mean loss over the targets of `rows` in the mean over `world` ranks, which share the sequences."""
+        if self.labels.dim() == 1:
+            return len(rows) * world / len(self.labels)
+        counted = (self.labels != NOT_COUNTED).sum(1)
+        return counted[rows].sum().item() * world / counted.sum().item()
+
+
+def draw_sequences(
+    task: SequenceTask, shortest: int, longest: int, n: int, *, seed: int, split: str, step: int
+) -> Sequences:
+    """Draw sequences whose lengths are uniform between `shortest` and `longest`, as the task counts them.
+
+    A pure function of the arguments, as `draw_batch` is, whose errors it raises.
+
+    Args:
+        n: B, the number of sequences, in no order.
+        seed, step: not negative; distinct pairs give independent batches.
+        split: one of SPLITS, which share no sequence of a length at which the task holds some out.
+    """
+    sizes = np.full(n, longest)
+    if shortest < longest:
+        rng = np.random.default_rng((seed, SPLITS.index(split), step, LENGTHS))
+        sizes = rng.integers(shortest, longest, n, endpoint=True)
+    steps = max(task.num_tokens(int(size)) for size in np.unique(sizes))
+    tokens = torch.zeros(n, steps, dtype=torch.int64)
+    labels = torch.full((n, steps) if task.marked else (n,), NOT_COUNTED, dtype=torch.int64)
+    lengths = torch.zeros(n, dtype=torch.int64)
+    for size in np.unique(sizes):
+        rows = torch.from_numpy(np.flatnonzero(sizes == size))
+        drawn, answers = draw_batch(task, int(size), len(rows), seed=seed, split=split, step=step)
+        lengths[rows] = drawn.shape[1]
+        tokens[rows, : drawn.shape[1]] = drawn
+        if task.marked:
+            labels[rows, : drawn.shape[1]] = answers
+        else:
+            labels[rows] = answers
+    return Sequences(tokens, labels, lengths)

@@ -1,0 +1,139 @@
+"""Base of the tasks that read whole sequences by a recurrent net: build the net, average loss and accuracy.
+
+Shapes: B sequences, T tokens, F features, C classes, M targets.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from lightning_dl2.nets import CELLS
+from lightning_dl2.nets.recurrent.classifier import RecurrentReader
+from lightning_dl2.nets.recurrent.lookup import check_cell_name
+from lightning_dl2.tasks.metrics import AccuracyByLength, Mean
+from lightning_dl2.tasks.task import Task, check_spec
+
+BIDIRECTIONAL_LSTM = "bilstm"  # the course's name for cell="lstm" with bidirectional=True
+Batch = tuple[Any, ...]  # tokens, answers; or all of Parts, and more between them
+CELL_NAMES = (*CELLS, BIDIRECTIONAL_LSTM)
+BY_LENGTH = "by_length"  # the metric of the part of a test that measures the accuracy at other lengths
+
+
+class Parts(NamedTuple):
+    """Parts of a batch.
+
+    Attributes:
+        tokens: [B, T], or real vectors [B, T, F].
+        answers: labels [B], or targets [B, T].
+        lengths: of the sequences, [B]; None: all are equally long.
+        weight: of this rank's mean loss.
+        ids: number of each sequence, [B]; None: the batch has none.
+        measured_at: the length at which the batch measures the accuracy, apart from the split's own; None: it does not.
+    """
+
+    tokens: Tensor
+    answers: Tensor
+    lengths: Tensor | None = None
+    weight: float = 1.0
+    ids: Tensor | None = None
+    measured_at: int | None = None
+
+
+class SequenceReader(Task):
+    """Minimise the mean cross entropy over the answers. A subclass sets `kind`, and says which answers count.
+
+    Args:
+        spec: `datamodule.spec`: num_classes, sequence_length, and vocabulary_size of tokens or features of real
+            vectors; with `unknown_token`, the tokens have one more, of symbols that training does not have; with
+            `test_lengths`, the test measures the accuracy at each of them, and their mean beyond the training lengths.
+        optimizer: see `optimizers.complete`; None: DEFAULTS.
+        label_smoothing: share of the target spread over all classes, in training only; keeps a margin on rare
+            sequences.
+        net: arguments of RecurrentReader: cell (one of CELL_NAMES, or a user's by its dotted path), hidden_size,
+            num_layers, ...
+
+    Raises:
+        ValueError: the net cannot be built from these arguments.
+    """
+
+    kind: type[RecurrentReader]
+
+    def __init__(
+        self, spec: dict[str, Any], optimizer: dict[str, Any] | None = None, *, label_smoothing: float = 0.0, **net: Any
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.spec, self.label_smoothing = spec, label_smoothing
+        check_cell_name(net.get("cell", "lstm"), CELL_NAMES)
+        inputs = "features" if isinstance(spec, dict) and "features" in spec else "vocabulary_size"
+        check_spec(spec, inputs, "num_classes", "sequence_length")
+        if net.get("cell") == BIDIRECTIONAL_LSTM:
+            net |= {"cell": "lstm", "bidirectional": True}
+        self.net = self.kind(
+            spec.get("vocabulary_size"),
+            spec["num_classes"],
+            features=spec.get("features"),
+            has_unknown="unknown_token" in spec,
+            sequence_length=spec["sequence_length"],
+            **net,
+        )
+        self.add_metrics()
+
+    def build_metrics(self) -> dict[str, Metric]:
+        found = {"loss": Mean(), "accuracy": MulticlassAccuracy(self.spec["num_classes"], average="micro")}
+        lengths = self.spec.get("test_lengths")
+        return {**found, BY_LENGTH: AccuracyByLength(lengths)} if lengths else found
+
+    def derived_metrics(self, split: str) -> dict[str, Tensor]:
+        """Return the accuracy at each length of the test, and its mean over those longer than in training."""
+        if split != "test" or not self.spec.get("test_lengths"):
+            return {}
+        found = self.metric(split, BY_LENGTH).compute()
+        beyond = [value for at, value in found.items() if at > self.spec["longest_length"]]
+        means = {"accuracy_beyond": torch.stack(beyond).mean()} if beyond else {}
+        return {f"accuracy_at_{at}": value for at, value in found.items()} | means
+
+    def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Map tokens [B, T], or real vectors [B, T, F], to the net's logits; `lengths` [B] of padded ones."""
+        return self.net(tokens, lengths)
+
+    def counted(self, logits: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits [M, C] and the targets [M] that count."""
+        raise NotImplementedError
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        parts = Parts(*batch)
+        logits, targets = self.counted(self(parts.tokens, parts.lengths), parts.answers)
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
+        loss = loss if parts.weight == 1 else loss * parts.weight
+        return {"loss": loss, "accuracy": (logits.argmax(-1) == targets).float().mean()}
+
+    def evaluate_batch(self, batch: Batch, split: str) -> None:
+        parts = Parts(*batch)
+        outputs = self(parts.tokens, parts.lengths)
+        logits, targets = self.counted(outputs, parts.answers)
+        if parts.measured_at is not None:
+            self.metric(split, BY_LENGTH).update(logits, targets, parts.measured_at)
+            return
+        self.metric(split, "loss").update(F.cross_entropy(logits, targets), weight=len(targets))
+        self.metric(split, "accuracy").update(logits, targets)
+        self.log_metrics(split, "loss", "accuracy", *self.evaluate_more(outputs, parts, split), batch_size=len(targets))
+
+    def evaluate_more(self, outputs: Tensor, parts: Parts, split: str) -> tuple[str, ...]:
+        """Update further metrics of a split; return their names."""
+        return ()
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the ids [B], the answers, and what `predicted` makes of the logits."""
+        parts = Parts(*batch)
+        assert parts.ids is not None
+        outputs = self(parts.tokens, parts.lengths).double()  # as in GraphNet
+        return parts.ids, parts.answers, self.predicted(outputs)
+
+    def predicted(self, logits: Tensor) -> Tensor:
+        """Return the probabilities of the classes, or the class at each position."""
+        raise NotImplementedError
