@@ -104,6 +104,7 @@ def test_what_the_schema_knows_of_a_cell_is_what_its_class_says(name):
     cell, facts = find_cell(name), cell_facts.CELLS[name]
     assert facts.forget_gate == (cell.forget_gate is not None)
     assert facts.drops_weights == any(is_from_state(weight) for weight in cell.shapes(3, 4))
+    assert facts.bias == any(weight.startswith("bias") for weight in cell.shapes(3, 4))
 
 
 def test_every_cell_stands_in_the_help_and_on_its_page():

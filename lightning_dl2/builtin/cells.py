@@ -14,11 +14,13 @@ class CellFacts:
         kept: numbers that training keeps of each unit and step for the gradient, at least.
         forget_gate: whether `task.forget_bias` has a gate to fill.
         drops_weights: whether `task.weight_dropout` has a matrix from the state to act on.
+        bias: whether the cell has one.
     """
 
     kept: int = 4
     forget_gate: bool = True
     drops_weights: bool = True
+    bias: bool = True
 
 
 BILSTM = "bilstm"  # the course's name for cell=lstm with bidirectional=true
@@ -29,4 +31,9 @@ CELLS = {
     "peephole": CellFacts(),
     "mingru": CellFacts(kept=2, drops_weights=False),
     "minlstm": CellFacts(kept=2, drops_weights=False),
+    "lru": CellFacts(forget_gate=False, drops_weights=False, bias=False),
+    "s6": CellFacts(forget_gate=False, drops_weights=False),
+    "s6_signed": CellFacts(forget_gate=False, drops_weights=False),
+    "indrnn": CellFacts(kept=1, forget_gate=False),
+    "layernorm_lstm": CellFacts(),
 }

@@ -98,6 +98,8 @@ DATA = (
 
 RECURRENT = (
     Rule(RecurrentTask, "dropout", lambda c: c.task.num_layers > 1, f"{LAYER} (it acts between layers)", LAYERS, (0,)),
+    Rule(RecurrentTask, "bias", lambda c: c.task.facts is None or c.task.facts.bias,
+         "task.cell={task.cell} (which has none)", "another task.cell", (True,)),
     needs(RecurrentTask, "reset_after", "task.cell", "gru"),
     needs(RecurrentTask, "peephole", "task.cell", "peephole"),
     Rule(RecurrentTask, "forget_bias", lambda c: c.task.cell != "rnn",

@@ -41,6 +41,7 @@ IDLE = {
     },
     "task.cell=rnn": {"task.forget_bias=2": "task.cell=lstm"},
     "task.cell=bilstm": {"task.bidirectional=true": "task.cell=lstm"},
+    "task.cell=lru task.forget_bias=null": {"task.bias=false": "task.cell=lstm"},
     "task.encoding=one_hot": {"task.embedding_size=7": "task.encoding=embedding"},
     "callbacks.checkpoint.monitor=null": {
         "callbacks.checkpoint.mode=max": "callbacks.checkpoint.monitor=val/accuracy callbacks.checkpoint.mode=max"

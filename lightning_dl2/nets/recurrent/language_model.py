@@ -216,6 +216,8 @@ def _layer(block: Recurrent, index: int, embedding: Tensor | None) -> Layer:
         weights = {name: parameter.detach() for name, parameter in weights.items()}
     if cell is cells.LSTM:
         return _lstm(weights, embedding)
+    if prepare := getattr(cell, "prepare", None):
+        weights = prepare(weights)
 
     def layer(x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         values = cell.step(weights, x if embedding is None else F.embedding(x, embedding), *state)

@@ -183,6 +183,8 @@ class Recurrent(nn.Module):
         """Return every quantity of every step over x [T, B, D], and the state after the last step."""
         steps: list[cells.Step] = []
         end = state
+        if prepare := getattr(self.cell, "prepare", None):
+            weights = prepare(weights)
         for x_t in x:
             steps.append(self.cell.step(weights, x_t, *end))
             end = tuple(steps[-1][name] for name in self.cell.state)

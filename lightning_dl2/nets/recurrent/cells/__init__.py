@@ -10,9 +10,22 @@ from lightning_dl2.nets.recurrent.cells.classic import RNN as RNN
 from lightning_dl2.nets.recurrent.cells.classic import AssignmentPeephole as AssignmentPeephole
 from lightning_dl2.nets.recurrent.cells.classic import GersPeephole as GersPeephole
 from lightning_dl2.nets.recurrent.cells.classic import PaperGRU as PaperGRU
+from lightning_dl2.nets.recurrent.cells.diagonal import LRU as LRU
+from lightning_dl2.nets.recurrent.cells.independent import IndRNN as IndRNN
 from lightning_dl2.nets.recurrent.cells.minimal import MinGRU as MinGRU
 from lightning_dl2.nets.recurrent.cells.minimal import MinLSTM as MinLSTM
+from lightning_dl2.nets.recurrent.cells.normalized import LayerNormLSTM as LayerNormLSTM
+from lightning_dl2.nets.recurrent.cells.selective import S6 as S6
+from lightning_dl2.nets.recurrent.cells.selective import SignedS6 as SignedS6
 
 PEEPHOLES: dict[str, type[Cell]] = {"gers": GersPeephole, "assignment": AssignmentPeephole}
 CLASSIC: dict[str, type[Cell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU, "peephole": GersPeephole}
-CELLS: dict[str, type[Cell]] = CLASSIC | {"mingru": MinGRU, "minlstm": MinLSTM}
+CELLS: dict[str, type[Cell]] = CLASSIC | {
+    "mingru": MinGRU,
+    "minlstm": MinLSTM,
+    "lru": LRU,
+    "s6": S6,
+    "s6_signed": SignedS6,
+    "indrnn": IndRNN,
+    "layernorm_lstm": LayerNormLSTM,
+}

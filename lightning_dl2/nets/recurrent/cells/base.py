@@ -47,6 +47,8 @@ class Cell:
             the cell's output.
         sequence: `(weights, x [T, B, D], *state)` -> h of all steps [T, B, H] and the tuple of the last states, as T
             steps give them, but faster; None: autograd takes the steps.
+        prepare: `(weights)` -> weights with what all steps share, computed once before many steps; `step` takes
+            weights with and without it. None: the steps share nothing.
         initialize: `(weights)`, called after `initialization` to set any of them in place; None: nothing is left to
             do. A weight of another name than those above needs it, unless initialization=torch.
     """
@@ -56,7 +58,8 @@ class Cell:
     forget_gate: ClassVar[str | None] = None
     step: ClassVar[Callable[..., Step]]
     sequence: ClassVar[Callable[..., tuple[Tensor, tuple[Tensor, ...]]] | None] = None
-    initialize: ClassVar[Callable[[Weights], None] | None] = None
+    prepare: ClassVar[Callable[..., Weights] | None] = None
+    initialize: ClassVar[Callable[..., None] | None] = None
 
     @classmethod
     def shapes(cls, D: int, H: int) -> Shapes:
