@@ -36,4 +36,9 @@ CELLS = {
     "s6_signed": CellFacts(forget_gate=False, drops_weights=False),
     "indrnn": CellFacts(kept=1, forget_gate=False),
     "layernorm_lstm": CellFacts(),
+    "slstm": CellFacts(),
+    "mlstm": CellFacts(forget_gate=False, drops_weights=False),
+    "gated_deltanet": CellFacts(forget_gate=False, drops_weights=False),
+    "gated_deltanet_signed": CellFacts(forget_gate=False, drops_weights=False),
+    "exprnn": CellFacts(kept=1, forget_gate=False, drops_weights=False),
 }

@@ -11,10 +11,15 @@ from lightning_dl2.nets.recurrent.cells.classic import AssignmentPeephole as Ass
 from lightning_dl2.nets.recurrent.cells.classic import GersPeephole as GersPeephole
 from lightning_dl2.nets.recurrent.cells.classic import PaperGRU as PaperGRU
 from lightning_dl2.nets.recurrent.cells.diagonal import LRU as LRU
+from lightning_dl2.nets.recurrent.cells.exponential import SLSTM as SLSTM
 from lightning_dl2.nets.recurrent.cells.independent import IndRNN as IndRNN
+from lightning_dl2.nets.recurrent.cells.matrix import MLSTM as MLSTM
+from lightning_dl2.nets.recurrent.cells.matrix import GatedDeltaNet as GatedDeltaNet
+from lightning_dl2.nets.recurrent.cells.matrix import SignedGatedDeltaNet as SignedGatedDeltaNet
 from lightning_dl2.nets.recurrent.cells.minimal import MinGRU as MinGRU
 from lightning_dl2.nets.recurrent.cells.minimal import MinLSTM as MinLSTM
 from lightning_dl2.nets.recurrent.cells.normalized import LayerNormLSTM as LayerNormLSTM
+from lightning_dl2.nets.recurrent.cells.orthogonal import ExpRNN as ExpRNN
 from lightning_dl2.nets.recurrent.cells.selective import S6 as S6
 from lightning_dl2.nets.recurrent.cells.selective import SignedS6 as SignedS6
 
@@ -28,4 +33,9 @@ CELLS: dict[str, type[Cell]] = CLASSIC | {
     "s6_signed": SignedS6,
     "indrnn": IndRNN,
     "layernorm_lstm": LayerNormLSTM,
+    "slstm": SLSTM,
+    "mlstm": MLSTM,
+    "gated_deltanet": GatedDeltaNet,
+    "gated_deltanet_signed": SignedGatedDeltaNet,
+    "exprnn": ExpRNN,
 }
