@@ -28,6 +28,11 @@ def seed_all(seed: int, device: str = "cpu") -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.default_generator.manual_seed(seed)
+    seed_device(seed, device)
+
+
+def seed_device(seed: int, device: str) -> None:
+    """Seed torch's generator of a device of this type, such as "cuda", alone; leave that of the CPU as it is."""
     if device != "cpu":
         getattr(torch, device).manual_seed(seed)
 

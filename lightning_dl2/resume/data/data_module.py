@@ -122,6 +122,10 @@ class ExactDataModule(LightningDataModule):
     def _rank_and_world(self) -> tuple[int, int]:
         return self.placed_at if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
+    def _device_type(self) -> str:
+        """Return the type of the device that computes, such as "cuda"; "cpu" without a Trainer."""
+        return "cpu" if self.trainer is None else str(self.trainer.strategy.root_device.type)
+
     @contextmanager
     def _placed(self, *numbers: int | str) -> Iterator[None]:
         """Let the user's code draw the same on all ranks and after each resume, and find a Trainer's place."""
@@ -238,7 +242,7 @@ class ExactDataModule(LightningDataModule):
             split if len(combined.flattened) == 1 else f"{split}{place}" for place in range(len(combined.flattened))
         ]
         combined.flattened = [
-            evaluation_batches(loader, name, self.seed, rank, world)
+            evaluation_batches(loader, name, self.seed, rank, world, self._device_type)
             for loader, name in zip(combined.flattened, names, strict=True)
         ]
         return combined if isinstance(loaders, CombinedLoader) else combined.iterables

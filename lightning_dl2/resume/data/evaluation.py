@@ -1,6 +1,6 @@
 """Give the batches of a validation, test or prediction: the same each time, shared among ranks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -9,7 +9,7 @@ from lightning_dl2.resume.data.items import ItemBatches
 from lightning_dl2.resume.data.orders import EpochOrder, Share
 from lightning_dl2.resume.data.streams import Stream
 from lightning_dl2.resume.data.train_loaders import is_rebuilt
-from lightning_dl2.resume.random_numbers import seed_all, step_seed
+from lightning_dl2.resume.random_numbers import seed_all, seed_device, step_seed
 from lightning_dl2.resume.train_batches import check_share
 from lightning_dl2.resume.workers import Failure, prefetched
 
@@ -23,13 +23,16 @@ class EvaluationBatches:
     Args:
         loader: over a map-style dataset.
         split: such as "val".
+        device: tells the type of the device that evaluates, whose generator is seeded, too.
 
     Raises:
         UserError: there are fewer items than ranks.
     """
 
-    def __init__(self, loader: DataLoader[Any], split: str, seed: int, rank: int, world: int) -> None:
-        self.numbers = seed, split
+    def __init__(
+        self, loader: DataLoader[Any], split: str, seed: int, rank: int, world: int, device: Callable[[], str]
+    ) -> None:
+        self.numbers, self.device = (seed, split), device
         self.num_workers = loader.num_workers
         order = EpochOrder(loader, *self.numbers)
         if not order.is_shared_out:
@@ -58,7 +61,7 @@ class EvaluationBatches:
                 if isinstance(batch, Failure):
                     batch.reraise()
                 # What validation_step draws is the same in each validation, too.
-                seed_all(step_seed(*self.numbers, "step", number))
+                seed_all(step_seed(*self.numbers, "step", number), self.device())
                 yield batch
         finally:
             if self._iterator is batches:
@@ -68,11 +71,13 @@ class EvaluationBatches:
 class StreamEvaluation:
     """Iterate over a loader that only runs forward, the same in each pass."""
 
-    def __init__(self, loader: Any, split: str, seed: int) -> None:
-        self.stream, self.loader = Stream(loader, seed, split), loader
+    def __init__(self, loader: Any, split: str, seed: int, device: Callable[[], str]) -> None:
+        self.stream, self.loader, self.numbers, self.device = Stream(loader, seed, split), loader, (seed, split), device
 
     def __iter__(self) -> Iterator[Any]:
-        return self.stream.read_all()
+        for number, batch in enumerate(self.stream.read_all()):  # which has seeded the generators of the CPU
+            seed_device(step_seed(*self.numbers, "step", number), self.device())
+            yield batch
 
 
 class SizedStreamEvaluation(StreamEvaluation):
@@ -82,13 +87,15 @@ class SizedStreamEvaluation(StreamEvaluation):
         return len(self.loader)
 
 
-def evaluation_batches(loader: Any, split: str, seed: int, rank: int, world: int) -> Any:
-    """Return what Lightning evaluates in the place of a user's loader.
+def evaluation_batches(
+    loader: Any, split: str, seed: int, rank: int, world: int, device: Callable[[], str] = lambda: "cpu"
+) -> Any:
+    """Return what Lightning evaluates in the place of a user's loader; arguments as of `EvaluationBatches`.
 
     Raises:
         UserError: there are fewer items than ranks.
     """
     if is_rebuilt(loader):
-        return EvaluationBatches(loader, split, seed, rank, world)
-    stream = StreamEvaluation(loader, split, seed)
-    return stream if stream.stream.length is None else SizedStreamEvaluation(loader, split, seed)
+        return EvaluationBatches(loader, split, seed, rank, world, device)
+    stream = StreamEvaluation(loader, split, seed, device)
+    return stream if stream.stream.length is None else SizedStreamEvaluation(loader, split, seed, device)
