@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # before lightning_dl2 is imported, because nohup ignores SIGHUP
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; two threads are slow beside a busy process
@@ -46,7 +47,7 @@ TRANSDUCER = (*TINY, "experiment=own", "data=transduction", "task=sequence_trans
 # 4000 characters: epochs of 7 batches.
 TINY_TEXT = (
     "experiment=text",
-    "data=text",
+    "data.name=text",  # not data=text, with which each run under another root would be composed anew
     "data.sequence_length=16",
     "data.batch_size=32",
     "data.evaluation_batch_size=4",
@@ -114,8 +115,25 @@ def pytest_collection() -> Any:
 
 
 def pytest_collection_finish() -> None:
-    """Let all forked processes have loaded `tests.preload`, because a script that is imported sets its own preload."""
+    """Do once what many tests repeat."""
+    # The import of a script sets the script's own preload.
     multiprocessing.get_context("forkserver").set_forkserver_preload(["tests.preload"])
+    texts = sys.modules.get("lightning_dl2.data.text.module")
+    if texts:
+        texts.compressed_sizes = remembered(texts.compressed_sizes)
+
+
+def remembered(compressed_sizes: Callable[..., dict[str, float]]) -> Callable[..., dict[str, float]]:
+    """Compress each text once: xz takes half a second to set up its 64 MiB, and each test of a text run does."""
+    known: dict[Any, dict[str, float]] = {}
+
+    def sizes(train: Any, test: Any, vocabulary: Any) -> dict[str, float]:
+        key = (train.tobytes(), test.tobytes(), type(vocabulary), str(vocabulary.plain))
+        if key not in known:
+            known[key] = compressed_sizes(train, test, vocabulary)
+        return dict(known[key])
+
+    return sizes
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist

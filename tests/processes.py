@@ -32,6 +32,16 @@ def redirect(out: Path) -> None:
         os.dup2(os.open(out / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
 
 
+def run_script(script: Path, words: list[str], out: Path) -> None:
+    """Run `python script words...` in a forked process, which finds the repository only if the script tells where."""
+    redirect(out)
+    for name in ("lightning_dl2", "scripts", "tests"):
+        sys.modules.pop(name, None)
+    elsewhere = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
+    sys.path[:], sys.argv[:] = [str(script.parent), *elsewhere], [str(script), *words]
+    runpy.run_path(str(script), run_name="__main__")
+
+
 def fork_interpreters() -> None:
     """Let each `python -m lightning_dl2.X` that this process starts be a fork of it: ranks, and jobs of a sweep."""
     from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler

@@ -135,7 +135,7 @@ def test_online_a_resumed_run_is_one_run(server, tiny, tmp_path, capsys):
 @pytest.mark.slow
 def test_offline_then_sync(server, tmp_path):
     """Each offline start logs all steps of earlier starts again, which it replaces when synced."""
-    words = [*TINY, *ONLINE, f"root={tmp_path}/runs", "trainer.max_steps=600"]
+    words = [*TINY, *ONLINE, f"root={tmp_path}/runs", "trainer.max_steps=300"]
     killed = Offline(words, tmp_path).reached(30)
     assert killed.ended(signal.SIGKILL) == -9
     assert Offline(words, tmp_path).reached(60).ended(signal.SIGTERM) == 143

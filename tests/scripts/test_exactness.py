@@ -1,8 +1,11 @@
 """Test scripts/torture/exactness.py in a short form: in every precision, with a process for each part of a run."""
 
+import subprocess
+
 import pytest
 
 from scripts.torture import exactness
+from scripts.torture.run_until_killed import RunStart
 from tests.small import NEEDS_DGL
 
 pytestmark = pytest.mark.slow
@@ -27,10 +30,20 @@ def test_a_run_in_parts_equals_the_run_in_one_go(case, tmp_path):
     assert wrong == [] and values > 300
 
 
-def test_commands_as_they_are_typed_equal_one_command(tmp_path):
+def test_commands_as_they_are_typed_equal_one_forked_run(tmp_path, monkeypatch):
+    """Two commands equal the uninterrupted run of a forked process, so the other tests tell of commands, too."""
+
+    class Start(RunStart):
+        def __init__(self, overrides, output, processes, launch):
+            whole = f"root={tmp_path / 'whole'}" in overrides
+            super().__init__(overrides, output, processes, "fork" if whole else launch)
+            started.append(isinstance(self.processes[0], subprocess.Popen))
+
+    started = []
+    monkeypatch.setattr(exactness, "RunStart", Start)
     words = ("task.cell=lstm", "trainer.precision=bf16-mixed")
     wrong, _ = exactness.compare("palindrome", words, tmp_path, (7, 14), launch="command")
-    assert wrong == []
+    assert wrong == [] and started == [False, True, True]
 
 
 def test_two_processes_in_parts_equal_two_in_one_go(tmp_path):

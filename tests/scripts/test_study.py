@@ -16,6 +16,7 @@ from lightning_dl2.run.directory import Run
 from scripts.studies import study
 from scripts.studies.reproduce_graphs import GraphStudyArguments
 from scripts.studies.study import StudyArguments, read_study, train_all
+from tests.processes import ForkedProcess, run_script
 
 pytestmark = pytest.mark.slow
 
@@ -86,9 +87,12 @@ SCRIPTS = ("studies/reproduce_palindrome", "studies/reproduce_graphs", "studies/
 
 
 @pytest.mark.parametrize("name", [*SCRIPTS, "torture/torture", "torture/exactness"])
-def test_every_script_tells_its_usage(name):
-    told = subprocess.run([sys.executable, f"scripts/{name}.py", "--help"], cwd=ROOT, capture_output=True, text=True)
-    assert told.returncode == 0 and not told.stderr and f"python scripts/{name}.py [" in told.stdout
+def test_every_script_tells_its_usage(name, tmp_path):
+    process = ForkedProcess(target=run_script, args=(ROOT / "scripts" / f"{name}.py", ["--help"], tmp_path))
+    process.start()
+    process.join(SECONDS)
+    stdout, stderr = (tmp_path.joinpath(name).read_text() for name in ("stdout", "stderr"))
+    assert process.exitcode == 0 and not stderr and f"python scripts/{name}.py [" in stdout
 
 
 @dataclass(frozen=True)
