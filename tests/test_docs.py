@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +41,7 @@ LARGEST_README = 12_000  # bytes: a reader's ten minutes
 LARGEST_PICTURE = 400_000
 
 
+@cache
 def tokens(page: Path) -> list[Token]:
     return MarkdownIt("commonmark", {"html": True}).enable("table").parse(page.read_text(encoding="utf-8"))
 

@@ -100,6 +100,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 def test_wrong_words_are_one_line(outside, capsys):
     for word, says in WRONG.items():
         before = [] if word.startswith("experiment=") else ["experiment=points"]

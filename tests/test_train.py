@@ -386,6 +386,7 @@ def test_restart_moves_aside(tiny):
     assert differences(aside, run) == [] and result["status"] == "completed"
 
 
+@pytest.mark.slow
 def test_solved_is_the_end(tiny):
     words = ("callbacks.solved.threshold=0.0", "callbacks.solved.times=2")
     result, _ = train(tiny(*words))

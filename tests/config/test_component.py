@@ -158,6 +158,7 @@ def test_an_experiment_of_the_users_own(conf):
     assert validate(config.model_dump(), recorded=True) == config
 
 
+@pytest.mark.slow
 def test_a_class_replaces_the_group_that_the_main_file_chooses(conf):
     config = compose("experiment=own", "data=cora", "task=net", "task.rate=0.5")
     assert config.task.arguments["hidden_size"] == 5 and config.task.arguments["rate"] == 0.5

@@ -331,6 +331,7 @@ def test_one_fixed_batch_has_one_length_and_whole_targets():
 COURSE = [name for name in EXPERIMENTS if name.startswith("course/")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", COURSE)
 def test_the_course_has_the_assignments_cells(experiment):
     """The course's experiments use the assignment's cells, and older runs keep the cells they were typed with."""

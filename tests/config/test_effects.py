@@ -145,6 +145,7 @@ def test_an_experiment_says_nothing_by_itself(experiment):
     assert describe_ineffective(compose(*words), words) is None
 
 
+@pytest.mark.slow
 def test_what_a_choice_takes_the_effect_of_is_told():
     words = ("experiment=tiny_shakespeare", "task.num_layers=1")
     told = describe_ineffective(compose(*words), words)

@@ -14,6 +14,7 @@ from lightning_dl2.train import main
 from tests.conftest import completed_values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", ["palindrome", "text", "graph", "csl"])
 def test_help_names_every_key(experiment, capsys):
     assert main(["--help"]) == 0

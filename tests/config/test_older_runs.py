@@ -68,6 +68,7 @@ def test_nothing_is_put_into_a_group_of_the_users_own_keys():
     assert restored.optimizer.weight_decay_of == {} and list(added) == ["data.num_workers"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [

@@ -625,6 +625,7 @@ def test_a_diverged_model_is_named(settings):
         assert 2 not in result.tokens and math.isfinite(result.score)
 
 
+@pytest.mark.slow
 def test_nothing_but_torch_is_imported():
     (folder,) = decoding.__path__
     for path in Path(folder).glob("*.py"):

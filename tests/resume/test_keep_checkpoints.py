@@ -41,6 +41,7 @@ def saved(monkeypatch):
     return files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("monitor", "mode"), [("val/accuracy", "max"), ("val/loss", "min")])
 def test_best_follows_the_monitor_and_is_the_first_of_equals(tmp_path, monitor, mode, saved):
     kept = keep(tmp_path, monitor=monitor, mode=mode, every_n_steps=1)

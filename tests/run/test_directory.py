@@ -99,6 +99,7 @@ def test_runs_that_differ_never_share_a_directory():
     assert len({Run.of(config).path for config in configs}) == len(words)
 
 
+@pytest.mark.slow
 def test_held_writes_what_was_asked_for(tiny):
     config = tiny()
     run = Run.of(config)

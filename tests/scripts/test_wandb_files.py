@@ -25,6 +25,7 @@ def test_there_is_one_for_each_experiment():
     assert [file.stem for file in FILES] == ["graph", "palindrome", "text"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_value_composes(file):
     sweep = yaml.safe_load(file.read_text())

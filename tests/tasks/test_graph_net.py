@@ -176,6 +176,7 @@ def test_dropout_is_off_in_evaluation(case, name):
     assert first == second and torch.equal(task.eval()(batch), task(batch))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [17, 1000])
 @pytest.mark.parametrize("layer", ["gcn", "sage", "gatedgcn"])
 def test_evaluation_in_chunks_is_that_of_the_whole_graph(layer, chunk):

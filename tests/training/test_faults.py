@@ -133,6 +133,7 @@ def test_what_is_no_harm_is_not_spoken_of(whole, run, capsys, what):
     assert differences(whole, run) == []
 
 
+@pytest.mark.slow
 def test_a_garbage_result_is_told_and_written_anew(whole, run, capsys):
     run.result_file.write_bytes(b"\xff{")
     code, err = go_on(run, capsys)

@@ -69,6 +69,7 @@ def test_of_two_directions_one_ends_on_what_the_other_has_to_remember(runs):
     assert all(accuracy(net, "decimal_palindrome", factor * LENGTH, 1024) > 0.99 for factor in (1, 4, 16))
 
 
+@pytest.mark.slow
 def test_what_only_some_runs_have_a_key_for_tells_them_apart():
     runs = [
         Measured(Path(), compose("experiment=palindrome", *words), None, 9, {20: accuracy}, {20: 0.1})

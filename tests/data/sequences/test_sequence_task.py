@@ -150,6 +150,7 @@ def test_a_split_without_sequences_is_refused_instead_of_sought_forever():
         data.setup()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -219,6 +219,7 @@ def read_until_killed(directory: Path) -> None:
     read("texts")
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_leaves_does_no_harm(folder, monkeypatch):
     folder({"a.txt": "one\n", "b.txt": "two\n"})
     process = ForkedProcess(target=read_until_killed, args=(Path.cwd(),))
