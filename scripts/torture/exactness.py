@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from rich.progress import Progress  # noqa: E402
 
 from lightning_dl2 import compose, evaluate  # noqa: E402
+from lightning_dl2.builtin.cells import CELLS as CELL_FACTS  # noqa: E402
 from lightning_dl2.common.arguments import AnyPath, Arguments, choices, parse, split_names, whole  # noqa: E402
 from lightning_dl2.common.command import command, console, read_docstring  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
@@ -41,7 +42,7 @@ CELLS = {
     "gru, reset before": ("task.cell=gru", "task.reset_after=false"),
     "peephole": ("task.cell=peephole",),
     "peephole, assignment": ("task.cell=peephole", "task.peephole=assignment"),
-}
+} | {name: (f"task.cell={name}",) for name in CELL_FACTS if name not in ("rnn", "lstm", "gru", "peephole")}
 LAYERS = {name: (f"task.layer={name}",) for name in ("gcn", "sage", "gat", "gatv2", "gin", "gine", "gatedgcn", "mlp")}
 DEEP = {"gcnii": ("task.layer=gcnii", "task.input_layer=true", "task.output_layer=linear")}
 DROPOUTS = ("task.dropout=0.0", "task.dropout=0.3")

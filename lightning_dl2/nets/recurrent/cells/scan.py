@@ -38,10 +38,14 @@ def scan(a: Tensor, b: Tensor, h0: Tensor, *, overwrite: bool = False, method: M
         raise ValueError(f"{shapes}; b must be [T >= 1, ...], h0 as b without T, and a as b or 1")
     if not a.dtype == b.dtype == h0.dtype:
         raise ValueError(f"a, b and h0 are {a.dtype}, {b.dtype} and {h0.dtype}; they must be of one dtype")
-    if method == "auto":
-        method = "loop" if b.device.type == "cpu" else "tree"
-    h: Tensor = _Scan.apply(a, b if overwrite else b.clone(), h0, method == "loop")
+    by_loop = prefers_loop(b.device) if method == "auto" else method == "loop"
+    h: Tensor = _Scan.apply(a, b if overwrite else b.clone(), h0, by_loop)
     return h
+
+
+def prefers_loop(device: torch.device) -> bool:
+    """Tell whether small operations, one after the other, cost little: no kernel is launched for each."""
+    return device.type == "cpu"
 
 
 class _Scan(Function):

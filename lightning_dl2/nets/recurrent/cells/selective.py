@@ -14,10 +14,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from lightning_dl2.nets.recurrent.cells.base import Cell, Shapes, Step, Weights
-from lightning_dl2.nets.recurrent.cells.scan import scan
+from lightning_dl2.nets.recurrent.cells.scan import prefers_loop, scan
 
 SHORTEST, LONGEST, FLOOR = 1e-3, 1e-1, 1e-4  # of the first step sizes
-CHUNK = 16  # steps whose [B, H, N] are in memory at a time
+CHUNK, LONG_CHUNK = 16, 256  # steps whose [B, H, N] are in memory at a time, on a CPU and elsewhere
 
 
 class S6(Cell):
@@ -31,7 +31,7 @@ class S6(Cell):
 
     So a, the eigenvalues, lie in [0, 1]. Mamba's block adds a convolution over four steps and an output matrix, which
     are left out: a cell reads one step, and the next layer begins with a matrix. Memory over a sequence grows with T*H
-    and not with N: the states are computed again in the backward pass, CHUNK steps at a time.
+    and not with N: the states are computed again in the backward pass, a chunk of steps at a time.
 
     Args:
         state_size: N.
@@ -107,12 +107,13 @@ def _run(signed: bool, A_log: Tensor, S: Tensor, u: Tensor, dt: Tensor, B: Tenso
 
 
 class _Chunks(Function):
-    """Run CHUNK steps at a time, and keep the states between chunks alone; the backward pass runs each chunk again."""
+    """Run a chunk of steps at a time, and keep the states between chunks; the backward pass runs each chunk again."""
 
     @staticmethod
     def forward(ctx: Any, signed: bool, A_log: Tensor, S: Tensor, *sequences: Tensor) -> tuple[Tensor, Tensor]:
         ys, between = [], []
-        for parts in zip(*(part.split(CHUNK) for part in sequences), strict=True):
+        ctx.steps = CHUNK if prefers_loop(S.device) else LONG_CHUNK
+        for parts in zip(*(part.split(ctx.steps) for part in sequences), strict=True):
             between.append(S)
             y, S = _run(signed, A_log, S, *parts)
             ys.append(y)
@@ -124,9 +125,9 @@ class _Chunks(Function):
     @once_differentiable
     def backward(ctx: Any, grad_y: Tensor, grad_S: Tensor) -> tuple[Tensor | None, ...]:
         A_log, u, dt, B, C, *between = ctx.saved_tensors
-        chunks = [part.split(CHUNK) for part in (u, dt, B, C)]
+        chunks = [part.split(ctx.steps) for part in (u, dt, B, C)]
         grad_A, grads = torch.zeros_like(A_log), []
-        for number, grad in reversed(list(enumerate(grad_y.split(CHUNK)))):
+        for number, grad in reversed(list(enumerate(grad_y.split(ctx.steps)))):
             parts = [A_log, between[number], *(part[number] for part in chunks)]
             leaves = [part.detach().requires_grad_() for part in parts]
             with torch.enable_grad():

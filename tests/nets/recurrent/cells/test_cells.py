@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lightning_dl2.nets import CELLS, LanguageModel, Recurrent, RecurrentClassifier, check_cell, count_parameters
+from lightning_dl2.nets.recurrent import cells
 from lightning_dl2.nets.recurrent.cells import CLASSIC
 from lightning_dl2.nets.recurrent.gradient_flow import gradient_flow
 from lightning_dl2.nets.recurrent.lookup import PARTS
@@ -17,7 +18,7 @@ D, H, B, T = 3, 4, 3, 6
 @pytest.mark.parametrize("cell", CELLS)
 def test_count_equals_the_built_net(cell):
     draw = random.Random(0)
-    for _ in range(20):
+    for _ in range(20 if cell in CLASSIC else 5):  # of the others, each is built by way of a step
         sizes = {"input_size": draw.randint(1, 9), "hidden_size": draw.randint(1, 9)}
         options = {
             "num_layers": draw.randint(1, 3),
@@ -38,6 +39,16 @@ def test_count_equals_the_built_net(cell):
 @pytest.mark.parametrize("cell", NEW)
 def test_sequence_step_and_carried_state_are_one_function(cell, bias):
     check_cell(cell, input_size=D, hidden_size=H, bias=bias)
+
+
+@pytest.mark.parametrize("cell", ["mingru", "minlstm", "lru", "s6", "s6_signed"])
+def test_linear_cells_compute_the_same_without_a_loop_over_steps(cell, monkeypatch):
+    """The tree that other devices use is tried on the CPU."""
+    used = []
+    for module in (cells.scan, cells.selective):
+        monkeypatch.setattr(module, "prefers_loop", lambda device: used.append(device) is not None)
+    check_cell(cell, input_size=D, hidden_size=H)
+    assert used
 
 
 @pytest.mark.parametrize("cell", NEW)

@@ -6,10 +6,11 @@ from torch.autograd import gradcheck
 
 from lightning_dl2.nets.recurrent.cells.scan import scan
 
-T, B, N = 7, 2, 3
+T, B, N = 5, 2, 2
 METHODS = ("loop", "tree")
 REAL, COMPLEX = torch.float64, torch.complex128
 SHAPES = [(T, B, N), (T, 1, N), (1, B, N), (1, 1, N), (T, B, 1)]  # of a
+CASES = [*((REAL, shape) for shape in SHAPES), (COMPLEX, SHAPES[0]), (COMPLEX, SHAPES[3])]
 
 
 def inputs(shape=(T, B, N), dtype=REAL, requires_grad=False):
@@ -27,8 +28,7 @@ def by_equation(a, b, h):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("dtype", [REAL, COMPLEX])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("dtype", "shape"), CASES)
 def test_scan_is_the_equation_and_its_backward_pass_the_derivative(method, dtype, shape):
     leaves = inputs(shape, dtype, requires_grad=True)
     torch.testing.assert_close(scan(*leaves, method=method), by_equation(*leaves), rtol=0, atol=1e-10)
