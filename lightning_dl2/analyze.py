@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from lightning_dl2.common import cpu
+from lightning_dl2.common import arithmetic
 from lightning_dl2.common.command import command, console, read_docstring
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.paths import out_directory
@@ -63,7 +63,7 @@ def _main(argv: list[str]) -> int:
     arguments = parse(module.Arguments, rest)
     out = arguments.out / what
     # The nets are small: more threads gain little, and beside a busy neighbour they take 20 times as long.
-    cpu.set_num_threads(arguments.threads)
+    arithmetic.set_num_threads(arguments.threads)
     if "run" not in arguments.changed("run"):
         with out_directory(out):
             console().print(module.analyze(out, arguments))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from lightning_dl2.common import cpu
+from lightning_dl2.common import arithmetic
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.schema import Config
 from lightning_dl2.inference.generate_arguments import DECODING_NAMES
@@ -65,7 +65,7 @@ def generate(
 
     listener = on_token if on_text else None
     try:
-        with cpu.configured(config.trainer.num_threads, config.trainer.flush_denormal):
+        with arithmetic.configured(config.trainer):
             results = decode(
                 task.net, encoded, settings, start_token=start_token(vocabulary), stop=stops, on_token=listener
             )

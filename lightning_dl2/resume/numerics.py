@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from pytorch_lightning import LightningModule
 
-from lightning_dl2.common import cpu
+from lightning_dl2.common import arithmetic
 from lightning_dl2.graphs import ENGINES, resolve_engine
 
 
@@ -20,7 +20,7 @@ def numerics(task: LightningModule, device: torch.device) -> dict[str, Any]:
         facts["device"] = torch.cuda.get_device_name(device)
     else:
         facts["instructions"] = torch.backends.cpu.get_cpu_capability()
-        facts |= {"threads": torch.get_num_threads(), "flush_denormal": cpu.flushes_denormal()}
+        facts |= {"threads": torch.get_num_threads(), "flush_denormal": arithmetic.flushes_denormal()}
     engine = task.hparams.get("engine")
     if isinstance(engine, str) and engine in ENGINES:  # another module's argument may have this name
         facts["engine"] = resolve_engine(engine, device)

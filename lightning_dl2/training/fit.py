@@ -13,7 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
-from lightning_dl2.common import cpu, system
+from lightning_dl2.common import arithmetic, system
 from lightning_dl2.common.command import REQUEUE, announced
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import WriteError
@@ -52,7 +52,7 @@ def run_rank(
         warnings.filterwarnings("ignore", message=".*LeafSpec")  # Lightning asks torch for it in several loaders
         # Before the directory: a file that is no text, or a net that cannot be built, creates none.
         with group.all_or_none(), ExitStack() as preparing:
-            stack.enter_context(cpu.configured(config.trainer.num_threads, config.trainer.flush_denormal))
+            stack.enter_context(arithmetic.configured(config.trainer))
             if config.callbacks.progress_bar and group.rank == 0:
                 preparing.enter_context(announced("preparing data and net"))
             place = group.rank, group.world_size

@@ -31,14 +31,13 @@ def open_finished_run(run: Run, config: Config, checkpoint: str) -> Iterator[tup
         UserError: the checkpoint does not exist, or the data are no longer those that the run was begun with.
     """
     with run.open_checkpoint(checkpoint) as content:  # before torch is imported
-        from lightning_dl2.common import cpu
+        from lightning_dl2.common import arithmetic
         from lightning_dl2.run.log import logging_to
         from lightning_dl2.training.trainer import interruptible
 
         if note := run.code.note(config, "the checkpoint was trained with the former code"):
             print(f"note: {note}", file=sys.stderr)
-        keys = config.trainer
-        with logging_to(None), cpu.configured(keys.num_threads, keys.flush_denormal), interruptible():
+        with logging_to(None), arithmetic.configured(config.trainer), interruptible():
             yield build_for_evaluation(run, config, content, checkpoint)
 
 

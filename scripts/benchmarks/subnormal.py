@@ -6,7 +6,7 @@ import torch
 from rich.table import Table
 
 from lightning_dl2 import compose
-from lightning_dl2.common import cpu
+from lightning_dl2.common import arithmetic
 from lightning_dl2.data.build import build_data
 from lightning_dl2.tasks.build import build_task
 from scripts.benchmarks.loops import alternate, seconds
@@ -35,8 +35,8 @@ def measure(net: torch.nn.Module, tokens: torch.Tensor, labels: torch.Tensor, fl
     def step() -> None:
         torch.nn.functional.cross_entropy(net(tokens), labels).backward()
 
-    cpu.set_flush_denormal(flush)
+    arithmetic.set_flush_denormal(flush)
     try:
         return seconds(step)
     finally:
-        cpu.set_flush_denormal(False)
+        arithmetic.set_flush_denormal(False)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_dl2 import compose, evaluate, train
-from lightning_dl2.common.cpu import set_num_threads
+from lightning_dl2.common.arithmetic import set_num_threads
 from lightning_dl2.nets.recurrent import layers
 from lightning_dl2.nets.recurrent.layers import bfloat16_note
 from lightning_dl2.resume.numerics import numerics, numerics_note

@@ -52,6 +52,7 @@ class Trainer(Strict):
     overfit_batches: Natural
     num_threads: Annotated[int, Field(ge=1, le=1024)] | None
     flush_denormal: bool
+    float32_matmul_precision: Literal["highest", "high", "medium"]
     deterministic: bool
     detect_anomaly: bool
     profiler: Literal["simple", "advanced"] | None

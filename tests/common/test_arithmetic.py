@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lightning_dl2 import compose, train
-from lightning_dl2.common import cpu
+from lightning_dl2.common import arithmetic
 from lightning_dl2.data.build import build_data
 from lightning_dl2.tasks.build import build_task
 from lightning_dl2.tasks.sequence_classifier import SequenceClassifier
@@ -26,28 +26,24 @@ def numbers():
     numbers = torch.full((1 << 20,), 1e-40)
     assert kept(numbers) == 1
     yield numbers
-    cpu.set_flush_denormal(False)
+    arithmetic.set_flush_denormal(False)
     torch.set_num_threads(1)
-
-
-def configured(trainer):
-    return cpu.configured(trainer.num_threads, trainer.flush_denormal)
 
 
 @pytest.mark.slow
 def test_subnormal_numbers_are_zero_in_all_threads_and_then_as_before(numbers):
     trainer = compose(*TINY, "trainer.num_threads=2").trainer
-    with configured(trainer):
-        assert kept(numbers) == 0 and cpu.flushes_denormal()
-        with configured(trainer.model_copy(update={"flush_denormal": False})):
-            assert kept(numbers) == 1 and not cpu.flushes_denormal()
+    with arithmetic.configured(trainer):
+        assert kept(numbers) == 0 and arithmetic.flushes_denormal()
+        with arithmetic.configured(trainer.model_copy(update={"flush_denormal": False})):
+            assert kept(numbers) == 1 and not arithmetic.flushes_denormal()
         assert kept(numbers) == 0
     assert kept(numbers) == 1
 
 
 def test_more_threads_than_before(numbers):
     torch.set_num_threads(1)
-    with configured(compose(*TINY, "trainer.num_threads=2").trainer):
+    with arithmetic.configured(compose(*TINY, "trainer.num_threads=2").trainer):
         assert kept(numbers) == 0
     assert torch.get_num_threads() == 1
     torch.set_num_threads(2)
@@ -55,10 +51,10 @@ def test_more_threads_than_before(numbers):
 
 
 def test_given_back_after_an_error():
-    with pytest.raises(ValueError, match="lost"), configured(compose(*TINY).trainer):
-        assert cpu.flushes_denormal()
+    with pytest.raises(ValueError, match="lost"), arithmetic.configured(compose(*TINY).trainer):
+        assert arithmetic.flushes_denormal()
         raise ValueError("lost")
-    assert not cpu.flushes_denormal()
+    assert not arithmetic.flushes_denormal()
 
 
 @pytest.mark.slow
@@ -66,10 +62,10 @@ def test_given_back_after_an_error():
 def test_training(flush, tmp_path, monkeypatch):
     seen, start = [], SequenceClassifier.on_train_start
     monkeypatch.setattr(
-        SequenceClassifier, "on_train_start", lambda self: (seen.append(cpu.flushes_denormal()), start(self))
+        SequenceClassifier, "on_train_start", lambda self: (seen.append(arithmetic.flushes_denormal()), start(self))
     )
     train(compose(*TINY, f"root={tmp_path}", "trainer.max_steps=5", f"trainer.flush_denormal={str(flush).lower()}"))
-    assert seen == [flush] and not cpu.flushes_denormal()
+    assert seen == [flush] and not arithmetic.flushes_denormal()
 
 
 @pytest.mark.slow
@@ -95,7 +91,7 @@ def test_a_gradient_that_vanishes_ends_in_subnormal_numbers_that_nothing_needs()
     in_h, in_weights = gradients()
     begins = max(t for t, grad in enumerate(in_h) if subnormal(grad))
     assert 50 < begins < 110
-    with configured(config.trainer):
+    with arithmetic.configured(config.trainer):
         flushed_h, flushed_weights = gradients()
     assert not any(map(subnormal, flushed_h)) and not flushed_h[0].any()
     torch.testing.assert_close(flushed_weights, in_weights, rtol=1e-6, atol=0)
@@ -121,6 +117,17 @@ def test_dgl_has_as_many_threads(monkeypatch):
     """DGL uses the same number of threads, although it may have its own OpenMP."""
     asked, before = [], torch.get_num_threads()
     monkeypatch.setitem(sys.modules, "dgl", SimpleNamespace(utils=SimpleNamespace(set_num_threads=asked.append)))
-    with configured(compose(*TINY, "trainer.num_threads=2").trainer):
+    with arithmetic.configured(compose(*TINY, "trainer.num_threads=2").trainer):
         assert asked == [2]
     assert asked == [2, before]
+
+
+@pytest.mark.parametrize(("precision", "tf32"), [("highest", False), ("high", True), ("medium", True)])
+def test_one_key_decides_on_float32_products_and_cudnn(precision, tf32):
+    def now():
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+    before = now()
+    with arithmetic.configured(compose(f"trainer.float32_matmul_precision={precision}").trainer):
+        assert now() == (precision, tf32)
+    assert now() == before
