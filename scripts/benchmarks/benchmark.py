@@ -151,7 +151,7 @@ def generate_naively(net: LanguageModel, streams: int, length: int) -> list[list
     """Generate with a simple loop that calls the whole model for each character, with the same weights."""
     lstm, chosen, state = net.blocks[0].core, [], None
     with torch.inference_mode():
-        tokens = torch.zeros(streams, 1, dtype=torch.int64)
+        tokens = torch.zeros(streams, 1, dtype=torch.int64, device=net.output.weight.device)
         for _ in range(length):
             outputs, state = lstm(net.embedding(tokens), state)
             tokens = torch.multinomial(net.output(outputs[:, 0]).softmax(1), 1)

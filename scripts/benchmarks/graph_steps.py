@@ -28,7 +28,8 @@ from scripts.benchmarks.loops import alternate, compare_with_bare, count_paramet
 NO_PYG = "PyG is not installed (pip install torch-geometric==2.7.0): the tables compare with plain DGL alone"
 NO_CORA = "Cora is skipped; data=DIR names the directory that holds cora/"
 CORA_HIDDEN, CORA_STEPS = 16, 10
-BLOCKS = {"num_nodes": 100_000, "num_classes": 10, "average_degree": 11.0, "num_feats": 64}
+NUM_BLOCK_NODES = 100_000
+BLOCKS = {"num_classes": 10, "average_degree": 11.0, "num_feats": 64}
 BLOCKS_HIDDEN = 64
 MOLECULES_HIDDEN, MOLECULES_LAYERS, MOLECULES_BATCH, MOLECULES_STEPS = 70, 4, 128, 4
 NUM_MOLECULES = 2000
@@ -147,14 +148,27 @@ def select_node_peers(others: dict[str, ModuleType]) -> dict[str, type[nn.Module
     return found
 
 
+def move(net: nn.Module, device: str) -> nn.Module:
+    """Move a net to a device, and the graph and the features that it keeps as plain attributes."""
+    for name, value in list(vars(net).items()):
+        if hasattr(value, "to"):
+            setattr(net, name, value.to(device))
+    return net.to(device)
+
+
 def build_node_steps(
-    nodes: NodeSet, hidden_size: int, dropout: float, others: dict[str, type[nn.Module]]
+    nodes: NodeSet, hidden_size: int, dropout: float, others: dict[str, type[nn.Module]], device: str = "cpu"
 ) -> list[Callable]:
-    train = nodes.splits["train"]
-    targets = nodes.labels[train]
-    nets = [kind(nodes, hidden_size, dropout) for kind in (GCN, *others.values())]
+    train = nodes.splits["train"].to(device)
+    targets = nodes.labels.to(device)[train]
+    nets = [move(kind(nodes, hidden_size, dropout), device) for kind in (GCN, *others.values())]
     check_same_size(nets)
     return [training_step(net, lambda net=net: F.cross_entropy(net()[train], targets)) for net in nets]
+
+
+def generate_blocks(num_nodes: int = NUM_BLOCK_NODES) -> NodeSet:
+    """Generate a graph of ten communities with about eleven edges a node."""
+    return stochastic_block_model(num_nodes, **BLOCKS, homophily=0.8, signal=0.5, seed=0)
 
 
 def benchmark_nodes(others: dict[str, type[nn.Module]], cora: NodeSet | None, repeats: int) -> Table:
@@ -162,7 +176,7 @@ def benchmark_nodes(others: dict[str, type[nn.Module]], cora: NodeSet | None, re
     if cora is not None:
         size = f"{cora.features.shape[1]}-{CORA_HIDDEN}-{len(cora.class_names)}"
         add_row(table, f"Cora, {size}", build_node_steps(cora, CORA_HIDDEN, 0.5, others), CORA_STEPS, repeats)
-    blocks = stochastic_block_model(**BLOCKS, homophily=0.8, signal=0.5, seed=0)
+    blocks = generate_blocks()
     size = f"{blocks.num_nodes:,} nodes, {len(blocks.src):,} edges, {BLOCKS['num_feats']}-{BLOCKS_HIDDEN}-10"
     add_row(table, size, build_node_steps(blocks, BLOCKS_HIDDEN, 0.5, others), 1, repeats)
     return table
@@ -200,22 +214,29 @@ def benchmark_molecules(others: dict[str, ModuleType], folder: Path | None, repe
     title = f"A training step on {MOLECULES_BATCH} {source}, {MOLECULES_LAYERS} x {MOLECULES_HIDDEN}"
     table = new_table(title, others)
     graphs, y = load_molecules(folder)
+    kinds = [Molecules, *(module.Molecules for module in others.values())]
     for layer, name in (("gatedgcn", "GatedGCN"), ("gin", "GIN")):
-        kinds = [Molecules, *(module.Molecules for module in others.values())]
-        nets = [kind(graphs, y, layer, MOLECULES_HIDDEN, MOLECULES_LAYERS) for kind in kinds]
-        check_same_size(nets)
-        batches = [map(net.batch, draw_batches(len(graphs))) for net in nets]
+        steps, batches = build_molecule_steps(kinds, graphs, y, layer)
         if layer == "gatedgcn":
             add_row(table, "the batch alone", [partial(next, made) for made in batches], 5 * MOLECULES_STEPS, repeats)
-        losses = [partial(molecules_loss, net, made) for net, made in zip(nets, batches, strict=True)]
-        steps = list(map(training_step, nets, losses))
         add_row(table, f"{name}, with its batch", steps, MOLECULES_STEPS, repeats)
     return table
 
 
-def molecules_loss(net: nn.Module, batches: Iterator) -> Tensor:
+def build_molecule_steps(
+    kinds: Iterable[type[nn.Module]], graphs: PackedGraphs, y: Tensor, layer: str, device: str = "cpu"
+) -> tuple[list[Callable], list[Iterator]]:
+    """Return for each side its training step, with making and moving a batch, and its batches."""
+    nets = [kind(graphs, y, layer, MOLECULES_HIDDEN, MOLECULES_LAYERS).to(device) for kind in kinds]
+    check_same_size(nets)
+    batches = [map(net.batch, draw_batches(len(graphs))) for net in nets]
+    losses = [partial(molecules_loss, net, made, device) for net, made in zip(nets, batches, strict=True)]
+    return list(map(training_step, nets, losses)), batches
+
+
+def molecules_loss(net: nn.Module, batches: Iterator, device: str) -> Tensor:
     batch, targets = next(batches)
-    return F.l1_loss(net(batch), targets)
+    return F.l1_loss(net(batch.to(device)), targets.to(device))
 
 
 def draw_batches(number: int) -> Iterator[Tensor]:

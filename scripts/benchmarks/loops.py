@@ -23,17 +23,27 @@ class Bare(Protocol):
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler | None
 
+    def to(self, device: str) -> object: ...
+
     def loss(self, *batch: object) -> torch.Tensor: ...
 
 
-def time_bare_loop(data: Any, build: Callable[[], Bare], steps: int, clip: float | None) -> float:
+def synchronize() -> None:
+    """Wait until the GPU, if there is one, has done what it was asked for."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def time_bare_loop(data: Any, build: Callable[[], Bare], steps: int, clip: float | None, device: str = "cpu") -> float:
     """Return the seconds per step of plain PyTorch with the same batches, model, loss, clipping and optimiser."""
     torch.use_deterministic_algorithms(False)  # the Trainer sets this, the peer would not
     net = build()
+    net.to(device)
 
     def step(k: int) -> None:
         batch = data.train_batch(k)
-        loss = net.loss(*(batch if isinstance(batch, tuple) else [batch]))
+        parts = batch if isinstance(batch, tuple) else [batch]
+        loss = net.loss(*[part.to(device) if hasattr(part, "to") else part for part in parts])
         net.optimizer.zero_grad()
         loss.backward()
         if clip is not None:
@@ -43,9 +53,11 @@ def time_bare_loop(data: Any, build: Callable[[], Bare], steps: int, clip: float
             net.schedule.step()
 
     step(0)
+    synchronize()
     start = time.perf_counter()
     for k in range(1, steps + 1):
         step(k)
+    synchronize()
     return (time.perf_counter() - start) / steps
 
 
@@ -54,12 +66,18 @@ def count_parameters(net: torch.nn.Module) -> int:
 
 
 class Clock(pl.Callback):
-    """Measure the time from the end of the first step to the end of the last."""
+    """Measure the time from the end of the first step to the end of step number `last`."""
+
+    def __init__(self, last: int) -> None:
+        self.last = last
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: object) -> None:
+        if trainer.global_step in (1, self.last):
+            synchronize()
         if trainer.global_step == 1:
             self.start = time.perf_counter()
-        self.end = time.perf_counter()
+        if trainer.global_step == self.last:
+            self.end = time.perf_counter()
 
 
 def time_trainer(overrides: list[str], build: Callable[[], Bare], steps: int) -> float:
@@ -72,7 +90,7 @@ def time_trainer(overrides: list[str], build: Callable[[], Bare], steps: int) ->
             task = build_task(config.task, config.optimizer, data.spec)
             assert count_parameters(task) == count_parameters(build())  # nets of different sizes are not comparable
             trainer = build_trainer(session, build_watch(session))
-            clock = Clock()
+            clock = Clock(steps + 1)
             trainer.callbacks.append(clock)
             trainer.fit(task, data)
     return (clock.end - clock.start) / steps
@@ -89,13 +107,17 @@ def alternate(sides: Sequence[Callable[[], float]], repeats: int) -> tuple[list[
 
 
 def compare_with_bare(
-    overrides: list[str], build: Callable[[], Bare], steps: int, repeats: int
+    overrides: list[str], build: Callable[[], Bare], steps: int, repeats: int, device: str = "cpu"
 ) -> tuple[float, float, float]:
-    """Return the seconds per step of the Trainer and of the bare loop, and their ratio; no validation, no figures."""
+    """Return the seconds per step of the Trainer and of the bare loop, and their ratio; no validation, no figures.
+
+    Args:
+        device: of the bare loop; `overrides` set the Trainer's.
+    """
     overrides = [*overrides, "callbacks.curves=false", "trainer.val_check_interval=100000"]
     config = compose(*overrides)
     data, clip = build_data(config.data, 0), config.trainer.gradient_clip_val
-    sides = (lambda: time_trainer(overrides, build, steps), lambda: time_bare_loop(data, build, steps, clip))
+    sides = (lambda: time_trainer(overrides, build, steps), lambda: time_bare_loop(data, build, steps, clip, device))
     (ours, bare), (ratio,) = alternate(sides, repeats)
     return ours, bare, ratio
 

@@ -100,11 +100,11 @@ def overrides_of(name: str, processes: int, directory: Path) -> list[str]:
     if processes > 1:
         overrides.append("trainer.strategy=ddp")
     if is_small and name == "text":
-        overrides += [f"data.path={_write_book(directory)}", f"data.cache_dir={directory}"]
+        overrides += [f"data.path={write_book(directory)}", f"data.cache_dir={directory}"]
     return overrides
 
 
-def _write_book(directory: Path) -> Path:
+def write_book(directory: Path) -> Path:
     """Write a text of 6000 characters."""
     rng, words = random.Random(0), ("the", "cat", "sat", "on", "a", "mat", "until", "noon.\n")
     path = directory / "book.txt"
