@@ -3,7 +3,8 @@
 The reference is always the CPU in float64: of a cell its explicit equations, of a graph net the torch engine. The
 device computes the same in float64 and in float32. Outputs and the gradients of all parameters are compared. A
 difference is measured as a share of the largest number of its tensor; a tensor whose numbers cancel, such as the
-gradient of a bias before a batch norm, counts as a hundredth of the net's largest number.
+gradient of a bias before a batch norm, counts as a hundredth of the net's largest number. Where the CPU's own float32
+is far from its float64, as in nets that amplify rounding errors, the device may be ten times as far.
 """
 
 import copy
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from scripts.gpu.checklist import Broken, Passed, Setting
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
+SLACK = 10.0  # times the error of the CPU in float32
 REPEATS = 3
 Pass = Callable[[Any, torch.dtype, torch.device], Tensor]  # net, dtype, device -> the output
 
@@ -46,17 +48,19 @@ def compare(net: nn.Module, forward: Pass, device: str, reference: Pass | None =
     """Compare a net on the device with the reference; tell the largest difference by dtype.
 
     Raises:
-        Broken: a difference is larger than TOLERANCES.
+        Broken: a difference is larger than allowed.
     """
     expected = run(net, torch.float64, "cpu", reference or forward)
     said, share = [], 0.0
     for dtype, tolerance in TOLERANCES.items():
+        own, _ = difference(run(net, dtype, "cpu", forward), expected)
+        allowed = max(tolerance, SLACK * own) if dtype == torch.float32 else tolerance
         away, where = difference(run(net, dtype, device, forward), expected)
         name = str(dtype).removeprefix("torch.")
         said.append(f"{name} {away:.1e}")
-        if not away <= tolerance:
-            raise Broken(f"{where} differs from the CPU's by {away:.1e} in {name}; allowed: {tolerance:.0e}")
-        share = max(share, away / tolerance)
+        if not away <= allowed:
+            raise Broken(f"{where} differs from the CPU's by {away:.1e} in {name}; allowed: {allowed:.0e}")
+        share = max(share, away / allowed)
     return Passed(", ".join(said), size=share)
 
 

@@ -20,7 +20,7 @@ from scripts.gpu.compare import REPEATS, TOLERANCES, compare, compare_repeats, d
 
 
 def graph(num_nodes: int, num_edges: int, dtype: torch.dtype, device: torch.device | str) -> Graph:
-    """Return a batch of five graphs, one without nodes; node 0 has a third of all edges, the last node none."""
+    """Return a batch of five graphs, one without nodes and one without edges; node 0 has a third of all edges."""
     generator = torch.Generator().manual_seed(3)
     first = num_nodes // 4
     src = torch.randint(0, first, (num_edges,), generator=generator)

@@ -10,19 +10,19 @@ from lightning_dl2.decoding import Decoding, generate
 from lightning_dl2.graphs.sparse import SparseMatrix, segment_product
 from lightning_dl2.nets import LanguageModel, Recurrent
 from scripts.benchmarks import graph_steps
-from scripts.benchmarks.benchmark import BareNet, generate_naively, time_cell_step
+from scripts.benchmarks.benchmark import LONG, BareNet, generate_naively, run_net, time_cell_step
 from scripts.benchmarks.loops import alternate, compare_with_bare, seconds
 from scripts.gpu.checklist import Check, Figure, NotTried, Passed, Setting
 from scripts.gpu.recurrent import FORMS
 
 MEGABYTE = 2**20
 TRAINER = ((128, 20, 128, 200), (256, 81, 256, 100), (64, 128, 512, 60))  # B, T, H, steps
-CELLS = ((128, 20, 128), (64, 128, 512))
+SIZES = ((128, 20, 128), (64, 128, 512), LONG)  # of the cells
 SHORT_SIZE = (8, 6, 16)
 
 
 def _repeats(setting: Setting) -> int:
-    return 1 if setting.short else 5
+    return 3 if setting.short else 5
 
 
 def on_device(setting: Setting, function: Callable[[], object]) -> Callable[[], object]:
@@ -86,7 +86,7 @@ def time_cell(setting: Setting, form: str, size: tuple[int, int, int]) -> Passed
     ours = Recurrent(input_size=hidden, hidden_size=hidden, **FORMS[form]).to(setting.device)
     peer = torch.nn.LSTM(hidden, hidden, batch_first=True).to(setting.device)
     case = f"B {batch}, T {length}, H {hidden}"
-    sides = [partial(time_cell_step, net, x) for net in (ours, peer)]
+    sides = [partial(time_cell_step, run_net(net, x)) for net in (ours, peer)]
     return _passed(figures_of(setting, f"forward and backward, {form}", case, sides, "torch.nn.LSTM"))
 
 
@@ -150,7 +150,7 @@ def checks(short: bool) -> Iterator[Check]:
     for size in [(*SHORT_SIZE, 5)] if short else TRAINER:
         yield new("the Trainer beside a bare loop", f"(B, T, H) = {size[:3]}", time_training, size)
     for form in FORMS:
-        for shape in [SHORT_SIZE] if short else CELLS:
+        for shape in [SHORT_SIZE] if short else SIZES:
             yield new("a cell beside torch.nn.LSTM", f"{form}, (B, T, H) = {shape}", time_cell, (form, shape))
     for streams in (1,) if short else (1, 64, 1024):
         yield new("generation beside a loop", f"streams: {streams}", time_writing, (streams,))

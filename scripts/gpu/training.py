@@ -54,33 +54,33 @@ NODES = ("experiment=graph", "task.dropout=0", "task.input_dropout=0")
 RUNS = {
     "palindrome": ShortRun(
         ("experiment=palindrome", "data.sequence_length=6", "task.hidden_size=64", "data.batch_size=64"),
-        "val/accuracy", 0.03, 300, 60,
+        "val/accuracy", 0.03, 200, 60,
     ),
     "palindrome, bidirectional GRU": ShortRun(
         ("experiment=palindrome", "data.sequence_length=6", "task.hidden_size=64", "data.batch_size=64",
          "task.cell=gru", "task.bidirectional=true", "task.num_layers=2"),
-        "val/accuracy", 0.03, 300, 60,
+        "val/accuracy", 0.03, 200, 60,
     ),
     "palindrome, peephole LSTM": ShortRun(
         ("experiment=palindrome", "data.sequence_length=6", "task.hidden_size=64", "data.batch_size=64",
          "task.cell=peephole"),
-        "val/accuracy", 0.03, 300, 60,
+        "val/accuracy", 0.03, 200, 60,
     ),
     "text": ShortRun(
         ("experiment=text", "data=text", "data.sequence_length=32", "task.output_dropout=0", "task.hidden_size=128",
          "optimizer.schedule={name:constant,warmup_steps:0}", "optimizer.learning_rate=0.003"),
-        "val/loss", 0.05, 200, 60,
+        "val/loss", 0.05, 120, 60,
     ),
-    "graph": ShortRun(NODES, "val/accuracy", 0.03, 60, 20),
+    "graph": ShortRun(NODES, "val/accuracy", 0.03, 40, 20),
     "graph, sampled neighbours, two workers": ShortRun(
-        (*NODES, "data.fanouts=[5,5]", "data.num_workers=2"), "val/accuracy", 0.03, 60, 20
+        (*NODES, "data.fanouts=[5,5]", "data.num_workers=2"), "val/accuracy", 0.03, 40, 20
     ),
-    "graphs, GIN": ShortRun((*MINIGC, "task.dropout=0"), "val/accuracy", 0.1, 120, 30),
-    "graphs, GatedGCN": ShortRun((*MINIGC, "task.layer=gatedgcn", "task.dropout=0"), "val/accuracy", 0.1, 120, 30),
+    "graphs, GIN": ShortRun((*MINIGC, "task.dropout=0"), "val/accuracy", 0.1, 80, 30),
+    "graphs, GatedGCN": ShortRun((*MINIGC, "task.layer=gatedgcn", "task.dropout=0"), "val/accuracy", 0.1, 80, 30),
     "cora": ShortRun(
         ("experiment=cora", "task.input_dropout=0", "task.dropout=0"), "val/accuracy", 0.03, 100, 20, "cora"
     ),
-    "zinc": ShortRun(("experiment=zinc",), "val/mean_absolute_error", 0.15, 158, 20, "zinc12k"),
+    "zinc": ShortRun(("experiment=zinc",), "val/mean_absolute_error", 0.15, 79, 20, "zinc12k"),
 }  # fmt: skip
 _of_the_cpu: dict[str, Run] = {}  # runs that this process has trained
 
