@@ -37,7 +37,7 @@ KEYS = (
     "experiment variant seed status metrics steps epochs seconds steps_per_second parameters config_hash versions"
     " device world_size stopped_by solved_at best_step error test_split encoding data_digest"
 ).split()
-LONG = [*(word for word in TINY if not word.startswith("trainer.max_steps=")), "trainer.max_steps=600"]
+LONG = [*(word for word in TINY if not word.startswith("trainer.max_steps=")), "trainer.max_steps=400"]
 
 
 def differences(one: Run, other: Run) -> list:
@@ -105,7 +105,7 @@ def test_stopped_by_every_signal_and_still_equal(whole, tmp_path):
         else:
             assert run.result() is None
         step = torch.load(run.last, weights_only=True)["global_step"]
-        assert step < 600
+        assert step < 400
     command = Command(words, tmp_path)
     assert command.ended() == 0
     assert command.told()[0][-1] == str(run.path)

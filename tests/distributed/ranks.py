@@ -22,7 +22,7 @@ SECONDS = 120  # enough for all ranks to end on a busy machine; without the test
 DDP = [*TINY, "trainer=ddp_cpu", "trainer.num_threads=1"]
 
 
-LONG = [*DDP, "trainer.max_steps=160"]
+LONG = [*DDP, "trainer.max_steps=120"]
 
 
 VARIABLES = (

@@ -6,6 +6,7 @@ import multiprocessing.synchronize
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ from lightning_dl2.resume.preemption import Interrupted, Preemption
 from lightning_dl2.resume.train_batches import detached_from_trainer
 from lightning_dl2.resume.workers import Failure, prefetched
 from lightning_dl2.tasks import SequenceClassifier
+from tests.processes import ForkedProcess
 from tests.small import NEEDS_DGL, small_data, small_graph, small_graph_set, small_task, small_text, small_trainer
 
 
@@ -158,11 +160,10 @@ def test_signals_to_all_processes_leave_the_workers_at_work():
     batches = prefetched(slowly, 0, 2)
     assert next(batches) == 0
     workers = multiprocessing.active_children()
-    sender = multiprocessing.get_context("fork").Process(target=_signal, args=([worker.pid for worker in workers],))
-    sender.start()
+    pids = " ".join(str(worker.pid) for worker in workers)
+    sender = subprocess.Popen(["sh", "-c", f"kill -TERM {pids} && kill -INT {pids} && kill -USR1 {pids}"])
     assert [next(batches) for _ in range(20)] == list(range(1, 21))
-    sender.join()
-    assert sender.exitcode == 0 and len(workers) == 2 and all(worker.is_alive() for worker in workers)
+    assert sender.wait() == 0 and len(workers) == 2 and all(worker.is_alive() for worker in workers)
     for worker in workers:  # Python may end them at its exit
         worker.terminate()
         worker.join(10)
@@ -172,12 +173,6 @@ def test_signals_to_all_processes_leave_the_workers_at_work():
 def slowly(step: int) -> int:
     time.sleep(0.005)
     return step
-
-
-def _signal(workers: list[int]) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        for worker in workers:
-            os.kill(worker, number)
 
 
 @pytest.fixture
@@ -267,12 +262,12 @@ def test_workers_that_cannot_be_started_are_told_in_one_line(monkeypatch):
     assert not unraised
 
 
-def test_a_killed_process_leaves_no_workers(monkeypatch):
+def test_a_killed_process_leaves_no_workers():
     """Workers end with a killed process, long before torch's own check, which is set to two minutes here."""
-    monkeypatch.setattr("torch.utils.data._utils.worker.MP_STATUS_CHECK_INTERVAL", 120.0)
     receiver, sender = multiprocessing.Pipe(duplex=False)
-    main = multiprocessing.get_context("fork").Process(target=_wait_with_workers, args=(sender,))
+    main = ForkedProcess(target=_wait_with_workers, args=(sender,))
     main.start()
+    sender.close()  # so that recv() raises if the process fails
     workers = receiver.recv()
     assert len(workers) == 2 and all(_lives(worker) for worker in workers)
     main.kill()
@@ -284,6 +279,7 @@ def test_a_killed_process_leaves_no_workers(monkeypatch):
 
 
 def _wait_with_workers(sender) -> None:
+    torch.utils.data._utils.worker.MP_STATUS_CHECK_INTERVAL = 120.0
     batches = prefetched(slowly, 0, 2)
     next(batches)
     sender.send([worker.pid for worker in multiprocessing.active_children()])
