@@ -68,6 +68,19 @@ def test_eigenvalues_of_signed_reach_minus_one_and_of_unit_do_not():
         assert a.detach().min() == pytest.approx(lowest, abs=1e-6)
 
 
+def test_signed_eigenvalues_count_parity_and_those_of_unit_lose_it():
+    """By hand: dt is 0 for a zero, which keeps the state, and large for a one, which takes a to its lowest value."""
+    x = torch.randint(2, (1, 1000, 1)).float()
+    for cell, parity in (("s6_signed", True), ("s6", False)):
+        net = Recurrent(cell, 1, 1)
+        with torch.no_grad():
+            for name, value in net.weights(0).items():
+                value.fill_(-40 if name == "bias_dt" else 10 if name in ("weight_ih", "weight_dt") else 0)
+            net.weights(0)["weight_select"][0] = 1
+            S = net(x, (torch.zeros(1, 1, 1), torch.ones(1, 1, 1, 16)))[1][1]
+        assert S.flatten().tolist() == [(-1.0) ** int(x.sum()) if parity else 0.0] * 16
+
+
 def test_the_first_step_sizes_and_matrix_are_mambas():
     w = Recurrent({"_target_": PATH, "state_size": 5}, D, 1000).weights(0)
     dt = softplus(w["bias_dt"].detach())
