@@ -85,6 +85,8 @@ def test_the_schema_has_the_names_of_the_registry(group, key):
 
 def test_what_the_schema_knows_of_a_name_is_what_its_registry_says():
     assert MINIMUM_LENGTH == {name: task.minimum_length for name, task in SEQUENCE_TASKS.items()}
+    comment = (ROOT / "conf/data/transduction.yaml").read_text(encoding="utf-8").partition("name:")[2]
+    assert {*MARKED_TASKS} <= {*comment.partition("sequence_length")[0].replace("#", " ").replace("|", " ").split()}
     marked = {name: task.minimum_length for name, task in MARKED_TASKS.items()}
     assert marked == {name: least for name, (least, _) in MARKED_LENGTHS.items()}
     assert SCHEDULES == optimizer.SCHEDULES

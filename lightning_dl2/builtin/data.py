@@ -26,12 +26,18 @@ MINIMUM_LENGTH = {"decimal_palindrome": 2, "binary_palindrome": 1, "baum_sweet":
 # Shortest sequences of which there are enough to hold some out for validation and test.
 MINIMUM_HELD_OUT = {"decimal_palindrome": 3, "binary_palindrome": 3, "baum_sweet": 2, "random_combinations": 5}
 
-# Of the tasks with targets at marked positions: the shortest length, and the shortest of which some are held out.
-MARKED_LENGTHS = {
+# Of the tasks with targets at marked positions: the shortest length, and the shortest of which some are held out (None:
+# no length has enough).
+MARKED_LENGTHS: dict[str, tuple[int, int | None]] = {
     "parity_check": (1, 6), "even_pairs": (1, 6), "cycle_navigation": (1, 4), "modular_arithmetic": (1, 3),
     "reverse_string": (1, 6), "modular_arithmetic_brackets": (1, 5), "stack_manipulation": (1, 4),
     "solve_equation": (3, 7), "duplicate_string": (1, 6), "missing_duplicate": (2, 8), "odds_first": (1, 6),
     "bucket_sort": (1, 3), "binary_addition": (3, 6), "binary_multiplication": (3, 6), "compute_sqrt": (1, 6),
+    "marked_reversal": (1, 13), "unmarked_reversal": (2, 12), "dyck_1": (2, 12), "dyck_2": (2, 8), "a_n_b_n": (2, None),
+    "a_n_b_n_c_n": (3, None), "majority": (1, 7), "first_bit": (1, 7),
+    "word_problem_z2": (1, 6), "word_problem_z60": (1, 2), "word_problem_s3": (1, 3), "word_problem_a5": (1, 2),
+    "word_problem_s5": (1, 1),
+    "copying_memory": (1, 1), "selective_copying": (16, 16), "associative_recall": (1, 1), "induction_heads": (2, 3),
 }  # fmt: skip
 
 NOT_HELD_OUT = "the sequences of training: there are no others"
@@ -142,7 +148,8 @@ class MarkedSequenceData(SequenceData):
 
     @property
     def holds_out(self) -> bool:
-        return self.sequence_length >= MARKED_LENGTHS[self.name][1]
+        least = MARKED_LENGTHS[self.name][1]
+        return least is not None and self.sequence_length >= least
 
 
 class OwnSequenceData(SequenceData):

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from lightning_dl2.data.sequences.formal.strings import FunctionTask, StringTask
+from lightning_dl2.data.sequences.formal.strings import FunctionTask, StringTask, uniform_numbers
 from lightning_dl2.data.sequences.sequence_task import Samples
 from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 
@@ -74,7 +74,7 @@ class ModularArithmeticBrackets(StringTask):
     operators = "+-*"
 
     def pair(self, rng: np.random.Generator, n: int, length: int) -> Samples:
-        numbers = _uniform(rng)
+        numbers = uniform_numbers(rng)
         drawn = [_expression(numbers, length, self.operators) for _ in range(n)]
         inputs = np.array([[SYMBOLS[symbol] for symbol in text] for text, _ in drawn])
         return inputs, np.array([[value] for _, value in drawn])
@@ -95,7 +95,7 @@ class SolveEquation(StringTask):
     operators = "+-"
 
     def pair(self, rng: np.random.Generator, n: int, length: int) -> Samples:
-        numbers = _uniform(rng)
+        numbers = uniform_numbers(rng)
         inputs, solutions = [], []
         for _ in range(n):
             text, value = _expression(numbers, length - 2, self.operators)
@@ -108,12 +108,6 @@ class SolveEquation(StringTask):
 
     def num_sequences(self, length: int) -> int:
         return _count_expressions(length - 2, len(self.operators))[1]
-
-
-def _uniform(rng: np.random.Generator) -> Iterator[float]:
-    """Yield uniform numbers in [0, 1); drawn one by one they would take most of the time."""
-    while True:
-        yield from rng.random(1024).tolist()
 
 
 def _expression(numbers: Iterator[float], length: int, operators: str) -> tuple[str, int]:

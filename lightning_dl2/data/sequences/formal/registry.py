@@ -15,7 +15,22 @@ from lightning_dl2.data.sequences.formal.context_sensitive import (
     MissingDuplicate,
     OddsFirst,
 )
+from lightning_dl2.data.sequences.formal.recall import (
+    AssociativeRecall,
+    CopyingMemory,
+    InductionHeads,
+    SelectiveCopying,
+)
+from lightning_dl2.data.sequences.formal.recognition import (
+    Dyck,
+    EqualBlocks,
+    First,
+    Majority,
+    MarkedReversal,
+    UnmarkedReversal,
+)
 from lightning_dl2.data.sequences.formal.regular import CycleNavigation, EvenPairs, ModularArithmetic, ParityCheck
+from lightning_dl2.data.sequences.formal.tracking import WordProblem, cyclic, symmetric
 from lightning_dl2.data.sequences.sequence_task import SequenceTask
 
 MARKED_TASKS: dict[str, SequenceTask] = {
@@ -34,4 +49,21 @@ MARKED_TASKS: dict[str, SequenceTask] = {
     "binary_addition": BinaryAddition(),
     "binary_multiplication": BinaryMultiplication(),
     "compute_sqrt": ComputeSqrt(),
+    "marked_reversal": MarkedReversal(),
+    "unmarked_reversal": UnmarkedReversal(),
+    "dyck_1": Dyck(kinds=1),
+    "dyck_2": Dyck(kinds=2),
+    "a_n_b_n": EqualBlocks(blocks=2),
+    "a_n_b_n_c_n": EqualBlocks(blocks=3),
+    "majority": Majority(),
+    "first_bit": First(),
+    "word_problem_z2": WordProblem(cyclic(2)),
+    "word_problem_z60": WordProblem(cyclic(60)),
+    "word_problem_s3": WordProblem(symmetric(3)),
+    "word_problem_a5": WordProblem(symmetric(5, even=True)),
+    "word_problem_s5": WordProblem(symmetric(5)),
+    "copying_memory": CopyingMemory(),
+    "selective_copying": SelectiveCopying(),
+    "associative_recall": AssociativeRecall(),
+    "induction_heads": InductionHeads(),
 }

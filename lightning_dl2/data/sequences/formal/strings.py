@@ -6,6 +6,7 @@ Shapes: n strings, I symbols of an input, A symbols of an answer.
 """
 
 from abc import abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -70,3 +71,9 @@ class FunctionTask(StringTask):
     def pair(self, rng: np.random.Generator, n: int, length: int) -> Samples:
         inputs = self.inputs(rng, n, length)
         return inputs, self.answer(inputs)
+
+
+def uniform_numbers(rng: np.random.Generator) -> Iterator[float]:
+    """Yield uniform numbers in [0, 1); drawn one by one they would take most of the time."""
+    while True:
+        yield from rng.random(1024).tolist()
