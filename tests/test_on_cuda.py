@@ -265,6 +265,7 @@ def test_dropout_blocks_and_chunks_of_graph_networks(layer, deterministic):
 
     if not net.self_loops:
         check(net, [whole], on_a_block)
+    net = build(layer, engine="torch").eval()
     for home in ("cpu", "cuda"):  # a large graph stays on the CPU
         expected = layerwise(net, whole, 7)
         with pretended_cuda():
