@@ -25,7 +25,7 @@ class LRU(Cell):
     imaginary. The paper puts the nonlinearity behind the unit; without one, layers would collapse into one.
 
     Args:
-        r_min, r_max: the ring that the eigenvalues are drawn from, uniformly by area (section 3.2.2, appendix A).
+        r_min, r_max: the ring that the eigenvalues are drawn from, uniformly by area (section 3.2, appendix A).
         max_phase: of the eigenvalues, in radians.
         activation: of y; `none`: the paper's unit alone.
     """

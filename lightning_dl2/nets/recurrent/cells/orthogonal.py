@@ -16,7 +16,7 @@ from lightning_dl2.nets.recurrent.cells.base import Cell, Shapes, Step, Weights
 
 
 class ExpRNN(Cell):
-    """Compute h' = modrelu(W x + Q h; b), Q = exp(A - A^T) (Lezcano-Casado & Martinez-Rubio 2019, section 4).
+    """Compute h' = modrelu(W x + Q h; b), Q = exp(A - A^T) (Lezcano-Casado & Martinez-Rubio 2019).
 
     Q is a rotation whatever is learnt: it makes no state longer or shorter. A is the part of `skew` above the diagonal.
     modrelu(z; b) = sign(z)*relu(|z| + b), where b is bias_ih.
