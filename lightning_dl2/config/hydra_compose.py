@@ -72,7 +72,9 @@ def compose_files(name: str, overrides: tuple[str, ...]) -> tuple[dict[str, Any]
     setting = {each: parsed for each in overrides if _sets_a_plain_value(parsed := parse_override(each))}
     others = tuple(each for each in overrides if each not in setting)
     base: Base | None
-    if not setting or _overlap(setting.values(), list(map(parse_override, others))):
+    # Hydra chooses from groups first, wherever the choices stand, so their order does not matter.
+    keyed = [parsed for parsed in map(parse_override, others) if not _chooses(parsed)]
+    if not setting or _overlap(setting.values(), keyed):
         base = _composed(name, overrides, conf_dirs())
         return base.values, base.choices
     try:
@@ -99,6 +101,11 @@ def _sets_a_plain_value(parsed: Override) -> bool:
     key = parsed.key_or_group
     is_key = re.fullmatch(r"\w+(\.\w+)*", key) and not is_group(key) and not key.endswith(f".{TARGET}")
     return bool(is_key) and parsed.package is None and _is_plain(parsed.value())
+
+
+def _chooses(parsed: Override) -> bool:
+    """Tell whether an override chooses one file of a group."""
+    return is_group(parsed.key_or_group) and isinstance(parsed.value(), str) and not parsed.is_delete()
 
 
 def _is_plain(value: Any) -> bool:

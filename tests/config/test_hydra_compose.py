@@ -30,6 +30,7 @@ def anew(words):
         ("experiment=text", "+optimizer.arguments.eps=1e-6"),
         ("experiment=course/baum_sweet", "debug=overfit"),  # task.embedding_size is ${task.hidden_size}
         ("experiment=csl", "data.positional={kind:random_walk,size:4}"),
+        ("experiment=text", "data=text", "trainer=ddp_cpu", "optimizer=muon"),  # choices of groups whose keys are set
     ],
 )
 def test_changed_is_as_composed(structure):
