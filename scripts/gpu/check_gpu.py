@@ -106,7 +106,7 @@ def _cpu_name() -> str:
 def _driver() -> str:
     with suppress(OSError):
         query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        found = subprocess.run(query, capture_output=True, text=True, check=False).stdout.split()
+        found = subprocess.run(query, capture_output=True, encoding="utf-8", check=False).stdout.split()
         if found:
             return found[0]
     return "unknown"

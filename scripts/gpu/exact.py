@@ -115,7 +115,7 @@ def _python(*arguments: str, environment: dict[str, str] | None = None) -> str:
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     own = {**os.environ, "PYTHONPATH": paths, **(environment or {})}
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=own, capture_output=True, encoding="utf-8", errors="replace", check=False)
     print(" ".join(command), done.stdout, done.stderr, sep="\n")
     if done.returncode:
         last = next(iter(done.stderr.strip().splitlines()[-1:]), "")
