@@ -426,7 +426,7 @@ def test_experiments_in_the_text_compose():
     children = (child for page in PAGES for token in tokens(page) for child in token.children or ())
     told = {child.content for child in children if child.type == "code_inline" and EXPERIMENT.fullmatch(child.content)}
     assert len(told) >= 10
-    for words in told - {"experiment=NAME"}:
+    for words in (each for each in told if not each.endswith("NAME")):
         compose(*shlex.split(words))
 
 
