@@ -41,4 +41,5 @@ CELLS = {
     "gated_deltanet": CellFacts(forget_gate=False, drops_weights=False),
     "gated_deltanet_signed": CellFacts(forget_gate=False, drops_weights=False),
     "exprnn": CellFacts(kept=1, forget_gate=False, drops_weights=False),
+    "stack_rnn": CellFacts(kept=1, forget_gate=False),
 }

@@ -22,6 +22,7 @@ from lightning_dl2.nets.recurrent.cells.normalized import LayerNormLSTM as Layer
 from lightning_dl2.nets.recurrent.cells.orthogonal import ExpRNN as ExpRNN
 from lightning_dl2.nets.recurrent.cells.selective import S6 as S6
 from lightning_dl2.nets.recurrent.cells.selective import SignedS6 as SignedS6
+from lightning_dl2.nets.recurrent.cells.stack import StackRNN as StackRNN
 
 PEEPHOLES: dict[str, type[Cell]] = {"gers": GersPeephole, "assignment": AssignmentPeephole}
 CLASSIC: dict[str, type[Cell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU, "peephole": GersPeephole}
@@ -38,4 +39,5 @@ CELLS: dict[str, type[Cell]] = CLASSIC | {
     "gated_deltanet": GatedDeltaNet,
     "gated_deltanet_signed": SignedGatedDeltaNet,
     "exprnn": ExpRNN,
+    "stack_rnn": StackRNN,
 }
