@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import Field
-from torch import Tensor, tanh
+from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
@@ -18,12 +18,12 @@ Size = Annotated[int, Field(ge=1)]
 
 
 class StackRNN(Cell):
-    """Compute h' = tanh(W [x; S_0] + U h + b), and S', where h' pushes on the stack S, pops, or leaves it as it is.
+    """Compute h' = relu(W [x; S_0] + U h + b), and S', where h' pushes on the stack S, pops, or leaves it as it is.
 
     (push, pop, no_op) = softmax(A h' + a) and v = P h' + p. The new stack is the mean of the three outcomes:
     S'_k = push*S_(k-1) + pop*S_(k+1) + no_op*S_k, where S_(-1) is v, S_0 the top, and S_K zero: an empty cell is zero,
-    and what is pushed below the last cell is lost (Joulin & Mikolov 2015). v has no sigmoid, and the step reads one
-    stack by its top alone, as in Deletang et al. 2023; the controller there is rectified, here a tanh.
+    and what is pushed below the last cell is lost (Joulin & Mikolov 2015). As in the code of Deletang et al. 2023 h is
+    rectified and v linear, where the older paper has sigmoids.
 
     No weight's shape depends on K: a net may be evaluated with a deeper stack than it was trained with. `sequence`
     computes only the cells that can be filled: a deep stack costs a short sequence nothing.
@@ -48,7 +48,8 @@ class StackRNN(Cell):
         return {"S": (self.stack_size, self.cell_size)}
 
     def step(self, w: Weights, x: Tensor, h: Tensor, S: Tensor) -> Step:
-        h = tanh(F.linear(torch.cat([x, S[:, 0]], 1), w["weight_ih"], w.get("bias_ih")) + F.linear(h, w["weight_hh"]))
+        h = F.linear(torch.cat([x, S[:, 0]], 1), w["weight_ih"], w.get("bias_ih")) + F.linear(h, w["weight_hh"])
+        h = h.relu()
         actions = torch.softmax(F.linear(h, w["weight_actions"], w.get("bias_actions")), 1)
         v = F.linear(h, w["weight_push"], w.get("bias_push"))
         push, pop, no_op = actions.split(1, dim=1)
@@ -103,7 +104,7 @@ class _StackRNN(Function):
         for t in range(T):
             rows = min(K, depth + t + 1)  # that can be filled after this step
             before, after = stacks[t % len(stacks)], stacks[(t + 1) % len(stacks)]
-            h = torch.addmm(x[t], reads[t], from_state_t).tanh_()
+            h = torch.addmm(x[t], reads[t], from_state_t).relu_()
             y = torch.addmm(bias, h, to_stack_t)
             torch.softmax(y[:, :3], 1, out=actions[t, :, :, 0])
             before[:, 0] = y[:, 3:]
@@ -123,7 +124,7 @@ class _StackRNN(Function):
         T, B = actions.shape[:2]
         H, K, C = len(from_state), *grad_S.shape[1:]
         hs = reads[1:, :, :H]
-        d, d_y, d_hs = hs.new_empty(T, B, H), hs.new_empty(T, B, 3 + C), 1 - hs * hs
+        d, d_y, d_hs = hs.new_empty(T, B, H), hs.new_empty(T, B, 3 + C), (hs > 0).to(hs.dtype)
         grads = [F.pad(grad_S, (0, 0, 1, 1)), hs.new_zeros(B, K + 2, C)]
         dh = grad_hs[-1].clone()
         for t in reversed(range(T)):
