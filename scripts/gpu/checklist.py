@@ -70,6 +70,11 @@ class Setting:
     data: Path | None
     folder: Path
 
+    @property
+    def accelerator(self) -> str:
+        """Return the value of `trainer.accelerator` for the device."""
+        return "gpu" if self.device == "cuda" else "cpu"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -153,7 +158,7 @@ def _try_group(checks: list[Check], setting: Setting, deadline: float, log: Path
             if process.is_alive() and time.monotonic() >= deadline:
                 yield check.outcome("not tried", "the time was over before it ended", seconds)
             else:
-                how = f"did not end within {check.limit:.0f} s" if process.is_alive() else _death(process.exitcode)
+                how = f"did not end within {check.limit:g} s" if process.is_alive() else _death(process.exitcode)
                 yield check.outcome("failed", how, seconds)
             return
     finally:

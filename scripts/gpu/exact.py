@@ -32,14 +32,10 @@ MOVED_TOLERANCE = 1e-4
 EVALUATE = "import json, sys, lightning_dl2; print(json.dumps(lightning_dl2.evaluate(sys.argv[1])))"
 
 
-def accelerator(setting: Setting) -> str:
-    return "gpu" if setting.device == "cuda" else "cpu"
-
-
 def check_killed(setting: Setting, name: str) -> Passed:
     """Kill a run at random moments by SIGKILL, resume it, and compare all files; a changed batch must be found."""
     precision = KILLED[name][setting.device == "cpu"]
-    further = [f"trainer.accelerator={accelerator(setting)}", f"trainer.precision={precision}"]
+    further = [f"trainer.accelerator={setting.accelerator}", f"trainer.precision={precision}"]
     kills = 2 if name == "palindrome" and not setting.short else 1
     folder = setting.folder / f"killed-{name}"
     folder.mkdir(parents=True)
@@ -59,7 +55,7 @@ def check_processes(setting: Setting) -> Passed:
         raise NotTried("needs two GPUs; this machine has one")
     folder = setting.folder / f"processes-{number}"
     folder.mkdir(parents=True)
-    overrides = (f"trainer.accelerator={accelerator(setting)}", "trainer.strategy=ddp")
+    overrides = (f"trainer.accelerator={setting.accelerator}", "trainer.strategy=ddp")
     stops = (5, 10) if setting.short else (13, 26, 40)
     wrong, values = compare_resumed("palindrome", overrides, folder, stops, number, "command")
     if wrong:
@@ -73,7 +69,7 @@ def check_one_of_ddp(setting: Setting) -> Passed:
     folder.mkdir(parents=True)
     runs = []
     for strategy in ("ddp", "auto"):
-        overrides = [*overrides_of("palindrome", 1, folder), f"trainer.accelerator={accelerator(setting)}"]
+        overrides = [*overrides_of("palindrome", 1, folder), f"trainer.accelerator={setting.accelerator}"]
         overrides += [f"trainer.strategy={strategy}", f"root={folder / strategy}", "trainer.max_steps=20"]
         _python("-m", "lightning_dl2.train", *overrides)
         runs.append(Run.of(compose(*overrides)))
@@ -94,7 +90,7 @@ def check_moved(setting: Setting) -> Passed:
     """Evaluate a run of the device on the CPU."""
     folder = setting.folder / "moved"
     folder.mkdir(parents=True)
-    overrides = [*overrides_of("palindrome", 1, folder), f"trainer.accelerator={accelerator(setting)}"]
+    overrides = [*overrides_of("palindrome", 1, folder), f"trainer.accelerator={setting.accelerator}"]
     overrides += [f"root={folder}", "trainer.max_steps=20"]
     _python("-m", "lightning_dl2.train", *overrides)
     run = Run.of(compose(*overrides))

@@ -39,12 +39,12 @@ def engines(device: str) -> list[str]:
     return ["torch"] if dgl_obstacle(device) else ["torch", "dgl"]
 
 
-def graph_net(engine: str, **options: Any) -> GraphNetwork:
+def graph_net(**options: Any) -> GraphNetwork:
     """Build a net of two layers for `graph`."""
     plain: dict[str, Any] = {"input_layer": True, "output_layer": "linear", "level": "graph", "hidden_size": 8}
     none: dict[str, Any] = {"node_types": 0, "edge_types": 0, "positional_size": 0, "positional": None}
     build = partial(
-        GraphNetwork, in_feats=8, edge_feats=3, num_outputs=5, heads=2, engine=engine, **none, **{**plain, **options}
+        GraphNetwork, in_feats=8, edge_feats=3, num_outputs=5, heads=2, engine="torch", **none, **{**plain, **options}
     )
     return seeded(build)
 
@@ -59,7 +59,7 @@ def check_layer(setting: Setting, engine: str, options: dict[str, Any]) -> Passe
         net.engine = engine
         return net(graph(*size, dtype, device))
 
-    net = graph_net("torch", **options)
+    net = graph_net(**options)
     return compare(net, forward, setting.device, partial(forward, engine="torch"))
 
 
@@ -129,7 +129,7 @@ def check_layer_repeats(setting: Setting, layer: str) -> Passed:
     """Repeat a graph net with dropout and batch norm on a graph whose node 0 has very many edges."""
     size = (400, 3000) if setting.short else (40000, 600000)
     made = graph(*size, torch.float32, setting.device)
-    build = partial(graph_net, "torch", layer=layer, dropout=0.3, norm="batch", readout="attention")
+    build = partial(graph_net, layer=layer, dropout=0.3, norm="batch", readout="attention")
     return compare_repeats(setting, build, lambda net, dtype, device: net(made))
 
 

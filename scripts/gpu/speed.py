@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.decoding import Decoding, generate
+from lightning_dl2.graphs.choose_engine import dgl_obstacle
 from lightning_dl2.graphs.sparse import SparseMatrix, segment_product
 from lightning_dl2.nets import LanguageModel, Recurrent
 from scripts.benchmarks import graph_steps
 from scripts.benchmarks.benchmark import LONG, BareNet, generate_naively, run_net, time_cell_step
-from scripts.benchmarks.loops import alternate, compare_with_bare, seconds
+from scripts.benchmarks.loops import alternate, compare_with_bare, seconds, synchronize
 from scripts.gpu.checklist import Check, Figure, NotTried, Passed, Setting
 from scripts.gpu.recurrent import FORMS
 
@@ -25,13 +26,12 @@ def _repeats(setting: Setting) -> int:
     return 3 if setting.short else 5
 
 
-def on_device(setting: Setting, function: Callable[[], object]) -> Callable[[], object]:
+def on_device(function: Callable[[], object]) -> Callable[[], object]:
     """Return a function that waits for the device after each call: a launch of a kernel returns at once."""
 
     def call() -> object:
         found = function()
-        if setting.device == "cuda":
-            torch.cuda.synchronize()
+        synchronize()
         return found
 
     return call
@@ -41,11 +41,11 @@ def memory_of(setting: Setting, function: Callable[[], object]) -> float:
     """Return the largest memory that a call takes on the device, in MB; NaN on the CPU."""
     if setting.device == "cpu":
         return float("nan")
-    torch.cuda.synchronize()
+    synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     function()
-    torch.cuda.synchronize()
+    synchronize()
     return (torch.cuda.max_memory_allocated() - before) / MEGABYTE
 
 
@@ -53,7 +53,7 @@ def figures_of(
     setting: Setting, name: str, case: str, sides: Sequence[Callable[[], object]], peer: str, times: int = 1
 ) -> list[Figure]:
     """Time two sides in turns; return their milliseconds a call, and on a GPU their memory."""
-    waiting = [on_device(setting, side) for side in sides]
+    waiting = [on_device(side) for side in sides]
     (ours, theirs), _ = alternate([partial(seconds, side, times) for side in waiting], _repeats(setting))
     found = [Figure(name, case, "ms", ours * 1e3, theirs * 1e3, peer)]
     if setting.device == "cuda":
@@ -71,7 +71,7 @@ def _passed(figures: list[Figure]) -> Passed:
 def time_training(setting: Setting, batch: int, length: int, hidden: int, steps: int) -> Passed:
     """Time the Trainer's step against a bare loop's."""
     overrides = [f"data.batch_size={batch}", f"data.sequence_length={length + 1}", f"task.hidden_size={hidden}"]
-    overrides += ["data.validation_size=8", f"trainer.accelerator={'gpu' if setting.device == 'cuda' else 'cpu'}"]
+    overrides += ["data.validation_size=8", f"trainer.accelerator={setting.accelerator}"]
     build = partial(BareNet, hidden)
     ours, bare, _ = compare_with_bare(overrides, build, steps, _repeats(setting), setting.device)
     case = f"B {batch}, T {length}, H {hidden}"
@@ -97,8 +97,8 @@ def time_writing(setting: Setting, streams: int) -> Passed:
     net = LanguageModel(100, cell="lstm", num_layers=1, hidden_size=256).eval().to(setting.device)
     decoding = Decoding(max_new_tokens=length)
     sides = [
-        on_device(setting, lambda: generate(net, [[]] * streams, decoding, start_token=0)),
-        on_device(setting, lambda: generate_naively(net, streams, length)),
+        on_device(lambda: generate(net, [[]] * streams, decoding, start_token=0)),
+        on_device(lambda: generate_naively(net, streams, length)),
     ]
     (ours, naive), _ = alternate([partial(seconds, side) for side in sides], _repeats(setting))
     rates = [streams * length / each for each in (ours, naive)]
@@ -127,8 +127,6 @@ def time_graph(setting: Setting, library: str, layer: str) -> Passed:
     if library not in peers:
         raise NotTried(f"{library} is not installed")
     if library == "DGL" and setting.device == "cuda":
-        from lightning_dl2.graphs.choose_engine import dgl_obstacle
-
         if why := dgl_obstacle("cuda"):
             raise NotTried(why)
     torch.manual_seed(0)

@@ -16,6 +16,7 @@ from lightning_dl2.run.directory import Run
 from lightning_dl2.tasks.optimizers import build_optimizer, complete
 from scripts.gpu.checklist import Broken, Check, NotTried, Passed, Setting
 from scripts.gpu.compare import compare, seeded
+from scripts.torture.exactness import optimizers
 from scripts.torture.small_runs import write_book
 
 PRECISIONS = ("32", "bf16-mixed", "16-mixed")
@@ -123,7 +124,7 @@ def check_run(setting: Setting, name: str, precision: str) -> Passed:
         raise NotTried("16-mixed needs a GPU")
     if name not in _of_the_cpu:
         _of_the_cpu[name] = train_short(setting, name, "cpu", "32")
-    there = train_short(setting, name, "gpu" if setting.device == "cuda" else "cpu", precision)
+    there = train_short(setting, name, setting.accelerator, precision)
     short, here = RUNS[name], _of_the_cpu[name]
     if precision == "32":
         for step, (one, other) in enumerate(zip(losses(there), losses(here), strict=True), start=1):
@@ -165,12 +166,6 @@ def check_optimizer(setting: Setting, name: str) -> Passed:
         return torch.cat([parameter.flatten() for parameter in net.parameters()])
 
     return compare(seeded(lambda: nn.Linear(6, 6, bias=name != "Muon")), steps, setting.device)
-
-
-def optimizers() -> list[str]:
-    """Return the classes of torch.optim that take dense gradients."""
-    found = {name for name, kind in vars(torch.optim).items() if isinstance(kind, type)} - {"Optimizer", "SparseAdam"}
-    return sorted(name for name in found if issubclass(getattr(torch.optim, name), torch.optim.Optimizer))
 
 
 def checks() -> Iterator[Check]:

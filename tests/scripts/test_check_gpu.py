@@ -55,7 +55,7 @@ def test_checks_go_on_after_errors_deaths_and_hangs(setting, tmp_path):
         ("is_not_there", "not tried", "needs two GPUs"),
         ("raises", "failed", "KeyError: 'weight_hh'"),
         ("dies", "failed", "its process ended with exit code 3; log.txt has more"),
-        ("hangs", "failed", "did not end within 0 s"),
+        ("hangs", "failed", "did not end within 0.5 s"),
         ("passes", "passed", "1e-7"),
     ]
     assert "Traceback" in log.read_text() and "weight_hh" in log.read_text()
