@@ -37,7 +37,7 @@ def predict(
         able = ", ".join(name for name, kind in tasks.items() if "predict" in kind.commands)
         raise UserError(f"run={run.path}: is a run of a {config.task.title}; allowed: a run of one of {able}")
 
-    from lightning_dl2.resume.train_batches import EvaluationBatches
+    from lightning_dl2.resume.train_batches import BatchList
 
     with open_finished_run(run, config, checkpoint) as (task, data, trainer):
         there = [part for part in SPLITS if data.count_items(part)]
@@ -45,7 +45,7 @@ def predict(
             raise UserError(f"split={split}: the data of the run have no such items; allowed: {', '.join(there)}, all")
         rows = []
         for part in there if split == "all" else (split,):
-            batches = EvaluationBatches(data.evaluation_batches(part))
+            batches = BatchList(data.evaluation_batches(part))
             for batch, (ids, targets, outputs) in zip(batches, trainer.predict(task, batches), strict=True):
                 more = data.input_columns(batch)
                 for number, row in enumerate(_rows(data.names(ids), part, targets, outputs, data.class_names)):

@@ -69,8 +69,8 @@ def detached_from_trainer(datamodule: StepData) -> StepData:
     return alone
 
 
-class EvaluationBatches:
-    """Batches in order; Lightning would take a list for one of loaders."""
+class BatchList:
+    """A list of batches, in order; Lightning would take a plain list for one of loaders."""
 
     def __init__(self, batches: list[Any]) -> None:
         self.batches = batches

@@ -18,7 +18,7 @@ from lightning_dl2.data.graphs.baselines import linear_accuracy, linear_error, m
 from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.graphs import Graph, GraphBatch, PackedGraphs
 from lightning_dl2.graphs.positional_encodings import ENCODINGS
-from lightning_dl2.resume.train_batches import EvaluationBatches, TrainBatches, check_share, rank_and_world
+from lightning_dl2.resume.train_batches import BatchList, TrainBatches, check_share, rank_and_world
 
 
 class GraphDataModule(LightningDataModule):
@@ -101,11 +101,11 @@ class GraphDataModule(LightningDataModule):
     def train_dataloader(self) -> TrainBatches:
         return TrainBatches(self)
 
-    def val_dataloader(self) -> EvaluationBatches:
-        return EvaluationBatches(self.evaluation_batches("val"))
+    def val_dataloader(self) -> BatchList:
+        return BatchList(self.evaluation_batches("val"))
 
-    def test_dataloader(self) -> EvaluationBatches:
-        return EvaluationBatches(self.evaluation_batches("test"))
+    def test_dataloader(self) -> BatchList:
+        return BatchList(self.evaluation_batches("test"))
 
     def evaluation_batches(self, split: str) -> list[GraphBatch]:
         """Return this rank's share of a split, in order; every rank has equally many batches."""

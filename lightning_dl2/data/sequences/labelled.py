@@ -17,7 +17,7 @@ from lightning_dl2.data.baselines import majority_share
 from lightning_dl2.data.sequences.raw_sequences import RawSequences, from_memory
 from lightning_dl2.data.sequences.sequence_files import TOKENS, read_sequences
 from lightning_dl2.data.sequences.sequence_set import SequenceBatch, SequenceSet
-from lightning_dl2.resume.train_batches import EvaluationBatches, TrainBatches, check_share, rank_and_world
+from lightning_dl2.resume.train_batches import BatchList, TrainBatches, check_share, rank_and_world
 
 SHARE = 0.1  # of validation and test, unless the caller says another
 
@@ -170,11 +170,11 @@ class LabelledSequenceDataModule(LightningDataModule):
     def train_dataloader(self) -> TrainBatches:
         return TrainBatches(self)
 
-    def val_dataloader(self) -> EvaluationBatches:
-        return EvaluationBatches(self.evaluation_batches("val"))
+    def val_dataloader(self) -> BatchList:
+        return BatchList(self.evaluation_batches("val"))
 
-    def test_dataloader(self) -> EvaluationBatches:
-        return EvaluationBatches(self.evaluation_batches("test"))
+    def test_dataloader(self) -> BatchList:
+        return BatchList(self.evaluation_batches("test"))
 
     def evaluation_batches(self, split: str) -> list[SequenceBatch]:
         """Return this rank's share of a split, the shortest sequences first; every rank has equally many batches."""

@@ -16,7 +16,7 @@ from lightning_dl2.data.sequences.generators import commonest_share, draw_batch,
 from lightning_dl2.data.sequences.mixed_lengths import Sequences, draw_sequences
 from lightning_dl2.data.sequences.sequence_set import SequenceBatch
 from lightning_dl2.data.sequences.sequence_task import FEWEST_HELD_OUT, SequenceTask, check_own_task
-from lightning_dl2.resume.train_batches import EvaluationBatches, TrainBatches, check_share, rank_and_world
+from lightning_dl2.resume.train_batches import BatchList, TrainBatches, check_share, rank_and_world
 
 EVALUATION_SEED = 20201  # the validation and test sets are the same for every seed of a run
 
@@ -193,18 +193,18 @@ class SequenceDataModule(LightningDataModule):
     def train_dataloader(self) -> TrainBatches:
         return TrainBatches(self)
 
-    def val_dataloader(self) -> "FixedBatches | EvaluationBatches":
+    def val_dataloader(self) -> "FixedBatches | BatchList":
         return self._fixed("val")
 
-    def test_dataloader(self) -> "FixedBatches | EvaluationBatches":
+    def test_dataloader(self) -> "FixedBatches | BatchList":
         return self._fixed("test")
 
-    def _fixed(self, split: str) -> "FixedBatches | EvaluationBatches":
+    def _fixed(self, split: str) -> "FixedBatches | BatchList":
         if self.mixes:
             batches = self.evaluation_batches(split)
             for at, found in self.sets_at.items() if split == "test" else ():
                 batches += self._batches(found, split, measured_at=at)
-            return EvaluationBatches(batches)
+            return BatchList(batches)
         rank, world = rank_and_world(self)
         tokens, labels = self.sets[split][:2]
         num_batches = self._num_batches(len(labels), split)

@@ -18,8 +18,8 @@ A cell of your own is a subclass of `Cell` in any module, named by its dotted pa
             return {"h": 0.5 * h + 0.5 * tanh(a)}
 
 It learns through autograd, step by step, unless it has a `sequence`. An nn.Module with a `step` is a cell, too: see
-`own_cells`. `check_cell` tests either. A cell of the package is a class here and an entry in CELLS; the configuration's
-schema repeats its name, and `kernels` may have a faster backward pass for it.
+`own_cells`. `check_cell` tests either. A cell of the package is a class in this folder, with an entry in CELLS and, for
+the configuration's schema, one in `builtin/cells.py`. `kernels` may have a faster backward pass for a classic one.
 """
 
 from collections.abc import Callable
