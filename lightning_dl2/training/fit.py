@@ -23,7 +23,7 @@ from lightning_dl2.config.schema import Config
 from lightning_dl2.data.build import build_data, prepare_own
 from lightning_dl2.distributed import slurm
 from lightning_dl2.loggers import build
-from lightning_dl2.nets.recurrent.layers import bfloat16_note
+from lightning_dl2.nets.recurrent.bfloat16 import bfloat16_note
 from lightning_dl2.resume.find_checkpoint import OTHERWISE, ResumePoint, data_spec
 from lightning_dl2.resume.numerics import numerics, numerics_note
 from lightning_dl2.resume.preemption import Interrupted

@@ -5,8 +5,8 @@ import torch
 
 from lightning_dl2 import compose, evaluate, train
 from lightning_dl2.common.arithmetic import set_num_threads
-from lightning_dl2.nets.recurrent import layers
-from lightning_dl2.nets.recurrent.layers import bfloat16_note
+from lightning_dl2.nets.recurrent import bfloat16
+from lightning_dl2.nets.recurrent.bfloat16 import bfloat16_note
 from lightning_dl2.resume.numerics import numerics, numerics_note
 from tests.conftest import TINY
 from tests.small import small_data, small_graph_net, small_graph_set, small_task
@@ -67,13 +67,12 @@ def test_a_note_names_what_has_changed():
     ("cell", "works", "expected"), [("lstm", False, True), ("lstm", True, False), ("gru", False, False)]
 )
 def test_an_lstm_in_float32_is_told(cell, works, expected, monkeypatch):
-    monkeypatch.setattr("lightning_dl2.nets.recurrent.layers.bfloat16_lstm_works", lambda: works)
+    monkeypatch.setattr(bfloat16, "bfloat16_lstm_works", lambda: works)
     assert bool(bfloat16_note(small_task(small_data(), cell=cell).net, CPU)) is expected
 
 
 def test_a_run_on_a_cpu_without_bfloat16_says_so_at_the_start(tiny, monkeypatch, capsys):
-    for module in ("nets.recurrent.layers",):
-        monkeypatch.setattr(f"lightning_dl2.{module}.bfloat16_lstm_works", lambda: False)
+    monkeypatch.setattr(bfloat16, "bfloat16_lstm_works", lambda: False)
     words = ("task.cell=lstm", "trainer.precision=bf16-mixed", "trainer.max_steps=1")
     _, objects = train(tiny(*words))
     line = "trainer.precision=bf16-mixed: torch has no bfloat16 LSTM for this CPU; the LSTM computes in float32"
@@ -81,7 +80,7 @@ def test_a_run_on_a_cpu_without_bfloat16_says_so_at_the_start(tiny, monkeypatch,
 
 
 def test_the_probe_draws_nothing():
-    layers.bfloat16_lstm_works.cache_clear()
+    bfloat16.bfloat16_lstm_works.cache_clear()
     before = torch.get_rng_state()
-    layers.bfloat16_lstm_works()
+    bfloat16.bfloat16_lstm_works()
     assert torch.equal(torch.get_rng_state(), before)

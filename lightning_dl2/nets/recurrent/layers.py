@@ -4,7 +4,6 @@ Shapes: B batch, T steps, D input_size, H hidden_size, L num_layers, N direction
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch.nn import functional as F
 
 from lightning_dl2.nets.checks import check_dropouts, check_sizes
 from lightning_dl2.nets.recurrent import cells
+from lightning_dl2.nets.recurrent.bfloat16 import lacks_bfloat16_lstm
 from lightning_dl2.nets.recurrent.initialization import (
     check_known,
     initialize_forget_bias,
@@ -158,7 +158,7 @@ class Recurrent(nn.Module):
         """
         if self.is_fused:
             self._check(x, state)
-            if self.cell is cells.LSTM and _half_lstm_is_missing(x):
+            if self.cell is cells.LSTM and lacks_bfloat16_lstm(x.device):
                 with torch.autocast("cpu", enabled=False):
                     state = None if state is None else tuple(part.float() for part in state)
                     return self.forward(x.float(), state, lengths)
@@ -295,35 +295,6 @@ class Recurrent(nn.Module):
             raise ValueError(f"state is {shapes}; it must be {' and '.join(self.cell.state)}, {each}")
 
 
-def _half_lstm_is_missing(x: Tensor) -> bool:
-    """Tell whether torch would ask oneDNN for a bfloat16 LSTM that it lacks on this CPU."""
-    return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not bfloat16_lstm_works()
-
-
-@cache
-def bfloat16_lstm_works() -> bool:
-    """Tell whether torch has an LSTM in bfloat16 for this CPU.
-
-    The first forward pass of a process asks, in the middle of a seeded step. An nn.LSTM built here would draw its
-    weights from the global generator, and change the step's dropout: hence torch.lstm.
-    """
-    state, weights = [torch.zeros(1, 1, 1)] * 2, [torch.zeros(4, *shape) for shape in ((1,), (1,), (), ())]
-    try:
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            torch.lstm(torch.zeros(1, 1, 1), state, weights, True, 1, 0.0, False, False, False)
-    except RuntimeError:
-        return False
-    return True
-
-
 def _suffix(layer: int, direction: int) -> str:
     """Return torch.nn's suffix of a parameter: _l0, _l0_reverse, _l1, ..."""
     return f"_l{layer}" + ("_reverse" if direction else "")
-
-
-def bfloat16_note(net: torch.nn.Module, device: torch.device) -> str | None:
-    """Return one line if a layer of `net` computes in float32 although Lightning announces bfloat16."""
-    has_lstm = any(isinstance(module, Recurrent) and module.cell is cells.LSTM for module in net.modules())
-    if has_lstm and device.type == "cpu" and not bfloat16_lstm_works():
-        return "trainer.precision=bf16-mixed: torch has no bfloat16 LSTM for this CPU; the LSTM computes in float32"
-    return None
