@@ -51,7 +51,7 @@ class GRU(Cell):
 
 
 class PaperGRU(Cell):
-    """Reset before the matrix, n = tanh(W x + b + U (r*h)) (Cho et al. 2014, equations 5 to 8)."""
+    """Reset before the matrix, n = tanh(W x + b + U (r*h)) (Cho et al. 2014)."""
 
     gates, state, forget_gate = ("r", "z", "n"), ("h",), "z"
 
@@ -70,7 +70,7 @@ class PaperGRU(Cell):
 
 
 class GersPeephole(Cell):
-    """LSTM whose gates also read the cell state, element by element (Gers et al. 2002, equations 1 to 6).
+    """LSTM whose gates also read the cell state, element by element (Gers et al. 2002).
 
     peephole [3, H]: from c into i and f, from c' into o.
     """

@@ -19,13 +19,13 @@ SMALLEST = 1e-6  # of a uniform number whose logarithm is taken
 class LRU(Cell):
     """Compute s' = lambda*s + gamma*(B x), y = Re(C s') + D x, h' = gelu(y) (Orvieto et al. 2023).
 
-    lambda = exp(-exp(nu_log) + i exp(theta_log)) lies within the unit circle whatever is learnt (section 3.3), and
-    gamma = exp(gamma_log) begins as sqrt(1 - |lambda|^2), which keeps the variance (section 3.4). B is weight_ih, C is
-    weight_out, real parts before imaginary ones; D is weight_skip. The state s has two numbers a unit: real,
-    imaginary. The paper puts the nonlinearity behind the unit; without one, layers would collapse into one.
+    lambda = exp(-exp(nu_log) + i exp(theta_log)) lies within the unit circle whatever is learnt, and gamma =
+    exp(gamma_log) begins as sqrt(1 - |lambda|^2), which keeps the variance. B is weight_ih, C is weight_out, real parts
+    before imaginary ones; D is weight_skip. The state s has two numbers a unit: real, imaginary. The paper puts the
+    nonlinearity behind the unit; without one, layers would collapse into one.
 
     Args:
-        r_min, r_max: the ring that the eigenvalues are drawn from, uniformly by area (section 3.2, appendix A).
+        r_min, r_max: the ring that the eigenvalues are drawn from, uniformly by area.
         max_phase: of the eigenvalues, in radians.
         activation: of y; `none`: the paper's unit alone.
     """
@@ -53,7 +53,7 @@ class LRU(Cell):
         return {"s": (H, 2)}
 
     def initialize(self, w: Weights) -> None:
-        """Draw the weights as the authors' code does (appendix A)."""
+        """Draw the weights as the authors' code does."""
         H, D = w["weight_skip"].shape
         for name, deviation in (("weight_ih", (2 * D) ** -0.5), ("weight_out", H**-0.5), ("weight_skip", D**-0.5)):
             w[name].normal_(0, deviation)

@@ -15,7 +15,7 @@ from lightning_dl2.nets.recurrent.cells.base import Cell, Shapes, Step, Weights
 
 
 class SLSTM(Cell):
-    """Compute h' = o*c'/n', c' = f*c + i*z, n' = f*n + i (Beck et al. 2024, section 2.2), with one head.
+    """Compute h' = o*c'/n', c' = f*c + i*z, n' = f*n + i (Beck et al. 2024), with one head.
 
     All gates read x and h, as in an LSTM; i = exp(i~) and f = sigmoid(f~). The states c and n are divided by exp(m),
     where m' = max(log f + m, i~): i and f of the trace are the paper's i' and f', at most 1, and h is the same for any

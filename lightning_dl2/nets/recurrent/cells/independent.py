@@ -15,7 +15,7 @@ from lightning_dl2.nets.recurrent.cells.base import Cell, Shapes, Step, Weights
 
 
 class IndRNN(Cell):
-    """Compute h' = relu(W x + u*h + b) with a vector u (Li et al. 2018, equation 2).
+    """Compute h' = relu(W x + u*h + b) with a vector u (Li et al. 2018).
 
     u is weight_hh. Where only the last output counts, the authors draw u of the last layer near 1.
 

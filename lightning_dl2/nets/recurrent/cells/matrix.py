@@ -53,7 +53,7 @@ class _WithHeads(Cell):
 
 
 class MLSTM(_WithHeads):
-    """Compute C' = f*C + i*v k^T, n' = f*n + i*k, h' = o*(C' q) / max(|n'.q|, 1) (Beck et al. 2024, section 2.3).
+    """Compute C' = f*C + i*v k^T, n' = f*n + i*k, h' = o*(C' q) / max(|n'.q|, 1) (Beck et al. 2024).
 
     q, k, v and o = sigmoid are of each head, i = exp(i~) and f = sigmoid(f~) one number a head; k is divided by
     sqrt(d). No gate reads the state. C and n are divided by exp(m), m' = max(log f + m, i~): i and f of the trace are

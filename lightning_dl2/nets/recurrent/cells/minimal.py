@@ -11,7 +11,7 @@ from lightning_dl2.nets.recurrent.cells.scan import scan
 
 
 class MinGRU(Cell):
-    """Compute h' = (1 - z)*h + z*n, z = sigmoid(W x + b), n = W x + b (Feng et al. 2024, section 3.1).
+    """Compute h' = (1 - z)*h + z*n, z = sigmoid(W x + b), n = W x + b (Feng et al. 2024).
 
     The weights hold the gate f = 1 - z in place of z, so that `forget_bias` acts as in the other cells: f is
     sigmoid(-a) where z is sigmoid(a), and its rows are those of z with the other sign.
@@ -39,7 +39,7 @@ class MinGRU(Cell):
 
 
 class MinLSTM(Cell):
-    """Compute h' = f*h + i*n, n = W x + b (Feng et al. 2024, section 3.2).
+    """Compute h' = f*h + i*n, n = W x + b (Feng et al. 2024).
 
     The gates are normalised: f = f~ / (f~ + i~) and i = i~ / (f~ + i~), where f~ and i~ are sigmoid(W x + b). Hence
     f = sigmoid(log f~ - log i~), which no underflow turns into 0/0. A number as `forget_bias` gives f = 1 / (1 + i~) at

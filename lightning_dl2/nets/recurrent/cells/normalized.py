@@ -11,7 +11,7 @@ from lightning_dl2.nets.recurrent.cells.base import Cell, Shapes, Step, Weights
 
 
 class LayerNormLSTM(Cell):
-    """Compute an LSTM whose sums are normalised (Ba, Kiros & Hinton 2016, equations 20 to 22).
+    """Compute an LSTM whose sums are normalised (Ba, Kiros & Hinton 2016, supplement).
 
         i, f, g, o = LN(W x; gain_ih) + LN(U h; gain_hh) + b
         c' = sigmoid(f)*c + sigmoid(i)*tanh(g)

@@ -21,7 +21,7 @@ CHUNK, LONG_CHUNK = 16, 256  # steps whose [B, H, N] are in memory at a time, on
 
 
 class S6(Cell):
-    """Compute a selective state space model (Gu & Dao 2023, algorithm 2), with Mamba's gate.
+    """Compute a selective state space model (Gu & Dao 2023), with Mamba's gate.
 
         u, z = silu(W x)
         dt = softplus(W'' W' u + b), B = W_B u, C = W_C u
@@ -54,7 +54,7 @@ class S6(Cell):
         return {"S": (H, self.state_size)}
 
     def initialize(self, w: Weights) -> None:
-        """Set A to -1, ..., -N in each unit (S4D-Real), and step sizes from 0.001 to 0.1 (section 3.6, appendix)."""
+        """Set A to -1, ..., -N in each unit (S4D-Real), and step sizes from 0.001 to 0.1."""
         H, R = w["weight_dt"].shape
         w["weight_dt"].uniform_(-(R**-0.5), R**-0.5)
         w["A_log"].copy_(torch.arange(1, self.state_size + 1).log().expand(H, -1))
