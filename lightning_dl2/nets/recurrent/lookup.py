@@ -71,7 +71,7 @@ def count_parameters(
     parts = {"input": 0, "recurrent": 0, "biases": 0, "peepholes": 0}
     features = input_size
     for layers in (1, num_layers - 1)[:num_layers]:
-        shapes, output_size = _layer(kind, features, hidden_size, bias)
+        shapes, output_size = layer_shapes(kind, features, hidden_size, bias)
         for name, shape in shapes.items():
             if bias or not name.startswith("bias"):
                 parts[PARTS.get(name, "peepholes")] += num_directions * layers * prod(shape)
@@ -79,8 +79,15 @@ def count_parameters(
     return {**parts, "total": sum(parts.values())}
 
 
-def _layer(cell: Any, input_size: int, hidden_size: int, bias: bool) -> tuple[dict[str, tuple[int, ...]], int]:
-    """Return the shapes of the weights of one layer and direction, and the size of its output."""
+def layer_shapes(
+    cell: Any, input_size: int, hidden_size: int, bias: bool = True
+) -> tuple[dict[str, tuple[int, ...]], int]:
+    """Return the shapes of the weights of one layer and direction, and the size of its output.
+
+    Args:
+        cell: what `find_cell` returns.
+        bias: False: the shapes of an equations' biases are still among them; a module is built without.
+    """
     if not isinstance(cell, ModuleCell):
         return weight_shapes(cell, input_size, hidden_size), state_shapes(cell, cell.state, hidden_size)["h"][0]
     with torch.random.fork_rng(devices=[]):
