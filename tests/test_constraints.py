@@ -67,6 +67,7 @@ def test_nothing_is_pinned_that_nobody_needs():
     assert alone and alone <= {canonicalize_name(line.name) for line in REQUIREMENTS}, WRITE
 
 
+@pytest.mark.slow
 def test_this_environment_holds_the_constraints():
     direct = [line for line in REQUIREMENTS if applies(line)]
     for line in direct:

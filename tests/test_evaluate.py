@@ -78,6 +78,7 @@ def test_a_run_on_graphs_repeats_its_figure(tmp_path, monkeypatch):
         monkeypatch.undo()
 
 
+@pytest.mark.slow
 def test_last_is_another_checkpoint(run):
     assert evaluate(run, "last") == evaluate(run, str(run.last)) != figures(run)
 
@@ -95,6 +96,7 @@ def test_command(run, capsys):
     assert f"{figures(run)['test/loss']:,.4f}" in out
 
 
+@pytest.mark.slow
 def test_threads_are_those_of_the_training_and_then_as_before(run, tmp_path, monkeypatch):
     seen, test_start = [], SequenceClassifier.on_test_start
     monkeypatch.setattr(
@@ -233,6 +235,7 @@ def test_data_that_have_moved_are_found(tiny_text, tmp_path, monkeypatch, capsys
         evaluate(run, data_path=str(moved))
 
 
+@pytest.mark.slow
 def test_generated_data_have_no_path(run, tiny_graph):
     graph = train(tiny_graph("trainer.max_steps=2"))[1]["run"]
     for each, name in ((run, "decimal_palindrome"), (graph, graph.config().data.name)):

@@ -49,6 +49,7 @@ def test_same_seed_same_text(says):
     assert says(*words, "seed=1") == says(*words, "seed=1") != says(*words, "seed=2")
 
 
+@pytest.mark.slow
 def test_several_samples_begin_with_the_single_one(says):
     one, three = (says("prompt=the", "length=20", f"num_samples={n}")[1] for n in (1, 3))
     samples = three[:-1].split(f"\n{RULE}\n")
@@ -75,6 +76,7 @@ def test_a_json_line_has_all_that_the_text_was_made_with_and_no_encoding_can_spo
     assert (row["settings"]["unknown"], row["settings"]["stop"]) == ("skip", '["."]')
 
 
+@pytest.mark.slow
 def test_it_writes_where_it_is_asked_to(says, tmp_path):
     """Output goes through links and into devices, which are not replaced by a file."""
     words = ("prompt=the", "length=5", "seed=3")

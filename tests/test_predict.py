@@ -62,6 +62,7 @@ def test_a_row_for_each_node(says, run, tmp_path):
     assert says("out=-")[1] == out.read_text() and [*out.parent.iterdir()] == [out]
 
 
+@pytest.mark.slow
 def test_all_splits_and_the_classes_of_the_data(says, run):
     rows = read(says("split=all", "out=-")[1])
     counts = [sum(row["split"] == split for row in rows) for split in ("train", "val", "test")]

@@ -66,6 +66,7 @@ def test_a_run_draws_its_curves(tiny, figures):
     assert [0.1, 0.1] in [list(line.get_ydata()) for axes in figures[0].axes for line in axes.lines]
 
 
+@pytest.mark.slow
 def test_the_axis_of_a_share_ends_at_one(tmp_path, figures):
     logger = MetricsCSV(tmp_path / "metrics.csv", 0)
     for step, accuracy in ((5, 0.2), (10, 1.0)):

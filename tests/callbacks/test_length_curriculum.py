@@ -35,6 +35,7 @@ def fit(max_steps, *callbacks, resume=None):
     return perfect, data.curriculum
 
 
+@pytest.mark.slow
 def test_the_length_grows_at_the_threshold_and_is_logged():
     perfect, curriculum = fit(9)
     assert perfect.lengths == [2, 3, 4, 4, 6, 9, 9, 9, 9]

@@ -58,6 +58,7 @@ def evaluate(bar):
         does(task, data)
 
 
+@pytest.mark.slow
 def test_validations_and_tests_show_how_far_they_are(terminal):
     bar = ProgressBar(True)
     bar.interval = 0.0
@@ -71,6 +72,7 @@ def test_validations_and_tests_show_how_far_they_are(terminal):
     assert bar.bar is None
 
 
+@pytest.mark.slow
 def test_validations_and_tests_are_told_where_there_is_no_terminal(capsys, caplog):
     caplog.set_level(logging.INFO, "lightning_dl2")
     bar = ProgressBar(True)
@@ -90,6 +92,7 @@ def test_a_bar_knows_how_many_steps_there_will_be(terminal):
     assert trainer.global_step == 12 and "12/12" in terminal.getvalue()
 
 
+@pytest.mark.slow
 def test_accumulation_does_not_make_the_loss_shown_smaller(terminal):
     bar = ProgressBar(True)
     bar.interval = 0.0
@@ -147,6 +150,7 @@ def test_disabled_shows_nothing_and_keeps_the_log(on_terminal, capsys, caplog, r
     assert "step 3 loss" in caplog.text and "step 4 val/loss" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_text_fits_beside_the_bar(book, capsys, caplog):
     """The bar shows the loss in one of its three units; the log has all of them."""
     caplog.set_level(logging.INFO, "lightning_dl2")

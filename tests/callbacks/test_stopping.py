@@ -47,6 +47,7 @@ def test_an_unknown_metric_is_one_line():
         fit_scripted([BAD], StopWhenStalled("val/f1", mode="max"))
 
 
+@pytest.mark.slow
 def test_the_count_goes_on_after_a_resume(tmp_path):
     fit_scripted([BAD, GOOD], solved(), keeper(tmp_path))
     callback = solved()
@@ -61,6 +62,7 @@ def test_solved_stays_solved(tmp_path):
     assert (trainer.global_step, callback.solved_at) == (4, 2)
 
 
+@pytest.mark.slow
 def test_stalled():
     callback = stalled()
     trainer = fit_scripted([0.25, 0.5, 0.5, 0.75, 0.75, 0.5, 1.0], callback)
@@ -70,6 +72,7 @@ def test_stalled():
     assert trainer.global_step == 10 and not callback.stalled
 
 
+@pytest.mark.slow
 def test_stalled_stays_stalled(tmp_path):
     fit_scripted([0.5, 0.5, 0.5], stalled(), keeper(tmp_path))
     callback = stalled()
@@ -77,6 +80,7 @@ def test_stalled_stays_stalled(tmp_path):
     assert trainer.global_step == 6 and callback.stalled
 
 
+@pytest.mark.slow
 def test_no_number_is_neither_solved_nor_an_improvement_nor_the_end():
     nan = float("nan")
     solved = StopWhenSolved("val/accuracy", threshold=0.5, times=2)
@@ -86,6 +90,7 @@ def test_no_number_is_neither_solved_nor_an_improvement_nor_the_end():
     assert (trainer.global_step, stalled.best_score.item()) == (8, 0.25)
 
 
+@pytest.mark.slow
 def test_solved_stays_solved_beside_what_has_not_stalled(tmp_path):
     fit_scripted([GOOD, GOOD], solved(), stalled(), keeper(tmp_path))
     both = solved(), stalled()

@@ -34,6 +34,7 @@ def test_validation_does_not_count(clock):
     assert watch.seconds == 6
 
 
+@pytest.mark.slow
 def test_evaluation_without_training_does_not_count(clock):
     watch = Stopwatch()
     trainer = fit_scripted([0.5] * 3, watch, clock)
@@ -43,6 +44,7 @@ def test_evaluation_without_training_does_not_count(clock):
     assert watch.state_dict() == {"seconds": 6}
 
 
+@pytest.mark.slow
 def test_goes_on_after_a_resume(clock, tmp_path):
     kept = KeepCheckpoints(tmp_path, every_n_steps=3, monitor="val/accuracy", mode="max")
     fit_scripted([0.5] * 2, Stopwatch(), clock, kept, ExactResume(0))

@@ -1,5 +1,6 @@
 """Test that averaged weights follow their formula, are used in validations and checkpoints, and not in training."""
 
+import pytest
 import torch
 from pytorch_lightning import Callback
 
@@ -34,6 +35,7 @@ def fit(*callbacks, steps=6, accumulate_grad_batches=1, **options):
     return trainer, task, recorder
 
 
+@pytest.mark.slow
 def test_average_and_where_it_stands(tmp_path):
     trainer, task, seen = fit(WeightAveraging(decay=0.8, start_step=2))
     _, _, without = fit()

@@ -41,6 +41,7 @@ def test_subnormal_numbers_are_zero_in_all_threads_and_then_as_before(numbers):
     assert kept(numbers) == 1
 
 
+@pytest.mark.slow
 def test_more_threads_than_before(numbers):
     torch.set_num_threads(1)
     with arithmetic.configured(compose(*TINY, "trainer.num_threads=2").trainer):

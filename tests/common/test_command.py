@@ -67,6 +67,7 @@ def test_closed_pipe_is_quiet():
     assert process.returncode == 141
 
 
+@pytest.mark.slow
 def test_a_full_output_is_one_line():
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run([sys.executable, "-c", PRINTS_MUCH], stdout=full, stderr=subprocess.PIPE, text=True)

@@ -1,5 +1,7 @@
 """Test that a long preparation reports its progress."""
 
+import pytest
+
 from lightning_dl2.common import progress
 
 
@@ -9,6 +11,7 @@ def count(number: int) -> None:
             advance(1)
 
 
+@pytest.mark.slow
 def test_lines_are_printed_elsewhere_than_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr(progress, "DELAY", -1.0)
     monkeypatch.setattr(progress, "INTERVAL", (-1.0, -1.0))

@@ -152,6 +152,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
         read_file(tmp_path / "file")
 
 
+@pytest.mark.slow
 @ODD
 def test_a_run_writes_into_files_of_its_own(make, tiny):
     config = tiny()
@@ -188,6 +189,7 @@ def test_what_is_written_in_place_follows_no_link(tiny, tmp_path):
     claimed(config)
 
 
+@pytest.mark.slow
 def test_an_id_that_is_none_of_wandbs(tiny):
     run, config = claimed(tiny()), tiny("logger=wandb")
     for content in ("", "a/b", "a\nb", "x" * 200):

@@ -145,6 +145,7 @@ def conf(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.mark.slow
 def test_an_experiment_of_the_users_own(conf):
     config = compose("experiment=mine", "task.activation=tanh", "task.hidden_size=8")
     assert isinstance(config.data, OwnData) and isinstance(config.task, OwnTask)

@@ -224,6 +224,7 @@ WRONG_VALUES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", WRONG_VALUES)
 def test_wrong_value_is_told(experiment):
     plain = compose(f"experiment={experiment}").model_dump()
@@ -242,6 +243,7 @@ def test_wrong_value_is_told(experiment):
         assert len(str(error.value).splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [name for name in ONE_OF_EACH if suite_of(name) != name])
 def test_the_experiments_of_a_suite_differ_by_their_data_alone(first):
     """So one of them stands for all in other tests; each is valid, with a name of its own."""
@@ -355,6 +357,7 @@ def test_data_bring_their_own_split():
     assert splits == {"sbm": "random", "karate_club": "public", "cora": "public"}
 
 
+@pytest.mark.slow
 def test_several_loggers_are_named_in_the_group():
     """The defaults of W&B stay, whatever the order; a file with a logger by `_target_` alone gets the other keys."""
     for words in ("[wandb,tensorboard]", "[tensorboard,wandb]"):
@@ -365,6 +368,7 @@ def test_several_loggers_are_named_in_the_group():
         compose("logger=[wandb,x]")
 
 
+@pytest.mark.slow
 def test_a_logger_and_a_callback_of_the_users_own_stand_in_files(tmp_path, monkeypatch):
     (tmp_path / "logger").mkdir()
     (tmp_path / "logger" / "lines.yaml").write_text("lines: {_target_: tests.own_parts.Lines, path: '${root}/a'}\n")
@@ -374,6 +378,7 @@ def test_a_logger_and_a_callback_of_the_users_own_stand_in_files(tmp_path, monke
     assert compose("logger=[lines,wandb]").logger.name == "wandb"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("word", "says"),
     [

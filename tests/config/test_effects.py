@@ -123,6 +123,7 @@ def test_every_rule_has_a_case():
     assert covered == set(range(len(RULES)))
 
 
+@pytest.mark.slow
 def test_all_are_named_in_one_line():
     with pytest.raises(UserError) as told:
         compose("task.dropout=0.7", "task.reset_after=false", "optimizer.schedule.decay=0.5")
@@ -153,6 +154,7 @@ def test_what_a_choice_takes_the_effect_of_is_told():
     assert describe_ineffective(compose("task.hidden_size=8"), ("task.hidden_size=8",)) is None
 
 
+@pytest.mark.slow
 def test_older_runs_go_on(tiny, capsys):
     """Stored configurations of older runs are accepted, and the original command finds its run with a note."""
     config = tiny("task.num_layers=1", "seed=7")

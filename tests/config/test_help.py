@@ -49,6 +49,7 @@ def test_help_has_each_choice_with_its_keys(capsys):
         assert {choice for choices in found for choice in choices} == set(options(group))
 
 
+@pytest.mark.slow
 def test_cfg_prints_what_compose_gives(capsys):
     assert main(["experiment=palindrome", "--cfg", "job", "task.cell=gru"]) == 0
     assert yaml.safe_load(capsys.readouterr().out) == compose("task.cell=gru").model_dump()

@@ -16,6 +16,7 @@ def without(values, *path):
     del values[last]
 
 
+@pytest.mark.slow
 def test_an_optimizer_and_a_schedule_of_any_name_get_newer_keys():
     config = compose("optimizer.name=NAdam", "optimizer.schedule.name=plateau", "logger=wandb")
     old = config.model_dump()
@@ -40,6 +41,7 @@ def test_a_run_of_an_older_version_gets_the_defaults_of_what_has_come_since():
     assert upgrade_config(config.model_dump()) == (config, {})
 
 
+@pytest.mark.slow
 def test_what_was_always_so_before_there_was_a_key_is_not_its_default():
     config = compose("experiment=baum_sweet")
     old = config.model_dump()
@@ -50,6 +52,7 @@ def test_what_was_always_so_before_there_was_a_key_is_not_its_default():
     assert identity(restored) == identity(config)  # so the original command finds the run
 
 
+@pytest.mark.slow
 def test_what_the_experiment_sets_today_is_not_what_an_older_run_did():
     old = compose("experiment=tiny_shakespeare").model_dump()
     assert old["task"]["ensemble_size"] == 3
@@ -59,6 +62,7 @@ def test_what_the_experiment_sets_today_is_not_what_an_older_run_did():
         assert restored.task.ensemble_size == 1 and added == {"task.ensemble_size": 1}
 
 
+@pytest.mark.slow
 def test_nothing_is_put_into_a_group_of_the_users_own_keys():
     old = compose("experiment=cora_gcnii").model_dump()
     assert old["optimizer"]["weight_decay_of"]  # a default that this run lacks

@@ -308,6 +308,7 @@ def test_a_seed_gives_one_text_and_each_text_a_seed_of_its_own():
     assert [[text] for text in many] == repeated  # 20 results at once equal 20 calls for one
 
 
+@pytest.mark.slow
 def test_the_draws_do_not_depend_on_how_many_are_made_at_a_time(monkeypatch):
     def draws(n, size):
         monkeypatch.setattr(decoding.sampling, "DRAWN_STEPS", size)

@@ -11,6 +11,7 @@ def devices(config):
     return Devices(config.trainer)
 
 
+@pytest.mark.slow
 def test_ranks_on_each_machine(tiny, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)

@@ -31,6 +31,7 @@ def test_value_and_gradient_are_those_of_the_primitives(engine, make):
         torch.testing.assert_close(*grads, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_gradcheck_once_and_twice(engine):
     graph = block().using(engine)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from lightning_dl2.nets.dropout import LEVELS, _random_int16, dropout
 
 
+@pytest.mark.slow
 def test_every_value_is_drawn_alike():
     """All 64 bits of a draw are used and fair, by counts of the top and the low bits."""
     torch.manual_seed(0)

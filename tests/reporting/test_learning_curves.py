@@ -65,6 +65,7 @@ def test_the_points_can_be_told_and_means_are_over_completed_runs(experiment):
     assert rnn["label"] == "cell=rnn, not completed" and rnn["points"] == [[10, 2, 0], [20, 1, 0], [30, 0.5, 0]]
 
 
+@pytest.mark.slow
 def test_runs_without_a_validation_show_their_training(tmp_path):
     path = made_up_run(tmp_path, status="failed")
     (path / "metrics.csv").write_text("step,train/loss,train/gradient_norm\n1,3,9\n2,2,9\n")
@@ -74,6 +75,7 @@ def test_runs_without_a_validation_show_their_training(tmp_path):
     assert curve["label"].endswith("training, not completed") and curve["points"] == [[1, 3, 0], [2, 2, 0]]
 
 
+@pytest.mark.slow
 def test_what_failed_is_a_line_of_its_own(tmp_path):
     made_up_run(tmp_path, losses=(2.0, 1.0))
     made_up_run(tmp_path, seed=1, losses=(9.0, 9.0), status="failed")
@@ -166,6 +168,7 @@ def limits(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 def test_a_spike_leaves_room_for_the_others(tmp_path, limits):
     for seed in range(4):
         made_up_run(tmp_path, seed=seed, losses=(2.0, 40.0 if seed == 0 else 2.0, 1.9))

@@ -36,6 +36,7 @@ def read(text):
     return list(csv.DictReader(StringIO(text)))
 
 
+@pytest.mark.slow
 def test_csv_of_variants(found):
     baum_sweet, gru, rnn = read(variants_csv(found))
     assert (baum_sweet["experiment"], baum_sweet["best mean"], baum_sweet["best std"]) == ("baum_sweet", "0.2", "")
@@ -139,6 +140,7 @@ def test_the_heading_of_a_switch_says_which_switch(tmp_path):
     assert [column.heading for column in choice_columns(experiment)] == ["solved.enabled"]
 
 
+@pytest.mark.slow
 def test_a_test_split_that_is_the_validation_split_is_said(tmp_path):
     older = made_up_run(tmp_path, "experiment=text")  # result.json lacks the value
     (experiment,) = experiments(find([tmp_path]))

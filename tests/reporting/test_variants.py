@@ -168,6 +168,7 @@ def test_of_the_same_run_twice_interrupted_the_longer_one_counts(tmp_path):
     assert found.skipped == [(short, f"is the same run as {long}")]
 
 
+@pytest.mark.slow
 def test_a_report_shows_the_metrics_of_unknown_code_by_their_own_names(tmp_path):
     """Names of any style are told apart by their split, and nothing of the run's code is imported."""
     for seed in (0, 1):

@@ -97,6 +97,7 @@ def test_code_in_a_checkpoint_is_not_run(io, path):
         io.load_checkpoint(path)
 
 
+@pytest.mark.slow
 def test_lightnings_own_checkpointing_goes_through_it(tmp_path):
     data = small_data()
     trainer = small_trainer(

@@ -143,6 +143,7 @@ def test_a_resume_hashes_and_loads_its_checkpoint_once(tiny, reads, spoilt, sour
     assert (reads["file_digest", source], reads["load", source]) == (hashes, loads)
 
 
+@pytest.mark.slow
 def test_an_evaluation_hashes_and_loads_its_checkpoint_once(tiny, reads):
     run = train(tiny("trainer.max_steps=12"))[1]["run"]
     reads.clear()

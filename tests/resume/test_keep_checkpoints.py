@@ -50,6 +50,7 @@ def test_best_follows_the_monitor_and_is_the_first_of_equals(tmp_path, monitor, 
     assert (kept.best_step, kept.best) == (10, {"val/accuracy": 0.875, "val/loss": 0.125})
 
 
+@pytest.mark.slow
 def test_best_waits_for_last(tmp_path, saved):
     """best.ckpt is written once for all improvements since last.ckpt, and before the next last.ckpt."""
     fit_scripted([0.25, 0.5, 0.75, 0.5, 0.5], keep(tmp_path, every_n_steps=4))
@@ -68,12 +69,14 @@ def test_last_is_written_every_n_steps_and_at_the_end(tmp_path, saved):
         assert [step for name, step in saved if name == "last.ckpt"] == expected
 
 
+@pytest.mark.slow
 def test_previous_is_the_last_before(tmp_path):
     fit_scripted([0.5] * 4, keep(tmp_path, every_n_steps=3))
     assert [loaded(tmp_path / f"{name}.ckpt")["global_step"] for name in ("last", "previous", "best")] == [8, 6, 2]
     assert all(is_whole(tmp_path / f"{name}.ckpt") for name in ("last", "previous", "best"))
 
 
+@pytest.mark.slow
 def test_a_damaged_last_does_not_become_the_previous(tmp_path):
     fit_scripted([0.5] * 2, keep(tmp_path, every_n_steps=2), ExactResume(0))
     (tmp_path / "last.ckpt").write_bytes(b"damage")
@@ -81,6 +84,7 @@ def test_a_damaged_last_does_not_become_the_previous(tmp_path):
     assert [loaded(tmp_path / f"{name}.ckpt")["global_step"] for name in ("last", "previous")] == [6, 3]
 
 
+@pytest.mark.slow
 def test_a_damaged_last_leaves_the_previous_as_it_is(tmp_path):
     fit_scripted([0.5] * 2, keep(tmp_path, every_n_steps=2), ExactResume(0))
     (tmp_path / "last.ckpt").write_bytes(b"damage")
@@ -106,6 +110,7 @@ def test_no_process_goes_on_before_the_first_has_saved(tmp_path, saved, monkeypa
     assert [event for event in events if event in expected] == expected
 
 
+@pytest.mark.slow
 def test_last_is_never_written_while_gradients_are_accumulated(tmp_path, saved):
     kept, data = keep(tmp_path, every_n_steps=1), small_data(batches_per_epoch=30)
     trainer = small_trainer(callbacks=[kept, ExactResume(0)], accumulate_grad_batches=3, max_steps=5)
@@ -118,6 +123,7 @@ def test_last_is_never_written_while_gradients_are_accumulated(tmp_path, saved):
     assert saved == [*(("last.ckpt", step) for step in range(1, 5)), ("best.ckpt", 5), ("last.ckpt", 5)]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_remembers_the_best(tmp_path, saved):
     fit_scripted([0.25, 0.75], keep(tmp_path))
     saved.clear()
@@ -127,6 +133,7 @@ def test_a_resumed_run_remembers_the_best(tmp_path, saved):
     assert second.best_step == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_a_validation_that_is_no_number_is_not_the_best(tmp_path, bad):
     kept = keep(tmp_path, monitor="val/loss", mode="min")
@@ -147,6 +154,7 @@ class Fails(Callback):
             raise self.error
 
 
+@pytest.mark.slow
 def test_the_best_of_a_run_that_fails_is_kept_and_the_resumed_run_finds_it_again(tmp_path, saved):
     values = [0.25, 0.75, 0.5, 0.5, 0.5]
     with pytest.raises(ValueError):
@@ -219,6 +227,7 @@ def test_metrics_are_on_the_disk_before_the_checkpoint(tmp_path, saved, monkeypa
         assert any(before < written <= index for written in flushes)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_does_not_write_what_is_there(tmp_path, saved):
     """A resumed run does not write last.ckpt again, which would make previous.ckpt a copy of it."""
     fit_scripted([0.25, 0.5], keep(tmp_path, every_n_steps=2))

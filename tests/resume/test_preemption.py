@@ -97,6 +97,7 @@ def test_a_long_validation_is_abandoned_and_repeated(tiny, tmp_path, monkeypatch
     assert run.metrics_file.read_bytes() == whole["run"].metrics_file.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_short_validation_is_finished(tiny, monkeypatch):
     """A short validation is finished; only the first one of a process costs a copy of the state."""
     taken, take = [], KeepCheckpoints._serialize
@@ -113,6 +114,7 @@ def test_a_short_validation_is_finished(tiny, monkeypatch):
     assert taken[0] == 4 and set(taken) <= {4, 5, 10}
 
 
+@pytest.mark.slow
 def test_a_second_signal_while_the_result_is_written_changes_nothing(tiny, monkeypatch):
     """A second signal is harmless while the result is written, as when a sweep's threads each send one."""
     late, write = [], Run.write_result

@@ -305,6 +305,7 @@ def test_lightnings_plain_trainer_is_enough(case, name, tmp_path, monkeypatch):
     assert {f"val/{metric}" for metric in {"loss", *metrics}} <= set(trainer.callback_metrics)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_checkpoint_is_all_that_is_needed(case, name, tmp_path):
     data, net = case(name)
@@ -329,6 +330,7 @@ def test_build_task_is_the_configuration(tiny_graph):
     assert task.hparams["optimizer"]["weight_decay"] == 0.25 and task.hparams["class_weights"] == "none"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -354,6 +356,7 @@ def test_a_net_that_cannot_be_built(tiny_graph, words, says):
 OWN = "tests.own_graph_parts."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fanouts", [None, pytest.param([3, 3], marks=NEEDS_DGL)])
 def test_an_own_layer_learns_the_same_bits_as_the_packages(fanouts):
     found = []

@@ -86,6 +86,7 @@ def test_metrics_are_those_of_the_whole_set():
     assert set(test) == {"test/loss", "test/accuracy", "test/majority_baseline"}
 
 
+@pytest.mark.slow
 def test_metrics_do_not_depend_on_the_batch():
     task, found = small_task(small_data()), []
     for size in (1, 7, 32):
@@ -93,6 +94,7 @@ def test_metrics_do_not_depend_on_the_batch():
     assert found[0] == pytest.approx(found[1], rel=1e-6) and found[1] == pytest.approx(found[2], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_lightnings_plain_trainer_is_enough(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = small_data()
@@ -132,6 +134,7 @@ def test_bilstm_is_a_bidirectional_lstm():
     assert short.hparams["cell"] == "bilstm"
 
 
+@pytest.mark.slow
 def test_build_task_is_the_configuration(tiny):
     config = tiny("task.cell=peephole", "task.peephole=assignment", "optimizer=rmsprop")
     data = small_data()

@@ -36,6 +36,7 @@ def by_hand(task, batches):
     return losses, right
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", [{}, {"cell": "bilstm"}])
 def test_metrics_are_those_of_the_marked_positions_of_the_whole_set(net):
     data = reverse()
@@ -102,6 +103,7 @@ def test_overfits_a_fixed_batch():
         assert task.training_step(data.train_batch(0), 0)["accuracy"] == 1
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_all_that_is_needed(tmp_path):
     data = reverse()
     task = transducer(data)

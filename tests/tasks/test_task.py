@@ -49,6 +49,7 @@ def fit(optimizer: dict[str, Any] | None = None, data=None, **options: Any):
     return task, rows
 
 
+@pytest.mark.slow
 def test_logged_steps_are_optimiser_steps_counted_from_one():
     _, rows = fit(max_steps=20, log_every_n_steps=3, val_check_interval=5, check_val_every_n_epoch=None)
     assert list(rows.values("train/loss")) == [3, 6, 9, 12, 15, 18]
@@ -67,6 +68,7 @@ class Seen(Callback):
         self.losses.append(outputs["loss"].item() * trainer.accumulate_grad_batches)
 
 
+@pytest.mark.slow
 def test_of_an_accumulated_step_all_batches_are_logged():
     """With seven batches an epoch and three a step, the third step has one batch; each step logs all its batches."""
     seen = Seen()
@@ -120,6 +122,7 @@ def test_the_logged_loss_is_that_of_the_step():
     assert rows.values("train/loss")[1] == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_accumulation_logs_each_step_once_and_not_a_part_of_the_loss():
     task, rows = fit(max_steps=7, accumulate_grad_batches=3)
     assert list(rows.values("train/loss")) == [1, 2, 3, 4, 5, 6, 7]  # 7 batches an epoch: the third step is of one
@@ -143,6 +146,7 @@ def test_accumulated_batches_are_one_large_batch():
     torch.testing.assert_close(one, two)
 
 
+@pytest.mark.slow
 def test_clipping_cuts_to_the_limit_and_logs_what_was():
     _, unclipped = fit({"name": "SGD"}, max_steps=1)
     norm = unclipped.values("train/gradient_norm")[1]
@@ -157,6 +161,7 @@ def test_clipping_cuts_to_the_limit_and_logs_what_was():
         assert updates.norms[0] == pytest.approx(norm, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_trainer_may_clip_by_value():
     class Largest(Updates):
         def on_before_zero_grad(self, trainer, pl_module, optimizer) -> None:
@@ -261,6 +266,7 @@ def test_schedules_count_optimiser_steps_under_accumulation():
     assert rows.values("train/learning_rate") == {1: 8, 2: 4, 3: 2, 4: 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sanity", [0, 2])
 def test_plateau_steps_on_validations_exactly(sanity):
     """With learning rate 1e-6 the first validation stays the best, and each later one lowers the rate."""

@@ -93,6 +93,7 @@ def test_the_state_is_carried_from_window_to_window(book):
     assert again == losses[0]
 
 
+@pytest.mark.slow
 def test_every_loss_of_a_step_is_from_the_same_state(book):
     """All losses that LBFGS asks for in a step start from one state; that after the last is carried."""
     data, task = small_text(book), small_writer(small_text(book), optimizer={"name": "LBFGS", "learning_rate": 0.1})
@@ -136,6 +137,7 @@ def test_losses_are_those_of_the_whole_split(book, rows):
     assert found["val/loss_cold"] == pytest.approx(np.mean(cold), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_test_stands_beside_compressors(book):
     data = small_text(book)
     (found,) = small_trainer().test(small_writer(data), data, verbose=False)
@@ -164,6 +166,7 @@ TEXTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", ["characters", "bytes"])
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_text_trains_and_comes_back(tmp_path, name, tokens):
@@ -184,6 +187,7 @@ def test_every_text_trains_and_comes_back(tmp_path, name, tokens):
         assert data.vocabulary.decode(whole) == expected
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_all_that_is_needed(book, tmp_path):
     data = small_text(book)
     task = small_writer(data)

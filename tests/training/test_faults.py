@@ -322,6 +322,7 @@ def test_a_disk_that_is_read_only_is_told_and_nothing_changes(tmp_path, capsys):
         assert {path: path.read_bytes() for path in disk.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_bad_number_is_told_again_at_the_same_step(tmp_path, capsys):
     """A learning rate of 3e38 gives the same line at each start, and no checkpoint with a non-finite number."""
     bad, told = words(tmp_path / "runs", "optimizer.learning_rate=3e38", "optimizer.name=SGD"), []

@@ -104,6 +104,7 @@ def test_a_directory_of_texts_is_compared_too(text, tmp_path, capsys):
     assert "note: data.path=texts: no longer exists; the result" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_a_result_does_not_have_is_not_shown(sequences, capsys):
     """Missing values of an edited or foreign result.json are not shown."""
     config = sequences()
@@ -147,6 +148,7 @@ def test_what_is_not_done_is_told_with_the_way_to_get_it(sequences, text, capsys
     assert capsys.readouterr().err.startswith(f"note: {word}: 2 jobs are complete and not started again; fix: call")
 
 
+@pytest.mark.slow
 def test_tensorboard_gets_a_complete_run_once(sequences, capsys):
     config = sequences("logger=tensorboard")
     run = Run.of(config)

@@ -30,6 +30,7 @@ def test_result_says_what_happened(tiny):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_with_as_many_processes_as_there_were(tiny, monkeypatch):
     """A resume with another number of processes, as by devices=auto on another machine, is refused without a change."""
     config = tiny("trainer.max_steps=10")
@@ -43,6 +44,7 @@ def test_with_as_many_processes_as_there_were(tiny, monkeypatch):
     assert before == {path: path.read_bytes() for path in before}
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_ends_before_the_training_is_told(tiny, capsys):
     rule = ("optimizer.schedule.name=linear", "optimizer.schedule.total_steps=6", "optimizer.schedule.final_factor=0.1")
     train(tiny(*rule, "trainer.max_steps=6"))

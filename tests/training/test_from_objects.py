@@ -81,6 +81,7 @@ def test_a_resumed_run_has_the_bits_of_one_that_never_stopped(tmp_path):
     assert all(torch.equal(value, best[name]) for name, value in kept["task"].state_dict().items())
 
 
+@pytest.mark.slow
 def test_what_cannot_be_a_run_is_one_line(tmp_path):
     for arguments, says in (
         ({"task": nn.Linear(1, 1)}, "fit: task is a Linear; allowed: a pytorch_lightning.LightningModule"),
@@ -94,6 +95,7 @@ def test_what_cannot_be_a_run_is_one_line(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_another_net_has_another_directory(tmp_path):
     runs = [Run.of(_config(Net(size), WithValidation(), str(tmp_path), "mine", 0, [])) for size in (4, 5)]
     assert runs[0].path != runs[1].path and runs[0].path.parent.parent == tmp_path / "mine"

@@ -74,6 +74,7 @@ def use(kind: str, run: Run, device: str) -> Any:
     return [] if kind == "tiny" else [row["prediction"] for row in predict(run)]
 
 
+@pytest.mark.slow
 def test_the_scale_of_fp16_is_in_the_checkpoint(tiny):
     with pretended_cuda():
         run = train(tiny(*SHORT, "task.num_layers=1", "trainer.precision=16-mixed", "trainer.max_steps=2"))[1]["run"]

@@ -131,6 +131,7 @@ def test_versions_and_device():
     assert system.device_name(torch.device("cpu")).startswith("cpu, ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "instead"),
     [("FAST_DEV_RUN", "debug=fast"), ("MAX_STEPS", "trainer.max_steps=VALUE"), ("BAREBONES", "a key of conf/")],

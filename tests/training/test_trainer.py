@@ -53,6 +53,7 @@ def test_callbacks_are_those_asked_for(tiny):
     assert LengthCurriculum in kinds("data.curriculum.enabled=true", "data.curriculum.start=2")
 
 
+@pytest.mark.slow
 def test_callbacks_and_loggers_of_the_users_own_come_after_the_packages(tiny, tmp_path):
     counter = "+callbacks.counter={_target_:tests.own_parts.Counter,name:mine}"
     lines = f"+logger.lines={{_target_:tests.own_parts.Lines,path:{tmp_path}/a}}"
@@ -77,6 +78,7 @@ def test_half_precision_of_a_gpu_becomes_single_on_a_cpu_and_says_so(tiny, tmp_p
     assert capsys.readouterr().err == "note: trainer.precision=16-mixed needs a GPU; evaluated with 32 here\n"
 
 
+@pytest.mark.slow
 def test_evaluator_is_one_silent_process(tiny, tmp_path):
     trainer = build_evaluator(tiny("trainer=ddp_cpu", "trainer.num_nodes=2", "logger=tensorboard"), Run(tmp_path))
     assert (trainer.world_size, trainer.loggers, trainer.checkpoint_callback) == (1, [], None)

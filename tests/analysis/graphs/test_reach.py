@@ -55,6 +55,7 @@ def test_it_is_tested_on_sequences_of_its_own_and_a_seed_is_one_of_weights_and_d
     assert not torch.equal(*tested) and not torch.equal(*weights)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_figure():
     first, again = (accuracy(lambda spec: build_gated_graph_net(spec, 2), 3, seed=1, steps=12) for _ in range(2))
     assert first == again

@@ -94,6 +94,7 @@ def test_a_term_is_the_one_before_times_the_radius_and_the_slope_of_tanh(radius,
     assert grows.all() if radius * (1 - state**2) > 1.04 else not grows.any()
 
 
+@pytest.mark.slow
 def test_saturation_makes_the_terms_vanish_beyond_a_radius_of_one():
     for radius in bptt.RADII:
         norms = measure([build_free_rnn(radius, **SIZES, seed=seed) for seed in range(3)])

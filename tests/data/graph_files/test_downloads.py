@@ -103,6 +103,7 @@ def test_without_network_the_message_says_what_to_do(offline, tmp_path):
     assert f"put the file there by hand as {tmp_path}/citeseer/ind.citeseer.x, or data.path=DIR" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in ("cora", "mutag", "proteins")])
 def test_the_table_knows_the_real_files(offline, tmp_path, name):
     """Files placed by hand are read without network."""

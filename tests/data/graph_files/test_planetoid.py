@@ -64,6 +64,7 @@ def test_cora():
     assert cora.src.diff().min() >= 0
 
 
+@pytest.mark.slow
 @needs("cora")
 def test_cora_is_what_dgl_makes_of_it():
     """Cora equals DGL's Cora, node by node, by an independent reading with scipy."""

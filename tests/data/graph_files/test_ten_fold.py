@@ -23,6 +23,7 @@ def write(directory: Path, text: str = SMALL, folds: dict[str, str] | None = Non
     return directory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "graphs", "nodes", "edges", "classes", "types", "tested"),
     [

@@ -65,6 +65,7 @@ def test_a_constant_column_changes_nothing():
     assert linear_accuracy(wider, labels, 2) == linear_accuracy(features, labels, 2) > 0.9
 
 
+@pytest.mark.slow
 def test_the_same_answer_again_without_a_global_generator():
     features = drawn()
     labels = {split: (x[:, 0] + x[:, 1] > 0.3).long() for split, x in features.items()}
@@ -75,6 +76,7 @@ def test_the_same_answer_again_without_a_global_generator():
     assert torch.equal(state, torch.get_rng_state())
 
 
+@pytest.mark.slow
 def test_validation_chooses_the_strength(monkeypatch):
     """The strength that is best on validation is used, not the one that is best on test."""
     features = drawn(features=60, seed=3)

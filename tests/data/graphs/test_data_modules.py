@@ -322,6 +322,7 @@ def test_spec_of_nodes():
     assert 0 < found["no_graph_baseline"] < 1
 
 
+@pytest.mark.slow
 def test_spec_of_graphs():
     data = small_graph_set()
     train = data.labels[data.splits["train"]].tolist()

@@ -81,6 +81,7 @@ def test_the_signal_is_the_length_of_a_classs_mean(signal):
     assert abs((blocks.features - means[blocks.labels]).std() - 1) < 0.02
 
 
+@pytest.mark.slow
 def test_pairs_of_nodes_are_drawn_evenly():
     """Over many draws of a small graph, each pair within a class is equally frequent."""
     times = np.zeros((6, 6))
@@ -227,6 +228,7 @@ def test_pattern():
     assert abs(places.mean() - 0.5) < 0.03  # the positions are uniform over the nodes
 
 
+@pytest.mark.slow
 def test_pattern_has_three_splits():
     for number in range(4, 30):
         splits = pattern(number, 0).splits

@@ -60,6 +60,7 @@ def test_numbers_fill_a_range_beyond_int64():
     assert np.mean([number / 10**30 for number in numbers]) == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.slow
 def test_both_terms_occur_as_often_as_they_should():
     _, terms = draw(length=6, n=20_000)
     assert terms.mean() == pytest.approx(float(baum_sweet.probability_of_one(6)), abs=0.015)

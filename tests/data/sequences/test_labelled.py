@@ -160,6 +160,7 @@ def test_what_cannot_be_trained_on_is_one_line(given, says):
         LabelledSequenceDataModule(sequences, labels, **options)
 
 
+@pytest.mark.slow
 def test_evaluation_does_not_depend_on_the_batch():
     data, found = small(), []
     task = SequenceClassifier(data.spec, cell="gru", hidden_size=6, bidirectional=True, encoding="one_hot").double()

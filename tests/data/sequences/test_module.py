@@ -236,6 +236,7 @@ def test_arguments_that_cannot_be_are_named(options, says):
         small_data(**options)
 
 
+@pytest.mark.slow
 def test_build_data_is_the_configuration(tiny):
     config = tiny("data=random_combinations", "data.curriculum.enabled=true")
     data = build_data(config.data, seed=5)

@@ -165,6 +165,7 @@ def test_names_are_checked_with_the_configuration(tiny, mine, words, says):
         tiny(*words)
 
 
+@pytest.mark.slow
 def test_targets_at_marked_positions_of_ones_own(tiny, mine):
     """A marked task goes with the transducer, by either choice of data, and draws what the built-in one draws."""
     for choice in ("data=sequence_task", "data=transduction"):

@@ -1,5 +1,6 @@
 """Test that a lookup table kept as indices gives the output of the full table."""
 
+import pytest
 import torch
 
 from lightning_dl2.nets.graph.lookup import Lookup
@@ -7,6 +8,7 @@ from lightning_dl2.nets.graph.sparse_linear import SparseLinear, as_dense
 from tests.nets.graph.graph_cases import batch_of_graphs, build
 
 
+@pytest.mark.slow
 def test_a_linear_map_and_its_gradient_are_those_of_the_rows():
     table = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     index = torch.tensor([4, 0, 0, 2, 4, 4, 1])  # no row has type 3

@@ -23,6 +23,7 @@ def call(cell, names, tensors):
     return KERNELS[cell](given, x, *state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", KERNELS)
 def test_gradcheck_for_every_input(cell):
     names, tensors = inputs(cell)

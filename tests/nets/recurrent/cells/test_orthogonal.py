@@ -13,6 +13,7 @@ D, H, B, T = 3, 5, 2, 6
 SHAPES = {"weight_ih": (H, D), "skew": (H, H), "bias_ih": (H,), "x": (T, B, D), "h": (B, H)}
 
 
+@pytest.mark.slow
 def test_exprnn_is_the_papers_and_its_backward_pass_the_derivative():
     torch.manual_seed(0)
     leaves = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in SHAPES.values()]

@@ -62,6 +62,7 @@ def test_a_sequence_gives_what_its_steps_give(stack_size):
             assert found.requires_grad == graded
 
 
+@pytest.mark.slow
 def test_the_backward_pass_is_the_derivative():
     cell = StackRNN(K, C)
     shapes = cell.shapes(D, H)
