@@ -3,13 +3,15 @@
     python -m lightning_dl2.analyze WHAT [out=analysis] [threads=1] [run=DIR,...] [key=value ...]
 
 WHAT is one of:
-    bptt        gradients of the weights by hand, step by step back in time: vanishing and exploding
-    gradients   gradient of the loss with respect to h(t) and c(t), for each cell untrained, or for a run
-    gates       values of the gates of a trained run while it reads a sequence
-    parameters  number of parameters of a recurrent net, by formula and as built
-    memory      accuracy against length, at and beyond the training length
-    graphs      spreading of information in graph networks, and the effect of depth
-    WHAT --help prints its keys; gradients, gates and memory have run=DIR[,DIR...] for your own runs or trees of them
+    bptt             gradients of the weights by hand, step by step back in time: vanishing and exploding
+    gradients        gradient of the loss with respect to h(t) and c(t), for each cell untrained, or for a run
+    gates            values of the gates of a trained run while it reads a sequence
+    parameters       number of parameters of a recurrent net, by formula and as built
+    memory           accuracy against length, at and beyond the training length
+    external_memory  what a net writes on its stack or tape, step by step
+    graphs           spreading of information in graph networks, and the effect of depth
+    WHAT --help prints its keys. All but bptt, parameters and graphs have run=DIR[,DIR...] for your own runs or trees of
+    them.
 
 Figures (PNG) and the numbers behind them (CSV) go to out/WHAT. Those of a run go to a directory in it that is named
 after the run, and replace no other run's. The last line of standard output is that directory, or out/WHAT if there are
@@ -36,6 +38,7 @@ ANALYSES = {
     "gates": "recurrent.gates",
     "parameters": "recurrent.parameters",
     "memory": "recurrent.memory",
+    "external_memory": "expressivity.external_memory",
     "graphs": "graphs.figures",
 }
 

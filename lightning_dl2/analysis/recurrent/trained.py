@@ -31,12 +31,21 @@ SMALL = (
 def train_small(root: Path, *words: str) -> Run:
     """Train a palindrome net by SMALL and the overrides `words` in a run below `root`, unless it is trained already.
 
+    Raises:
+        UserError: the overrides are invalid.
+    """
+    return train_once(root, *SMALL, *words)
+
+
+def train_once(root: Path, *words: str) -> Run:
+    """Train a net by the overrides `words` in a run below `root`, unless it is trained already.
+
     A file in `root` tells other commands that these runs are not the user's.
 
     Raises:
         UserError: the overrides are invalid.
     """
-    config = compose(*SMALL, *words, f"root={format_override(str(root))}")
+    config = compose(*words, f"root={format_override(str(root))}")
     root.mkdir(parents=True, exist_ok=True)
     write_text(root / TRAINED_BY_ANALYZE, "The command `analyze` trained the runs in this directory.\n")
     _, objects = train(config)
@@ -89,6 +98,11 @@ def load_recurrent(
 def load_classifier(run: Run, checkpoint: str = "best") -> tuple[SequenceClassifier, SequenceDataModule]:
     """Load the task of a run of a sequence classifier, in evaluation mode, and its data."""
     return _load(run, checkpoint, "sequence_classifier")
+
+
+def load_reader(run: Run, checkpoint: str = "best") -> tuple[Any, Any]:
+    """Load the task of a run that answers after a sequence or at positions of it, in evaluation mode, and its data."""
+    return _load(run, checkpoint, "sequence_classifier", "sequence_transducer")
 
 
 def _load(run: Run, checkpoint: str, *allowed: str) -> tuple[Any, Any]:

@@ -45,6 +45,8 @@ class ModuleCell:
         self.state: tuple[str, ...] = tuple(getattr(kind, "state"))  # noqa: B009  # mypy knows no such attribute
         self.gates: tuple[str, ...] = tuple(getattr(kind, "gates", ()))
         self.forget_gate: str | None = getattr(kind, "forget_gate", None)
+        self.memory: str | None = getattr(kind, "memory", None)
+        self.written: str | None = getattr(kind, "written", None)
         self.sequence: Callable[..., Any] | None = self._sequence if hasattr(kind, "sequence") else None
 
     def build(self, input_size: int, hidden_size: int, bias: bool) -> nn.Module:
@@ -125,6 +127,9 @@ def _check_names(kind: Any) -> None:
     forget_gate = getattr(kind, "forget_gate", None)
     if forget_gate is not None and forget_gate not in gates:
         raise UserError(f"cell={path_of(kind)}: forget_gate is {forget_gate!r}; allowed: None or one of gates, {gates}")
+    memory = getattr(kind, "memory", None)
+    if memory is not None and memory not in kind.state:
+        raise UserError(f"cell={path_of(kind)}: memory is {memory!r}; allowed: None or one of state, {kind.state}")
 
 
 def _construct(kind: Any, *sizes: int, **arguments: Any) -> Any:

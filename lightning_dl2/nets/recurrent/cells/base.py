@@ -43,6 +43,9 @@ class Cell:
         gates: in the order in which the weights stack them.
         state: names of the quantities that go on to the next step, h first. They begin as zeros.
         forget_gate: the gate that keeps the state, or None.
+        memory: the state that is an external memory of cells, [K, C], the first of which a step reads, or None. The
+            gates are then the actions on it.
+        written: the quantity that a step writes into a cell of the memory, [C], or None.
         step: `(weights, x [B, D], *state)` -> every quantity of the step by name, each [B, H], as each state is. h is
             the cell's output.
         sequence: `(weights, x [T, B, D], *state)` -> h of all steps [T, B, H] and the tuple of the last states, as T
@@ -56,6 +59,8 @@ class Cell:
     gates: ClassVar[tuple[str, ...]] = ()
     state: ClassVar[tuple[str, ...]]
     forget_gate: ClassVar[str | None] = None
+    memory: ClassVar[str | None] = None
+    written: ClassVar[str | None] = None
     step: ClassVar[Callable[..., Step]]
     sequence: ClassVar[Callable[..., tuple[Tensor, tuple[Tensor, ...]]] | None] = None
     prepare: ClassVar[Callable[..., Weights] | None] = None

@@ -34,6 +34,7 @@ class StackRNN(Cell):
     """
 
     gates, state, forget_gate = ("push", "pop", "no_op"), ("h", "S"), None
+    memory, written = "S", "v"
 
     def __init__(self, stack_size: Size = 512, cell_size: Size = 8) -> None:
         self.stack_size, self.cell_size = stack_size, cell_size

@@ -1,0 +1,1 @@
+"""Analyse what recurrent nets compute: external memories, counters, eigenvalues, state tracking."""
