@@ -15,12 +15,14 @@ class CellFacts:
         forget_gate: whether `task.forget_bias` has a gate to fill.
         drops_weights: whether `task.weight_dropout` has a matrix from the state to act on.
         bias: whether the cell has one.
+        reads_text: whether the cell reads a text without end; False: its step takes the length of an input.
     """
 
     kept: int = 4
     forget_gate: bool = True
     drops_weights: bool = True
     bias: bool = True
+    reads_text: bool = True
 
 
 BILSTM = "bilstm"  # the course's name for cell=lstm with bidirectional=true
@@ -42,4 +44,5 @@ CELLS = {
     "gated_deltanet_signed": CellFacts(forget_gate=False, drops_weights=False),
     "exprnn": CellFacts(kept=1, forget_gate=False, drops_weights=False),
     "stack_rnn": CellFacts(kept=1, forget_gate=False),
+    "tape_rnn": CellFacts(kept=1, forget_gate=False, reads_text=False),
 }

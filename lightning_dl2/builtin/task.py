@@ -148,6 +148,25 @@ class TextGenerator(RecurrentTask):
     focal_gamma: Annotated[float, Field(ge=0, le=10)]
     ensemble_size: Annotated[int, Field(ge=1, le=1000)]
 
+    def check_machine(self, on_gpu: bool) -> None:
+        super().check_machine(on_gpu)
+        if self.own_cell is None:
+            return
+        from lightning_dl2.nets.recurrent.language_model import check_reads_text
+        from lightning_dl2.nets.recurrent.lookup import find_cell
+
+        try:
+            check_reads_text(find_cell(self.cell))
+        except ValueError as error:
+            raise UserError(f"task.{error}") from error
+
+    @model_validator(mode="after")
+    def cell_reads_text(self) -> "TextGenerator":
+        if self.facts is not None and not self.facts.reads_text:
+            names = ", ".join(name for name, facts in CELLS.items() if facts.reads_text)
+            raise ValueError(f"cell={self.cell}: takes an input_length, which a text does not have; allowed: {names}")
+        return self
+
     @model_validator(mode="after")
     def dropped_weights_exist(self) -> "TextGenerator":
         if self.weight_dropout and self.facts is not None and not self.facts.drops_weights:

@@ -7,7 +7,6 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
-from torch import Tensor
 
 from lightning_dl2.common.figures import MARKERS, SEQUENTIAL, new_figure, save
 from lightning_dl2.common.files import csv_text, open_to_append, write_text, writing
@@ -35,14 +34,14 @@ class GradientFlow(Callback):
     def __init__(self, file: Path, figures: Path, *, every_n_steps: int) -> None:
         self.file, self.figures, self.every_n_steps = file, figures, every_n_steps
         self._measured = -1
-        self._batch: tuple[Tensor, ...] | None = None
+        self._batch: tuple[Any, ...] | None = None
 
     @rank_zero_only
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         fix = "call fit(task, datamodule) with a SequenceClassifier or TextGenerator and its data module"
         needed(self, pl_module, "net", fix)
         batch = fixed_batch(needed(self, datamodule_of(trainer), "val_dataloader", fix)(), ROWS)
-        self._batch = tuple(part.to(pl_module.device) for part in batch)
+        self._batch = tuple(part if part is None else part.to(pl_module.device) for part in batch)
         step = trainer.global_step
         rows = [row for row in read_measurements(self.file) if int(row[0]) <= step]
         here = [row for row in rows if int(row[0]) == step]

@@ -97,9 +97,23 @@ class SequenceReader(Task):
         means = {"accuracy_beyond": torch.stack(beyond).mean()} if beyond else {}
         return {f"accuracy_at_{at}": value for at, value in found.items()} | means
 
-    def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Map tokens [B, T], or real vectors [B, T, F], to the net's logits; `lengths` [B] of padded ones."""
-        return self.net(tokens, lengths)
+    def forward(self, tokens: Tensor, lengths: Tensor | None = None, input_lengths: Tensor | None = None) -> Tensor:
+        """Map tokens [B, T], or real vectors [B, T, F], to the net's logits.
+
+        Args:
+            lengths: of padded sequences, [B].
+            input_lengths: as of `Recurrent.forward`.
+        """
+        return self.net(tokens, lengths, input_lengths)
+
+    def read(self, parts: Parts) -> Tensor:
+        """Return the logits of a batch, read with what the cell asks for."""
+        takes = self.net.recurrent.takes_input_length
+        return self(parts.tokens, parts.lengths, self.input_lengths(parts) if takes else None)
+
+    def input_lengths(self, parts: Parts) -> Tensor | None:
+        """Return the steps of each sequence before its first answer, [B]; None: it has none before its end."""
+        return None
 
     def counted(self, logits: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits [M, C] and the targets [M] that count."""
@@ -107,14 +121,14 @@ class SequenceReader(Task):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         parts = Parts(*batch)
-        logits, targets = self.counted(self(parts.tokens, parts.lengths), parts.answers)
+        logits, targets = self.counted(self.read(parts), parts.answers)
         loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
         loss = loss if parts.weight == 1 else loss * parts.weight
         return {"loss": loss, "accuracy": (logits.argmax(-1) == targets).float().mean()}
 
     def evaluate_batch(self, batch: Batch, split: str) -> None:
         parts = Parts(*batch)
-        outputs = self(parts.tokens, parts.lengths)
+        outputs = self.read(parts)
         logits, targets = self.counted(outputs, parts.answers)
         if parts.measured_at is not None:
             self.metric(split, BY_LENGTH).update(logits, targets, parts.measured_at)
@@ -131,7 +145,7 @@ class SequenceReader(Task):
         """Return the ids [B], the answers, and what `predicted` makes of the logits."""
         parts = Parts(*batch)
         assert parts.ids is not None
-        outputs = self(parts.tokens, parts.lengths).double()  # as in GraphNet
+        outputs = self.read(parts).double()  # as in GraphNet
         return parts.ids, parts.answers, self.predicted(outputs)
 
     def predicted(self, logits: Tensor) -> Tensor:

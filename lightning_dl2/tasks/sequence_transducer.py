@@ -8,6 +8,7 @@ from torchmetrics import Metric
 
 from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 from lightning_dl2.nets import RecurrentTransducer
+from lightning_dl2.nets.recurrent.lengths import lengths_before_marks
 from lightning_dl2.tasks.metrics import Mean
 from lightning_dl2.tasks.sequence_reader import Parts, SequenceReader
 
@@ -27,6 +28,9 @@ class SequenceTransducer(SequenceReader):
     def counted(self, logits: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
         marked = answers != NOT_COUNTED
         return logits[marked], answers[marked]
+
+    def input_lengths(self, parts: Parts) -> Tensor:
+        return lengths_before_marks(parts.answers, parts.lengths)
 
     def predicted(self, logits: Tensor) -> Tensor:
         return logits.argmax(-1)

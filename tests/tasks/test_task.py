@@ -315,7 +315,7 @@ def test_it_can_be_validated_before_it_is_trained():
         ),
         (
             lambda: TextGenerator({}, cell="mamba"),
-            "cell is 'mamba'; it must be one of rnn, lstm, gru, peephole, .*stack_rnn$",
+            "cell is 'mamba'; it must be one of rnn, lstm, gru, peephole, .*tape_rnn$",
         ),
         (lambda: GraphNet({"num_classes": 3}), "spec has no 'target'; it must be the `spec` of a data module"),
         (lambda: SequenceClassifier(3), "spec has no 'vocabulary_size'; .* at least vocabulary_size, num_classes"),

@@ -4,6 +4,7 @@ Shapes: B batch, T steps, D input_size, H hidden_size.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,7 +29,8 @@ def check_cell(
     Its `sequence`, where it has one, agrees with its `step` in outputs, states and all gradients, from zeros and from a
     state on the way. A sequence depends on no other of its batch. A text that is cut, with its state carried over the
     cut, gives what the whole gives. Every weight has a gradient, which training in several processes needs. Equal
-    weights give equal results, so that a checkpoint misses nothing. The global random numbers stay as they are.
+    weights give equal results, so that a checkpoint misses nothing. Sequences have different lengths of the input, if
+    the step takes an `input_length`. The global random numbers stay as they are.
 
     Args:
         cell: a dotted path, a class, or a dict of `_target_` and arguments of the constructor.
@@ -43,26 +45,29 @@ def check_cell(
         net, other = (Recurrent(cell, input_size, hidden_size, bias=bias).double().eval() for _ in range(2))
         check = _Check(name_of(net.cell), tolerance)
         x = torch.randn(B, T, input_size, dtype=torch.float64)
+        given = {"input_lengths": torch.arange(1, B + 1)} if net.takes_input_length else {}
+        forward, explicit = partial(net, **given), partial(net.explicit, **given)
         with torch.no_grad():
-            whole, end = net(x)
-            head, middle = net(x[:, :3])
+            whole, end = forward(x)
+            head, middle = forward(x[:, :3])
         if getattr(net.cell, "sequence", None):
             for place, state in (("from zeros", None), ("from a state on the way", middle)):
-                outputs = [_run(path, net, x, state) for path in (net.forward, net.explicit)]
+                outputs = [_run(path, net, x, state) for path in (forward, explicit)]
                 for what, fast, slow in zip(("outputs", "states", "gradients"), *outputs, strict=True):
                     check.same(f"sequence and step {place}: the {what}", fast, slow)
         with torch.no_grad():
             check.same(
                 "a sequence that is cut, and its state carried over",
-                [torch.cat([head, net(x[:, 3:], middle)[0]], 1)],
+                [torch.cat([head, forward(x[:, 3:], middle)[0]], 1)],
                 [whole],
             )
-            check.same("the state after a cut", _parts(net(x[:, 3:], middle)[1]), _parts(end))
-            rows = [net(x[row : row + 1])[0] for row in range(B)]
+            check.same("the state after a cut", _parts(forward(x[:, 3:], middle)[1]), _parts(end))
+            alone = [{name: lengths[row : row + 1] for name, lengths in given.items()} for row in range(B)]
+            rows = [net(x[row : row + 1], **its)[0] for row, its in enumerate(alone)]
             check.same("a sequence alone, and in a batch", [torch.cat(rows)], [whole])
             other.load_state_dict(net.state_dict())
-            check.same("another instance with equal weights", [other(x)[0]], [whole])
-        unused = [name for name, parameter in net.named_parameters() if _gradient(net, x, parameter) is None]
+            check.same("another instance with equal weights", [other(x, **given)[0]], [whole])
+        unused = [name for name, parameter in net.named_parameters() if _gradient(forward, x, parameter) is None]
         if unused:
             name = unused[0].removeprefix("core.")
             raise ValueError(f"cell={check.name}: {name} has no gradient; fix: use it in step, or leave it out")
@@ -103,5 +108,5 @@ def _run(path: Any, net: nn.Module, x: Tensor, state: Any) -> tuple[list[Tensor]
     return [y.detach()], [part.detach() for part in ends], [*gradients]
 
 
-def _gradient(net: Recurrent, x: Tensor, parameter: Tensor) -> Tensor | None:
-    return torch.autograd.grad(net(x)[0].sum(), [parameter], allow_unused=True)[0]
+def _gradient(forward: Any, x: Tensor, parameter: Tensor) -> Tensor | None:
+    return torch.autograd.grad(forward(x)[0].sum(), [parameter], allow_unused=True)[0]

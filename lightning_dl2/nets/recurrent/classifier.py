@@ -79,19 +79,24 @@ class RecurrentReader(nn.Module):
         self.output = nn.Linear(num_features, num_classes, bias=output_bias)
         initialize_linear(self.output, initialization)
 
-    def explicit(self, tokens: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Trace]:
+    def explicit(
+        self, tokens: Tensor, lengths: Tensor | None = None, input_lengths: Tensor | None = None
+    ) -> tuple[Tensor, Trace]:
         """Return the logits of `forward` by `Recurrent.explicit`, and its trace."""
-        outputs, state, trace = self.recurrent.explicit(self.encode(tokens), lengths=lengths)
+        outputs, state, trace = self.recurrent.explicit(
+            self.encode(tokens), lengths=lengths, input_lengths=input_lengths
+        )
         return self.output(self.read(outputs, state, lengths)), trace
 
-    def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, lengths: Tensor | None = None, input_lengths: Tensor | None = None) -> Tensor:
         """Map tokens [B, T], int64, or real vectors [B, T, F], to logits.
 
         Args:
             tokens: may be padded behind their ends, with anything that is encoded to finite numbers.
             lengths: steps of each sequence, int64 [B]; None: all have T.
+            input_lengths: as of `Recurrent.forward`.
         """
-        outputs, state = self.recurrent(self.encode(tokens), lengths=lengths)
+        outputs, state = self.recurrent(self.encode(tokens), lengths=lengths, input_lengths=input_lengths)
         return self.output(self.read(outputs, state, lengths))
 
     def read(self, outputs: Tensor, state: State, lengths: Tensor | None) -> Tensor:

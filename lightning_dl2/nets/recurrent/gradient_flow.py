@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from lightning_dl2.nets.recurrent.classifier import RecurrentReader
 from lightning_dl2.nets.recurrent.ensemble import Ensemble
 from lightning_dl2.nets.recurrent.language_model import LanguageModel
+from lightning_dl2.nets.recurrent.lengths import lengths_before_marks
 
 RecurrentNet = RecurrentReader | LanguageModel | Ensemble
 Flow = dict[str, Tensor]
@@ -22,7 +23,13 @@ Flow = dict[str, Tensor]
 BATCH = 128  # sequences over which L is the mean, as in the course's figures
 
 
-def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Flow:
+def gradient_flow(
+    net: RecurrentNet,
+    tokens: Tensor,
+    labels: Tensor,
+    lengths: Tensor | None = None,
+    input_lengths: Tensor | None = None,
+) -> Flow:
     """Return the norm of the gradient of L in each state, as the mean over the sequences.
 
     L is the cross entropy after the last token, averaged over a batch of BATCH sequences, of which B are here. For a
@@ -33,6 +40,7 @@ def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor, lengths: Te
         tokens: [B, T], int64.
         labels: [B], the token or class after the last token.
         lengths: [B], of padded sequences; None: all have T.
+        input_lengths: as of `Recurrent.forward`, of a transducer.
 
     Returns:
         [L, N, T] by the place t of the token, for each name in the cell's `state`: {"h": ..., "c": ...} for an LSTM.
@@ -42,8 +50,8 @@ def gradient_flow(net: RecurrentNet, tokens: Tensor, labels: Tensor, lengths: Te
     net.eval()
     try:
         with torch.enable_grad():
-            more = () if lengths is None else (lengths,)
-            logits, trace = net.explicit(tokens, *more)
+            more = {"lengths": lengths, "input_lengths": input_lengths}
+            logits, trace = net.explicit(tokens, **{name: part for name, part in more.items() if part is not None})
             last = logits if logits.dim() == 2 else _at_ends(logits, lengths)
             loss = F.cross_entropy(last, labels, reduction="sum") / BATCH
             states = {
@@ -99,13 +107,13 @@ def steps_back(flow: Tensor) -> Tensor:
     return torch.stack([forward.flip(-1), *backward], -2)
 
 
-def fixed_batch(batches: Iterable[Any], rows: int) -> tuple[Tensor, ...]:
+def fixed_batch(batches: Iterable[Any], rows: int) -> tuple[Any, ...]:
     """Return the first sequences of evaluation batches that begin from a zero state, `rows` at most.
 
     Returns:
         tokens [B, T], and the token or class after the last of them, [B]; of sequences of different lengths also the
         lengths [B]. Those are the longest, which the last batch has. A sequence with targets at marked positions is
-        read up to the last of them.
+        read up to the last of them; there the lengths, or None, are followed by the steps before the first mark, [B].
     """
     longest: Any = None
     for batch in batches:
@@ -127,13 +135,18 @@ def fixed_batch(batches: Iterable[Any], rows: int) -> tuple[Tensor, ...]:
     raise AssertionError("each split of a text has a window from a zero state")
 
 
-def _up_to_last_mark(tokens: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
-    """Cut sequences behind the last target that is not negative; return tokens, that target [B] and lengths [B]."""
+def _up_to_last_mark(tokens: Tensor, targets: Tensor) -> tuple[Any, ...]:
+    """Cut sequences behind the last target that is not negative.
+
+    Returns:
+        tokens, that target [B], lengths [B] or None, and the steps before the first such target, [B].
+    """
     places = torch.arange(1, targets.shape[1] + 1, device=targets.device)
     lengths = (places * (targets >= 0)).amax(1)
     labels = targets.gather(1, lengths[:, None] - 1).squeeze(1)
     longest = int(lengths.max())
-    return (tokens[:, :longest], labels) if (lengths == longest).all() else (tokens[:, :longest], labels, lengths)
+    inputs = lengths_before_marks(targets, lengths)
+    return tokens[:, :longest], labels, None if (lengths == longest).all() else lengths, inputs
 
 
 def band(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:

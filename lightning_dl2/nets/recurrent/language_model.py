@@ -16,10 +16,19 @@ from lightning_dl2.nets.dropout import dropout
 from lightning_dl2.nets.recurrent import cells
 from lightning_dl2.nets.recurrent.initialization import initialize_linear
 from lightning_dl2.nets.recurrent.layers import Recurrent, Trace
+from lightning_dl2.nets.recurrent.own_cells import name_of, takes_input_length
 from lightning_dl2.nets.recurrent.states import State, join_layers, split_layers
 
 Step = Callable[[Tensor, State | None], tuple[Tensor, State]]
 Layer = Callable[..., tuple[Tensor, ...]]  # (input, *state of [B, H]) -> the new state, h first
+
+
+def check_reads_text(cell: Any) -> None:
+    """Raise ValueError if a cell, as `find_cell` returns it, asks for the length of an input: a text has none."""
+    if takes_input_length(cell):
+        raise ValueError(
+            f"cell={name_of(cell)}: its step takes an input_length, which a text does not have; allowed: a cell without"
+        )
 
 
 class LanguageModel(nn.Module):
@@ -43,7 +52,7 @@ class LanguageModel(nn.Module):
 
     Raises:
         ValueError: sizes that do not fit tied weights, a probability outside of [0, 1), a bidirectional net (it would
-            read what it predicts), or what `Recurrent` raises.
+            read what it predicts), a cell that takes an input's length, or what `Recurrent` raises.
     """
 
     blocks: Any  # a ModuleList of Recurrent: to a type checker its items are no more than modules
@@ -85,6 +94,7 @@ class LanguageModel(nn.Module):
         else:
             blocks = [Recurrent(input_size=embedding_size, num_layers=num_layers, dropout=dropout, **options)]
             size = blocks[0].output_size
+        check_reads_text(blocks[0].cell)
         self.blocks = nn.ModuleList(blocks)
         read = size * num_layers if skip_connections else size
         features = read if projection_size is None else projection_size

@@ -20,9 +20,18 @@ from lightning_dl2.nets.recurrent.initialization import (
     is_from_state,
 )
 from lightning_dl2.nets.recurrent.kernels import KERNELS
-from lightning_dl2.nets.recurrent.lengths import reversing_within, run_packed
+from lightning_dl2.nets.recurrent.lengths import input_lengths_of, reversing_within, run_packed
 from lightning_dl2.nets.recurrent.lookup import find_cell
-from lightning_dl2.nets.recurrent.own_cells import ModuleCell, call, check_step, is_own, state_shapes, weight_shapes
+from lightning_dl2.nets.recurrent.own_cells import (
+    INPUT_LENGTH,
+    ModuleCell,
+    call,
+    check_step,
+    is_own,
+    state_shapes,
+    takes_input_length,
+    weight_shapes,
+)
 from lightning_dl2.nets.recurrent.states import State
 
 FUSED = {cells.RNN: nn.RNN, cells.LSTM: nn.LSTM, cells.GRU: nn.GRU}
@@ -80,6 +89,7 @@ class Recurrent(nn.Module):
         self.input_size, self.hidden_size = input_size, hidden_size
         self.num_layers, self.num_directions = num_layers, 2 if bidirectional else 1
         self.dropout, self.weight_dropout = dropout, weight_dropout
+        self.takes_input_length = takes_input_length(self.cell)
 
         self.is_fused = not is_own(self.cell) and self.cell in FUSED
         if self.is_fused:
@@ -139,7 +149,9 @@ class Recurrent(nn.Module):
                         call(self.cell, "initialize", initialize, self.weights(layer, direction))
         check_step(self.cell, self.weights(0), self.input_size, self.state_shapes)
 
-    def forward(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None, input_lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """Run all steps by the fastest path: torch.nn's kernels, else those of `kernels`, else autograd step by step.
 
         Args:
@@ -147,6 +159,8 @@ class Recurrent(nn.Module):
             state: h [L*N, B, H], for the lstm and the peephole the tuple (h, c); zeros if None.
             lengths: steps of each sequence, int64 [B], where x is padded behind them; None: all have T. Outputs behind
                 an end, and the final state of a shorter sequence, then mean nothing.
+            input_lengths: steps of each sequence before its first answer, int64 [B], for a cell whose step takes an
+                `input_length`; None: the sequence has no answer before its end.
 
         Returns:
             outputs [B, T, H*N] and the final state, like `state`. Under autocast torch.nn's kernels choose the dtype;
@@ -154,7 +168,8 @@ class Recurrent(nn.Module):
             would fail under autocast: the LSTM is computed in float32 there.
 
         Raises:
-            ValueError: `x` or `state` has another shape.
+            ValueError: `x`, `state` or `input_lengths` has another shape; or a cell that takes an `input_length` goes
+                on from a state without it.
         """
         if self.is_fused:
             self._check(x, state)
@@ -171,32 +186,44 @@ class Recurrent(nn.Module):
             return self.core(x, state)
         own = is_own(self.cell)
         kernel = (getattr(self.cell, "sequence", None) if own else KERNELS.get(self.cell)) or self._unrolled
-        run = reversing_within(lengths, lambda layer, direction, *args: kernel(*args))
+        given = self._given(x, state, lengths, input_lengths)
+        run = reversing_within(lengths, lambda layer, direction, *args: kernel(*args, **given))
         return self._sweep(run, x, state)
 
-    def _unrolled(self, weights: cells.Weights, x: Tensor, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _given(self, x: Tensor, state: State | None, *lengths: Tensor | None) -> dict[str, Any]:
+        """Return the arguments by name that the cell's step takes beside the state."""
+        if not self.takes_input_length:
+            return {}
+        self._check(x, state)
+        return {INPUT_LENGTH: input_lengths_of(x, state, *lengths)}
+
+    def _unrolled(
+        self, weights: cells.Weights, x: Tensor, *state: Tensor, **given: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run one layer and direction by autograd, with the signature of KERNELS."""
-        steps, end = self._unroll(weights, x, *state)
+        steps, end = self._unroll(weights, x, *state, **given)
         return torch.stack([step["h"] for step in steps]), end
 
-    def _unroll(self, weights: cells.Weights, x: Tensor, *state: Tensor) -> tuple[list[cells.Step], tuple[Tensor, ...]]:
+    def _unroll(
+        self, weights: cells.Weights, x: Tensor, *state: Tensor, **given: Tensor
+    ) -> tuple[list[cells.Step], tuple[Tensor, ...]]:
         """Return every quantity of every step over x [T, B, D], and the state after the last step."""
         steps: list[cells.Step] = []
         end = state
         if prepare := getattr(self.cell, "prepare", None):
             weights = prepare(weights)
         for x_t in x:
-            steps.append(self.cell.step(weights, x_t, *end))
+            steps.append(self.cell.step(weights, x_t, *end, **given))
             end = tuple(steps[-1][name] for name in self.cell.state)
         return steps, end
 
     def explicit(
-        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
+        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None, input_lengths: Tensor | None = None
     ) -> tuple[Tensor, State, Trace]:
         """Run all steps in plain autograd operations, many times slower, and return every quantity of every step.
 
         Args:
-            x, state, lengths: as of `forward`.
+            x, state, lengths, input_lengths: as of `forward`.
 
         Returns:
             outputs and final state as from `forward`, in the parameters' dtype, and the trace:
@@ -206,9 +233,10 @@ class Recurrent(nn.Module):
             direction has its step for position t at t + T - length.
         """
         trace: Trace = [[{} for _ in range(self.num_directions)] for _ in range(self.num_layers)]
+        given = self._given(x, state, lengths, input_lengths)
 
         def unroll(layer: int, direction: int, *inputs: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
-            steps, end = self._unroll(*inputs)
+            steps, end = self._unroll(*inputs, **given)
             in_order = steps[::-1] if direction else steps
             trace[layer][direction] = {name: [step[name] for step in in_order] for name in steps[0]}
             return torch.stack([step["h"] for step in steps]), end

@@ -47,6 +47,31 @@ def run_packed(core: nn.Module, x: Tensor, state: Any, lengths: Tensor) -> tuple
     return pad_packed_sequence(outputs, batch_first=True, total_length=x.shape[1])[0], state
 
 
+def input_lengths_of(x: Tensor, state: Any, lengths: Tensor | None, input_lengths: Tensor | None) -> Tensor:
+    """Return the steps of each sequence of x [B, T, D] before its first answer, [B]: all of them, unless given.
+
+    Raises:
+        ValueError: they have another shape, or are not given beside a state, which may stand in the middle of an input.
+    """
+    if input_lengths is None:
+        if state is not None:
+            raise ValueError("input_lengths is None; beside a state it must be [B], for a cell that takes input_length")
+        input_lengths = torch.full(x.shape[:1], x.shape[1], device=x.device) if lengths is None else lengths
+    if input_lengths.shape != x.shape[:1]:
+        raise ValueError(f"input_lengths is {list(input_lengths.shape)}; it must be [B={len(x)}]")
+    return input_lengths
+
+
+def lengths_before_marks(targets: Tensor, lengths: Tensor | None) -> Tensor:
+    """Return the steps of each sequence before its first target in [B, T] that is not negative: int64 [B].
+
+    A sequence whose first step has a target has no input before its answers: all its steps count, T if `lengths` is
+    None.
+    """
+    first = (targets >= 0).int().argmax(1)
+    return torch.where(first > 0, first, targets.shape[1] if lengths is None else lengths)
+
+
 def last_outputs(outputs: Tensor, lengths: Tensor, num_directions: int) -> Tensor:
     """Return what each direction has read last, [h_fwd(length); h_bwd(0)]: [B, T, H*N] -> [B, H*N]."""
     last = outputs.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])).squeeze(1)

@@ -12,8 +12,8 @@ hidden_size)`, with `bias` and other keys where the constructor takes them:
             return {"h": self(x, h)}
 
 Its `step(x [B, D], *state)` returns every quantity by name, h and each state among them. `gates` and `forget_gate` may
-be left out. `sequence(x [T, B, D], *state)` and `state_shapes(H)` mean what they mean in `Cell`. The module draws its
-own weights: `initialization` and `forget_bias` do not change them.
+be left out. `sequence(x [T, B, D], *state)`, `state_shapes(H)` and an argument `input_length` mean what they mean in
+`Cell`. The module draws its own weights: `initialization` and `forget_bias` do not change them.
 """
 
 import inspect
@@ -29,6 +29,7 @@ from lightning_dl2.nets.recurrent.cells import Shapes, Step
 
 EQUATIONS = ("gates", "state", "forget_gate", "shapes", "step")
 MODULE = ("state", "step")
+INPUT_LENGTH = "input_length"
 ROWS, STEPS = 3, 2  # of the batch that tests the shapes
 
 
@@ -63,13 +64,13 @@ class ModuleCell:
         module: nn.Module = _construct(self.kind, input_size, hidden_size, **arguments)
         return module
 
-    def step(self, module: Any, x: Tensor, *state: Tensor) -> Step:
+    def step(self, module: Any, x: Tensor, *state: Tensor, **given: Tensor) -> Step:
         """Take one step, x [B, D]."""
-        values: Step = module.step(x, *state)
+        values: Step = module.step(x, *state, **given)
         return values
 
-    def _sequence(self, module: Any, x: Tensor, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        hs, end = module.sequence(x, *state)
+    def _sequence(self, module: Any, x: Tensor, *state: Tensor, **given: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        hs, end = module.sequence(x, *state, **given)
         return hs, end
 
 
@@ -81,6 +82,12 @@ def is_own(cell: Any) -> bool:
 def name_of(cell: Any) -> str:
     """Return the dotted path of a cell's class."""
     return path_of(cell.kind if isinstance(cell, ModuleCell) else cell if isinstance(cell, type) else type(cell))
+
+
+def takes_input_length(cell: Any) -> bool:
+    """Tell whether the steps of a cell, as `find_cell` returns it, have the argument `input_length`."""
+    step = getattr(cell.kind if isinstance(cell, ModuleCell) else cell, "step")  # noqa: B009  # as in ModuleCell
+    return INPUT_LENGTH in inspect.signature(step).parameters
 
 
 def load_own(cell: str | type | Mapping[str, Any]) -> Any:
@@ -218,8 +225,10 @@ def check_step(cell: Any, weights: Any, input_size: int, shapes: Shapes) -> None
     if like.is_meta:  # a net that is only counted: there are no values to look at
         return
     x, start = like.new_zeros(STEPS, ROWS, input_size), [like.new_zeros(ROWS, *shapes[name]) for name in cell.state]
+    lengths = torch.full((ROWS,), STEPS, device=x.device)
+    given = {INPUT_LENGTH: lengths} if takes_input_length(cell) else {}
     with torch.random.fork_rng(devices=[]):
-        values = call(cell, "step", cell.step, weights, x[0], *start)
+        values = call(cell, "step", cell.step, weights, x[0], *start, **given)
         if not isinstance(values, dict):
             raise UserError(f"cell={name_of(cell)}: step returns a {type(values).__name__}; allowed: a dict by name")
         for name in cell.state:
@@ -227,7 +236,7 @@ def check_step(cell: Any, weights: Any, input_size: int, shapes: Shapes) -> None
         if missing := [name for name in cell.gates if name not in values]:
             raise UserError(f"cell={name_of(cell)}: step returns no {', '.join(missing)}, of gates; fix: return it too")
         if cell.sequence if hasattr(cell, "sequence") else None:
-            found = call(cell, "sequence", cell.sequence, weights, x, *start)
+            found = call(cell, "sequence", cell.sequence, weights, x, *start, **given)
             if not isinstance(found, tuple) or len(found) != 2 or len(found[1]) != len(cell.state):
                 raise UserError(
                     f"cell={name_of(cell)}: sequence returns other things; allowed: (hs, ({', '.join(cell.state)},))"

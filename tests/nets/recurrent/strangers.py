@@ -90,6 +90,38 @@ class Attentive(nn.Module):
         return hs, (hs[-1], memories[-1])
 
 
+class Counting(Cell):
+    """An RNN that keeps the share of the input that it has read, and ends at the first answer."""
+
+    gates, state = ("h",), ("h", "steps")
+
+    @staticmethod
+    def state_shapes(H):
+        return {"steps": (1,)}
+
+    @staticmethod
+    def step(w, x, h, steps, input_length):
+        share = (steps + 1) / input_length[:, None]
+        return {"h": tanh(sum(linear(w, x, h)) * share) * (share <= 1), "steps": steps + 1}
+
+
+class CountingModule(nn.RNNCell):
+    """The same as a module."""
+
+    state, state_shapes = Counting.state, staticmethod(Counting.state_shapes)
+
+    def step(self, x, h, steps, input_length):
+        return Counting.step(dict(self.named_parameters()), x, h, steps, input_length)
+
+
+class ForgetsTheLength(Counting):
+    """A sequence that does not take what its step takes."""
+
+    @staticmethod
+    def sequence(w, x, h, steps):
+        raise NotImplementedError
+
+
 class Scaled(Cell):
     """An RNN with a weight that no initialisation knows, and sets itself."""
 

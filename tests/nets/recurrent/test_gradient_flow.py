@@ -87,8 +87,9 @@ def test_marked_positions_are_measured_from_the_last_mark():
     """A transducer's flow is that of a classifier with its weights that reads up to the last mark."""
     data = small_data("missing_duplicate", 8, shortest_length=4)
     data.setup("validate")
-    tokens, labels, lengths = fixed_batch(data.val_dataloader(), 9)
+    tokens, labels, lengths, input_lengths = fixed_batch(data.val_dataloader(), 9)
     assert tokens.shape == (9, 9) and set(lengths.tolist()) == {7, 9} and set(labels.tolist()) == {0, 1}
+    assert torch.equal(input_lengths, lengths - 1)
     torch.manual_seed(0)
     net = RecurrentTransducer(4, 2, cell="lstm", hidden_size=H).double()
     other = RecurrentClassifier(4, 2, cell="lstm", hidden_size=H).double()
@@ -98,6 +99,19 @@ def test_marked_positions_are_measured_from_the_last_mark():
         torch.testing.assert_close(flows[0][name], flows[1][name])
     same = tokens[lengths == 9], labels[lengths == 9]
     torch.testing.assert_close(gradient_flow(net, *same)["h"], gradient_flow(other, *same)["h"])
+
+
+def test_the_flow_is_that_of_the_inputs_lengths():
+    torch.manual_seed(0)
+    net = RecurrentTransducer(4, 2, cell="tape_rnn", hidden_size=H).double()
+    tokens, labels = torch.randint(3, (2, 9)), torch.tensor([0, 1])
+    together = gradient_flow(net, tokens, labels, None, torch.tensor([3, 7]))["M"]
+    alone = [
+        gradient_flow(net, tokens[i : i + 1], labels[i : i + 1], None, torch.tensor([n]))["M"]
+        for i, n in ((0, 3), (1, 7))
+    ]
+    torch.testing.assert_close(together, sum(alone) / 2)
+    assert not torch.allclose(together, gradient_flow(net, tokens, labels)["M"])
 
 
 def test_fixed_batch_of_a_text_begins_from_a_zero_state(book):

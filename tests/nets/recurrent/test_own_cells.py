@@ -177,7 +177,7 @@ def test_the_recurrence_stays_in_the_precision_of_the_parameters(name):
         assert torch.equal(net(x.bfloat16())[0], net(x.bfloat16().float())[0])
 
 
-@pytest.mark.parametrize("name", [*COPIES, "Attentive", "Scaled"])
+@pytest.mark.parametrize("name", [*COPIES, "Attentive", "Scaled", "Counting", "CountingModule"])
 def test_check_cell_takes_what_is_right(name):
     before = torch.get_rng_state()
     check_cell(HERE + name)
@@ -217,6 +217,7 @@ PROBLEMS = {
     "ReturnsATensor": "step returns a Tensor; allowed: a dict by name",
     "NeedsMore": "its constructor is called with (input_size, hidden_size): missing",
     "ShortSequence": "sequence returns hs of [1, 3, 2] for a batch of 3 and 2 steps; allowed: [2, 3, 2]",
+    "ForgetsTheLength": "sequence raises TypeError",
     "NotThere": "tests.nets.recurrent.strangers has no NotThere",
 }
 
@@ -246,6 +247,25 @@ def test_what_an_argument_acts_on_must_be_there(name, options, message):
     else:
         with pytest.raises(ValueError, match=message):
             Recurrent(HERE + name, D, H, **options)
+
+
+@pytest.mark.parametrize("name", ["Counting", "CountingModule"])
+def test_a_step_is_given_the_length_of_its_sequences_input(name):
+    net, x = Recurrent(HERE + name, D, H), torch.randn(B, T, D)
+    inputs = torch.tensor([2, 4])
+    for outputs in (net(x, input_lengths=inputs)[0], net.explicit(x, input_lengths=inputs)[0]):
+        assert torch.equal(outputs.any(2), torch.arange(T) < inputs[:, None])
+    assert net(x)[0].any(2).all(), "no answer before the end"
+
+
+@pytest.mark.parametrize("cell", [HERE + "Counting", "tape_rnn", "lightning_dl2.nets.recurrent.cells.TapeRNN"])
+def test_a_text_has_no_input_of_some_length(cell):
+    with pytest.raises(ValueError, match=r"its step takes an input_length, which a text does not have"):
+        LanguageModel(7, hidden_size=H, cell=cell)
+    with pytest.raises(
+        UserError, match=rf"^task.cell=.*{cell.split('.')[-1]}: .*takes an input_length, which .* allowed: "
+    ):
+        compose("experiment=text", f"task.cell={cell}").task.check_machine(False)
 
 
 def test_a_local_class_is_taken_too():

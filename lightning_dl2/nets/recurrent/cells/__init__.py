@@ -23,6 +23,7 @@ from lightning_dl2.nets.recurrent.cells.orthogonal import ExpRNN as ExpRNN
 from lightning_dl2.nets.recurrent.cells.selective import S6 as S6
 from lightning_dl2.nets.recurrent.cells.selective import SignedS6 as SignedS6
 from lightning_dl2.nets.recurrent.cells.stack import StackRNN as StackRNN
+from lightning_dl2.nets.recurrent.cells.tape import TapeRNN as TapeRNN
 
 PEEPHOLES: dict[str, type[Cell]] = {"gers": GersPeephole, "assignment": AssignmentPeephole}
 CLASSIC: dict[str, type[Cell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU, "peephole": GersPeephole}
@@ -40,4 +41,5 @@ CELLS: dict[str, type[Cell]] = CLASSIC | {
     "gated_deltanet_signed": SignedGatedDeltaNet,
     "exprnn": ExpRNN,
     "stack_rnn": StackRNN,
+    "tape_rnn": TapeRNN,
 }
