@@ -1,13 +1,9 @@
 """Draw learning curves with bands over seeds, as SVG that follows the page's colours and width."""
 
-import json
 import math
-import re
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
-from html import escape
-from io import StringIO
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +19,10 @@ from lightning_dl2.common.figures import (
     new_figure,
 )
 from lightning_dl2.common.statistics import bare_name, find_metric, split_of
+from lightning_dl2.reporting import svg
 from lightning_dl2.reporting.history import Point
 from lightning_dl2.reporting.records import Record
+from lightning_dl2.reporting.svg import INK
 from lightning_dl2.reporting.variants import Experiment, Variant
 
 if TYPE_CHECKING:
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 
 Line = list[tuple[int, float, float]]  # step, mean, standard deviation
 
-INK = "#010203"  # stands for the page's own colour of text
 POINTS = 300  # most points of a curve; more could not be seen
 VALUE = itemgetter(1)  # of a point
 FEW = 40  # most points of a curve with markers
@@ -153,13 +150,9 @@ def _draw(curves: list[Curve], name: str, level: tuple[str, float] | None, salt:
         level: name and value of a baseline, drawn as a dotted line.
         salt: makes the ids in the SVG differ from those of other figures on the page.
     """
-    import matplotlib
-
     if not curves:
         return ""
-    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif", "font.size": 9}
-    style |= dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
-    with matplotlib.rc_context(style):
+    with svg.style(salt):
         figure = new_figure(width=4.4, height=3.0)
         axes = figure.subplots()
         plotted = [(curve, lines) for curve in curves if (lines := _lines(curve))]
@@ -187,14 +180,8 @@ def _draw(curves: list[Curve], name: str, level: tuple[str, float] | None, salt:
         end_axis_at_bounds(axes, name)
         axes.set(xlabel="optimiser step", ylabel=metric_label(name))
         axes.locator_params("x", integer=True)
-        axes.grid(alpha=0.2, color=INK, linewidth=0.5)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.patch.set_visible(False)
-        figure.patch.set_visible(False)
-        text = StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-        points = {"axes": _place(axes), "curves": [_points(curve, line) for curve, lines in plotted for line in lines]}
-    return _inline(text.getvalue(), points, f"learning curves: {name} against optimiser step")
+        points = [_points(curve, line) for curve, lines in plotted for line in lines]
+        return svg.element(axes, points, f"learning curves: {name} against optimiser step", unit="step")
 
 
 def _lines(curve: Curve) -> list[Line]:
@@ -204,15 +191,6 @@ def _lines(curve: Curve) -> list[Line]:
     else:
         lines = [[(*point, 0.0) for point in each.items()] for each in curve.histories]
     return [thinned(points) for points in lines if points]
-
-
-def _place(axes: "Axes") -> dict[str, Any]:
-    """Return the edges of the axes in the figure, in points from its upper left corner, and their limits."""
-    box, height = axes.get_window_extent(), axes.figure.bbox.height
-    unit = 72 / axes.figure.dpi
-    left, right, low, high = (unit * edge for edge in (box.x0, box.x1, height - box.y0, height - box.y1))
-    x, y = {"points": [left, right], "span": axes.get_xlim()}, {"points": [low, high], "span": axes.get_ylim()}
-    return {"x": x, "y": y | {"log": axes.get_yscale() == "log"}}
 
 
 def _points(curve: Curve, line: Line) -> dict[str, Any]:
@@ -236,13 +214,3 @@ def _plot(axes: "Axes", curve: Curve, lines: list[Line]) -> tuple[float, float]:
             axes.fill_between(steps, low, high, color=curve.colour, alpha=0.2, linewidth=0)
         lowest, highest = min(lowest, *low), max(highest, *high)
     return lowest, highest
-
-
-def _inline(svg: str, points: dict[str, Any], label: str) -> str:
-    """Return the `<svg>` element, as wide as its place, in the page's colour, with the points for the script."""
-    element = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
-    start, end = element.split(">", 1)
-    start = re.sub(r' (width|height)="[^"]*"', "", start)
-    data = escape(json.dumps(points, separators=(",", ":")))
-    return f'{start} role="img" aria-label="{escape(label)}" data-points="{data}">{end}'

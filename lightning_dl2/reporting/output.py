@@ -4,15 +4,18 @@ from pathlib import Path
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import write_text
-from lightning_dl2.reporting import tables
+from lightning_dl2.reporting import matrix_tables, tables
+from lightning_dl2.reporting.matrix import Matrix
 from lightning_dl2.reporting.page import TITLE
 from lightning_dl2.reporting.records import RUN_FILES, printable
 from lightning_dl2.reporting.variants import Experiment
 
 
-def beside(out: Path) -> tuple[Path, Path, Path]:
-    """Return the paths of the tables of a page: Markdown, CSV of the variants, CSV of the runs."""
-    return out.with_suffix(".md"), out.with_suffix(".csv"), out.with_name(f"{out.stem}_runs.csv")
+def beside(out: Path) -> tuple[Path, Path, Path, Path]:
+    """Return the paths of the tables of a page: Markdown, CSV of the variants, of the runs, of the matrices."""
+    names = (f"{out.stem}{end}" for end in ("_runs.csv", "_matrix.csv"))
+    runs, fields = map(out.with_name, names)
+    return out.with_suffix(".md"), out.with_suffix(".csv"), runs, fields
 
 
 def check_free(out: Path) -> None:
@@ -34,17 +37,23 @@ def check_free(out: Path) -> None:
             raise UserError(f"out={out}: {path} exists without its page; fix: choose another name")
 
 
-def write(out: Path, html: str, experiments: list[Experiment], notes: list[str]) -> None:
-    """Write the page and its tables, each of them whole or not at all.
+def write(out: Path, html: str, experiments: list[Experiment], matrices: list[Matrix], notes: list[str]) -> None:
+    """Write the page and its tables, each of them whole or not at all; without a matrix no table of one.
 
     Raises:
         UserError: one of them cannot be written.
     """
-    texts = tables.markdown(experiments, notes), tables.variants_csv(experiments), tables.runs_csv(experiments)
+    plain = tables.markdown(experiments, notes, map(matrix_tables.markdown, matrices))
+    texts = html, plain, tables.variants_csv(experiments), tables.runs_csv(experiments)
+    *paths, fields = out, *beside(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         # The page first: the next call replaces tables only beside a page.
-        for path, text in zip((out, *beside(out)), (html, *texts), strict=True):
+        for path, text in zip(paths, texts, strict=True):
             write_text(path, printable(text))
+        if matrices:
+            write_text(fields, printable(matrix_tables.fields_csv(matrices)))
+        else:
+            fields.unlink(missing_ok=True)  # of an earlier report
     except OSError as error:
         raise UserError(f"out={out}: cannot be written: {error.strerror or error}") from error

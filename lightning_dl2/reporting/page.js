@@ -99,7 +99,7 @@ function spread(svg) {
   const data = JSON.parse(svg.dataset.points);
   return data.curves.flatMap(({ label, points }) =>
     points.map(([step, mean, deviation]) => ({
-      x: place(data.axes.x, step), y: place(data.axes.y, mean), step, mean, deviation, label,
+      x: place(data.axes.x, step), y: place(data.axes.y, mean), step, mean, deviation, label, unit: data.axes.x.unit,
     })));
 }
 
@@ -119,7 +119,7 @@ function showValues(event) {
   mark.setAttribute("cy", nearest.y);
   svg.append(mark);
   const deviation = nearest.deviation ? ` \u00b1 ${Number(nearest.deviation.toPrecision(2))}` : "";
-  tip.textContent = `${nearest.label}, step ${nearest.step.toLocaleString("en")}: ${nearest.mean}${deviation}`;
+  tip.textContent = `${nearest.label}, ${nearest.unit} ${nearest.step.toLocaleString("en")}: ${nearest.mean}${deviation}`;
   tip.hidden = false;
   const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
   tip.style.left = `${Math.max(0, Math.min(event.pageX + 12, room))}px`;
@@ -144,6 +144,16 @@ function openTarget(hash) {
   }
 }
 window.addEventListener("hashchange", () => openTarget(location.hash));
+
+// A field of a matrix shows its curve above the page: the focus goes there, and Escape closes it.
+window.addEventListener("hashchange", () => {
+  const target = document.querySelector(":target");
+  if (target && target.matches(".field, .map td a")) target.focus({ preventScroll: true });
+});
+document.addEventListener("keydown", (event) => {
+  const shown = document.querySelector(".field:target");
+  if (event.key === "Escape" && shown) location.hash = `${shown.id}-field`;
+});
 for (const link of document.querySelectorAll('tbody a[href^="#"]')) {
   link.addEventListener("click", () => openTarget(link.hash)); // also where the hash stays the same
 }

@@ -2,7 +2,7 @@
 
 import secrets
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lightning_dl2.common.figures import COLOURS, TRAINING, VALIDATION
+from lightning_dl2.common.figures import COLOURS, MARKERS, TRAINING, VALIDATION
 from lightning_dl2.common.statistics import bare_name
-from lightning_dl2.reporting import learning_curves
+from lightning_dl2.reporting import learning_curves, size_curves
+from lightning_dl2.reporting.matrix import Matrix
+from lightning_dl2.reporting.matrix_page import Anchors, map_of
 from lightning_dl2.reporting.records import STATES, Record, printable
 from lightning_dl2.reporting.tables import Cell, choice_columns, columns, remarks
 from lightning_dl2.reporting.variants import Experiment, Variant
@@ -27,6 +29,7 @@ class Picture(NamedTuple):
 
 def render(
     found: list[Experiment],
+    matrices: list[Matrix],
     pictures: list[Path],
     notes: list[str],
     *,
@@ -36,6 +39,7 @@ def render(
     """Return the HTML of the page.
 
     Args:
+        matrices: shown first.
         pictures: PNGs to show below the experiments.
         notes: a line for each skipped directory or file.
         details: number of variants of each experiment, the best ones, with curves, samples and runs.
@@ -45,13 +49,16 @@ def render(
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     records = [record for experiment in found for record in experiment.records]
     counts = {state: sum(record.state == state for record in records) for state in STATES}
+    anchors = Anchors(found, details)
+    mapped = {id(field.variant) for matrix in matrices for field in matrix.fields.values()}
     states = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
     return environment.get_template("page.html").render(
         title=TITLE,
         counts=f"{len(records)} runs: {states}" if records else "No runs",
         made=f"Made on {datetime.now():%Y-%m-%d at %H:%M}.",
         nonce=secrets.token_urlsafe(),
-        sections=[_section(experiment, details, progress) for experiment in found],
+        maps=[map_of(matrix, number, anchors) for number, matrix in enumerate(matrices, start=1)],
+        sections=[_section(experiment, details, mapped, progress) for experiment in found],
         pictures=[_picture(path) for path in pictures],
         notes=notes,
         states=STATES,
@@ -60,8 +67,8 @@ def render(
     )
 
 
-def _section(experiment: Experiment, details: int, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Return the values of one experiment that page.html shows."""
+def _section(experiment: Experiment, details: int, mapped: set[int], progress: Callable[[str], None]) -> dict[str, Any]:
+    """Return the values of one experiment that page.html shows; variants of `mapped`, by id(), are in a matrix."""
     names, variants = learning_curves.shown_metrics(experiment), experiment.variants
     shown = [*choice_columns(experiment), *columns(experiment)]
     drawn = min(len(variants), len(COLOURS))
@@ -76,7 +83,8 @@ def _section(experiment: Experiment, details: int, progress: Callable[[str], Non
     ]
     detailed = []
     for line, variant in zip(lines, variants[:details], strict=False):
-        detailed.append(_detail(line["detail"], experiment, variant, names))
+        sizes = [] if id(variant) in mapped else size_curves.measured(experiment.metrics)  # the matrix has that curve
+        detailed.append(_detail(line["detail"], experiment, variant, names, sizes))
         progress(variant.label)
     return {
         "name": experiment.name,
@@ -90,21 +98,42 @@ def _section(experiment: Experiment, details: int, progress: Callable[[str], Non
             *(*experiment.metrics[:1], "steps", "training s", "directory and error"),
         ],
         "lines": lines,
-        "panels": _panels(learning_curves.compare(experiment, name) for name in names) if len(variants) > 1 else [],
+        "panels": _panels(_comparisons(experiment, names)) if len(variants) > 1 else [],
         "drawn": drawn,  # variants in the figure
         "left_out": len(variants) - drawn,
         "details": detailed,
     }
 
 
-def _detail(name: str, experiment: Experiment, variant: Variant, metrics: list[str]) -> dict[str, Any]:
-    """Return the values of one variant that page.html shows, with the samples and pictures of its best run."""
+def _comparisons(experiment: Experiment, names: list[str]) -> Iterator[str]:
+    """Draw the learning curves of an experiment, and its test against the sizes at which it was measured."""
+    for name in names:
+        yield learning_curves.compare(experiment, name)
+    shown = experiment.variants[: len(COLOURS)]
+    for metric in size_curves.measured(experiment.metrics):
+        curves = (
+            size_curves.Curve(variant.label, variant.records, learning_curves.colour(number), MARKERS[number])
+            for number, variant in enumerate(shown)
+        )
+        yield size_curves.draw(list(curves), metric, f"{experiment.name} {metric} sizes")
+
+
+def _detail(
+    name: str, experiment: Experiment, variant: Variant, metrics: list[str], sizes: list[str]
+) -> dict[str, Any]:
+    """Return the values of one variant that page.html shows, with the samples and pictures of its best run.
+
+    Args:
+        metrics: to draw against the optimiser step.
+        sizes: metrics of the test to draw against the size.
+    """
     best = experiment.best_record(variant)
+    learned = (learning_curves.alone(experiment, variant, metric) for metric in metrics)
     return {
         "name": name,
         "label": variant.label,
         "runs": variant.runs,
-        "panels": _panels(learning_curves.alone(experiment, variant, metric) for metric in metrics),
+        "panels": _panels([*learned, *(size_curves.alone(variant, metric, experiment.name) for metric in sizes)]),
         "lines": [_run(experiment, record) for record in variant.records],
         "seed": best.seed,
         "samples": best.samples(),

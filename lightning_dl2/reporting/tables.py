@@ -1,6 +1,6 @@
 """Make tables of the runs: for the terminal, as Markdown, as CSV."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from lightning_dl2.common.files import csv_text
 from lightning_dl2.common.statistics import MeanStd, bare_name
 from lightning_dl2.config.schema import HELD_OUT
 from lightning_dl2.reporting.records import STATES, Record, printable
+from lightning_dl2.reporting.size_curves import AT, BEYOND
 from lightning_dl2.reporting.variants import Experiment, Variant
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of a formula in a spreadsheet
@@ -68,6 +69,14 @@ def columns(experiment: Experiment) -> list[Column]:
     def metric(name: str) -> Callable[..., Any]:
         return over_seeds(lambda record: record.metrics.get(name))
 
+    def size(name: str) -> float:
+        return float(found[2]) if (found := AT.fullmatch(name)) else 0.0  # metrics at a size come last, by size
+
+    def rank(name: str) -> int:
+        if name in tests[:1]:
+            return 0
+        return 1 if bare_name(name) == "accuracy" or BEYOND.fullmatch(name) else 7 if AT.fullmatch(name) else 5
+
     tests = [name for name in experiment.metrics if bare_name(name) != "perplexity"]  # a function of the loss
     followed = experiment.monitor
     monitored = [
@@ -78,10 +87,7 @@ def columns(experiment: Experiment) -> list[Column]:
     differing = [name for name in experiment.references if _constant(experiment, name) is None]
     return [
         Column("runs", lambda variant: Cell(variant.runs, len(variant.completed)), 0),
-        *(
-            Column(name, metric(name), 0 if name in tests[:1] else 1 if bare_name(name) == "accuracy" else 5)
-            for name in tests
-        ),
+        *(Column(name, metric(name), rank(name)) for name in sorted(tests, key=size)),
         *splits,
         *(Column(_reference_name(name), metric(name), 6) for name in differing),
         *(monitored if followed else []),
@@ -146,9 +152,9 @@ def table(experiment: Experiment, width: int) -> Table:
     return made
 
 
-def markdown(found: list[Experiment], notes: list[str]) -> str:
-    """Write all tables, and the skipped directories and files, as Markdown."""
-    parts = ["# Runs\n"]
+def markdown(found: list[Experiment], notes: list[str], first: Iterable[str] = ()) -> str:
+    """Write all tables, those of `first` before the others, and the skipped directories and files, as Markdown."""
+    parts = ["# Runs\n", *first]
     for experiment in found:
         shown = [*choice_columns(experiment), *columns(experiment)]
         lines = [[column.heading for column in shown], ["---"] * len(shown)]

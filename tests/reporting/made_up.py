@@ -32,6 +32,7 @@ def made_up_run(
     status: str | None = "completed",
     error: str | None = None,
     samples: str = "",
+    at: dict[int, float] | None = None,
 ) -> Path:
     """Write the directory of a run with a validation every ten steps.
 
@@ -39,6 +40,7 @@ def made_up_run(
         words: overrides of the run.
         losses: of the validations.
         accuracy: of the test.
+        at: accuracy of the test by length.
         status: in result.json; None leaves the file out, as in a killed run.
     """
     config = _composed(words).model_copy(update={"root": str(root), "seed": seed})
@@ -55,6 +57,9 @@ def made_up_run(
         metrics = {"val/loss": min(losses), "val/accuracy": 1 / (1 + min(losses))}
         if status == "completed":
             metrics |= {"test/loss": min(losses), "test/accuracy": accuracy, "test/majority_baseline": 0.1}
+            metrics |= {f"test/accuracy_at_{length}": value for length, value in (at or {}).items()}
+            if at:
+                metrics["test/accuracy_beyond"] = sum(at.values()) / len(at)
         result = {"experiment": config.experiment, "variant": variant(config), "seed": seed, "status": status}
         result |= {"error": error, "metrics": metrics, "steps": 10 * len(losses), "seconds": 1.5 + seed}
         result |= {"parameters": 1234, "world_size": 1, "device": "cpu"}

@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.figure import Figure
 
-from lightning_dl2.reporting.learning_curves import INK, POINTS, alone, band, compare, shown_metrics, thinned
+from lightning_dl2.reporting.learning_curves import POINTS, alone, band, compare, shown_metrics, thinned
 from lightning_dl2.reporting.records import find
+from lightning_dl2.reporting.svg import INK
 from lightning_dl2.reporting.variants import experiments
 from tests.reporting.made_up import made_up_run
 

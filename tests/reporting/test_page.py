@@ -47,21 +47,31 @@ def visit(browser, page_file):
     """Open the page; check at the end that nothing was fetched and no error was reported."""
     contexts, requests, errors = [], [], []
 
-    def open_page(**options):
+    def open_page(file=page_file, **options):
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
         page.on("request", lambda request: requests.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text))
-        page.goto(page_file.as_uri())
+        page.goto(file.as_uri())
         return page
 
     yield open_page
     for context in contexts:
         context.close()
-    assert [url for url in requests if not url.startswith(("data:", page_file.as_uri()))] == []
+    assert [url for url in requests if not url.startswith(("data:", "file:"))] == []
     assert errors == []
+
+
+@pytest.fixture(scope="module")
+def map_file(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    for task in ("parity_check", "reverse_string"):
+        for number, cell in enumerate(("rnn", "lstm")):
+            made_up_run(root, f"experiment=chomsky/{task}", f"task.cell={cell}", at={50: 1.0, 500: 0.5 + number / 2})
+    assert main([str(root), f"out={root / 'report.html'}", "details=0"]) == 0
+    return root / "report.html"
 
 
 def column(page, number):
@@ -178,6 +188,25 @@ def test_a_curve_is_read_by_pointing_at_it(visit):
     assert tip.inner_text() == "hidden_size=11, step 20: 0.305 ± 0.0071"
     page.mouse.move(box["x"] - 5, box["y"] - 5)
     assert tip.is_hidden()
+
+
+@pytest.mark.parametrize("width", [1300, 360])
+def test_a_field_of_the_matrix_leads_to_its_curve_and_back(visit, map_file, width):
+    page = visit(map_file, viewport={"width": width, "height": 740})
+    assert page.locator("h2").first.inner_text() == "test/accuracy_beyond: data.name × task.cell"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    field = page.locator(".map td.all a").first
+    assert field.inner_text().split() == ["●", "1.000"] and page.locator(".field:visible").count() == 0
+    field.focus()
+    page.keyboard.press("Enter")  # a click does the same
+    panel = page.locator(".field:visible")
+    panel.wait_for()
+    assert panel.locator("h3").inner_text().startswith("parity_check × lstm") and "1,234" in panel.inner_text()
+    box = panel.locator("svg").bounding_box()
+    assert box["width"] > 250 and 0 <= box["x"] and box["x"] + box["width"] <= width and box["y"] + box["height"] < 740
+    page.keyboard.press("Escape")
+    panel.wait_for(state="hidden")
+    page.wait_for_function("document.activeElement.matches('.map td.all a')")
 
 
 @pytest.mark.parametrize("width", [1300, 390])
