@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from lightning_dl2.nets import LanguageModel as LanguageModel
     from lightning_dl2.nets import Recurrent as Recurrent
     from lightning_dl2.nets import RecurrentClassifier as RecurrentClassifier
+    from lightning_dl2.nets import RecurrentRegressor as RecurrentRegressor
     from lightning_dl2.nets import RecurrentTransducer as RecurrentTransducer
     from lightning_dl2.resume.checkpoint_io import VerifiedCheckpointIO as VerifiedCheckpointIO
     from lightning_dl2.resume.data import MapStyleDataModule as MapStyleDataModule
@@ -38,6 +39,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints as KeepCheckpoints
     from lightning_dl2.tasks import GraphNet as GraphNet
     from lightning_dl2.tasks import SequenceClassifier as SequenceClassifier
+    from lightning_dl2.tasks import SequenceRegressor as SequenceRegressor
     from lightning_dl2.tasks import SequenceTransducer as SequenceTransducer
     from lightning_dl2.tasks import TextGenerator as TextGenerator
     from lightning_dl2.training.from_objects import fit as fit
@@ -78,7 +80,7 @@ _HOME = {
         "inference.evaluate": "evaluate",
         "inference.generate": "generate",
         "inference.predict": "predict",
-        "tasks": "SequenceClassifier SequenceTransducer TextGenerator GraphNet",
+        "tasks": "SequenceClassifier SequenceRegressor SequenceTransducer TextGenerator GraphNet",
         "data": "SequenceDataModule SequenceTask LabelledSequenceDataModule TextDataModule NodeDataModule"
         " GraphSetDataModule",
         "resume.data": "MapStyleDataModule",
@@ -87,7 +89,7 @@ _HOME = {
         "resume.keep_checkpoints": "KeepCheckpoints",
         "resume.checkpoint_io": "VerifiedCheckpointIO",
         "graphs": "Graph",
-        "nets": "Cell GraphNetwork LanguageModel Recurrent RecurrentClassifier RecurrentTransducer",
+        "nets": "Cell GraphNetwork LanguageModel Recurrent RecurrentClassifier RecurrentRegressor RecurrentTransducer",
     }.items()
     for name in names.split()
 }

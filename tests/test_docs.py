@@ -112,6 +112,7 @@ SIZES = {
         *("data.batch_size=8", "data.validation_size=32", "data.test_size=32", "data.length_test_size=2"),
         "task.hidden_size=16",
     ),
+    "sequence_regressor": ("data.batch_size=8", "data.validation_size=32", "data.test_size=32", "task.hidden_size=16"),
     "text_generator": ("data.path=FILE", "data.cache_dir=.", "data.batch_size=4", "task.hidden_size=16"),
     "graph_net": ("task.hidden_size=16",),
 }

@@ -17,9 +17,11 @@ from lightning_dl2 import (
     NodeDataModule,
     Recurrent,
     RecurrentClassifier,
+    RecurrentRegressor,
     RecurrentTransducer,
     SequenceClassifier,
     SequenceDataModule,
+    SequenceRegressor,
     SequenceTransducer,
     TextDataModule,
     TextGenerator,
@@ -27,7 +29,7 @@ from lightning_dl2 import (
 )
 from lightning_dl2.builtin import cells as cell_facts
 from lightning_dl2.builtin import effect_rules, graph_data
-from lightning_dl2.builtin.data import MARKED_LENGTHS, MINIMUM_LENGTH, TEXTS
+from lightning_dl2.builtin.data import MARKED_LENGTHS, MINIMUM_LENGTH, REGRESSION_LENGTHS, TEXTS
 from lightning_dl2.builtin.data_path import BY_HAND, FORMATS
 from lightning_dl2.builtin.graph_data import GENERATED, PLANETOID
 from lightning_dl2.builtin.task import RecurrentTask, SequenceReader
@@ -35,7 +37,7 @@ from lightning_dl2.config.schema import optimizer
 from lightning_dl2.config.schema.base import Part
 from lightning_dl2.data.graph_files.downloads import HASHES, URLS
 from lightning_dl2.data.graphs.load_sets import GRAPH_SETS, NODE_SETS
-from lightning_dl2.data.sequences.formal.registry import MARKED_TASKS
+from lightning_dl2.data.sequences.formal.registry import MARKED_TASKS, REGRESSION_TASKS
 from lightning_dl2.data.sequences.generators import SEQUENCE_TASKS
 from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.data.text.corpora import CORPORA
@@ -71,6 +73,7 @@ NAMES = {
     (builtin.GraphNet, "engine"): ENGINES,
     (builtin.SequenceData, "name"): SEQUENCE_TASKS,
     (builtin.MarkedSequenceData, "name"): MARKED_TASKS,
+    (builtin.RegressionSequenceData, "name"): REGRESSION_TASKS,
     (builtin.TextData, "name"): {*CORPORA, "text"},
     (graph_data.PositionalEncoding, "kind"): {"none", *POSITIONAL},
 }
@@ -90,6 +93,7 @@ def test_what_the_schema_knows_of_a_name_is_what_its_registry_says():
     assert {*MARKED_TASKS} <= {*comment.partition("sequence_length")[0].replace("#", " ").replace("|", " ").split()}
     marked = {name: task.minimum_length for name, task in MARKED_TASKS.items()}
     assert marked == {name: least for name, (least, _) in MARKED_LENGTHS.items()}
+    assert REGRESSION_LENGTHS == {name: task.minimum_length for name, task in REGRESSION_TASKS.items()}
     assert SCHEDULES == optimizer.SCHEDULES
     assert set(effect_rules.ATTENTION) == {name for name, layer in LAYERS.items() if layer.attention}
     takes = effect_rules.HEADS, effect_rules.EDGE_FEATS, effect_rules.ATTENTION_DROPOUT
@@ -132,9 +136,9 @@ def test_predict_knows_every_split():
 
 
 # Arguments of a constructor that the package passes, or that come from the data's spec: no keys of the configuration.
-PASSED = {"self", "spec", "optimizer", "seed", "kwargs", "net", "recurrent", "input_size", "batch_first"}
+PASSED = {"self", "spec", "optimizer", "seed", "kwargs", "net", "recurrent", "options", "input_size", "batch_first"}
 FROM_SPEC = {"vocabulary_size", "num_classes", "sequence_length", "num_outputs", "in_feats", "node_types", "edge_feats"}
-FROM_SPEC |= {"edge_types", "positional", "positional_size", "level", "features", "has_unknown"}
+FROM_SPEC |= {"edge_types", "positional", "positional_size", "level", "features", "has_unknown", "mean", "scale"}
 
 
 def parameters(*constructors) -> dict[str, inspect.Parameter]:
@@ -147,6 +151,8 @@ CONSTRUCTORS = {
     builtin.NodeData: (NodeDataModule,),
     builtin.GraphSetData: (GraphSetDataModule,),
     builtin.MarkedSequenceData: (SequenceDataModule,),
+    builtin.RegressionSequenceData: (SequenceDataModule,),
+    builtin.SequenceRegressor: (SequenceRegressor, RecurrentClassifier, RecurrentRegressor, Recurrent),
     builtin.SequenceClassifier: (SequenceClassifier, RecurrentClassifier, Recurrent),
     builtin.SequenceTransducer: (SequenceTransducer, RecurrentTransducer, Recurrent),
     builtin.TextGenerator: (TextGenerator, LanguageModel, Recurrent),
@@ -171,6 +177,7 @@ def test_the_schema_has_the_arguments_of_the_constructor(schema):
 # Arguments that no key sets, on purpose.
 LEFT_OUT = {
     "SequenceClassifier": {"weight_dropout"},
+    "SequenceRegressor": {"weight_dropout"},
     "SequenceTransducer": {"weight_dropout"},
     "TextGenerator": {"bidirectional"},
 }

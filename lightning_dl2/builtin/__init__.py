@@ -7,20 +7,35 @@ to the constructors. A stranger's data and tasks need no entry here: their const
 from typing import get_args
 
 from lightning_dl2.builtin.base import BuiltInData
-from lightning_dl2.builtin.data import MarkedSequenceData, SequenceData, SequenceFileData, TextData, own_sequence_data
+from lightning_dl2.builtin.data import (
+    MarkedSequenceData,
+    RegressionSequenceData,
+    SequenceData,
+    TextData,
+    own_sequence_data,
+)
 from lightning_dl2.builtin.graph_data import GraphSetData, NodeData
-from lightning_dl2.builtin.task import BuiltInTask, GraphNet, SequenceClassifier, SequenceTransducer, TextGenerator
+from lightning_dl2.builtin.sequence_file import SequenceFileData
+from lightning_dl2.builtin.task import (
+    BuiltInTask,
+    GraphNet,
+    SequenceClassifier,
+    SequenceRegressor,
+    SequenceTransducer,
+    TextGenerator,
+)
 from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.config.schema.component import Component
 
+SEQUENCES = (SequenceData, MarkedSequenceData, RegressionSequenceData, SequenceFileData)
 DATA: dict[str, type[BuiltInData]] = {
     name: kind
-    for kind in (SequenceData, MarkedSequenceData, SequenceFileData, TextData, NodeData, GraphSetData)
+    for kind in (*SEQUENCES, TextData, NodeData, GraphSetData)
     for name in get_args(kind.model_fields["name"].annotation)
 }
 TASKS: dict[str, type[BuiltInTask]] = {
     get_args(kind.model_fields["name"].annotation)[0]: kind
-    for kind in (SequenceClassifier, SequenceTransducer, TextGenerator, GraphNet)
+    for kind in (SequenceClassifier, SequenceTransducer, SequenceRegressor, TextGenerator, GraphNet)
 }
 SCHEMAS: dict[str, dict[str, type[Component]]] = {"data": {**DATA}, "task": {**TASKS}}  # by group, then by name
 

@@ -40,6 +40,9 @@ MARKED_LENGTHS: dict[str, tuple[int, int | None]] = {
     "copying_memory": (1, 1), "selective_copying": (16, 16), "associative_recall": (1, 1), "induction_heads": (2, 3),
 }  # fmt: skip
 
+# Of the tasks with a real target: the shortest length. All read real vectors, which never come twice.
+REGRESSION_LENGTHS = {"adding_problem": 2}
+
 NOT_HELD_OUT = "the sequences of training: there are no others"
 
 
@@ -82,6 +85,7 @@ class SequenceData(BuiltInData):
     shortest_length: Positive | None = None
     test_lengths: list[Positive] = []
     length_test_size: Positive = 128
+    training_size: Positive | None = None
 
     @model_validator(mode="after")
     def lengths_and_workers_are_possible(self) -> "SequenceData":
@@ -99,6 +103,11 @@ class SequenceData(BuiltInData):
             raise ValueError(
                 f"curriculum.start={self.curriculum.start}:"
                 f" allowed: {least} to data.sequence_length={self.sequence_length}"
+            )
+        if self.training_size is not None and self.curriculum.enabled:
+            raise ValueError(
+                f"training_size={self.training_size}: a curriculum draws sequences of other lengths; allowed: null, or"
+                " data.curriculum.enabled=false"
             )
         if self.num_workers and self.curriculum.enabled:
             raise ValueError(
@@ -121,8 +130,13 @@ class SequenceData(BuiltInData):
         return HELD_OUT if self.holds_out else NOT_HELD_OUT
 
     @property
+    def has_vectors(self) -> bool:
+        """Tell whether the sequences are of real vectors, not of tokens."""
+        return False
+
+    @property
     def batches_in_epoch(self) -> int | None:
-        return self.batches_per_epoch
+        return self.batches_per_epoch if self.training_size is None else None
 
     def check(self, config: "Config") -> None:
         rule = self.curriculum
@@ -152,6 +166,26 @@ class MarkedSequenceData(SequenceData):
         return least is not None and self.sequence_length >= least
 
 
+class RegressionSequenceData(SequenceData):
+    """Schema of the tasks with a real target."""
+
+    fitting_task: ClassVar[str | None] = "sequence_regressor"
+
+    name: Literal[*REGRESSION_LENGTHS]  # type: ignore[valid-type]
+
+    @property
+    def minimum_length(self) -> int:
+        return REGRESSION_LENGTHS[self.name]
+
+    @property
+    def holds_out(self) -> bool:
+        return True
+
+    @property
+    def has_vectors(self) -> bool:
+        return True
+
+
 class OwnSequenceData(SequenceData):
     """Schema of a sequence task of the user's own: `name` is the dotted path of a SequenceTask or of an instance."""
 
@@ -178,6 +212,10 @@ class OwnSequenceData(SequenceData):
     def holds_out(self) -> bool:
         return self.task.holds_out(self.sequence_length)
 
+    @property
+    def has_vectors(self) -> bool:
+        return getattr(self.task, "features", None) is not None
+
 
 class OwnMarkedSequenceData(OwnSequenceData):
     """Schema of such a task that has targets at marked positions."""
@@ -185,44 +223,21 @@ class OwnMarkedSequenceData(OwnSequenceData):
     fitting_task: ClassVar[str | None] = "sequence_transducer"
 
 
+class OwnRegressionSequenceData(OwnSequenceData):
+    """Schema of such a task that has a real target."""
+
+    fitting_task: ClassVar[str | None] = "sequence_regressor"
+
+
 def own_sequence_data(path: str) -> type[OwnSequenceData]:
     """Return the schema of the sequence task that a dotted path names; a wrong path is left to the schema."""
     try:
-        return OwnMarkedSequenceData if getattr(find_instance(path), "marked", False) else OwnSequenceData
+        task = find_instance(path)
     except UserError:
         return OwnSequenceData
-
-
-class SequenceFileData(BuiltInData):
-    """Schema of labelled sequences of the user's own."""
-
-    module: ClassVar[str] = "lightning_dl2.data.sequences.labelled.LabelledSequenceDataModule.from_file"
-    fitting_task: ClassVar[str | None] = "sequence_classifier"
-
-    name: Literal["sequence_file"]
-    path: str | None
-    tokens: Literal["characters", "words", "numbers"]
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
-    test_fraction: Annotated[float, Field(gt=0, lt=1)]
-    split_seed: Annotated[int, Field(ge=0, lt=2**32)]
-    normalize: bool
-    batch_size: Positive
-    evaluation_batch_size: Positive
-    bucket_batches: Positive
-    num_workers: Workers
-
-    @model_validator(mode="after")
-    def something_is_left_to_train_on(self) -> "SequenceFileData":
-        if self.validation_fraction + self.test_fraction >= 1:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction}: with test_fraction={self.test_fraction} nothing is"
-                " left to train on; allowed: a sum below 1"
-            )
-        return self
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        return self.model_dump(exclude={"name"})
+    if getattr(task, "marked", False):
+        return OwnMarkedSequenceData
+    return OwnRegressionSequenceData if getattr(task, "regression", False) else OwnSequenceData
 
 
 class TextData(BuiltInData):

@@ -5,8 +5,9 @@ A key that stands in no rule always has an effect, or the schema itself refuses 
 
 from typing import Any
 
-from lightning_dl2.builtin.data import SequenceData, SequenceFileData, TextData
+from lightning_dl2.builtin.data import SequenceData, TextData
 from lightning_dl2.builtin.graph_data import GENERATED, PLANETOID, GraphData, GraphSetData, NodeData
+from lightning_dl2.builtin.sequence_file import SequenceFileData
 from lightning_dl2.builtin.task import GraphNet, RecurrentTask, SequenceReader, TextGenerator
 from lightning_dl2.common.dotted import find_callable, is_dotted, parameters_of
 from lightning_dl2.config.schema import Config
@@ -77,6 +78,8 @@ DATA = (
     Rule(SequenceData, "curriculum.growth curriculum.threshold curriculum.smoothing curriculum.shortest",
          lambda c: c.data.curriculum.start < c.data.sequence_length,
          "data.curriculum.start=data.sequence_length", "a smaller data.curriculum.start"),
+    Rule(SequenceData, "batches_per_epoch", lambda c: c.data.training_size is None,
+         "data.training_size={data.training_size} (an epoch reads each sequence once)", "data.training_size=null"),
     Rule(SequenceData, "length_test_size", lambda c: bool(c.data.test_lengths),
          "data.test_lengths=[]", "data.test_lengths=[N,...]"),
     Rule(SequenceFileData, "tokens", lambda c: not (c.data.path or "").endswith(".npz"),
@@ -109,6 +112,8 @@ RECURRENT = (
     Rule(SequenceReader, "bidirectional", lambda c: c.task.cell != "bilstm",
          "task.cell=bilstm (which reads in both directions)", "task.cell=lstm"),
     needs(SequenceReader, "embedding_size", "task.encoding", "embedding", "linear"),
+    Rule(SequenceReader, "label_smoothing", lambda c: c.task.name != "sequence_regressor",
+         "task=sequence_regressor (which has no classes)", "another task", (0,)),
     Rule(TextGenerator, "skip_connections", lambda c: c.task.num_layers > 1, LAYER, LAYERS, (False,)),
     Rule(TextGenerator, "locked_dropout", _drops,
          "no dropout that it could lock",

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from lightning_dl2.builtin.cells import BILSTM
-from lightning_dl2.builtin.data import SequenceData, SequenceFileData, TextData
+from lightning_dl2.builtin.data import SequenceData, TextData
 from lightning_dl2.builtin.effect_rules import ATTENTION
 from lightning_dl2.builtin.graph_data import GraphSetData, NodeData
+from lightning_dl2.builtin.sequence_file import SequenceFileData
 from lightning_dl2.builtin.task import GraphNet, RecurrentTask, TextGenerator
 from lightning_dl2.config.schema.component import Demand
 from lightning_dl2.config.schema.run import Config
@@ -20,7 +21,7 @@ def data_demands(config: Config) -> Iterator[Demand]:
     data: Any = config.data
     if isinstance(data, SequenceData):
         keys = "data.validation_size data.test_size data.sequence_length"
-        sets = data.validation_size + data.test_size
+        sets = data.validation_size + data.test_size + (data.training_size or 0)
         tokens = sets * data.sequence_length + data.length_test_size * sum(data.test_lengths)
         yield Demand("the validation and test sets", keys, tokens * NUMBER)
     elif isinstance(data, NodeData):

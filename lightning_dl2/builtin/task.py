@@ -113,11 +113,26 @@ class SequenceReader(RecurrentTask):
     def refuses(self, callback: str) -> str | None:
         return WRITES_NO_SAMPLES if callback == "samples" else None
 
+    def check(self, config: "Config") -> None:
+        if getattr(config.data, "has_vectors", False) and self.encoding not in ("none", "linear"):
+            raise ValueError(
+                f"task.encoding={self.encoding}: data={config.data.title} are real vectors; allowed: none, linear"
+            )
+
 
 class SequenceClassifier(SequenceReader):
     module: ClassVar[str] = "lightning_dl2.tasks.sequence_classifier.SequenceClassifier"
 
     name: Literal["sequence_classifier"]
+
+
+class SequenceRegressor(SequenceReader):
+    module: ClassVar[str] = "lightning_dl2.tasks.sequence_regressor.SequenceRegressor"
+
+    name: Literal["sequence_regressor"]
+
+    def metrics(self, data: DataSchema) -> dict[str, Mode] | None:
+        return {"val/loss": "min", "val/mean_squared_error": "min", "val/mean_absolute_error": "min"}
 
 
 class SequenceTransducer(SequenceReader):

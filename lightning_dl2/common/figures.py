@@ -17,7 +17,11 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # distinct in grey, too
 SEQUENTIAL, DIVERGING = "cividis", "RdBu_r"
 TRAINING, VALIDATION = COLOURS[4], COLOURS[1]  # in learning curves
 
-BASELINES = {"accuracy": "majority_baseline", "mean_absolute_error": "median_baseline"}  # of a constant prediction
+BASELINES = {  # of a constant prediction
+    "accuracy": "majority_baseline",
+    "mean_squared_error": "mean_baseline",
+    "mean_absolute_error": "median_baseline",
+}
 
 FUNCTIONS_OF_LOSS = ("bpc", "bits_per_byte", "perplexity")  # their panels would repeat the curve of the loss
 

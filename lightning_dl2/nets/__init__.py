@@ -22,6 +22,7 @@ from lightning_dl2.nets.recurrent.check_cell import check_cell as check_cell
 from lightning_dl2.nets.recurrent.classifier import ENCODINGS as ENCODINGS
 from lightning_dl2.nets.recurrent.classifier import RecurrentClassifier as RecurrentClassifier
 from lightning_dl2.nets.recurrent.classifier import RecurrentReader as RecurrentReader
+from lightning_dl2.nets.recurrent.classifier import RecurrentRegressor as RecurrentRegressor
 from lightning_dl2.nets.recurrent.classifier import RecurrentTransducer as RecurrentTransducer
 from lightning_dl2.nets.recurrent.ensemble import Ensemble as Ensemble
 from lightning_dl2.nets.recurrent.initialization import INITIALIZATIONS as INITIALIZATIONS

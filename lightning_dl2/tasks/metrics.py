@@ -61,30 +61,53 @@ class MacroAccuracy(Metric):
         return (self.right[has] / self.count[has]).mean()
 
 
-class AccuracyByLength(Metric):
-    """Accuracy at each of some lengths of a sequence.
+class ByLength(Metric):
+    """Mean of a measure at each of some lengths of a sequence; a subclass says of what.
 
     Args:
         lengths: different ones, as the task counts them.
     """
 
     full_state_update = False
-    right: Tensor  # of each length
+    kind: torch.dtype  # of the sum
+    total: Tensor  # of each length
     count: Tensor  # of each length
 
     def __init__(self, lengths: list[int]) -> None:
         super().__init__()
         self.lengths = lengths
-        for name in ("right", "count"):
-            self.add_state(name, torch.zeros(len(lengths), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("total", torch.zeros(len(lengths), dtype=self.kind), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(len(lengths), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def measure(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the measure of each output, [M]."""
+        raise NotImplementedError
 
     def update(self, outputs: Tensor, targets: Tensor, length: int) -> None:
-        """Count right predictions, at one of the lengths, by logits [M, C] and classes [M]."""
+        """Add the measures of outputs and targets [M], at one of the lengths."""
         place = self.lengths.index(length)
-        self.right[place] += (outputs.argmax(-1) == targets).sum()
+        self.total[place] += self.measure(outputs, targets).sum()
         self.count[place] += len(targets)
 
     def compute(self) -> dict[int, Tensor]:
-        """Return the accuracy at each length that had a batch."""
-        found = zip(self.lengths, self.right, self.count, strict=True)
-        return {length: right / count for length, right, count in found if count}
+        """Return the mean at each length that had a batch."""
+        found = zip(self.lengths, self.total, self.count, strict=True)
+        return {length: total / count for length, total, count in found if count}
+
+
+class AccuracyByLength(ByLength):
+    """Accuracy at each of some lengths, by logits [M, C] and classes [M]."""
+
+    kind = torch.int64
+
+    def measure(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return outputs.argmax(-1) == targets
+
+
+class SquaredErrorByLength(ByLength):
+    """Mean squared error at each of some lengths, by real numbers [M]."""
+
+    kind = torch.float32
+
+    def measure(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs - targets).square()

@@ -14,7 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from lightning_dl2.nets import CELLS
 from lightning_dl2.nets.recurrent.classifier import RecurrentReader
 from lightning_dl2.nets.recurrent.lookup import check_cell_name
-from lightning_dl2.tasks.metrics import AccuracyByLength, Mean
+from lightning_dl2.tasks.metrics import AccuracyByLength, ByLength, Mean
 from lightning_dl2.tasks.task import Task, check_spec
 
 BIDIRECTIONAL_LSTM = "bilstm"  # the course's name for cell="lstm" with bidirectional=True
@@ -28,7 +28,7 @@ class Parts(NamedTuple):
 
     Attributes:
         tokens: [B, T], or real vectors [B, T, F].
-        answers: labels [B], or targets [B, T].
+        answers: labels [B], real numbers [B], or targets [B, T].
         lengths: of the sequences, [B]; None: all are equally long.
         weight: of this rank's mean loss.
         ids: number of each sequence, [B]; None: the batch has none.
@@ -46,6 +46,8 @@ class Parts(NamedTuple):
 class SequenceReader(Task):
     """Minimise the mean cross entropy over the answers. A subclass sets `kind`, and says which answers count.
 
+    A subclass with other answers than classes says what the net needs of the spec, and has a loss of its own.
+
     Args:
         spec: `datamodule.spec`: num_classes, sequence_length, and vocabulary_size of tokens or features of real
             vectors; with `unknown_token`, the tokens have one more, of symbols that training does not have; with
@@ -61,6 +63,8 @@ class SequenceReader(Task):
     """
 
     kind: type[RecurrentReader]
+    of_spec: dict[str, str] = {"num_classes": "num_classes"}  # arguments of the net, by the spec's keys of the answers
+    measured_by_length = "accuracy"  # at each of the test's lengths
 
     def __init__(
         self, spec: dict[str, Any], optimizer: dict[str, Any] | None = None, *, label_smoothing: float = 0.0, **net: Any
@@ -70,12 +74,12 @@ class SequenceReader(Task):
         self.spec, self.label_smoothing = spec, label_smoothing
         check_cell_name(net.get("cell", "lstm"), CELL_NAMES)
         inputs = "features" if isinstance(spec, dict) and "features" in spec else "vocabulary_size"
-        check_spec(spec, inputs, "num_classes", "sequence_length")
+        check_spec(spec, inputs, *self.of_spec, "sequence_length")
         if net.get("cell") == BIDIRECTIONAL_LSTM:
             net |= {"cell": "lstm", "bidirectional": True}
         self.net = self.kind(
             spec.get("vocabulary_size"),
-            spec["num_classes"],
+            **{argument: spec[key] for key, argument in self.of_spec.items()},
             features=spec.get("features"),
             has_unknown="unknown_token" in spec,
             sequence_length=spec["sequence_length"],
@@ -85,20 +89,25 @@ class SequenceReader(Task):
 
     def build_metrics(self) -> dict[str, Metric]:
         found = {"loss": Mean(), "accuracy": MulticlassAccuracy(self.spec["num_classes"], average="micro")}
+        return found | self.metric_by_length(AccuracyByLength)
+
+    def metric_by_length(self, kind: type[ByLength]) -> dict[str, Metric]:
+        """Build the metric of the test's lengths, if it has some."""
         lengths = self.spec.get("test_lengths")
-        return {**found, BY_LENGTH: AccuracyByLength(lengths)} if lengths else found
+        return {BY_LENGTH: kind(lengths)} if lengths else {}
 
     def derived_metrics(self, split: str) -> dict[str, Tensor]:
-        """Return the accuracy at each length of the test, and its mean over those longer than in training."""
+        """Return the accuracy or error at each length of the test, and its mean over those longer than in training."""
         if split != "test" or not self.spec.get("test_lengths"):
             return {}
         found = self.metric(split, BY_LENGTH).compute()
         beyond = [value for at, value in found.items() if at > self.spec["longest_length"]]
-        means = {"accuracy_beyond": torch.stack(beyond).mean()} if beyond else {}
-        return {f"accuracy_at_{at}": value for at, value in found.items()} | means
+        name = self.measured_by_length
+        means = {f"{name}_beyond": torch.stack(beyond).mean()} if beyond else {}
+        return {f"{name}_at_{at}": value for at, value in found.items()} | means
 
     def forward(self, tokens: Tensor, lengths: Tensor | None = None, input_lengths: Tensor | None = None) -> Tensor:
-        """Map tokens [B, T], or real vectors [B, T, F], to the net's logits.
+        """Map tokens [B, T], or real vectors [B, T, F], to logits or numbers.
 
         Args:
             lengths: of padded sequences, [B].
@@ -107,7 +116,7 @@ class SequenceReader(Task):
         return self.net(tokens, lengths, input_lengths)
 
     def read(self, parts: Parts) -> Tensor:
-        """Return the logits of a batch, read with what the cell asks for."""
+        """Return the logits or numbers of a batch, read with what the cell asks for."""
         takes = self.net.recurrent.takes_input_length
         return self(parts.tokens, parts.lengths, self.input_lengths(parts) if takes else None)
 
@@ -149,5 +158,5 @@ class SequenceReader(Task):
         return parts.ids, parts.answers, self.predicted(outputs)
 
     def predicted(self, logits: Tensor) -> Tensor:
-        """Return the probabilities of the classes, or the class at each position."""
+        """Return the probabilities of the classes, the class at each position, or the number."""
         raise NotImplementedError

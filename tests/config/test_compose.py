@@ -18,8 +18,13 @@ EXPERIMENTS = options("experiment")
 def suite_of(experiment: str) -> str:
     """Return the base of a suite, whose experiments differ by their data alone; else the experiment."""
     folder = experiment.rpartition("/")[0]
-    base = f"{folder}/_suite"
-    return base if folder and (package_conf() / "experiment" / f"{base}.yaml").is_file() else experiment
+    base, content = f"{folder}/_suite", content_of(experiment)
+    of_suite = folder and content["defaults"] == [f"/experiment/{base}"] and "task" not in content
+    return base if of_suite else experiment
+
+
+def content_of(experiment: str) -> dict:
+    return yaml.safe_load((package_conf() / "experiment" / f"{experiment}.yaml").read_text("utf-8"))
 
 
 ONE_OF_EACH = [*{suite_of(name): name for name in reversed(EXPERIMENTS)}.values()][::-1]  # the first of each suite
@@ -249,7 +254,7 @@ def test_the_experiments_of_a_suite_differ_by_their_data_alone(first):
     """So one of them stands for all in other tests; each is valid, with a name of its own."""
     values, names = compose(f"experiment={first}").model_dump(), set()
     for name in (name for name in EXPERIMENTS if suite_of(name) == suite_of(first)):
-        content = yaml.safe_load((package_conf() / "experiment" / f"{name}.yaml").read_text("utf-8"))
+        content = content_of(name)
         assert content.keys() == {"defaults", "data"}
         assert content["defaults"] == [f"/experiment/{suite_of(first)}"]
         config = validate(values | {"experiment": name, "data": values["data"] | content["data"]})

@@ -53,6 +53,10 @@ IDLE = {
     },
     "trainer.gradient_clip_val=null": {"trainer.gradient_clip_algorithm=value": "trainer.gradient_clip_val=1"},
     "trainer.overfit_batches=1": {"trainer.limit_train_batches=5": "trainer.overfit_batches=0"},
+    "data.training_size=64": {"data.batches_per_epoch=7": "data.training_size=null"},
+    "experiment=recall/adding callbacks.solved.enabled=false callbacks.checkpoint.monitor=val/loss": {
+        "task.label_smoothing=0.1": "data=decimal_palindrome task=sequence_classifier"
+    },
     "experiment=sequence_file data.path=a.npz": {"data.tokens=words": "data.path=a.csv"},
     "experiment=text": {
         "task.skip_connections=true": "task.num_layers=2",

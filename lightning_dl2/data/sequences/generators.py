@@ -1,7 +1,7 @@
 """Generators of the sequence tasks, which test the memory of recurrent nets; sequences are drawn, never stored.
 
 Every task maps a `length`, counted as in the literature, to token sequences and one label for each; those with targets
-at marked positions stand in `formal`:
+at marked positions, or with a real target, stand in `formal`:
 
     decimal_palindrome   T digits       reads T - 1 tokens             names the last digit
     binary_palindrome    L numbers      reads 8 ceil(L/2) + 1 tokens   names the last bit
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.data.sequences import baum_sweet
-from lightning_dl2.data.sequences.formal.registry import MARKED_TASKS
+from lightning_dl2.data.sequences.formal.registry import MARKED_TASKS, REGRESSION_TASKS
 from lightning_dl2.data.sequences.sequence_task import NEVER_TWICE, SequenceTask, draw_checked, find_own_task
 from lightning_dl2.data.sequences.splits import draw_from_split
 from lightning_dl2.data.splits import SPLITS
@@ -165,7 +165,7 @@ SEQUENCE_TASKS: dict[str, SequenceTask] = {
     "random_combinations": RandomCombinations(),
 }
 
-BUILT_IN = {type(task) for task in (*SEQUENCE_TASKS.values(), *MARKED_TASKS.values())}
+BUILT_IN = {type(task) for task in (*SEQUENCE_TASKS.values(), *MARKED_TASKS.values(), *REGRESSION_TASKS.values())}
 
 
 def draw_batch(
@@ -173,7 +173,7 @@ def draw_batch(
 ) -> tuple[Tensor, Tensor]:
     """Draw int64 tokens [B, T] and labels [B], a pure function of the arguments. A fixed set is one batch, step=0.
 
-    A `marked` task gives targets [B, T] in place of labels.
+    A `marked` task gives targets [B, T] in place of labels. Real vectors [B, T, F] and real targets [B] are float32.
 
     Args:
         task: a task or its name in `SEQUENCE_TASKS`.
@@ -220,21 +220,21 @@ def commonest_share(labels: Tensor) -> float:
 
 
 def get_task(name: str) -> SequenceTask:
-    """Return the task of a name in SEQUENCE_TASKS or MARKED_TASKS, or of a dotted path.
+    """Return the task of a name in SEQUENCE_TASKS, MARKED_TASKS or REGRESSION_TASKS, or of a dotted path.
 
     Raises:
         ValueError: there is none; names all.
     """
     if is_dotted(name):
         return find_own_task(name)
-    tasks = SEQUENCE_TASKS | MARKED_TASKS
+    tasks = SEQUENCE_TASKS | MARKED_TASKS | REGRESSION_TASKS
     if name not in tasks:
         raise ValueError(f"unknown sequence task {name!r}: choose from {', '.join(tasks)}")
     return tasks[name]
 
 
 def is_built_in(task: SequenceTask) -> bool:
-    """Tell whether a task is of the kinds in SEQUENCE_TASKS and MARKED_TASKS, whose samples need no check."""
+    """Tell whether a task is of the kinds of the package, whose samples need no check."""
     return type(task) in BUILT_IN
 
 

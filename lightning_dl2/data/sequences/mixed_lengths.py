@@ -1,6 +1,6 @@
 """Draw sequences of different lengths for one batch, padded behind their ends.
 
-Shapes: B sequences, T tokens of the longest.
+Shapes: B sequences, T tokens or steps of the longest, F features.
 """
 
 from typing import NamedTuple
@@ -19,11 +19,12 @@ LENGTHS = 0  # in place of a length in the entropy of a draw: no sequence has it
 
 
 class Sequences(NamedTuple):
-    """Sequences with their answers, padded with token 0.
+    """Sequences with their answers, padded with token 0 or with zeros.
 
     Attributes:
-        tokens: int64 or, where they are stored, int32 [B, T].
-        labels: int64 [B]; of a marked task targets [B, T], NOT_COUNTED at unmarked positions and in padding.
+        tokens: int64 or, where they are stored, int32 [B, T]; or real vectors, float32 [B, T, F].
+        labels: int64 [B]; of a regression float32 [B]; of a marked task targets [B, T], NOT_COUNTED at unmarked
+            positions and in padding.
         lengths: tokens of each sequence, int64 [B].
     """
 
@@ -35,9 +36,9 @@ class Sequences(NamedTuple):
         """Build the batch of `rows`, int64 [B], padded to the longest of them."""
         lengths = self.lengths[rows]
         longest = int(lengths.max())
-        labels = self.labels[rows]
+        labels, tokens = self.labels[rows], self.tokens[rows, :longest]
         return SequenceBatch(
-            self.tokens[rows, :longest].long(),
+            tokens if tokens.is_floating_point() else tokens.long(),
             labels[:, :longest] if labels.dim() == 2 else labels,
             None if (lengths == longest).all() else lengths,
             weight,
@@ -45,12 +46,17 @@ class Sequences(NamedTuple):
             measured_at,
         )
 
-    def weight(self, rows: Tensor, world: int) -> float:
-        """Weigh the mean loss over the targets of `rows` in the mean over `world` ranks, which share the sequences."""
-        if self.labels.dim() == 1:
-            return len(rows) * world / len(self.labels)
-        counted = (self.labels != NOT_COUNTED).sum(1)
-        return counted[rows].sum().item() * world / counted.sum().item()
+    def weight(self, rows: Tensor, world: int, items: Tensor | None = None) -> float:
+        """Weigh the mean loss over the targets of `rows` in the mean over `world` ranks.
+
+        Args:
+            items: the sequences that the ranks share, int64; None: all.
+        """
+        labels = self.labels if items is None else self.labels[items]
+        if labels.dim() == 1:
+            return len(rows) * world / len(labels)
+        counted = (self.labels[rows] != NOT_COUNTED).sum().item(), (labels != NOT_COUNTED).sum().item()
+        return counted[0] * world / counted[1]
 
 
 def draw_sequences(
@@ -70,8 +76,12 @@ def draw_sequences(
         rng = np.random.default_rng((seed, SPLITS.index(split), step, LENGTHS))
         sizes = rng.integers(shortest, longest, n, endpoint=True)
     steps = max(task.num_tokens(int(size)) for size in np.unique(sizes))
-    tokens = torch.zeros(n, steps, dtype=torch.int64)
-    labels = torch.full((n, steps) if task.marked else (n,), NOT_COUNTED, dtype=torch.int64)
+    if task.features is None:
+        tokens = torch.zeros(n, steps, dtype=torch.int64)
+    else:
+        tokens = torch.zeros(n, steps, task.features)
+    kind = torch.float32 if task.regression else torch.int64
+    labels = torch.full((n, steps) if task.marked else (n,), NOT_COUNTED, dtype=kind)
     lengths = torch.zeros(n, dtype=torch.int64)
     for size in np.unique(sizes):
         rows = torch.from_numpy(np.flatnonzero(sizes == size))

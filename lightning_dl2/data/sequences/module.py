@@ -1,26 +1,26 @@
 """Sequence tasks as a LightningDataModule.
 
-Shapes: B sequences a process, T tokens.
+Shapes: B sequences a process, T tokens or steps, F features.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.sequences.curriculum import Curriculum
+from lightning_dl2.data.sequences.fixed_sets import Batch, Constants, FixedBatches, check_lengths
 from lightning_dl2.data.sequences.generators import commonest_share, draw_batch, get_task, is_built_in, majority_share
 from lightning_dl2.data.sequences.mixed_lengths import Sequences, draw_sequences
 from lightning_dl2.data.sequences.sequence_set import SequenceBatch
-from lightning_dl2.data.sequences.sequence_task import FEWEST_HELD_OUT, SequenceTask, check_own_task
+from lightning_dl2.data.sequences.sequence_task import FEWEST_HELD_OUT, MEASURED, SequenceTask, check_own_task
 from lightning_dl2.resume.train_batches import BatchList, TrainBatches, check_share, rank_and_world
 
 EVALUATION_SEED = 20201  # the validation and test sets are the same for every seed of a run
-
-Batch = tuple[Tensor, Tensor] | SequenceBatch
 
 
 class SequenceDataModule(LightningDataModule):
@@ -29,19 +29,22 @@ class SequenceDataModule(LightningDataModule):
     Training batch k is a function of (seed, k, the curriculum's length). All ranks draw the same global batch and each
     keeps its own rows: n processes with batch B train on the batches of one process with batch n*B.
 
-    A batch is (tokens [B, T], labels [B]). It is a SequenceBatch of sequences of several lengths, or with targets at
-    marked positions.
+    A batch is (tokens [B, T], labels [B]). It is a SequenceBatch of sequences of several lengths, with targets at
+    marked positions, or of a fixed training set.
 
     Args:
-        name: one of SEQUENCE_TASKS or MARKED_TASKS, the dotted path of a SequenceTask of your own, or the task itself.
+        name: one of SEQUENCE_TASKS, MARKED_TASKS or REGRESSION_TASKS, the dotted path of a SequenceTask of your own, or
+            the task itself.
         sequence_length: size of the task as the literature counts it, see `generators`.
         shortest_length: each sequence of training, validation and test has its own length, uniform from this one to
             `sequence_length` or, in training, to the curriculum's; None: all have the latter.
         test_lengths: further lengths at which the test measures the accuracy.
         length_test_size: sequences at each of them.
+        training_size: sequences of a fixed training set, which is the same for every seed of a run; each epoch takes
+            them in a new order. None: each batch is drawn anew, without end.
         batch_size: B.
         seed: of the training sequences.
-        batches_per_epoch: length of an epoch of generated data.
+        batches_per_epoch: length of an epoch of data that are drawn without end.
         validation_size: sequences in the validation set; likewise `test_size`.
         evaluation_batch_size: largest validation or test batch; does not change the metrics.
         curriculum: arguments of Curriculum, with `enabled`; None or not enabled: every batch has full length.
@@ -49,11 +52,12 @@ class SequenceDataModule(LightningDataModule):
 
     Raises:
         ValueError: an unknown task, a `sequence_length` too small for it, a size below 1, a `curriculum` without
-            `enabled`, or workers beside a curriculum.
+            `enabled`, or workers or a fixed training set beside a curriculum.
         UserError: a task of your own whose samples are not what it says.
     """
 
     placed_at = 0, 1  # rank and number of processes, without a Trainer
+    _epoch: tuple[int, int, list[Tensor]] | None = None  # of a fixed training set: the last epoch, ranks, its batches
 
     def __init__(
         self,
@@ -71,30 +75,37 @@ class SequenceDataModule(LightningDataModule):
         shortest_length: int | None = None,
         test_lengths: Sequence[int] = (),
         length_test_size: int = 128,
+        training_size: int | None = None,
     ) -> None:
         super().__init__()
         self.task = get_task(name) if isinstance(name, str) else name
         self.task.check(sequence_length)
         sizes = {"batch_size": batch_size, "batches_per_epoch": batches_per_epoch, "validation_size": validation_size}
         sizes |= {"test_size": test_size, "evaluation_batch_size": evaluation_batch_size}
-        sizes |= {"length_test_size": length_test_size}
+        sizes |= {"length_test_size": length_test_size} | (
+            {} if training_size is None else {"training_size": training_size}
+        )
         for key, size in sizes.items():
             if size < 1:
                 raise ValueError(f"{key}={size}: at least 1")
         if curriculum and "enabled" not in curriculum:
             raise ValueError(f"curriculum={curriculum}: needs `enabled`, True or False")
         self.length, self.batch_size, self.seed = sequence_length, batch_size, seed
-        self.batches_per_epoch, self.evaluation_batch_size = batches_per_epoch, evaluation_batch_size
+        self._drawn_per_epoch, self.evaluation_batch_size = batches_per_epoch, evaluation_batch_size
         self.num_workers = num_workers
         self.sizes = {"val": validation_size, "test": test_size}
+        if training_size is not None:
+            self.sizes = {"train": training_size, **self.sizes}
         self.sets: dict[str, tuple[Tensor, Tensor] | Sequences] = {}
         self.shortest, self.length_test_size = shortest_length, length_test_size
-        self.test_lengths = _check_lengths(self.task, sequence_length, shortest_length, test_lengths)
+        self.test_lengths = check_lengths(self.task, sequence_length, shortest_length, test_lengths)
         self.sets_at: dict[int, Sequences] = {}  # of test_lengths
         self.curriculum: Curriculum | None = None
         if curriculum and curriculum["enabled"]:
             if num_workers:
                 raise ValueError(f"num_workers={num_workers}: the curriculum decides a batch when it is asked for")
+            if training_size is not None:
+                raise ValueError(f"training_size={training_size}: a curriculum draws sequences of other lengths")
             rule = {key: value for key, value in curriculum.items() if key != "enabled"}
             self.curriculum = Curriculum(sequence_length, **rule)
         self.digest: str | None = None  # of a task of the user's own
@@ -106,12 +117,16 @@ class SequenceDataModule(LightningDataModule):
     def spec(self) -> dict[str, Any]:
         """Describe the data for the model in plain values, which every checkpoint holds."""
         found: dict[str, Any] = {} if self.digest is None else {"digest": self.digest}
-        found |= {
-            "vocabulary_size": self.task.vocabulary_size(self.length),
-            "num_classes": self.task.num_classes(self.length),
-            "sequence_length": self.task.num_tokens(self.length),
-        }
-        if not self.mixes:
+        if (features := self.task.features) is None:
+            found["vocabulary_size"] = self.task.vocabulary_size(self.length)
+        else:
+            found["features"] = features
+        if not self.task.regression:
+            found["num_classes"] = self.task.num_classes(self.length)
+        found["sequence_length"] = self.task.num_tokens(self.length)
+        if self.task.regression:
+            found |= self.constants.spec() | self.baselines()
+        elif not self.mixes:
             return found | {"majority_baseline": self.task.majority_baseline(self.length)}
         lengths = {"shortest_length": self.shortest, "longest_length": self.length, "test_lengths": self.test_lengths}
         return found | lengths
@@ -119,12 +134,21 @@ class SequenceDataModule(LightningDataModule):
     @property
     def mixes(self) -> bool:
         """Tell whether batches are of the kind SequenceBatch."""
-        return self.task.marked or self.shortest is not None or bool(self.test_lengths)
+        return self.task.marked or self.task.regression or self.shortest is not None or bool(self.test_lengths)
+
+    @cached_property
+    def constants(self) -> Constants:
+        """Return the constant answers to a regression; without a fixed training set, of MEASURED training sequences."""
+        if "train" in self.sizes:
+            return Constants(self._training_set.labels)
+        return Constants(self._draw("train", self.shortest or self.length, self.length, MEASURED, step=0).labels)
 
     def baselines(self) -> dict[str, float]:
-        """Return the test accuracy of always answering the commonest label."""
+        """Return the test accuracy of always answering the commonest label, or the errors of constant answers."""
         self.setup("test")
         labels = self.sets["test"][1]
+        if self.task.regression:
+            return self.constants.baselines(labels)
         return {"majority_baseline": commonest_share(labels) if self.mixes else self._majority(labels)}
 
     def _majority(self, labels: Tensor) -> float:
@@ -167,16 +191,39 @@ class SequenceDataModule(LightningDataModule):
             return self._draw(split, self.shortest or self.length, self.length, self.sizes[split], step=0)
         seed = EVALUATION_SEED
         tokens, labels = draw_batch(self.task, self.length, self.sizes[split], seed=seed, split=split, step=0)
-        return tokens.to(torch.int32), labels
+        return _stored(tokens), labels
 
     def _draw(self, split: str, shortest: int, longest: int, size: int, step: int) -> Sequences:
         """Draw a fixed set, the shortest sequences first, so that batches need little padding."""
         drawn = draw_sequences(self.task, shortest, longest, size, seed=EVALUATION_SEED, split=split, step=step)
         order = drawn.lengths.argsort(stable=True)
-        return Sequences(drawn.tokens[order].to(torch.int32), drawn.labels[order], drawn.lengths[order])
+        return Sequences(_stored(drawn.tokens[order]), drawn.labels[order], drawn.lengths[order])
+
+    @cached_property
+    def _training_set(self) -> Sequences:
+        return self._draw("train", self.shortest or self.length, self.length, self.sizes["train"], step=0)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        if "train" not in self.sizes:
+            return self._drawn_per_epoch
+        return self._num_batches(self.sizes["train"], "train", self.batch_size)
+
+    def _batch_of_set(self, step: int) -> SequenceBatch:
+        """Build training batch number `step` of this rank from the fixed set."""
+        rank, world = rank_and_world(self)
+        epoch, number = divmod(step, self.batches_per_epoch)
+        if self._epoch is None or self._epoch[:2] != (epoch, world):
+            order = torch.from_numpy(np.random.default_rng((self.seed, epoch)).permutation(self.sizes["train"]))
+            self._epoch = epoch, world, list(order.tensor_split(self.batches_per_epoch))
+        items = self._epoch[2][number]
+        mine = items[rank::world]
+        return self._training_set.batch(mine, self._training_set.weight(mine, world, items))
 
     def train_batch(self, step: int) -> Batch:
         """Draw training batch number `step` of this rank: tokens int64 [B, T] and labels int64 [B]."""
+        if "train" in self.sizes:
+            return self._batch_of_set(step)
         length, size = self.length, self.batch_size
         if self.curriculum:
             length = self.curriculum.draw_length(self.seed, step)
@@ -210,14 +257,16 @@ class SequenceDataModule(LightningDataModule):
         num_batches = self._num_batches(len(labels), split)
         return FixedBatches(tokens[rank::world], labels[rank::world], num_batches)
 
-    def _num_batches(self, size: int, split: str) -> int:
+    def _num_batches(self, size: int, split: str, rows: int | None = None) -> int:
         """Count the batches of `size` sequences; every rank has as many, as all ranks take part in each."""
         _, world = rank_and_world(self)
         check_share(size, "sequences", split, world)
-        return min(-(-size // (self.evaluation_batch_size * world)), size // world)
+        return min(-(-size // ((rows or self.evaluation_batch_size) * world)), size // world)
 
     def evaluation_batches(self, split: str) -> list[SequenceBatch]:
         """Return this rank's share of val or test, in order."""
+        if split == "train":
+            return self._batches(self._training_set, split)
         self.setup({"val": "validate"}.get(split, split))
         found = self.sets[split]
         if not isinstance(found, Sequences):
@@ -233,10 +282,10 @@ class SequenceDataModule(LightningDataModule):
 
     @property
     def class_names(self) -> list[str]:
-        return [str(number) for number in range(self.task.num_classes(self.length))]
+        return [] if self.task.regression else [str(number) for number in range(self.task.num_classes(self.length))]
 
     def count_items(self, split: str) -> int:
-        """Count the sequences of a fixed set; those of training have no end."""
+        """Count the sequences of a fixed set; those that are drawn without end count as none."""
         return self.sizes.get(split, 0)
 
     def names(self, ids: Tensor) -> list[str]:
@@ -244,7 +293,9 @@ class SequenceDataModule(LightningDataModule):
         return [str(number) for number in ids.tolist()]
 
     def input_columns(self, batch: SequenceBatch) -> dict[str, list[str]]:
-        """Return the tokens of each sequence of a batch, for predictions."""
+        """Return the tokens of each sequence of a batch, for predictions; real vectors are left out."""
+        if self.task.features is not None:
+            return {}
         ends = [batch.tokens.shape[1]] * len(batch.ids) if batch.lengths is None else batch.lengths.tolist()
         rows = zip(batch.tokens.tolist(), ends, strict=True)
         return {"input": [" ".join(map(str, tokens[:end])) for tokens, end in rows]}
@@ -257,30 +308,6 @@ class SequenceDataModule(LightningDataModule):
             self.curriculum.load_state_dict(state_dict["curriculum"])
 
 
-class FixedBatches:
-    """Batches of a fixed set, in order, whose sizes differ by one at most."""
-
-    def __init__(self, tokens: Tensor, labels: Tensor, num_batches: int) -> None:
-        self.tokens, self.labels = tokens.tensor_split(num_batches), labels.tensor_split(num_batches)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __iter__(self) -> Iterator[Batch]:
-        for tokens, labels in zip(self.tokens, self.labels, strict=True):
-            yield tokens.long(), labels
-
-
-def _check_lengths(task: SequenceTask, longest: int, shortest: int | None, test_lengths: Sequence[int]) -> list[int]:
-    """Return the test lengths as a list; raise an error unless the task has all lengths, with the same vocabulary."""
-    if shortest is not None and shortest > longest:
-        raise ValueError(f"shortest_length={shortest}: at most sequence_length={longest}")
-    for at in (*test_lengths, *([] if shortest is None else [shortest])):
-        task.check(at)
-        for name in ("vocabulary_size", "num_classes"):
-            if (size := getattr(task, name)(at)) > (known := getattr(task, name)(longest)):
-                raise UserError(
-                    f"data.test_lengths={list(test_lengths)}: {name}({at}) is {size}, but {name}({longest}) is {known};"
-                    f" allowed: lengths up to data.sequence_length={longest}"
-                )
-    return [int(at) for at in test_lengths]
+def _stored(tokens: Tensor) -> Tensor:
+    """Return tokens as int32, which takes half the memory, and real vectors as they are."""
+    return tokens if tokens.is_floating_point() else tokens.to(torch.int32)

@@ -1,6 +1,6 @@
 """Base of the sequence tasks, with what a task of the user's own need not write, and the checks of such a task.
 
-Shapes: B sequences, T tokens.
+Shapes: B sequences, T tokens or steps, F features.
 """
 
 from abc import ABC, abstractmethod
@@ -24,9 +24,10 @@ Samples = tuple[np.ndarray, np.ndarray]
 
 
 class SequenceTask(ABC):
-    """Distribution over token sequences with their answers, for every length from `minimum_length` on.
+    """Distribution over sequences with their answers, for every length from `minimum_length` on.
 
-    The answer is one label, or a target at each of some marked positions of the sequence.
+    Sequences are of tokens or, with `features`, of real vectors. The answer is one label, with `regression` one real
+    number, or with `marked` a target at each of some positions of the sequence.
 
     A task of your own is a subclass with three methods, which `data.name=package.module.Parity` then names:
 
@@ -60,16 +61,30 @@ class SequenceTask(ABC):
                 bits = rng.integers(2, size=(n, length))
                 return self.append_answers(bits, bits[:, ::-1], empty=2)
 
+    A task of real vectors has `features` in place of `vocabulary_size`, and one of a real target `regression` in place
+    of `num_classes`:
+
+        class Mean(SequenceTask):
+            features, regression = 2, True
+
+            def draw(self, rng, n, length):
+                values = rng.normal(size=(n, length, 2))
+                return values, values.mean((1, 2))
+
     `draw` must take all its random numbers from `rng`: a batch is a function of (seed, split, step). The splits follow
     from a hash of the tokens, so that no sequence is in two of them.
 
     Attributes:
         minimum_length: the shortest length that the task has.
         marked: `draw` gives targets at marked positions, [n, T], in place of labels [n].
+        features: F of the real vectors [n, T, F] that `draw` gives in place of tokens; None: tokens [n, T].
+        regression: `draw` gives a real number for each sequence, [n], in place of labels.
     """
 
     minimum_length: int = 1
     marked: bool = False
+    features: int | None = None
+    regression: bool = False
 
     def check(self, length: int) -> None:
         """Raise ValueError if the task has no sequences of this length; the other methods do not check."""
@@ -77,20 +92,21 @@ class SequenceTask(ABC):
             name = type(self).__name__
             raise ValueError(f"{name} has no sequences of length {length}: at least {self.minimum_length}")
 
-    @abstractmethod
     def vocabulary_size(self, length: int) -> int:
-        """Return the number of tokens; they are 0..vocabulary_size-1."""
+        """Return the number of tokens; they are 0..vocabulary_size-1. A task with `features` has none."""
+        raise NotImplementedError
 
-    @abstractmethod
     def num_classes(self, length: int) -> int:
-        """Return the number of labels or targets; they are 0..num_classes-1."""
+        """Return the number of labels or targets; they are 0..num_classes-1. A `regression` has none."""
+        raise NotImplementedError
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, n: int, length: int) -> Samples:
         """Draw `n` independent samples: integer tokens [n, T] and integer labels [n].
 
-        Of a `marked` task the second are targets [n, T], NOT_COUNTED (-100) at positions without a mark. Each sequence
-        has a mark.
+        With `features` the first are real vectors [n, T, F], and of a `regression` the second are real numbers [n]. Of
+        a `marked` task the second are targets [n, T], NOT_COUNTED (-100) at positions without a mark. Each sequence has
+        a mark.
         """
 
     @staticmethod
@@ -114,8 +130,10 @@ class SequenceTask(ABC):
         """Count the distinct sequences of tokens, or give a lower bound.
 
         Unless a subclass has a formula, those among MEASURED samples count; if none of them comes twice, there are
-        taken to be NEVER_TWICE / 2.
+        taken to be NEVER_TWICE / 2. Real vectors never come twice.
         """
+        if self.features is not None:
+            return NEVER_TWICE
         distinct, _ = _measure(self, length)
         return distinct if distinct < MEASURED else NEVER_TWICE // 2
 
@@ -167,17 +185,20 @@ def check_own_task(task: SequenceTask, length: int, shorter: int | None = None) 
     Raises:
         UserError: the samples do not fit what the task says of itself, or do not follow from `rng` alone.
     """
-    sizes = {at: (task.vocabulary_size(at), task.num_classes(at)) for at in (length, shorter or length)}
-    for name, *values in zip(("vocabulary_size", "num_classes"), *sizes.values(), strict=True):
-        least = 1 if name == "vocabulary_size" else 2
-        if not isinstance(values[0], int | np.integer) or values[0] < least:
-            raise _error(task, f"{name}({length}) is {values[0]!r}; allowed: a whole number, {least} or more")
-        if values[-1] > values[0]:
+    if task.marked and task.regression:
+        raise _error(task, "has marked and regression; allowed: one of them")
+    if task.features is not None and (not isinstance(task.features, int) or task.features < 1):
+        raise _error(task, f"features is {task.features!r}; allowed: a whole number, 1 or more, or None")
+    for name, least in sizes_of(task).items():
+        at_length, at_shorter = (_size(task, name, at) for at in (length, shorter or length))
+        if not isinstance(at_length, int | np.integer) or at_length < least:
+            raise _error(task, f"{name}({length}) is {at_length!r}; allowed: a whole number, {least} or more")
+        if at_shorter > at_length:
             raise _error(
-                task, f"{name}({shorter}) is {values[-1]}, but {name}({length}) is {values[0]}; allowed: at most that"
+                task, f"{name}({shorter}) is {at_shorter}, but {name}({length}) is {at_length}; allowed: at most that"
             )
     digest = sha256()
-    for at in sizes:
+    for at in dict.fromkeys((length, shorter or length)):
         tokens, labels = draw_checked(task, np.random.default_rng(SEED), TRIED, at)
         again = draw_checked(task, np.random.default_rng(SEED), TRIED, at)
         if not (np.array_equal(tokens, again[0]) and np.array_equal(labels, again[1])):
@@ -187,8 +208,21 @@ def check_own_task(task: SequenceTask, length: int, shorter: int | None = None) 
     return digest.hexdigest()
 
 
+def sizes_of(task: SequenceTask) -> dict[str, int]:
+    """Map each method by which a task tells the number of its tokens or labels to the least that it may return."""
+    sizes = {"vocabulary_size": 1} if task.features is None else {}
+    return sizes if task.regression else {**sizes, "num_classes": 2}
+
+
+def _size(task: SequenceTask, name: str, length: int) -> Any:
+    if getattr(type(task), name) is getattr(SequenceTask, name):
+        instead = "features" if name == "vocabulary_size" else "regression"
+        raise _error(task, f"has no {name}; fix: define {name}(self, length), or set {instead}")
+    return getattr(task, name)(length)
+
+
 def draw_checked(task: SequenceTask, rng: np.random.Generator, n: int, length: int) -> Samples:
-    """Draw from a user's task as `draw` does, int64, and check the samples.
+    """Draw from a user's task as `draw` does, int64 or float32, and check the samples.
 
     Raises:
         UserError: names the first thing that is wrong.
@@ -196,25 +230,50 @@ def draw_checked(task: SequenceTask, rng: np.random.Generator, n: int, length: i
     call = f"draw(rng, {n}, {length})"
     try:
         tokens, labels = (np.asarray(part) for part in task.draw(rng, n, length))
-        limits = (task.vocabulary_size(length), task.num_classes(length))
+        limits = {name: getattr(task, name)(length) for name in sizes_of(task)}
         steps = task.num_tokens(length)
-        shapes = [n, steps], [n, steps] if task.marked else [n]
     except Exception as error:  # the task is the user's, and may raise anything
         raise _error(
             task, f"{call} fails{place_of(error)}: {type(error).__name__}: {error}; fix: correct it"
         ) from error
-    names = "tokens", "targets" if task.marked else "labels"
-    for name, part, shape, limit in zip(names, (tokens, labels), shapes, limits, strict=True):
-        if list(part.shape) != shape:
-            raise _error(task, f"{call} gives {name} {list(part.shape)}; allowed: {shape}")
-        if part.dtype.kind not in "iub":
-            raise _error(task, f"{call} gives {name} of {part.dtype}; allowed: integers")
-        counted = part[part != NOT_COUNTED] if name == "targets" else part
-        if name == "targets" and not (part != NOT_COUNTED).any(1).all():
-            raise _error(task, f"{call} gives a sequence without a target; allowed: one or more in each")
-        if counted.size and not 0 <= counted.min() <= counted.max() < limit:
-            raise _error(task, f"{call} gives {name} {counted.min()} to {counted.max()}; allowed: 0 to {limit - 1}")
-    return tokens.astype(np.int64), labels.astype(np.int64)
+    inputs, answers = ("tokens", [n, steps]), ("labels", [n])
+    if task.features is not None:
+        inputs = "vectors", [n, steps, task.features]
+    if task.regression or task.marked:
+        answers = "targets", [n, steps] if task.marked else [n]
+    found = [
+        _checked(task, call, tokens, *inputs, limits.get("vocabulary_size")),
+        _checked(task, call, labels, *answers, limits.get("num_classes"), marked=task.marked),
+    ]
+    return found[0], found[1]
+
+
+def _checked(
+    task: SequenceTask,
+    call: str,
+    part: np.ndarray,
+    name: str,
+    shape: list[int],
+    limit: int | None,
+    marked: bool = False,
+) -> np.ndarray:
+    """Return integers below `limit` as int64, or real numbers (no limit) as float32."""
+    if list(part.shape) != shape:
+        raise _error(task, f"{call} gives {name} {list(part.shape)}; allowed: {shape}")
+    if limit is None:
+        if part.dtype.kind not in "fiub":
+            raise _error(task, f"{call} gives {name} of {part.dtype}; allowed: numbers")
+        if not np.isfinite(part).all():
+            raise _error(task, f"{call} gives {name} that are not finite; allowed: finite numbers")
+        return part.astype(np.float32)
+    if part.dtype.kind not in "iub":
+        raise _error(task, f"{call} gives {name} of {part.dtype}; allowed: integers")
+    counted = part[part != NOT_COUNTED] if marked else part
+    if marked and not (part != NOT_COUNTED).any(1).all():
+        raise _error(task, f"{call} gives a sequence without a target; allowed: one or more in each")
+    if counted.size and not 0 <= counted.min() <= counted.max() < limit:
+        raise _error(task, f"{call} gives {name} {counted.min()} to {counted.max()}; allowed: 0 to {limit - 1}")
+    return part.astype(np.int64)
 
 
 def _error(task: Any, says: str) -> UserError:

@@ -1,4 +1,4 @@
-"""Read a sequence of tokens, or of real vectors, by a recurrent net, and name its class or one at each position.
+"""Read a sequence of tokens, or of real vectors, by a recurrent net: name a class, a number, or a class at each step.
 
 Shapes: B batch, T steps, V vocabulary_size, F features, E embedding_size, H hidden_size, N directions, C num_classes.
 """
@@ -86,7 +86,7 @@ class RecurrentReader(nn.Module):
         outputs, state, trace = self.recurrent.explicit(
             self.encode(tokens), lengths=lengths, input_lengths=input_lengths
         )
-        return self.output(self.read(outputs, state, lengths)), trace
+        return self.answer(self.read(outputs, state, lengths)), trace
 
     def forward(self, tokens: Tensor, lengths: Tensor | None = None, input_lengths: Tensor | None = None) -> Tensor:
         """Map tokens [B, T], int64, or real vectors [B, T, F], to logits.
@@ -97,7 +97,11 @@ class RecurrentReader(nn.Module):
             input_lengths: as of `Recurrent.forward`.
         """
         outputs, state = self.recurrent(self.encode(tokens), lengths=lengths, input_lengths=input_lengths)
-        return self.output(self.read(outputs, state, lengths))
+        return self.answer(self.read(outputs, state, lengths))
+
+    def answer(self, features: Tensor) -> Tensor:
+        """Map what the linear layer reads to the net's answer."""
+        return self.output(features)
 
     def read(self, outputs: Tensor, state: State, lengths: Tensor | None) -> Tensor:
         """Return what the linear layer reads, of the recurrent layer's outputs [B, T, H*N] and final state."""
@@ -125,6 +129,24 @@ class RecurrentClassifier(RecurrentReader):
         if lengths is None:
             return self.recurrent.last(state)
         return last_outputs(outputs, lengths, self.recurrent.num_directions)
+
+
+class RecurrentRegressor(RecurrentClassifier):
+    """Map tokens [B, T] to real numbers [B]: the linear layer, of one output, reads the final h of each direction.
+
+    Args:
+        vocabulary_size: V; None: the inputs are real vectors.
+        mean: of the numbers to be learnt; the output's 0 means this one.
+        scale: of the numbers; the output's 1 is so far from its 0.
+        options: the other arguments of RecurrentReader.
+    """
+
+    def __init__(self, vocabulary_size: int | None, *, mean: float = 0.0, scale: float = 1.0, **options: Any):
+        super().__init__(vocabulary_size, 1, **options)
+        self.mean, self.scale = mean, scale
+
+    def answer(self, features: Tensor) -> Tensor:
+        return self.output(features)[..., 0] * self.scale + self.mean
 
 
 class RecurrentTransducer(RecurrentReader):

@@ -33,12 +33,12 @@ def gradient_flow(
     """Return the norm of the gradient of L in each state, as the mean over the sequences.
 
     L is the cross entropy after the last token, averaged over a batch of BATCH sequences, of which B are here. For a
-    language model or a transducer, too: their other predictions would add gradients on the way. Dropout is off; the
-    net's gradients and mode stay as they are.
+    language model or a transducer, too: their other predictions would add gradients on the way. Of a regressor L is the
+    squared error. Dropout is off; the net's gradients and mode stay as they are.
 
     Args:
-        tokens: [B, T], int64.
-        labels: [B], the token or class after the last token.
+        tokens: [B, T], int64, or real vectors [B, T, F].
+        labels: [B], the token, class or number after the last token.
         lengths: [B], of padded sequences; None: all have T.
         input_lengths: as of `Recurrent.forward`, of a transducer.
 
@@ -52,8 +52,9 @@ def gradient_flow(
         with torch.enable_grad():
             more = {"lengths": lengths, "input_lengths": input_lengths}
             logits, trace = net.explicit(tokens, **{name: part for name, part in more.items() if part is not None})
-            last = logits if logits.dim() == 2 else _at_ends(logits, lengths)
-            loss = F.cross_entropy(last, labels, reduction="sum") / BATCH
+            last = _at_ends(logits, lengths) if logits.dim() == 3 else logits
+            loss_of = F.cross_entropy if last.dim() == 2 else F.mse_loss
+            loss = loss_of(last, labels.to(last.dtype) if last.dim() == 1 else labels, reduction="sum") / BATCH
             states = {
                 name: [state for layer in trace for steps in layer for state in steps[name]]
                 for name in _state_names(net)

@@ -242,3 +242,34 @@ def test_build_data_is_the_configuration(tiny):
     data = build_data(config.data, seed=5)
     assert (data.seed, data.batch_size, data.spec["num_classes"]) == (5, 8, config.data.sequence_length)
     assert data.curriculum.length == config.data.curriculum.start
+
+
+def test_a_fixed_training_set_is_read_once_in_an_epoch_in_a_new_order():
+    def rows_of(step, **options):
+        return small_data(training_size=20, **options).train_batch(step).ids.tolist()
+
+    data = small_data(training_size=20)
+    assert data.batches_per_epoch == 3 and data.count_items("train") == 20
+    epochs = [sum((rows_of(step) for step in range(first, first + 3)), []) for first in (0, 3)]
+    assert [sorted(epoch) for epoch in epochs] == [[*range(20)]] * 2 and epochs[0] != epochs[1]
+    assert rows_of(4) == data.train_batch(4).ids.tolist() and rows_of(4, seed=1) != rows_of(4)
+    (whole,) = small_data(training_size=20, evaluation_batch_size=20).evaluation_batches("train")
+    batch = small_data(training_size=20, seed=3).train_batch(1)  # the set is the same for every seed
+    assert torch.equal(batch.tokens, whole.tokens[batch.ids]) and torch.equal(batch.labels, whole.labels[batch.ids])
+    assert len({*map(tuple, whole.tokens.tolist())} & {*map(tuple, data_rows("test"))}) == 0
+    parts = [on_rank(small_data(training_size=20, batch_size=4), rank, 2).train_batch(1) for rank in range(2)]
+    assert sorted(sum((part.ids.tolist() for part in parts), [])) == sorted(rows_of(1))
+    assert sum(part.weight for part in parts) == 2
+
+
+def data_rows(split):
+    return [row for batch in small_data().evaluation_batches(split) for row in batch.tokens.tolist()]
+
+
+def test_a_fixed_training_set_has_no_curriculum_and_no_size_of_zero():
+    for options, says in (
+        ({"training_size": 0}, "training_size=0"),
+        ({"curriculum": CURRICULUM}, "training_size=9: a"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            small_data(**{"training_size": 9} | options)

@@ -207,3 +207,44 @@ def test_a_run_on_a_task_of_ones_own(tiny, mine, monkeypatch):
     monkeypatch.setattr(Parity, "draw", lambda self, rng, n, length: (rng.integers(2, size=(n, length)), zeros(n)))
     with pytest.raises(UserError, match="the content is not what it was"):
         train(tiny(*words, "trainer.max_steps=9"))
+
+
+class Mean(SequenceTask):
+    """The mean of real vectors: neither tokens nor labels."""
+
+    features, regression = 2, True
+
+    def draw(self, rng, n, length):
+        values = rng.normal(size=(n, length, 2))
+        return values, values.mean((1, 2))
+
+
+def test_real_vectors_and_a_real_target_of_ones_own():
+    data = small(Mean(), shortest_length=2)
+    batch = data.train_batch(0)
+    assert batch.tokens.shape[2] == 2 and batch.tokens.dtype == batch.labels.dtype == torch.float32
+    ends = batch.lengths.tolist()
+    means = [vectors[:end].mean().item() for vectors, end in zip(batch.tokens, ends, strict=True)]
+    assert batch.labels.tolist() == pytest.approx(means, abs=1e-6) and min(ends) < max(ends)
+    keys = {"digest", "features", "sequence_length", "target_mean", "target_scale", "mean_baseline", "median_baseline"}
+    assert keys < data.spec.keys() and not {"num_classes", "vocabulary_size"} & data.spec.keys()
+    assert data.class_names == [] and data.input_columns(data.evaluation_batches("test")[0]) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"features": None}, r"has no vocabulary_size; fix: define vocabulary_size\(self, length\), or set features"),
+        ({"regression": False}, "has no num_classes; fix: define num_classes.* or set regression"),
+        ({"marked": True}, "has marked and regression; allowed: one of them"),
+        ({"features": 0}, "features is 0; allowed: a whole number, 1 or more, or None"),
+        ({"features": 3}, r"gives vectors \[64, 8, 2\]; allowed: \[64, 8, 3\]"),
+        ({"draw": lambda self, rng, n, length: (zeros(n, length, 2) / 0.0, zeros(n))}, "vectors that are not finite"),
+        ({"draw": lambda self, rng, n, length: (zeros(n, length, 2), zeros(n).astype(str))}, "gives targets of <U"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_vectors_and_targets_that_do_not_fit_are_one_line(changes, says):
+    task = type("Own", (Mean,), changes)()
+    with pytest.raises(UserError, match=says):
+        small(task)

@@ -1,6 +1,6 @@
-"""Long memory: keep symbols over a delay, select them, and recall them by a key.
+"""Long memory: keep symbols over a delay, select them, recall them by a key, and add two numbers.
 
-Shapes: n sequences, T tokens.
+Shapes: n sequences, T tokens or steps.
 """
 
 import math
@@ -138,3 +138,26 @@ class InductionHeads(SequenceTask):
         targets = np.full(tokens.shape, NOT_COUNTED)
         targets[:, -1] = tokens[rows, places + 1]
         return tokens, targets
+
+
+class AddingProblem(SequenceTask):
+    """Add the two marked ones of `length` numbers; a step is a number, uniform in [0, 1), and its marker, 0 or 1.
+
+    One marker is in the first half of the sequence and one in the second. The target is the sum of their numbers: its
+    mean is 1 and its variance, the squared error of always answering 1, is 1/6.
+
+    Source: Hochreiter & Schmidhuber 1997; in this form Arjovsky, Shah & Bengio 2016, https://arxiv.org/abs/1511.06464.
+    """
+
+    minimum_length = 2
+    features, regression = 2, True
+
+    def draw(self, rng: np.random.Generator, n: int, length: int) -> Samples:
+        steps = np.zeros((n, length, 2), np.float32)
+        steps[:, :, 0] = rng.random((n, length), np.float32)
+        rows, total = np.arange(n), np.zeros(n, np.float32)
+        for first, behind in ((0, length // 2), (length // 2, length)):
+            places = rng.integers(first, behind, size=n)
+            steps[rows, places, 1] = 1
+            total += steps[rows, places, 0]
+        return steps, total

@@ -1,4 +1,4 @@
-"""The built-in tasks with targets at marked positions, by the names that `data.name` takes."""
+"""The built-in tasks with targets at marked positions or a real target, by the names that `data.name` takes."""
 
 from lightning_dl2.data.sequences.formal.context_free import (
     ModularArithmeticBrackets,
@@ -16,6 +16,7 @@ from lightning_dl2.data.sequences.formal.context_sensitive import (
     OddsFirst,
 )
 from lightning_dl2.data.sequences.formal.recall import (
+    AddingProblem,
     AssociativeRecall,
     CopyingMemory,
     InductionHeads,
@@ -67,3 +68,5 @@ MARKED_TASKS: dict[str, SequenceTask] = {
     "associative_recall": AssociativeRecall(),
     "induction_heads": InductionHeads(),
 }
+
+REGRESSION_TASKS: dict[str, SequenceTask] = {"adding_problem": AddingProblem()}

@@ -1,0 +1,40 @@
+"""Define the schema of labelled sequences that a file holds."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from lightning_dl2.builtin.base import BuiltInData
+from lightning_dl2.config.schema.base import Positive, Workers
+
+
+class SequenceFileData(BuiltInData):
+    """Schema of labelled sequences of the user's own."""
+
+    module: ClassVar[str] = "lightning_dl2.data.sequences.labelled.LabelledSequenceDataModule.from_file"
+    fitting_task: ClassVar[str | None] = "sequence_classifier"
+
+    name: Literal["sequence_file"]
+    path: str | None
+    tokens: Literal["characters", "words", "numbers"]
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)]
+    normalize: bool
+    batch_size: Positive
+    evaluation_batch_size: Positive
+    bucket_batches: Positive
+    num_workers: Workers
+
+    @model_validator(mode="after")
+    def something_is_left_to_train_on(self) -> "SequenceFileData":
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction}: with test_fraction={self.test_fraction} nothing is"
+                " left to train on; allowed: a sum below 1"
+            )
+        return self
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"name"})
