@@ -9,6 +9,7 @@ WHAT is one of:
     parameters       number of parameters of a recurrent net, by formula and as built
     memory           accuracy against length, at and beyond the training length
     external_memory  what a net writes on its stack or tape, step by step
+    counter          the unit that counts in a net that reads a^n b^n
     graphs           spreading of information in graph networks, and the effect of depth
     WHAT --help prints its keys. All but bptt, parameters and graphs have run=DIR[,DIR...] for your own runs or trees of
     them.
@@ -39,6 +40,7 @@ ANALYSES = {
     "parameters": "recurrent.parameters",
     "memory": "recurrent.memory",
     "external_memory": "expressivity.external_memory",
+    "counter": "expressivity.counter",
     "graphs": "graphs.figures",
 }
 

@@ -4,12 +4,16 @@ Shapes: B sequences, T tokens.
 """
 
 import re
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from lightning_dl2.analysis.recurrent.trained import load_reader
+from lightning_dl2.analysis.arguments import NO_RUN
+from lightning_dl2.analysis.figure_directory import run_name
+from lightning_dl2.analysis.recurrent.trained import find_runs, load_reader, train_once
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data import SequenceDataModule
 from lightning_dl2.data.sequences.formal.strings import FunctionTask, StringTask
@@ -122,3 +126,67 @@ def _at_the_end(tokens: Tensor, labels: Tensor) -> Tensor:
     targets = torch.full_like(tokens, NOT_COUNTED)
     targets[:, -1] = labels
     return targets
+
+
+class Opened(NamedTuple):
+    """A run with its task and data; its name tells it from the others."""
+
+    name: str
+    run: Run
+    task: Any
+    data: SequenceDataModule
+
+
+def open_readers(arguments: Any, out: Path, trainings: Mapping[str, Sequence[str]]) -> tuple[list[Opened], list[str]]:
+    """Open the runs that `run` names, or train nets first and open those.
+
+    Args:
+        arguments: of an analysis that has the keys `cells` and `max_steps` for its own trainings.
+        trainings: overrides by the names of the nets.
+
+    Returns:
+        the opened runs, and why others could not be opened.
+
+    Raises:
+        UserError: a directory holds no run, or none can be opened.
+    """
+    if arguments.run == NO_RUN:
+        runs = [train_once(out / "runs", *words) for words in trainings.values()]
+        names = list(trainings)
+    else:
+        arguments.refuse("cells", "max_steps", why="a run is trained already; fix: leave it out or remove run=DIR")
+        runs = find_runs(arguments.run)
+        names = _name(runs)
+    found, skipped = [], []
+    for name, run in zip(names, runs, strict=True):
+        try:
+            found.append(Opened(name, run, *open_reader(run, arguments.checkpoint)))
+        except UserError as error:
+            skipped.append(str(error))
+    if not found:
+        raise UserError(skipped[0])
+    return found, skipped
+
+
+def _name(runs: list[Run]) -> list[str]:
+    """Name each run by its cell, and by its place as well where cells are equal."""
+    cells = [_name_cell(getattr(run.config().task, "cell", None) or run.config().task.title) for run in runs]
+    return [
+        cell if cells.count(cell) == 1 else f"{cell}, {run_name(run.config())}"
+        for cell, run in zip(cells, runs, strict=True)
+    ]
+
+
+def _name_cell(cell: Any) -> str:
+    if not isinstance(cell, Mapping):
+        return str(cell).rpartition(".")[2]
+    options = (f" {key}={value}" for key, value in cell.items() if key != "_target_")
+    return str(cell["_target_"]).rpartition(".")[2] + "".join(options)
+
+
+def title_of(found: list[Opened], arguments: Any) -> str:
+    """Return a title that names the run, or the experiments of several."""
+    if len(found) == 1:
+        return f"{run_name(found[0].run.config())}, checkpoint {arguments.checkpoint}"
+    experiments = dict.fromkeys(str(opened.run.config().experiment) for opened in found)
+    return f"{len(found)} runs of {', '.join(experiments)}, checkpoint {arguments.checkpoint}"
