@@ -10,6 +10,7 @@ WHAT is one of:
     memory           accuracy against length, at and beyond the training length
     external_memory  what a net writes on its stack or tape, step by step
     counter          the unit that counts in a net that reads a^n b^n
+    eigenvalues      of linear cells, and why those in [0, 1] cannot tell odd from even
     graphs           spreading of information in graph networks, and the effect of depth
     WHAT --help prints its keys. All but bptt, parameters and graphs have run=DIR[,DIR...] for your own runs or trees of
     them.
@@ -41,6 +42,7 @@ ANALYSES = {
     "memory": "recurrent.memory",
     "external_memory": "expressivity.external_memory",
     "counter": "expressivity.counter",
+    "eigenvalues": "expressivity.eigenvalues",
     "graphs": "graphs.figures",
 }
 

@@ -43,3 +43,14 @@ def test_counter(run, tmp_path, capsys):
     ):
         assert main(["counter", f"out={tmp_path}", f"run={run}", wrong]) == 2
         assert says in capsys.readouterr().err
+
+
+def test_eigenvalues(run, tmp_path, capsys):
+    assert main(["eigenvalues", f"out={tmp_path}", f"run={run}", "steps=6"]) == 0
+    out = tmp_path.joinpath("eigenvalues", *run.parts[-3:])
+    assert (out / "eigenvalues.png").stat().st_size > 10_000
+    values = [float(row["real"]) for row in rows(out / "eigenvalues.csv")]
+    assert len(values) == 2 * 8 and all(0 <= value <= 1 for value in values)  # a gate of each unit, at two symbols
+    assert [int(row["repetitions"]) for row in rows(out / "gap.csv")] == [1, 2, 3, 4, 5]
+    assert main(["eigenvalues", f"out={tmp_path}", f"run={run}", "symbol=2"]) == 2
+    assert "symbol=2: allowed: 0 to 1" in capsys.readouterr().err
