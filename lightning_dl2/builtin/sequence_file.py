@@ -1,5 +1,6 @@
-"""Define the schema of labelled sequences that a file holds."""
+"""Define the schema of sequences with targets that a file holds."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -7,16 +8,19 @@ from pydantic import Field, model_validator
 from lightning_dl2.builtin.base import BuiltInData
 from lightning_dl2.config.schema.base import Positive, Workers
 
+FITTING_TASKS = {"label": "sequence_classifier", "number": "sequence_regressor", "marked": "sequence_transducer"}
+
 
 class SequenceFileData(BuiltInData):
-    """Schema of labelled sequences of the user's own."""
+    """Schema of sequences of the user's own, with a label or number each or symbols at marked steps."""
 
     module: ClassVar[str] = "lightning_dl2.data.sequences.labelled.LabelledSequenceDataModule.from_file"
-    fitting_task: ClassVar[str | None] = "sequence_classifier"
 
     name: Literal["sequence_file"]
     path: str | None
     tokens: Literal["characters", "words", "numbers"]
+    answer: Literal["label", "number", "marked"] = "label"  # younger than runs on files, as test_lengths are
+    test_lengths: list[Positive] = []
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
     test_fraction: Annotated[float, Field(gt=0, lt=1)]
     split_seed: Annotated[int, Field(ge=0, lt=2**32)]
@@ -34,6 +38,10 @@ class SequenceFileData(BuiltInData):
                 " left to train on; allowed: a sum below 1"
             )
         return self
+
+    @classmethod
+    def task_for(cls, values: Mapping[str, Any]) -> str | None:
+        return FITTING_TASKS.get(values.get("answer", "label"))
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.component import check_component, is_component
 from lightning_dl2.config.messages import describe_schema_error
 from lightning_dl2.config.overrides import format_override
-from lightning_dl2.config.schema.component import TARGET, Component, OwnData, OwnTask
+from lightning_dl2.config.schema.component import TARGET, Component, DataSchema, OwnData, OwnTask
 
 BUILT_IN = "lightning_dl2.builtin"  # the only thing that this package knows of the built-in data and tasks
 GROUPS: dict[str, type[OwnData] | type[OwnTask]] = {"data": OwnData, "task": OwnTask}
@@ -48,8 +48,8 @@ def _schema(group: str, values: Any) -> type[Component] | None:
 def _check_pair(values: Mapping[str, Any]) -> None:
     """Check the pair first: otherwise the error would name a key that the user never set."""
     data, task = (_schema(group, values.get(group)) for group in GROUPS)
-    wanted = getattr(data, "fitting_task", None)
-    if data and task and wanted and (name := values["task"]["name"]) != wanted:
+    wanted = data.task_for(values["data"]) if data and issubclass(data, DataSchema) else None
+    if task and wanted and (name := values["task"]["name"]) != wanted:
         raise UserError(f"task={name}: allowed with data={values['data']['name']}: task={wanted}")
 
 

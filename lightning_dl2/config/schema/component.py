@@ -4,7 +4,7 @@ A class of the user's own enters as `_target_: package.module.Class`, beside the
 built-in ones are chosen by `name`; their schemas, in `lightning_dl2.builtin`, answer more of the questions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -68,6 +68,11 @@ class DataSchema(Component):
 
     group: ClassVar[str] = "data"
     fitting_task: ClassVar[str | None] = None  # the only task for these data; None: any
+
+    @classmethod
+    def task_for(cls, values: Mapping[str, Any]) -> str | None:
+        """Name the only task for these data, whose keys have `values`; None: any."""
+        return cls.fitting_task
 
     @property
     def test_split(self) -> str:

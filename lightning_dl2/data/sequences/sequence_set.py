@@ -1,4 +1,4 @@
-"""Labelled sequences ready for training: numbered, normalised, divided into splits, and padded in batches.
+"""Sequences with targets, ready for training: numbered, normalised, divided into splits, and padded in batches.
 
 Shapes: N sequences, S steps of all sequences together, B sequences of a batch, T steps of its longest, F features.
 """
@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.data.sequences.raw_sequences import RawSequences, sorted_names
+from lightning_dl2.data.sequences.raw_sequences import NAMES, UNMARKED, RawSequences, sorted_names
 from lightning_dl2.data.splits import SPLITS
+from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 
 SHOWN = 5  # names in a note
 
@@ -22,7 +23,8 @@ class SequenceBatch(NamedTuple):
 
     Attributes:
         tokens: int64 [B, T], or float32 [B, T, F] for real vectors.
-        labels: int64 [B]; or a target at each of some marked positions, [B, T], NOT_COUNTED elsewhere.
+        labels: int64 [B]; or numbers, float32 [B]; or a target at each of some marked positions, [B, T], NOT_COUNTED
+            elsewhere.
         lengths: steps of each, int64 [B]; None: all have T.
         weight: of this rank's mean loss in the mean over the ranks: its targets times their number, over the sum of
             their targets.
@@ -52,7 +54,9 @@ class SequenceSet:
 
     Attributes:
         splits: numbers of the sequences by split, int64.
-        labels: int64 [N], numbers of `class_names`.
+        answer: what the targets are.
+        class_names: the labels, or the symbols of marked steps; empty for numbers.
+        labels: int64 [N], numbers of `class_names`; or float32 [N]; or of each step int64 [S], NOT_COUNTED: no mark.
         lengths: int64 [N].
         vocabulary: the symbols; None: real vectors.
         mean, scale: by which the features were normalised, [F]; None: they were not.
@@ -61,39 +65,53 @@ class SequenceSet:
     """
 
     def __init__(self, raw: RawSequences, shares: tuple[float, float], seed: int, normalize: bool) -> None:
-        self.digest = _digest(raw)
-        self.class_names = sorted_names(set(raw.labels))
-        classes = {name: number for number, name in enumerate(self.class_names)}
-        labels = np.array([classes[label] for label in raw.labels])
+        self.digest, self.answer = _digest(raw), raw.answer
+        self.class_names, labels = _numbered_targets(raw)
         self.labels, self.lengths = torch.from_numpy(labels), torch.from_numpy(raw.lengths)
         self._starts = raw.lengths.cumsum() - raw.lengths
-        self.splits, self.drawn = _split(raw, labels, shares, seed)
-        self.notes: list[str] = []
+        classes = labels if raw.answer == "label" else np.zeros(len(raw.lengths), np.int64)
+        self.splits, self.drawn = _split(raw, classes, shares, seed)
+        self.notes = list(raw.notes)
         self.vocabulary: list[str] | None = None
         self.mean: list[float] | None = None
         self.scale: list[float] | None = None
-        of_training = np.repeat(np.isin(np.arange(len(labels)), self.splits["train"]), raw.lengths)
+        in_training = np.isin(np.arange(len(classes)), self.splits["train"])
+        of_training = np.repeat(in_training, raw.lengths)
         self._tell_duplicates(raw)
         if raw.symbols is None:
             values = self._normalized(raw.values, of_training) if normalize else raw.values
         else:
             values = self._numbered(raw, of_training)
         self.values = torch.from_numpy(values)
-        seen = set(labels[self.splits["train"]].tolist())
+        seen = set(labels[of_training if raw.answer == "marked" else in_training].tolist())
         if unseen := [name for number, name in enumerate(self.class_names) if number not in seen]:
-            self.notes.append(f"labels that no training sequence has: {', '.join(unseen[:SHOWN])}")
+            kind = NAMES[raw.answer]
+            self.notes.append(f"{kind} that no training sequence has: {', '.join(unseen[:SHOWN])}")
 
-    def batch(self, items: Tensor, weight: float) -> SequenceBatch:
+    def targets(self, items: Tensor) -> Tensor:
+        """Return the targets of the sequences `items`, int64 [B], one after the other: [B] or of their steps."""
+        return self.labels[self._steps(items) if self.answer == "marked" else items]
+
+    def _steps(self, items: Tensor) -> Tensor:
+        """Return the places of all steps of sequences, one after the other."""
+        lengths = self.lengths[items]
+        ends = lengths.cumsum(0)
+        within = torch.arange(int(ends[-1])) - (ends - lengths).repeat_interleave(lengths)
+        return torch.from_numpy(self._starts)[items].repeat_interleave(lengths) + within
+
+    def batch(self, items: Tensor, weight: float, measured_at: int | None = None) -> SequenceBatch:
         """Pad the sequences `items`, int64 [B], to the longest of them."""
         lengths = self.lengths[items]
         longest = int(lengths.max())
         inside = torch.arange(longest) < lengths[:, None]
-        ends = lengths.cumsum(0)
-        within = torch.arange(int(ends[-1])) - (ends - lengths).repeat_interleave(lengths)
-        steps = torch.from_numpy(self._starts)[items].repeat_interleave(lengths) + within
+        steps = self._steps(items)
         padded = torch.zeros(len(items), longest, *self.values.shape[1:], dtype=self.values.dtype)
         padded[inside] = self.values[steps]
-        return SequenceBatch(padded, self.labels[items], None if inside.all() else lengths, weight, items)
+        labels = self.targets(items)
+        if self.answer == "marked":
+            flat, labels = labels, torch.full((len(items), longest), NOT_COUNTED)
+            labels[inside] = flat
+        return SequenceBatch(padded, labels, None if inside.all() else lengths, weight, items, measured_at)
 
     def _numbered(self, raw: RawSequences, of_training: np.ndarray) -> np.ndarray:
         """Give each symbol its number in the sorted vocabulary of training; count the others."""
@@ -129,6 +147,16 @@ class SequenceSet:
             self.notes.append(f"sequences that training has, too: {counts[0]} in validation, {counts[1]} in test")
 
 
+def _numbered_targets(raw: RawSequences) -> tuple[list[str], np.ndarray]:
+    """Return the names of the classes and the targets by their numbers; or no names, and numbers in float32."""
+    if raw.answer == "number":
+        return [], np.array([float(text) for text in raw.labels], np.float32)
+    unmarked = {UNMARKED: NOT_COUNTED} if raw.answer == "marked" else {}
+    names = sorted_names(set(raw.labels) - set(unmarked))
+    numbers = {name: number for number, name in enumerate(names)} | unmarked
+    return names, np.array([numbers[label] for label in raw.labels])
+
+
 def _split(
     raw: RawSequences, labels: np.ndarray, shares: tuple[float, float], seed: int
 ) -> tuple[dict[str, Tensor], list[str]]:
@@ -154,7 +182,8 @@ def _split(
 def _digest(raw: RawSequences) -> str:
     """Hash all that the sequences are, whatever file they are from."""
     content: Any = sha256()
-    for part in (raw.symbols, raw.labels, raw.splits):
+    others = () if raw.answer == "label" else (raw.answer,)  # files of labels keep the digest that runs have recorded
+    for part in (raw.symbols, raw.labels, raw.splits, *others):
         content.update(repr(part).encode("utf-8", "surrogatepass"))
     for array in (raw.lengths, raw.values):
         content.update(repr((array.shape, array.dtype.str)).encode() + np.ascontiguousarray(array).tobytes())

@@ -1,0 +1,1 @@
+"""Published sets of sequences: read as they are, or drawn anew."""
