@@ -29,7 +29,7 @@ from lightning_dl2 import (
 )
 from lightning_dl2.builtin import cells as cell_facts
 from lightning_dl2.builtin import effect_rules, graph_data
-from lightning_dl2.builtin.data import MARKED_LENGTHS, MINIMUM_LENGTH, REGRESSION_LENGTHS, TEXTS
+from lightning_dl2.builtin.data import MARKED_LENGTHS, MINIMUM_LENGTH, REGRESSION_LENGTHS, TEXTS, VECTOR_LENGTHS
 from lightning_dl2.builtin.data_path import BY_HAND, FORMATS
 from lightning_dl2.builtin.graph_data import GENERATED, PLANETOID
 from lightning_dl2.builtin.task import RecurrentTask, SequenceReader
@@ -38,7 +38,7 @@ from lightning_dl2.config.schema.base import Part
 from lightning_dl2.data.graph_files.downloads import HASHES, URLS
 from lightning_dl2.data.graphs.load_sets import GRAPH_SETS, NODE_SETS
 from lightning_dl2.data.sequences.formal.registry import MARKED_TASKS, REGRESSION_TASKS
-from lightning_dl2.data.sequences.generators import SEQUENCE_TASKS
+from lightning_dl2.data.sequences.generators import SEQUENCE_TASKS, VECTOR_TASKS
 from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.data.text.corpora import CORPORA
 from lightning_dl2.graphs import ENGINES
@@ -74,6 +74,7 @@ NAMES = {
     (builtin.SequenceData, "name"): SEQUENCE_TASKS,
     (builtin.MarkedSequenceData, "name"): MARKED_TASKS,
     (builtin.RegressionSequenceData, "name"): REGRESSION_TASKS,
+    (builtin.VectorSequenceData, "name"): VECTOR_TASKS,
     (builtin.TextData, "name"): {*CORPORA, "text"},
     (graph_data.PositionalEncoding, "kind"): {"none", *POSITIONAL},
 }
@@ -93,6 +94,7 @@ def test_what_the_schema_knows_of_a_name_is_what_its_registry_says():
     assert {*MARKED_TASKS} <= {*comment.partition("sequence_length")[0].replace("#", " ").replace("|", " ").split()}
     marked = {name: task.minimum_length for name, task in MARKED_TASKS.items()}
     assert marked == {name: least for name, (least, _) in MARKED_LENGTHS.items()}
+    assert VECTOR_LENGTHS == {name: task.minimum_length for name, task in VECTOR_TASKS.items()}
     assert REGRESSION_LENGTHS == {name: task.minimum_length for name, task in REGRESSION_TASKS.items()}
     assert SCHEDULES == optimizer.SCHEDULES
     assert set(effect_rules.ATTENTION) == {name for name, layer in LAYERS.items() if layer.attention}

@@ -230,6 +230,8 @@ def test_every_experiment_trains(experiment, tmp_path, book):
     elif config.data.name == "sequence_file":
         (tmp_path / "words.txt").write_text("".join(f"{n % 2}\t{'AB' * (n % 7 + 1)}\n" for n in range(60)))
         changes = {"data.path": str(tmp_path / "words.txt")}
+    elif config.data.name == "mnist1d":
+        changes = {"task.hidden_size": 16}
     else:
         changes = small_graphs(config, tmp_path / "files")
     values = config.model_dump()

@@ -12,10 +12,11 @@ from lightning_dl2.builtin.data import (
     RegressionSequenceData,
     SequenceData,
     TextData,
+    VectorSequenceData,
     own_sequence_data,
 )
 from lightning_dl2.builtin.graph_data import GraphSetData, NodeData
-from lightning_dl2.builtin.sequence_file import SequenceFileData
+from lightning_dl2.builtin.sequence_file import MNIST1DData, SequenceFileData
 from lightning_dl2.builtin.task import (
     BuiltInTask,
     GraphNet,
@@ -28,9 +29,10 @@ from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.config.schema.component import Component
 
 SEQUENCES = (SequenceData, MarkedSequenceData, RegressionSequenceData, SequenceFileData)
+GENERATED = (SequenceData, VectorSequenceData, MarkedSequenceData, RegressionSequenceData)
 DATA: dict[str, type[BuiltInData]] = {
     name: kind
-    for kind in (*SEQUENCES, TextData, NodeData, GraphSetData)
+    for kind in (*GENERATED, SequenceFileData, MNIST1DData, TextData, NodeData, GraphSetData)
     for name in get_args(kind.model_fields["name"].annotation)
 }
 TASKS: dict[str, type[BuiltInTask]] = {

@@ -40,6 +40,8 @@ MARKED_LENGTHS: dict[str, tuple[int, int | None]] = {
     "copying_memory": (1, 1), "selective_copying": (16, 16), "associative_recall": (1, 1), "induction_heads": (2, 3),
 }  # fmt: skip
 
+VECTOR_LENGTHS = {"mnist1d_drawn": 2}  # shortest, of the tasks of real vectors, which never come twice
+
 # Of the tasks with a real target: the shortest length. All read real vectors, which never come twice.
 REGRESSION_LENGTHS = {"adding_problem": 2}
 
@@ -166,16 +168,14 @@ class MarkedSequenceData(SequenceData):
         return least is not None and self.sequence_length >= least
 
 
-class RegressionSequenceData(SequenceData):
-    """Schema of the tasks with a real target."""
+class VectorSequenceData(SequenceData):
+    """Schema of the tasks of real vectors, with a label each."""
 
-    fitting_task: ClassVar[str | None] = "sequence_regressor"
-
-    name: Literal[*REGRESSION_LENGTHS]  # type: ignore[valid-type]
+    name: Literal[*VECTOR_LENGTHS]  # type: ignore[valid-type]
 
     @property
     def minimum_length(self) -> int:
-        return REGRESSION_LENGTHS[self.name]
+        return VECTOR_LENGTHS[self.name]
 
     @property
     def holds_out(self) -> bool:
@@ -184,6 +184,18 @@ class RegressionSequenceData(SequenceData):
     @property
     def has_vectors(self) -> bool:
         return True
+
+
+class RegressionSequenceData(VectorSequenceData):
+    """Schema of the tasks of real vectors, with a real target each."""
+
+    fitting_task: ClassVar[str | None] = "sequence_regressor"
+
+    name: Literal[*REGRESSION_LENGTHS]  # type: ignore[valid-type]
+
+    @property
+    def minimum_length(self) -> int:
+        return REGRESSION_LENGTHS[self.name]
 
 
 class OwnSequenceData(SequenceData):

@@ -1,4 +1,4 @@
-"""Define the schema of sequences with targets that a file holds."""
+"""Define the schemas of sequences with targets that are given: in a file, or as a published set."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
@@ -42,6 +42,25 @@ class SequenceFileData(BuiltInData):
     @classmethod
     def task_for(cls, values: Mapping[str, Any]) -> str | None:
         return FITTING_TASKS.get(values.get("answer", "label"))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"name"})
+
+
+class MNIST1DData(BuiltInData):
+    """Schema of the published set of MNIST-1D."""
+
+    module: ClassVar[str] = "lightning_dl2.data.sequences.labelled.LabelledSequenceDataModule.from_mnist1d"
+    fitting_task: ClassVar[str | None] = "sequence_classifier"
+    has_vectors: ClassVar[bool] = True
+
+    name: Literal["mnist1d"]
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)]
+    batch_size: Positive
+    evaluation_batch_size: Positive
+    num_workers: Workers
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from torch import Tensor
 from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.data.sequences import baum_sweet
 from lightning_dl2.data.sequences.formal.registry import MARKED_TASKS, REGRESSION_TASKS
+from lightning_dl2.data.sequences.published.mnist1d import MNIST1D
 from lightning_dl2.data.sequences.sequence_task import NEVER_TWICE, SequenceTask, draw_checked, find_own_task
 from lightning_dl2.data.sequences.splits import draw_from_split
 from lightning_dl2.data.splits import SPLITS
@@ -165,7 +166,10 @@ SEQUENCE_TASKS: dict[str, SequenceTask] = {
     "random_combinations": RandomCombinations(),
 }
 
-BUILT_IN = {type(task) for task in (*SEQUENCE_TASKS.values(), *MARKED_TASKS.values(), *REGRESSION_TASKS.values())}
+VECTOR_TASKS: dict[str, SequenceTask] = {"mnist1d_drawn": MNIST1D()}  # of real vectors, with a label each
+
+TASKS = SEQUENCE_TASKS | VECTOR_TASKS | MARKED_TASKS | REGRESSION_TASKS
+BUILT_IN = {type(task) for task in TASKS.values()}
 
 
 def draw_batch(
@@ -220,17 +224,16 @@ def commonest_share(labels: Tensor) -> float:
 
 
 def get_task(name: str) -> SequenceTask:
-    """Return the task of a name in SEQUENCE_TASKS, MARKED_TASKS or REGRESSION_TASKS, or of a dotted path.
+    """Return the task of a name in TASKS, or of a dotted path.
 
     Raises:
         ValueError: there is none; names all.
     """
     if is_dotted(name):
         return find_own_task(name)
-    tasks = SEQUENCE_TASKS | MARKED_TASKS | REGRESSION_TASKS
-    if name not in tasks:
-        raise ValueError(f"unknown sequence task {name!r}: choose from {', '.join(tasks)}")
-    return tasks[name]
+    if name not in TASKS:
+        raise ValueError(f"unknown sequence task {name!r}: choose from {', '.join(TASKS)}")
+    return TASKS[name]
 
 
 def is_built_in(task: SequenceTask) -> bool:

@@ -17,7 +17,8 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.paths import user_path
 from lightning_dl2.data.baselines import majority_share
 from lightning_dl2.data.sequences.fixed_sets import Constants
-from lightning_dl2.data.sequences.raw_sequences import Answer, RawSequences, from_memory
+from lightning_dl2.data.sequences.published.mnist1d import published_set
+from lightning_dl2.data.sequences.raw_sequences import Answer, RawSequences, from_memory, from_padded
 from lightning_dl2.data.sequences.sequence_files import TOKENS, read_sequences
 from lightning_dl2.data.sequences.sequence_set import SequenceBatch, SequenceSet
 from lightning_dl2.decoding.vocabulary import NOT_COUNTED
@@ -123,6 +124,17 @@ class LabelledSequenceDataModule(LightningDataModule):
         if tokens not in TOKENS:
             raise ValueError(f"tokens={tokens!r}: choose from {', '.join(TOKENS)}")
         return cls(read_sequences(user_path("data.path", str(path)), tokens, answer), **options)
+
+    @classmethod
+    def from_mnist1d(cls, **options: Any) -> Self:
+        """Draw the published set of MNIST-1D: 4000 training sequences, some of which validate, and 1000 of the test.
+
+        Args:
+            options: arguments of the class, without splits and `normalize`.
+        """
+        values, digits, splits = published_set()
+        raw = from_padded(values, None, digits, splits, "data.name=mnist1d")
+        return cls(raw, normalize=False, **options)
 
     def _check_test_lengths(self, where: str) -> None:
         found = self.set.lengths[self.set.splits["test"]].unique().tolist()

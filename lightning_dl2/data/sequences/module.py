@@ -33,8 +33,7 @@ class SequenceDataModule(LightningDataModule):
     marked positions, or of a fixed training set.
 
     Args:
-        name: one of SEQUENCE_TASKS, MARKED_TASKS or REGRESSION_TASKS, the dotted path of a SequenceTask of your own, or
-            the task itself.
+        name: one of TASKS, the dotted path of a SequenceTask of your own, or the task itself.
         sequence_length: size of the task as the literature counts it, see `generators`.
         shortest_length: each sequence of training, validation and test has its own length, uniform from this one to
             `sequence_length` or, in training, to the curriculum's; None: all have the latter.
