@@ -3,7 +3,7 @@
 Shapes: B batch, D input_size, H hidden_size, K cells of the stack, C numbers of a cell, T steps.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -15,6 +15,27 @@ from torch.nn import functional as F
 from lightning_dl2.nets.recurrent.cells.base import Cell, Shapes, Step, Weights
 
 Size = Annotated[int, Field(ge=1)]
+Choice = Literal["softmax", "sparsemax"]
+
+
+def choose(scores: Tensor, choice: Choice) -> Tensor:
+    """Map the scores of actions, [B, A], to their weights: not negative, of sum 1."""
+    if choice == "softmax":
+        return torch.softmax(scores, 1)
+    # those at or above an action's score, for each action: as few that no sorting is faster
+    above = (scores.unsqueeze(1) >= scores.unsqueeze(2)).to(scores.dtype)
+    has_weight = (1 + above.sum(2) * scores > (above * scores.unsqueeze(1)).sum(2)).to(scores.dtype)
+    threshold = ((has_weight * scores).sum(1, keepdim=True) - 1) / has_weight.sum(1, keepdim=True)
+    return (scores - threshold).relu()
+
+
+def to_scores(grad: Tensor, weights: Tensor, choice: Choice) -> None:
+    """Turn the gradient of the weights that `choose` gave, [B, A], into that of the scores, in place."""
+    if choice == "sparsemax":
+        weights = (weights > 0).to(weights.dtype)
+        grad.sub_((grad * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)).mul_(weights)
+    else:
+        grad.sub_((grad * weights).sum(1, keepdim=True)).mul_(weights)
 
 
 class StackRNN(Cell):
@@ -31,13 +52,16 @@ class StackRNN(Cell):
     Args:
         stack_size: K.
         cell_size: C.
+        choice: `softmax`, or `sparsemax`: the point of all weights of actions that is nearest to the scores (Martins &
+            Astudillo 2016). It weighs an action whose score is above the others' by 1 or more with 1, exactly: what is
+            pushed stays as it is, however deep.
     """
 
     gates, state, forget_gate = ("push", "pop", "no_op"), ("h", "S"), None
     memory, written = "S", "v"
 
-    def __init__(self, stack_size: Size = 512, cell_size: Size = 8) -> None:
-        self.stack_size, self.cell_size = stack_size, cell_size
+    def __init__(self, stack_size: Size = 512, cell_size: Size = 8, choice: Choice = "softmax") -> None:
+        self.stack_size, self.cell_size, self.choice = stack_size, cell_size, choice
 
     def shapes(self, D: int, H: int) -> Shapes:  # type: ignore[override]  # no classmethod: C is the instance's
         C = self.cell_size
@@ -51,7 +75,7 @@ class StackRNN(Cell):
     def step(self, w: Weights, x: Tensor, h: Tensor, S: Tensor) -> Step:
         h = F.linear(torch.cat([x, S[:, 0]], 1), w["weight_ih"], w.get("bias_ih")) + F.linear(h, w["weight_hh"])
         h = h.relu()
-        actions = torch.softmax(F.linear(h, w["weight_actions"], w.get("bias_actions")), 1)
+        actions = choose(F.linear(h, w["weight_actions"], w.get("bias_actions")), self.choice)
         v = F.linear(h, w["weight_push"], w.get("bias_push"))
         push, pop, no_op = actions.split(1, dim=1)
         below, above = torch.cat([v.unsqueeze(1), S[:, :-1]], 1), F.pad(S[:, 1:], (0, 0, 0, 1))
@@ -66,7 +90,7 @@ class StackRNN(Cell):
         bias = torch.cat([w["bias_actions"], w["bias_push"]]) if "bias_push" in w else to_stack.new_zeros(len(to_stack))
         inputs = F.linear(x, w["weight_ih"][:, :D], w.get("bias_ih")), from_state, to_stack, bias, h, S
         keeps = torch.is_grad_enabled() and any(part.requires_grad for part in inputs)
-        hs, S = _StackRNN.apply(keeps, depth, *inputs)
+        hs, S = _StackRNN.apply(keeps, depth, self.choice, *inputs)
         return hs, (hs[-1], F.pad(S, (0, 0, 0, self.stack_size - S.shape[1])))
 
 
@@ -90,6 +114,7 @@ class _StackRNN(Function):
         ctx: Any,
         keeps: bool,
         depth: int,
+        choice: Choice,
         x: Tensor,
         from_state: Tensor,
         to_stack: Tensor,
@@ -107,14 +132,14 @@ class _StackRNN(Function):
             before, after = stacks[t % len(stacks)], stacks[(t + 1) % len(stacks)]
             h = torch.addmm(x[t], reads[t], from_state_t).relu_()
             y = torch.addmm(bias, h, to_stack_t)
-            torch.softmax(y[:, :3], 1, out=actions[t, :, :, 0])
+            actions[t, :, :, 0] = choose(y[:, :3], choice)
             before[:, 0] = y[:, 3:]
             push, pop, no_op = actions[t].split(1, 1)
             S = torch.mul(before[:, :rows], push, out=after[:, 1 : rows + 1])
             S.addcmul_(before[:, 2 : rows + 2], pop).addcmul_(before[:, 1 : rows + 1], no_op)
             reads[t + 1, :, :H], reads[t + 1, :, H:] = h, S[:, 0]
         if keeps:
-            ctx.depth = depth
+            ctx.depth, ctx.choice = depth, choice
             ctx.save_for_backward(reads, actions, stacks, from_state, to_stack)
         return reads[1:, :, :H], stacks[T % len(stacks), :, 1:-1].clone()
 
@@ -134,8 +159,7 @@ class _StackRNN(Function):
             push, pop, no_op = actions[t].split(1, 1)
             for number, first in enumerate((0, 2, 1)):
                 torch.sum(after * before[:, first : first + rows], (1, 2), out=grad[:, number])
-            p, d_p = actions[t].squeeze(2), grad[:, :3]
-            d_p.sub_((d_p * p).sum(1, keepdim=True)).mul_(p)
+            to_scores(grad[:, :3], actions[t].squeeze(2), ctx.choice)
             torch.mul(after[:, 0], push[:, 0], out=grad[:, 3:])
             torch.mul(dh.addmm_(grad, to_stack), d_hs[t], out=d[t])
             # gradients of rows that are not filled yet: zero, and read by none
@@ -149,4 +173,4 @@ class _StackRNN(Function):
                 dh = dh + grad_hs[t - 1]
         d_from_state = d.flatten(0, 1).t() @ reads[:-1].flatten(0, 1)
         d_to_stack = d_y.flatten(0, 1).t() @ hs.flatten(0, 1)
-        return None, None, d, d_from_state, d_to_stack, d_y.sum((0, 1)), dh, grads[0][:, 1:-1]
+        return None, None, None, d, d_from_state, d_to_stack, d_y.sum((0, 1)), dh, grads[0][:, 1:-1]

@@ -3,18 +3,16 @@
 Shapes: B batch, D input_size, H hidden_size, K cells of the tape, C numbers of a cell, T steps.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from lightning_dl2.nets.recurrent.cells.base import Cell, Shapes, Step, Weights
-
-Size = Annotated[int, Field(ge=1)]
+from lightning_dl2.nets.recurrent.cells.stack import Choice, Size, choose, to_scores
 
 
 class TapeRNN(Cell):
@@ -35,15 +33,21 @@ class TapeRNN(Cell):
             little, and a long one finds room. False: each has K.
         jump_offset: added to the input's length: d = n + jump_offset. With -1, jump and the n - 1 moves to the place
             before it take n steps: the tape can then be read with a period of n.
+        choice: `softmax` or `sparsemax`, as of `stack.StackRNN`.
     """
 
     gates, state, forget_gate = ("stay", "left", "right", "jump_left", "jump_right"), ("h", "M"), None
 
     def __init__(
-        self, tape_size: Size = 1024, cell_size: Size = 8, fits_input: bool = True, jump_offset: int = 0
+        self,
+        tape_size: Size = 1024,
+        cell_size: Size = 8,
+        fits_input: bool = True,
+        jump_offset: int = 0,
+        choice: Choice = "softmax",
     ) -> None:
         self.tape_size, self.cell_size = tape_size, cell_size
-        self.fits_input, self.jump_offset = fits_input, jump_offset
+        self.fits_input, self.jump_offset, self.choice = fits_input, jump_offset, choice
 
     def shapes(self, D: int, H: int) -> Shapes:  # type: ignore[override]  # no classmethod: C is the instance's
         C = self.cell_size
@@ -57,7 +61,7 @@ class TapeRNN(Cell):
     def step(self, w: Weights, x: Tensor, h: Tensor, M: Tensor, input_length: Tensor) -> Step:
         h = F.linear(torch.cat([x, M[:, 0]], 1), w["weight_ih"], w.get("bias_ih")) + F.linear(h, w["weight_hh"])
         h = h.relu()
-        actions = torch.softmax(F.linear(h, w["weight_actions"], w.get("bias_actions")), 1)
+        actions = choose(F.linear(h, w["weight_actions"], w.get("bias_actions")), self.choice)
         v = F.linear(h, w["weight_write"], w.get("bias_write"))
         written = torch.cat([v.unsqueeze(1), M[:, 1:]], 1)
         ring, jump = self._ring(input_length), input_length + self.jump_offset
@@ -81,7 +85,7 @@ class TapeRNN(Cell):
         bias = torch.cat([w["bias_actions"], w["bias_write"]]) if "bias_write" in w else to_tape.new_zeros(len(to_tape))
         inputs = F.linear(x, w["weight_ih"][:, :D], w.get("bias_ih")), from_state, to_tape, bias, h, M[:, :K]
         keeps = torch.is_grad_enabled() and any(part.requires_grad for part in inputs)
-        hs, M = _TapeRNN.apply(keeps, _Moves(ring, input_length + self.jump_offset, K), *inputs)
+        hs, M = _TapeRNN.apply(keeps, _Moves(ring, input_length + self.jump_offset, K), self.choice, *inputs)
         return hs, (hs[-1], F.pad(M, (0, 0, 0, self.tape_size - K)))
 
     def _ring(self, input_length: Tensor) -> Tensor:
@@ -141,6 +145,7 @@ class _TapeRNN(Function):
         ctx: Any,
         keeps: bool,
         moves: _Moves,
+        choice: Choice,
         x: Tensor,
         from_state: Tensor,
         to_tape: Tensor,
@@ -157,13 +162,13 @@ class _TapeRNN(Function):
             before, after = tapes[t % len(tapes)], tapes[(t + 1) % len(tapes)]
             h = torch.addmm(x[t], reads[t], from_state_t).relu_()
             y = torch.addmm(bias, h, to_tape_t)
-            torch.softmax(y[:, :5], 1, out=actions[t])
+            actions[t] = choose(y[:, :5], choice)
             before[:, 1] = y[:, 5:]
             moves.close(before)
             moves.mix(moves.outcomes(before, moves.there), actions[t], after[:, 1:-1])
             reads[t + 1, :, :H], reads[t + 1, :, H:] = h, after[:, 1]
         if keeps:
-            ctx.moves = moves
+            ctx.moves, ctx.choice = moves, choice
             ctx.save_for_backward(reads, actions, tapes, from_state, to_tape)
         M = tapes[T % len(tapes), :, 1:-1]
         return reads[1:, :, :H], M.clone() if moves.inside is None else M * moves.inside
@@ -184,8 +189,7 @@ class _TapeRNN(Function):
                 inner.mul_(moves.inside)
             for number, outcome in enumerate(moves.outcomes(tapes[t], moves.there)):
                 torch.sum(inner * outcome, (1, 2), out=grad[:, number])
-            d_p = grad[:, :5]
-            d_p.sub_((d_p * p).sum(1, keepdim=True)).mul_(p)
+            to_scores(grad[:, :5], p, ctx.choice)
             moves.close(after)
             moves.mix(moves.outcomes(after, moves.back), p[:, turned], before[:, 1:-1])
             grad[:, 5:] = before[:, 1]
@@ -199,4 +203,4 @@ class _TapeRNN(Function):
         d_from_state = d.flatten(0, 1).t() @ reads[:-1].flatten(0, 1)
         d_to_tape = d_y.flatten(0, 1).t() @ hs.flatten(0, 1)
         d_M = after[:, 1:-1] if moves.inside is None else after[:, 1:-1] * moves.inside
-        return None, None, d, d_from_state, d_to_tape, d_y.sum((0, 1)), dh, d_M
+        return None, None, None, d, d_from_state, d_to_tape, d_y.sum((0, 1)), dh, d_M

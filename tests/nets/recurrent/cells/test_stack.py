@@ -8,14 +8,16 @@ from torch.autograd import gradcheck
 
 from lightning_dl2.nets import Recurrent
 from lightning_dl2.nets.recurrent.cells import StackRNN
+from lightning_dl2.nets.recurrent.cells.stack import choose
 
 D, H, B, T, K, C = 2, 4, 2, 6, 3, 2
 BIT, VALUE, TOP = range(3)  # units of the net that reverses
 
 
-def net_of(stack_size=K, hidden_size=H, cell_size=C):
+def net_of(stack_size=K, hidden_size=H, cell_size=C, **options):
     torch.manual_seed(0)
-    cell = {"_target_": "lightning_dl2.nets.recurrent.cells.StackRNN", "stack_size": stack_size, "cell_size": cell_size}
+    options |= {"stack_size": stack_size, "cell_size": cell_size}
+    cell = {"_target_": "lightning_dl2.nets.recurrent.cells.StackRNN", **options}
     return Recurrent(cell, D, hidden_size, initialization="torch").double()
 
 
@@ -49,9 +51,10 @@ def test_stack_rnn_is_the_papers():
 
 
 @pytest.mark.parametrize("stack_size", [1, K, 20])
-def test_a_sequence_gives_what_its_steps_give(stack_size):
+@pytest.mark.parametrize("choice", ["softmax", "sparsemax"])
+def test_a_sequence_gives_what_its_steps_give(stack_size, choice):
     """With and without a gradient; from an empty stack and from a filled one."""
-    net, x = net_of(stack_size), torch.randn(B, T, D, dtype=torch.float64)
+    net, x = net_of(stack_size, choice=choice), torch.randn(B, T, D, dtype=torch.float64)
     _, state, _ = net.explicit(x)
     for start in (None, tuple(part.detach() for part in state)):
         wanted, end, _ = net.explicit(x, start)
@@ -62,9 +65,25 @@ def test_a_sequence_gives_what_its_steps_give(stack_size):
             assert found.requires_grad == graded
 
 
-@pytest.mark.slow
-def test_the_backward_pass_is_the_derivative():
-    cell = StackRNN(K, C)
+SCORES = [[0.0, 0.0, 0.0], [0.3, 0.1, -0.2], [2.0, 1.5, 0.0], [0.0, -1.0, 5.0], [1.0, 1.0, 0.5], [1.0, 0.0, 0.0]]
+WEIGHTS = [[1 / 3] * 3, [0.5667, 0.3667, 0.0667], [0.75, 0.25, 0], [0, 0, 1], [0.5, 0.5, 0], [1, 0, 0]]
+
+
+def test_sparsemax_is_the_nearest_point_of_the_simplex():
+    """Worked out by hand; and nearer than any other of many weights to scores of which some get none."""
+    torch.testing.assert_close(choose(torch.tensor(SCORES), "sparsemax"), torch.tensor(WEIGHTS), rtol=0, atol=1e-4)
+    torch.manual_seed(0)
+    scores = 2 * torch.randn(50, 5, dtype=torch.float64)
+    found = choose(scores, "sparsemax")
+    others = torch.distributions.Dirichlet(torch.full((5,), 0.3, dtype=torch.float64)).sample((2000,))
+    torch.testing.assert_close(found.sum(1), torch.ones(50, dtype=torch.float64))
+    assert (found >= 0).all() and ((found == 0).any(1)).any()
+    assert ((found - scores).norm(dim=1) <= torch.cdist(scores, others).amin(1)).all()
+
+
+@pytest.mark.parametrize("choice", ["softmax", "sparsemax"])
+def test_the_backward_pass_is_the_derivative(choice):
+    cell = StackRNN(K, C, choice)
     shapes = cell.shapes(D, H)
     sizes = [*shapes.values(), (T, B, D), (B, H), (B, K, C)]
     torch.manual_seed(0)
@@ -74,7 +93,7 @@ def test_the_backward_pass_is_the_derivative():
         hs, (_, stack) = cell.sequence(dict(zip(shapes, leaves, strict=False)), *leaves[-3:])
         return hs, stack
 
-    assert gradcheck(run, leaves)
+    assert gradcheck(run, leaves, fast_mode=True)
 
 
 def test_a_deeper_stack_has_the_same_weights_and_the_same_outputs_until_a_lost_cell_is_missed():

@@ -55,7 +55,9 @@ def test_tape_rnn_is_the_papers(fits_input, jump_offset):
             assert outputs[row, t].tolist() == trace[0][0]["h"][t][row].tolist()
 
 
-@pytest.mark.parametrize("cell", [{"tape_size": 1}, {"tape_size": K, "fits_input": False}, {"tape_size": 20}])
+@pytest.mark.parametrize(
+    "cell", [{"tape_size": 1}, {"tape_size": K, "fits_input": False}, {"tape_size": 20, "choice": "sparsemax"}]
+)
 def test_a_sequence_gives_what_its_steps_give(cell):
     """With and without a gradient; from an empty tape and from a filled one."""
     net, x = net_of(**cell), torch.randn(B, T, D, dtype=torch.float64)
@@ -69,7 +71,7 @@ def test_a_sequence_gives_what_its_steps_give(cell):
             assert found.requires_grad == graded
 
 
-@pytest.mark.parametrize("cell", [TapeRNN(K, C, fits_input=False), TapeRNN(K, C, jump_offset=-1)])
+@pytest.mark.parametrize("cell", [TapeRNN(K, C, fits_input=False), TapeRNN(K, C, jump_offset=-1, choice="sparsemax")])
 def test_the_backward_pass_is_the_derivative(cell):
     shapes = cell.shapes(D, H)
     sizes = [*shapes.values(), (T, B, D), (B, H), (B, K, C)]
