@@ -11,6 +11,7 @@ WHAT is one of:
     external_memory  what a net writes on its stack or tape, step by step
     counter          the unit that counts in a net that reads a^n b^n
     eigenvalues      of linear cells, and why those in [0, 1] cannot tell odd from even
+    tracking         how far a net tracks a state beyond its training, and why an affine cell stops
     graphs           spreading of information in graph networks, and the effect of depth
     WHAT --help prints its keys. All but bptt, parameters and graphs have run=DIR[,DIR...] for your own runs or trees of
     them.
@@ -43,6 +44,7 @@ ANALYSES = {
     "external_memory": "expressivity.external_memory",
     "counter": "expressivity.counter",
     "eigenvalues": "expressivity.eigenvalues",
+    "tracking": "expressivity.tracking",
     "graphs": "graphs.figures",
 }
 

@@ -123,8 +123,9 @@ SHORT = {
     "analyze gates": ("run=runs/palindrome/default-44136fa3/seed=0", "size=8"),
     "analyze memory": ("run=runs/palindrome/default-44136fa3/seed=0", "size=8", "lengths=6"),
     "analyze external_memory": ("max_steps=25",),
-    "analyze counter": ("cells=gru", "max_steps=50", "lengths=4"),
+    "analyze counter": ("cells=rnn", "max_steps=25", "lengths=4"),
     "analyze eigenvalues": ("cells=mingru", "max_steps=25", "steps=20"),
+    "analyze tracking": ("cells=mingru", "max_steps=25", "size=16", "lengths=4,8"),
     "analyze graphs": ("part=spreading",),
     "generate": ("length=8", "num_samples=1", "num_beams=1"),
 }

@@ -96,20 +96,22 @@ def analyze(out: Path, arguments: Arguments) -> Table:
         says = f"cell={config.cell} has no external memory; allowed: cells that name one, as `memory`"
         raise UserError(f"run={run.path}: {says}")
     sequences = _choose(arguments, data)
-    answers, values = read_explicitly(task, sequences, layer)
     tokens, targets = (part[0] for part in sequences)
+    empty = getattr(data.task, "symbols", None)  # of a string task: the empty place
+    inputs = _count_inputs(tokens, targets, empty)
+    answers, values = read_explicitly(task, sequences, layer, inputs)
     memory = values[cell.memory][:, 0]  # [T, K, C]
     written = values[cell.written][:, 0] if getattr(cell, "written", None) else None
     actions = {name: values[name][:, 0].flatten(1).mean(1) for name in cell.gates}
-    held = hold(memory, written, tokens[: _first_answer(targets)])
+    held = hold(memory, written, tokens[:inputs])
     names = [str(token) for token in tokens.tolist()]
-    if (empty := getattr(data.task, "symbols", None)) is not None:  # of a string task: the empty place
+    if empty is not None:
         names = ["\u00b7" if token == empty else name for token, name in zip(tokens.tolist(), names, strict=True)]
     shown = Shown(names, answers[0].tolist(), targets.tolist(), actions, *held)
     title = f"{run_name(run.config())}, checkpoint {arguments.checkpoint}, layer {arguments.layer}"
     draw(shown, VISIBLE, cell.memory, title, out / "external_memory.png")
     _write(out, shown, memory)
-    return _build_table(shown)
+    return _build_table(shown, inputs)
 
 
 def hold(memory: Tensor, written: Tensor | None, symbols: Tensor) -> Held:
@@ -156,10 +158,12 @@ def _choose(arguments: Arguments, data: Any) -> Sequences:
     return tokens[-1:], targets[-1:]
 
 
-def _first_answer(targets: Tensor) -> int:
-    """Return the number of steps before the first answer; all, if none has a target."""
+def _count_inputs(tokens: Tensor, targets: Tensor, empty: int | None) -> int:
+    """Return the steps before the first answer, or before the first empty place where no target is known; else all."""
     marked = (targets != NOT_COUNTED).nonzero()
-    return max(1, int(marked[0])) if len(marked) else len(targets)
+    if not len(marked) and empty is not None:
+        marked = (tokens == empty).nonzero()
+    return max(1, int(marked[0])) if len(marked) else len(tokens)
 
 
 def _write(out: Path, shown: Shown, memory: Tensor) -> None:
@@ -184,12 +188,12 @@ def _write(out: Path, shown: Shown, memory: Tensor) -> None:
     write_csv(out / "cells.csv", ["step", "cell", "holds", "share", *numbers], rows)
 
 
-def _build_table(shown: Shown) -> Table:
+def _build_table(shown: Shown, inputs: int) -> Table:
     counted = torch.tensor(shown.targets) != NOT_COUNTED
     right = (torch.tensor(shown.answers) == torch.tensor(shown.targets))[counted]
-    parts = {"before the first answer": slice(0, _first_answer(torch.tensor(shown.targets)))}
-    if counted.any():
-        parts["from the first answer on"] = slice(_first_answer(torch.tensor(shown.targets)), None)
+    parts = {"before the first answer": slice(0, inputs)}
+    if inputs < len(shown.symbols):
+        parts["from the first answer on"] = slice(inputs, None)
     columns = [*shown.actions, "least certain step", "depth at the end"]
     right_ones = f"{int(right.sum())} of {len(right)} answers are right; " if len(right) else ""
     title = f"{right_ones}a symbol is written {shown.delay} steps after it is read"

@@ -104,15 +104,22 @@ def read_string(text: str, data: SequenceDataModule) -> Sequences:
 
 
 @torch.no_grad()
-def read_explicitly(task: Any, sequences: Sequences, layer: int) -> tuple[Tensor, dict[str, Tensor]]:
+def read_explicitly(
+    task: Any, sequences: Sequences, layer: int, input_length: int | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Let the net read sequences step by step.
+
+    Args:
+        input_length: symbols before the first answer, for a cell that is told them; None: all.
 
     Returns:
         its answers, int64 [B, T], of a classifier at the last token alone, else NOT_COUNTED; and every quantity of the
         layer's steps by name, [T, B, ...]. A quantity that is no tensor, or not of each sequence, is left out.
     """
     tokens, _ = sequences
-    logits, trace = task.net.explicit(tokens)
+    told = torch.full((len(tokens),), tokens.shape[1] if input_length is None else input_length)
+    more = {"input_lengths": told} if task.net.recurrent.takes_input_length else {}
+    logits, trace = task.net.explicit(tokens, **more)
     answers = logits.argmax(-1)
     values = {
         name: torch.stack(steps)

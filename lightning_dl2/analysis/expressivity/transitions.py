@@ -16,6 +16,7 @@ from lightning_dl2.nets import Recurrent
 from lightning_dl2.nets.recurrent.own_cells import name_of
 
 LARGEST = 1024  # numbers of a state whose whole matrix is found
+SCALES = 1.0, 10.0, 10.0, 10.0  # of states tried: a rectified state is affine near many of them
 TOLERANCE = 1e-8  # of differences in float64, over the largest number
 
 
@@ -56,9 +57,10 @@ def find_transition(recurrent: Recurrent, layer: int, x: Tensor) -> Transition:
         says = f"a step reads {', '.join(read) or 'no state'}"
         raise UserError(f"cell={name_of(recurrent.cell)}: {says}; allowed: cells that are affine in one state")
     (state,) = read
-    first, second = step.random(state), step.random(state)
-    if not _are_close(step.move(state, first + second), step.move(state, first) + step.move(state, second)):
-        raise UserError(f"cell={name_of(recurrent.cell)}: is not affine in {state}; allowed: cells that are")
+    for scale in SCALES:
+        first, second = scale * step.random(state), scale * step.random(state)
+        if not _are_close(step.move(state, first + second), step.move(state, first) + step.move(state, second)):
+            raise UserError(f"cell={name_of(recurrent.cell)}: is not affine in {state}; allowed: cells that are")
     return Transition(state, *_find_matrices(step, state))
 
 

@@ -54,3 +54,14 @@ def test_eigenvalues(run, tmp_path, capsys):
     assert [int(row["repetitions"]) for row in rows(out / "gap.csv")] == [1, 2, 3, 4, 5]
     assert main(["eigenvalues", f"out={tmp_path}", f"run={run}", "symbol=2"]) == 2
     assert "symbol=2: allowed: 0 to 1" in capsys.readouterr().err
+
+
+def test_tracking(run, tmp_path, capsys):
+    assert main(["tracking", f"out={tmp_path}", f"run={run}", "size=32", "lengths=3,9"]) == 0
+    out = tmp_path.joinpath("tracking", *run.parts[-3:])
+    assert (out / "tracking.png").stat().st_size > 10_000
+    short, long = rows(out / "tracking.csv")
+    assert [short["length"], long["length"]] == ["3", "9"] and 0 <= float(short["accuracy"]) <= 1
+    assert float(long["different_classes"]) < float(short["different_classes"]) < 1  # its eigenvalues lie in [0, 1]
+    assert main(["tracking", f"out={tmp_path}", f"run={run}", "size=8"]) == 2
+    assert "size=8: allowed: whole numbers, 16 or more" in capsys.readouterr().err

@@ -37,6 +37,7 @@ class TapeRNN(Cell):
     """
 
     gates, state, forget_gate = ("stay", "left", "right", "jump_left", "jump_right"), ("h", "M"), None
+    memory, written = "M", "v"
 
     def __init__(
         self,
