@@ -13,12 +13,12 @@ from lightning_dl2.decoding import Decoding, generate
 from lightning_dl2.graphs import Graph, SparseMatrix, edge_softmax, gather, sddmm, segment_readout, spmm
 from lightning_dl2.graphs.gated_mean import edge_sum, gated_mean
 from lightning_dl2.graphs.positional_encodings import ENCODINGS as POSITIONS
-from lightning_dl2.nets import LAYERS, Ensemble, LanguageModel, Recurrent, RecurrentClassifier
+from lightning_dl2.nets import LAYERS, Ensemble, LanguageModel, Recurrent, RecurrentClassifier, RecurrentRegressor
 from lightning_dl2.nets.graph.layerwise import layerwise
 from lightning_dl2.nets.graph.norms import NORMS as NORM_LAYERS
 from lightning_dl2.nets.graph.readouts import READOUTS
 from lightning_dl2.nets.recurrent.gradient_flow import gradient_flow
-from lightning_dl2.tasks.metrics import MacroAccuracy, Mean
+from lightning_dl2.tasks.metrics import AccuracyByLength, MacroAccuracy, Mean, SquaredErrorByLength
 from lightning_dl2.tasks.optimizers import build_optimizer, complete, parameter_groups
 from lightning_dl2.tasks.text_generator import focal_cross_entropy
 from tests.graphs.examples import ALL, batch_of_four, block
@@ -187,6 +187,21 @@ def test_classifiers(encoding):
     inputs = torch.randn(3, 6, 3) if vectors else torch.randint(5, (3, 6))
     check(net, [inputs])
     check(net, [inputs, torch.tensor([6, 2, 3])])
+
+
+def test_regressors():
+    net = RecurrentRegressor(None, features=2, encoding="none", cell="gru", hidden_size=4, mean=1.0, scale=0.4)
+    check(net, [torch.randn(3, 6, 2), torch.tensor([4, 6, 5])])
+
+
+def test_measures_at_lengths():
+    def measured(kind, *batch):
+        metric = kind([3, 5]).to(batch[0].device)
+        metric.update(*batch, 5)
+        return metric.compute()
+
+    check(None, [torch.randn(6, 4), torch.randint(4, (6,))], lambda _, *batch: measured(AccuracyByLength, *batch))
+    check(None, [torch.randn(6), torch.randn(6)], lambda _, *batch: measured(SquaredErrorByLength, *batch))
 
 
 @pytest.mark.slow

@@ -85,6 +85,8 @@ def read_string(text: str, data: SequenceDataModule) -> Sequences:
     Raises:
         UserError: a symbol is no token of the task, or the string is too short.
     """
+    if data.task.features is not None:
+        raise UserError(f"string={text}: the run's task reads real vectors; allowed: no string")
     words = text.split(",") if "," in text else list(text)
     size = data.task.vocabulary_size(data.length)
     if not all(re.fullmatch("[0-9]{1,9}", word) and int(word) < size for word in words):

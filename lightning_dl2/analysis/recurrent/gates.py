@@ -86,7 +86,7 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     if isinstance(data, TextDataModule):
         names = [data.vocabulary.decode([token]) for token in shown[:TEXT_SHOWN]]
     else:
-        names = [str(token) for token in shown]
+        names = [str(token) if tokens.dim() == 2 else " ".join(f"{value:.2g}" for value in token) for token in shown]
     title = f"{run_name(run.config())}, checkpoint {arguments.checkpoint}"
     title += f", layer {arguments.layer}, {arguments.direction}"
     sorted_by = cell.forget_gate or "h"

@@ -16,6 +16,7 @@ from lightning_dl2.config.overrides import format_override
 from lightning_dl2.config.schema import Config
 from lightning_dl2.data.sequences.generators import draw_batch, get_task, majority_share
 from lightning_dl2.data.sequences.module import EVALUATION_SEED
+from lightning_dl2.data.sequences.sequence_task import sizes_of
 from lightning_dl2.nets import RecurrentClassifier
 from lightning_dl2.run.directory import Run
 
@@ -107,7 +108,8 @@ def measure(run: Run, checkpoint: str, lengths: Sequence[int] | None, size: int)
         lengths = sorted({max(task.minimum_length, round(factor * trained_at)) for factor in FACTORS})
     if lengths[0] < task.minimum_length:
         raise UserError(f"lengths={lengths[0]}: {name} has no such length; allowed: {task.minimum_length} or more")
-    if any(task.vocabulary_size(length) != task.vocabulary_size(trained_at) for length in lengths):
+    sizes = [getattr(task, size) for size in sizes_of(task)]
+    if any(size(length) != size(trained_at) for size in sizes for length in lengths):
         raise UserError(f"run={run.path}: {name} has other tokens at each length; fix: give a run of another task")
     return Measured(
         run.path,
