@@ -71,7 +71,7 @@ def new_figure(columns: int = 1, rows: int = 1, *, width: float = 5.0, height: f
 
 def set_title(figure: "Figure", title: str) -> None:
     """Set a title above all panels, wrapped to the width of the figure."""
-    lines = wrap(title, int(14 * figure.get_figwidth()), break_on_hyphens=False)
+    lines = wrap(title, int(11 * figure.get_figwidth()), break_on_hyphens=False)
     figure.suptitle("\n".join(map(plain, lines)), fontsize="medium")
 
 

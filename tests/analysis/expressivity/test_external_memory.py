@@ -12,7 +12,7 @@ from lightning_dl2.analysis.expressivity.readers import read_explicitly
 from lightning_dl2.analyze import main
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.sequences.formal.context_free import ReverseString
-from lightning_dl2.nets import RecurrentTransducer
+from lightning_dl2.nets import CELLS, RecurrentTransducer
 from lightning_dl2.nets.recurrent.cells import StackRNN
 from lightning_dl2.nets.recurrent.own_cells import load_own
 from tests.conftest import TRANSDUCER
@@ -70,6 +70,20 @@ def test_a_net_that_writes_a_step_late_holds_the_symbols_that_it_read():
     held = hold(written.unsqueeze(1), written, symbols)
     assert held.delay == 1
     assert torch.equal(held.symbols[1:9, 0], symbols) and (held.shares[1:9, 0] == 1).all()
+
+
+@pytest.mark.parametrize("cell", [name for name, kind in CELLS.items() if kind.memory])
+def test_a_cell_with_a_memory_says_how_it_is_used(cell):
+    """Each action has a probability for each sequence, and what is written fits into a cell of the memory."""
+    torch.manual_seed(0)
+    task = SimpleNamespace(net=RecurrentTransducer(3, 2, cell=cell, hidden_size=4))
+    tokens = torch.tensor([[0, 1, 1, EMPTY, EMPTY, EMPTY]])
+    answers, values = read_explicitly(task, (tokens, tokens), 0, input_length=3)
+    kind = CELLS[cell]
+    assert answers.shape == (1, 6) and values[kind.written].shape == (6, 1, values[kind.memory].shape[-1])
+    torch.testing.assert_close(torch.stack([values[name] for name in kind.gates]).sum(0), torch.ones(6, 1, 1))
+    more = {"input_lengths": torch.tensor([3])} if task.net.recurrent.takes_input_length else {}
+    assert torch.equal(task.net(tokens, **more).argmax(-1), answers)
 
 
 def test_a_memory_is_one_of_the_states():
