@@ -66,7 +66,7 @@ def draw(curves: list[Curve], metric: str, salt: str) -> str:
     trained = ranges.pop() if len(ranges) == 1 else None
     with svg.style(salt):
         figure = new_figure(width=4.4, height=3.0)
-        figure.set_layout_engine("none")  # a matrix has hundreds of these figures, and a layout takes most of the time
+        figure.set_layout_engine(None)  # a matrix has hundreds of these figures, and a layout takes most of the time
         figure.subplots_adjust(left=0.12, right=0.98, bottom=0.15, top=0.96)
         axes = figure.subplots()
         axes.set_xscale("log")
