@@ -1,9 +1,14 @@
-"""Draw figures/sweep.png: the metric of the jobs against each key that varies, and in the order of trials."""
+"""Draw figures/sweep.png: the metric of the jobs against each key that varies, and in the order of trials.
 
+In a grid, a key of numbers is crossed with the others: a line for each combination of their values.
+"""
+
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_dl2.common.figures import new_figure, plain, save
+from lightning_dl2.common.figures import COLOURS, MARKERS, end_axis_at_bounds, new_figure, plain, save
+from lightning_dl2.common.statistics import MeanStd, bare_name
 from lightning_dl2.sweeps.jobs import Job, Objective
 from lightning_dl2.sweeps.overrides import SweptKey
 
@@ -24,7 +29,9 @@ def draw(jobs: list[Job], swept: list[SweptKey], objective: Objective, out: Path
         history: draw them by their order, too, as in a search.
     """
     points = [(job, value) for job in jobs if (value := job.metric(objective.metric)) is not None]
-    panels = [key for key in swept if key.name != "seed"]
+    keys = [key for key in swept if key.name != "seed"]
+    crossed = [] if history else _crossed(keys, points)
+    panels = crossed or keys  # a panel over all lines would say less than the lines
     if not points or not (panels or history):
         return
     number = len(panels) + history
@@ -35,7 +42,12 @@ def draw(jobs: list[Job], swept: list[SweptKey], objective: Objective, out: Path
     if history:
         _history(next(axes), points, objective)
     for key, panel in zip(panels, axes, strict=False):
-        _against(panel, key, points)
+        if crossed:
+            _lines(panel, key, _others(keys, key), points, share=bare_name(objective.metric) == "accuracy")
+        else:
+            _against(panel, key, points)
+    for panel in figure.axes[:number]:
+        end_axis_at_bounds(panel, bare_name(objective.metric))
     for panel in figure.axes[number:]:
         panel.set_axis_off()
     for panel in figure.axes[::columns]:
@@ -79,11 +91,65 @@ def _against(axes: "Axes", key: SweptKey, points: list[tuple[Job, float]]) -> No
         axes.set_xlim(-0.5, len(places) - 0.5)
     else:
         _scatter(axes, [(job, number, value) for (job, value), number in zip(points, known, strict=True)])
-        spread = max(known) / min(known) if known and min(known) > 0 else 1
-        if spread >= LOG_FROM or (key.span and key.span.log):
-            axes.set_xscale("log")
+        _scale(axes, key, known)
     axes.set(xlabel=plain(key.name))
     axes.grid(alpha=0.3)
+
+
+def _crossed(keys: list[SweptKey], points: list[tuple[Job, float]]) -> list[SweptKey]:
+    """Return the keys of numbers that the other keys divide into lines, not more than there are colours."""
+    return [
+        key
+        for key in keys
+        if len(key.values) > 1
+        and None not in map(_number, key.values)
+        and 1 < len({_label(job, _others(keys, key)) for job, _ in points}) <= len(COLOURS)
+    ]
+
+
+def _others(keys: list[SweptKey], key: SweptKey) -> list[SweptKey]:
+    return [other for other in keys if other is not key]
+
+
+def _label(job: Job, keys: list[SweptKey]) -> str:
+    return " ".join(f"{key.name}={job.varies[key.name]}" for key in keys)
+
+
+def _lines(
+    axes: "Axes", key: SweptKey, others: list[SweptKey], points: list[tuple[Job, float]], *, share: bool
+) -> None:
+    """Draw a line for each combination of the other keys: the mean over the completed seeds, and a band.
+
+    The band is one standard deviation; that of a share, such as an accuracy, ends at 0 and 1. Jobs that are stopped or
+    failed are crosses: their values are not final.
+    """
+    lowest, highest = (0.0, 1.0) if share else (-math.inf, math.inf)
+    lines: dict[str, dict[float, list[float]]] = {}
+    for job, value in points:
+        number = _number(job.varies[key.name])
+        if job.state == "completed" and number is not None:
+            lines.setdefault(_label(job, others), {}).setdefault(number, []).append(value)
+    for label, colour, marker in zip(lines, COLOURS, MARKERS, strict=False):
+        spreads = {x: spread for x, values in sorted(lines[label].items()) if (spread := MeanStd.of(values))}
+        means = [spread.mean for spread in spreads.values()]
+        axes.plot(list(spreads), means, "-", color=colour, marker=marker, markersize=4, label=plain(label))
+        if any(spread.deviation for spread in spreads.values()):
+            low = [max(spread.mean - (spread.deviation or 0.0), lowest) for spread in spreads.values()]
+            high = [min(spread.mean + (spread.deviation or 0.0), highest) for spread in spreads.values()]
+            axes.fill_between(list(spreads), low, high, color=colour, alpha=0.2, linewidth=0)
+    numbers = [(job, _number(job.varies[key.name]), value) for job, value in points if job.state != "completed"]
+    _scatter(axes, [(job, x, value) for job, x, value in numbers if x is not None])
+    _scale(axes, key, [float(text) for text in key.values])
+    axes.legend(frameon=False, fontsize="small")
+    axes.set(xlabel=plain(key.name))
+    axes.grid(alpha=0.3)
+
+
+def _scale(axes: "Axes", key: SweptKey, numbers: list[float]) -> None:
+    """Make the axis logarithmic where the numbers span it."""
+    spread = max(numbers) / min(numbers) if numbers and min(numbers) > 0 else 1
+    if spread >= LOG_FROM or (key.span and key.span.log):
+        axes.set_xscale("log")
 
 
 def _number(text: str) -> float | None:

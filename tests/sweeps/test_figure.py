@@ -1,4 +1,4 @@
-"""Test that the sweep's figure draws all types of swept values."""
+"""Test that the sweep's figure draws all types of swept values, and crosses numbers with choices."""
 
 import pytest
 
@@ -51,3 +51,44 @@ def test_the_best_so_far_is_of_completed_jobs_and_others_are_crosses(tmp_path, m
             "completed": 2,
             "stopped or failed": 3,
         }
+
+
+class Ran(Reached):
+    """A job of a grid over lengths, cells and seeds."""
+
+    def __init__(self, length: int, cell: str, seed: int, value: float, state: str = "completed") -> None:
+        super().__init__("", state=state, loss=value)
+        self.varies = {"data.sequence_length": str(length), "task.cell": cell, "seed": str(seed)}
+
+
+LENGTHS = SweptKey("data.sequence_length", ("5", "10"))
+
+
+def drawn(jobs, swept, tmp_path, monkeypatch, metric="val/accuracy"):
+    saved = []
+    monkeypatch.setattr("lightning_dl2.sweeps.figure.save", lambda figure, out: saved.append(figure))
+    draw(jobs, swept, Objective(metric, "max"), tmp_path / "a.png", history=False)
+    return saved[0].axes
+
+
+def test_a_key_of_numbers_is_crossed_with_the_others(tmp_path, monkeypatch):
+    values = {(5, "rnn"): (1.0, 0.8), (10, "rnn"): (0.5, 0.1), (5, "lstm"): (1.0, 1.0), (10, "lstm"): (0.9, 0.7)}
+    jobs = [Ran(*place, seed, value) for place, pair in values.items() for seed, value in enumerate(pair)]
+    jobs.append(Ran(10, "lstm", 2, 0.0, "interrupted"))  # its value is not final, and no part of the mean
+    swept = [LENGTHS, SweptKey("task.cell", ("rnn", "lstm")), SweptKey("seed", ("0", "1", "2"))]
+    (axes,) = drawn(jobs, swept, tmp_path, monkeypatch)
+    means = {line.get_label(): line.get_xydata().round(6).tolist() for line in axes.lines}
+    assert means == {"task.cell=rnn": [[5, 0.9], [10, 0.3]], "task.cell=lstm": [[5, 1.0], [10, 0.8]]}
+    bands = [each for each in axes.collections if not each.get_label().startswith("stopped")]
+    (x, low), (_, high) = bands[0].get_datalim(axes.transData).get_points()
+    assert x == 5 and low == pytest.approx(0.3 - 0.08**0.5) and high == 1.0  # 0.9 + 0.14, but an accuracy ends at 1
+    (cross,) = [each for each in axes.collections if each.get_label() == "stopped or failed"]
+    assert cross.get_offsets().tolist() == [[10, 0.0]]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("data.sequence_length", "val/accuracy")
+
+
+def test_more_lines_than_colours_stay_points(tmp_path, monkeypatch):
+    cells = tuple("abcdefgh")
+    jobs = [Ran(length, cell, 0, 0.5) for length in (5, 10) for cell in cells]
+    lengths, _ = drawn(jobs, [LENGTHS, SweptKey("task.cell", cells)], tmp_path, monkeypatch)
+    assert not lengths.lines and len(lengths.collections[0].get_offsets()) == 16
