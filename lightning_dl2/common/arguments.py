@@ -100,6 +100,12 @@ def split_names(argv: Sequence[str], allowed: Collection[str]) -> tuple[list[str
     return names or list(allowed), [word for word in argv if "=" in word]
 
 
+def seconds(duration: str) -> int:
+    """Convert DD:HH:MM:SS to seconds."""
+    days, hours, minutes, rest = map(int, duration.split(":"))
+    return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+
+
 def whole(least: int = 0, most: int | None = None) -> PlainValidator:
     """Make the validator of a key whose value is a whole number from `least` to `most`."""
     return PlainValidator(lambda value: _whole(str(value), "whole numbers", least, most))

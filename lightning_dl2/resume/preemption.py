@@ -12,6 +12,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 
+from lightning_dl2.common.arguments import seconds
 from lightning_dl2.common.command import REQUEUE, SIGNALS, handling_signals
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
 
@@ -29,12 +30,6 @@ class Interrupted(Exception):
     def __init__(self, reason: str, exit_code: int) -> None:
         super().__init__(reason)
         self.exit_code = exit_code
-
-
-def seconds(duration: str) -> int:
-    """Convert DD:HH:MM:SS to seconds."""
-    days, hours, minutes, rest = map(int, duration.split(":"))
-    return ((days * 24 + hours) * 60 + minutes) * 60 + rest
 
 
 class Preemption(Callback):

@@ -67,6 +67,24 @@ class SweepOverrides:
         return [f"{part.key}={values[part.name]}" if isinstance(part, SweptKey) else part for part in self.parts]
 
 
+def with_file(typed: SweepOverrides, written: list[str]) -> SweepOverrides:
+    """Add the overrides that a file of conf/sweep/ writes down, in its order; a typed one takes the place of its key's.
+
+    Raises:
+        UserError: one of them cannot be read, or is of the sweep itself.
+    """
+    read = read_overrides(written)
+    if read.own:
+        raise UserError(f"sweep.overrides: {read.own[0]}: is a key of the sweep; fix: write it beside overrides")
+    places = {_key(part): part for part in typed.parts}
+    parts = [places.pop(_key(part), part) for part in read.parts]
+    return SweepOverrides(typed.own, (*parts, *places.values()))
+
+
+def _key(part: str | SweptKey) -> str:
+    return part.key if isinstance(part, SweptKey) else part.partition("=")[0]
+
+
 def read_overrides(overrides: list[str]) -> SweepOverrides:
     """Sort the overrides of a command.
 

@@ -1,5 +1,6 @@
 """Report the progress of a sweep: a line when a job starts or ends, the best job so far, tables, jobs.csv."""
 
+import csv
 import sys
 import time
 from contextlib import nullcontext, suppress
@@ -15,17 +16,22 @@ from rich.text import Text
 from lightning_dl2.common.command import console
 from lightning_dl2.common.files import WriteError, csv_text, write_text
 from lightning_dl2.common.statistics import MeanStd, in_split
+from lightning_dl2.sweeps.estimate import Estimate, duration, estimate
 from lightning_dl2.sweeps.jobs import Job, Objective, Plan, shorten
+
+ELAPSED = "elapsed"  # the last column of jobs.csv
+MISSING = ("missing", "interrupted", "held")  # states of jobs that are still to be trained
 
 
 class ProgressReport:
     """Report the progress of a plan; within `with`, show a bar where stderr is a terminal."""
 
-    def __init__(self, plan: Plan, objective: Objective, directory: Path) -> None:
-        self.plan, self.objective, self.directory = plan, objective, directory
+    def __init__(self, plan: Plan, objective: Objective, directory: Path, at_a_time: int = 1) -> None:
+        self.plan, self.objective, self.directory, self.at_a_time = plan, objective, directory, at_a_time
         self.metric, self.test_metric = objective.metric, in_split(objective.metric, "test")
         self._began: dict[Job, float] = {}  # when the running jobs started
         self._best: Job | None = None
+        self._elapsed = self._read_elapsed()  # seconds of the jobs' processes, over all calls
         self._lines: dict[Job, list[str | float | None]] = {}  # of jobs.csv; reading all runs at each event takes long
         screen = console(stderr=True)
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
@@ -50,6 +56,7 @@ class ProgressReport:
             self._began[job] = time.monotonic()
         else:
             seconds = time.monotonic() - self._began.pop(job)
+            self._elapsed[job] = self._elapsed.get(job, 0.0) + seconds
             self._lines[job] = self._results(job)
             if event == "ended":
                 event = self._describe_end(job, seconds)
@@ -64,7 +71,9 @@ class ProgressReport:
             self._best = best
             done = sum(line[0] == "completed" for line in self._lines.values())
             end += f", {self.metric}={value:.4g}; {done} of {self.plan.total} completed"
-            return end + f"; best {best.metric(self.metric):.4g} by job {best.number} ({best.description})"
+            end += f"; best {best.metric(self.metric):.4g} by job {best.number} ({best.description})"
+            left = self._left({job: str(line[0]) for job, line in self._lines.items()})
+            return end + (f"; about {duration(left.seconds)} left" if left else "")
         if state == "completed":
             return f"{end}, without a finite {self.metric}"
         if job.code not in (0, None):
@@ -81,8 +90,22 @@ class ProgressReport:
         done = sum(line[0] in ("completed", "pruned", "failed") for line in ended)
         self._progress.update(self._bar, completed=done, description=f"{self.metric}{best}")
         # A line of jobs.csv is as of the last event that concerned the job.
-        rows = ([job.number, *job.varies.values(), *self._lines[job]] for job in self.plan.jobs)
-        write_text(self.directory / "jobs.csv", csv_text([self._header(), *rows]))
+        times = {job: f"{seconds:.1f}" for job, seconds in self._elapsed.items()}
+        rows = ([job.number, *job.varies.values(), *self._lines[job], times.get(job, "")] for job in self.plan.jobs)
+        write_text(self.directory / "jobs.csv", csv_text([[*self._header(), ELAPSED], *rows]))
+
+    def _read_elapsed(self) -> dict[Job, float]:
+        """Return what earlier calls wrote into jobs.csv; older versions did not."""
+        try:
+            with (self.directory / "jobs.csv").open(encoding="utf-8", newline="") as file:
+                known = {row.get("run"): float(row[ELAPSED]) for row in csv.DictReader(file) if row.get(ELAPSED)}
+        except (OSError, ValueError, csv.Error):  # nobody depends on it, and it is written anew
+            return {}
+        return {job: known[str(job.run.path)] for job in self.plan.jobs if str(job.run.path) in known}
+
+    def _left(self, states: dict[Job, str]) -> Estimate | None:
+        measured = {job: seconds for job, seconds in self._elapsed.items() if states.get(job) == "completed"}
+        return estimate([job for job, state in states.items() if state in MISSING], measured, self.at_a_time)
 
     def _header(self) -> list[str]:
         varies = list(self.plan.jobs[0].varies) if self.plan.jobs else []
@@ -98,6 +121,14 @@ class ProgressReport:
             self.print_jobs(out, self.plan.jobs)
         for line in self.plan.to_come():
             print(line, file=out)
+        states: dict[Job, str] = {job: job.state for job in self.plan.jobs}
+        if left := self._left(states):
+            print(f"time: {left}, {self.at_a_time} at a time", file=out)
+        elif missing := [job for job, state in states.items() if state in MISSING]:
+            steps = sorted({job.config.trainer.max_steps for job in missing})
+            most = f"at most {' to '.join(f'{each:,}' for each in dict.fromkeys((steps[0], steps[-1])))} steps each"
+            most = most if steps[0] > 0 else "some without a limit of steps"
+            print(f"time: unknown until a job has ended; {len(missing)} jobs, {most}", file=out)
 
     def print_jobs(self, out: TextIO, jobs: list[Job]) -> None:
         """Print a table of jobs."""

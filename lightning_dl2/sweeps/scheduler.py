@@ -1,11 +1,13 @@
 """Run the jobs of a sweep: start missing ones, watch running ones, pass signals on, until all have ended."""
 
+import math
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from lightning_dl2.common.arguments import seconds
 from lightning_dl2.common.command import handling_signals
 from lightning_dl2.run import lock
 from lightning_dl2.sweeps.jobs import Job, Plan
@@ -23,9 +25,15 @@ class Scheduler:
     Args:
         logs: the directory for the output of each job.
         tell: called with a job and an event, such as "started", when the state of the job changes.
+        max_time: DD:HH:MM:SS from the start of `run`, after which the jobs are stopped by SIGTERM; None: no limit.
+
+    Attributes:
+        out_of_time: whether the limit has stopped the sweep.
     """
 
-    def __init__(self, plan: Plan, launcher: Launcher, logs: Path, tell: Callable[[Job, str], None]) -> None:
+    def __init__(
+        self, plan: Plan, launcher: Launcher, logs: Path, tell: Callable[[Job, str], None], max_time: str | None = None
+    ) -> None:
         self.plan, self.launcher, self.logs, self.tell = plan, launcher, logs, tell
         self.received: list[signal.Signals] = []
         self._running: dict[Job, Handle] = {}
@@ -33,12 +41,17 @@ class Scheduler:
         self._locked: set[Job] = set()  # another process trains their runs, as reported
         self._refused: set[Job] = set()  # tried again although no process seems to hold their directories
         self._watched = 0.0
+        self.max_time, self.out_of_time = max_time, False
 
     def run(self) -> signal.Signals | None:
         """Train until all jobs have ended; return the signal that stopped the sweep, if any."""
+        end = time.monotonic() + seconds(self.max_time) if self.max_time else math.inf
         with handling_signals(self._receive):
             passed = 0
             while True:
+                if time.monotonic() > end and not self.received:
+                    self.out_of_time = True
+                    self.received.append(signal.SIGTERM)
                 for number in self.received[passed:]:
                     passed += 1
                     self._pass_on(number)

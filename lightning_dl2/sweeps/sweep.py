@@ -27,7 +27,7 @@ from lightning_dl2.sweeps.figure import draw
 from lightning_dl2.sweeps.grid import Grid
 from lightning_dl2.sweeps.jobs import Objective, Plan
 from lightning_dl2.sweeps.launchers.build import build_launcher
-from lightning_dl2.sweeps.overrides import SweepOverrides, read_overrides
+from lightning_dl2.sweeps.overrides import SweepOverrides, read_overrides, with_file
 from lightning_dl2.sweeps.progress_report import ProgressReport, best_first
 from lightning_dl2.sweeps.scheduler import Scheduler
 from lightning_dl2.sweeps.search import Search
@@ -55,8 +55,10 @@ def sweep(argv: list[str]) -> int:
     _check_alone()
     overrides = read_overrides(argv)
     config = compose_multirun(*overrides.own)
+    if config.sweep.overrides:
+        overrides = with_file(overrides, config.sweep.overrides)
     identity = _identity(overrides, config)
-    name = config.sweep.name or _default_name(overrides, identity)
+    name = config.sweep.name or _default_name(overrides, identity, written=bool(config.sweep.overrides))
     plan = _plan(overrides, config.sweep, name)
     for note in plan.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -67,11 +69,12 @@ def sweep(argv: list[str]) -> int:
         for example in plan.examples:
             if not Run.of(example).finished(example):
                 example.data.check_sources()
-    report = ProgressReport(plan, objective, directory)
+    report = ProgressReport(plan, objective, directory, config.launcher.jobs)
+    limit = f"stops after {config.sweep.max_time} (DD:HH:MM:SS), and the same command resumes it"
     if config.dry:
         plan.open(directory, objective, dry=True)
         report.print_plan(sys.stdout)
-        print(directory)
+        print(*filter(None, [config.sweep.max_time and limit, directory]), sep="\n")
         return 0
     if config.launcher.name == "local":  # other machines may have a GPU, or a login
         for example in plan.examples:
@@ -85,8 +88,11 @@ def sweep(argv: list[str]) -> int:
         write_text(directory / "sweep.yaml", yaml.safe_dump(values, sort_keys=False))
         plan.open(directory, objective, dry=False)
         report.print_plan(sys.stderr)
+        if config.sweep.max_time:
+            print(limit, file=sys.stderr)
         with report:
-            stopped = Scheduler(plan, launcher, directory / "logs", report.tell).run()
+            scheduler = Scheduler(plan, launcher, directory / "logs", report.tell, config.sweep.max_time)
+            stopped = scheduler.run()
         report.print_jobs(sys.stdout, best_first(plan.jobs, objective))
         swept, figure = overrides.swept, directory / "figures" / "sweep.png"
         if any(key.name == "seed" for key in swept):
@@ -95,7 +101,7 @@ def sweep(argv: list[str]) -> int:
         print(directory, flush=True)
         if stopped == SIGUSR1:
             slurm.requeue()  # as a whole
-        return _exit_code(plan, stopped)
+        return REQUEUE if scheduler.out_of_time else _exit_code(plan, stopped)
 
 
 def _plan(overrides: SweepOverrides, rules: GridRules | SearchRules, name: str) -> Grid | Search:
@@ -116,18 +122,26 @@ def _check_alone() -> None:
 
 def _identity(overrides: SweepOverrides, config: Multirun) -> dict[str, Any]:
     """Return the values that decide which jobs a sweep has; their number and their launcher are free to change."""
-    free = {"name", "retry_failed", "trials"} | ({"monitor", "mode"} if isinstance(config.sweep, GridRules) else set())
+    free = {"name", "retry_failed", "trials", "max_time", "overrides"}  # overrides are among the words
+    free |= {"monitor", "mode"} if isinstance(config.sweep, GridRules) else set()
     if config.sweep.mode is None:
         free |= {"mode"}  # sweeps of older versions do not have it
     parts = [str(part) for part in overrides.parts if not str(part).startswith("root=")]  # the sweep is below root
     return {"words": parts, "rules": config.sweep.model_dump(exclude=free)}
 
 
-def _default_name(overrides: SweepOverrides, identity: dict[str, Any]) -> str:
-    """Name the sweep by its method and the keys that vary, and by a hash of its identity."""
+def _default_name(overrides: SweepOverrides, identity: dict[str, Any], *, written: bool) -> str:
+    """Name the sweep by its method and the keys that vary, and by a hash of its identity.
+
+    Args:
+        written: whether a file of conf/sweep/ has overrides; then its name takes the place of method and keys.
+    """
     experiment = overrides.value_of("experiment")
     keys = [swept.name.rpartition(".")[2] for swept in overrides.swept]
+    chosen = next((each.partition("=")[2] for each in overrides.own if each.startswith("sweep=")), None)
     name = "-".join([*([experiment] if experiment else []), identity["rules"]["method"], *keys])
+    if chosen and written:
+        name = chosen
     return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)[:60]}-{digest(identity)}"
 
 

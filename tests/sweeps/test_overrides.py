@@ -4,7 +4,7 @@ import pytest
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.conf_files import options
-from lightning_dl2.sweeps.overrides import Span, SweptKey, read_overrides
+from lightning_dl2.sweeps.overrides import Span, SweptKey, read_overrides, with_file
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,15 @@ def test_sorted_into_own_and_the_runs():
     assert overrides.own == ("sweep=grid", "launcher.jobs=2", "dry=true")
     assert [str(part) for part in overrides.parts] == ["seed=0,1", "task.cell=gru", "data.path='a,b'"]
     assert overrides.with_values({"seed": "1"}) == ["seed=1", "task.cell=gru", "data.path='a,b'"]
+
+
+def test_a_typed_override_takes_the_place_of_a_files():
+    typed = read_overrides(["sweep=mine", "task.cell=gru", "root=here", "seed=0,1"])
+    both = with_file(typed, ["seed=range(3)", "task.hidden_size=8,16", "task.cell=rnn,lstm"])
+    assert [str(part) for part in both.parts] == ["seed=0,1", "task.hidden_size=8,16", "task.cell=gru", "root=here"]
+    assert both.own == ("sweep=mine",)
+    with pytest.raises(UserError, match="sweep.overrides: launcher.jobs=2: is a key of the sweep; fix: write it"):
+        with_file(typed, ["launcher.jobs=2"])
 
 
 @pytest.mark.parametrize(

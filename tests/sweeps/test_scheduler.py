@@ -1,5 +1,6 @@
 """Test the exit code of jobs that were refused or completed by another process. Processes are made up."""
 
+from signal import SIGTERM
 from types import SimpleNamespace
 
 import pytest
@@ -36,6 +37,21 @@ def controlled(job: Made, codes: list[int]) -> tuple[list[str], int]:
     launcher = SimpleNamespace(jobs=1, start=start)
     assert Scheduler(plan, launcher, job.run.path, lambda job, what: told.append(what)).run() is None
     return told, job.code
+
+
+def test_after_the_time_limit_jobs_are_stopped_and_none_is_started(tmp_path, monkeypatch):
+    clock, sent = iter(range(0, 1000, 5)), []
+    monkeypatch.setattr("lightning_dl2.sweeps.scheduler.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("lightning_dl2.sweeps.scheduler.time.sleep", lambda seconds: None)
+    jobs = iter([Made(number=n, run=SimpleNamespace(path=tmp_path), pruned=False, finished=False) for n in range(2)])
+    running = SimpleNamespace(poll=lambda: 75 if sent else None, stop=sent.append)
+    plan = SimpleNamespace(next=lambda: next(jobs, None), watch=lambda job: False, ended=lambda job: None)
+    told = []
+    launcher = SimpleNamespace(jobs=1, start=lambda job, log: running)
+    scheduler = Scheduler(plan, launcher, tmp_path, lambda job, event: told.append((job.number, event)), "00:00:01:00")
+    scheduler.run()
+    assert scheduler.out_of_time and sent == [SIGTERM] and told == [(0, "started"), (0, "ended")]
+    assert next(clock) >= 60
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,14 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from lightning_dl2.builtin.cells import CELLS
+from lightning_dl2.config.conf_files import options, package_conf
 from lightning_dl2.run import lock
 from lightning_dl2.run.directory import Run
 from lightning_dl2.sweeps import progress_report, scheduler
 from lightning_dl2.sweeps.jobs import Job, Objective
 from lightning_dl2.sweeps.launchers.base import environment
+from lightning_dl2.sweeps.overrides import read_overrides
 from lightning_dl2.train import main
 from tests.sweeps import sweeping
 from tests.sweeps.sweeping import LONG
@@ -37,6 +40,34 @@ def later(condition, action, *arguments) -> threading.Thread:
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     return thread
+
+
+@pytest.mark.slow
+def test_a_file_has_the_overrides_of_a_sweep(sweeper, tmp_path, capsys, monkeypatch):
+    (tmp_path / "mine" / "sweep").mkdir(parents=True)
+    file = tmp_path / "mine" / "sweep" / "night.yaml"
+    file.write_text("defaults: [grid]\nmax_time: '00:10:00:00'\noverrides: [seed=0, 'task.cell=lstm,gru']\n")
+    monkeypatch.setenv("LIGHTNING_DL2_CONF", str(tmp_path / "mine"))
+    limit = ("trainer.max_steps=4", "trainer.val_check_interval=2")
+    assert sweeper("sweep=night", "dry=true", *limit) == 0
+    out = capsys.readouterr().out
+    assert "time: unknown until a job has ended; 2 jobs, at most 4 steps each" in out
+    assert "stops after 00:10:00:00" in out and out.splitlines()[-1].rpartition("/")[2].startswith("night-")
+    assert sweeper("sweep=night", "task.cell=lstm", *limit) == 0
+    assert sweeper.started == ["task.cell=lstm"] or sweeper.started == ["the only job"]
+    first = capsys.readouterr().out.splitlines()[-1]
+    assert sweeper("sweep=night", "task.cell=lstm", "dry=true", "sweep.max_time=null", *limit) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == first and "time:" not in out and "stops after" not in out  # the same, and complete
+    (row,) = csv.DictReader((sweeper.root / "sweeps" / first.rpartition("/")[2] / "jobs.csv").open())
+    assert float(row["elapsed"]) > float(row["seconds"]) > 0
+
+
+def test_the_sweep_of_tasks_and_cells_names_what_there_is():
+    overrides = yaml.safe_load((package_conf() / "sweep" / "memory.yaml").read_text("utf-8"))["overrides"]
+    swept = {key.name: set(key.values) for key in read_overrides(overrides).swept}
+    assert swept["experiment"] <= set(options("experiment")) and swept["task.cell"] <= CELLS.keys()
+    assert {name for name in options("experiment") if name.startswith("chomsky/")} < swept["experiment"]
 
 
 @pytest.mark.slow
@@ -168,7 +199,7 @@ def test_a_damaged_sweep_is_told(sweeper, capsys, content):
         (["optimizer.name=SGD,Nonsense"], "optimizer.name=Nonsense: is no optimiser of torch.optim; allowed: "),
         (["trainer.devices=1,1000"], "trainer.devices=1000: this machine has"),
         (["sweep=gird"], "sweep=gird: did you mean grid?"),
-        (["sweep.trials=3"], "sweep.trials=3: there is no key sweep.trials; allowed: method, mode, monitor, name"),
+        (["sweep.trials=3"], "sweep.trials=3: there is no key sweep.trials; allowed: max_time, method, mode"),
         (["sweep=tpe", "seed=0,1", "sweep.trial=3"], "there is no key sweep.trial; did you mean trials"),
         (["sweep=tpe", "seed=0,1", "sweep.trials=0"], "sweep.trials=0: allowed: greater than or equal to 1"),
         (["sweep=tpe", "seed=0,1", "sweep.pruner=x"], 'sweep.pruner="x": allowed'),

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lightning_dl2.config.schema.base import Name, Natural, Positive, Strict
+from lightning_dl2.config.schema.base import Duration, Name, Natural, Positive, Strict
 from lightning_dl2.config.schema.callbacks import Metric
 from lightning_dl2.config.schema.component import Mode
 
@@ -15,6 +15,8 @@ class Grid(Strict):
     monitor: Metric | None
     mode: Mode | None
     retry_failed: bool
+    overrides: list[str] = []
+    max_time: Duration | None = None
 
 
 class Search(Strict):
@@ -23,6 +25,8 @@ class Search(Strict):
     monitor: Metric | None
     mode: Mode | None
     retry_failed: bool
+    overrides: list[str] = []
+    max_time: Duration | None = None
     trials: Positive
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     startup_trials: Natural
