@@ -28,13 +28,13 @@ def upgrade_config(values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
         UserError: names the first wrong key.
     """
     try:
-        return validate(values, recorded=True), {}
+        config = validate(values, recorded=True)
+        filled = config.model_dump()  # a schema may give a newer key its value, too
     except UserError:
         filled = add_missing_keys(values)
-        before = flatten(values)
-        return validate(filled, recorded=True), {
-            key: value for key, value in flatten(filled).items() if key not in before
-        }
+        config = validate(filled, recorded=True)
+    before = flatten(values)
+    return config, {key: value for key, value in flatten(filled).items() if key not in before}
 
 
 def add_missing_keys(values: dict[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,15 @@ def test_a_run_of_an_older_version_gets_the_defaults_of_what_has_come_since():
 
 
 @pytest.mark.slow
+def test_a_key_that_the_schema_fills_in_counts_as_added():
+    """Otherwise the run, whose hash is of fewer keys, would not count as an older one, and would train again."""
+    config = compose("experiment=course/palindrome")
+    old = config.model_dump()
+    without(old, "data", "training_size")
+    assert upgrade_config(old) == (config, {"data.training_size": None})
+
+
+@pytest.mark.slow
 def test_what_was_always_so_before_there_was_a_key_is_not_its_default():
     config = compose("experiment=baum_sweet")
     old = config.model_dump()
