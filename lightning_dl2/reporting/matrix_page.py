@@ -82,9 +82,9 @@ def _cell(matrix: Matrix, field: Field, name: str) -> dict[str, Any]:
 def _panel(matrix: Matrix, field: Field, name: str, anchors: Anchors) -> dict[str, Any]:
     """Return the values of what a click on a field shows."""
     variant = field.variant
-    seeds = (f"{record.metrics[matrix.metric]:.4f}" for record in variant.completed if matrix.metric in record.metrics)
-    spread = field.spread
-    facts = [(matrix.metric, str(spread) if spread else "no completed run"), ("each seed", ", ".join(seeds))]
+    seeds = (f"{record.metrics[matrix.metric]:.6g}" for record in variant.completed if matrix.metric in record.metrics)
+    mean = " ".join(filter(None, matrix.texts(field)))
+    facts = [(matrix.metric, mean if field.values else "no completed run"), ("each seed", ", ".join(seeds))]
     facts += [("runs", variant.runs), *_facts(variant.completed), ("variant", variant.label)]
     if field.others:
         facts.append(("not shown", f"{field.others} further variants with these two values, worse in validation"))

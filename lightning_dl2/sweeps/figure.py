@@ -20,6 +20,7 @@ MARKS = {True: ("o", "completed"), False: ("x", "stopped or failed")}  # by "the
 BEST: dict[str, Any] = {"color": "#D55E00"}
 LOG_FROM = 30  # ratio of the largest to the smallest number from which the axis is logarithmic
 ROW = 4  # panels side by side
+MOST_TICKS = 8  # more values of a key would overlap
 
 
 def draw(jobs: list[Job], swept: list[SweptKey], objective: Objective, out: Path, *, history: bool) -> None:
@@ -140,6 +141,8 @@ def _lines(
     numbers = [(job, _number(job.varies[key.name]), value) for job, value in points if job.state != "completed"]
     _scatter(axes, [(job, x, value) for job, x, value in numbers if x is not None])
     _scale(axes, key, [float(text) for text in key.values])
+    if axes.get_xscale() == "linear" and len(key.values) <= MOST_TICKS:
+        axes.set_xticks([float(text) for text in key.values], list(key.values))
     axes.legend(frameon=False, fontsize="small")
     axes.set(xlabel=plain(key.name))
     axes.grid(alpha=0.3)

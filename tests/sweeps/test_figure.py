@@ -85,6 +85,7 @@ def test_a_key_of_numbers_is_crossed_with_the_others(tmp_path, monkeypatch):
     (cross,) = [each for each in axes.collections if each.get_label() == "stopped or failed"]
     assert cross.get_offsets().tolist() == [[10, 0.0]]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("data.sequence_length", "val/accuracy")
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["5", "10"]
 
 
 def test_more_lines_than_colours_stay_points(tmp_path, monkeypatch):
