@@ -4,6 +4,7 @@ import csv
 import sys
 import time
 from contextlib import nullcontext, suppress
+from io import TextIOWrapper
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightning_dl2.common.command import console
-from lightning_dl2.common.files import WriteError, csv_text, write_text
+from lightning_dl2.common.files import WriteError, csv_text, open_regular, write_text
 from lightning_dl2.common.statistics import MeanStd, in_split
 from lightning_dl2.sweeps.estimate import Estimate, duration, estimate
 from lightning_dl2.sweeps.jobs import Job, Objective, Plan, shorten
@@ -97,7 +98,7 @@ class ProgressReport:
     def _read_elapsed(self) -> dict[Job, float]:
         """Return what earlier calls wrote into jobs.csv; older versions did not."""
         try:
-            with (self.directory / "jobs.csv").open(encoding="utf-8", newline="") as file:
+            with TextIOWrapper(open_regular(self.directory / "jobs.csv"), encoding="utf-8", newline="") as file:
                 known = {row.get("run"): float(row[ELAPSED]) for row in csv.DictReader(file) if row.get(ELAPSED)}
         except (OSError, ValueError, csv.Error):  # nobody depends on it, and it is written anew
             return {}
