@@ -14,6 +14,8 @@ from torch.nn import functional as F
 from lightning_dl2.nets.recurrent.cells.base import Cell, Shapes, Step, Weights
 from lightning_dl2.nets.recurrent.cells.stack import Choice, Size, choose, to_scores
 
+LIMIT = 1000.0  # of h: behind the end of a short sequence it may grow without bound, and infinity times 0 is no number
+
 
 class TapeRNN(Cell):
     """Compute h' = relu(W [x; M_0] + U h + b), and M', where h' writes on the tape M and moves it.
@@ -22,7 +24,7 @@ class TapeRNN(Cell):
     The new tape is the mean of the five outcomes: M'_k = stay*M_k + left*M_(k+1) + right*M_(k-1) + jump_left*M_(k+d)
     + jump_right*M_(k-d). The tape is a ring, so indices count modulo its cells. A jump d is as long as the sequence's
     input (Deletang et al. 2023, "Neural Networks and the Chomsky Hierarchy", the tape with jumps in their code).
-    There v comes from two hidden layers more, and the ring has 40 cells, whatever the length.
+    Here h is 1000 at most. There v comes from two hidden layers more, and the ring has 40 cells, whatever the length.
 
     No weight's shape depends on K. `sequence` computes only the cells of the batch's longest ring.
 
@@ -61,7 +63,7 @@ class TapeRNN(Cell):
 
     def step(self, w: Weights, x: Tensor, h: Tensor, M: Tensor, input_length: Tensor) -> Step:
         h = F.linear(torch.cat([x, M[:, 0]], 1), w["weight_ih"], w.get("bias_ih")) + F.linear(h, w["weight_hh"])
-        h = h.relu()
+        h = h.clamp(0, LIMIT)
         actions = choose(F.linear(h, w["weight_actions"], w.get("bias_actions")), self.choice)
         v = F.linear(h, w["weight_write"], w.get("bias_write"))
         written = torch.cat([v.unsqueeze(1), M[:, 1:]], 1)
@@ -161,7 +163,7 @@ class _TapeRNN(Function):
         from_state_t, to_tape_t = from_state.t(), to_tape.t()
         for t in range(T):
             before, after = tapes[t % len(tapes)], tapes[(t + 1) % len(tapes)]
-            h = torch.addmm(x[t], reads[t], from_state_t).relu_()
+            h = torch.addmm(x[t], reads[t], from_state_t).clamp_(0, LIMIT)
             y = torch.addmm(bias, h, to_tape_t)
             actions[t] = choose(y[:, :5], choice)
             before[:, 1] = y[:, 5:]
@@ -181,7 +183,7 @@ class _TapeRNN(Function):
         moves, (T, B) = ctx.moves, actions.shape[:2]
         H, (K, C) = len(from_state), grad_M.shape[1:]
         hs = reads[1:, :, :H]
-        d, d_y, d_hs = hs.new_empty(T, B, H), hs.new_empty(T, B, 5 + C), (hs > 0).to(hs.dtype)
+        d, d_y, d_hs = hs.new_empty(T, B, H), hs.new_empty(T, B, 5 + C), ((hs > 0) & (hs < LIMIT)).to(hs.dtype)
         after, before = F.pad(grad_M, (0, 0, 1, 1)), hs.new_zeros(B, K + 2, C)
         dh, turned = grad_hs[-1].clone(), [0, 2, 1, 3, 4]  # what a move to the left brought, one to the right returns
         for t in reversed(range(T)):

@@ -97,6 +97,16 @@ def test_without_input_lengths_the_whole_sequence_is_the_input():
         net(x, input_lengths=LENGTHS[:2])
 
 
+def test_a_state_that_grows_behind_the_end_leaves_the_gradient_finite():
+    net, x = net_of(tape_size=K).float(), torch.ones(1, 200, D)
+    with torch.no_grad():
+        net.weights(0)["weight_hh"].copy_(4 * torch.eye(H))
+    outputs, _ = net(x, lengths=torch.tensor([1]), input_lengths=torch.tensor([1]))
+    outputs[:, 0].sum().backward()
+    assert outputs.isfinite().all() and outputs.max() == 1000
+    assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
+
+
 VALUE, PRESENT, LATCHED, NEW, SEEN, FIRST = range(6)  # units of the net that duplicates
 
 
