@@ -52,7 +52,7 @@ from lightning_dl2.nets.graph.own.layers import ALIASES
 from lightning_dl2.nets.graph.readouts import OUTPUT_LAYERS
 from lightning_dl2.nets.recurrent.initialization import is_from_state
 from lightning_dl2.nets.recurrent.lookup import find_cell
-from lightning_dl2.nets.recurrent.own_cells import takes_input_length
+from lightning_dl2.nets.recurrent.own_cells import INPUT_LENGTH, takes
 from lightning_dl2.tasks.optimizers import DEFAULTS, SCHEDULES
 from lightning_dl2.tasks.sequence_reader import CELL_NAMES
 
@@ -113,7 +113,7 @@ def test_what_the_schema_knows_of_a_cell_is_what_its_class_says(name):
     cell, facts = find_cell(name), cell_facts.CELLS[name]
     assert facts.forget_gate == (cell.forget_gate is not None)
     assert facts.drops_weights == any(is_from_state(weight) for weight in cell.shapes(3, 4))
-    assert facts.reads_text == (not takes_input_length(cell))
+    assert facts.reads_text == (not takes(cell, INPUT_LENGTH))
     assert facts.bias == any(weight.startswith("bias") for weight in cell.shapes(3, 4))
 
 

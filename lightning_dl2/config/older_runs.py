@@ -28,7 +28,7 @@ def upgrade_config(values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
         UserError: names the first wrong key.
     """
     try:
-        config = validate(values, recorded=True)
+        config: Config = validate(values, recorded=True)
         filled = config.model_dump()  # a schema may give a newer key its value, too
     except UserError:
         filled = add_missing_keys(values)

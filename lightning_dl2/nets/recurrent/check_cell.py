@@ -67,6 +67,7 @@ def check_cell(
             check.same("a sequence alone, and in a batch", [torch.cat(rows)], [whole])
             other.load_state_dict(net.state_dict())
             check.same("another instance with equal weights", [other(x, **given)[0]], [whole])
+        net.train()  # a cell may do without a weight's gradient where it does not train
         unused = [name for name, parameter in net.named_parameters() if _gradient(forward, x, parameter) is None]
         if unused:
             name = unused[0].removeprefix("core.")

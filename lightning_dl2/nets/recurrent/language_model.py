@@ -16,7 +16,7 @@ from lightning_dl2.nets.dropout import dropout
 from lightning_dl2.nets.recurrent import cells
 from lightning_dl2.nets.recurrent.initialization import initialize_linear
 from lightning_dl2.nets.recurrent.layers import Recurrent, Trace
-from lightning_dl2.nets.recurrent.own_cells import name_of, takes_input_length
+from lightning_dl2.nets.recurrent.own_cells import INPUT_LENGTH, name_of, takes
 from lightning_dl2.nets.recurrent.states import State, join_layers, split_layers
 
 Step = Callable[[Tensor, State | None], tuple[Tensor, State]]
@@ -25,7 +25,7 @@ Layer = Callable[..., tuple[Tensor, ...]]  # (input, *state of [B, H]) -> the ne
 
 def check_reads_text(cell: Any) -> None:
     """Raise ValueError if a cell, as `find_cell` returns it, asks for the length of an input: a text has none."""
-    if takes_input_length(cell):
+    if takes(cell, INPUT_LENGTH):
         raise ValueError(
             f"cell={name_of(cell)}: its step takes an input_length, which a text does not have; allowed: a cell without"
         )

@@ -24,12 +24,13 @@ from lightning_dl2.nets.recurrent.lengths import input_lengths_of, reversing_wit
 from lightning_dl2.nets.recurrent.lookup import find_cell
 from lightning_dl2.nets.recurrent.own_cells import (
     INPUT_LENGTH,
+    TRAINING,
     ModuleCell,
     call,
     check_step,
     is_own,
     state_shapes,
-    takes_input_length,
+    takes,
     weight_shapes,
 )
 from lightning_dl2.nets.recurrent.states import State
@@ -89,7 +90,7 @@ class Recurrent(nn.Module):
         self.input_size, self.hidden_size = input_size, hidden_size
         self.num_layers, self.num_directions = num_layers, 2 if bidirectional else 1
         self.dropout, self.weight_dropout = dropout, weight_dropout
-        self.takes_input_length = takes_input_length(self.cell)
+        self.takes_input_length, self.takes_training = (takes(self.cell, name) for name in (INPUT_LENGTH, TRAINING))
 
         self.is_fused = not is_own(self.cell) and self.cell in FUSED
         if self.is_fused:
@@ -192,20 +193,21 @@ class Recurrent(nn.Module):
 
     def _given(self, x: Tensor, state: State | None, *lengths: Tensor | None) -> dict[str, Any]:
         """Return the arguments by name that the cell's step takes beside the state."""
-        if not self.takes_input_length:
-            return {}
-        self._check(x, state)
-        return {INPUT_LENGTH: input_lengths_of(x, state, *lengths)}
+        given: dict[str, Any] = {TRAINING: self.training} if self.takes_training else {}
+        if self.takes_input_length:
+            self._check(x, state)
+            given[INPUT_LENGTH] = input_lengths_of(x, state, *lengths)
+        return given
 
     def _unrolled(
-        self, weights: cells.Weights, x: Tensor, *state: Tensor, **given: Tensor
+        self, weights: cells.Weights, x: Tensor, *state: Tensor, **given: Any
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run one layer and direction by autograd, with the signature of KERNELS."""
         steps, end = self._unroll(weights, x, *state, **given)
         return torch.stack([step["h"] for step in steps]), end
 
     def _unroll(
-        self, weights: cells.Weights, x: Tensor, *state: Tensor, **given: Tensor
+        self, weights: cells.Weights, x: Tensor, *state: Tensor, **given: Any
     ) -> tuple[list[cells.Step], tuple[Tensor, ...]]:
         """Return every quantity of every step over x [T, B, D], and the state after the last step."""
         steps: list[cells.Step] = []

@@ -12,8 +12,8 @@ hidden_size)`, with `bias` and other keys where the constructor takes them:
             return {"h": self(x, h)}
 
 Its `step(x [B, D], *state)` returns every quantity by name, h and each state among them. `gates` and `forget_gate` may
-be left out. `sequence(x [T, B, D], *state)`, `state_shapes(H)` and an argument `input_length` mean what they mean in
-`Cell`. The module draws its own weights: `initialization` and `forget_bias` do not change them.
+be left out. `sequence(x [T, B, D], *state)`, `state_shapes(H)` and the arguments `input_length` and `training` mean
+what they mean in `Cell`. The module draws its own weights: `initialization` and `forget_bias` do not change them.
 """
 
 import inspect
@@ -29,7 +29,7 @@ from lightning_dl2.nets.recurrent.cells import Shapes, Step
 
 EQUATIONS = ("gates", "state", "forget_gate", "shapes", "step")
 MODULE = ("state", "step")
-INPUT_LENGTH = "input_length"
+INPUT_LENGTH, TRAINING = "input_length", "training"
 ROWS, STEPS = 3, 2  # of the batch that tests the shapes
 
 
@@ -64,12 +64,12 @@ class ModuleCell:
         module: nn.Module = _construct(self.kind, input_size, hidden_size, **arguments)
         return module
 
-    def step(self, module: Any, x: Tensor, *state: Tensor, **given: Tensor) -> Step:
+    def step(self, module: Any, x: Tensor, *state: Tensor, **given: Any) -> Step:
         """Take one step, x [B, D]."""
         values: Step = module.step(x, *state, **given)
         return values
 
-    def _sequence(self, module: Any, x: Tensor, *state: Tensor, **given: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _sequence(self, module: Any, x: Tensor, *state: Tensor, **given: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
         hs, end = module.sequence(x, *state, **given)
         return hs, end
 
@@ -84,10 +84,10 @@ def name_of(cell: Any) -> str:
     return path_of(cell.kind if isinstance(cell, ModuleCell) else cell if isinstance(cell, type) else type(cell))
 
 
-def takes_input_length(cell: Any) -> bool:
-    """Tell whether the steps of a cell, as `find_cell` returns it, have the argument `input_length`."""
+def takes(cell: Any, argument: str) -> bool:
+    """Tell whether the steps of a cell, as `find_cell` returns it, have the argument INPUT_LENGTH or TRAINING."""
     step = getattr(cell.kind if isinstance(cell, ModuleCell) else cell, "step")  # noqa: B009  # as in ModuleCell
-    return INPUT_LENGTH in inspect.signature(step).parameters
+    return argument in inspect.signature(step).parameters
 
 
 def load_own(cell: str | type | Mapping[str, Any]) -> Any:
@@ -226,7 +226,8 @@ def check_step(cell: Any, weights: Any, input_size: int, shapes: Shapes) -> None
         return
     x, start = like.new_zeros(STEPS, ROWS, input_size), [like.new_zeros(ROWS, *shapes[name]) for name in cell.state]
     lengths = torch.full((ROWS,), STEPS, device=x.device)
-    given = {INPUT_LENGTH: lengths} if takes_input_length(cell) else {}
+    named: dict[str, Any] = {INPUT_LENGTH: lengths, TRAINING: True}
+    given = {name: value for name, value in named.items() if takes(cell, name)}
     with torch.random.fork_rng(devices=[]):
         values = call(cell, "step", cell.step, weights, x[0], *start, **given)
         if not isinstance(values, dict):

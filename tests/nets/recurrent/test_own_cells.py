@@ -258,6 +258,13 @@ def test_a_step_is_given_the_length_of_its_sequences_input(name):
     assert net(x)[0].any(2).all(), "no answer before the end"
 
 
+def test_a_step_is_told_whether_it_trains():
+    net, x = Recurrent(HERE + "AsleepInEvaluation", D, H), torch.randn(B, T, D)
+    for run in (net, net.explicit):
+        assert net.train() and run(x)[0].any()
+        assert net.eval() and not run(x)[0].any(), "the state begins as zeros, and is left alone"
+
+
 @pytest.mark.parametrize("cell", [HERE + "Counting", "tape_rnn", "lightning_dl2.nets.recurrent.cells.TapeRNN"])
 def test_a_text_has_no_input_of_some_length(cell):
     with pytest.raises(ValueError, match=r"its step takes an input_length, which a text does not have"):

@@ -48,7 +48,8 @@ class Cell:
         written: the quantity that a step writes into a cell of the memory, [C], or None.
         step: `(weights, x [B, D], *state)` -> every quantity of the step by name, each [B, H], as each state is. h is
             the cell's output. A step with an argument `input_length` gets it by name: the steps of each sequence before
-            its first answer, int64 [B]. So does its `sequence`.
+            its first answer, int64 [B]. So does its `sequence`. With an argument `training` both are told, True or
+            False; its default must be False, because whoever takes single steps does not train.
         sequence: `(weights, x [T, B, D], *state)` -> h of all steps [T, B, H] and the tuple of the last states, as T
             steps give them, but faster; None: autograd takes the steps.
         prepare: `(weights)` -> weights with what all steps share, computed once before many steps; `step` takes

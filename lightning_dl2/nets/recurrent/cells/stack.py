@@ -18,8 +18,10 @@ Size = Annotated[int, Field(ge=1)]
 Choice = Literal["softmax", "sparsemax"]
 
 
-def choose(scores: Tensor, choice: Choice) -> Tensor:
-    """Map the scores of actions, [B, A], to their weights: not negative, of sum 1."""
+def choose(scores: Tensor, choice: Choice, rounded: bool = False) -> Tensor:
+    """Map the scores of actions, [B, A], to their weights: not negative, of sum 1; `rounded` to the best action."""
+    if rounded:
+        return F.one_hot(scores.argmax(1), scores.shape[1]).to(scores.dtype)
     if choice == "softmax":
         return torch.softmax(scores, 1)
     # those at or above an action's score, for each action: as few that no sorting is faster
@@ -30,7 +32,10 @@ def choose(scores: Tensor, choice: Choice) -> Tensor:
 
 
 def to_scores(grad: Tensor, weights: Tensor, choice: Choice) -> None:
-    """Turn the gradient of the weights that `choose` gave, [B, A], into that of the scores, in place."""
+    """Turn the gradient of the weights that `choose` gave, [B, A], into that of the scores, in place.
+
+    A single weight of 1, as a rounded choice has, makes it zero.
+    """
     if choice == "sparsemax":
         weights = (weights > 0).to(weights.dtype)
         grad.sub_((grad * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)).mul_(weights)
@@ -55,13 +60,17 @@ class StackRNN(Cell):
         choice: `softmax`, or `sparsemax`: the point of all weights of actions that is nearest to the scores (Martins &
             Astudillo 2016). It weighs an action whose score is above the others' by 1 or more with 1, exactly: what is
             pushed stays as it is, however deep.
+        rounded: outside of training the action of the highest score is taken alone: what little the others weigh adds
+            up over thousands of steps. The scores then have no gradient.
     """
 
     gates, state, forget_gate = ("push", "pop", "no_op"), ("h", "S"), None
     memory, written = "S", "v"
 
-    def __init__(self, stack_size: Size = 512, cell_size: Size = 8, choice: Choice = "softmax") -> None:
-        self.stack_size, self.cell_size, self.choice = stack_size, cell_size, choice
+    def __init__(
+        self, stack_size: Size = 512, cell_size: Size = 8, choice: Choice = "softmax", rounded: bool = False
+    ) -> None:
+        self.stack_size, self.cell_size, self.choice, self.rounded = stack_size, cell_size, choice, rounded
 
     def shapes(self, D: int, H: int) -> Shapes:  # type: ignore[override]  # no classmethod: C is the instance's
         C = self.cell_size
@@ -72,17 +81,20 @@ class StackRNN(Cell):
     def state_shapes(self, H: int) -> Shapes:  # type: ignore[override]  # likewise
         return {"S": (self.stack_size, self.cell_size)}
 
-    def step(self, w: Weights, x: Tensor, h: Tensor, S: Tensor) -> Step:
+    def step(self, w: Weights, x: Tensor, h: Tensor, S: Tensor, training: bool = False) -> Step:
         h = F.linear(torch.cat([x, S[:, 0]], 1), w["weight_ih"], w.get("bias_ih")) + F.linear(h, w["weight_hh"])
         h = h.relu()
-        actions = choose(F.linear(h, w["weight_actions"], w.get("bias_actions")), self.choice)
+        scores = F.linear(h, w["weight_actions"], w.get("bias_actions"))
+        actions = choose(scores, self.choice, self.rounded and not training)
         v = F.linear(h, w["weight_push"], w.get("bias_push"))
         push, pop, no_op = actions.split(1, dim=1)
         below, above = torch.cat([v.unsqueeze(1), S[:, :-1]], 1), F.pad(S[:, 1:], (0, 0, 0, 1))
         S = push.unsqueeze(2) * below + pop.unsqueeze(2) * above + no_op.unsqueeze(2) * S
         return {"push": push, "pop": pop, "no_op": no_op, "v": v, "S": S, "top": S[:, 0], "h": h}
 
-    def sequence(self, w: Weights, x: Tensor, h: Tensor, S: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def sequence(
+        self, w: Weights, x: Tensor, h: Tensor, S: Tensor, training: bool = False
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         D, depth = x.shape[2], _depth(S)
         S = S[:, : min(self.stack_size, depth + len(x))]
         from_state = torch.cat([w["weight_hh"], w["weight_ih"][:, D:]], 1)
@@ -90,7 +102,7 @@ class StackRNN(Cell):
         bias = torch.cat([w["bias_actions"], w["bias_push"]]) if "bias_push" in w else to_stack.new_zeros(len(to_stack))
         inputs = F.linear(x, w["weight_ih"][:, :D], w.get("bias_ih")), from_state, to_stack, bias, h, S
         keeps = torch.is_grad_enabled() and any(part.requires_grad for part in inputs)
-        hs, S = _StackRNN.apply(keeps, depth, self.choice, *inputs)
+        hs, S = _StackRNN.apply(keeps, depth, self.choice, self.rounded and not training, *inputs)
         return hs, (hs[-1], F.pad(S, (0, 0, 0, self.stack_size - S.shape[1])))
 
 
@@ -115,6 +127,7 @@ class _StackRNN(Function):
         keeps: bool,
         depth: int,
         choice: Choice,
+        rounded: bool,
         x: Tensor,
         from_state: Tensor,
         to_stack: Tensor,
@@ -132,7 +145,7 @@ class _StackRNN(Function):
             before, after = stacks[t % len(stacks)], stacks[(t + 1) % len(stacks)]
             h = torch.addmm(x[t], reads[t], from_state_t).relu_()
             y = torch.addmm(bias, h, to_stack_t)
-            actions[t, :, :, 0] = choose(y[:, :3], choice)
+            actions[t, :, :, 0] = choose(y[:, :3], choice, rounded)
             before[:, 0] = y[:, 3:]
             push, pop, no_op = actions[t].split(1, 1)
             S = torch.mul(before[:, :rows], push, out=after[:, 1 : rows + 1])
@@ -173,4 +186,4 @@ class _StackRNN(Function):
                 dh = dh + grad_hs[t - 1]
         d_from_state = d.flatten(0, 1).t() @ reads[:-1].flatten(0, 1)
         d_to_stack = d_y.flatten(0, 1).t() @ hs.flatten(0, 1)
-        return None, None, None, d, d_from_state, d_to_stack, d_y.sum((0, 1)), dh, grads[0][:, 1:-1]
+        return None, None, None, None, d, d_from_state, d_to_stack, d_y.sum((0, 1)), dh, grads[0][:, 1:-1]

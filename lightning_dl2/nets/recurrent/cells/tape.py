@@ -35,7 +35,7 @@ class TapeRNN(Cell):
             little, and a long one finds room. False: each has K.
         jump_offset: added to the input's length: d = n + jump_offset. With -1, jump and the n - 1 moves to the place
             before it take n steps: the tape can then be read with a period of n.
-        choice: `softmax` or `sparsemax`, as of `stack.StackRNN`.
+        choice, rounded: as of `stack.StackRNN`.
     """
 
     gates, state, forget_gate = ("stay", "left", "right", "jump_left", "jump_right"), ("h", "M"), None
@@ -48,9 +48,11 @@ class TapeRNN(Cell):
         fits_input: bool = True,
         jump_offset: int = 0,
         choice: Choice = "softmax",
+        rounded: bool = False,
     ) -> None:
         self.tape_size, self.cell_size = tape_size, cell_size
-        self.fits_input, self.jump_offset, self.choice = fits_input, jump_offset, choice
+        self.fits_input, self.jump_offset = fits_input, jump_offset
+        self.choice, self.rounded = choice, rounded
 
     def shapes(self, D: int, H: int) -> Shapes:  # type: ignore[override]  # no classmethod: C is the instance's
         C = self.cell_size
@@ -61,10 +63,11 @@ class TapeRNN(Cell):
     def state_shapes(self, H: int) -> Shapes:  # type: ignore[override]  # likewise
         return {"M": (self.tape_size, self.cell_size)}
 
-    def step(self, w: Weights, x: Tensor, h: Tensor, M: Tensor, input_length: Tensor) -> Step:
+    def step(self, w: Weights, x: Tensor, h: Tensor, M: Tensor, input_length: Tensor, training: bool = False) -> Step:
         h = F.linear(torch.cat([x, M[:, 0]], 1), w["weight_ih"], w.get("bias_ih")) + F.linear(h, w["weight_hh"])
         h = h.clamp(0, LIMIT)
-        actions = choose(F.linear(h, w["weight_actions"], w.get("bias_actions")), self.choice)
+        scores = F.linear(h, w["weight_actions"], w.get("bias_actions"))
+        actions = choose(scores, self.choice, self.rounded and not training)
         v = F.linear(h, w["weight_write"], w.get("bias_write"))
         written = torch.cat([v.unsqueeze(1), M[:, 1:]], 1)
         ring, jump = self._ring(input_length), input_length + self.jump_offset
@@ -79,7 +82,7 @@ class TapeRNN(Cell):
         return named | {"v": v, "M": M, "read": M[:, 0], "h": h}
 
     def sequence(
-        self, w: Weights, x: Tensor, h: Tensor, M: Tensor, input_length: Tensor
+        self, w: Weights, x: Tensor, h: Tensor, M: Tensor, input_length: Tensor, training: bool = False
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         D, ring = x.shape[2], self._ring(input_length)
         K = int(ring.max())
@@ -88,7 +91,9 @@ class TapeRNN(Cell):
         bias = torch.cat([w["bias_actions"], w["bias_write"]]) if "bias_write" in w else to_tape.new_zeros(len(to_tape))
         inputs = F.linear(x, w["weight_ih"][:, :D], w.get("bias_ih")), from_state, to_tape, bias, h, M[:, :K]
         keeps = torch.is_grad_enabled() and any(part.requires_grad for part in inputs)
-        hs, M = _TapeRNN.apply(keeps, _Moves(ring, input_length + self.jump_offset, K), self.choice, *inputs)
+        hs, M = _TapeRNN.apply(
+            keeps, _Moves(ring, input_length + self.jump_offset, K), self.choice, self.rounded and not training, *inputs
+        )
         return hs, (hs[-1], F.pad(M, (0, 0, 0, self.tape_size - K)))
 
     def _ring(self, input_length: Tensor) -> Tensor:
@@ -149,6 +154,7 @@ class _TapeRNN(Function):
         keeps: bool,
         moves: _Moves,
         choice: Choice,
+        rounded: bool,
         x: Tensor,
         from_state: Tensor,
         to_tape: Tensor,
@@ -165,7 +171,7 @@ class _TapeRNN(Function):
             before, after = tapes[t % len(tapes)], tapes[(t + 1) % len(tapes)]
             h = torch.addmm(x[t], reads[t], from_state_t).clamp_(0, LIMIT)
             y = torch.addmm(bias, h, to_tape_t)
-            actions[t] = choose(y[:, :5], choice)
+            actions[t] = choose(y[:, :5], choice, rounded)
             before[:, 1] = y[:, 5:]
             moves.close(before)
             moves.mix(moves.outcomes(before, moves.there), actions[t], after[:, 1:-1])
@@ -206,4 +212,4 @@ class _TapeRNN(Function):
         d_from_state = d.flatten(0, 1).t() @ reads[:-1].flatten(0, 1)
         d_to_tape = d_y.flatten(0, 1).t() @ hs.flatten(0, 1)
         d_M = after[:, 1:-1] if moves.inside is None else after[:, 1:-1] * moves.inside
-        return None, None, None, d, d_from_state, d_to_tape, d_y.sum((0, 1)), dh, d_M
+        return None, None, None, None, d, d_from_state, d_to_tape, d_y.sum((0, 1)), dh, d_M

@@ -96,6 +96,27 @@ def test_the_backward_pass_is_the_derivative(choice):
     assert gradcheck(run, leaves, fast_mode=True)
 
 
+def test_a_rounded_stack_takes_the_best_action_alone_outside_of_training():
+    """By either path: in evaluation each weight is 0 or 1, at the highest score; in training as without it."""
+    net, plain, x = net_of(20, rounded=True), net_of(20), 10 * torch.randn(B, T, D, dtype=torch.float64)
+    torch.nn.init.normal_(net.core["bias_actions_l0"])
+    torch.nn.init.normal_(net.core["weight_actions_l0"], std=3)
+    plain.load_state_dict(net.state_dict())
+    assert torch.equal(net.train()(x)[0], plain.train()(x)[0])
+    outputs, _, trace = net.eval().explicit(x)
+    actions = torch.stack([torch.stack(trace[0][0][gate]) for gate in StackRNN.gates], -1).squeeze(2)
+    assert (
+        ((actions == 0) | (actions == 1)).all()
+        and (actions.sum(-1) == 1).all()
+        and len(actions.flatten(0, 1).unique(dim=0)) > 1
+    )
+    torch.testing.assert_close(net(x)[0], outputs, rtol=0, atol=1e-12)
+    first = torch.stack([plain.eval().explicit(x)[2][0][0][gate][0] for gate in StackRNN.gates], -1).squeeze(1)
+    assert torch.equal(actions[0].argmax(-1), first.argmax(-1)), "one step from zeros has the same scores"
+    loss = net(x)[0].square().sum()
+    assert not torch.autograd.grad(loss, net.core["weight_actions_l0"])[0].any()
+
+
 def test_a_deeper_stack_has_the_same_weights_and_the_same_outputs_until_a_lost_cell_is_missed():
     deep, shallow, x = net_of(512), net_of(T), torch.randn(B, 3 * T, D, dtype=torch.float64)
     shallow.load_state_dict(deep.state_dict())
