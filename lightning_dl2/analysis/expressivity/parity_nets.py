@@ -12,6 +12,7 @@ CELLS: dict[str, str] = {  # as `task.cell` takes them
 WORDS = (
     *("experiment=tracking/word_problem_z2", "task.hidden_size=16", "optimizer.learning_rate=5e-3"),
     *("data.batch_size=64", "data.validation_size=256", "data.test_size=128", "data.test_lengths=[]"),
+    *("data.curriculum.enabled=false", "task.forget_bias=null", "callbacks.solved.times=2"),
     *("trainer.val_check_interval=25", "trainer.num_threads=1"),
     *("callbacks.progress_bar=false", "callbacks.curves=false"),
 )
