@@ -226,7 +226,8 @@ def test_every_experiment_trains(experiment, tmp_path, book):
             "task.hidden_size": 32,
         }
     elif isinstance(config.data, SequenceData):
-        changes = {"data.validation_size": 64, "data.test_size": 64, "data.length_test_size": 2}
+        sizes = {"data.validation_size": 64, "data.test_size": 64, "data.length_test_size": 2}
+        changes = sizes | {"data.batch_size": 8, "task.hidden_size": 8}
     elif config.data.name == "sequence_file":
         (tmp_path / "words.txt").write_text("".join(f"{n % 2}\t{'AB' * (n % 7 + 1)}\n" for n in range(60)))
         changes = {"data.path": str(tmp_path / "words.txt")}
