@@ -18,7 +18,6 @@ Without `run`, an LSTM and a GRU of 16 units first learn to recognise a^n b^n (i
     max_steps   optimiser steps after which a net that is not solved stops
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -27,7 +26,14 @@ from rich.table import Column, Table
 from torch import Tensor
 
 from lightning_dl2.analysis.arguments import RunArguments
-from lightning_dl2.analysis.expressivity.readers import Opened, check_layer, open_readers, read_explicitly, title_of
+from lightning_dl2.analysis.expressivity.readers import (
+    Opened,
+    check_layer,
+    measure_each,
+    open_readers,
+    read_explicitly,
+    title_of,
+)
 from lightning_dl2.common.arguments import Text, choices, whole, wholes
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.figures import COLOURS, MARKERS, new_figure, plain, save, set_title, write_csv
@@ -87,18 +93,9 @@ def analyze(out: Path, arguments: Arguments) -> Table:
         cell: (*WORDS, f"task.cell={cell}", f"trainer.max_steps={arguments.max_steps}") for cell in arguments.cells
     }
     found, skipped = open_readers(arguments, out, trainings)
-    counted = []
-    for opened in found:
-        try:
-            counted.append(measure(opened, arguments))
-        except UserError as error:
-            skipped.append(f"run={opened.run.path}: {error}")
-    if not counted:
-        raise UserError(skipped[0])
+    counted = measure_each(found, skipped, lambda opened: measure(opened, arguments))
     _write(out, counted)
     _draw(counted, title_of(found, arguments), out / "counter.png")
-    for why in skipped:
-        print(f"skipped: {why}", file=sys.stderr)
     return _build_table(counted)
 
 

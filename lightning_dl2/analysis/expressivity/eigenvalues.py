@@ -18,7 +18,6 @@ Without `run`, small nets first learn parity at each position (in `out`/eigenval
     max_steps   optimiser steps after which a net that is not solved stops
 """
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -28,7 +27,14 @@ from torch import Tensor
 
 from lightning_dl2.analysis.arguments import RunArguments
 from lightning_dl2.analysis.expressivity.parity_nets import CELLS, parity_words
-from lightning_dl2.analysis.expressivity.readers import Opened, check_layer, draw_test, open_readers, title_of
+from lightning_dl2.analysis.expressivity.readers import (
+    Opened,
+    check_layer,
+    draw_test,
+    measure_each,
+    open_readers,
+    title_of,
+)
 from lightning_dl2.analysis.expressivity.transitions import find_transition
 from lightning_dl2.common.arguments import choices, whole
 from lightning_dl2.common.errors import UserError
@@ -77,18 +83,9 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     """
     words = {cell: parity_words(cell, arguments.max_steps) for cell in arguments.cells}
     found, skipped = open_readers(arguments, out, words)
-    spectra = []
-    for opened in found:
-        try:
-            spectra.append(measure(opened, arguments))
-        except UserError as error:
-            skipped.append(f"run={opened.run.path}: {error}")
-    if not spectra:
-        raise UserError(skipped[0])
+    spectra = measure_each(found, skipped, lambda opened: measure(opened, arguments))
     _write(out, spectra)
     _draw(spectra, arguments.symbol, title_of(found, arguments), out / "eigenvalues.png")
-    for why in skipped:
-        print(f"skipped: {why}", file=sys.stderr)
     return _build_table(spectra, arguments.steps)
 
 

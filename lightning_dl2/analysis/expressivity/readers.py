@@ -4,9 +4,10 @@ Shapes: B sequences, T tokens.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from lightning_dl2.data.sequences.module import EVALUATION_SEED
 from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 from lightning_dl2.run.directory import Run
 
+Measured = TypeVar("Measured")
 Sequences = tuple[Tensor, Tensor]  # tokens [B, T], targets [B, T] with NOT_COUNTED at positions without one
 
 
@@ -175,6 +177,25 @@ def open_readers(arguments: Any, out: Path, trainings: Mapping[str, Sequence[str
     if not found:
         raise UserError(skipped[0])
     return found, skipped
+
+
+def measure_each(found: list[Opened], skipped: list[str], measure: Callable[[Opened], Measured]) -> list[Measured]:
+    """Measure each run; say on stderr, a line each, why those in `skipped` and others are left out.
+
+    Raises:
+        UserError: none can be measured.
+    """
+    measured = []
+    for opened in found:
+        try:
+            measured.append(measure(opened))
+        except UserError as error:
+            skipped.append(f"run={opened.run.path}: {error}")
+    if not measured:
+        raise UserError(skipped[0])
+    for why in skipped:
+        print(f"skipped: {why}", file=sys.stderr)
+    return measured
 
 
 def _name(runs: list[Run]) -> list[str]:

@@ -21,7 +21,6 @@ Without `run`, small nets first learn parity at each position (in `out`/tracking
 """
 
 import math
-import sys
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -31,7 +30,7 @@ from torch import Tensor
 
 from lightning_dl2.analysis.arguments import RunArguments
 from lightning_dl2.analysis.expressivity.parity_nets import CELLS, parity_words
-from lightning_dl2.analysis.expressivity.readers import Opened, draw_test, open_readers, title_of
+from lightning_dl2.analysis.expressivity.readers import Opened, draw_test, measure_each, open_readers, title_of
 from lightning_dl2.analysis.expressivity.transitions import Transition, find_transition
 from lightning_dl2.common.arguments import choices, whole, wholes
 from lightning_dl2.common.errors import UserError
@@ -97,14 +96,7 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     """
     words = {cell: parity_words(cell, arguments.max_steps) for cell in arguments.cells}
     found, skipped = open_readers(arguments, out, words)
-    tracked = []
-    for opened in found:
-        try:
-            tracked.append(measure(opened, arguments.lengths, arguments.size))
-        except UserError as error:
-            skipped.append(f"run={opened.run.path}: {error}")
-    if not tracked:
-        raise UserError(skipped[0])
+    tracked = measure_each(found, skipped, lambda opened: measure(opened, arguments.lengths, arguments.size))
     rows = (
         [each.name, at, each.accuracy[at], each.q[at], each.different[at], each.same[at]]
         for each in tracked
@@ -112,8 +104,6 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     )
     write_csv(out / "tracking.csv", ["net", "length", "accuracy", "q", "different_classes", "same_class"], rows)
     _draw(tracked, title_of(found, arguments), out / "tracking.png")
-    for why in skipped:
-        print(f"skipped: {why}", file=sys.stderr)
     return _build_table(tracked)
 
 
