@@ -257,7 +257,9 @@ def test_the_experiments_of_a_suite_differ_by_their_data_alone(first):
         content = content_of(name)
         assert content.keys() == {"defaults", "data"}
         assert content["defaults"] == [f"/experiment/{suite_of(first)}"]
-        config = validate(values | {"experiment": name, "data": values["data"] | content["data"]})
+        data = values["data"] | content["data"]
+        data["curriculum"] = values["data"]["curriculum"] | content["data"].get("curriculum", {})
+        config = validate(values | {"experiment": name, "data": data})
         names.add(config.data.name)
         assert name.endswith(f"/{config.data.name}") and config.data.shortest_length >= config.data.minimum_length
     assert len(names) == len([name for name in EXPERIMENTS if suite_of(name) == suite_of(first)])
