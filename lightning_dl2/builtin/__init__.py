@@ -28,7 +28,6 @@ from lightning_dl2.builtin.task import (
 from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.config.schema.component import Component
 
-SEQUENCES = (SequenceData, MarkedSequenceData, RegressionSequenceData, SequenceFileData)
 GENERATED = (SequenceData, VectorSequenceData, MarkedSequenceData, RegressionSequenceData)
 DATA: dict[str, type[BuiltInData]] = {
     name: kind

@@ -9,7 +9,7 @@ from lightning_dl2.common.files import csv_text
 from lightning_dl2.common.statistics import MeanStd
 from lightning_dl2.reporting.matrix import MARKS, Field, Matrix
 from lightning_dl2.reporting.records import STATES, Record
-from lightning_dl2.reporting.tables import inert
+from lightning_dl2.reporting.tables import inert, markdown_table
 
 
 def headings(matrix: Matrix) -> list[str]:
@@ -56,11 +56,8 @@ def table(matrix: Matrix) -> Table:
 
 def markdown(matrix: Matrix) -> str:
     """Write the matrix as a Markdown table below a heading."""
-    head = headings(matrix)
-    rows = [head, ["---"] * len(head), *lines(matrix)]
     parts = [f"## {matrix.title}\n", *(f"{remark}\n" for remark in matrix.remarks())]
-    parts.append("".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows))
-    return "\n".join(parts)
+    return "\n".join([*parts, markdown_table(headings(matrix), lines(matrix))])
 
 
 def fields_csv(found: list[Matrix]) -> str:

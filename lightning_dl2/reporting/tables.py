@@ -1,6 +1,6 @@
 """Make tables of the runs: for the terminal, as Markdown, as CSV."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -152,17 +152,21 @@ def table(experiment: Experiment, width: int) -> Table:
     return made
 
 
+def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Write a table as Markdown; a bar within a text does not end its cell."""
+    rows = [list(head), ["---"] * len(head), *lines]
+    return "".join("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |\n" for row in rows)
+
+
 def markdown(found: list[Experiment], notes: list[str], first: Iterable[str] = ()) -> str:
     """Write all tables, those of `first` before the others, and the skipped directories and files, as Markdown."""
     parts = ["# Runs\n", *first]
     for experiment in found:
         shown = [*choice_columns(experiment), *columns(experiment)]
-        lines = [[column.heading for column in shown], ["---"] * len(shown)]
-        for variant in experiment.variants:
-            lines.append([column.of(variant).text.replace("|", "\\|") for column in shown])
+        lines = ([column.of(variant).text for column in shown] for variant in experiment.variants)
         parts.append(f"## {experiment.name}\n")
         parts += [f"{remark}\n" for remark in remarks(experiment)]
-        parts.append("".join(f"| {' | '.join(line)} |\n" for line in lines))
+        parts.append(markdown_table([column.heading for column in shown], lines))
     if notes:
         parts.append("## Skipped\n")
         parts.append("".join(f"- {note}\n" for note in notes))

@@ -27,8 +27,11 @@ MISSING = ("missing", "interrupted", "held")  # states of jobs that are still to
 class ProgressReport:
     """Report the progress of a plan; within `with`, show a bar where stderr is a terminal."""
 
-    def __init__(self, plan: Plan, objective: Objective, directory: Path, at_a_time: int = 1) -> None:
-        self.plan, self.objective, self.directory, self.at_a_time = plan, objective, directory, at_a_time
+    def __init__(
+        self, plan: Plan, objective: Objective, directory: Path, at_a_time: int = 1, max_time: str | None = None
+    ) -> None:
+        self.plan, self.objective, self.directory = plan, objective, directory
+        self.at_a_time, self.max_time = at_a_time, max_time
         self.metric, self.test_metric = objective.metric, in_split(objective.metric, "test")
         self._began: dict[Job, float] = {}  # when the running jobs started
         self._best: Job | None = None
@@ -130,6 +133,8 @@ class ProgressReport:
             most = f"at most {' to '.join(f'{each:,}' for each in dict.fromkeys((steps[0], steps[-1])))} steps each"
             most = most if steps[0] > 0 else "some without a limit of steps"
             print(f"time: unknown until a job has ended; {len(missing)} jobs, {most}", file=out)
+        if self.max_time:
+            print(f"stops after {self.max_time} (DD:HH:MM:SS), and the same command resumes it", file=out)
 
     def print_jobs(self, out: TextIO, jobs: list[Job]) -> None:
         """Print a table of jobs."""

@@ -69,12 +69,11 @@ def sweep(argv: list[str]) -> int:
         for example in plan.examples:
             if not Run.of(example).finished(example):
                 example.data.check_sources()
-    report = ProgressReport(plan, objective, directory, config.launcher.jobs)
-    limit = f"stops after {config.sweep.max_time} (DD:HH:MM:SS), and the same command resumes it"
+    report = ProgressReport(plan, objective, directory, config.launcher.jobs, config.sweep.max_time)
     if config.dry:
         plan.open(directory, objective, dry=True)
         report.print_plan(sys.stdout)
-        print(*filter(None, [config.sweep.max_time and limit, directory]), sep="\n")
+        print(directory)
         return 0
     if config.launcher.name == "local":  # other machines may have a GPU, or a login
         for example in plan.examples:
@@ -88,8 +87,6 @@ def sweep(argv: list[str]) -> int:
         write_text(directory / "sweep.yaml", yaml.safe_dump(values, sort_keys=False))
         plan.open(directory, objective, dry=False)
         report.print_plan(sys.stderr)
-        if config.sweep.max_time:
-            print(limit, file=sys.stderr)
         with report:
             scheduler = Scheduler(plan, launcher, directory / "logs", report.tell, config.sweep.max_time)
             stopped = scheduler.run()

@@ -27,6 +27,8 @@ from torch import Tensor
 
 from lightning_dl2.analysis.arguments import RunArguments
 from lightning_dl2.analysis.expressivity.readers import (
+    FIRST_VALIDATION,
+    SMALL,
     Opened,
     check_layer,
     measure_each,
@@ -42,10 +44,8 @@ COMPARES_RUNS = True
 MOST_LINES = 64  # units drawn in grey
 WORDS = (
     *("experiment=recognition/a_n_b_n", "task.hidden_size=16", "optimizer.learning_rate=5e-3"),
-    *("data.validation_size=256", "data.test_size=128", "data.test_lengths=[]"),
-    "callbacks.solved.times=2",
-    *("trainer.val_check_interval=25", "trainer.num_threads=1"),
-    *("callbacks.progress_bar=false", "callbacks.curves=false"),
+    "data.validation_size=256",
+    *SMALL,
 )
 
 
@@ -54,7 +54,7 @@ class Arguments(RunArguments):
     symbols: Text = "0,1"
     layer: Annotated[int, whole(1)] = 1
     cells: Annotated[tuple[str, ...], choices(("lstm", "gru", "rnn"))] = ("lstm", "gru")
-    max_steps: Annotated[int, whole(25)] = 1500
+    max_steps: Annotated[int, whole(FIRST_VALIDATION)] = 1500
 
 
 class Fit(NamedTuple):

@@ -28,6 +28,7 @@ from torch import Tensor
 from lightning_dl2.analysis.arguments import RunArguments
 from lightning_dl2.analysis.expressivity.parity_nets import CELLS, parity_words
 from lightning_dl2.analysis.expressivity.readers import (
+    FIRST_VALIDATION,
     Opened,
     check_layer,
     draw_test,
@@ -56,7 +57,7 @@ class Arguments(RunArguments):
     symbol: Annotated[int, whole()] = 1
     steps: Annotated[int, whole(2)] = 1000
     cells: Annotated[tuple[str, ...], choices(CELLS)] = ("s6", "s6_signed", "gated_deltanet_signed", "lru")
-    max_steps: Annotated[int, whole(25)] = 1000
+    max_steps: Annotated[int, whole(FIRST_VALIDATION)] = 1000
 
 
 class Spectrum(NamedTuple):

@@ -27,6 +27,8 @@ from torch import Tensor
 from lightning_dl2.analysis.arguments import NO_RUN, RunArguments
 from lightning_dl2.analysis.expressivity.external_memory_figure import Shown, draw
 from lightning_dl2.analysis.expressivity.readers import (
+    FIRST_VALIDATION,
+    SMALL,
     Sequences,
     check_layer,
     draw_test,
@@ -43,15 +45,12 @@ from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 from lightning_dl2.run.directory import Run
 
 COMPARES_RUNS = False
-MINIMUM_STEPS = 25  # the first validation
 LONGEST_DELAY = 3  # steps
 VISIBLE = 0.05  # share of a symbol from which on a cell counts as filled
 TRAINED = (
     *("experiment=chomsky/reverse_string", "task.cell=stack_rnn", "task.hidden_size=64", "data.sequence_length=20"),
-    *("data.validation_size=128", "data.test_size=128", "data.test_lengths=[]"),
-    "callbacks.solved.times=2",
-    *("optimizer.learning_rate=3e-3", "trainer.val_check_interval=25"),
-    *("trainer.num_threads=1", "callbacks.progress_bar=false", "callbacks.curves=false"),
+    *("data.validation_size=128", "optimizer.learning_rate=3e-3"),
+    *SMALL,
 )
 
 
@@ -60,7 +59,7 @@ class Arguments(RunArguments):
     length: Annotated[int, whole(1)] | Literal["auto"] = "auto"
     sequence: Annotated[int, whole()] = 0
     layer: Annotated[int, whole(1)] = 1
-    max_steps: Annotated[int, whole(MINIMUM_STEPS)] = 1000
+    max_steps: Annotated[int, whole(FIRST_VALIDATION)] = 1000
 
 
 class Held(NamedTuple):

@@ -1,5 +1,7 @@
 """Name the small nets that the analyses of linear cells train without a run: they learn parity at each position."""
 
+from lightning_dl2.analysis.expressivity.readers import SMALL
+
 CELLS: dict[str, str] = {  # as `task.cell` takes them
     "s6": "{_target_: lightning_dl2.nets.recurrent.cells.S6, state_size: 4}",
     "s6_signed": "{_target_: lightning_dl2.nets.recurrent.cells.SignedS6, state_size: 4}",
@@ -11,10 +13,8 @@ CELLS: dict[str, str] = {  # as `task.cell` takes them
 }
 WORDS = (
     *("experiment=tracking/word_problem_z2", "task.hidden_size=16", "optimizer.learning_rate=5e-3"),
-    *("data.batch_size=64", "data.validation_size=256", "data.test_size=128", "data.test_lengths=[]"),
-    *("data.curriculum.enabled=false", "task.forget_bias=null", "callbacks.solved.times=2"),
-    *("trainer.val_check_interval=25", "trainer.num_threads=1"),
-    *("callbacks.progress_bar=false", "callbacks.curves=false"),
+    *("data.batch_size=64", "data.validation_size=256", "data.curriculum.enabled=false", "task.forget_bias=null"),
+    *SMALL,
 )
 
 

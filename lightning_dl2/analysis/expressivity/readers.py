@@ -23,6 +23,13 @@ from lightning_dl2.data.sequences.module import EVALUATION_SEED
 from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 from lightning_dl2.run.directory import Run
 
+FIRST_VALIDATION = 25  # optimiser steps, in a run of SMALL
+SMALL = (  # overrides of the nets that an analysis of strings trains without a run
+    *("data.test_size=128", "data.test_lengths=[]", "callbacks.solved.times=2"),
+    *(f"trainer.val_check_interval={FIRST_VALIDATION}", "trainer.num_threads=1"),
+    *("callbacks.progress_bar=false", "callbacks.curves=false"),
+)
+
 Measured = TypeVar("Measured")
 Sequences = tuple[Tensor, Tensor]  # tokens [B, T], targets [B, T] with NOT_COUNTED at positions without one
 

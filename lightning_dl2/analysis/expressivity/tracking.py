@@ -30,7 +30,14 @@ from torch import Tensor
 
 from lightning_dl2.analysis.arguments import RunArguments
 from lightning_dl2.analysis.expressivity.parity_nets import CELLS, parity_words
-from lightning_dl2.analysis.expressivity.readers import Opened, draw_test, measure_each, open_readers, title_of
+from lightning_dl2.analysis.expressivity.readers import (
+    FIRST_VALIDATION,
+    Opened,
+    draw_test,
+    measure_each,
+    open_readers,
+    title_of,
+)
 from lightning_dl2.analysis.expressivity.transitions import Transition, find_transition
 from lightning_dl2.common.arguments import choices, whole, wholes
 from lightning_dl2.common.errors import UserError
@@ -49,7 +56,7 @@ class Arguments(RunArguments):
     lengths: Annotated[tuple[int, ...], wholes(2)] = LENGTHS
     size: Annotated[int, whole(16)] = 512
     cells: Annotated[tuple[str, ...], choices(CELLS)] = ("s6_signed", "gated_deltanet_signed", "lstm")
-    max_steps: Annotated[int, whole(25)] = 1000
+    max_steps: Annotated[int, whole(FIRST_VALIDATION)] = 1000
 
 
 class Tracked(NamedTuple):

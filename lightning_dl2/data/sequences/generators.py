@@ -180,7 +180,7 @@ def draw_batch(
     A `marked` task gives targets [B, T] in place of labels. Real vectors [B, T, F] and real targets [B] are float32.
 
     Args:
-        task: a task or its name in `SEQUENCE_TASKS`.
+        task: a task or its name in `TASKS`.
         length: size of the sequences, as the task counts it.
         n: B, the number of samples.
         seed, step: not negative; distinct pairs give independent batches.

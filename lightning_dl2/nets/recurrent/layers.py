@@ -33,7 +33,7 @@ from lightning_dl2.nets.recurrent.own_cells import (
     takes,
     weight_shapes,
 )
-from lightning_dl2.nets.recurrent.states import State
+from lightning_dl2.nets.recurrent.states import State, check_state
 
 FUSED = {cells.RNN: nn.RNN, cells.LSTM: nn.LSTM, cells.GRU: nn.GRU}
 FUSED_CALL: dict[type, Callable[..., Any]] = {cells.RNN: torch.rnn_tanh, cells.LSTM: torch.lstm, cells.GRU: torch.gru}
@@ -315,14 +315,8 @@ class Recurrent(nn.Module):
     def _check(self, x: Tensor, state: State | None) -> None:
         if x.dim() != 3 or x.shape[1] < 1 or x.shape[2] != self.input_size:
             raise ValueError(f"x is {list(x.shape)}; it must be [B, T >= 1, input_size={self.input_size}]")
-        if state is None:
-            return
-        sizes = [self.num_layers * self.num_directions, x.shape[0]]
-        wanted = [sizes + list(shape) for shape in self.state_shapes.values()]
-        shapes = [list(part.shape) for part in ([state] if isinstance(state, Tensor) else state)]
-        if shapes != wanted:
-            each = f"each {wanted[0]}" if wanted == wanted[:1] * len(wanted) else f"of {wanted}"
-            raise ValueError(f"state is {shapes}; it must be {' and '.join(self.cell.state)}, {each}")
+        if state is not None:
+            check_state(state, self.state_shapes, self.num_layers * self.num_directions, x.shape[0])
 
 
 def _suffix(layer: int, direction: int) -> str:

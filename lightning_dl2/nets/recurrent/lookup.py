@@ -86,7 +86,7 @@ def layer_shapes(
 
     Args:
         cell: what `find_cell` returns.
-        bias: False: the shapes of an equations' biases are still among them; a module is built without.
+        bias: False: a module is built without biases; of a class of equations the shapes of all biases are returned.
     """
     if not isinstance(cell, ModuleCell):
         return weight_shapes(cell, input_size, hidden_size), state_shapes(cell, cell.state, hidden_size)["h"][0]
