@@ -11,8 +11,8 @@ from lightning_dl2.common.figures import (
     VALIDATION,
     distinct,
     end_axis_at_bounds,
-    metric_label,
     new_figure,
+    plain,
     save,
 )
 from lightning_dl2.common.run_files import read_metrics
@@ -54,7 +54,7 @@ def draw_curves(metrics_file: Path, out: Path, baselines: dict[str, float] | Non
             lines[BASELINES[name].replace("_", " ")] = level
         if name == "loss" and axes.dataLim.ymin * 10 < axes.dataLim.ymax:
             axes.set_yscale("log")  # within a decade, a logarithmic axis has hardly any labels
-        axes.set(xlabel="optimiser step", ylabel=metric_label(name))
+        axes.set(xlabel="optimiser step", ylabel=plain(name))
         axes.grid(alpha=0.3)
         end_axis_at_bounds(axes, name)
     figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=3, frameon=False)

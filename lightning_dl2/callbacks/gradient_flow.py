@@ -108,7 +108,7 @@ def draw(file: Path, path: Path) -> None:
             (lines[label],) = panel.plot(*zip(*points, strict=True), style, **line)
         panel.set(title=f"layer {layer}" if len(layers) > 1 else "", yscale="log")
         panel.set(xlabel="steps back from the loss, T - t")
-        panel.set(ylabel=rf"$|\partial L / \partial {state}(t)|$ (nats a unit)")
+        panel.set(ylabel=rf"$|\partial L / \partial {state}(t)|$")
         panel.grid(alpha=0.3)
     figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=LINES, frameon=False)
     save(figure, path)

@@ -53,11 +53,6 @@ def plain(text: str) -> str:
     return drawable.replace("$", r"\$")
 
 
-def metric_label(name: str) -> str:
-    """Return the axis label of a metric, with its unit."""
-    return plain(f"{name} (nats)" if name.startswith("loss") else name)
-
-
 def new_figure(columns: int = 1, rows: int = 1, *, width: float = 5.0, height: float = 3.6) -> "Figure":
     """Make a figure for columns x rows panels, without pyplot and so without a window or global state.
 

@@ -15,8 +15,8 @@ from lightning_dl2.common.figures import (
     VALIDATION,
     distinct,
     end_axis_at_bounds,
-    metric_label,
     new_figure,
+    plain,
 )
 from lightning_dl2.common.statistics import bare_name, find_metric, split_of
 from lightning_dl2.reporting import svg
@@ -178,7 +178,7 @@ def _draw(curves: list[Curve], name: str, level: tuple[str, float] | None, salt:
             place |= {"xytext": (0, -2), "va": "top"} if below else {"xytext": (0, 2)}
             axes.annotate(level[0], **place, textcoords="offset points", ha="right").set_in_layout(False)
         end_axis_at_bounds(axes, name)
-        axes.set(xlabel="optimiser step", ylabel=metric_label(name))
+        axes.set(xlabel="optimiser step", ylabel=plain(name))
         axes.locator_params("x", integer=True)
         points = [_points(curve, line) for curve, lines in plotted for line in lines]
         return svg.element(axes, points, f"learning curves: {name} against optimiser step", unit="step")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from lightning_dl2.builtin.result_axes import Sizes, training_sizes
-from lightning_dl2.common.figures import COLOURS, metric_label, new_figure
+from lightning_dl2.common.figures import COLOURS, new_figure, plain
 from lightning_dl2.common.statistics import MeanStd, bare_name
 from lightning_dl2.reporting import svg
 from lightning_dl2.reporting.records import Record
@@ -89,7 +89,7 @@ def draw(curves: list[Curve], metric: str, salt: str) -> str:
                 drawn.set_clip_on(False)  # a line along the border would be cut in half
         _label_sizes(axes)
         unit = trained.unit if trained else "at"
-        axes.set(xlabel=unit, ylabel=metric_label(bare_name(metric)))
+        axes.set(xlabel=unit, ylabel=plain(bare_name(metric)))
         told = [
             {"label": curve.label, "points": [[x, *(float(f"{y:.5g}") for y in ys)] for x, *ys in line]}
             for curve, line, _ in lines

@@ -35,7 +35,7 @@ def test_both_splits_and_the_baseline_are_drawn(tmp_path, figures):
     assert [line.get_xydata().tolist() for line in accuracy.lines[:2]] == [[[5, 0.5], [10, 100.0]]] * 2
     assert list(accuracy.lines[2].get_ydata()) == [0.1, 0.1]
     labels = loss.get_xlabel(), loss.get_ylabel(), accuracy.get_ylabel()
-    assert labels == ("optimiser step", "loss (nats)", "accuracy")
+    assert labels == ("optimiser step", "loss", "accuracy")
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["training", "validation", "majority baseline"]
     assert loss.get_legend() is None  # the legend is outside of the axes
