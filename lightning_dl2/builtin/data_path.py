@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lightning_dl2.builtin.data import TEXTS
 from lightning_dl2.builtin.graph_data import PLANETOID
+from lightning_dl2.builtin.graph_formats import OWN_GRAPHS, allowed_graphs, find_graph_format
 from lightning_dl2.builtin.text_files import ALLOWED, find_texts
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.paths import describe_path, user_path
@@ -14,7 +15,7 @@ from lightning_dl2.common.paths import describe_path, user_path
 FORMATS: dict[str, tuple[str | None, str | None]] = {
     "text": (ALLOWED, None),
     "sequence_file": ("a .npz, .csv, .tsv or .txt file", "a directory with such files named train, val and test"),
-    "graph_csv": (None, "a directory with nodes.csv and edges.csv"),
+    **dict.fromkeys(OWN_GRAPHS, (None, None)),  # `graph_formats` knows them
     "planetoid": (None, "a directory with files of Planetoid"),
     "tu": (None, "a directory with files of the TU format"),
     "ten_fold": ("a text file of DGCNN's format", "a directory with one"),
@@ -48,7 +49,13 @@ def check_format(name: str, path: Path) -> None:
     """Raise UserError if the path is no file or directory of a format, one of FORMATS."""
     file, directory = FORMATS[name]
     try:
-        if path.is_file() and file or path.is_dir() and directory:
+        if name in OWN_GRAPHS:
+            found = find_graph_format(path)
+            if found is not None and found in (OWN_GRAPHS[name] or (found,)):
+                return
+            if found is not None:
+                raise UserError(f"data.path={path}: is no {name.removeprefix('graph_').upper()}; fix: data=graph_file")
+        elif path.is_file() and file or path.is_dir() and directory:
             return
         problem = describe_path(path)
     except OSError as error:  # a folder on the way may not be read
@@ -57,4 +64,6 @@ def check_format(name: str, path: Path) -> None:
 
 
 def _allowed(name: str) -> str:
+    if name in OWN_GRAPHS:
+        return allowed_graphs(*OWN_GRAPHS[name])
     return " or ".join(kind for kind in FORMATS[name] if kind)

@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning_dl2.builtin.data import SequenceData, TextData
 from lightning_dl2.builtin.graph_data import GENERATED, PLANETOID, GraphData, GraphSetData, NodeData
+from lightning_dl2.builtin.graph_formats import OWN_GRAPHS
 from lightning_dl2.builtin.sequence_file import SequenceFileData
 from lightning_dl2.builtin.task import GraphNet, RecurrentTask, SequenceReader, TextGenerator
 from lightning_dl2.common.dotted import find_callable, is_dotted, parameters_of
@@ -89,7 +90,7 @@ DATA = (
     needs(TextData, "validation_fraction test_fraction", "data.splits", "position", off=(0,), quiet=True),
     Rule(TextData, "evaluation_warmup", lambda c: c.data.evaluation_batch_size > 1 or not _one_process(c),
          "data.evaluation_batch_size=1 (one row reads from the start)", "data.evaluation_batch_size=2 or more", (0,)),
-    needs(NodeData, "undirected", "data.name", "graph_csv", off=(True,)),
+    needs(NodeData, "undirected", "data.name", *OWN_GRAPHS, off=(True,)),
     needs(NodeData, "train_per_class validation_size test_size", "data.split", "random", off=(None,), quiet=True),
     Rule(NodeData, "batch_size", lambda c: c.data.fanouts is not None,
          "data.fanouts=null (each step sees the whole graph)", "data.fanouts=[N,...], a number a layer"),

@@ -5,10 +5,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from lightning_dl2.builtin.base import BuiltInData
+from lightning_dl2.builtin.graph_formats import OWN_GRAPHS
 from lightning_dl2.config.schema.base import Natural, Positive, Rate, Strict, Workers
 
 PLANETOID = ("cora", "citeseer", "pubmed")
-NODE_SETS = ("karate_club", "sbm", *PLANETOID, "graph_csv")  # one graph; its nodes have labels
+NODE_SETS = ("karate_club", "sbm", *PLANETOID, *OWN_GRAPHS)  # one graph; its nodes have labels
 GRAPH_SETS = ("minigc", "csl", "pattern", "mutag", "proteins", "enzymes", "nci1", "tu", "ten_fold", "zinc")
 GENERATED = ("karate_club", "sbm", "minigc", "csl", "pattern")  # no files
 
@@ -17,7 +18,7 @@ def superfluous_path(name: str, path: str | None) -> str | None:
     """Describe the error of a path to graphs that are generated; return None if there is none."""
     if path is None or name not in GENERATED:
         return None
-    other = "graph_csv" if name in NODE_SETS else "tu"
+    other = "graph_file" if name in NODE_SETS else "tu"
     return f"path={path}: data={name} is generated; fix: leave it out, or read graphs of your own by data={other}"
 
 

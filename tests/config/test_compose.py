@@ -104,7 +104,7 @@ WRONG = {
     "trainer.max_time=5": ["trainer.max_time=5: allowed: DD:HH:MM:SS"],
     "trainer.max_time=true": ["trainer.max_time=true: allowed: DD:HH:MM:SS"],
     "trainer.max_time=[1]": ["trainer.max_time=[1]: allowed: DD:HH:MM:SS"],
-    "experiment=graph data.path=DIR": ["data.path=DIR: data=sbm is generated", "data=graph_csv"],
+    "experiment=graph data.path=DIR": ["data.path=DIR: data=sbm is generated", "data=graph_file"],
     "experiment=csl data.path=DIR": ["data.path=DIR: data=csl is generated", "data=tu"],
     "trainer.max_steps=0": ["trainer.max_steps=0", "1 or more"],
     "trainer.max_steps=-1": ["trainer.max_steps=-1", "max_epochs"],

@@ -16,13 +16,14 @@ from torch import Tensor
 from lightning_dl2.builtin.data_path import check_format
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
+from lightning_dl2.data.graph_files.own.reading import PLAIN, Reading
 from lightning_dl2.data.splits import SPLITS
 
 LARGEST = float(np.finfo(np.float32).max)
 Row = tuple[int, str, str, str, list[float]]  # line, the two required cells, the optional one or "", the numbers
 
 
-def read_csv(directory: str | Path, undirected: bool = True) -> NodeSet:
+def read_csv(directory: str | Path, asked: Reading = PLAIN) -> NodeSet:
     """Read the graph of nodes.csv and edges.csv in `directory`; each begins with a line of column names, in any order.
 
     nodes.csv: id, label (empty: unknown), optionally split (train, val, test or empty); other columns are features.
@@ -30,13 +31,14 @@ def read_csv(directory: str | Path, undirected: bool = True) -> NodeSet:
 
     Args:
         directory: of the two files.
-        undirected: add the missing direction of every edge, with the same features.
+        asked: how edges are completed.
 
     Raises:
         UserError: a missing file or column, or the first wrong line.
     """
     directory = Path(directory)
     check_format("graph_csv", directory)
+    undirected = asked.undirected
     ids, labels, splits, features = _nodes(directory / "nodes.csv")
     src, dst, edge_features = _edges(directory / "edges.csv", ids)
     if undirected:

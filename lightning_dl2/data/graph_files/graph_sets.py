@@ -23,7 +23,10 @@ class _Content:
     """Base of both: dataclasses of tensors, names and numbers."""
 
     def digest(self) -> str:
-        """Hash the whole content to 16 hexadecimal digits."""
+        """Hash the whole content to 16 hexadecimal digits.
+
+        A field added after the first runs has `field(default=None, metadata={"younger": True})`.
+        """
         digest = sha256()
 
         def feed(name: str, value: Any) -> None:
@@ -44,7 +47,10 @@ class _Content:
                 digest.update(json.dumps(value).encode())
 
         for field in fields(self):
-            feed(field.name, getattr(self, field.name))
+            # A younger field that holds nothing leaves the digests of older runs as they were.
+            younger = field.metadata.get("younger") and getattr(self, field.name) is None
+            if field.name != "note" and not younger:
+                feed(field.name, getattr(self, field.name))
         return digest.hexdigest()[:16]
 
 
@@ -61,6 +67,7 @@ class NodeSet(_Content):
     splits: dict[str, Tensor] | None = None  # int64: node numbers by split; None: they must be drawn
     edge_features: Tensor | None = None  # float32 [E, D]
     node_ids: list[str] | None = None  # the user's names of the nodes; None: their numbers
+    note: str | None = None  # what the reader dropped, doubled or completed; no part of the digest
 
     def check(self, source: str = "data") -> None:
         """Raise UserError, naming `source` and the first bad item, if the parts do not fit together."""
@@ -102,6 +109,7 @@ class GraphSet(_Content):
     splits: dict[str, Tensor] | None = None  # int64: graph numbers by split; None: they must be drawn
     folds: list[tuple[Tensor, Tensor]] | None = None  # int64: graph numbers of training and test
     graph_ids: list[str] | None = None
+    note: str | None = None  # what the reader dropped, doubled or completed; no part of the digest
 
     def __len__(self) -> int:
         return len(self.num_nodes)

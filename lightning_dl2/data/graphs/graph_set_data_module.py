@@ -65,6 +65,7 @@ class GraphSetDataModule(GraphDataModule):
         sizes = {"num_graphs": num_graphs, "min_nodes": min_nodes, "max_nodes": max_nodes}
         loaded = name if isinstance(name, GraphSet) else load_graph_set(name, path, sizes=sizes, cache=cache_dir)
         self.set: GraphSet = loaded
+        self.note = self.set.note
         self.level, self.target = self.set.level, self.set.target
         self.labels, self.class_names, self.num_items = self.set.labels, self.set.class_names, len(self.set.num_nodes)
         self.splits = graph_splits(self.set, num_folds, fold, validation_fraction)

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lightning_dl2.builtin.graph_data import PLANETOID, superfluous_path
+from lightning_dl2.builtin.graph_formats import OWN_GRAPHS
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.files import DISK_ERRORS
 from lightning_dl2.common.paths import user_path
 from lightning_dl2.data import downloads
 from lightning_dl2.data.graph_files.downloads import URLS, fetch_graphs
-from lightning_dl2.data.graph_files.graph_csv import read_csv
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
+from lightning_dl2.data.graph_files.own.readers import read_own_graph
+from lightning_dl2.data.graph_files.own.reading import PLAIN, Reading
 from lightning_dl2.data.graph_files.planetoid import read_planetoid
 from lightning_dl2.data.graph_files.ten_fold import read_ten_fold
 from lightning_dl2.data.graph_files.tu_format import read_tu
@@ -34,7 +36,7 @@ class Request:
     name: str
     path: str | None
     cache: str | None
-    undirected: bool = True  # of graph_csv
+    reading: Reading = PLAIN  # of a graph of the user's own
     block_model: dict[str, Any] | None = None  # of sbm
     sizes: dict[str, int] = field(default_factory=dict)  # of a generated set
 
@@ -60,7 +62,7 @@ NODE_SETS: dict[str, Callable[[Request], NodeSet]] = {
     "karate_club": lambda _: karate_club(),
     "sbm": _block_model,
     **dict.fromkeys(PLANETOID, lambda request: read_planetoid(request.files(), request.name)),
-    "graph_csv": lambda request: read_csv(request.files(), undirected=request.undirected),
+    **dict.fromkeys(OWN_GRAPHS, lambda request: read_own_graph(request.files(), request.reading, request.name)),
 }
 GRAPH_SETS: dict[str, Callable[[Request], GraphSet]] = {
     "minigc": lambda request: mini_gc(**request.sizes, seed=GENERATOR_SEED),
@@ -75,14 +77,19 @@ Loaded = TypeVar("Loaded", NodeSet, GraphSet)
 
 
 def load_node_set(
-    name: str, path: str | None, *, undirected: bool, block_model: dict[str, Any] | None, cache: str | None
+    name: str,
+    path: str | None,
+    *,
+    reading: Reading = PLAIN,
+    block_model: dict[str, Any] | None = None,
+    cache: str | None = None,
 ) -> NodeSet:
-    """Load the graph `name`, one of NODE_SETS.
+    """Load the graph `name`, one of NODE_SETS; `reading` is that of a graph of the user's own.
 
     Raises:
         UserError: there is no such graph, or it is not available, or damaged.
     """
-    request = Request(name, path, cache, undirected=undirected, block_model=block_model)
+    request = Request(name, path, cache, reading=reading, block_model=block_model)
     return _load(NODE_SETS, request)
 
 

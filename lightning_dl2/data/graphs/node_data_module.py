@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
+from lightning_dl2.data.graph_files.own.reading import Reading
 from lightning_dl2.data.graphs.graph_data_module import GraphDataModule, feature_widths, segment_sums
 from lightning_dl2.data.graphs.in_memory import build_node_set
 from lightning_dl2.data.graphs.load_sets import load_node_set
@@ -27,7 +28,7 @@ class NodeDataModule(GraphDataModule):
     Args:
         name: one of NODE_SETS, or a graph that is read already; `from_graph` makes it of one of another library.
         path: of the files; None: they are downloaded, or the graph is generated.
-        undirected: read every edge of graph_csv in both directions.
+        undirected: read every edge of graph_csv and graph_file in both directions.
         split: "public", the source's own, or "random": `train_per_class` nodes of each class, `validation_size` and
             `test_size` (None: all others), drawn by the seed.
         normalize_features: divide each node's features by their sum.
@@ -73,8 +74,10 @@ class NodeDataModule(GraphDataModule):
         self.seed, self.chunk, self.num_workers = seed, evaluation_chunk, num_workers
         self.positional = positional or {"kind": "none", "size": 0}
         if isinstance(name, str):
-            name = load_node_set(name, path, undirected=undirected, block_model=block_model, cache=cache_dir)
+            reading = Reading(undirected=undirected)
+            name = load_node_set(name, path, reading=reading, block_model=block_model, cache=cache_dir)
         self.set: NodeSet = name
+        self.note = self.set.note
         self.labels, self.class_names, self.num_items = self.set.labels, self.set.class_names, self.set.num_nodes
         sizes: dict[str, Any] = {"train_per_class": train_per_class, "validation_size": validation_size}
         self.splits = node_splits(self.set, split, seed, **sizes, test_size=test_size)

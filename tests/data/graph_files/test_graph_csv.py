@@ -7,7 +7,9 @@ import torch
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_csv import read_csv
+from lightning_dl2.data.graph_files.own.reading import Reading
 
+DIRECTED = Reading(undirected=False)
 NODES = """\
 id,label,split,height,weight
 ann,red,train,1.5,2
@@ -52,13 +54,15 @@ def test_everything_that_the_format_has(tmp_path):
 
 
 def test_what_may_be_missing(tmp_path):
-    found = read_csv(write(tmp_path, "id,label\n0,a\n1,b\n", "src,dst\n0,1\n"), undirected=False)
+    found = read_csv(write(tmp_path, "id,label\n0,a\n1,b\n", "src,dst\n0,1\n"), DIRECTED)
     assert found.features is found.splits is found.edge_features is found.node_ids is None
     assert pairs(found) == [(0, 1)]
 
 
 def test_columns_stand_in_any_order(tmp_path):
-    found = read_csv(write(tmp_path, "h,label,id\n1,a,x\n2,b,y\n", "weight,dst,src\n5,x,y\n"), undirected=False)
+    found = read_csv(
+        write(tmp_path, "h,label,id\n1,a,x\n2,b,y\n", "weight,dst,src\n5,x,y\n"), Reading(undirected=False)
+    )
     assert found.features.tolist() == [[1.0], [2.0]] and found.labels.tolist() == [0, 1]
     assert pairs(found) == [(1, 0)] and found.edge_features.tolist() == [[5.0]]
 
@@ -66,10 +70,10 @@ def test_columns_stand_in_any_order(tmp_path):
 def test_the_other_direction_is_added_where_it_is_missing(tmp_path):
     edges = "src,dst,w\na,b,1\nb,a,2\nb,c,3\nc,c,4\n"
     directory = write(tmp_path, "id,label\na,1\nb,2\nc,3\n", edges)
-    found = read_csv(directory, undirected=True)
+    found = read_csv(directory)
     assert pairs(found) == [(0, 1), (1, 0), (1, 2), (2, 2), (2, 1)]
     assert found.edge_features.flatten().tolist() == [1, 2, 3, 4, 3]
-    assert pairs(read_csv(directory, undirected=False)) == [(0, 1), (1, 0), (1, 2), (2, 2)]
+    assert pairs(read_csv(directory, DIRECTED)) == [(0, 1), (1, 0), (1, 2), (2, 2)]
 
 
 def test_numbered_classes_keep_their_order(tmp_path):
@@ -85,7 +89,7 @@ def test_what_other_programs_write(tmp_path):
         b"\xef\xbb\xbfid, label, split\r\n"
         + '"a", "r\u00e9d", train\r\nb,r\u00e9d,val\r\n\r\nc,blue,test\r\n\r\n'.encode()
     )
-    found = read_csv(write(tmp_path, nodes, b"src,dst\r\na, b\r\nb,c"), undirected=False)
+    found = read_csv(write(tmp_path, nodes, b"src,dst\r\na, b\r\nb,c"), DIRECTED)
     assert found.class_names == ["blue", "r\u00e9d"] and found.node_ids == ["a", "b", "c"]
     assert pairs(found) == [(0, 1), (1, 2)]
 

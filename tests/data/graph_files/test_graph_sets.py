@@ -126,10 +126,10 @@ def changed(value):
 
 @pytest.mark.parametrize("item", [node_set(), replace(node_set(), features=sparse(1.0, 2.0)), graph_set()])
 def test_the_digest_follows_from_every_part(item):
-    digests = {item.digest()}
-    for field in fields(item):
+    digests, parts = {item.digest()}, [field for field in fields(item) if field.name != "note"]
+    for field in parts:
         digests.add(replace(item, **{field.name: changed(getattr(item, field.name))}).digest())
-    assert len(digests) == 1 + len(fields(item))
+    assert len(digests) == 1 + len(parts)
     assert all(len(digest) == 16 and int(digest, 16) for digest in digests)
 
 

@@ -4,9 +4,28 @@ import pytest
 
 from lightning_dl2 import GraphSetDataModule, NodeDataModule, UserError
 from lightning_dl2.builtin.graph_data import GENERATED, NODE_SETS
+from lightning_dl2.builtin.graph_formats import GRAPH_FORMATS, OWN_GRAPHS
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
+from lightning_dl2.data.graph_files.own.readers import READERS
 from lightning_dl2.data.graphs import load_sets
 from tests.small import write_graph
+
+
+def test_a_graph_of_ones_own_is_read_by_its_format(tmp_path):
+    """The format follows from the path, and a file of no format is told with all that there are."""
+    path = write_graph(tmp_path / "graph", [(0, 1), (1, 2)], "aba", "tve")
+    one, other = (load_sets.load_node_set(name, str(path)) for name in OWN_GRAPHS)
+    assert one.digest() == other.digest() and set(READERS) == set(GRAPH_FORMATS)
+    (path / "graph.docx").touch()
+    for name in OWN_GRAPHS:
+        with pytest.raises(UserError, match="graph.docx: is a file; allowed: .*a directory with nodes.csv and edges"):
+            load_sets.load_node_set(name, str(path / "graph.docx"))
+
+
+def test_the_note_of_a_reader_is_told_and_changes_no_digest(tmp_path):
+    found = load_sets.load_node_set("graph_csv", str(write_graph(tmp_path / "graph", [(0, 1)], "aba", "tve")))
+    digest, found.note = found.digest(), "one edge is dropped"
+    assert found.digest() == digest and NodeDataModule(found).note == found.note
 
 
 @pytest.mark.parametrize("name", GENERATED)
@@ -43,7 +62,7 @@ def test_what_is_read_is_checked_once(tmp_path, monkeypatch):
     for kind in (NodeSet, GraphSet):
         monkeypatch.setattr(kind, "check", lambda self, source="data": checked.append(source))
     path = str(write_graph(tmp_path / "graph", [(0, 1), (1, 2)], "aba", "tve"))
-    load_sets.load_node_set("graph_csv", path, undirected=True, block_model=None, cache=None)
+    load_sets.load_node_set("graph_csv", path)
     graphs = tmp_path / "graphs.txt"
     graphs.write_text("2\n1 0\n0 0\n1 1\n0 0\n")  # of one node each
     load_sets.load_graph_set("ten_fold", str(graphs), sizes={}, cache=None)
