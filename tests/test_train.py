@@ -1,6 +1,5 @@
 """Test that the same command starts, resumes, requeues or does nothing, in one directory, to the last bit."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -203,8 +202,6 @@ WRITTEN = {
 def small_graphs(config: Config, directory: Path) -> dict[str, Any]:
     """Return overrides for a fast graph experiment: a small generated graph or set in `directory`, a shallow net."""
     name = config.data.name
-    if getattr(config.data, "fanouts", None) and importlib.util.find_spec("dgl") is None:
-        pytest.skip("neighbours are sampled with dgl, which is not installed")
     changes = {"task.hidden_size": 16, "task.num_layers": min(config.task.num_layers, 4)}
     if name == "sbm":
         sizes = {"data.train_per_class": 20, "data.validation_size": 64, "data.block_model.num_nodes": 500}

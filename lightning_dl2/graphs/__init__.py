@@ -1,8 +1,8 @@
 """Graphs as tensors, and the operations of graph networks on them, by DGL or by torch alone.
 
-`Graph` is one graph, a batch of graphs or a sampled block; `PackedGraphs` holds many small ones. `spmm`, `sddmm`,
-`edge_softmax`, `segment_readout` and `gather` compute with the graph's engine, `edge_sum` and `gated_mean` by torch
-alone. DGL is imported at its first use.
+`Graph` is one graph, a batch of graphs or a sampled block; `PackedGraphs` holds many small ones, and `NeighborBlocks`
+samples blocks of a big one. `spmm`, `sddmm`, `edge_softmax`, `segment_readout` and `gather` compute with the graph's
+engine, `edge_sum` and `gated_mean` by torch alone. DGL is imported at its first use.
 """
 
 from lightning_dl2.graphs.choose_engine import ENGINES as ENGINES
@@ -21,4 +21,6 @@ from lightning_dl2.graphs.primitives import gather as gather
 from lightning_dl2.graphs.primitives import sddmm as sddmm
 from lightning_dl2.graphs.primitives import segment_readout as segment_readout
 from lightning_dl2.graphs.primitives import spmm as spmm
+from lightning_dl2.graphs.sampling import NeighborBlocks as NeighborBlocks
+from lightning_dl2.graphs.sampling import reverse_edges as reverse_edges
 from lightning_dl2.graphs.sparse import SparseMatrix as SparseMatrix

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from lightning_dl2.graphs import dgl_conversion
+from lightning_dl2.graphs import dgl_conversion, self_loops
 from lightning_dl2.graphs.sparse import SparseMatrix, by_row, expand
 
 Features: TypeAlias = Tensor | SparseMatrix
@@ -30,6 +30,7 @@ class Graph:
         ndata: features of the source nodes by name, [S, ...].
         edata: features of the edges by name, [E, ...].
         full_degrees: for a block, the out-degrees [S] and in-degrees [N] in the graph that it was sampled from.
+        full_self_loops: likewise its sources' self-loops in that graph, int64 [S]; None: it has none.
         engine: "torch" or "dgl".
         checked: False skips the checks, for tensors that are right by construction.
 
@@ -48,6 +49,7 @@ class Graph:
         ndata: Mapping[str, Features] | None = None,
         edata: Mapping[str, Tensor] | None = None,
         full_degrees: tuple[Tensor, Tensor] | None = None,
+        full_self_loops: Tensor | None = None,
         engine: str = "torch",
         checked: bool = True,
     ) -> None:
@@ -58,8 +60,9 @@ class Graph:
             batch_num_nodes = torch.tensor([self.num_nodes], device=src.device)
         self.batch_num_nodes = batch_num_nodes
         self.ndata, self.edata = dict(ndata or {}), dict(edata or {})
-        self.full_degrees, self.engine = full_degrees, engine
+        self.full_degrees, self.full_self_loops, self.engine = full_degrees, full_self_loops, engine
         self.has_added_self_loops = False  # exactly one for each destination: see with_self_loops
+        self.in_shares: Tensor | None = None  # of a block to which they were added: see sampled_shares
         self._cache: dict[str, Any] = {}
         if checked:
             self._check()
@@ -80,6 +83,8 @@ class Graph:
             lengths = tuple(map(len, self.full_degrees))
             if lengths != (self.num_src, self.num_nodes):
                 raise ValueError(f"full_degrees are {lengths} numbers; expected {(self.num_src, self.num_nodes)}")
+        if self.full_self_loops is not None and len(self.full_self_loops) != self.num_src:
+            raise ValueError(f"full_self_loops are {len(self.full_self_loops)} numbers; expected {self.num_src}")
         _check_rows("ndata", self.ndata, self.num_src)
         _check_rows("edata", self.edata, self.num_edges)
 
@@ -126,6 +131,13 @@ class Graph:
     def out_degrees(self) -> Tensor:
         """Count the out-edges, int64 [S]."""
         return self.cached("out_degrees", lambda: torch.bincount(self.src, minlength=self.num_src))
+
+    @property
+    def num_self_loops(self) -> Tensor:
+        """Count the self-loops of each destination, int64 [N]."""
+        return self.cached(
+            "num_self_loops", lambda: torch.bincount(self.dst[self.src == self.dst], minlength=self.num_nodes)
+        )
 
     def segments(self) -> Tensor:
         """Return the bounds of the graphs, int64 [B + 1]: graph b has the nodes from segments[b] to segments[b + 1]."""
@@ -178,10 +190,8 @@ class Graph:
         values = from_src.index_select(0, src) * to_dst.index_select(0, dst)
         if self.full_degrees is None:
             return values
-        added = int(self.has_added_self_loops)
-        share = (in_degrees - added).double() / (self.in_degrees - added).clamp(min=1)
-        shares = share.index_select(0, dst)
-        return values * (shares.masked_fill(src == dst, 1) if added else shares)
+        shares = self_loops.sampled_shares(self).index_select(0, dst)
+        return values * (shares.masked_fill(src == dst, 1) if self.has_added_self_loops else shares)
 
     def _edge_matrix(self, values: Tensor) -> SparseMatrix:
         """Put a value for each edge, float [E] in the order of `in_csr`, into a matrix [N, S]."""
@@ -198,37 +208,8 @@ class Graph:
     # Other graphs made from this one.
 
     def with_self_loops(self) -> "Graph":
-        """Return a graph with exactly one self-loop for each destination, after the other edges, with zero features.
-
-        The structure is made once, and the result returns itself. A block's full degrees grow by one: it must have been
-        sampled from a graph without self-loops.
-        """
-        if self.has_added_self_loops:
-            return self
-        looped = self.cached("with_self_loops", self._with_self_loops)
-        # Copies share the structure that the first of them made, but not the features.
-        zeros = {name: x.new_zeros(self.num_nodes, *x.shape[1:]) for name, x in self.edata.items()}
-        edata = {name: torch.cat([x[self._others()], zeros[name]]) for name, x in self.edata.items()}
-        return looped.replace(ndata=self.ndata, edata=edata).using(self.engine)
-
-    def _with_self_loops(self) -> "Graph":
-        others, loops = self._others(), torch.arange(self.num_nodes, device=self.device)
-        degrees = None if self.full_degrees is None else (self.full_degrees[0] + 1, self.full_degrees[1] + 1)
-        result = Graph(
-            torch.cat([self.src[others], loops]),
-            torch.cat([self.dst[others], loops]),
-            self.num_nodes,
-            num_src=self.num_src if self.is_block else None,
-            batch_num_nodes=self.batch_num_nodes,
-            full_degrees=degrees,
-            checked=False,
-        )
-        result.has_added_self_loops = True
-        return result
-
-    def _others(self) -> Tensor:
-        """Return the numbers of the edges that are no self-loops."""
-        return self.cached("others", lambda: (self.src != self.dst).nonzero().squeeze(1))
+        """Return a graph with exactly one self-loop for each destination: see `self_loops.with_self_loops`."""
+        return self_loops.with_self_loops(self)
 
     def in_block(self, start: int, stop: int) -> tuple["Graph", Tensor, Tensor]:
         """Cut out the block of all in-edges of the destinations from `start` to `stop`, for exact inference in chunks.
@@ -244,16 +225,19 @@ class Graph:
         others = torch.unique(src[~inside])
         ids = torch.cat([torch.arange(start, stop, device=self.device), others])
         out_degrees, in_degrees = self.full_degrees or (self.out_degrees, self.in_degrees)
+        loops = self.full_self_loops if self.is_block else self.num_self_loops
         block = Graph(
             torch.where(inside, src - start, torch.searchsorted(others, src) + count),
             expand(indptr[start : stop + 1] - first, last - first),
             count,
             num_src=len(ids),
             full_degrees=(out_degrees[ids], in_degrees[start:stop]),
+            full_self_loops=None if loops is None else loops[ids],
             engine=self.engine,
             checked=False,
         )
         block.has_added_self_loops = self.has_added_self_loops
+        block.in_shares = None if self.in_shares is None else self.in_shares[start:stop]
         return block, ids, edges[first:last]
 
     def using(self, engine: str) -> "Graph":
@@ -305,6 +289,8 @@ class Graph:
             ndata={name: function(x) for name, x in self.ndata.items()},
             edata={name: function(x) for name, x in self.edata.items()},
             full_degrees=None if self.full_degrees is None else tuple(map(function, self.full_degrees)),
+            full_self_loops=None if self.full_self_loops is None else function(self.full_self_loops),
+            in_shares=None if self.in_shares is None else function(self.in_shares),
             _cache={},
         )
 

@@ -19,7 +19,7 @@ from lightning_dl2.resume.epoch_state import all_ranks, epoch_state, restore_epo
 from lightning_dl2.resume.loop_counters import between_batches, place_of, resume_quietly
 from lightning_dl2.resume.numerics import numerics
 from lightning_dl2.resume.random_numbers import seed_all, step_seed
-from lightning_dl2.resume.train_batches import TrainBatches, batches_processed
+from lightning_dl2.resume.train_batches import TrainBatches, batches_processed, datamodule_of
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class ExactResume(Callback):
         batch = place.batch % size
         checkpoint["within_step"] = bool(batch % trainer.accumulate_grad_batches > 0)
         checkpoint["world_size"], checkpoint["gpu"] = trainer.world_size, pl_module.device.type == "cuda"
-        checkpoint["numerics"] = numerics(pl_module, pl_module.device)
+        checkpoint["numerics"] = numerics(pl_module, pl_module.device, datamodule_of(trainer))
         # Without an optimiser, Lightning has one that has no state.
         checkpoint["optimizer_states"] = [state for state in checkpoint.get("optimizer_states", ()) if state]
         states = all_ranks(self._before_end or epoch_state(trainer, pl_module), trainer.world_size)

@@ -120,7 +120,7 @@ def fit(session: Session, data: Any, task: pl.LightningModule) -> tuple[dict[str
         *config.trainer.notes,
         *getattr(data, "notes", [getattr(data, "note", None)]),
     ]
-    _tell(*notes, *_precision_notes(config, task, trainer, start), aloud=group.rank == 0)
+    _tell(*notes, *_precision_notes(config, data, task, trainer, start), aloud=group.rank == 0)
     objects = {"run": run, "task": task, "datamodule": data, "trainer": trainer}
     try:
         with watch.preemption.listening():  # until the result is written: a signal may come twice
@@ -185,11 +185,13 @@ def _check_resume_point(session: Session, start: ResumePoint, data: Any, task: p
 
 
 def _precision_notes(
-    config: Config, task: pl.LightningModule, trainer: pl.Trainer, start: ResumePoint | None
+    config: Config, data: Any, task: pl.LightningModule, trainer: pl.Trainer, start: ResumePoint | None
 ) -> Iterator[str | None]:
     """Yield what may surprise in the bits of this run."""
-    device, before = trainer.strategy.root_device, start.numerics if start else None
-    yield numerics_note("the last checkpoint", before, numerics(task, device), "the rest of this run")
+    device = trainer.strategy.root_device
+    if start:
+        now = numerics(task, device, data)
+        yield numerics_note("the last checkpoint", start.numerics, now, "the rest of this run")
     if config.trainer.precision == "bf16-mixed":
         yield bfloat16_note(task, device)
 

@@ -19,7 +19,6 @@ from tests.distributed.ranks import free_port
 from tests.processes import ForkedProcess, redirect
 from tests.small import (
     CURRICULUM,
-    NEEDS_DGL,
     small_data,
     small_graph,
     small_graph_net,
@@ -221,7 +220,6 @@ def test_two_ranks_learn_graphs_as_one_process_with_the_doubled_batch(ranks, nam
     assert {"train/loss", "val/loss", "test/macro_accuracy", baseline} < set(one["metrics"])
 
 
-@NEEDS_DGL
 def test_two_ranks_sample_around_every_node_once_an_epoch(ranks):
     """The ranks sample around 11 and 10 nodes in equally many steps, and agree in their metrics."""
     (first, second), _ = ranks

@@ -10,11 +10,11 @@ import torch
 from lightning_dl2 import compose, evaluate, train
 from lightning_dl2.config.schema import Config
 from lightning_dl2.data import NodeDataModule, SequenceDataModule
+from lightning_dl2.graphs import NeighborBlocks
 from lightning_dl2.resume import exact_resume
 from lightning_dl2.run.directory import Run
 from tests.comparison import checkpoint_differences, metrics_differences
 from tests.conftest import TINY_GRAPH
-from tests.small import NEEDS_DGL
 
 VARIANTS = {
     "plain": (),
@@ -124,7 +124,6 @@ GRAPH_VARIANTS = {
 
 
 @pytest.mark.slow
-@NEEDS_DGL
 @pytest.mark.parametrize("words", GRAPH_VARIANTS.values(), ids=GRAPH_VARIANTS.keys())
 def test_resumed_nodes_equal_uninterrupted(tiny_graph, tmp_path, words):
     """Runs on nodes resume exactly: dropout and batch norm on the whole graph, sampled neighbours across epochs."""
@@ -221,7 +220,7 @@ WORKERS = {  # epochs have 7, 7, 6 and 7 batches
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [pytest.param(name, marks=NEEDS_DGL if name == "nodes" else ()) for name in WORKERS])
+@pytest.mark.parametrize("name", WORKERS)
 def test_any_number_of_workers_resumes_and_equals_none(name, request, tmp_path):
     """A run that continues with two, then no, then one worker equals a run without workers."""
     fixture, words, stops = WORKERS[name]
@@ -304,7 +303,6 @@ def sampled(tmp_path_factory) -> Run:
 
 
 @pytest.mark.slow
-@NEEDS_DGL
 def test_sampled_steps_are_good_places_to_stop_and_to_be_killed_at(sampled, tiny_graph, tmp_path, monkeypatch):
     """Sampled runs stopped around epoch ends, then failed in step 14 after last.ckpt of step 12, resume exactly."""
     parts = trained_in_parts(tiny_graph, (5, 6, 7, 12), f"root={tmp_path}/parts", *SAMPLED)
@@ -326,14 +324,14 @@ def test_sampled_steps_are_good_places_to_stop_and_to_be_killed_at(sampled, tiny
 
 
 @pytest.mark.slow
-@NEEDS_DGL
 def test_comparison_of_graphs_can_fail(sampled, tiny_graph, tmp_path, monkeypatch):
     """The negative control: a resume that loses its position, dropout or sampled neighbours is noticed."""
     trained_in_parts(tiny_graph, (10,), f"root={tmp_path}/begun", *SAMPLED)
+    sample = NeighborBlocks.sample
     for broken, value in (
         ("lightning_dl2.resume.train_batches.batches_done", lambda datamodule: 0),
         ("lightning_dl2.resume.exact_resume.step_seed", lambda *numbers: 1),
-        ("dgl.seed", lambda number: None),
+        ("lightning_dl2.graphs.NeighborBlocks.sample", lambda self, nodes, seed: sample(self, nodes, 0)),
     ):
         shutil.copytree(tmp_path / "begun", tmp_path / broken)
         monkeypatch.setattr(broken, value)

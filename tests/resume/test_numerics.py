@@ -9,7 +9,7 @@ from lightning_dl2.nets.recurrent import bfloat16
 from lightning_dl2.nets.recurrent.bfloat16 import bfloat16_note
 from lightning_dl2.resume.numerics import numerics, numerics_note
 from tests.conftest import TINY
-from tests.small import small_data, small_graph_net, small_graph_set, small_task
+from tests.small import small_data, small_graph, small_graph_net, small_graph_set, small_task
 
 CPU = torch.device("cpu")
 
@@ -61,6 +61,21 @@ def test_a_note_names_what_has_changed():
     assert told.endswith(
         "written with torch=2.9, threads=1, here torch=2.13, threads=4: all may differ in the last bits"
     )
+
+
+def test_runs_on_neighbours_that_dgl_drew_are_told():
+    """Older versions drew with DGL and wrote no sampler; a run that was begun by ours has no note."""
+    data = small_graph(fanouts=[2, 2])
+    now = numerics(small_graph_net(data), CPU, data)
+    before = {key: value for key, value in now.items() if key != "sampler"}
+    told = (
+        "last.ckpt was written with sampler=dgl, here sampler=NeighborBlocks: the rest of this run draws other batches"
+        " than the sampler that it was begun with"
+    )
+    assert numerics_note("last.ckpt", before, now, "the rest of this run") == told
+    assert numerics_note("last.ckpt", None, now, "the rest of this run") == told
+    assert numerics_note("last.ckpt", now, now, "the rest of this run") is None
+    assert "sampler" not in numerics(small_graph_net(data), CPU, small_graph())
 
 
 @pytest.mark.parametrize(

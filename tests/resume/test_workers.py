@@ -24,7 +24,7 @@ from lightning_dl2.resume.train_batches import detached_from_trainer
 from lightning_dl2.resume.workers import Failure, prefetched
 from lightning_dl2.tasks import SequenceClassifier
 from tests.processes import ForkedProcess
-from tests.small import NEEDS_DGL, small_data, small_graph, small_graph_set, small_task, small_text, small_trainer
+from tests.small import small_data, small_graph, small_graph_set, small_task, small_text, small_trainer
 
 
 def plain(batch) -> bytes:
@@ -57,7 +57,7 @@ MAKERS = {
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=NEEDS_DGL if name == "nodes" else ()) for name in MAKERS])
+@pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_any_number_of_workers_makes_the_same_batches(name, num_workers, tmp_path):
     here = list(MAKERS[name](tmp_path).train_dataloader())

@@ -6,7 +6,6 @@ import pytest
 
 from scripts.torture import exactness
 from scripts.torture.run_until_killed import RunStart
-from tests.small import NEEDS_DGL
 
 pytestmark = pytest.mark.slow
 
@@ -21,9 +20,7 @@ CASES = {  # each covers random draws, dtypes or caches of the first steps of a 
 }
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=NEEDS_DGL if CASES[case][0] == "graph" else ()) for case in CASES]
-)
+@pytest.mark.parametrize("case", CASES)
 def test_a_run_in_parts_equals_the_run_in_one_go(case, tmp_path):
     name, precision, words = CASES[case]
     wrong, values = exactness.compare(name, (*words, f"trainer.precision={precision}"), tmp_path, (13, 26))

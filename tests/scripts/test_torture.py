@@ -7,12 +7,11 @@ import pytest
 
 from scripts.torture import torture
 from scripts.torture.run_until_killed import RunStart
-from tests.small import NEEDS_DGL
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize(("name", "processes", "kills"), [("text", 1, 3), pytest.param("graph", 2, 2, marks=NEEDS_DGL)])
+@pytest.mark.parametrize(("name", "processes", "kills"), [("text", 1, 3), ("graph", 2, 2)])
 def test_killed_runs_equal_the_untouched(name, processes, kills, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(torture.EXPERIMENTS, name, (*torture.EXPERIMENTS[name], "trainer.max_steps=30"))
     line = torture.torture(name, processes, kills, 0, "fork", tmp_path, lambda *told: None)

@@ -36,7 +36,7 @@ CASES = {
     ),
     "regression": ("zinc", {}, {"layer": "gine", "readout": "mean"}),
 }
-NAMES = [pytest.param(name, marks=NEEDS_DGL if name == "sampled" else ()) for name in CASES]
+NAMES = [*CASES]
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_overfits_a_fixed_batch(case, name):
 # Parameters, loss, gradient norm, loss of the same batch after one step of Adam at 0.01.
 GOLDEN = {
     "nodes": (67, 1.4146, 1.6542, 1.3386),
-    "sampled": (123, 0.8949, 1.4163, 0.7950),
+    "sampled": (123, 0.3366, 0.4925, 0.3037),
     "graphs": (378, 2.1994, 5.9089, 2.1546),
     "pattern": (890, 0.6346, 0.5918, 0.5945),
     "regression": (355, 1.3813, 1.3505, 1.3114),
@@ -357,7 +357,7 @@ OWN = "tests.own_graph_parts."
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fanouts", [None, pytest.param([3, 3], marks=NEEDS_DGL)])
+@pytest.mark.parametrize("fanouts", [None, [3, 3]])
 def test_an_own_layer_learns_the_same_bits_as_the_packages(fanouts):
     found = []
     for layer in ("gcn", OWN + "Copied"):
@@ -373,10 +373,7 @@ def test_an_own_layer_learns_the_same_bits_as_the_packages(fanouts):
     ("layer", "options", "says"),
     [
         ("ByDegree", {"evaluation_chunk": 20}, "data.evaluation_chunk: allowed with task.layer={}: null; the layer"),
-        pytest.param(
-            "WholeOnly", {"fanouts": [3, 3]}, "data.fanouts: allowed with task.layer={}: null; the layer fails on",
-            marks=NEEDS_DGL,
-        ),
+        ("WholeOnly", {"fanouts": [3, 3]}, "data.fanouts: allowed with task.layer={}: null; the layer fails on"),
     ],
 )  # fmt: skip
 def test_an_own_layer_that_cannot_read_a_part_of_the_graph(layer, options, says):

@@ -11,7 +11,6 @@ from lightning_dl2.data.build import build_data
 from lightning_dl2.resume.exact_resume import ExactResume, step_seed
 from lightning_dl2.tasks import SequenceClassifier
 from tests.conftest import TINY, TINY_GRAPH, TINY_GRAPHS, TINY_TEXT
-from tests.small import NEEDS_DGL
 
 SEEDS = (0, 0, 1)
 
@@ -80,9 +79,7 @@ def drawn_with(data):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=NEEDS_DGL if name in ("nodes", "neighbours") else ()) for name in DRAWN]
-)
+@pytest.mark.parametrize("name", DRAWN)
 def test_what_is_trained_on(begun, name):
     words, drawn = DRAWN[name]
     found = [drawn(begun(seed, *words)["data"]) for seed in SEEDS]

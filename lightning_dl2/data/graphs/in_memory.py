@@ -93,12 +93,8 @@ def build_node_set(
     class_names: list[str] | None = None,
     undirected: bool = False,
     ids: Sequence[str] | None = None,
-    sampled: bool = False,
 ) -> tuple[NodeSet, str | None]:
     """Make a set of one graph; the arguments are those of `NodeDataModule.from_graph`.
-
-    Args:
-        sampled: whether blocks are sampled, which are without the graph's self-loops.
 
     Returns:
         the set, and a note of what was changed or left out.
@@ -109,7 +105,7 @@ def build_node_set(
     numbers, names, target, note = number_labels(values, "labels", target=None, class_names=class_names, unknown=True)
     if target != "classification":
         raise UserError("labels: are floating numbers; allowed: classes, as whole numbers or names; fix: .long()")
-    edge_note = complete_edges(parts, undirected, sampled)
+    edge_note = complete_edges(parts, undirected)
     nodes = read_columns(parts, "node", features, None, used, as_numbers=True)
     edges = read_columns(parts, "edge", edge_features, None, used, as_numbers=True)
     found = NodeSet(
@@ -181,7 +177,7 @@ def _ids(ids: Sequence[str] | None, count: int) -> list[str] | None:
     return None if ids is None else list(map(str, ids))
 
 
-def complete_edges(parts: Sequence[GraphParts], undirected: bool, sampled: bool = False) -> str | None:
+def complete_edges(parts: Sequence[GraphParts], undirected: bool) -> str | None:
     """Add the missing direction of edges if they are `undirected`; return a note of what is unusual in the edges."""
     one_way = loops = repeated = isolated = 0
     for number, graph in enumerate(parts):
@@ -198,10 +194,9 @@ def complete_edges(parts: Sequence[GraphParts], undirected: bool, sampled: bool 
         if undirected and len(missing):
             graph.add_turned(torch.from_numpy(missing))
     reverse = "the reverse is added" if undirected else "undirected=True adds it"
-    loop = "are left out, as blocks are sampled" if sampled else "stay"
     told = [
         one_way and f"{one_way} edges have no reverse ({reverse})",
-        loops and f"{loops} self-loops {loop}",
+        loops and f"{loops} self-loops stay",
         repeated and f"{repeated} repeated edges count each time",
         isolated and f"{isolated} nodes have no edge",
     ]

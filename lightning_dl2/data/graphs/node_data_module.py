@@ -16,9 +16,8 @@ from lightning_dl2.data.graph_files.own.reading import Reading
 from lightning_dl2.data.graphs.graph_data_module import GraphDataModule, feature_widths, segment_sums
 from lightning_dl2.data.graphs.in_memory import build_node_set
 from lightning_dl2.data.graphs.load_sets import load_node_set
-from lightning_dl2.data.graphs.neighbor_sampling import NeighborBlocks
 from lightning_dl2.data.graphs.splits import node_splits
-from lightning_dl2.graphs import Graph, GraphBatch, SparseMatrix
+from lightning_dl2.graphs import Graph, GraphBatch, NeighborBlocks, SparseMatrix
 from lightning_dl2.resume.train_batches import rank_and_world
 
 
@@ -81,10 +80,15 @@ class NodeDataModule(GraphDataModule):
         self.labels, self.class_names, self.num_items = self.set.labels, self.set.class_names, self.set.num_nodes
         sizes: dict[str, Any] = {"train_per_class": train_per_class, "validation_size": validation_size}
         self.splits = node_splits(self.set, split, seed, **sizes, test_size=test_size)
-        self.graph = self._graph(normalize_features, sampled=fanouts is not None)
+        self.graph = self._graph(normalize_features)
         self.sampler = NeighborBlocks(self.graph, fanouts) if fanouts is not None else None
         self.batch_size = batch_size if self.sampler else len(self.splits["train"])
         self._moved: Graph | None = None
+
+    @property
+    def sampler_name(self) -> str | None:
+        """Name the sampler whose draws the batches are; older versions had DGL's."""
+        return None if self.sampler is None else type(self.sampler).__name__
 
     @classmethod
     def from_graph(
@@ -130,7 +134,6 @@ class NodeDataModule(GraphDataModule):
             class_names=class_names,
             undirected=undirected,
             ids=ids,
-            sampled=options.get("fanouts") is not None,
         )
         notes = [note]
         if found.splits is None and "split" not in options:
@@ -140,17 +143,13 @@ class NodeDataModule(GraphDataModule):
         module.note = "; ".join(filter(None, notes)) or None
         return module
 
-    def _graph(self, normalize: bool, *, sampled: bool) -> Graph:
+    def _graph(self, normalize: bool) -> Graph:
         nodes = self.set
         ndata: dict[str, Any] = {}
         if nodes.features is not None:
             ndata["features"] = _normalized(nodes.features) if normalize else nodes.features
-        src, dst, edges = nodes.src, nodes.dst, nodes.edge_features
-        if sampled:  # a net that needs self-loops adds them to the blocks, which must not have others
-            kept = src != dst
-            src, dst, edges = src[kept], dst[kept], None if edges is None else edges[kept]
-        edata = {} if edges is None else {"features": edges}
-        graph = Graph(src, dst, nodes.num_nodes, ndata=ndata, edata=edata)
+        edata = {} if nodes.edge_features is None else {"features": nodes.edge_features}
+        graph = Graph(nodes.src, nodes.dst, nodes.num_nodes, ndata=ndata, edata=edata)
         ndata |= self._encode(graph)
         if not ndata:
             ndata["features"] = torch.ones(nodes.num_nodes, 1)

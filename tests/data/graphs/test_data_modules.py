@@ -19,19 +19,11 @@ from lightning_dl2.data.graphs.graph_data_module import GraphDataModule
 from lightning_dl2.data.graphs.graph_set_data_module import GraphSetDataModule
 from lightning_dl2.data.graphs.node_data_module import NodeDataModule
 from lightning_dl2.data.splits import SPLITS
-from lightning_dl2.graphs import Graph, GraphBatch, SparseMatrix, load_dgl
+from lightning_dl2.graphs import Graph, GraphBatch, SparseMatrix
 from lightning_dl2.graphs.positional_encodings import ENCODINGS
 from lightning_dl2.nets import LAYERS
 from tests.graph_files import REAL, needs, write_planetoid, write_ten_fold
-from tests.small import (
-    BLOCK_MODEL,
-    NEEDS_DGL,
-    small_graph,
-    small_graph_net,
-    small_graph_set,
-    write_graph,
-    write_molecules,
-)
+from tests.small import BLOCK_MODEL, small_graph, small_graph_net, small_graph_set, write_graph, write_molecules
 
 DATA = {
     "whole": small_graph,
@@ -39,7 +31,7 @@ DATA = {
     "graphs": small_graph_set,
     "pattern": partial(small_graph_set, "pattern", num_graphs=14, batch_size=3),
 }
-ALL = [pytest.param(build, id=name, marks=NEEDS_DGL if name == "sampled" else ()) for name, build in DATA.items()]
+ALL = [pytest.param(build, id=name) for name, build in DATA.items()]
 IN_BATCHES = ALL[1:]
 
 
@@ -150,7 +142,6 @@ def test_weights_are_not_all_one():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("batch_size", "world"), [(1, 2), (1, 5), (100, 3), (5, 4)])
-@NEEDS_DGL
 def test_uneven_sizes_leave_no_rank_without_a_batch(batch_size, world):
     for build in (small_graph_set, DATA["sampled"]):
         ranks = [on_rank(build(batch_size=batch_size), rank, world) for rank in range(world)]
@@ -220,22 +211,17 @@ def test_chunks_are_for_evaluation():
 # Sampled blocks.
 
 
-@NEEDS_DGL
 def test_blocks_depend_on_no_threads_and_no_global_generator():
-    dgl = load_dgl()  # a plain `import dgl` fails before load_dgl has prepared it
     first = DATA["sampled"]().train_batch(2)
     torch.set_num_threads(2)
     try:
-        dgl.seed(99)
         torch.manual_seed(99)
-        dgl.sampling.sample_neighbors(dgl.rand_graph(50, 500), torch.arange(50), 3)
+        np.random.seed(99)
         assert equal(DATA["sampled"]().train_batch(2), first)
-        assert torch.get_num_threads() == dgl.utils.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
 
 
-@NEEDS_DGL
 def test_blocks_end_at_the_batch():
     data = small_graph(fanouts=[3, 2])
     batch = data.train_batch(0)
@@ -249,7 +235,6 @@ def test_blocks_end_at_the_batch():
     )
 
 
-@NEEDS_DGL
 def test_steps_and_ranks_sample_different_neighbours_of_the_same_node():
     data = small_graph(fanouts=[1])
     nodes, found = data.splits["train"], {}
@@ -259,13 +244,12 @@ def test_steps_and_ranks_sample_different_neighbours_of_the_same_node():
     assert len(found) == 3 and len(set(found.values())) == 1
 
 
-@NEEDS_DGL
-def test_a_sampled_graph_has_no_self_loops(tmp_path):
-    """The sampled graph has no self-loops, because a net that needs them adds them to the blocks."""
+def test_a_sampled_graph_keeps_its_self_loops(tmp_path):
     path = write_graph(tmp_path / "graph", [(0, 0), (0, 1), (1, 2), (2, 2)], "abab", "ttve")
-    whole, sampled = (NodeDataModule("graph_csv", str(path), fanouts=fanouts) for fanouts in (None, [2]))
-    assert whole.graph.num_edges == 6 and sampled.graph.num_edges == 4
-    assert not (sampled.graph.src == sampled.graph.dst).any()
+    whole, sampled = (NodeDataModule("graph_csv", str(path), fanouts=fanouts) for fanouts in (None, [3]))
+    assert whole.graph.num_edges == sampled.graph.num_edges == 6
+    (block,) = sampled.sampler.sample(torch.tensor([2]), seed=0)
+    assert block.in_degrees.tolist() == [2] and block.num_self_loops.tolist() == [1]
 
 
 # Content.
@@ -511,7 +495,6 @@ def test_cora_is_the_public_split_with_sparse_features():
 # Features.
 
 
-@NEEDS_DGL
 @pytest.mark.parametrize(("kind", "encode"), ENCODINGS.items())
 def test_positional_encodings_stand_beside_the_features(kind, encode):
     positional = {"kind": kind, "size": 3}
@@ -588,7 +571,7 @@ ODD = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fanouts", [None, pytest.param([2, 2], marks=NEEDS_DGL)])
+@pytest.mark.parametrize("fanouts", [None, [2, 2]])
 @pytest.mark.parametrize("case", ODD)
 def test_odd_graphs_train_without_nan(case, fanouts, monkeypatch):
     """Loss, gradients and evaluation of odd graphs are finite for every layer, with and without norm."""
@@ -638,7 +621,6 @@ def test_what_is_evaluated_in_chunks_stays_where_it_is():
     assert moved.graphs is data.graph and moved.chunk == 7 and moved.targets.device == meta
 
 
-@NEEDS_DGL
 def test_blocks_move_to_a_device_with_their_batch():
     meta, data = torch.device("meta"), DATA["sampled"]()
     moved = data.transfer_batch_to_device(data.train_batch(0), meta, 0)
@@ -646,7 +628,6 @@ def test_blocks_move_to_a_device_with_their_batch():
 
 
 @pytest.mark.slow
-@NEEDS_DGL
 def test_build_data_is_the_configuration(tiny_graph, tiny_graphs):
     node = build_data(tiny_graph("data.fanouts=[3,3]").data, seed=5)
     assert isinstance(node, NodeDataModule) and (node.seed, node.batch_size, node.batches_per_epoch) == (5, 4, 6)

@@ -1,11 +1,13 @@
 """Test that sampled blocks with all neighbours give the output of the whole graph."""
 
+from itertools import product
+
 import pytest
 import torch
 
-from lightning_dl2.graphs import Graph, load_dgl
+from lightning_dl2.graphs import Graph, NeighborBlocks
 from lightning_dl2.nets import LAYERS
-from tests.nets.graph.graph_cases import NEEDS_DGL, build, random_graph
+from tests.nets.graph.graph_cases import ENGINES, build, random_graph
 
 
 def blocks_of(graph: Graph, seeds: int, num_layers: int) -> list[Graph]:
@@ -24,9 +26,9 @@ def blocks_of(graph: Graph, seeds: int, num_layers: int) -> list[Graph]:
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_blocks_with_all_neighbours_are_the_graph(layer):
-    graph = random_graph(60, 80, dtype=torch.float64)
-    seeds = 5  # number of first nodes
-    for options in ({}, {"jumping_knowledge": "cat"}, {"residual": True, "norm": "batch"}, {"input_layer": False}):
+    plain, seeds = random_graph(60, 80, dtype=torch.float64), 5  # number of first nodes
+    cases = ({}, {"jumping_knowledge": "cat"}, {"residual": True, "norm": "batch"}, {"input_layer": False})
+    for graph, options in product((plain, with_self_loops_at(plain, 20)), cases):
         if layer == "gcnii" and "input_layer" in options:
             continue
         net = build(layer, num_layers=3, heads=2, **options).double().eval()
@@ -35,27 +37,39 @@ def test_blocks_with_all_neighbours_are_the_graph(layer):
         torch.testing.assert_close(net(blocks), net(graph)[:seeds], rtol=1e-9, atol=1e-9)
 
 
-@NEEDS_DGL
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("self_loops", ["none", "some"])
 @pytest.mark.parametrize("layer", LAYERS)
-def test_blocks_of_dgls_sampler(layer):
-    dgl = load_dgl()
-    graph = random_graph(60, 80, dtype=torch.float64)
-    sampler = dgl.dataloading.NeighborSampler([-1, -1, -1])
+def test_sampled_blocks_of_large_fanouts_are_the_graph(layer, self_loops, engine):
+    """A fanout of all degrees gives the whole graph's logits, whether it has self-loops or not."""
+    graph = with_self_loops_at(random_graph(60, 80, dtype=torch.float64), 20 if self_loops == "some" else 0)
     seeds = torch.tensor([7, 3, 20])
-    _, _, theirs = sampler.sample_blocks(graph.to_dgl(), seeds)
-    blocks = []
-    for block in theirs:
-        source, edge = block.srcdata[dgl.NID], block.edata[dgl.EID]
-        src, dst = block.edges()
-        full = (graph.out_degrees[source], graph.in_degrees[source[: block.num_dst_nodes()]])
-        ndata = {name: x[source] for name, x in graph.ndata.items()}
-        edata = {name: x[edge] for name, x in graph.edata.items()}
-        sizes = {"num_nodes": block.num_dst_nodes(), "num_src": block.num_src_nodes()}
-        blocks.append(Graph(src, dst, **sizes, ndata=ndata, edata=edata, full_degrees=full))
-    net = build(layer, num_layers=3, residual=True, norm="batch").double().eval()
-    torch.testing.assert_close(net(blocks), net(graph)[seeds], rtol=1e-9, atol=1e-9)
+    for added in (None, True, False):
+        net = build(layer, num_layers=3, residual=True, norm="batch", self_loops=added, engine=engine).double().eval()
+        blocks = NeighborBlocks(graph, [int(graph.in_degrees.max())] * 3).sample(seeds, seed=0)
+        assert blocks[0].num_src < graph.num_nodes
+        torch.testing.assert_close(net(blocks), net(graph)[seeds], rtol=1e-9, atol=1e-9)
     net.train()(blocks).sum().backward()
     assert [name for name, parameter in net.named_parameters() if parameter.grad is None] == []
+
+
+def with_self_loops_at(graph: Graph, count: int) -> Graph:
+    """Drop the graph's self-loops and give one to each of the first nodes, two to every third of these."""
+    others, loops = graph.src != graph.dst, torch.cat([torch.arange(count), torch.arange(0, count, 3)])
+    ends = (torch.cat([end[others], loops]) for end in (graph.src, graph.dst))
+    edata = {name: torch.cat([x[others], x[: len(loops)]]) for name, x in graph.edata.items()}
+    return Graph(*ends, graph.num_nodes, ndata=graph.ndata, edata=edata)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_without_some_edges_blocks_are_those_of_the_graph_without_them(layer):
+    graph = with_self_loops_at(random_graph(60, 80, dtype=torch.float64), 20)
+    leave_out, kept = torch.arange(0, graph.num_edges, 4), torch.arange(graph.num_edges) % 4 > 0
+    edata = {name: x[kept] for name, x in graph.edata.items()}
+    rest = Graph(graph.src[kept], graph.dst[kept], graph.num_nodes, ndata=graph.ndata, edata=edata)
+    net, seeds = build(layer, num_layers=2).double().eval(), torch.tensor([7, 3, 20])
+    blocks = NeighborBlocks(graph, [-1, -1]).sample(seeds, seed=0, leave_out=leave_out)
+    torch.testing.assert_close(net(blocks), net(rest)[seeds], rtol=1e-9, atol=1e-9)
 
 
 def test_blocks_that_do_not_fit():
