@@ -36,8 +36,8 @@ def describe_path(path: Path) -> str:
     return "is a " + next((name for name, is_one in kinds.items() if is_one()), "device")
 
 
-def out_file(out: str) -> Path | None:
-    """Return the file that a command writes; None for -, which is standard output.
+def out_file(out: str, key: str = "out") -> Path | None:
+    """Return the file that a command writes, by its key; None for -, which is standard output.
 
     Raises:
         UserError: it is a directory, or its directory does not exist or cannot be written.
@@ -49,9 +49,21 @@ def out_file(out: str) -> Path | None:
         place = path if path.exists() and not path.is_file() else path.resolve().parent
         can = out and not path.is_dir() and os.access(place, os.W_OK)
     except (OSError, ValueError) as error:  # a name that is too long, a NUL
-        raise _cannot_write(path, error) from error
+        raise _cannot_write(path, error, key) from error
     if not can:
-        raise UserError(f"out={out}: cannot be written; allowed: a file in a directory that exists, or -")
+        raise UserError(f"{key}={out}: cannot be written; allowed: a file in a directory that exists, or -")
+    return path
+
+
+def out_table(key: str, out: str) -> Path:
+    """Return the .csv or .npz file that a command writes.
+
+    Raises:
+        UserError: it has another suffix, or cannot be written.
+    """
+    path = out_file(out, key) if out != "-" else None
+    if path is None or path.suffix not in (".csv", ".npz"):
+        raise UserError(f"{key}={out}: allowed: a .csv or .npz file")
     return path
 
 
@@ -77,7 +89,7 @@ def out_directory(path: Path) -> Iterator[None]:
                 each.rmdir()
 
 
-def write_to(out: Path, text: str) -> None:
+def write_to(out: Path, text: str, key: str = "out") -> None:
     """Write a text to the file that the user named, through a link, or into a pipe or a device.
 
     Raises:
@@ -93,8 +105,8 @@ def write_to(out: Path, text: str) -> None:
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise
-        raise _cannot_write(out, error) from error
+        raise _cannot_write(out, error, key) from error
 
 
-def _cannot_write(out: Path, error: Exception) -> UserError:
-    return UserError(f"out={out}: cannot be written: {getattr(error, 'strerror', None) or error}")
+def _cannot_write(out: Path, error: Exception, key: str = "out") -> UserError:
+    return UserError(f"{key}={out}: cannot be written: {getattr(error, 'strerror', None) or error}")

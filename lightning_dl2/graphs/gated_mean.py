@@ -25,17 +25,22 @@ def edge_sum(graph: Graph, x: Tensor, y: Tensor, e: Tensor) -> Tensor:
 def gated_mean(graph: Graph, x: Tensor, scores: Tensor) -> Tensor:
     """Return sum_u s_uv x_u / (sum_u s_uv + 1e-6) over the edges u -> v, s = sigmoid(scores): [S, F], [E, F] -> [N, F].
 
-    It is computed in float32 at least; the result has the wider dtype of the two, as in `primitives`.
+    It is computed in float32 at least; the result has the wider dtype of the two, as in `primitives`. An `edge_mask` of
+    the graph multiplies the messages s_uv x_u, and leaves their gates in the denominator as they are.
     """
     dtype = torch.promote_types(x.dtype, scores.dtype)
     wide = torch.promote_types(dtype, torch.float32)
+    if graph.edge_mask is not None:
+        return _composed(graph, x.to(wide), scores.to(wide)).to(dtype)
     return _GatedMean.apply(x.to(wide), scores.to(wide), graph).to(dtype)
 
 
 def _composed(graph: Graph, x: Tensor, scores: Tensor) -> Tensor:
     gates = torch.sigmoid(scores)
-    edges = edges_of(graph, "in", x.dtype)
-    return times(edges, gather(graph, x) * gates) / (times(edges, gates) + EPSILON)
+    edges, messages = edges_of(graph, "in", x.dtype), gather(graph, x) * gates
+    if graph.edge_mask is not None:
+        messages = messages * graph.edge_mask.unsqueeze(1)
+    return times(edges, messages) / (times(edges, gates) + EPSILON)
 
 
 class _GatedMean(Function):

@@ -38,6 +38,8 @@ class Graph:
         ValueError: the parts do not fit together.
     """
 
+    edge_mask: Tensor | None = None  # [E], a factor on each edge's message, for explanations; None: 1
+
     def __init__(
         self,
         src: Tensor,

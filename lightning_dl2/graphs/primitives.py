@@ -28,7 +28,7 @@ OPS = ("add", "sub", "mul", "dot")
 def spmm(graph: Graph, x: Tensor | None, e: Tensor | None = None, *, reduce: str = "sum") -> Tensor:
     """Reduce the messages of each destination's in-edges to their sum, mean or maximum, [N, ...]; 0 without in-edges.
 
-    The message is x[src], or e where x is None, or x[src] * e.
+    The message is x[src], or e where x is None, or x[src] * e; times the graph's `edge_mask`, if it has one.
 
     Args:
         x: [S, ...].
@@ -43,6 +43,8 @@ def spmm(graph: Graph, x: Tensor | None, e: Tensor | None = None, *, reduce: str
         raise ValueError("spmm needs x, e or both")
     _check_rows("x", x, graph.num_src, "source nodes")
     _check_rows("e", e, graph.num_edges, "edges")
+    if graph.edge_mask is not None:
+        e = graph.edge_mask if e is None else torch_engine.rows_like(graph.edge_mask, e) * e
     if x is not None and e is not None:
         x, e = _align(x, e)
     (x, e), dtype = _widen(x, e)

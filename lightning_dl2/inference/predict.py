@@ -1,6 +1,8 @@
 """Predict the target of each node, graph or sequence with a run."""
 
+from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from lightning_dl2.common.errors import UserError
@@ -11,7 +13,13 @@ SPLITS = ("train", "val", "test", "rest")
 
 
 def predict(
-    run: str | Run, split: str = "test", checkpoint: str = "best", data_path: str | None = None
+    run: str | Run,
+    split: str = "test",
+    checkpoint: str = "best",
+    data_path: str | None = None,
+    *,
+    embeddings: str | Path | None = None,
+    attention: str | Path | None = None,
 ) -> list[dict[str, Any]]:
     """Return the predictions of a checkpoint of a run, one row for each node, graph or sequence of a split.
 
@@ -20,13 +28,17 @@ def predict(
         split: train, val, test, rest (the nodes or graphs in none of them) or all. Generated sequences have no train.
         checkpoint: best, last, or the name of a file.
         data_path: the path of the run's graphs or sequences; None: as the configuration says.
+        embeddings: a .npz or .csv file that gets the features that the output layer reads, a row for each prediction.
+        attention: likewise, the attention weights of `gat` and `gatv2`, a row for each edge of the graph, or of the
+            graphs of the split.
 
     Returns:
         Rows of id, split, target, prediction and `p(CLASS)`, in the order of an evaluation. Generated sequences have
         their input, too. With targets at marked positions, target and prediction list those, without `p(CLASS)`.
 
     Raises:
-        UserError: the run is of a task that predicts none of these, or has no such checkpoint or split.
+        UserError: the run is of a task that predicts none of these, or has no such checkpoint, split, embeddings or
+            attention.
     """
     if split not in (*SPLITS, "all"):
         raise UserError(f"split={split}: allowed: {', '.join(SPLITS)}, all")
@@ -36,20 +48,33 @@ def predict(
         tasks = import_module("lightning_dl2.builtin").TASKS
         able = ", ".join(name for name, kind in tasks.items() if "predict" in kind.commands)
         raise UserError(f"run={run.path}: is a run of a {config.task.title}; allowed: a run of one of {able}")
-
-    from lightning_dl2.resume.train_batches import BatchList
-
+    files = {key: Path(path) for key, path in (("embeddings", embeddings), ("attention", attention)) if path}
     with open_finished_run(run, config, checkpoint) as (task, data, trainer):
         there = [part for part in SPLITS if data.count_items(part)]
         if split not in (*there, "all"):
             raise UserError(f"split={split}: the data of the run have no such items; allowed: {', '.join(there)}, all")
-        rows = []
-        for part in there if split == "all" else (split,):
-            batches = BatchList(data.evaluation_batches(part))
-            for batch, (ids, targets, outputs) in zip(batches, trainer.predict(task, batches), strict=True):
-                more = data.input_columns(batch)
-                for number, row in enumerate(_rows(data.names(ids), part, targets, outputs, data.class_names)):
-                    rows.append(row | {key: column[number] for key, column in more.items()})
+        parts = there if split == "all" else [split]
+        if not files:
+            return _predict(task, data, parts, trainer.predict)
+
+        from lightning_dl2.inference.graph_outputs import Recorder
+
+        recorder = Recorder(task, data, files)
+        rows = _predict(task, data, parts, recorder.wrap(trainer.predict))
+        recorder.write(rows)
+    return rows
+
+
+def _predict(task: Any, data: Any, parts: list[str], compute: Callable[[Any, Any], Any]) -> list[dict[str, Any]]:
+    from lightning_dl2.resume.train_batches import BatchList
+
+    rows = []
+    for part in parts:
+        batches = BatchList(data.evaluation_batches(part))
+        for batch, (ids, targets, outputs) in zip(batches, compute(task, batches), strict=True):
+            more = data.input_columns(batch)
+            for number, row in enumerate(_rows(data.names(ids), part, targets, outputs, data.class_names)):
+                rows.append(row | {key: column[number] for key, column in more.items()})
     return rows
 
 

@@ -13,6 +13,13 @@ from lightning_dl2.nets.checks import check_sizes
 from lightning_dl2.nets.graph.sparse_linear import SparseLinear, destinations, dropout
 
 
+class EdgeSoftmax(nn.Module):
+    """Take the softmax of scores [E, H] over the in-edges of each destination; a module, so that a hook can read it."""
+
+    def forward(self, graph: Graph, scores: Tensor) -> Tensor:
+        return edge_softmax(graph, scores)
+
+
 class _Attention(nn.Module):
     """Base of both: h_v' = sum_{u -> v} softmax_u(score_uv) z_u for each of H heads."""
 
@@ -21,6 +28,7 @@ class _Attention(nn.Module):
         check_sizes(num_heads=num_heads)
         self.num_heads, self.out_feats, self.concat = num_heads, out_feats, concat
         self.negative_slope, self.feat_drop, self.attn_drop = slope, feat_drop, attn_drop
+        self.softmax = EdgeSoftmax()
 
     def heads(self, x: Tensor) -> Tensor:
         """Reshape [S, H * D] to [S, H, D]."""
@@ -28,7 +36,7 @@ class _Attention(nn.Module):
 
     def attend(self, graph: Graph, z: Tensor, scores: Tensor) -> Tensor:
         """Map values z [S, H, D] and scores [E, H] to [N, H * D], or to their mean over the heads, [N, D]."""
-        attention = dropout(edge_softmax(graph, scores), self.attn_drop, self.training)
+        attention = dropout(self.softmax(graph, scores), self.attn_drop, self.training)
         x = spmm(graph, z, attention.unsqueeze(2))
         return x.flatten(1) if self.concat else x.mean(1)
 

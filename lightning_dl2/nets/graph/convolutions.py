@@ -26,6 +26,9 @@ AGGREGATORS = ("mean", "sum", "pool")
 def propagate(graph: Graph, x: Tensor) -> Tensor:
     """Return D^-1/2 A D^-1/2 x: [S, I] -> [N, I], of the dtype of x; summed in float32 at least."""
     adjacency = graph.normalized_adjacency(torch.promote_types(x.dtype, torch.float32))
+    if graph.edge_mask is not None:  # a sparse matrix has no gradient with respect to its values
+        _, _, edges = graph.in_csr()
+        return spmm(graph, x, torch.empty_like(adjacency.values).index_copy(0, edges, adjacency.values))
     return adjacency.matmul(x).to(x.dtype)
 
 
