@@ -50,10 +50,9 @@ def check_format(name: str, path: Path) -> None:
     file, directory = FORMATS[name]
     try:
         if name in OWN_GRAPHS:
-            found = find_graph_format(path)
-            if found is not None and found in (OWN_GRAPHS[name] or (found,)):
+            if find_graph_format(path, OWN_GRAPHS[name]) is not None:
                 return
-            if found is not None:
+            if find_graph_format(path) is not None:
                 raise UserError(f"data.path={path}: is no {name.removeprefix('graph_').upper()}; fix: data=graph_file")
         elif path.is_file() and file or path.is_dir() and directory:
             return

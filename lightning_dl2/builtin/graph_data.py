@@ -60,6 +60,8 @@ class NodeData(GraphData):
     name: Literal[NODE_SETS]  # type: ignore[valid-type]
     path: str | None
     undirected: bool
+    label: str | None
+    split_index: Natural
     split: Literal["public", "random"]
     train_per_class: Positive
     validation_size: Positive

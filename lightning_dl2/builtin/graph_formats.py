@@ -3,6 +3,7 @@
 The readers stand in `data/graph_files/own/readers.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,26 +25,37 @@ class GraphFormat:
     marks: tuple[str, ...] = ()
 
 
-# The first whose marks a directory has is taken; a directory without any mark is read as CSV, whose reader says what is
-# missing.
-GRAPH_FORMATS = {"csv": GraphFormat(None, "a directory with nodes.csv and edges.csv", (), ("nodes.csv", "edges.csv"))}
+# The first whose marks a directory has is taken: DGL's tables may be called nodes.csv and edges.csv, too.
+GRAPH_FORMATS = {
+    "dgl_csv": GraphFormat(None, "with the meta.yaml of a CSVDataset of DGL", (), ("meta.yaml",)),
+    "csv": GraphFormat(None, "with nodes.csv and edges.csv", (), ("nodes.csv", "edges.csv")),
+    "ogb": GraphFormat(None, "with raw/ of OGB", (), ("raw/num-node-list.csv.gz",)),
+    "content": GraphFormat(".content", "with NAME.content and NAME.cites", (".content", ".cites"), ("*.content",)),
+    "arrays": GraphFormat(None, "with adj.npz and labels.npy", (), ("adj*.np[yz]", "*label*.np[yz]")),
+    "gml": GraphFormat(".gml", None, (".gml",)),
+    "graphml": GraphFormat(".graphml", None, (".graphml",)),
+    "npz": GraphFormat(".npz", None, (".npz",)),
+    "torch": GraphFormat(".pt of PyG", None, (".pt", ".pth")),
+    "dgl": GraphFormat(".bin of DGL", None, (".bin",)),
+}
 
-# The names of `data`, and the formats that each reads; none: all.
-OWN_GRAPHS: dict[str, tuple[str, ...]] = {"graph_csv": ("csv",), "graph_file": ()}
+# The names of `data`, and the formats that each reads. A directory that has no format's marks counts as the last
+# format's if it is the only one, whose reader says what is missing.
+OWN_GRAPHS: dict[str, tuple[str, ...]] = {"graph_csv": ("csv",), "graph_file": tuple(GRAPH_FORMATS)}
 
 
-def find_graph_format(path: Path) -> str | None:
-    """Return the key of the path's format in GRAPH_FORMATS; None: there is no reader for such a file.
+def find_graph_format(path: Path, names: Sequence[str] = tuple(GRAPH_FORMATS)) -> str | None:
+    """Return the key of the path's format in GRAPH_FORMATS, one of `names`; None: there is no reader for it.
 
     Raises:
         OSError: the path may not be read.
     """
+    kinds = {name: GRAPH_FORMATS[name] for name in names}
     if path.is_dir():
-        found = (name for name, kind in GRAPH_FORMATS.items() if kind.marks and _has(path, kind.marks))
-        return next(found, "csv")
+        found = (name for name, kind in kinds.items() if kind.marks and _has(path, kind.marks))
+        return next(found, names[0] if len(names) == 1 else None)
     endings = {path.suffix.lower(), "".join(path.suffixes[-2:]).lower()}
-    kinds = GRAPH_FORMATS.items()
-    return next((name for name, kind in kinds if endings & {*kind.suffixes}), None) if path.is_file() else None
+    return next((name for name, kind in kinds.items() if endings & {*kind.suffixes}), None) if path.is_file() else None
 
 
 def _has(directory: Path, marks: tuple[str, ...]) -> bool:
@@ -51,6 +63,8 @@ def _has(directory: Path, marks: tuple[str, ...]) -> bool:
 
 
 def allowed_graphs(*names: str) -> str:
-    """Name the files and directories of these formats, or of all, as the end of a message."""
-    kinds = [GRAPH_FORMATS[name] for name in names or GRAPH_FORMATS]
-    return " or ".join(what for kind in kinds for what in (kind.file, kind.directory) if what)
+    """Name the files and directories of these formats, as the end of a message."""
+    kinds = [GRAPH_FORMATS[name] for name in names]
+    files = ", ".join(kind.file for kind in kinds if kind.file)
+    folders = [f"a directory {kind.directory}" for kind in kinds if kind.directory]
+    return " or ".join([*([f"a file {files}"] if files else []), *folders])

@@ -191,3 +191,9 @@ def _number_names(
     number = {name: place for place, name in enumerate(names)}
     numbers = [UNKNOWN if none else number[str(value)] for value, none in zip(labels, empty, strict=True)]
     return torch.tensor(numbers), names, "classification", None
+
+
+def check_classes(source: str, classes: list[str]) -> None:
+    """Raise UserError unless there are classes to tell apart."""
+    if len(classes) < 2:
+        raise UserError(f"{source}: has one class only, {', '.join(classes)}; allowed: two classes or more")

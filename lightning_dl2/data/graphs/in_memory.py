@@ -14,9 +14,8 @@ from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
-from lightning_dl2.data.graphs.columns import as_tensor, number_labels, read_columns
+from lightning_dl2.data.graphs.columns import as_tensor, check_classes, number_labels, read_columns
 from lightning_dl2.data.graphs.libraries import GraphParts, read_graph, unread
-from lightning_dl2.data.graphs.load_sets import check_classes
 from lightning_dl2.data.splits import SPLITS
 
 MASKS = {split: f"{split}_mask" for split in SPLITS}  # DGL's and PyG's usual names

@@ -36,6 +36,7 @@ KEYS = {
     "pyg": Keys(("x",), (), ("edge_attr",), (), ("y",), ("y",)),
     "networkx": Keys(("feat", "x"), (), ("feat", "edge_attr"), (), ("label", "y"), ("label", "y")),
     "graph": Keys(("features",), ("types",), ("features",), ("types",), ("labels", "label")),
+    "file": Keys(("feat",), (), ("feat",), (), ("label",), ("label",)),  # the names that the readers of files give
 }
 
 
@@ -80,7 +81,7 @@ class GraphParts:
 
 
 def read_graph(graph: Any, source: str) -> GraphParts:
-    """Read a graph of any of the libraries.
+    """Read a graph of any of the libraries; one that is read already stays as it is.
 
     Args:
         source: names the graph in messages.
@@ -88,6 +89,8 @@ def read_graph(graph: Any, source: str) -> GraphParts:
     Raises:
         UserError: it is of another kind, a batch, a block, or has several types of nodes or edges.
     """
+    if isinstance(graph, GraphParts):
+        return graph
     if isinstance(graph, Graph):
         return _of_this_package(graph, source)
     bases = {(base.__module__.split(".")[0], base.__name__) for base in type(graph).__mro__}

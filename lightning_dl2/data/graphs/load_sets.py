@@ -23,6 +23,7 @@ from lightning_dl2.data.graph_files.planetoid import read_planetoid
 from lightning_dl2.data.graph_files.ten_fold import read_ten_fold
 from lightning_dl2.data.graph_files.tu_format import read_tu
 from lightning_dl2.data.graph_files.zinc import read_zinc
+from lightning_dl2.data.graphs.columns import check_classes
 from lightning_dl2.data.graphs.generators import csl, karate_club, mini_gc, pattern, stochastic_block_model
 
 GENERATOR_SEED = 20201  # generated graphs are the same for every seed of a run
@@ -124,9 +125,3 @@ def _from_files(name: str, path: str | None) -> Iterator[None]:
             raise
         allowed = "allowed: a file that may be read"
         raise UserError(f"data.path={error.filename}: cannot be read ({error.strerror}); {allowed}") from error
-
-
-def check_classes(source: str, classes: list[str]) -> None:
-    """Raise UserError unless there are classes to tell apart."""
-    if len(classes) < 2:
-        raise UserError(f"{source}: has one class only, {', '.join(classes)}; allowed: two classes or more")

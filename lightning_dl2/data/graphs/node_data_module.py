@@ -28,6 +28,8 @@ class NodeDataModule(GraphDataModule):
         name: one of NODE_SETS, or a graph that is read already; `from_graph` makes it of one of another library.
         path: of the files; None: they are downloaded, or the graph is generated.
         undirected: read every edge of graph_csv and graph_file in both directions.
+        label: name of the labels in graph_file; None: the usual one of the format.
+        split_index: number of the split, from 0, where graph_file has several.
         split: "public", the source's own, or "random": `train_per_class` nodes of each class, `validation_size` and
             `test_size` (None: all others), drawn by the seed.
         normalize_features: divide each node's features by their sum.
@@ -53,6 +55,8 @@ class NodeDataModule(GraphDataModule):
         path: str | None = None,
         *,
         undirected: bool = True,
+        label: str | None = None,
+        split_index: int = 0,
         split: str = "public",
         train_per_class: int = 20,
         validation_size: int = 500,
@@ -73,7 +77,7 @@ class NodeDataModule(GraphDataModule):
         self.seed, self.chunk, self.num_workers = seed, evaluation_chunk, num_workers
         self.positional = positional or {"kind": "none", "size": 0}
         if isinstance(name, str):
-            reading = Reading(undirected=undirected)
+            reading = Reading(undirected=undirected, label=label, split_index=split_index)
             name = load_node_set(name, path, reading=reading, block_model=block_model, cache=cache_dir)
         self.set: NodeSet = name
         self.note = self.set.note

@@ -8,12 +8,44 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lightning_dl2.builtin.data_path import check_format
-from lightning_dl2.builtin.graph_formats import find_graph_format
+from lightning_dl2.builtin.graph_formats import OWN_GRAPHS, find_graph_format
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.data.graph_files.formats.arrays import read_array_directory, read_npz
+from lightning_dl2.data.graph_files.formats.build import make_node_set
+from lightning_dl2.data.graph_files.formats.content import FileGraphs
+from lightning_dl2.data.graph_files.formats.content_cites import read_content
+from lightning_dl2.data.graph_files.formats.dgl_binary import read_dgl_binary
+from lightning_dl2.data.graph_files.formats.dgl_csv import read_dgl_csv
+from lightning_dl2.data.graph_files.formats.networkx_files import read_gml, read_graphml
+from lightning_dl2.data.graph_files.formats.ogb import read_ogb
+from lightning_dl2.data.graph_files.formats.torch_files import read_torch
 from lightning_dl2.data.graph_files.graph_csv import read_csv
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.graph_files.own.reading import Reading
 
-READERS: dict[str, Callable[[Path, Reading], NodeSet]] = {"csv": read_csv}
+
+def _one_graph(read: Callable[[Path], FileGraphs]) -> Callable[[Path, Reading], NodeSet]:
+    return lambda path, asked: make_node_set(read(path), path, asked)
+
+
+def _csv(path: Path, asked: Reading) -> NodeSet:
+    if asked.label not in (None, "label"):
+        raise UserError(f"data.label={asked.label}: {path} is CSV; allowed: null, for its column label")
+    return read_csv(path, asked)
+
+
+READERS: dict[str, Callable[[Path, Reading], NodeSet]] = {
+    "dgl_csv": _one_graph(read_dgl_csv),
+    "csv": _csv,
+    "gml": _one_graph(read_gml),
+    "graphml": _one_graph(read_graphml),
+    "npz": _one_graph(read_npz),
+    "arrays": _one_graph(read_array_directory),
+    "ogb": _one_graph(read_ogb),
+    "torch": _one_graph(read_torch),
+    "dgl": _one_graph(read_dgl_binary),
+    "content": _one_graph(read_content),
+}
 
 
 def read_own_graph(path: Path, asked: Reading, name: str = "graph_file") -> NodeSet:
@@ -26,6 +58,6 @@ def read_own_graph(path: Path, asked: Reading, name: str = "graph_file") -> Node
         UserError: no reader takes such a path, or the reader refuses it.
     """
     check_format(name, path)
-    found = find_graph_format(path)
+    found = find_graph_format(path, OWN_GRAPHS[name])
     assert found is not None  # check_format has refused others
     return READERS[found](path, asked)

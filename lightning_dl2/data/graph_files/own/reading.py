@@ -10,10 +10,14 @@ class Reading:
     Attributes:
         undirected: add the missing direction of every edge.
         repeated_edges: "merge": edges between the same two nodes are one; "keep": each counts.
+        label: name of the labels; None: the usual one.
+        split_index: number of the split, from 0, where the files have several.
     """
 
     undirected: bool = True
     repeated_edges: str = "merge"
+    label: str | None = None
+    split_index: int = 0
 
 
 PLAIN = Reading()  # nothing is asked for

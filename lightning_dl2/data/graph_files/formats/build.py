@@ -1,0 +1,159 @@
+"""Make the sets that a run trains on of what a file holds, by the rules for graphs in memory.
+
+Shapes: N nodes, E edges, F features, K splits.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_dl2.common.errors import UserError
+from lightning_dl2.data.graph_files.formats.content import FileGraphs, told
+from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
+from lightning_dl2.data.graph_files.own.reading import Reading
+from lightning_dl2.data.graphs.in_memory import build_graph_set, build_node_set
+from lightning_dl2.data.graphs.libraries import GraphParts
+from lightning_dl2.data.splits import SPLITS
+
+# Other programs' names of a mask.
+OTHER_MASKS = {"val_mask": ("valid_mask", "validation_mask", "dev_mask")}
+GRAPH_LABELS = ("label", "labels", "glabel", "y")  # usual names of the tensors beside the graphs of a .bin file
+
+
+def make_node_set(content: FileGraphs, path: Path, asked: Reading) -> NodeSet:
+    """Make a set of the only graph of a file.
+
+    Raises:
+        UserError: there are several graphs, or no labels, or their parts do not fit together.
+    """
+    if len(content.graphs) != 1:
+        raise UserError(
+            f"data.path={path}: holds {len(content.graphs)} graphs; allowed: one, whose nodes have labels;"
+            " fix: data=graph_set_file reads sets of graphs"
+        )
+    (graph,) = content.graphs
+    name = _label(graph, asked.label, path)
+    notes = [_choose_split(graph, asked.split_index, path), *_join_columns(graph, name)]
+    with _named(path):
+        found, note = build_node_set(graph, labels=name, splits=content.splits, undirected=asked.undirected)
+    found.note = told(content.note, *notes, _plain(note))
+    return found
+
+
+def make_graph_set(content: FileGraphs, path: Path, asked: Reading) -> GraphSet:
+    """Make a set of all graphs of a file.
+
+    Raises:
+        UserError: the graphs have no labels, or their parts do not fit together.
+    """
+    labels = _graph_labels(content, asked.label, path)
+    notes = [note for graph in content.graphs for note in _join_columns(graph, None)]
+    with _named(path):
+        found, note = build_graph_set(
+            content.graphs, labels, content.splits, undirected=asked.undirected, ids=content.ids
+        )
+    left = [name for name in content.labels if content.labels[name] is not labels]
+    beside = f"not read of the graphs: {', '.join(left)}" if left else None
+    found.note = told(content.note, *dict.fromkeys(notes), _plain(note), beside)
+    return found
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Begin the messages for graphs in memory with the file."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"data.path={path}: {error}") from error
+
+
+def _plain(note: str | None) -> str | None:
+    """Give a note of graphs in memory the words of a configuration."""
+    return note and note.removeprefix("graphs in memory: ").replace("undirected=True", "data.undirected=true")
+
+
+def _label(graph: GraphParts, asked: str | None, path: Path) -> str:
+    """Return the name of the nodes' labels."""
+    name = graph.find("node", "labels", asked)
+    if name is None:
+        have = ", ".join(name for name in graph.nodes if not name.endswith("_mask")) or "nothing"
+        usual = asked or " or ".join(graph.keys.labels)
+        raise UserError(
+            f"data.path={path}: its nodes have no {usual}; they have: {have}; fix: set data.label=NAME of their labels"
+        )
+    return name
+
+
+def _graph_labels(content: FileGraphs, asked: str | None, path: Path) -> Any:
+    """Return the labels of the graphs, or their name in each graph."""
+    names = list(content.labels)
+    if asked is None:
+        asked = next((name for name in GRAPH_LABELS if name in names), names[0] if len(names) == 1 else None)
+    if asked in content.labels:
+        values = content.labels[asked]
+        return values.squeeze(1) if isinstance(values, Tensor) and values.ndim == 2 and values.shape[1] == 1 else values
+    first = content.graphs[0]
+    if (name := first.find("whole", "graph_labels", asked)) is None:
+        have = ", ".join([*names, *first.whole]) or "nothing"
+        raise UserError(
+            f"data.path={path}: its graphs have no {asked or 'label'}; they have: {have};"
+            " fix: set data.label=NAME of their labels, or data=graph_file for one graph with labels of its nodes"
+        )
+    return name
+
+
+def _choose_split(graph: GraphParts, index: int, path: Path) -> str | None:
+    """Keep one of K splits in the masks of a graph; tell which."""
+    for name, others in OTHER_MASKS.items():
+        if (other := next((one for one in others if one in graph.nodes), None)) and name not in graph.nodes:
+            graph.nodes[name] = graph.nodes.pop(other)
+    given = {name: graph.nodes[name] for split in SPLITS if (name := f"{split}_mask") in graph.nodes}
+    masks = {name: torch.as_tensor(mask) if _is_numeric(mask) else torch.tensor(-1) for name, mask in given.items()}
+    binary = {name: mask.bool() for name, mask in masks.items() if bool(((mask == 0) | (mask == 1)).all())}
+    counts = {mask.shape[1] if mask.ndim == 2 else 1 for mask in binary.values()}
+    if masks and len(binary) < len(masks):
+        wrong = next(name for name in masks if name not in binary)
+        raise UserError(f"data.path={path}: {wrong} has other values than true and false; allowed: a mask")
+    several = max(counts, default=1)
+    if index >= several:
+        allowed = f"0 to {several - 1}" if several > 1 else "0"
+        raise UserError(f"data.split_index={index}: {path} has {several if masks else 0} splits; allowed: {allowed}")
+    for name, mask in binary.items():
+        if mask.ndim == 2 and mask.shape[1] not in (1, several):
+            raise UserError(
+                f"data.path={path}: {name} is {list(mask.shape)}; allowed: {several} splits, as another mask"
+            )
+        graph.nodes[name] = mask[:, index if mask.shape[1] > 1 else 0] if mask.ndim == 2 else mask
+    return f"split {index} of {several} (data.split_index)" if several > 1 else None
+
+
+def _join_columns(graph: GraphParts, label: str | None) -> list[str | None]:
+    """Make features of single attributes that are numbers at all nodes, or at all edges, as columns of a table."""
+    if graph.library != "file":
+        return []
+    notes: list[str | None] = []
+    for item, data in (("node", graph.nodes), ("edge", graph.edges)):
+        if "feat" in data:
+            continue
+        columns = {
+            name: torch.as_tensor(value, dtype=torch.float32)
+            for name, value in data.items()
+            if name != label and not name.endswith("_mask") and _is_numeric(value)
+        }
+        wide = {name: column[:, None] if column.ndim == 1 else column for name, column in columns.items()}
+        if wide:
+            data["feat"] = torch.cat(list(wide.values()), 1)
+            for name in wide:
+                del data[name]
+            notes.append(f"{item} features: {', '.join(wide)}")
+    return notes
+
+
+def _is_numeric(value: Any) -> bool:
+    array = value.numpy() if isinstance(value, Tensor) and value.layout == torch.strided else value
+    return isinstance(array, np.ndarray) and array.dtype.kind in "biuf" and array.ndim in (1, 2)

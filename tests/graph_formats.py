@@ -1,0 +1,222 @@
+"""Write one graph in every format that a user may bring, each by the library that owns it."""
+
+import gzip
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+import networkx
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+
+from lightning_dl2.graphs import dgl_available, load_dgl
+
+# Six nodes, each pair of neighbours once; the labels are classes 0 and 1.
+PAIRS = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (0, 5), (1, 4)]
+FEATURES = np.array([[0.5, 1], [1.5, 0], [-2, 0], [0.25, 1], [3, 0], [0.125, 1]], np.float32)
+LABELS = np.array([0, 1, 0, 1, 1, 0])
+SPLITS = {"train": [0, 1, 2], "val": [3], "test": [4, 5]}
+SRC, DST = np.array(PAIRS).T
+MASKS = {name: np.isin(np.arange(6), members) for name, members in SPLITS.items()}
+# Three splits, of which the second is SPLITS.
+SEVERAL = {name: np.stack([mask[::-1], mask, np.roll(mask, 1)]) for name, mask in MASKS.items()}
+
+
+def write_gml(path: Path) -> Path:
+    networkx.write_gml(_networkx("class"), path / "graph.gml")
+    return path / "graph.gml"
+
+
+def write_graphml(path: Path) -> Path:
+    networkx.write_graphml(_networkx("label"), path / "graph.graphml")
+    return path / "graph.graphml"
+
+
+def _networkx(label: str) -> Any:
+    graph = networkx.Graph()
+    for node in range(6):
+        split = next(name for name, members in SPLITS.items() if node in members)
+        size, weight = map(float, FEATURES[node])
+        graph.add_node(node, **{label: int(LABELS[node]), "size": size, "weight": weight, "split": split})
+    graph.add_edges_from(PAIRS)
+    return graph
+
+
+def write_heterophilous(path: Path) -> Path:
+    """Write the arrays of Platonov et al.'s files."""
+    masks = {f"{name}_masks": several for name, several in SEVERAL.items()}
+    edges = np.array(PAIRS)
+    np.savez_compressed(path / "graph.npz", node_features=FEATURES, node_labels=LABELS, edges=edges, **masks)
+    return path / "graph.npz"
+
+
+def write_gnn_benchmark(path: Path) -> Path:
+    """Write the arrays of Shchur et al.'s files, some of which hold pickled names."""
+    arrays = {"labels": LABELS, "node_names": np.array(["a", None], object), **_masks()}
+    for name, matrix in (("adj", _adjacency()), ("attr", scipy.sparse.csr_matrix(FEATURES))):
+        parts = ("data", "indices", "indptr", "shape")
+        arrays |= {f"{name}_{part}": np.array(getattr(matrix, part)) for part in parts}
+    np.savez(path / "graph.npz", **arrays)
+    return path / "graph.npz"
+
+
+def write_scipy(path: Path) -> Path:
+    scipy.sparse.save_npz(path / "adj.npz", _adjacency().tocoo())
+    scipy.sparse.save_npz(path / "features.npz", scipy.sparse.csc_matrix(FEATURES))
+    np.save(path / "labels.npy", LABELS)
+    for name, mask in _masks().items():
+        np.save(path / f"{name}.npy", mask)
+    return path
+
+
+def _adjacency() -> Any:
+    return scipy.sparse.csr_matrix((np.ones(len(SRC), np.float32), (SRC, DST)), shape=(6, 6))
+
+
+def _masks() -> dict[str, np.ndarray]:
+    return {f"{name}_mask": mask for name, mask in MASKS.items()}
+
+
+def write_csv(path: Path) -> Path:
+    rows = [f"{node},{LABELS[node]},{_split_of(node)},{FEATURES[node, 0]},{FEATURES[node, 1]}" for node in range(6)]
+    (path / "nodes.csv").write_text("\n".join(["id,label,split,size,weight", *rows]), "utf-8")
+    (path / "edges.csv").write_text("\n".join(["src,dst", *(f"{one},{other}" for one, other in PAIRS)]), "utf-8")
+    return path
+
+
+def _split_of(node: int) -> str:
+    return next(name for name, members in SPLITS.items() if node in members)
+
+
+def write_dgl_csv(path: Path) -> Path:
+    """Write a CSVDataset, whose ids DGL takes as they are."""
+    meta = "dataset_name: own\nedge_data:\n- file_name: edges.csv\nnode_data:\n- file_name: nodes.csv\n"
+    (path / "meta.yaml").write_text(meta, "utf-8")
+    rows = [
+        ",".join([str(node), str(LABELS[node]), f'"{FEATURES[node, 0]}, {FEATURES[node, 1]}"', *map(str, masks)])
+        for node, masks in enumerate(zip(*MASKS.values(), strict=True))
+    ]
+    (path / "nodes.csv").write_text("\n".join(["node_id,label,feat,train_mask,val_mask,test_mask", *rows]), "utf-8")
+    (path / "edges.csv").write_text("\n".join(["src_id,dst_id", *(f"{one},{other}" for one, other in PAIRS)]), "utf-8")
+    return path
+
+
+def write_dgl(path: Path) -> Path:
+    dgl: Any = load_dgl()
+    graph = dgl.graph((torch.tensor(SRC), torch.tensor(DST)), num_nodes=6)
+    graph.ndata["feat"], graph.ndata["label"] = torch.from_numpy(FEATURES), torch.from_numpy(LABELS)
+    for name, mask in MASKS.items():
+        graph.ndata[f"{name}_mask"] = torch.from_numpy(mask)
+    dgl.save_graphs(str(path / "graph.bin"), [graph])
+    return path / "graph.bin"
+
+
+def write_ogb(path: Path) -> Path:
+    """Write the tables of an OGB set of nodes, with one split."""
+    tables: dict[str, Any] = {"edge": PAIRS, "node-feat": FEATURES, "node-label": LABELS[:, None]}
+    tables |= {"num-node-list": [[6]], "num-edge-list": [[len(PAIRS)]]}
+    for name, rows in tables.items():
+        gzip_table(path / "raw" / f"{name}.csv.gz", rows)
+    for name, members in SPLITS.items():
+        name = {"val": "valid"}.get(name, name)
+        gzip_table(path / "split" / "time" / f"{name}.csv.gz", [[node] for node in members])
+    return path
+
+
+def gzip_table(path: Path, rows: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress("".join(",".join(map(str, row)) + "\n" for row in rows).encode()))
+
+
+def write_content(path: Path) -> Path:
+    """Write Cora's first form, in which words are numbers and a line of .cites ends with the citing paper."""
+    rows = ["\t".join([f"paper{node}", *map(str, FEATURES[node]), str(LABELS[node])]) for node in range(6)]
+    (path / "own.content").write_text("\n".join(rows) + "\n", "utf-8")
+    (path / "own.cites").write_text("".join(f"paper{other}\tpaper{one}\n" for one, other in PAIRS), "utf-8")
+    return path
+
+
+def parts() -> dict[str, torch.Tensor]:
+    """Return the graph by the names of PyG."""
+    masks = {name: torch.from_numpy(mask) for name, mask in _masks().items()}
+    edges = torch.tensor(np.stack([SRC, DST]))
+    return {"x": torch.from_numpy(FEATURES), "edge_index": edges, "y": torch.from_numpy(LABELS), **masks}
+
+
+def write_pyg(path: Path) -> Path:
+    from torch_geometric.data import Data
+
+    torch.save(Data(**parts()), path / "graph.pt")
+    return path / "graph.pt"
+
+
+def write_pyg_processed(path: Path) -> Path:
+    from torch_geometric.data import Data, InMemoryDataset
+
+    InMemoryDataset.save([Data(**parts())], str(path / "data.pt"))
+    return path / "data.pt"
+
+
+def write_pyg_dictionary(path: Path) -> Path:
+    torch.save(parts(), path / "graph.pt")
+    return path / "graph.pt"
+
+
+def write_pyg_without_it(path: Path) -> Path:
+    """Write what torch.save(Data(...)) writes, without PyG: objects of classes of these names, in such a state."""
+    with patch.dict(sys.modules, pretended_pyg()):
+        torch.save(pretended_data(parts()), path / "graph.pt")
+    return path / "graph.pt"
+
+
+NAMES = {"data": ("Data", "DataEdgeAttr", "DataTensorAttr"), "storage": ("GlobalStorage",)}
+CLASSES = {
+    name: type(name, (), {"__module__": f"torch_geometric.data.{module}"})
+    for module, names in NAMES.items()
+    for name in names
+}
+
+
+def pretended_pyg() -> dict[str, ModuleType]:
+    modules = {name: ModuleType(name) for name in ("torch_geometric", "torch_geometric.data")}
+    for module, names in NAMES.items():
+        modules[f"torch_geometric.data.{module}"] = made = ModuleType(module)
+        vars(made).update({name: CLASSES[name] for name in names})
+    return modules
+
+
+def pretended_data(values: dict[str, Any]) -> Any:
+    data, store = CLASSES["Data"](), CLASSES["GlobalStorage"]()
+    vars(store).update(_mapping=values, _parent=data)
+    attributes = {"_edge_attr_cls": CLASSES["DataEdgeAttr"], "_tensor_attr_cls": CLASSES["DataTensorAttr"]}
+    vars(data).update(attributes, _store=store)
+    return data
+
+
+NEEDS_DGL = pytest.mark.skipif(not dgl_available(), reason="dgl is not installed")
+NEEDS_PYG = pytest.mark.skipif(
+    importlib.util.find_spec("torch_geometric") is None, reason="torch_geometric is not installed"
+)
+Writer = Callable[[Path], Path]
+WRITERS: dict[str, tuple[Writer, list[Any]]] = {
+    "csv": (write_csv, []),
+    "gml": (write_gml, []),
+    "graphml": (write_graphml, []),
+    "heterophilous": (write_heterophilous, []),
+    "gnn_benchmark": (write_gnn_benchmark, []),
+    "scipy": (write_scipy, []),
+    "ogb": (write_ogb, []),
+    "pyg": (write_pyg, [NEEDS_PYG]),
+    "pyg_processed": (write_pyg_processed, [NEEDS_PYG]),
+    "pyg_dictionary": (write_pyg_dictionary, []),
+    "pyg_without_it": (write_pyg_without_it, []),
+    "dgl": (write_dgl, [NEEDS_DGL]),
+    "dgl_csv": (write_dgl_csv, []),
+    "content": (write_content, []),
+}
