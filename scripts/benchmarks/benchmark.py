@@ -1,7 +1,7 @@
 """Compare the speed of this package with the same work in plain PyTorch, PyG or DGL.
 
-    python scripts/benchmarks/benchmark.py [trainer] [cells] [text] [generate] [graph] [logging] [scaling] [waiting]
-        [subnormal] [repeats=7] [threads=1] [data=DIR]
+    python scripts/benchmarks/benchmark.py [trainer] [cells] [text] [generate] [graph] [sampling] [logging] [scaling]
+        [waiting] [subnormal] [repeats=7] [threads=1] [data=DIR]
 
     trainer   a training step of the Trainer against a bare PyTorch loop: palindromes of three sizes
     cells     forward and backward pass of the package's cells, and of the scan behind the linear ones, against
@@ -12,6 +12,7 @@
               a GCN on Cora (DIR/cora; skipped without data=) and on a large generated graph, where PyG runs once by
               edge_index and once by torch.sparse; GatedGCN and GIN on batches of molecules
               (DIR/zinc12k/zinc12k_rebuilt.npz; synthetic without data=); the Trainer against a bare loop on Cora
+    sampling  blocks around a batch of nodes of a graph of a million edges against DGL's NeighborSampler
     logging   a training step with offline W&B against one with metrics.csv alone
     scaling   throughput of two processes (DDP on the CPU) against one process, for the three experiments
     waiting   two threads under this package's waiting rule and under others, on idle cores and beside a busy process
@@ -50,6 +51,7 @@ from lightning_dl2.nets.recurrent.cells.scan import scan  # noqa: E402
 from scripts.benchmarks.graph_steps import benchmark_graph  # noqa: E402
 from scripts.benchmarks.logging_cost import benchmark_logging  # noqa: E402
 from scripts.benchmarks.loops import alternate, compare_with_bare, seconds  # noqa: E402
+from scripts.benchmarks.neighbor_sampling import benchmark_sampling  # noqa: E402
 from scripts.benchmarks.scaling import benchmark_scaling  # noqa: E402
 from scripts.benchmarks.subnormal import benchmark_subnormal  # noqa: E402
 from scripts.benchmarks.waiting import benchmark_waiting  # noqa: E402
@@ -248,6 +250,7 @@ KINDS = {
     "cells": benchmark_cells,
     "text": benchmark_text,
     "generate": benchmark_generate,
+    "sampling": benchmark_sampling,
     "logging": benchmark_logging,
     "scaling": benchmark_scaling,
     "waiting": benchmark_waiting,
