@@ -57,6 +57,11 @@ def _has_graph_labels(config: Any) -> bool:
     return data.level == "graph" if isinstance(data, GraphSetData) else not isinstance(data, GraphData)
 
 
+def _may_be(config: Any, *kinds: str) -> bool:
+    """Tell whether the target is of one of these kinds; of own data nobody knows."""
+    return not isinstance(config.data, GraphData) or config.data.target_kind in kinds
+
+
 def _named(config: Any) -> str | None:
     return config.data.name if isinstance(config.data, GraphData) else None
 
@@ -155,8 +160,10 @@ GRAPHS = (
          "task.layer={task.layer}", "task.layer=gcnii"),
     Rule(GraphNet, "lambda_", lambda c: c.task.layer == "gcnii" or _takes(c.task.layer, "lambda_"),
          "task.layer={task.layer}", "task.layer=gcnii"),
-    Rule(GraphNet, "class_weights", lambda c: not (isinstance(c.data, GraphSetData) and c.data.is_regression),
+    Rule(GraphNet, "class_weights", lambda c: _may_be(c, "classification", "multilabel"),
          "data={data.name} (a regression)", "data with classes", ("none",)),
+    Rule(GraphNet, "loss standardize_targets", lambda c: _may_be(c, "regression"),
+         "data={data.name} (which has no numbers to predict)", "data of a regression", ("l1", None)),
 )
 
 # fmt: on

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from lightning_dl2.builtin.base import BuiltInData
 from lightning_dl2.builtin.graph_formats import OWN_GRAPHS
 from lightning_dl2.config.schema.base import Natural, Positive, Rate, Strict, Workers
+from lightning_dl2.config.schema.targets import TargetKind
 
 PLANETOID = ("cora", "citeseer", "pubmed")
 NODE_SETS = ("karate_club", "sbm", *PLANETOID, *OWN_GRAPHS)  # one graph; its nodes have labels
@@ -47,6 +48,13 @@ class BlockModel(Strict):
 
 class GraphData(BuiltInData):
     """Base of the schemas of one graph and of many."""
+
+    linear_baseline: bool
+
+    @property
+    def target_kind(self) -> TargetKind:
+        """Return the kind of what is to be predicted."""
+        return "classification"
 
     @property
     def is_generated(self) -> bool:
@@ -122,5 +130,5 @@ class GraphSetData(GraphData):
         return "node" if self.name == "pattern" else "graph"
 
     @property
-    def is_regression(self) -> bool:
-        return self.name == "zinc"
+    def target_kind(self) -> TargetKind:
+        return "regression" if self.name == "zinc" else "classification"

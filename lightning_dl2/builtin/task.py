@@ -7,11 +7,12 @@ from pydantic import Field, model_validator
 
 from lightning_dl2.builtin.base import BuiltIn
 from lightning_dl2.builtin.cells import BILSTM, CELLS, CellFacts
-from lightning_dl2.builtin.graph_data import PLANETOID, GraphSetData, NodeData
+from lightning_dl2.builtin.graph_data import PLANETOID, GraphData, GraphSetData, NodeData
 from lightning_dl2.common.dotted import find_callable, is_dotted
-from lightning_dl2.common.errors import UserError
+from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.config.schema.base import Fraction, Layers, Part, Positive
 from lightning_dl2.config.schema.component import TARGET, DataSchema, Demand, Mode, TaskSchema
+from lightning_dl2.config.schema.targets import ALWAYS, METRICS
 
 if TYPE_CHECKING:
     from lightning_dl2.config.schema.effect_rules import Rule
@@ -236,6 +237,9 @@ class GraphNet(BuiltInTask):
     alpha: Annotated[float, Field(ge=0, le=1)]
     lambda_: Annotated[float, Field(gt=0)]
     class_weights: Literal["none", "balanced"]
+    loss: Literal["l1", "mse", "huber"]
+    standardize_targets: bool | None
+    extra_metrics: list[str]
     engine: Literal["auto", "dgl", "torch"]
 
     def refuses(self, callback: str) -> str | None:
@@ -244,12 +248,29 @@ class GraphNet(BuiltInTask):
         return WRITES_NO_SAMPLES if callback == "samples" else None
 
     def metrics(self, data: DataSchema) -> dict[str, Mode] | None:
-        if isinstance(data, GraphSetData) and data.is_regression:
-            return {"val/loss": "min", "val/mean_absolute_error": "min"}
-        return super().metrics(data)
+        # Nobody knows the kind of own data before they are built: a monitor may then be a metric of any kind.
+        kinds = [data.target_kind] if isinstance(data, GraphData) else [*METRICS]
+        found: dict[str, Mode] = {"val/loss": "min"}
+        for kind in kinds:
+            logged = {*ALWAYS[kind], *self.extra_metrics}
+            found |= {f"val/{name}": mode for name, mode in METRICS[kind].items() if name in logged}
+        return found
+
+    def how_to_log(self, metric: str, data: DataSchema) -> str | None:
+        name = metric.removeprefix("val/")
+        if not isinstance(data, GraphData) or name not in METRICS[data.target_kind]:
+            return None
+        return f"task.extra_metrics=[{','.join([*self.extra_metrics, name])}]"
 
     def check(self, config: "Config") -> None:
         data = config.data
+        kinds = [data.target_kind] if isinstance(data, GraphData) else [*METRICS]
+        known = list(dict.fromkeys(name for kind in kinds for name in METRICS[kind]))
+        for name in self.extra_metrics:
+            if name not in known:
+                raise ValueError(
+                    f"task.extra_metrics={name}: data={data.title} has {kinds[0]} targets; {nearest(name, known)}"
+                )
         level = data.level if isinstance(data, GraphSetData) else "node"
         if level == "graph" and self.output_layer == "none":
             raise ValueError(

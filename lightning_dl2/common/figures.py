@@ -21,6 +21,7 @@ BASELINES = {  # of a constant prediction
     "accuracy": "majority_baseline",
     "mean_squared_error": "mean_baseline",
     "mean_absolute_error": "median_baseline",
+    "root_mean_squared_error": "mean_baseline",
 }
 
 FUNCTIONS_OF_LOSS = ("bpc", "bits_per_byte", "perplexity")  # their panels would repeat the curve of the loss

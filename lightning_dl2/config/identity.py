@@ -17,7 +17,7 @@ from lightning_dl2.config.schema.component import TARGET
 # Keys that change neither the learnt function nor the metrics on the way, so that they make no other run. The seed
 # makes another run, but has a level of its own in the tree of runs.
 NOT_IDENTITY = (
-    "root", "resume", "logger", "data.cache_dir", "data.num_workers",
+    "root", "resume", "logger", "data.cache_dir", "data.num_workers", "data.linear_baseline",
     "callbacks.progress_bar", "callbacks.curves", "callbacks.samples", "callbacks.gradient_flow",
     "callbacks.checkpoint.every_n_steps",
     "trainer.flush_denormal", "trainer.max_steps", "trainer.max_epochs", "trainer.max_time", "trainer.profiler",

@@ -34,7 +34,8 @@ def predict(
 
     Returns:
         Rows of id, split, target, prediction and `p(CLASS)`, in the order of an evaluation. Generated sequences have
-        their input, too. With targets at marked positions, target and prediction list those, without `p(CLASS)`.
+        their input, too. With targets at marked positions, target and prediction list those, without `p(CLASS)`. Of
+        several numbers or labels each has its `target(NAME)` and `prediction(NAME)`, and a label its `p(NAME)`.
 
     Raises:
         UserError: the run is of a task that predicts none of these, or has no such checkpoint, split, embeddings or
@@ -73,20 +74,45 @@ def _predict(task: Any, data: Any, parts: list[str], compute: Callable[[Any, Any
         batches = BatchList(data.evaluation_batches(part))
         for batch, (ids, targets, outputs) in zip(batches, compute(task, batches), strict=True):
             more = data.input_columns(batch)
-            for number, row in enumerate(_rows(data.names(ids), part, targets, outputs, data.class_names)):
+            for number, row in enumerate(_rows(data.names(ids), part, targets, outputs, data)):
                 rows.append(row | {key: column[number] for key, column in more.items()})
     return rows
 
 
-def _rows(names: list[str], split: str, targets: Any, outputs: Any, classes: list[str]) -> list[dict[str, Any]]:
-    rows = []
-    for name, target, output in zip(names, targets.tolist(), outputs.tolist(), strict=True):
-        row = {"id": name, "split": split, "target": target, "prediction": output}
-        if isinstance(target, list):  # the answers at marked positions
-            marked = [place for place, each in enumerate(target) if each >= 0]
-            row |= {key: " ".join(classes[row[key][place]] for place in marked) for key in ("target", "prediction")}
-        elif classes:
-            row |= {"target": classes[target] if target >= 0 else "", "prediction": classes[output.index(max(output))]}
-            row |= {f"p({each})": probability for each, probability in zip(classes, output, strict=True)}
-        rows.append(row)
-    return rows
+def _rows(names: list[str], split: str, targets: Any, outputs: Any, data: Any) -> list[dict[str, Any]]:
+    cells = (
+        _several if getattr(data, "target_names", []) and targets.ndim > 1 else _marked if targets.ndim > 1 else _one
+    )
+    found = zip(names, targets.tolist(), outputs.tolist(), strict=True)
+    return [{"id": name, "split": split, **cells(target, output, data)} for name, target, output in found]
+
+
+def _one(target: Any, output: Any, data: Any) -> dict[str, Any]:
+    """Write a class with the probabilities of all, or a number; an unknown one is empty."""
+    if not (classes := data.class_names):
+        return {"target": _known(target), "prediction": output}
+    row = {"target": classes[target] if target >= 0 else "", "prediction": classes[output.index(max(output))]}
+    return row | {f"p({each})": probability for each, probability in zip(classes, output, strict=True)}
+
+
+def _marked(target: list[int], output: list[int], data: Any) -> dict[str, Any]:
+    """Write the answers at marked positions."""
+    marked = [place for place, each in enumerate(target) if each >= 0]
+    parts = {"target": target, "prediction": output}
+    return {key: " ".join(data.class_names[part[place]] for place in marked) for key, part in parts.items()}
+
+
+def _several(target: list[float], output: list[float], data: Any) -> dict[str, Any]:
+    """Write each of several numbers or labels; an unknown one is empty."""
+    row: dict[str, Any] = {}
+    for name, wanted, found in zip(data.target_names, target, output, strict=True):
+        if data.target == "multilabel":
+            known = "" if wanted != wanted else int(wanted)
+            row |= {f"target({name})": known, f"prediction({name})": int(found > 0.5), f"p({name})": found}
+        else:
+            row |= {f"target({name})": _known(wanted), f"prediction({name})": found}
+    return row
+
+
+def _known(number: float) -> float | str:
+    return "" if number != number else number

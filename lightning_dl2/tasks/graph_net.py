@@ -1,59 +1,72 @@
-"""The graph experiment: classify nodes or graphs, or predict a number, by a graph network.
+"""The graph experiment: classify nodes or graphs, label them, or predict numbers, by a graph network.
 
-Shapes: M nodes or graphs with a target, C classes.
+`graph_targets.py` says what each kind of target means.
+
+Shapes: M nodes or graphs with a target, K outputs: one for each class, label or number.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MeanAbsoluteError, Metric
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics import Metric
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.graphs import GraphBatch
 from lightning_dl2.nets import GraphNetwork
 from lightning_dl2.nets.checks import check_choice
-from lightning_dl2.tasks.metrics import MacroAccuracy, Mean
+from lightning_dl2.tasks.graph_targets import BALANCED, KINDS, LOSSES
+from lightning_dl2.tasks.metrics import Mean
 from lightning_dl2.tasks.task import Task, check_spec
 
 SIZES = ("in_feats", "node_types", "edge_feats", "edge_types", "positional", "positional_size", "level")
 
 
 class GraphNet(Task):
-    """Minimise the cross entropy over the classes, or the mean absolute error of a number.
+    """Minimise the cross entropy of classes or labels, or the error of numbers.
 
     Args:
-        spec: `datamodule.spec`: level ("node" or "graph"), target ("classification" or "regression"), num_outputs,
-            class_shares, and the sizes of the inputs of nodes and edges.
+        spec: `datamodule.spec`: level ("node" or "graph"), target (one of KINDS), num_outputs, what the kind of target
+            needs (class_shares, label_shares, or target_mean and target_scale), and the sizes of the inputs of nodes
+            and edges.
         optimizer: see `optimizers.complete`; None: DEFAULTS.
-        class_weights: "none", or "balanced": in training each class counts the same. The weights have mean 1 over the
-            training set; a batch's loss is divided by its M, so that batches and ranks may divide the set in any way.
+        class_weights: "none", or "balanced": in training each class counts the same, and so do both values of a label.
+            The weights have mean 1 over the training set; a batch's loss is divided by its M, so that batches and ranks
+            may divide the set in any way.
+        loss: of numbers: "l1", "mse" or "huber".
+        standardize_targets: train on numbers less training's mean, in units of its deviation; None: as the spec says.
+        extra_metrics: names of metrics to log beside those that always are, such as "auc".
         net: arguments of GraphNetwork: layer, hidden_size, num_layers, ...
 
     Raises:
         ValueError: the net cannot be built from these arguments.
     """
 
-    class_weights: Tensor | None
-
     def __init__(
-        self, spec: dict[str, Any], optimizer: dict[str, Any] | None = None, *, class_weights: str = "none", **net: Any
+        self,
+        spec: dict[str, Any],
+        optimizer: dict[str, Any] | None = None,
+        *,
+        class_weights: str = "none",
+        loss: str = "l1",
+        standardize_targets: bool | None = None,
+        extra_metrics: Sequence[str] = (),
+        **net: Any,
     ) -> None:
         super().__init__()
-        check_choice("class_weights", class_weights, ("none", "balanced"))
+        check_choice("class_weights", class_weights, BALANCED)
+        check_choice("loss", loss, LOSSES)
         check_spec(spec, "target", "num_outputs", *SIZES)
+        check_choice("spec['target']", spec["target"], KINDS)
+        extra_metrics = list(extra_metrics)
         self.save_hyperparameters()
         self.spec = spec
-        self.classifies = spec["target"] == "classification"
         sizes = {name: spec[name] for name in SIZES}
         self.net = GraphNetwork(num_outputs=spec["num_outputs"], **sizes, **net)
-        weights = None
-        if class_weights == "balanced" and self.classifies:
-            shares = torch.tensor(spec["class_shares"])
-            weights = torch.where(shares > 0, 1 / (len(shares) * shares), 0.0)
-        self.register_buffer("class_weights", weights, persistent=False)
+        kind = KINDS[spec["target"]]
+        self.targets = kind(spec, class_weights=class_weights, loss=loss, standardize=standardize_targets)
+        self.measures = self.targets.metric_names(extra_metrics)
         self.add_metrics()
 
     def check_data(self, data: Any) -> None:
@@ -68,41 +81,31 @@ class GraphNet(Task):
                 raise UserError(f"data.{key}: allowed with task.layer={self.net.layer}: null; the layer {problem}")
 
     def build_metrics(self) -> dict[str, Metric]:
-        if not self.classifies:
-            return {"loss": Mean(), "mean_absolute_error": MeanAbsoluteError()}
-        classes = self.spec["num_outputs"]
-        accuracy = MulticlassAccuracy(classes, average="micro")
-        return {"loss": Mean(), "accuracy": accuracy, "macro_accuracy": MacroAccuracy(classes)}
+        return {"loss": Mean(), **self.targets.build_metrics(self.measures)}
 
     def forward(self, batch: GraphBatch) -> Tensor:
-        """Return logits [M, C], or numbers [M]."""
+        """Return logits [M, K], or numbers [M] or [M, K], standardised where the targets are."""
         graphs = _widened(batch.graphs) if self.dtype == torch.float64 else batch.graphs
         outputs = self.net(graphs) if batch.chunk is None else self.net.layerwise(graphs, batch.chunk)
         if batch.index is not None:
             outputs = outputs[batch.index]
-        return outputs if self.classifies else outputs.squeeze(-1)
+        return self.targets.shaped(outputs)
 
     def training_step(self, batch: GraphBatch, batch_idx: int) -> dict[str, Tensor]:
-        outputs = self(batch)
-        if not self.classifies:
-            error = F.l1_loss(outputs, batch.targets)
-            return {"loss": error * batch.weight, "mean_absolute_error": error.detach()}
-        losses = F.cross_entropy(outputs, batch.targets, weight=self.class_weights, reduction="none")
-        return {"loss": losses.mean() * batch.weight, "accuracy": (outputs.argmax(-1) == batch.targets).float().mean()}
+        found = self.targets.training_losses(self(batch), batch.targets)
+        return found | {"loss": found["loss"] * batch.weight}
 
     def evaluate_batch(self, batch: GraphBatch, split: str) -> None:
         outputs, targets = self(batch), batch.targets
-        loss = F.cross_entropy(outputs, targets) if self.classifies else F.l1_loss(outputs, targets)
-        self.metric(split, "loss").update(loss, weight=len(batch))
-        others = ("accuracy", "macro_accuracy") if self.classifies else ("mean_absolute_error",)
-        for name in others:
-            self.metric(split, name).update(outputs, targets)
-        self.log_metrics(split, "loss", *others, batch_size=len(batch))
+        self.metric(split, "loss").update(self.targets.loss(outputs, targets), weight=self.targets.count(targets))
+        answers = self.targets.comparable(outputs, targets)
+        for name in self.measures:
+            self.metric(split, name).update(*answers)
+        self.log_metrics(split, "loss", *self.measures, batch_size=len(batch))
 
     def predict_step(self, batch: GraphBatch, batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the ids [M], the targets [M], and probabilities [M, C] or numbers [M]."""
-        outputs = self(batch).double()  # in float32 close logits could become equal probabilities of another argmax
-        return batch.ids, batch.targets, outputs.softmax(-1) if self.classifies else outputs
+        """Return the ids [M], the targets, and probabilities [M, K] or numbers [M] or [M, K] in their own unit."""
+        return batch.ids, batch.targets, self.targets.predicted(self(batch))
 
 
 def _widened(graphs: Any) -> Any:

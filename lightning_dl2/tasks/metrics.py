@@ -1,11 +1,16 @@
 """Metrics of a whole split that differ from torchmetrics' own.
 
-Shapes: M predictions, C classes.
+Shapes: M predictions, C classes, T targets of each item, K columns: C or T.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+from torchmetrics.utilities import dim_zero_cat
 
 
 class Mean(Metric):
@@ -59,6 +64,179 @@ class MacroAccuracy(Metric):
     def compute(self) -> Tensor:
         has = self.count > 0
         return (self.right[has] / self.count[has]).mean()
+
+
+def binary_columns(targets: Tensor, num_columns: int) -> tuple[Tensor, Tensor]:
+    """Return which entries are positive, and which are known, each bool [M, K].
+
+    Args:
+        targets: classes int64 [M], or labels of 0 and 1 [M, T], NaN where unknown.
+        num_columns: K.
+    """
+    if targets.ndim == 1:
+        positive = F.one_hot(targets, num_columns).bool()
+        return positive, torch.ones_like(positive)
+    return targets > 0.5, ~targets.isnan()
+
+
+class LabelAccuracy(Metric):
+    """Share of the known labels, of all items and targets, that the sign of the logit tells."""
+
+    full_state_update = False
+    right: Tensor  # 0-dimensional, like the count
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("right", "count"):
+            self.add_state(name, torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        """Count by logits and labels [M, T]."""
+        positive, known = binary_columns(targets, targets.shape[-1])
+        self.right += (((outputs > 0) == positive) & known).sum()
+        self.count += known.sum()
+
+    def compute(self) -> Tensor:
+        return self.right / self.count
+
+
+class F1Score(Metric):
+    """F1 of classes or labels: 2 hits / (predicted + present).
+
+    Like scikit-learn's, the macro average leaves out a column that is neither predicted nor present. torchmetrics' own
+    takes memory for M x C^2 numbers with deterministic algorithms, and knows no unknown labels that are NaN.
+
+    Args:
+        num_columns: K.
+        average: "macro": the mean over the columns; "micro": of the sums over all columns.
+    """
+
+    full_state_update = False
+    hits: Tensor  # [K], like the others
+    predicted: Tensor
+    present: Tensor
+
+    def __init__(self, num_columns: int, average: str) -> None:
+        super().__init__()
+        self.average = average
+        for name in ("hits", "predicted", "present"):
+            self.add_state(name, torch.zeros(num_columns, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        """Count by logits [M, K], and classes [M] or labels [M, T]."""
+        num_columns = len(self.hits)
+        positive, known = binary_columns(targets, num_columns)
+        decided = F.one_hot(outputs.argmax(-1), num_columns).bool() if targets.ndim == 1 else outputs > 0
+        self.hits += (decided & positive & known).sum(0)
+        self.predicted += (decided & known).sum(0)
+        self.present += (positive & known).sum(0)
+
+    def compute(self) -> Tensor:
+        hits, both = self.hits, self.predicted + self.present
+        if self.average == "micro":
+            hits, both = hits.sum(0, keepdim=True), both.sum(0, keepdim=True)
+        has = both > 0
+        return (2 * hits[has] / both[has]).mean()
+
+
+SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "auc": binary_auroc,
+    "average_precision": binary_average_precision,
+}
+
+
+class RankingScore(Metric):
+    """Area under the ROC curve, or average precision, by all scores of a split: exact, by torchmetrics' functions.
+
+    Of two classes the score is that of the second. Of more classes, each against the others, and of several labels, it
+    is the mean over the columns that have both kinds of items in the split.
+
+    Args:
+        score: one of SCORES.
+    """
+
+    full_state_update = False
+    outputs: list[Tensor]
+    targets: list[Tensor]
+
+    def __init__(self, score: str) -> None:
+        super().__init__()
+        self.score = SCORES[score]
+        for name in ("outputs", "targets"):
+            self.add_state(name, [], dist_reduce_fx="cat")
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        """Add logits [M, K], and classes [M] or labels [M, T]."""
+        self.outputs.append(outputs.detach())
+        self.targets.append(targets)
+
+    def compute(self) -> Tensor:
+        # On the CPU, as a GPU's cumulative sum is not deterministic.
+        outputs, targets = dim_zero_cat(self.outputs).cpu(), dim_zero_cat(self.targets).cpu()
+        if outputs.isnan().any():
+            return torch.tensor(torch.nan, device=self.device)
+        positive, known = binary_columns(targets, outputs.shape[1])
+        scores = outputs.double().log_softmax(-1) if targets.ndim == 1 else outputs
+        columns = range(1, 2) if targets.ndim == 1 and outputs.shape[1] == 2 else range(outputs.shape[1])
+        found = []
+        for column in columns:
+            has = known[:, column]
+            ones = positive[has, column]
+            if 0 < int(ones.sum()) < len(ones):
+                # Ranks from 0 to 1: torchmetrics would make probabilities of logits, and equal ones of great logits.
+                ranks = scores[has, column].unique(return_inverse=True)[1].double()
+                found.append(self.score(ranks / ranks.max().clamp(min=1), ones.long()).double())
+        return (torch.stack(found).mean() if found else torch.tensor(torch.nan)).to(self.device)
+
+
+class ErrorOfTargets(Metric):
+    """Error of T numbers by sums in float64: the mean over the targets that have a known number.
+
+    Args:
+        error: "mean_absolute_error", "root_mean_squared_error", or "r2", the share of the variance that is explained.
+        num_targets: T.
+        offset: T numbers near the targets, for the digits of the variance of targets far from 0.
+    """
+
+    full_state_update = False
+    count: Tensor  # [T], like the others
+    absolute: Tensor  # sums of the errors, and of their squares
+    squared: Tensor
+    total: Tensor  # of the targets less the offset, and of their squares
+    total_squared: Tensor
+    offset: Tensor
+
+    def __init__(self, error: str, num_targets: int, offset: Sequence[float] | None = None) -> None:
+        super().__init__()
+        self.error = error
+        numbers = torch.zeros(num_targets, dtype=torch.float64)
+        for name in ("count", "absolute", "squared", "total", "total_squared"):
+            self.add_state(name, numbers.clone(), dist_reduce_fx="sum")
+        self.register_buffer("offset", numbers if offset is None else numbers + numbers.new_tensor(offset), False)
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        """Add numbers [M] or [M, T]; a target that is NaN is unknown."""
+        shape = len(targets), len(self.count)
+        outputs, targets = outputs.double().reshape(shape), targets.double().reshape(shape)
+        known = ~targets.isnan()
+        missed = torch.where(known, outputs - targets, 0.0)
+        value = torch.where(known, targets - self.offset, 0.0)
+        self.count += known.sum(0)
+        self.absolute += missed.abs().sum(0)
+        self.squared += missed.square().sum(0)
+        self.total += value.sum(0)
+        self.total_squared += value.square().sum(0)
+
+    def compute(self) -> Tensor:
+        if self.error == "r2":
+            spread = self.total_squared - self.total.square() / self.count.clamp(min=1)
+            has = spread > 1e-12 * self.total_squared  # a target that is constant in this split has no R2
+            return (1 - self.squared[has] / spread[has]).mean()
+        has = self.count > 0
+        if self.error == "mean_absolute_error":
+            return (self.absolute[has] / self.count[has]).mean()
+        return (self.squared[has] / self.count[has]).sqrt().mean()
 
 
 class ByLength(Metric):

@@ -89,8 +89,10 @@ class Task(LightningModule):
         Lightning calls it for precision=64; torchmetrics would leave its states as they are.
         """
         for module in self.modules():
-            if isinstance(module, Metric) and any(torch.is_floating_point(x) for x in module.metric_state.values()):  # type: ignore[arg-type]
-                module.set_dtype(torch.float64)
+            if isinstance(module, Metric):
+                states = [state for state in module.metric_state.values() if isinstance(state, Tensor)]
+                if any(map(torch.is_floating_point, states)):
+                    module.set_dtype(torch.float64)
         return super().double()
 
     def configure_optimizers(self) -> Any:

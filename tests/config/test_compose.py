@@ -198,7 +198,11 @@ WRONG_VALUES = {
         "task.cell=lstm": ['task.cell="lstm"', "there is no key task.cell", "layer"],
         "optimizer.weight_decay_of={layers: -1}": ["optimizer.weight_decay_of.layers=-1", "greater than or equal to 0"],
         "optimizer.weight_decay_of={layers: much}": ['optimizer.weight_decay_of.layers="much"', "number"],
-        "callbacks.checkpoint.monitor=val/macro_accuracy": ["monitor=val/macro_accuracy: ", "val/loss, val/accuracy"],
+        "callbacks.checkpoint.monitor=val/auc": ["monitor=val/auc: ", "val/loss, val/acc", "task.extra_metrics=[auc]"],
+        "task.extra_metrics=[r2]": ["task.extra_metrics=r2: data=sbm has classification targets", "allowed: accuracy"],
+        "callbacks={checkpoint: {every_n_steps: 1, monitor: val/macro_accuracy, mode: min}}": [
+            "callbacks.checkpoint.mode=min: allowed with monitor=val/macro_accuracy: max"
+        ],
     },
     "cora": {
         "data.positional={kind: laplacian, size: 2}": ["task.input_layer=false", "data=cora", "data.positional: true"]

@@ -83,6 +83,9 @@ IDLE = {
         "task.hidden_size=5 task.num_layers=1": "task.input_layer=true",
         "task.self_loops=true task.layer=mlp": "task.layer=sage",
         "task.edge_features=false": "task.layer=gine data=graph_csv",
+        "task.loss=mse": (
+            "data=zinc data.path=a.npz task.output_layer=linear callbacks.checkpoint={monitor:val/loss,mode:min}"
+        ),
         "data.batch_size=9": "data.fanouts=[3,3]",
         "data.undirected=false": "data=graph_csv",
         "data.train_per_class=9 data.split=public": "data.split=random",

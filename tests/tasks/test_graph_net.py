@@ -58,7 +58,11 @@ def case(molecules) -> Callable[..., tuple[GraphDataModule, dict]]:
 
 def loss_of(task: GraphNet, batch) -> torch.Tensor:
     outputs = task(batch)
-    return F.cross_entropy(outputs, batch.targets) if task.classifies else F.l1_loss(outputs, batch.targets)
+    return (
+        F.cross_entropy(outputs, batch.targets)
+        if task.targets.kind == "classification"
+        else F.l1_loss(outputs, batch.targets)
+    )
 
 
 @pytest.mark.slow
@@ -119,7 +123,7 @@ def test_metrics_are_those_of_the_whole_set(case, name):
         with torch.no_grad():
             outputs, targets = task.eval()(batch), batch.targets
         expected = {"loss": loss_of(task, batch).item()}
-        if task.classifies:
+        if task.targets.kind == "classification":
             classes = data.spec["num_outputs"]
             expected |= {
                 "accuracy": multiclass_accuracy(outputs, targets, num_classes=classes, average="micro").item(),
@@ -212,14 +216,14 @@ def test_balanced_classes_weigh_the_same():
     whole = small_graph_set(batch_size=50, num_graphs=50).train_batch(0)
     shares = whole.targets.bincount() / len(whole)
     assert len(shares) == 8 and shares.max() > 1.3 * shares.min()
-    torch.testing.assert_close(task.class_weights, 1 / (8 * shares))
+    torch.testing.assert_close(task.targets.class_weights, 1 / (8 * shares))
     logits = task(whole)
     found = task.training_step(whole, 0)["loss"]
     torch.testing.assert_close(found, F.cross_entropy(logits, whole.targets, weight=1 / shares))
     per_class = [F.cross_entropy(logits[whole.targets == c], whole.targets[whole.targets == c]) for c in range(8)]
     torch.testing.assert_close(found, torch.stack(per_class).mean())
     plainly = small_graph_net(data)
-    assert plainly.class_weights is None and plainly.training_step(whole, 0)["loss"] != found
+    assert plainly.targets.class_weights is None and plainly.training_step(whole, 0)["loss"] != found
     # However the set is split, weighting each part by its size accumulates the gradient of the whole.
     parts = [data.train_batch(step) for step in range(data.batches_per_epoch)]
     losses = [task.training_step(part, 0)["loss"] * len(part) / len(whole) for part in parts]
@@ -239,7 +243,7 @@ def test_a_class_that_is_not_trained_on_weighs_nothing():
     data = small_graph()
     spec = data.spec | {"class_shares": [0.5, 0.0, 0.5]}
     task = GraphNet(spec=spec, hidden_size=8, class_weights="balanced")
-    torch.testing.assert_close(task.class_weights, torch.tensor([2 / 3, 0.0, 2 / 3]))
+    torch.testing.assert_close(task.targets.class_weights, torch.tensor([2 / 3, 0.0, 2 / 3]))
 
 
 def test_weights_of_processes_scale_the_loss():

@@ -139,7 +139,7 @@ def test_result_of_a_regression(tiny_graphs, molecules):
     """A regression has its own metrics and baselines, and curves draw them."""
     zinc = ("data=zinc", f"data.path={molecules}", "callbacks.checkpoint.monitor=val/mean_absolute_error")
     result, objects = train(tiny_graphs(*zinc, "callbacks.curves=true", "task.layer=gine", "trainer.max_steps=10"))
-    baselines, metrics = {"median_baseline", "counts_baseline"}, {"loss", "mean_absolute_error"}
+    baselines, metrics = {"median_baseline", "mean_baseline", "counts_baseline"}, {"loss", "mean_absolute_error"}
     assert set(result["metrics"]) == {f"test/{name}" for name in baselines | metrics} | {
         f"val/{name}" for name in metrics
     }

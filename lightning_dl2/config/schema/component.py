@@ -128,6 +128,10 @@ class TaskSchema(Component):
         """Map each metric of a validation on `data` to the direction in which it improves; None: unknown."""
         return None
 
+    def how_to_log(self, metric: str, data: DataSchema) -> str | None:
+        """Return the `key=value` with which a validation on `data` logs a metric; None: it cannot, or nobody knows."""
+        return None
+
     def refuses(self, callback: str) -> str | None:
         """Say why a callback of conf/callbacks/ does not fit this task; None: it does, or nobody knows."""
         return None

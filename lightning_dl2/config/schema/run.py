@@ -71,6 +71,8 @@ class Config(Strict):
         for monitor in self.monitors:
             if monitor not in logged:
                 instead = ", or callbacks.solved.enabled=false" if solved.enabled and solved.monitor == monitor else ""
+                if key := self.task.how_to_log(monitor, self.data):
+                    instead += f"; fix: {key} logs {monitor}"
                 raise ValueError(
                     f"callbacks: monitor={monitor}: data={self.data.title} logs no such metric; allowed:"
                     f" {', '.join(logged)}{instead}"

@@ -2,11 +2,17 @@
 
 They are plain tensors, which can be sent to a worker process whatever engine computes on them later.
 
-Shapes: N nodes, E directed edges, F node features, D edge features, G graphs.
+What is to be predicted is `labels`, of the kind that `target` says:
+
+- "classification": int64, class numbers of `class_names`; of the nodes of one graph, -1 is unknown;
+- "regression": float32, one number, or T with the names `target_names`; NaN is unknown;
+- "multilabel": float32, T labels of 0 or 1 with the names `target_names`; NaN is unknown.
+
+Shapes: N nodes, E directed edges, F node features, D edge features, G graphs, T targets.
 """
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -14,18 +20,35 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.schema.targets import TargetKind
 from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.graphs import SparseMatrix
+
+YOUNGER = {"younger": True}  # marks a field that was added after the first runs
+
+
+def _is_default(part: Field[Any], value: Any) -> bool:
+    default = part.default_factory() if part.default_factory is not MISSING else part.default
+    return type(value) is type(default) and bool(value == default)
 
 
 @dataclass
 class _Content:
     """Base of both: dataclasses of tensors, names and numbers."""
 
+    def known(self) -> Tensor:
+        """Tell which rows of `labels` have a target that is known, bool."""
+        labels: Tensor = self.labels  # type: ignore[attr-defined]
+        if not labels.is_floating_point():
+            return labels >= 0
+        known = ~labels.isnan()
+        return known if known.ndim == 1 else known.any(1)
+
     def digest(self) -> str:
         """Hash the whole content to 16 hexadecimal digits.
 
-        A field added after the first runs has `field(default=None, metadata={"younger": True})`.
+        A field added after the first runs has `field(default=..., metadata=YOUNGER)`: while it has its default, the
+        digests of older runs stay as they were.
         """
         digest = sha256()
 
@@ -46,11 +69,10 @@ class _Content:
             else:
                 digest.update(json.dumps(value).encode())
 
-        for field in fields(self):
-            # A younger field that holds nothing leaves the digests of older runs as they were.
-            younger = field.metadata.get("younger") and getattr(self, field.name) is None
-            if field.name != "note" and not younger:
-                feed(field.name, getattr(self, field.name))
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if part.name != "note" and not (part.metadata.get("younger") and _is_default(part, value)):
+                feed(part.name, value)
         return digest.hexdigest()[:16]
 
 
@@ -62,23 +84,25 @@ class NodeSet(_Content):
     dst: Tensor  # int64 [E]
     num_nodes: int
     features: Tensor | SparseMatrix | None  # float32 [N, F]
-    labels: Tensor  # int64 [N]: class numbers; -1: unknown
+    labels: Tensor  # [N], or [N, T]
     class_names: list[str]
     splits: dict[str, Tensor] | None = None  # int64: node numbers by split; None: they must be drawn
     edge_features: Tensor | None = None  # float32 [E, D]
     node_ids: list[str] | None = None  # the user's names of the nodes; None: their numbers
     note: str | None = None  # what the reader dropped, doubled or completed; no part of the digest
+    target: TargetKind = field(default="classification", metadata=YOUNGER)
+    target_names: list[str] = field(default_factory=list, metadata=YOUNGER)
 
     def check(self, source: str = "data") -> None:
         """Raise UserError, naming `source` and the first bad item, if the parts do not fit together."""
         _check_edges(source, self.src, self.dst, self.num_nodes, self.edge_features)
         if self.features is not None:
             _check_rows(source, "features", self.features, self.num_nodes, "node")
-        _check_rows(source, "labels", self.labels, self.num_nodes, "node")
-        _check_range(source, "node", "label", self.labels, -1, len(self.class_names))
+        _check_targets(source, self, self.num_nodes, "node", -1)
         _check_splits(source, self.splits, "node", self.num_nodes)
+        known = self.known()
         for name, nodes in (self.splits or {}).items():
-            if (bad := _first(self.labels[nodes] < 0)) is not None:
+            if (bad := _first(~known[nodes])) is not None:
                 raise UserError(
                     f"{source}: node {self._name(int(nodes[bad]))} of the split {name} has no label;"
                     " allowed: nodes with one"
@@ -96,8 +120,8 @@ class GraphSet(_Content):
     dst: Tensor  # int64 [sum E]
     num_nodes: Tensor  # int64 [G]
     num_edges: Tensor  # int64 [G]
-    labels: Tensor  # [G], or [sum N] at level "node"; int64 classes or float32 values
-    class_names: list[str]  # empty for a regression
+    labels: Tensor  # [G] or [G, T]; at level "node" of all nodes
+    class_names: list[str]  # empty without classes
     node_types: Tensor | None = None  # int64 [sum N]
     num_node_types: int = 0
     node_features: Tensor | None = None  # float32 [sum N, F]
@@ -105,14 +129,23 @@ class GraphSet(_Content):
     num_edge_types: int = 0
     edge_features: Tensor | None = None  # float32 [sum E, D]
     level: Literal["graph", "node"] = "graph"
-    target: Literal["classification", "regression"] = "classification"
+    target: TargetKind = "classification"
     splits: dict[str, Tensor] | None = None  # int64: graph numbers by split; None: they must be drawn
     folds: list[tuple[Tensor, Tensor]] | None = None  # int64: graph numbers of training and test
     graph_ids: list[str] | None = None
     note: str | None = None  # what the reader dropped, doubled or completed; no part of the digest
+    target_names: list[str] = field(default_factory=list, metadata=YOUNGER)
 
     def __len__(self) -> int:
         return len(self.num_nodes)
+
+    def known_graphs(self) -> Tensor:
+        """Tell which graphs have a target that is known, or a node with one, bool [G]."""
+        known = self.known()
+        if self.level == "graph":
+            return known
+        owner = torch.arange(len(self)).repeat_interleave(self.num_nodes)
+        return torch.zeros(len(self), dtype=torch.int64).index_add(0, owner, known.long()) > 0
 
     def check(self, source: str = "data") -> None:
         """Raise UserError, naming `source` and the first bad item, if the parts do not fit together."""
@@ -130,7 +163,6 @@ class GraphSet(_Content):
             ("node_types", self.node_types, nodes, "node"),
             ("node_features", self.node_features, nodes, "node"),
             ("edge_types", self.edge_types, edges, "edge"),
-            ("labels", self.labels, nodes if self.level == "node" else len(self), self.level),
         ):
             if values is not None:
                 _check_rows(source, name, values, rows, item)
@@ -138,9 +170,14 @@ class GraphSet(_Content):
             _check_range(source, "node", "type", self.node_types, 0, self.num_node_types)
         if self.edge_types is not None:
             _check_range(source, "edge", "type", self.edge_types, 0, self.num_edge_types)
-        if self.target == "classification":
-            _check_range(source, self.level, "label", self.labels, 0, len(self.class_names))
+        _check_targets(source, self, nodes if self.level == "node" else len(self), self.level, 0)
         _check_splits(source, self.splits, "graph", len(self))
+        known = self.known_graphs()
+        for name, graphs in (self.splits or {}).items():
+            if (bad := _first(~known[graphs])) is not None:
+                raise UserError(
+                    f"{source}: graph {int(graphs[bad])} of the split {name} has no target; allowed: graphs with one"
+                )
         for number, (train, test) in enumerate(self.folds or [], start=1):
             _check_splits(f"{source}, fold {number}", {"train": train, "test": test}, "graph", len(self))
 
@@ -171,6 +208,22 @@ def _check_rows(source: str, name: str, values: Tensor | SparseMatrix, rows: int
     if numbers.is_floating_point() and (bad := _first(~numbers.isfinite())) is not None:
         row = bad if isinstance(values, Tensor) else int(values.row_of_entry()[bad])
         raise UserError(f"{source}: {name} of {item} {row}: not a number or infinite; allowed: finite numbers")
+
+
+def _check_targets(source: str, found: NodeSet | GraphSet, rows: int, item: str, least_class: int) -> None:
+    labels, names = found.labels, found.target_names
+    if found.target == "classification":
+        _check_rows(source, "labels", labels, rows, item)
+        _check_range(source, item, "label", labels, least_class, len(found.class_names))
+        return
+    _check_rows(source, "labels", torch.where(labels.isnan(), 0.0, labels), rows, item)
+    if (several := 1 if labels.ndim == 1 else labels.shape[1]) != len(names) and (names or several > 1):
+        raise UserError(f"{source}: {several} targets have {len(names)} names; allowed: a name for each")
+    if found.target == "multilabel":
+        bad = ~((labels == 0) | (labels == 1) | labels.isnan())
+        if (place := _first(bad)) is not None:
+            value = float(labels[place][bad[place]][0])
+            raise UserError(f"{source}: a label of {item} {place} is {value:g}; allowed: 0, 1, or NaN for unknown")
 
 
 def _check_range(source: str, item: str, name: str, values: Tensor, low: int, high: int) -> None:

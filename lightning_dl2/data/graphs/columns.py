@@ -4,13 +4,14 @@ Shapes: G graphs, R rows (nodes or edges of all graphs), F features, M items wit
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.schema.targets import TargetKind
 from lightning_dl2.data.graphs.libraries import GraphParts
 from lightning_dl2.graphs import SparseMatrix
 
@@ -136,51 +137,78 @@ def as_tensor(value: Any, source: str) -> Tensor:
 
 def number_labels(
     values: Any, source: str, *, target: str | None, class_names: list[str] | None, unknown: bool
-) -> tuple[Tensor, list[str], str, str | None]:
-    """Turn labels into classes from 0, or into float32 numbers of a regression.
+) -> tuple[Tensor, list[str], TargetKind, str | None]:
+    """Turn labels into classes from 0, or into float32 numbers or labels of 0 and 1.
 
     Args:
-        values: M names, whole numbers (or -1, if `unknown`), or numbers.
+        values: M names, whole numbers (or -1, if `unknown`), or numbers; or numbers [M, T].
         source: names them in messages.
-        target: "classification" or "regression"; None: floating numbers are a regression.
+        target: one of TargetKind; None: floating numbers are a regression.
         class_names: of the numbers from 0; None: the labels that occur, in their order.
         unknown: whether -1, or an empty name, is a node without a label.
 
     Returns:
-        labels [M], the names of the classes, the target, and a note if classes were numbered anew.
+        labels [M] or [M, T], the names of the classes, the target, and a note if classes were numbered anew.
 
     Raises:
         UserError: labels of another kind or shape, or out of range.
     """
-    if target not in (None, "classification", "regression"):
-        raise UserError(f"target={target}: allowed: classification, regression")
+    if target not in (None, *get_args(TargetKind)):
+        raise UserError(f"target={target}: allowed: {', '.join(get_args(TargetKind))}")
     listed = values.tolist() if isinstance(values, Tensor | np.ndarray) else list(values)
     if any(isinstance(value, str) or value is None for value in listed):
+        if target not in (None, "classification"):
+            raise UserError(f"{source}: are names; allowed with target={target}: numbers, NaN where unknown")
         return _number_names(listed, source, class_names, unknown)
     labels = as_tensor(values if isinstance(values, Tensor) else np.asarray(values), source)
-    labels = labels.squeeze(1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    if labels.ndim != 1 or labels.is_complex():
-        raise UserError(f"{source}: are {list(labels.shape)}; allowed: one for each")
+    labels = labels.squeeze(1) if labels.ndim == 2 and labels.shape[1] == 1 and target != "multilabel" else labels
+    if labels.ndim not in (1, 2) or labels.is_complex() or 0 in labels.shape:
+        raise UserError(f"{source}: are {list(labels.shape)}; allowed: one for each, or [M, T]")
     target = target or ("regression" if labels.is_floating_point() else "classification")
-    if target == "regression":
-        return labels.float(), [], target, None
+    if target != "classification":
+        labels = labels[:, None] if target == "multilabel" and labels.ndim == 1 else labels
+        return labels.float(), [], cast(TargetKind, target), None
+    if labels.ndim != 1:
+        raise UserError(
+            f"{source}: are {list(labels.shape)}; allowed: one class for each; fix: target='multilabel' for labels of 0"
+            " and 1, target='regression' for numbers"
+        )
     if labels.is_floating_point() and not bool((labels == labels.round()).all()):
         raise UserError(f"{source}: are fractions; allowed: whole numbers or names")
     labels = labels.long()
     if unknown and int(labels.min()) < UNKNOWN:
         raise UserError(f"{source}: {int(labels.min())}; allowed: 0 or more, or -1 for unknown")
     if class_names is not None:
-        return labels, list(class_names), target, None
+        return labels, list(class_names), "classification", None
     known = labels[labels > UNKNOWN].unique() if unknown else labels.unique()
     numbers = torch.searchsorted(known, labels)
     numbers = torch.where(labels == UNKNOWN, UNKNOWN, numbers) if unknown else numbers
     names = known.tolist()
-    return numbers, list(map(str, names)), target, _renumbered("classes", names)
+    return numbers, list(map(str, names)), "classification", _renumbered("classes", names)
+
+
+def name_targets(labels: Tensor, target: str, names: Sequence[str] | None) -> list[str]:
+    """Return the names of T numbers or labels: those given, or 0, 1, ...; of one number without a name: none.
+
+    Raises:
+        UserError: there are not T names, or a name is there twice.
+    """
+    if target == "classification":
+        if names is not None:
+            raise UserError("target_names: classes have none; fix: class_names")
+        return []
+    count = 1 if labels.ndim == 1 else labels.shape[1]
+    if names is None:
+        return [] if labels.ndim == 1 else list(map(str, range(count)))
+    found = list(map(str, names))
+    if len(found) != count or len({*found}) != count:
+        raise UserError(f"target_names={', '.join(found)}: allowed: a name for each of {count} targets, each once")
+    return found
 
 
 def _number_names(
     labels: list[Any], source: str, class_names: list[str] | None, unknown: bool
-) -> tuple[Tensor, list[str], str, str | None]:
+) -> tuple[Tensor, list[str], TargetKind, str | None]:
     empty = [value is None or value == "" for value in labels]
     if any(empty) and not unknown:
         raise UserError(f"{source}: {empty.index(True)} has none; allowed: one for each")

@@ -12,9 +12,8 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.data.baselines import majority_share
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
-from lightning_dl2.data.graphs.baselines import linear_accuracy, linear_error, median_error
+from lightning_dl2.data.graphs.baselines import KINDS
 from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.graphs import Graph, GraphBatch, PackedGraphs
 from lightning_dl2.graphs.positional_encodings import ENCODINGS
@@ -31,10 +30,13 @@ class GraphDataModule(LightningDataModule):
 
     set: NodeSet | GraphSet
     level: str
-    target: str
-    labels: Tensor  # of each item; -1: unknown, in no split
+    target: str  # one of TargetKind
+    labels: Tensor  # of each item, as in its set
     splits: dict[str, Tensor]  # numbers of the items
     class_names: list[str]
+    target_names: list[str]  # of several numbers or labels of an item
+    standardizes = False  # whether numbers are standardised, unless the task says it
+    linear_baseline: bool  # whether a test fits a linear model, too
     num_items: int
     batch_size: int
     num_workers: int
@@ -47,11 +49,12 @@ class GraphDataModule(LightningDataModule):
     @cached_property
     def spec(self) -> dict[str, Any]:
         """Describe the data for the model in plain values, which every checkpoint holds."""
-        classifies = self.target == "classification"
+        train, test = self._targets("train"), self._targets("test")
+        self._check_each_is_known(train)
         spec = {
             "level": self.level,
             "target": self.target,
-            "num_outputs": len(self.class_names) if classifies else 1,
+            "num_outputs": self.num_outputs,
             "class_names": list(self.class_names),
             "positional": self.positional["kind"] if self.positional["size"] else None,
             "positional_size": self.positional["size"],
@@ -59,30 +62,43 @@ class GraphDataModule(LightningDataModule):
             **self._facts(),
             "digest": self.set.digest(),
         }
-        train, test = self._targets("train"), self._targets("test")
-        if classifies:
-            counts = torch.bincount(train, minlength=len(self.class_names))
-            spec["class_shares"] = (counts / counts.sum()).tolist()
-            spec["majority_baseline"] = majority_share(train.numpy(), test.numpy(), len(self.class_names))
-        else:
-            spec["median_baseline"] = median_error(train, test)
-        return spec
+        if self.target != "classification":
+            spec["target_names"] = list(self.target_names)
+        if self.standardizes:
+            spec["standardize_targets"] = True
+        return spec | KINDS[self.target].facts(train, test, self.num_outputs)
+
+    @property
+    def num_outputs(self) -> int:
+        """Count the classes, or the targets of an item."""
+        if self.target == "classification":
+            return len(self.class_names)
+        return 1 if self.labels.ndim == 1 else self.labels.shape[1]
+
+    def _check_each_is_known(self, train: Tensor) -> None:
+        if self.target == "classification":
+            return
+        known = (~train.reshape(len(train), -1).isnan()).any(0)
+        if not known.all():
+            number = int((~known).nonzero()[0, 0])
+            name = self.target_names[number] if self.target_names else "the target"
+            raise UserError(f"data: {name} is unknown for all training items; fix: leave it out, or another split")
 
     @torch.inference_mode(False)  # a test runs in inference mode, but the linear model needs gradients
     def baselines(self) -> dict[str, float]:
-        """Return the test metrics of the commonest or median answer, and of a linear model.
+        """Return the test metrics of constant answers, and of a linear model unless `linear_baseline` is off.
 
-        The linear model reads a node's own features (`no_graph_baseline`), or a graph's sums and numbers of nodes and
-        edges (`counts_baseline`).
+        `majority_baseline` is the class that is commonest in training (of several the first), `best_constant_baseline`
+        the one that is commonest in the test. The linear model reads a node's own features (`no_graph_baseline`), or a
+        graph's sums and numbers of nodes and edges (`counts_baseline`).
         """
-        features = {split: self._features(index) for split, index in self.splits.items()}
-        targets = {split: self._targets(split) for split in SPLITS}
-        linear = "counts_baseline" if self.level == "graph" else "no_graph_baseline"
-        if self.target == "regression":
-            error = linear_error(features, targets)
-            return {"median_baseline": self.spec["median_baseline"], linear: error}
-        accuracy = linear_accuracy(features, targets, len(self.class_names))
-        return {"majority_baseline": self.spec["majority_baseline"], linear: accuracy}
+        targets, kind = {split: self._targets(split) for split in SPLITS}, KINDS[self.target]
+        found = kind.constants(targets["train"], targets["test"], self.num_outputs)
+        if self.linear_baseline:
+            features = {split: self._features(index) for split, index in self.splits.items()}
+            name = "counts_baseline" if self.level == "graph" else "no_graph_baseline"
+            found[name] = kind.linear(features, targets, self.num_outputs)
+        return found
 
     @property
     def batches_per_epoch(self) -> int:
@@ -147,14 +163,22 @@ class GraphDataModule(LightningDataModule):
         """Build this rank's batch of the items of a step of all ranks."""
         rank, world = rank_and_world(self)
         mine = items[rank::world]
-        weight = self._count(mine) * world / self._count(items)
+        weight = self._count_known(mine) * world / self._count_known(items)
         return self._batch(mine, weight, step)
 
     def _count(self, items: Tensor) -> int:
+        """Count the targets of these items, by which their mean loss weighs."""
         return len(items)
 
+    def _count_known(self, items: Tensor) -> int:
+        """Count the known ones of them: without classes, an item may have several, or its nodes none."""
+        return self._count(items) if self.target == "classification" else int((~self._labels(items).isnan()).sum())
+
+    def _labels(self, items: Tensor) -> Tensor:
+        return self.labels[items]
+
     def _targets(self, split: str) -> Tensor:
-        return self.labels[self.splits[split]]
+        return self._labels(self.splits[split])
 
     def _batch(self, items: Tensor, weight: float, step: int | None) -> GraphBatch:
         raise NotImplementedError

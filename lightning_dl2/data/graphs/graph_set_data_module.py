@@ -20,7 +20,7 @@ from lightning_dl2.resume.train_batches import rank_and_world
 
 
 class GraphSetDataModule(GraphDataModule):
-    """Serve graphs with a class or a number each, or with a class for each of their nodes.
+    """Serve graphs with a class, numbers or labels each, or with those of each of their nodes.
 
     Args:
         name: one of GRAPH_SETS, or graphs that are read already; `from_graphs` makes them of those of other libraries.
@@ -32,6 +32,7 @@ class GraphSetDataModule(GraphDataModule):
         batch_size: B.
         evaluation_batch_size: largest validation or test batch; does not change the metrics.
         num_graphs: of a generated set; likewise `min_nodes` and `max_nodes`.
+        linear_baseline: fit a linear model of a graph's counts, or of the nodes' own features, in a test.
         cache_dir: for downloads; None: the user's cache directory.
         num_workers: processes that prefetch batches, which stay the same; 0: no prefetching.
         seed: of the order of training. The folds are the same for every seed.
@@ -54,6 +55,7 @@ class GraphSetDataModule(GraphDataModule):
         num_graphs: int = 800,
         min_nodes: int = 10,
         max_nodes: int = 20,
+        linear_baseline: bool = True,
         cache_dir: str | None = None,
         num_workers: int = 0,
         seed: int = 0,
@@ -67,7 +69,11 @@ class GraphSetDataModule(GraphDataModule):
         self.set: GraphSet = loaded
         self.note = self.set.note
         self.level, self.target = self.set.level, self.set.target
-        self.labels, self.class_names, self.num_items = self.set.labels, self.set.class_names, len(self.set.num_nodes)
+        self.labels, self.num_items = self.set.labels, len(self.set.num_nodes)
+        self.class_names, self.target_names = self.set.class_names, self.set.target_names
+        # One number a graph, as in ZINC, has always been learnt in its own unit.
+        one = self.level == "graph" and self.labels.ndim == 1
+        self.standardizes, self.linear_baseline = self.target == "regression" and not one, linear_baseline
         self.splits = graph_splits(self.set, num_folds, fold, validation_fraction)
         self.graphs = self._pack()
         self._evaluated: dict[tuple[str, int, int], list[GraphBatch]] = {}
@@ -82,6 +88,7 @@ class GraphSetDataModule(GraphDataModule):
         level: str = "graph",
         target: str | None = None,
         class_names: list[str] | None = None,
+        target_names: Sequence[str] | None = None,
         features: str | None = None,
         types: str | None = None,
         edge_features: str | None = None,
@@ -96,12 +103,14 @@ class GraphSetDataModule(GraphDataModule):
 
         Args:
             graphs: G of them, or pairs of a graph and its label, as DGL's data sets are.
-            labels: G class numbers, names, or floating numbers of a regression; or their name in the graphs. None: the
-                usual name, `y` for PyG, `label` or `y` for networkx.
+            labels: G class numbers, names, or floating numbers of a regression, T of each or one, NaN where unknown; or
+                their name in the graphs. None: the usual name, `y` for PyG, `label` or `y` for networkx.
             splits: the numbers, or masks [G], of train, val and test; None: `fold` of `num_folds` tests.
             level: "node": the labels are those of the nodes, by default `label` for DGL, `y` for PyG.
-            target: "classification" or "regression"; None: floating labels are a regression.
+            target: "classification", "regression" or "multilabel" (labels [T] of 0 and 1); None: floating labels are a
+                regression.
             class_names: of the labels 0, 1, ...; None: the labels that occur.
+            target_names: of T numbers or labels; None: "0", "1", ...
             features: name of the nodes' features; None: the usual ones, `feat` for DGL and networkx, `x` for PyG.
                 Whole numbers, one a node, are types, which get an embedding. Likewise `edge_features` (`feat`,
                 `edge_attr`).
@@ -121,6 +130,7 @@ class GraphSetDataModule(GraphDataModule):
             level=level,
             target=target,
             class_names=class_names,
+            target_names=target_names,
             features=features,
             types=types,
             edge_features=edge_features,
@@ -162,8 +172,7 @@ class GraphSetDataModule(GraphDataModule):
     def _count(self, items: Tensor) -> int:
         return len(items) if self.level == "graph" else int(self.set.num_nodes[items].sum())
 
-    def _targets(self, split: str) -> Tensor:
-        items = self.splits[split]
+    def _labels(self, items: Tensor) -> Tensor:
         return self.labels[items if self.level == "graph" else self._nodes(items)]
 
     def evaluation_batches(self, split: str) -> list[GraphBatch]:

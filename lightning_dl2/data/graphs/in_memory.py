@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
-from lightning_dl2.data.graphs.columns import as_tensor, check_classes, number_labels, read_columns
+from lightning_dl2.data.graphs.columns import as_tensor, check_classes, name_targets, number_labels, read_columns
 from lightning_dl2.data.graphs.libraries import GraphParts, read_graph, unread
 from lightning_dl2.data.splits import SPLITS
 
@@ -29,6 +29,7 @@ def build_graph_set(
     level: Any = "graph",
     target: Any = None,
     class_names: list[str] | None = None,
+    target_names: Sequence[str] | None = None,
     features: str | None = None,
     types: str | None = None,
     edge_features: str | None = None,
@@ -54,6 +55,7 @@ def build_graph_set(
     numbers, names, target, note = number_labels(
         values, "labels", target=target, class_names=class_names, unknown=False
     )
+    target_names = name_targets(numbers, target, target_names)
     edge_note = complete_edges(parts, undirected)
     nodes = read_columns(parts, "node", features, types, used)
     edges = read_columns(parts, "edge", edge_features, edge_types, used)
@@ -74,6 +76,7 @@ def build_graph_set(
         target=target,
         splits=_splits(splits, len(parts), "graphs"),
         graph_ids=_ids(ids, len(parts)),
+        target_names=target_names,
     )
     found.check("graphs")
     if target == "classification":
@@ -89,7 +92,9 @@ def build_node_set(
     labels: Any = None,
     splits: Mapping[str, Any] | None = None,
     edge_features: str | None = None,
+    target: Any = None,
     class_names: list[str] | None = None,
+    target_names: Sequence[str] | None = None,
     undirected: bool = False,
     ids: Sequence[str] | None = None,
 ) -> tuple[NodeSet, str | None]:
@@ -101,9 +106,11 @@ def build_node_set(
     parts = [read_graph(graph, "graph")]
     used: set[str] = set()
     values = _find_labels(parts, labels, "node", used)
-    numbers, names, target, note = number_labels(values, "labels", target=None, class_names=class_names, unknown=True)
-    if target != "classification":
-        raise UserError("labels: are floating numbers; allowed: classes, as whole numbers or names; fix: .long()")
+    numbers, names, kind, note = number_labels(values, "labels", target=target, class_names=class_names, unknown=True)
+    if target is None and kind != "classification":
+        raise UserError(
+            "labels: are floating numbers, and no classes; fix: target='regression', or .long() if they are classes"
+        )
     edge_note = complete_edges(parts, undirected)
     nodes = read_columns(parts, "node", features, None, used, as_numbers=True)
     edges = read_columns(parts, "edge", edge_features, None, used, as_numbers=True)
@@ -117,9 +124,12 @@ def build_node_set(
         splits=_node_splits(parts[0], splits, used),
         edge_features=edges.features,
         node_ids=_ids(ids, parts[0].num_nodes) or parts[0].ids,
+        target=kind,
+        target_names=name_targets(numbers, kind, target_names),
     )
     found.check("graph")
-    check_classes("graph", names)
+    if kind == "classification":
+        check_classes("graph", names)
     bare = None if nodes.features is not None else "nodes have no features: each gets a 1"
     return found, _note(parts, edge_note, note, nodes.note, edges.note, bare, unread(parts, used))
 
@@ -151,7 +161,7 @@ def _find_labels(parts: Sequence[GraphParts], labels: Any, level: str, used: set
 
 def _joined(values: list[Any], parts: Sequence[GraphParts], level: str) -> Any:
     if level == "graph":
-        return [_single(value, number) for number, value in enumerate(values)]
+        return _stacked(values)
     for number, (value, graph) in enumerate(zip(values, parts, strict=True)):
         if len(value) != graph.num_nodes:
             source = f"graphs[{number}]" if len(parts) > 1 else "graph"
@@ -161,13 +171,18 @@ def _joined(values: list[Any], parts: Sequence[GraphParts], level: str) -> Any:
     return np.concatenate([np.asarray(value) for value in values])
 
 
-def _single(value: Any, number: int) -> Any:
-    if isinstance(value, str):
-        return value
-    array = as_tensor(value, f"labels[{number}]")
-    if array.numel() != 1:
-        raise UserError(f"labels[{number}]: is {list(array.shape)}; allowed: one number or name for each graph")
-    return array.item()
+def _stacked(values: list[Any]) -> Any:
+    """Return the labels of graphs: G names or numbers, or numbers [G, T] if each graph has T."""
+    if any(isinstance(value, str) or value is None for value in values):
+        return values
+    rows = [as_tensor(value, f"labels[{number}]").flatten() for number, value in enumerate(values)]
+    for number, row in enumerate(rows):
+        if len(row) != len(rows[0]) or not len(row):
+            raise UserError(
+                f"labels[{number}]: is {len(row)} numbers, but {len(rows[0])} in labels[0]; allowed: as many of each"
+                " graph, one or more"
+            )
+    return [row.item() for row in rows] if len(rows[0]) == 1 else torch.stack(rows)
 
 
 def _ids(ids: Sequence[str] | None, count: int) -> list[str] | None:

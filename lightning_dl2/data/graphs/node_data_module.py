@@ -37,6 +37,7 @@ class NodeDataModule(GraphDataModule):
         fanouts: in-neighbours sampled for each layer; None: the whole graph at each step.
         batch_size: B, with fanouts.
         evaluation_chunk: evaluate layer by layer, so many nodes at once; None: in one forward pass.
+        linear_baseline: fit a linear model of the nodes' own features in a test.
         block_model: arguments of stochastic_block_model, for name="sbm".
         cache_dir: for downloads; None: the user's cache directory.
         num_workers: processes that prefetch sampled blocks, which stay the same; 0: no prefetching.
@@ -47,7 +48,7 @@ class NodeDataModule(GraphDataModule):
         ValueError: workers without fanouts.
     """
 
-    level, target = "node", "classification"
+    level = "node"
 
     def __init__(
         self,
@@ -66,6 +67,7 @@ class NodeDataModule(GraphDataModule):
         fanouts: list[int] | None = None,
         batch_size: int = 1024,
         evaluation_chunk: int | None = None,
+        linear_baseline: bool = True,
         block_model: dict[str, Any] | None = None,
         cache_dir: str | None = None,
         num_workers: int = 0,
@@ -81,7 +83,9 @@ class NodeDataModule(GraphDataModule):
             name = load_node_set(name, path, reading=reading, block_model=block_model, cache=cache_dir)
         self.set: NodeSet = name
         self.note = self.set.note
-        self.labels, self.class_names, self.num_items = self.set.labels, self.set.class_names, self.set.num_nodes
+        self.labels, self.num_items = self.set.labels, self.set.num_nodes
+        self.target, self.class_names, self.target_names = self.set.target, self.set.class_names, self.set.target_names
+        self.standardizes, self.linear_baseline = self.target == "regression", linear_baseline
         sizes: dict[str, Any] = {"train_per_class": train_per_class, "validation_size": validation_size}
         self.splits = node_splits(self.set, split, seed, **sizes, test_size=test_size)
         self.graph = self._graph(normalize_features)
@@ -103,7 +107,9 @@ class NodeDataModule(GraphDataModule):
         labels: Any = None,
         splits: Mapping[str, Any] | None = None,
         edge_features: str | None = None,
+        target: str | None = None,
         class_names: list[str] | None = None,
+        target_names: Sequence[str] | None = None,
         undirected: bool = False,
         ids: Sequence[str] | None = None,
         **options: Any,
@@ -116,11 +122,13 @@ class NodeDataModule(GraphDataModule):
             graph: with features, labels and masks at its nodes.
             features: name of the features, floating numbers [N, F]; None: the usual one, `feat` for DGL and networkx,
                 `x` for PyG. Likewise `edge_features` (`feat`, `edge_attr`).
-            labels: N class numbers or names, or their name in the graph, by default `label` for DGL, `y` for PyG; -1
-                or an empty name: unknown.
+            labels: N class numbers or names, numbers, or labels [N, T] of 0 and 1, or their name in the graph, by
+                default `label` for DGL, `y` for PyG; -1, an empty name or NaN: unknown.
             splits: masks [N] or numbers of train, val and test, or the names of the masks; None: train_mask, val_mask
                 and test_mask, or a random split where there is none of them.
+            target: "classification", "regression" or "multilabel"; None: classes, and an error for floating numbers.
             class_names: of the labels 0, 1, ...; None: the labels that occur.
+            target_names: of T numbers or labels; None: "0", "1", ...
             undirected: add the missing direction of each edge, with the same features. Undirected edges of networkx
                 always have both.
             ids: names of the nodes, for `predict`; None: those of networkx, or numbers.
@@ -135,7 +143,9 @@ class NodeDataModule(GraphDataModule):
             labels=labels,
             splits=splits,
             edge_features=edge_features,
+            target=target,
             class_names=class_names,
+            target_names=target_names,
             undirected=undirected,
             ids=ids,
         )

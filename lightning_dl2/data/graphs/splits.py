@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
+from lightning_dl2.data.splits import SPLITS
 
 FOLD_SEED = 20201  # the folds are the same for every seed of a run
 
@@ -17,6 +18,9 @@ def node_splits(
     nodes: NodeSet, split: str, seed: int, *, train_per_class: int, validation_size: int, test_size: int | None
 ) -> dict[str, Tensor]:
     """Return the numbers of the nodes of each split.
+
+    A random split of nodes without classes, with numbers or several labels, has `validation_size` nodes that validate,
+    `test_size` (None: as many) that test, and trains on all others whose target is known.
 
     Raises:
         UserError: the source has no split, or too few labelled nodes for this one.
@@ -27,7 +31,9 @@ def node_splits(
         return nodes.splits
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(nodes.num_nodes, generator=generator)
-    order = order[nodes.labels[order] >= 0]
+    order = order[nodes.known()[order]]
+    if nodes.target != "classification":
+        return _split_by_sizes(order, validation_size, validation_size if test_size is None else test_size)
     labels = nodes.labels[order]
     train = torch.zeros(len(order), dtype=torch.bool)
     for number, name in enumerate(nodes.class_names):
@@ -50,6 +56,18 @@ def node_splits(
     return {name: index.sort().values for name, index in found.items()}
 
 
+def _split_by_sizes(order: Tensor, validation_size: int, test_size: int) -> dict[str, Tensor]:
+    held_out = validation_size + test_size
+    if len(order) <= held_out:
+        raise UserError(
+            f"data.validation_size={validation_size}: with {test_size} test nodes none of {len(order)} with a target is"
+            " left to train on; fix: lower data.validation_size or data.test_size"
+        )
+    sizes = [validation_size, test_size, len(order) - held_out]
+    found = dict(zip(("val", "test", "train"), order.split(sizes), strict=True))
+    return {name: found[name].sort().values for name in SPLITS}
+
+
 def graph_splits(graphs: GraphSet, num_folds: int, fold: int, validation_fraction: float) -> dict[str, Tensor]:
     """Return the numbers of the graphs of each split: the source's split, else fold number `fold` tests.
 
@@ -62,16 +80,18 @@ def graph_splits(graphs: GraphSet, num_folds: int, fold: int, validation_fractio
     if graphs.splits is not None:
         return graphs.splits
     labels = graphs.labels
-    if graphs.level == "node" or graphs.target == "regression":
+    if graphs.level == "node" or graphs.target != "classification":
         labels = torch.zeros(count, dtype=torch.int64)
     if graphs.folds is not None:
         if num_folds != len(graphs.folds) or fold >= num_folds:
             raise UserError(f"data.num_folds={num_folds}: allowed: {len(graphs.folds)}, as the files have")
         rest, test = graphs.folds[fold]
     else:
-        if num_folds > count:
-            raise UserError(f"data.num_folds={num_folds}: there are {count} graphs; allowed: at most {count}")
-        folds = stratified_folds(labels, num_folds, FOLD_SEED)
+        known = graphs.known_graphs().nonzero().squeeze(1)  # a graph without a target is in no split
+        if num_folds > len(known):
+            what = f"{len(known)} graphs" + (" with a target" if len(known) < count else "")
+            raise UserError(f"data.num_folds={num_folds}: there are {what}; allowed: at most {len(known)}")
+        folds = [known[fold] for fold in stratified_folds(labels[known], num_folds, FOLD_SEED)]
         test = folds[fold]
         rest = torch.cat([part for number, part in enumerate(folds) if number != fold])
     train, val = stratified_split(rest, labels, validation_fraction, FOLD_SEED)

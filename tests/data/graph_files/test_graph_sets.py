@@ -82,7 +82,13 @@ GRAPHS = [
     ({"node_features": torch.full((3, 1), float("nan"))}, "node_features of node 0: not a number"),
     ({"labels": torch.tensor([0, -1])}, "label -1 of graph 1; allowed: 0 to 1"),
     ({"labels": torch.tensor([0, 1]), "level": "node"}, "labels has 2 rows; allowed: one for each node, 3"),
-    ({"labels": torch.tensor([0.5, float("nan")]), "target": "regression"}, "labels of graph 1: not a number"),
+    ({"labels": torch.tensor([0.5, float("inf")]), "target": "regression"}, "labels of graph 1: not a number"),
+    ({"labels": torch.tensor([0.5, float("nan")]), "target": "regression"}, "graph 1 of the split test has no target"),
+    ({"labels": torch.zeros(2, 3), "target": "multilabel"}, "3 targets have 0 names; allowed: a name for each"),
+    (
+        {"labels": torch.tensor([[0.0], [0.5]]), "target": "multilabel"},
+        "a label of graph 1 is 0.5; allowed: 0, 1, or NaN for unknown",
+    ),
     ({"splits": {"train": torch.tensor([2])}}, "graph 2 of the split train; allowed: graphs 0 to 1"),
     ({"folds": [(torch.tensor([0]), torch.tensor([0]))]}, "fold 1: graph 0 is in the splits twice"),
 ]
@@ -126,6 +132,7 @@ def changed(value):
 
 @pytest.mark.parametrize("item", [node_set(), replace(node_set(), features=sparse(1.0, 2.0)), graph_set()])
 def test_the_digest_follows_from_every_part(item):
+    item = replace(item, target_names=["a"])
     digests, parts = {item.digest()}, [field for field in fields(item) if field.name != "note"]
     for field in parts:
         digests.add(replace(item, **{field.name: changed(getattr(item, field.name))}).digest())

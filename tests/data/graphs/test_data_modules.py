@@ -302,7 +302,10 @@ def test_spec_of_nodes():
     }
     assert data.spec is data.spec and data.state_dict() == {}
     found = data.baselines()
-    assert set(found) == {"majority_baseline", "no_graph_baseline"} and found["majority_baseline"] == majority
+    assert set(found) == {"majority_baseline", "best_constant_baseline", "no_graph_baseline"}
+    shares = [(data.labels[data.splits["test"]] == number).double().mean().item() for number in range(3)]
+    assert found["majority_baseline"] == majority and found["best_constant_baseline"] == max(shares)
+    assert {*small_graph(linear_baseline=False).baselines()} == {"majority_baseline", "best_constant_baseline"}
     assert 0 < found["no_graph_baseline"] < 1
 
 
@@ -313,9 +316,10 @@ def test_spec_of_graphs():
     assert data.spec["class_shares"] == pytest.approx([train.count(number) / 27 for number in range(8)])
     assert (data.spec["level"], data.spec["num_outputs"], data.spec["in_feats"]) == ("graph", 8, 1)
     assert data.spec["sizes"] == {"train": 27, "val": 9, "test": 12} and data.spec["positional"] is None
-    assert set(data.baselines()) == {"majority_baseline", "counts_baseline"}  # the number of edges is a count
+    constants = {"majority_baseline", "best_constant_baseline"}
+    assert set(data.baselines()) == {*constants, "counts_baseline"}  # the number of edges is a count
     pattern = DATA["pattern"]()
-    assert set(pattern.baselines()) == {"majority_baseline", "no_graph_baseline"}
+    assert set(pattern.baselines()) == {*constants, "no_graph_baseline"}
     assert (pattern.spec["level"], pattern.spec["num_outputs"], pattern.spec["node_types"]) == ("node", 2, 3)
     targets = pattern.labels[items(pattern, "train")].double()
     assert pattern.spec["class_shares"] == pytest.approx([1 - targets.mean().item(), targets.mean().item()])

@@ -198,7 +198,7 @@ WRONG_NODES = {
     "graph: has no val_mask; allowed: all three masks, or none": chain(train_mask=MASKS["train_mask"]),
     "graph: node 3 of the split test has no label": chain(**MASKS | {"label": [0, 1, 0, -1]}),
     "labels: -2; allowed: 0 or more, or -1 for unknown": chain(**MASKS | {"label": [0, 1, 0, -2]}),
-    "labels: are floating numbers; allowed: classes": chain(**MASKS | {"label": [0.5, 1.0, 0.0, 2.0]}),
+    "labels: are floating numbers, and no classes": chain(**MASKS | {"label": [0.5, 1.0, 0.0, 2.0]}),
     "graph: has one class only": chain(**MASKS | {"label": [1, 1, 1, 1]}),
     "graph: the mask of train is [4, 2]; allowed: [4]": chain(**MASKS | {"train_mask": [[True, False]] * 4}),
     "graph: node 2 has no 'feat', which others have": chain(**MASKS, feat=[1.0, 2.0]),
