@@ -27,7 +27,7 @@ from lightning_dl2.report import main as report
 from lightning_dl2.train import main as train
 from tests.reporting.made_up import PNG, made_up_run
 from tests.scripts.test_slurm_scripts import script, started  # noqa: F401 - `script` is a fixture
-from tests.small import write_graph
+from tests.small import NEEDS_DGL, write_graph
 from tests.test_train import WRITTEN
 
 ROOT = Path(__file__).parent.parent
@@ -97,7 +97,9 @@ ALONE = [page for page in PAGES if page != EXTENDING]
 TYPED = once(line for page in ALONE for line in typed(page))
 MENTIONED = once(line for page in ALONE for line in mentioned(page))
 PYTHON = [
-    pytest.param(block.content, id=f"{name(page)}:{block.map[0] + 1}")
+    pytest.param(
+        block.content, id=f"{name(page)}:{block.map[0] + 1}", marks=NEEDS_DGL if "import dgl" in block.content else ()
+    )
     for page in ALONE
     for block in blocks(page, "python")
 ]
