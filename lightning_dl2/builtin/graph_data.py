@@ -23,6 +23,15 @@ def superfluous_path(name: str, path: str | None) -> str | None:
     return f"path={path}: data={name} is generated; fix: leave it out, or read graphs of your own by data={other}"
 
 
+def size_problem(sizes: list[float]) -> str | None:
+    """Say what is wrong with the sizes of a random split; None: nothing."""
+    shares = [size < 1 for size in sizes]
+    whole = all(float(size).is_integer() for size in sizes)
+    if len(sizes) == 3 and (all(shares) and sum(sizes) <= 1 + 1e-9 or not any(shares) and whole):
+        return None
+    return "allowed: three shares of train, val and test whose sum is at most 1, or three whole numbers of nodes"
+
+
 class PositionalEncoding(Strict):
     kind: Literal["none", "laplacian", "random_walk"]
     size: Annotated[int, Field(ge=0, le=4096)]
@@ -44,6 +53,18 @@ class BlockModel(Strict):
     homophily: Annotated[float, Field(ge=0, le=1)]
     num_feats: Positive
     signal: Annotated[float, Field(ge=0)]
+
+
+class Features(Strict):
+    """Schema of the columns of a graph of the user's own that are features."""
+
+    columns: list[str] | None = None
+    drop: list[str] = []
+    one_hot: list[str] = []
+    fill: Literal["none", "zero", "mean", "median"] = "none"
+    standardize: bool = False
+    degrees: bool = False
+    edge_columns: list[str] | None = None
 
 
 class GraphData(BuiltInData):
@@ -69,8 +90,12 @@ class NodeData(GraphData):
     path: str | None
     undirected: bool
     label: str | None
-    split_index: Natural
+    repeated_edges: Literal["merge", "keep"] = "merge"  # younger than runs on graphs, as the next ones are
+    features: Features = Features()
     split: Literal["public", "random"]
+    split_index: Natural = 0
+    split_seed: Natural | None = None
+    split_sizes: list[Annotated[float, Field(gt=0)]] | None = None
     train_per_class: Positive
     validation_size: Positive
     test_size: Positive | None
@@ -87,6 +112,8 @@ class NodeData(GraphData):
     def path_fanouts_and_workers_are_possible(self) -> "NodeData":
         if says := superfluous_path(self.name, self.path):
             raise ValueError(says)
+        if self.split_sizes is not None and (problem := size_problem(self.split_sizes)):
+            raise ValueError(f"split_sizes={self.split_sizes}: {problem}")
         if self.fanouts == []:
             raise ValueError("fanouts=[]: allowed: one number a layer, or null for the whole graph at each step")
         if self.num_workers and self.fanouts is None:

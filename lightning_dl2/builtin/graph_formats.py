@@ -28,7 +28,9 @@ class GraphFormat:
 # The first whose marks a directory has is taken: DGL's tables may be called nodes.csv and edges.csv, too.
 GRAPH_FORMATS = {
     "dgl_csv": GraphFormat(None, "with the meta.yaml of a CSVDataset of DGL", (), ("meta.yaml",)),
-    "csv": GraphFormat(None, "with nodes.csv and edges.csv", (), ("nodes.csv", "edges.csv")),
+    "csv": GraphFormat(
+        ".csv, .tsv, .txt", "with nodes.csv and edges.csv", (".csv", ".tsv", ".txt"), ("nodes.[ct]*", "edges.[ct]*")
+    ),
     "ogb": GraphFormat(None, "with raw/ of OGB", (), ("raw/num-node-list.csv.gz",)),
     "content": GraphFormat(".content", "with NAME.content and NAME.cites", (".content", ".cites"), ("*.content",)),
     "arrays": GraphFormat(None, "with adj.npz and labels.npy", (), ("adj*.np[yz]", "*label*.np[yz]")),

@@ -87,7 +87,10 @@ IDLE = {
             "data=zinc data.path=a.npz task.output_layer=linear callbacks.checkpoint={monitor:val/loss,mode:min}"
         ),
         "data.batch_size=9": "data.fanouts=[3,3]",
-        "data.undirected=false": "data=graph_csv",
+        "data.undirected=false data.repeated_edges=keep": "data=graph_csv",
+        "data.features.degrees=true": "data=graph_csv",
+        "data.split_index=1": "data=graph_csv data.split=public",
+        "data.train_per_class=9 data.split_sizes=[9,9,9]": "data.split_sizes=null",
         "data.train_per_class=9 data.split=public": "data.split=random",
     },
     "experiment=cora": {"data.block_model.signal=0.1": "data=sbm"},

@@ -1,13 +1,12 @@
-"""Read a graph from nodes.csv, with ids and labels, and edges.csv, with pairs of ids.
+"""Read a graph from text tables: nodes with ids and labels, edges with pairs of ids, or all in one file.
 
 Shapes: N nodes, E edges, F features of a node, D of an edge.
 """
 
-import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,164 +15,254 @@ from torch import Tensor
 from lightning_dl2.builtin.data_path import check_format
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
+from lightning_dl2.data.graph_files.own.columns import choose_columns, node_features, read_numbers
+from lightning_dl2.data.graph_files.own.edges import arrange_edges
+from lightning_dl2.data.graph_files.own.labels import is_missing, number_classes
 from lightning_dl2.data.graph_files.own.reading import PLAIN, Reading
-from lightning_dl2.data.splits import SPLITS
+from lightning_dl2.data.graph_files.own.split_table import read_splits, split_of_column
+from lightning_dl2.data.graph_files.own.tables import Table, read_table
 
-LARGEST = float(np.finfo(np.float32).max)
-Row = tuple[int, str, str, str, list[float]]  # line, the two required cells, the optional one or "", the numbers
+SUFFIXES = (".csv", ".tsv", ".txt")
+NEIGHBORS = ("neighbors", "neighbours")  # the column of one file that holds nodes and edges
+ENDS = (("src", "dst"), ("source", "target"), ("from", "to"), ("u", "v"))  # of an edge; the first are ours
 
 
-def read_csv(directory: str | Path, asked: Reading = PLAIN) -> NodeSet:
-    """Read the graph of nodes.csv and edges.csv in `directory`; each begins with a line of column names, in any order.
+@dataclass
+class _Nodes:
+    table: Table | None  # None: there are no labels and no features
+    ids: dict[str, int]  # the number of each
+    splits: dict[str, Tensor] | None = None
+    labels: list[str] = field(default_factory=list)  # N texts
+    features: np.ndarray | None = None  # float32 [N, F]
+    feature_names: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
-    nodes.csv: id, label (empty: unknown), optionally split (train, val, test or empty); other columns are features.
-    edges.csv: src, dst; other columns are features of the edge. Features are finite numbers. UTF-8.
+
+@dataclass
+class _Edges:
+    src: np.ndarray  # int64 [R], a row of the file each
+    dst: np.ndarray  # int64 [R]
+    describe: Callable[[int], str]
+    values: np.ndarray | None = None  # float64 [R, D]
+    weights: np.ndarray | None = None  # float64 [R]
+    notes: list[str] = field(default_factory=list)
+
+
+def read_csv(path: str | Path, asked: Reading = PLAIN) -> NodeSet:
+    """Read a graph from a directory with nodes and edges, or from one file.
+
+    In a directory, nodes.csv has the columns id, label (empty, NA, nan, None or null: unknown) and perhaps split
+    (train, val, test or empty); its other columns are features. edges.csv has src and dst, or another pair of ENDS;
+    without names its first two columns are the ends. Its other columns are features of the edge. splits.csv may have
+    the column id, and a split in each other column. The files may end in .tsv or .txt, too. One file is a list of
+    edges, whose nodes have no labels, or a table of nodes with a column neighbors, ids with blanks between them. Cells
+    are separated by commas, semicolons or tabs. UTF-8.
 
     Args:
-        directory: of the two files.
-        asked: how edges are completed.
+        path: of the directory, or of the file.
+        asked: how edges are completed, and which columns are labels and features.
 
     Raises:
         UserError: a missing file or column, or the first wrong line.
     """
-    directory = Path(directory)
-    check_format("graph_csv", directory)
-    undirected = asked.undirected
-    ids, labels, splits, features = _nodes(directory / "nodes.csv")
-    src, dst, edge_features = _edges(directory / "edges.csv", ids)
-    if undirected:
-        pairs, turned = src * len(ids) + dst, dst * len(ids) + src
-        missing = np.flatnonzero(~np.isin(turned, pairs))
-        src, dst = np.concatenate([src, dst[missing]]), np.concatenate([dst, src[missing]])
-        edge_features = np.concatenate([edge_features, edge_features[missing]])
-    known = {label for label in labels if label}
-    class_names = sorted(known, key=_numeric if all(label.isdecimal() for label in known) else None)
-    classes = {name: number for number, name in enumerate(class_names)} | {"": -1}
-    names = list(ids)
+    path = Path(path)
+    check_format("graph_csv", path)
+    if path.is_file():
+        nodes, edges = _one_file(path, asked)
+    else:
+        nodes = _nodes(read_table(_file(path, "nodes"), ("id", asked.label or "label")), asked)
+        edges = _edges(_edge_table(_file(path, "edges"), nodes.ids), nodes.ids, asked)
+        _add_splits(path, nodes, asked)
+    arranged = arrange_edges(edges.src, edges.dst, len(nodes.ids), _compared(edges), asked, edges.describe)
+    classes = number_classes(nodes.labels, nodes.table.place if nodes.table else str)
+    names = list(nodes.ids)
+    rows = arranged.rows
     found = NodeSet(
-        src=torch.from_numpy(src),
-        dst=torch.from_numpy(dst),
-        num_nodes=len(ids),
-        features=torch.from_numpy(features) if features.shape[1] else None,
-        labels=torch.tensor([classes[label] for label in labels]),
-        class_names=class_names,
-        splits=splits,
-        edge_features=torch.from_numpy(edge_features) if edge_features.shape[1] else None,
+        src=torch.from_numpy(arranged.src),
+        dst=torch.from_numpy(arranged.dst),
+        num_nodes=len(names),
+        features=None if nodes.features is None else torch.from_numpy(nodes.features),
+        labels=torch.tensor(classes.numbers),
+        class_names=classes.names,
+        splits=nodes.splits,
+        edge_features=None if edges.values is None else torch.from_numpy(edges.values.astype(np.float32)[rows]),
         node_ids=None if names == [str(number) for number in range(len(names))] else names,
+        edge_weights=None if edges.weights is None else torch.from_numpy(edges.weights.astype(np.float32)[rows]),
+        feature_names=nodes.feature_names,
     )
-    found.check(f"data.path={directory}")
+    told = filter(None, [*nodes.notes, classes.note, *edges.notes, arranged.note])
+    if note := "; ".join(told):
+        found.note = f"data.path={path}: {note}"
+    found.check(f"data.path={path}")
     return found
 
 
-def _numeric(label: str) -> tuple[int, str, str]:
-    """Return a key that sorts whole numbers of any length by value; int() refuses 4301 digits."""
-    digits = label.lstrip("0")
-    return len(digits), digits, label
+def _compared(edges: _Edges) -> np.ndarray | None:
+    """Return what repeated edges must agree in, [R, D or D + 1]; None: they have neither features nor weights."""
+    parts = [part.reshape(len(edges.src), -1) for part in (edges.values, edges.weights) if part is not None]
+    return np.concatenate(parts, 1) if parts else None
 
 
-def _nodes(path: Path) -> tuple[dict[str, int], list[str], dict[str, Tensor] | None, np.ndarray]:
-    """Read the number of each id, the label of each node ("" for none), the splits or None, and features [N, F]."""
-    ids: dict[str, int] = {}
-    lines: list[int] = []
-    labels, features = [], []
-    members: dict[str, list[int]] = {name: [] for name in SPLITS}
-    for line, name, label, split, numbers in _rows(path, ("id", "label"), "split"):
-        if not name:
-            raise UserError(f"{path}:{line}: a node without an id; allowed: a name or a number, each once")
-        if name in ids:
-            raise UserError(f"{path}:{line}: the id {name} is in line {lines[ids[name]]}, too; allowed: each id once")
-        if split:
-            if split not in SPLITS:
-                raise UserError(f"{path}:{line}: the split {split}; allowed: {', '.join(SPLITS)} or empty")
-            if not label:
-                raise UserError(f"{path}:{line}: node {name} of the split {split} has no label; allowed: one that has")
-            members[split].append(len(ids))
-        ids[name] = len(ids)
-        lines.append(line)
-        labels.append(label)
-        features += numbers  # flat: a list for each row would make the garbage collector slow
-    if not any(labels):
-        raise UserError(f"{path}: no node has a label; allowed: nodes with labels")
+def _find(directory: Path, stem: str) -> Path | None:
+    return next((file for file in (directory / f"{stem}{suffix}" for suffix in SUFFIXES) if file.is_file()), None)
+
+
+def _file(directory: Path, stem: str) -> Path:
+    if (file := _find(directory, stem)) is None:
+        raise UserError(f"data.path={directory}: has no file {stem}.csv; allowed: nodes.csv and edges.csv")
+    return file
+
+
+def _require(table: Table, *names: str) -> None:
+    for name in names:
+        if name not in table.header:
+            asked = " and ".join(names)
+            raise UserError(f"{table.path}:1: has no column {name}; allowed: {asked} and columns of numbers")
+
+
+def _nodes(table: Table, asked: Reading) -> _Nodes:
+    """Read ids, labels, the column split and the features."""
+    label = asked.label or "label"
+    _require(table, "id", label)
+    ids = _ids(table)
+    labels = table.column(label)
+    if all(map(is_missing, labels)):
+        raise UserError(f"{table.path}: no node has a label; allowed: nodes with labels")
     splits = None
-    if any(members.values()):
-        if empty := [name for name in SPLITS if not members[name]]:
-            raise UserError(
-                f"{path}: no node has the split {empty[0]}; allowed: nodes of all three, or no column split"
-            )
-        splits = {name: torch.tensor(nodes) for name, nodes in members.items()}
-    return ids, labels, splits, np.array(features, np.float32).reshape(len(ids), -1 if features else 0)
+    if "split" in table.header:
+        splits = split_of_column(table, "split", list(range(len(labels))), [not is_missing(label) for label in labels])
+    others = [name for name in table.header if name not in ("id", label, "split", *NEIGHBORS)]
+    features, names, notes = node_features(table, others, asked.features)
+    notes = [*table.notes(","), *notes]
+    return _Nodes(table, ids, splits, labels, features if features.shape[1] else None, names, notes)
 
 
-def _edges(path: Path, ids: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read sources [E] and destinations [E], int64, and features [E, D]."""
-    src, dst, features = [], [], []
-    for line, one, other, _, numbers in _rows(path, ("src", "dst"), None):
-        try:
-            src.append(ids[one])
+def _ids(table: Table) -> dict[str, int]:
+    ids: dict[str, int] = {}
+    for row, name in enumerate(table.column("id")):
+        if not name:
+            raise UserError(f"{table.place(row)}: a node without an id; allowed: a name or a number, each once")
+        if name in ids:
+            before = table.lines[ids[name]]
+            raise UserError(f"{table.place(row)}: the id {name} is in line {before}, too; allowed: each id once")
+        ids[name] = row
+    return ids
+
+
+def _add_splits(directory: Path, nodes: _Nodes, asked: Reading) -> None:
+    """Read the splits of a file of their own, if there is one."""
+    assert nodes.table is not None
+    file = _find(directory, "splits")
+    if file is None:
+        if asked.split_index:
+            raise UserError(f"data.split_index={asked.split_index}: {directory} has no splits.csv; allowed: 0")
+        return
+    if nodes.splits is not None:
+        raise UserError(f"{file}: {nodes.table.path.name} has a column split, too; fix: leave one of them out")
+    known = [not is_missing(label) for label in nodes.labels]
+    nodes.splits, notes = read_splits(file, nodes.ids, known, asked.split_index)
+    nodes.notes += notes
+
+
+def _one_file(path: Path, asked: Reading) -> tuple[_Nodes, _Edges]:
+    """Read a table of nodes with a column neighbors, or a list of edges whose nodes have no labels."""
+    if asked.split_index:
+        raise UserError(f"data.split_index={asked.split_index}: one file has one split; allowed: 0, or a directory")
+    table = _edge_table(path, None)
+    if "id" in table.header and table.named:
+        nodes = _nodes(table, asked)
+        return nodes, _listed(table, nodes.ids)
+    ids: dict[str, int] = {}
+    for row in table.rows:
+        for name in row[:2]:
+            ids.setdefault(name, len(ids))
+    if all(name.isdecimal() and len(name) < 10 for name in ids):
+        ids = {name: place for place, name in enumerate(sorted(ids, key=int))}
+    unread = PLAIN.features.columns, PLAIN.features.drop, PLAIN.features.one_hot
+    if (asked.features.columns, asked.features.drop, asked.features.one_hot) != unread:
+        raise UserError(f"data.features.columns: {path} is a list of edges, whose nodes have no columns; allowed: null")
+    return _Nodes(None, ids, labels=[""] * len(ids)), _edges(table, ids, asked)
+
+
+def _listed(table: Table, ids: dict[str, int]) -> _Edges:
+    """Return the edges to the ids in the column neighbors."""
+    name = next(name for name in NEIGHBORS if name in table.header)
+    src, dst = [], []
+    for row, cell in enumerate(table.column(name)):
+        for other in re.split(r"[\s;|]+", cell) if cell else ():
+            if other not in ids:
+                raise UserError(f"{table.place(row)}: {name}: node {other[:40]} is no id; allowed: ids of the file")
+            src.append(row)
             dst.append(ids[other])
+    of = np.array(src, np.int64)
+    return _Edges(of, np.array(dst, np.int64), lambda edge: table.place(int(of[edge])))
+
+
+def _edge_table(path: Path, ids: dict[str, int] | None) -> Table:
+    """Read a list of edges, or with `ids=None` any table of one file; move the ends to the first two columns."""
+
+    def is_named(first: list[str], rows: list[list[str]]) -> bool:
+        names = {cell.lower() for cell in first}
+        if any(names >= {*pair} for pair in ENDS) or (ids is None and "id" in names):
+            return True
+        known = ids.keys() if ids is not None else {cell for row in rows for cell in row[:2]}
+        return not (all(cell in known for cell in first[:2]) or all(map(_is_number, first[:2])))
+
+    table = read_table(path, ("src", "dst"), is_named=is_named, comments=True, blanks=path.suffix.lower() == ".txt")
+    if ids is None and table.named and "id" in table.header:
+        if not {*NEIGHBORS} & {*table.header}:
+            raise UserError(f"{path}:1: has no column neighbors, which one file of nodes needs; fix: give a directory")
+        return table
+    lower = [name.lower() for name in table.header]
+    pair = next((pair for pair in ENDS if {*pair} <= {*lower}), None)
+    if pair is None:
+        _require(table, "src", "dst")
+    assert pair is not None
+    ends = [lower.index(end) for end in pair]
+    rest = [place for place in range(len(lower)) if place not in ends]
+    names = [table.header[place] for place in ends]
+    if names != ["src", "dst"]:
+        table.told.append(f"{names[0]} and {names[1]} are read as src and dst")
+    if not table.named:
+        table.told.append("there are no column names, and the first two columns are read as src and dst")
+    table.header = ["src", "dst", *(table.header[place] for place in rest)]
+    table.rows = [[row[place] for place in (*ends, *rest)] for row in table.rows]
+    return table
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _edges(table: Table, ids: dict[str, int], asked: Reading) -> _Edges:
+    """Read the ends, the weights and the features of edges."""
+    ends: list[list[int]] = [[], []]
+    for row, cells in enumerate(table.rows):
+        try:
+            for end, name in zip(ends, cells, strict=False):
+                end.append(ids[name])
         except KeyError as error:
             raise UserError(
-                f"{path}:{line}: node {error.args[0]} is not in nodes.csv; allowed: the ids there"
+                f"{table.place(row)}: node {error.args[0]} is not in nodes.csv; allowed: the ids there"
             ) from None
-        features += numbers
-    return np.array(src), np.array(dst), np.array(features, np.float32).reshape(len(src), -1 if features else 0)
-
-
-def _rows(path: Path, required: tuple[str, str], optional: str | None) -> Iterator[Row]:
-    """Yield every row of the file below the names of its columns."""
-    if not path.is_file():
-        raise UserError(f"data.path={path.parent}: has no file {path.name}; allowed: nodes.csv and edges.csv")
-    # Excel writes a mark before UTF-8. strict: an open quotation mark at the file's end is an error.
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True, skipinitialspace=True)
-        try:
-            yield from _checked(path, reader, required, optional)
-        except csv.Error as error:
-            raise UserError(f"{path}:{reader.line_num}: {error}; allowed: whole rows of cells with commas") from None
-        except UnicodeDecodeError:
-            raise UserError(f"{path}:{_first_not_utf8(path)}: is no UTF-8; allowed: UTF-8") from None
-
-
-def _first_not_utf8(path: Path) -> int:
-    """Find the first line with a bad byte: the reader is ahead of the rows that it has returned."""
-    lines = path.read_bytes().decode(errors="surrogateescape").split("\n")  # turns a bad byte into a lone surrogate
-    return next(number for number, line in enumerate(lines, start=1) if re.search("[\udc80-\udcff]", line))
-
-
-def _checked(path: Path, reader: Any, required: tuple[str, str], optional: str | None) -> Iterator[Row]:
-    header = [name.strip() for name in next(reader, [])]
-    if not any(header):
-        raise UserError(f"{path}: is empty; allowed: a line of column names with {' and '.join(required)}, then rows")
-    for name in required:
-        if name not in header:
-            raise UserError(f"{path}:1: has no column {name}; allowed: {' and '.join(required)} and columns of numbers")
-    if twice := [name for name in header if header.count(name) > 1]:
-        raise UserError(f"{path}:1: has two columns {twice[0]}; allowed: each name once")
-    first, second = (header.index(name) for name in required)
-    third = header.index(optional) if optional in header else None
-    others = [place for place in range(len(header)) if place not in (first, second, third)]
-    width, none = len(header), True
-    for row in reader:
-        if not row:  # an empty line
-            continue
-        none = False
-        if len(row) != width:
-            raise UserError(
-                f"{path}:{reader.line_num}: {len(row)} cells instead of {width}; allowed: one for each of"
-                f" {', '.join(header)}"
-            )
-        numbers = []
-        for place in others:
-            try:
-                number = float(row[place])
-            except ValueError:
-                number = np.nan
-            if not abs(number) <= LARGEST:
-                raise UserError(
-                    f"{path}:{reader.line_num}: {header[place]}={row[place][:40]!r}; allowed: a finite number"
-                )
-            numbers.append(number)
-        rest = "" if third is None else row[third].strip()
-        yield reader.line_num, row[first].strip(), row[second].strip(), rest, numbers
-    if none:
-        raise UserError(f"{path}: has no rows below its column names; allowed: at least one")
+    src, dst = (np.array(end, np.int64) for end in ends)
+    others, weights = table.header[2:], None
+    if asked.edge_weight is not None:
+        if asked.edge_weight not in others:
+            has = ", ".join(others) or "none"
+            raise UserError(f"data.edge_weight={asked.edge_weight}: {table.path} has no such column; allowed: {has}")
+        weights = read_numbers(table, [asked.edge_weight], "none", edges=True)[0][:, 0]
+        if len(bad := np.flatnonzero(weights < 0)):
+            cell = weights[bad[0]]
+            raise UserError(f"{table.place(int(bad[0]))}: {asked.edge_weight}={cell:g}; allowed: a weight of 0 or more")
+        others = [name for name in others if name != asked.edge_weight]
+    chosen = choose_columns("data.features.edge_columns", asked.features.edge_columns, others, table)
+    values = read_numbers(table, chosen, "none", edges=True)[0] if chosen else None
+    notes = table.notes(",")
+    if left := [name for name in others if name not in chosen]:
+        notes.append(f"columns of edges that are not read: {', '.join(left)}")
+    return _Edges(src, dst, table.place, values, weights, notes)

@@ -24,6 +24,7 @@ from lightning_dl2.config.schema.targets import TargetKind
 from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.graphs import SparseMatrix
 
+TOLD = ("note", "feature_names")  # fields for messages, which are no part of the digest
 YOUNGER = {"younger": True}  # marks a field that was added after the first runs
 
 
@@ -71,7 +72,7 @@ class _Content:
 
         for part in fields(self):
             value = getattr(self, part.name)
-            if part.name != "note" and not (part.metadata.get("younger") and _is_default(part, value)):
+            if part.name not in TOLD and not (part.metadata.get("younger") and _is_default(part, value)):
                 feed(part.name, value)
         return digest.hexdigest()[:16]
 
@@ -89,6 +90,8 @@ class NodeSet(_Content):
     splits: dict[str, Tensor] | None = None  # int64: node numbers by split; None: they must be drawn
     edge_features: Tensor | None = None  # float32 [E, D]
     node_ids: list[str] | None = None  # the user's names of the nodes; None: their numbers
+    edge_weights: Tensor | None = field(default=None, metadata=YOUNGER)  # float32 [E], 0 or more
+    feature_names: list[str] | None = None  # of the columns of features; no part of the digest
     note: str | None = None  # what the reader dropped, doubled or completed; no part of the digest
     target: TargetKind = field(default="classification", metadata=YOUNGER)
     target_names: list[str] = field(default_factory=list, metadata=YOUNGER)
@@ -98,6 +101,8 @@ class NodeSet(_Content):
         _check_edges(source, self.src, self.dst, self.num_nodes, self.edge_features)
         if self.features is not None:
             _check_rows(source, "features", self.features, self.num_nodes, "node")
+        if self.edge_weights is not None:
+            _check_rows(source, "edge_weights", self.edge_weights, len(self.src), "edge")
         _check_targets(source, self, self.num_nodes, "node", -1)
         _check_splits(source, self.splits, "node", self.num_nodes)
         known = self.known()

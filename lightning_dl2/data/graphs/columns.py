@@ -223,5 +223,7 @@ def _number_names(
 
 def check_classes(source: str, classes: list[str]) -> None:
     """Raise UserError unless there are classes to tell apart."""
+    if not classes:
+        raise UserError(f"{source}: no node has a label; allowed: two classes or more")
     if len(classes) < 2:
         raise UserError(f"{source}: has one class only, {', '.join(classes)}; allowed: two classes or more")

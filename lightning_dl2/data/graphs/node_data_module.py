@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
-from lightning_dl2.data.graph_files.own.reading import Reading
+from lightning_dl2.data.graph_files.own.reading import Features, Reading
 from lightning_dl2.data.graphs.graph_data_module import GraphDataModule, feature_widths, segment_sums
 from lightning_dl2.data.graphs.in_memory import build_node_set
 from lightning_dl2.data.graphs.load_sets import load_node_set
@@ -28,10 +28,14 @@ class NodeDataModule(GraphDataModule):
         name: one of NODE_SETS, or a graph that is read already; `from_graph` makes it of one of another library.
         path: of the files; None: they are downloaded, or the graph is generated.
         undirected: read every edge of graph_csv and graph_file in both directions.
-        label: name of the labels in graph_file; None: the usual one of the format.
-        split_index: number of the split, from 0, where graph_file has several.
+        label: name of the labels in such graphs; None: the usual one of the format.
+        repeated_edges: "merge": edges of such graphs between the same two nodes are one; "keep": each counts.
+        features: arguments of `Features`: which columns of such graphs are features.
         split: "public", the source's own, or "random": `train_per_class` nodes of each class, `validation_size` and
-            `test_size` (None: all others), drawn by the seed.
+            `test_size` (None: all others).
+        split_index: which of several splits of the source.
+        split_seed: of a random split; None: the seed.
+        split_sizes: three shares or numbers of a random split, instead of `train_per_class` and so on.
         normalize_features: divide each node's features by their sum.
         positional: kind ("none" or one of ENCODINGS) and size of a positional encoding.
         fanouts: in-neighbours sampled for each layer; None: the whole graph at each step.
@@ -41,7 +45,7 @@ class NodeDataModule(GraphDataModule):
         block_model: arguments of stochastic_block_model, for name="sbm".
         cache_dir: for downloads; None: the user's cache directory.
         num_workers: processes that prefetch sampled blocks, which stay the same; 0: no prefetching.
-        seed: of a random split and of the order of training.
+        seed: of the order of training, and of a random split.
 
     Raises:
         UserError: the data are not available or damaged, or a split is impossible.
@@ -57,8 +61,12 @@ class NodeDataModule(GraphDataModule):
         *,
         undirected: bool = True,
         label: str | None = None,
-        split_index: int = 0,
+        repeated_edges: str = "merge",
+        features: Mapping[str, Any] | None = None,
         split: str = "public",
+        split_index: int = 0,
+        split_seed: int | None = None,
+        split_sizes: Sequence[float] | None = None,
         train_per_class: int = 20,
         validation_size: int = 500,
         test_size: int | None = None,
@@ -79,7 +87,9 @@ class NodeDataModule(GraphDataModule):
         self.seed, self.chunk, self.num_workers = seed, evaluation_chunk, num_workers
         self.positional = positional or {"kind": "none", "size": 0}
         if isinstance(name, str):
-            reading = Reading(undirected=undirected, label=label, split_index=split_index)
+            reading = Reading(
+                undirected, repeated_edges, label, split_index=split_index, features=Features(**features or {})
+            )
             name = load_node_set(name, path, reading=reading, block_model=block_model, cache=cache_dir)
         self.set: NodeSet = name
         self.note = self.set.note
@@ -87,7 +97,8 @@ class NodeDataModule(GraphDataModule):
         self.target, self.class_names, self.target_names = self.set.target, self.set.class_names, self.set.target_names
         self.standardizes, self.linear_baseline = self.target == "regression", linear_baseline
         sizes: dict[str, Any] = {"train_per_class": train_per_class, "validation_size": validation_size}
-        self.splits = node_splits(self.set, split, seed, **sizes, test_size=test_size)
+        split_seed = seed if split_seed is None else split_seed
+        self.splits = node_splits(self.set, split, split_seed, **sizes, test_size=test_size, sizes=split_sizes)
         self.graph = self._graph(normalize_features)
         self.sampler = NeighborBlocks(self.graph, fanouts) if fanouts is not None else None
         self.batch_size = batch_size if self.sampler else len(self.splits["train"])

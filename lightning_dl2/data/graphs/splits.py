@@ -3,6 +3,8 @@
 Shapes: G items, M of them chosen.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,12 +17,22 @@ FOLD_SEED = 20201  # the folds are the same for every seed of a run
 
 
 def node_splits(
-    nodes: NodeSet, split: str, seed: int, *, train_per_class: int, validation_size: int, test_size: int | None
+    nodes: NodeSet,
+    split: str,
+    seed: int,
+    *,
+    train_per_class: int,
+    validation_size: int,
+    test_size: int | None,
+    sizes: Sequence[float] | None = None,
 ) -> dict[str, Tensor]:
     """Return the numbers of the nodes of each split.
 
     A random split of nodes without classes, with numbers or several labels, has `validation_size` nodes that validate,
     `test_size` (None: as many) that test, and trains on all others whose target is known.
+
+    Args:
+        sizes: of train, val and test, in place of the others: shares of the labelled nodes, or numbers of them.
 
     Raises:
         UserError: the source has no split, or too few labelled nodes for this one.
@@ -32,6 +44,8 @@ def node_splits(
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(nodes.num_nodes, generator=generator)
     order = order[nodes.known()[order]]
+    if sizes is not None:
+        return _sized_split(order, sizes)
     if nodes.target != "classification":
         return _split_by_sizes(order, validation_size, validation_size if test_size is None else test_size)
     labels = nodes.labels[order]
@@ -66,6 +80,22 @@ def _split_by_sizes(order: Tensor, validation_size: int, test_size: int) -> dict
     sizes = [validation_size, test_size, len(order) - held_out]
     found = dict(zip(("val", "test", "train"), order.split(sizes), strict=True))
     return {name: found[name].sort().values for name in SPLITS}
+
+
+def _sized_split(order: Tensor, sizes: Sequence[float]) -> dict[str, Tensor]:
+    """Cut labelled nodes in a random order into three splits; with shares whose sum is 1 nothing is left."""
+    count = len(order)
+    shares = all(size < 1 for size in sizes)
+    ends = np.cumsum(sizes) * count if shares else np.cumsum(sizes)
+    cuts = [0, *(round(float(end)) for end in ends)]
+    lengths = np.diff(cuts)
+    if cuts[-1] > count or lengths.min() < 1:
+        shown = [size if shares else int(size) for size in sizes]
+        raise UserError(
+            f"data.split_sizes={shown}: of {count} labelled nodes these are {', '.join(map(str, lengths))};"
+            " allowed: at least one in each split, and not more than there are"
+        )
+    return {name: order[cuts[place] : cuts[place + 1]].sort().values for place, name in enumerate(SPLITS)}
 
 
 def graph_splits(graphs: GraphSet, num_folds: int, fold: int, validation_fraction: float) -> dict[str, Tensor]:

@@ -7,7 +7,8 @@ import torch
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_csv import read_csv
-from lightning_dl2.data.graph_files.own.reading import Reading
+from lightning_dl2.data.graph_files.own.readers import read_own_graph
+from lightning_dl2.data.graph_files.own.reading import PLAIN, Features, Reading
 
 DIRECTED = Reading(undirected=False)
 NODES = """\
@@ -102,6 +103,221 @@ def test_the_digest_changes_with_either_file(tmp_path):
     assert digests[0] == digests[1] and len(set(digests)) == 4
 
 
+REPEATED = "src,dst\na,b\na,b\nb,a\nb,c\nc,d\n"
+FOUR = "id,label\na,x\nb,y\nc,x\nd,y\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "told"),
+    [
+        (PLAIN, "ab ba bc cd cb dc", "1 repeated edge is merged (data.repeated_edges=keep counts each)"),
+        (DIRECTED, "ab ba bc cd", "1 repeated edge is merged"),
+        (Reading(repeated_edges="keep"), "ab ab ba bc cd ba cb dc", "1 repeated edge is counted each time"),
+        (Reading(False, "keep"), "ab ab ba bc cd", "1 repeated edge is counted each time"),
+    ],
+)
+def test_a_repeated_edge_is_one_edge_unless_repeats_count(tmp_path, asked, found, told):
+    """A repeated edge is one edge both ways, with a note; kept ones count the same in both directions."""
+    read = read_csv(write(tmp_path, FOUR, REPEATED), asked)
+    assert [f"{read.node_ids[one]}{read.node_ids[other]}" for one, other in pairs(read)] == found.split()
+    assert told in read.note and read.note.startswith(f"data.path={tmp_path}: ") and "\n" not in read.note
+    added = 3 if asked.repeated_edges == "keep" else 2
+    assert (f"the reverse of {added} edges is added (data.undirected=false does not)" in read.note) == asked.undirected
+
+
+def test_repeated_edges_with_other_features_are_refused_or_kept(tmp_path):
+    edges = "src,dst,w,t\na,b,1,5\nb,a,2,5\na,b,1,6\n"
+    with pytest.raises(UserError) as caught:
+        read_csv(write(tmp_path, FOUR, edges))
+    says = "edges.csv:4: is the same edge as {}/edges.csv:2, with other features; fix: list it once"
+    assert says.format(tmp_path) in str(caught.value)
+    merged = read_csv(tmp_path, Reading(features=Features(edge_columns=["w"])))
+    assert pairs(merged) == [(0, 1), (1, 0)] and merged.edge_features.tolist() == [[1], [2]]
+    assert "columns of edges that are not read: t" in merged.note
+    kept = read_csv(tmp_path, Reading(repeated_edges="keep"))
+    assert pairs(kept) == [(0, 1), (1, 0), (0, 1), (1, 0)] and kept.edge_features[:, 1].tolist() == [5, 5, 6, 6]
+
+
+def labelled(directory: Path, *labels: str) -> Path:
+    rows = "".join(f'{number},"{label}"\n' for number, label in enumerate(labels))
+    return write(directory, f"id,label\n{rows}", "src,dst\n0,1\n")
+
+
+def test_what_says_that_nothing_is_known_is_no_class(tmp_path):
+    found = read_csv(labelled(tmp_path, "x", "nan", "NA", "None", "null", "", "NaN", "y"))
+    assert found.class_names == ["x", "y"] and found.labels.tolist() == [0, -1, -1, -1, -1, -1, -1, 1]
+    assert "5 labels are unknown (NA, NaN, None, nan, null)" in found.note
+
+
+def test_equal_numbers_are_one_class(tmp_path):
+    found = read_csv(labelled(tmp_path, "1", "1.0", "2", "10.0"))
+    assert found.class_names == ["1", "2", "10"] and found.labels.tolist() == [0, 0, 1, 2]
+    assert "the label 1.0 is read as 1" in found.note
+    assert read_csv(labelled(tmp_path, "-1", "1", "-1")).class_names == ["-1", "1"]
+
+
+WRONG_LABELS = {
+    ":2: the label is a number with a fraction, which is no class; fix: data.target=regression": "0.31 0.52 0.44 0.71",
+    ":3: the label is a number with a fraction": "1 2.5 2",
+    ":2: the labels are 12 different numbers of 12 nodes, which are hardly classes": " ".join(map(str, range(12))),
+    ":3: the label 0,1 is several labels; allowed: one class for each node": "0 0,1 1",
+    ":2: the label [0; 1] is several labels": "[0;_1] 1 0",
+    ":4: the label red|blue is several labels": "red blue red|blue",
+}
+
+
+@pytest.mark.parametrize("says", WRONG_LABELS)
+def test_numbers_and_lists_are_no_classes(tmp_path, says):
+    with pytest.raises(UserError) as caught:
+        read_csv(labelled(tmp_path, *(label.replace("_", " ") for label in WRONG_LABELS[says].split())))
+    assert f"nodes.csv{says}" in str(caught.value) and "\n" not in str(caught.value)
+    assert read_csv(labelled(tmp_path, "a,b", "c,d", "a")).class_names == ["a", "a,b", "c,d"]  # a name with a comma
+
+
+def test_another_column_of_labels(tmp_path):
+    found = read_csv(write(tmp_path, "id,x,kind\na,1,p\nb,2,q\n", "src,dst\na,b\n"), Reading(label="kind"))
+    assert found.class_names == ["p", "q"] and found.feature_names == ["x"]
+    with pytest.raises(UserError, match="nodes.csv:1: has no column label"):
+        read_csv(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+@pytest.mark.parametrize("file", ["nodes.csv", "edges.csv"])
+def test_the_index_of_pandas_is_refused(tmp_path, file, name):
+    nodes, edges = f"{name},id,label\n0,a,x\n1,b,y\n", f"{name},src,dst\n0,a,b\n"
+    write(tmp_path, nodes if file == "nodes.csv" else FOUR, edges if file == "edges.csv" else REPEATED)
+    with pytest.raises(UserError, match=f"{file}:1: column 1 is .*the index of pandas; fix: leave it out .to_csv"):
+        read_csv(tmp_path)
+
+
+def test_a_column_that_counts_the_nodes_is_told(tmp_path):
+    found = read_csv(write(tmp_path, "id,label,no\na,x,5\nb,y,6\nc,x,7\n", "src,dst\na,b\n"))
+    assert "the column no counts the nodes, and is a feature (data.features.drop=[no] leaves it out)" in found.note
+
+
+@pytest.mark.parametrize(("mark", "suffix"), [(";", ".csv"), ("\t", ".tsv"), ("\t", ".txt")])
+def test_other_separators(tmp_path, mark, suffix):
+    for name, text in (("nodes", NODES.replace('"dee, the last"', "dee")), ("edges", EDGES)):
+        (tmp_path / f"{name}{suffix}").write_text(text.replace(",", mark))
+    found = read_csv(tmp_path)
+    assert found.node_ids == ["ann", "bob", "cy", "dee"] and found.features.shape == (4, 2) and len(found.src) == 4
+    assert f"its cells are separated by {'semicolons' if mark == ';' else 'tabs'}" in found.note
+
+
+@pytest.mark.parametrize(
+    ("edges", "told"),
+    [
+        ("a,b,2\nb,c,3\n", "edges.csv: there are no column names, and the first two columns are read as src and dst"),
+        ("# of SNAP\na\tb\t2\nb\tc\t3\n", "edges.csv: 1 line of comment is not read"),
+        ("weight,Source,Target\n2,a,b\n3,b,c\n", "edges.csv: Source and Target are read as src and dst"),
+    ],
+)
+def test_lists_of_edges_of_other_programs(tmp_path, edges, told):
+    """A missing line of names is told, a pair of names of other programs, and comments."""
+    found = read_csv(write(tmp_path, FOUR, edges), DIRECTED)
+    assert pairs(found) == [(0, 1), (1, 2)] and found.edge_features.tolist() == [[2], [3]] and told in found.note
+    weighted = read_csv(tmp_path, Reading(False, edge_weight="weight"))
+    assert weighted.edge_weights.tolist() == [2, 3] and weighted.edge_features is None
+
+
+def test_one_file(tmp_path):
+    """One file is a list of edges, or has the neighbours of each node."""
+    file = tmp_path / "graph.txt"
+    file.write_text("% of KONECT\n10 2\n2 7\n")
+    found = read_csv(file)
+    assert found.node_ids == ["2", "7", "10"] and pairs(found) == [(2, 0), (0, 1), (0, 2), (1, 0)]
+    assert found.class_names == [] and found.labels.tolist() == [-1] * 3 and found.features is None
+    file.write_text("id;label;neighbors;x\na;1;b c;5\nb;2;a;3\nc;1;;4\n")
+    found = read_csv(file)
+    assert pairs(found) == [(0, 1), (0, 2), (1, 0), (2, 0)] and found.features.flatten().tolist() == [5, 3, 4]
+    for text, says in (
+        ("id,label,neighbors\na,1,c\n", ":2: neighbors: node c is no id"),
+        ("id,label\na,1\n", ":1: has no column neighbors, which one file of nodes needs"),
+        ("begin,end\na,b\n", ":1: has no column src"),
+    ):
+        file.write_text(text)
+        with pytest.raises(UserError, match=f"{file}{says}"):
+            read_csv(file)
+
+
+def test_splits_in_a_file_of_their_own(tmp_path):
+    write(tmp_path, FOUR, REPEATED)
+    splits = tmp_path / "splits.csv"
+    splits.write_text("id,s0,s1\nd,train,test\na,val,train\nb,test,val\n")
+    expected = [{"train": [3], "val": [0], "test": [1]}, {"train": [0], "val": [1], "test": [3]}]
+    for index in (0, 1):
+        found = read_csv(tmp_path, Reading(split_index=index))
+        assert {name: nodes.tolist() for name, nodes in found.splits.items()} == expected[index]
+        assert f"splits.csv has 2 splits, of which s{index} is read (data.split_index)" in found.note
+        assert "1 nodes have no row in splits.csv, and are in no split" in found.note
+    for text, asked, says in (
+        ("id,s0\na,train\n", Reading(split_index=1), "data.split_index=1: .* has 1 splits; allowed: 0 to 0"),
+        ("id,s0\ne,train\n", PLAIN, "splits.csv:2: node e is not in nodes.csv"),
+        ("id,s0\na,train\na,val\n", PLAIN, "splits.csv:3: the id a is in line 2, too"),
+        ("id,s0\na,training\n", PLAIN, "splits.csv:2: the split training; allowed: train, val, test or empty"),
+        ("node,s0\na,train\n", PLAIN, "splits.csv:1: has the columns node, s0; allowed: id, and a column"),
+    ):
+        splits.write_text(text)
+        with pytest.raises(UserError, match=says):
+            read_csv(tmp_path, asked)
+    splits.unlink()
+    with pytest.raises(UserError, match="data.split_index=1: .* has no splits.csv; allowed: 0"):
+        read_csv(tmp_path, Reading(split_index=1))
+
+
+COLUMNS = "id,label,city,age,height,born\na,x,Rome,30,1.5,2001-01-02\nb,y,,NA,1.7,2001-01-03\nc,x,Oslo,50,1.6,\n"
+
+
+def test_columns_are_chosen_filled_and_counted(tmp_path):
+    """Columns are features as asked: numbers with gaps, and texts that each become a feature."""
+    write(tmp_path, COLUMNS, "src,dst\na,b\n")
+    asked = Features(drop=["born"], one_hot=["city"], fill="mean")
+    found = read_csv(tmp_path, Reading(features=asked))
+    assert found.feature_names == ["age", "height", "city=Oslo", "city=Rome"]
+    assert torch.allclose(found.features, torch.tensor([[30, 1.5, 0, 1], [40, 1.7, 0, 0], [50, 1.6, 1, 0]]))
+    for told in ("1 gaps of the column age are filled with 40", "1 gaps of the column city are no kind"):
+        assert told in found.note
+    assert read_csv(tmp_path, Reading(features=Features(["height"]))).feature_names == ["height"]
+    both = Features(["age", "city"], one_hot=["city"], fill="median", standardize=True, degrees=True)
+    found = read_own_graph(tmp_path, Reading(features=both), "graph_csv")
+    assert found.feature_names == ["age", "city=Oslo", "city=Rome", "log(1 + in-degree)"]
+    assert found.features[:, 1].tolist() == [0, 0, 1]  # of 0 and 1: it stays
+    assert torch.allclose(found.features[:, [0, 3]].mean(0), torch.zeros(2), atol=1e-6)
+    assert torch.allclose(found.features[:, [0, 3]].std(0, correction=0), torch.ones(2), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (Features(), ":2: city='Rome'; allowed: a finite number; fix: data.features.one_hot=[city] or data.features.d"),
+        (Features(drop=["city", "born"]), ":3: age='NA'; allowed: a finite number; fix: data.features.fill=mean"),
+        (Features(columns=["age", "weight"]), "data.features.columns=weight: .* has no such column of features; allow"),
+        (Features(columns=["label"]), "data.features.columns=label: .*; allowed: city, age, height, born"),
+        (Features(one_hot=["town"]), "data.features.one_hot=town: "),
+        (Features(drop=["born"], one_hot=["city"]), ":3: age='NA'"),
+        (Features(["city"], one_hot=["city"]), ":3: city=''; allowed: a text; fix: data.features.fill=zero"),
+    ],
+)
+def test_columns_that_cannot_be_features(tmp_path, asked, says):
+    with pytest.raises(UserError, match=says.replace("[", r"\[")):
+        read_csv(write(tmp_path, COLUMNS, "src,dst\na,b\n"), Reading(features=asked))
+
+
+def test_weights_of_edges(tmp_path):
+    write(tmp_path, FOUR, "src,dst,weight,t\na,b,2,1\na,b,2,1\nb,c,0.5,1\n")
+    found = read_csv(tmp_path, Reading(edge_weight="weight"))
+    assert found.edge_weights.tolist() == [2, 0.5, 2, 0.5] and found.edge_features.tolist() == [[1]] * 4
+    assert found.digest() != read_csv(tmp_path).digest()
+    for name, text, says in (
+        ("w", "1", "data.edge_weight=w: .* has no such column; allowed: weight"),
+        ("weight", "-1", ":2: weight=-1; allowed: a weight of 0 or more"),
+        ("weight", "", ":2: weight=''; allowed: a finite number"),
+    ):
+        (tmp_path / "edges.csv").write_text(f"src,dst,weight\na,b,{text}\n")
+        with pytest.raises(UserError, match=says):
+            read_csv(tmp_path, Reading(edge_weight=name))
+
+
 WRONG_NODES = [
     ("", ": is empty; allowed: a line of column names with id and label, then rows"),
     ("\n", ": is empty; allowed"),
@@ -131,7 +347,7 @@ WRONG_NODES = [
 WRONG_EDGES = [
     ("", ": is empty; allowed: a line of column names with src and dst, then rows"),
     ("src,dst\n", ": has no rows below its column names"),
-    ("from,to\nann,bob\n", ":1: has no column src"),
+    ("begin,end\nann,bob\n", ":1: has no column src"),
     ("src,to\nann,bob\n", ":1: has no column dst"),
     ("src,dst\nann,bob\nbob,carl\n", ":3: node carl is not in nodes.csv; allowed: the ids there"),
     ("src,dst\neve,bob\n", ":2: node eve is not in nodes.csv"),
@@ -154,10 +370,12 @@ def test_the_first_wrong_line_is_named(tmp_path, file, text, message):
 
 
 def test_files_that_are_not_there(tmp_path):
-    with pytest.raises(UserError, match="there is no such file; allowed: a directory with nodes.csv and edges.csv"):
+    with pytest.raises(
+        UserError, match="there is no such file; allowed: .* or a directory with nodes.csv and edges.csv"
+    ):
         read_csv(tmp_path / "nothing")
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="file: is a file; allowed: a directory with nodes.csv and edges.csv"):
+    with pytest.raises(UserError, match="file: is a file; allowed: a file .csv, .tsv, .txt or a directory with n"):
         read_csv(tmp_path / "file")
     with pytest.raises(UserError, match="has no file nodes.csv; allowed: nodes.csv and edges.csv"):
         read_csv(write(tmp_path, nodes=None))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
+from lightning_dl2.data.graph_files.graph_sets import TOLD, GraphSet, NodeSet
 from lightning_dl2.graphs import SparseMatrix
 
 
@@ -26,6 +26,7 @@ def node_set() -> NodeSet:
         splits={"train": torch.tensor([0]), "val": torch.tensor([1]), "test": torch.tensor([], dtype=torch.int64)},
         edge_features=torch.ones(4, 2),
         node_ids=["x", "y", "z"],
+        edge_weights=torch.ones(4),
     )
 
 
@@ -133,7 +134,7 @@ def changed(value):
 @pytest.mark.parametrize("item", [node_set(), replace(node_set(), features=sparse(1.0, 2.0)), graph_set()])
 def test_the_digest_follows_from_every_part(item):
     item = replace(item, target_names=["a"])
-    digests, parts = {item.digest()}, [field for field in fields(item) if field.name != "note"]
+    digests, parts = {item.digest()}, [field for field in fields(item) if field.name not in TOLD]
     for field in parts:
         digests.add(replace(item, **{field.name: changed(getattr(item, field.name))}).digest())
     assert len(digests) == 1 + len(parts)

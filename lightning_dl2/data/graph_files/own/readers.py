@@ -5,7 +5,10 @@ and its reader here.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from lightning_dl2.builtin.data_path import check_format
 from lightning_dl2.builtin.graph_formats import OWN_GRAPHS, find_graph_format
@@ -21,22 +24,18 @@ from lightning_dl2.data.graph_files.formats.ogb import read_ogb
 from lightning_dl2.data.graph_files.formats.torch_files import read_torch
 from lightning_dl2.data.graph_files.graph_csv import read_csv
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
+from lightning_dl2.data.graph_files.own.columns import degree_columns, standardized
 from lightning_dl2.data.graph_files.own.reading import Reading
+from lightning_dl2.graphs import SparseMatrix
 
 
 def _one_graph(read: Callable[[Path], FileGraphs]) -> Callable[[Path, Reading], NodeSet]:
     return lambda path, asked: make_node_set(read(path), path, asked)
 
 
-def _csv(path: Path, asked: Reading) -> NodeSet:
-    if asked.label not in (None, "label"):
-        raise UserError(f"data.label={asked.label}: {path} is CSV; allowed: null, for its column label")
-    return read_csv(path, asked)
-
-
 READERS: dict[str, Callable[[Path, Reading], NodeSet]] = {
     "dgl_csv": _one_graph(read_dgl_csv),
-    "csv": _csv,
+    "csv": read_csv,
     "gml": _one_graph(read_gml),
     "graphml": _one_graph(read_graphml),
     "npz": _one_graph(read_npz),
@@ -46,6 +45,7 @@ READERS: dict[str, Callable[[Path, Reading], NodeSet]] = {
     "dgl": _one_graph(read_dgl_binary),
     "content": _one_graph(read_content),
 }
+NAMES_COLUMNS = ("csv",)  # the formats whose columns data.features chooses by their names
 
 
 def read_own_graph(path: Path, asked: Reading, name: str = "graph_file") -> NodeSet:
@@ -60,4 +60,25 @@ def read_own_graph(path: Path, asked: Reading, name: str = "graph_file") -> Node
     check_format(name, path)
     found = find_graph_format(path, OWN_GRAPHS[name])
     assert found is not None  # check_format has refused others
-    return READERS[found](path, asked)
+    of_columns = asked.features
+    for key in ("columns", "drop", "one_hot", "edge_columns"):
+        if found not in NAMES_COLUMNS and (value := getattr(of_columns, key)) not in (None, (), []):
+            raise UserError(f"data.features.{key}={list(value)}: {path} has no named columns; allowed: null or []")
+    return finish_features(READERS[found](path, asked), asked, path)
+
+
+def finish_features(found: NodeSet, asked: Reading, path: Path) -> NodeSet:
+    """Add degrees to the features and standardise them, where `asked` says so."""
+    if not (asked.features.degrees or asked.features.standardize):
+        return found
+    features, names = found.features, list(found.feature_names or [])
+    if isinstance(features, SparseMatrix):
+        raise UserError(f"data.features: {path} has sparse features; allowed: neither degrees nor standardize")
+    if asked.features.degrees:
+        degrees = degree_columns(found.src, found.dst, found.num_nodes, asked.undirected)
+        features = degrees if features is None else torch.cat([features, degrees], 1)
+        names += ["log(1 + in-degree)", "log(1 + out-degree)"][: degrees.shape[1]]
+    if features is None:
+        raise UserError(f"data.features.standardize=true: {path} has no features; allowed: false")
+    features = standardized(features) if asked.features.standardize else features
+    return replace(found, features=features, feature_names=names if len(names) == features.shape[1] else None)

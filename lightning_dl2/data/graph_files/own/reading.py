@@ -1,6 +1,30 @@
 """Hold what a user asks of the reading of a graph of her own, whatever its format."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Features:
+    """Keys of `data.features`: which columns are features, and what becomes of their cells.
+
+    Attributes:
+        columns: names of the nodes' features; None: all columns that have no other use.
+        drop: columns that are no features.
+        one_hot: columns of texts, a feature for each text that occurs.
+        fill: of cells without a value: "none" refuses them, "zero", "mean" and "median" fill them.
+        standardize: shift and scale each feature to mean 0 and variance 1 over all nodes; those of 0 and 1 stay.
+        degrees: add log(1 + in-degree), of a directed graph log(1 + out-degree), too.
+        edge_columns: names of the edges' features; None: all columns that have no other use.
+    """
+
+    columns: Sequence[str] | None = None
+    drop: Sequence[str] = ()
+    one_hot: Sequence[str] = ()
+    fill: str = "none"
+    standardize: bool = False
+    degrees: bool = False
+    edge_columns: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -11,13 +35,17 @@ class Reading:
         undirected: add the missing direction of every edge.
         repeated_edges: "merge": edges between the same two nodes are one; "keep": each counts.
         label: name of the labels; None: the usual one.
-        split_index: number of the split, from 0, where the files have several.
+        edge_weight: name of the edges' weights; None: there are none.
+        split_index: the split that is read where a source has several, from 0.
+        features: which columns are features.
     """
 
     undirected: bool = True
     repeated_edges: str = "merge"
     label: str | None = None
+    edge_weight: str | None = None
     split_index: int = 0
+    features: Features = Features()
 
 
 PLAIN = Reading()  # nothing is asked for
