@@ -226,7 +226,7 @@ class GraphNet(BuiltInTask):
     input_dropout: Fraction
     dropout: Fraction
     attention_dropout: Fraction
-    residual: bool
+    residual: bool | Literal["linear"]
     norm: Annotated[str, Part("none", "batch", "layer")]
     jumping_knowledge: Literal["none", "cat", "max", "sum"]
     input_layer: bool

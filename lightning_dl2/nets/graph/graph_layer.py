@@ -1,4 +1,4 @@
-"""One layer of a graph network: a convolution, its norm, activation, dropout and residual.
+"""One layer of a graph network: a convolution, its residual, norm, activation and dropout.
 
 Shapes: S sources, N destination nodes, E edges, I in_feats, O out_feats, G edge_feats.
 """
@@ -16,8 +16,9 @@ from lightning_dl2.nets.dropout import dropout
 from lightning_dl2.nets.graph.lookup import Lookup
 from lightning_dl2.nets.graph.norms import build_norm
 from lightning_dl2.nets.graph.own.parts import build_own_activation
-from lightning_dl2.nets.graph.sparse_linear import as_dense
+from lightning_dl2.nets.graph.sparse_linear import SparseLinear, as_dense, destinations
 
+LINEAR = "linear"  # a residual with weights of its own, before the norm
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "elu": F.elu}
 
 
@@ -32,6 +33,8 @@ class GraphLayer(nn.Module):
     The order is that of Dwivedi et al. 2020 except for dropout, which leaves the residual stream alone.
 
     Args:
+        residual: True adds the input to the output. LINEAR adds a linear map of the input to what the convolution
+            gives, before the norm, whatever I and O are (Luo et al., "Classic GNNs are strong baselines", 2024).
         activation: one of ACTIVATIONS, a dotted path, or None.
         edge_feats: G, of edge states that the next layer reads, for `gatedgcn`; None without a next layer: its norm
             would be a parameter without a gradient.
@@ -47,7 +50,7 @@ class GraphLayer(nn.Module):
         norm: str = "none",
         activation: str | None = None,
         dropout: float = 0.0,
-        residual: bool = False,
+        residual: bool | str = False,
         edge_feats: int | None = None,
         sparse: bool = True,
     ):
@@ -58,8 +61,9 @@ class GraphLayer(nn.Module):
         self.edge_norm = None if edge_feats is None else build_norm(norm, out_feats)
         self.activation = None if activation is None else build_activation(activation)
         self.dropout = dropout
-        self.residual = residual and in_feats == out_feats
-        self.edge_residual = residual and edge_feats == out_feats
+        self.skip = SparseLinear(in_feats, out_feats) if residual == LINEAR else None
+        self.residual = residual is True and in_feats == out_feats
+        self.edge_residual = bool(residual) and edge_feats == out_feats
 
     def forward(
         self, graph: Graph, x: Features | Lookup, e: Tensor | Lookup | None, x0: Tensor | None
@@ -75,6 +79,8 @@ class GraphLayer(nn.Module):
             y = self.convolution(graph, read, x0)
         else:
             y = self.convolution(graph, read) if e is None else self.convolution(graph, read, e)
+        if self.skip is not None:
+            y = y + self.skip(destinations(graph, x))
         y = self._finish(self.norm(y))
         if self.residual:
             y = as_dense(x)[: graph.num_nodes] + y

@@ -15,7 +15,7 @@ from lightning_dl2.graphs import ENGINES, Graph, resolve_engine
 from lightning_dl2.graphs.graph import Features
 from lightning_dl2.nets.checks import check_choice, check_dropouts, check_sizes
 from lightning_dl2.nets.dropout import dropout
-from lightning_dl2.nets.graph.graph_layer import ACTIVATIONS, GraphLayer, build_activation
+from lightning_dl2.nets.graph.graph_layer import ACTIVATIONS, LINEAR, GraphLayer, build_activation
 from lightning_dl2.nets.graph.inputs import EdgeInputs, NodeInputs
 from lightning_dl2.nets.graph.layers import LAYERS, Layer, Options
 from lightning_dl2.nets.graph.layerwise import layerwise
@@ -37,6 +37,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "layer": LAYERS,
     "activation": ACTIVATIONS,
     "norm": NORMS,
+    "residual": (LINEAR,),  # beside false and true
     "jumping_knowledge": JUMPING_KNOWLEDGE,
     "output_layer": OUTPUT_LAYERS,
     "readout": READOUTS,
@@ -64,7 +65,7 @@ class GraphNetwork(nn.Module):
         activation: after every convolution except one that gives the logits.
         input_dropout: probability, on the nodes' inputs; `dropout` on the features between layers and into the output
             layer, `attention_dropout` on the attention weights.
-        residual: adds a layer's input to its output where both have the same size.
+        residual: True adds a layer's input to its output where both have the same size; `linear`: see `GraphLayer`.
         norm: after each convolution, and inside the MLP of `gin` and `gine`.
         jumping_knowledge: input of the output layer: the last layer's output (`none`), or those of all layers side by
             side (`cat`), their maximum or their sum (Xu et al. 2018).
@@ -104,7 +105,7 @@ class GraphNetwork(nn.Module):
         input_dropout: float = 0.0,
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
-        residual: bool = False,
+        residual: bool | str = False,
         norm: str = "none",
         jumping_knowledge: str = "none",
         input_layer: bool = False,
@@ -117,7 +118,7 @@ class GraphNetwork(nn.Module):
         engine: str = "auto",
     ):
         super().__init__()
-        _check_choices(level=level, layer=layer, activation=activation, norm=norm)
+        _check_choices(level=level, layer=layer, activation=activation, norm=norm, residual=residual)
         _check_choices(jumping_knowledge=jumping_knowledge, output_layer=output_layer, readout=readout, engine=engine)
         check_sizes(num_outputs=num_outputs, hidden_size=hidden_size, num_layers=num_layers)
         check_sizes(heads=heads, output_heads=output_heads)
@@ -221,9 +222,9 @@ class GraphNetwork(nn.Module):
         return block_problem(first.convolution, find_layer(self.layer), self.inputs.out_feats, edge_feats, exact=exact)
 
 
-def _check_choices(**values: str) -> None:
+def _check_choices(**values: Any) -> None:
     for name, value in values.items():
-        if not (name in OWN and is_dotted(value)):
+        if not ((name == "residual" and isinstance(value, bool)) or (name in OWN and is_dotted(value))):
             check_choice(name, value, CHOICES[name])
 
 

@@ -11,6 +11,7 @@ OPTIONS = [
     {"norm": "batch", "residual": True, "edge_feats": EDGE},
     {"jumping_knowledge": "cat", "output_layer": "mlp", "self_loops": True},
     {"node_types": 5, "positional_size": 3, "positional": "laplacian", "edge_features": False},
+    {"norm": "layer", "residual": "linear"},
 ]
 
 

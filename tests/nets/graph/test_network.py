@@ -158,6 +158,20 @@ def test_sizes_of_the_papers():
     assert num_parameters(bare) == 105735 - 140 - 70
 
 
+def test_a_linear_residual_comes_before_the_norm_whatever_the_sizes():
+    graph = random_graph(dtype=torch.float64)
+    features = {"input_layer": False, "node_types": 0, "positional_size": 0, "positional": None, "num_layers": 2}
+    net = build("gcn", residual="linear", norm="layer", **features).double()
+    looped, x = graph.with_self_loops(), graph.ndata["features"]
+    for layer in net.layers:
+        whole = layer.convolution(looped, x) + x @ layer.skip.weight.t() + layer.skip.bias
+        x = F.relu(F.layer_norm(whole, (8,), layer.norm.weight, layer.norm.bias))
+    torch.testing.assert_close(net(graph), net.output(x))
+    assert [layer.skip.in_features for layer in net.layers] == [IN, 8]
+    logits = papers("gcn", residual="linear", norm="layer", num_layers=2)
+    assert logits.layers[-1].skip is None, "nothing follows a convolution that gives the logits"
+
+
 def test_heads():
     graph = random_graph()
     net = papers("gat", hidden_size=8, heads=4, output_heads=2)
@@ -242,6 +256,7 @@ def test_it_learns_graphs_by_heart():
         ({"jumping_knowledge": "lstm"}, "jumping_knowledge is 'lstm'; it must be one of none, cat, max, sum"),
         ({"output_layer": "deep"}, "output_layer is 'deep'; it must be one of none, linear, mlp"),
         ({"readout": "median"}, "readout is 'median'; it must be one of sum, mean, max, attention"),
+        ({"residual": "conv"}, "residual is 'conv'; it must be one of linear"),
         ({"engine": "jax"}, "engine is 'jax'; it must be one of auto, dgl, torch"),
         ({"hidden_size": 0}, "hidden_size is 0; it must be >= 1"),
         ({"num_layers": 0}, "num_layers is 0; it must be >= 1"),
