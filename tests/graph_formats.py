@@ -175,6 +175,109 @@ def write_pyg_without_it(path: Path) -> Path:
     return path / "graph.pt"
 
 
+# A set of graphs: nodes, pairs of neighbours, class. The features of a node are its number in the graph, halved.
+GRAPHS = [(3, [(0, 1), (1, 2)], 0), (2, [(0, 1)], 1), (4, [(0, 1), (1, 2), (2, 3), (0, 3)], 0), (3, [(1, 2)], 1)]
+GRAPH_LABELS = [label for _, _, label in GRAPHS]
+
+
+def node_features(count: int) -> Any:
+    return torch.arange(count)[:, None] / 2 + torch.tensor([0, 0.25])
+
+
+def graph_parts() -> list[dict[str, Any]]:
+    return [
+        {"x": node_features(count), "edge_index": torch.tensor(pairs).T, "y": torch.tensor([label])}
+        for count, pairs, label in GRAPHS
+    ]
+
+
+def write_pyg_list(path: Path) -> Path:
+    with patch.dict(sys.modules, pretended_pyg()):
+        torch.save([pretended_data(values) for values in graph_parts()], path / "graphs.pt")
+    return path / "graphs.pt"
+
+
+def write_pyg_dataset(path: Path) -> Path:
+    from torch_geometric.data import Data, InMemoryDataset
+
+    InMemoryDataset.save([Data(**values) for values in graph_parts()], str(path / "data.pt"))
+    return path / "data.pt"
+
+
+def write_pyg_dataset_without_it(path: Path) -> Path:
+    """Write what InMemoryDataset.save writes: all graphs in one, where each begins, and their class."""
+    values = graph_parts()
+    whole = {name: torch.cat([one[name] for one in values], int(name == "edge_index")) for name in values[0]}
+    sizes = {"x": [len(one["x"]) for one in values], "edge_index": [one["edge_index"].shape[1] for one in values]}
+    slices = {name: torch.tensor([0, *np.cumsum(counts)]) for name, counts in (sizes | {"y": [1] * 4}).items()}
+    with patch.dict(sys.modules, pretended_pyg()):
+        torch.save((whole, slices, CLASSES["Data"]), path / "data.pt")
+    return path / "data.pt"
+
+
+def write_dgl_set(path: Path) -> Path:
+    dgl: Any = load_dgl()
+    graphs = []
+    for count, pairs, _ in GRAPHS:
+        graphs.append(dgl.graph(tuple(torch.tensor(pairs).T), num_nodes=count))
+        graphs[-1].ndata["feat"] = node_features(count)
+    dgl.save_graphs(str(path / "graphs.bin"), graphs, {"label": torch.tensor(GRAPH_LABELS), "weight": torch.ones(4)})
+    return path / "graphs.bin"
+
+
+def write_dgl_csv_set(path: Path) -> Path:
+    tables = {"node": ["graph_id,node_id,feat"], "edge": ["graph_id,src_id,dst_id"], "graph": ["graph_id,label"]}
+    for number, (count, pairs, label) in enumerate(GRAPHS):
+        rows = node_features(count).tolist()
+        tables["node"] += [f'g{number},{node},"{one}, {other}"' for node, (one, other) in enumerate(rows)]
+        tables["edge"] += [f"g{number},{one},{other}" for one, other in pairs]
+        tables["graph"].append(f"g{number},{label}")
+    meta = "dataset_name: own\n" + "".join(f"{item}_data:\n- file_name: {item}s.csv\n" for item in ("node", "edge"))
+    (path / "meta.yaml").write_text(f"{meta}graph_data:\n  file_name: graphs.csv\n", "utf-8")
+    for item, lines in tables.items():
+        (path / f"{item}s.csv").write_text("\n".join(lines), "utf-8")
+    return path
+
+
+def write_ogb_set(path: Path) -> Path:
+    tables = {
+        "edge": [pair for _, pairs, _ in GRAPHS for pair in pairs],
+        "node-feat": [row for count, _, _ in GRAPHS for row in node_features(count).tolist()],
+        "graph-label": [[label] for label in GRAPH_LABELS],
+        "num-node-list": [[count] for count, _, _ in GRAPHS],
+        "num-edge-list": [[len(pairs)] for _, pairs, _ in GRAPHS],
+    }
+    for name, rows in tables.items():
+        gzip_table(path / "raw" / f"{name}.csv.gz", rows)
+    for name, graphs in (("train", [[0], [1]]), ("valid", [[2]]), ("test", [[3]])):
+        gzip_table(path / "split" / "scaffold" / f"{name}.csv.gz", graphs)
+    return path
+
+
+def write_tu(path: Path) -> Path:
+    starts = np.cumsum([0, *(count for count, _, _ in GRAPHS)])
+    of = [number for number, (count, _, _) in enumerate(GRAPHS, start=1) for _ in range(count)]
+    edges = [(start + a + 1, start + b + 1) for start, (_, p, _) in zip(starts, GRAPHS, strict=False) for a, b in p]
+    rows = [row for count, _, _ in GRAPHS for row in node_features(count).tolist()]
+    both = [f"{one}, {other}\n{other}, {one}\n" for one, other in edges]
+    texts = {"A": both, "graph_indicator": [f"{n}\n" for n in of], "graph_labels": [f"{n}\n" for n in GRAPH_LABELS]}
+    texts["node_attributes"] = [f"{one}, {other}\n" for one, other in rows]
+    for name, lines in texts.items():
+        (path / f"OWN_{name}.txt").write_text("".join(lines), "utf-8")
+    return path
+
+
+def write_dgcnn(path: Path) -> Path:
+    lines = [str(len(GRAPHS))]
+    for count, pairs, label in GRAPHS:
+        lines.append(f"{count} {label}")
+        for node, (one, other) in enumerate(node_features(count).tolist()):
+            near = [a + b - node for a, b in pairs if node in (a, b)]
+            lines.append(" ".join(map(str, (0, len(near), *near, one, other))))
+    (path / "OWN.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    return path / "OWN.txt"
+
+
 NAMES = {"data": ("Data", "DataEdgeAttr", "DataTensorAttr"), "storage": ("GlobalStorage",)}
 CLASSES = {
     name: type(name, (), {"__module__": f"torch_geometric.data.{module}"})
@@ -219,4 +322,14 @@ WRITERS: dict[str, tuple[Writer, list[Any]]] = {
     "dgl": (write_dgl, [NEEDS_DGL]),
     "dgl_csv": (write_dgl_csv, []),
     "content": (write_content, []),
+}
+SET_WRITERS: dict[str, tuple[Writer, list[Any]]] = {
+    "pyg_list": (write_pyg_list, []),
+    "pyg_dataset": (write_pyg_dataset, [NEEDS_PYG]),
+    "pyg_dataset_without_it": (write_pyg_dataset_without_it, []),
+    "dgl": (write_dgl_set, [NEEDS_DGL]),
+    "dgl_csv": (write_dgl_csv_set, []),
+    "ogb": (write_ogb_set, []),
+    "tu": (write_tu, []),
+    "ten_fold": (write_dgcnn, []),
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lightning_dl2.builtin.data import TEXTS
 from lightning_dl2.builtin.graph_data import PLANETOID
-from lightning_dl2.builtin.graph_formats import OWN_GRAPHS, allowed_graphs, find_graph_format
+from lightning_dl2.builtin.graph_formats import OWN, OWN_GRAPHS, SETS_ALONE, allowed_graphs, find_graph_format
 from lightning_dl2.builtin.text_files import ALLOWED, find_texts
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.paths import describe_path, user_path
@@ -15,7 +15,7 @@ from lightning_dl2.common.paths import describe_path, user_path
 FORMATS: dict[str, tuple[str | None, str | None]] = {
     "text": (ALLOWED, None),
     "sequence_file": ("a .npz, .csv, .tsv or .txt file", "a directory with such files named train, val and test"),
-    **dict.fromkeys(OWN_GRAPHS, (None, None)),  # `graph_formats` knows them
+    **dict.fromkeys(OWN, (None, None)),  # `graph_formats` knows them
     "planetoid": (None, "a directory with files of Planetoid"),
     "tu": (None, "a directory with files of the TU format"),
     "ten_fold": ("a text file of DGCNN's format", "a directory with one"),
@@ -49,11 +49,11 @@ def check_format(name: str, path: Path) -> None:
     """Raise UserError if the path is no file or directory of a format, one of FORMATS."""
     file, directory = FORMATS[name]
     try:
-        if name in OWN_GRAPHS:
-            if find_graph_format(path, OWN_GRAPHS[name]) is not None:
+        if name in OWN:
+            if find_graph_format(path, OWN[name]) is not None:
                 return
-            if find_graph_format(path) is not None:
-                raise UserError(f"data.path={path}: is no {name.removeprefix('graph_').upper()}; fix: data=graph_file")
+            if (found := find_graph_format(path)) is not None:
+                raise UserError(f"data.path={path}: {_of_another(name, found)}")
         elif path.is_file() and file or path.is_dir() and directory:
             return
         problem = describe_path(path)
@@ -62,7 +62,16 @@ def check_format(name: str, path: Path) -> None:
     raise UserError(f"data.path={path}: {problem}; allowed: {_allowed(name)}")
 
 
-def _allowed(name: str) -> str:
+def _of_another(name: str, found: str) -> str:
+    """Say which data read the format `found`, which `name` does not."""
+    if name in OWN_GRAPHS and found in SETS_ALONE:
+        return "is a set of graphs; fix: data=graph_set_file, with experiment=mutag or another one of sets"
     if name in OWN_GRAPHS:
-        return allowed_graphs(*OWN_GRAPHS[name])
+        return f"is no {name.removeprefix('graph_').upper()}; fix: data=graph_file"
+    return "is one graph; fix: data=graph_file, with experiment=graph or another one of one graph"
+
+
+def _allowed(name: str) -> str:
+    if name in OWN:
+        return allowed_graphs(*OWN[name])
     return " or ".join(kind for kind in FORMATS[name] if kind)

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning_dl2.builtin.data import SequenceData, TextData
 from lightning_dl2.builtin.graph_data import GENERATED, PLANETOID, GraphData, GraphSetData, NodeData
-from lightning_dl2.builtin.graph_formats import OWN_GRAPHS
+from lightning_dl2.builtin.graph_formats import OWN_GRAPH_SETS, OWN_GRAPHS
 from lightning_dl2.builtin.sequence_file import SequenceFileData
 from lightning_dl2.builtin.task import GraphNet, RecurrentTask, SequenceReader, TextGenerator
 from lightning_dl2.common.dotted import find_callable, is_dotted, parameters_of
@@ -107,6 +107,7 @@ DATA = (
     Rule(NodeData, "batch_size", lambda c: c.data.fanouts is not None,
          "data.fanouts=null (each step sees the whole graph)", "data.fanouts=[N,...], a number a layer"),
     needs(NodeData, "block_model.*", "data.name", "sbm"),
+    needs(GraphSetData, "label undirected", "data.name", *OWN_GRAPH_SETS, off=(None, True)),
     needs(GraphSetData, "num_graphs min_nodes max_nodes", "data.name", "minigc", "pattern"),
     Rule(GraphSetData, "num_folds fold validation_fraction", lambda c: c.data.name != "zinc",
          "data=zinc (which has a split of its own)", "other data"),

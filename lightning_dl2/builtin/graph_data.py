@@ -5,13 +5,25 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from lightning_dl2.builtin.base import BuiltInData
-from lightning_dl2.builtin.graph_formats import OWN_GRAPHS
+from lightning_dl2.builtin.graph_formats import OWN_GRAPH_SETS, OWN_GRAPHS
 from lightning_dl2.config.schema.base import Natural, Positive, Rate, Strict, Workers
 from lightning_dl2.config.schema.targets import TargetKind
 
 PLANETOID = ("cora", "citeseer", "pubmed")
 NODE_SETS = ("karate_club", "sbm", *PLANETOID, *OWN_GRAPHS)  # one graph; its nodes have labels
-GRAPH_SETS = ("minigc", "csl", "pattern", "mutag", "proteins", "enzymes", "nci1", "tu", "ten_fold", "zinc")
+GRAPH_SETS = (
+    "minigc",
+    "csl",
+    "pattern",
+    "mutag",
+    "proteins",
+    "enzymes",
+    "nci1",
+    "tu",
+    "ten_fold",
+    "zinc",
+    *OWN_GRAPH_SETS,
+)
 GENERATED = ("karate_club", "sbm", "minigc", "csl", "pattern")  # no files
 
 
@@ -19,7 +31,7 @@ def superfluous_path(name: str, path: str | None) -> str | None:
     """Describe the error of a path to graphs that are generated; return None if there is none."""
     if path is None or name not in GENERATED:
         return None
-    other = "graph_file" if name in NODE_SETS else "tu"
+    other = "graph_file" if name in NODE_SETS else "graph_set_file"
     return f"path={path}: data={name} is generated; fix: leave it out, or read graphs of your own by data={other}"
 
 
@@ -130,6 +142,8 @@ class GraphSetData(GraphData):
 
     name: Literal[GRAPH_SETS]  # type: ignore[valid-type]
     path: str | None
+    label: str | None
+    undirected: bool
     num_folds: Annotated[int, Field(ge=3)]
     fold: Natural
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]

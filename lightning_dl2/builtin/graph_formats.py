@@ -39,11 +39,19 @@ GRAPH_FORMATS = {
     "npz": GraphFormat(".npz", None, (".npz",)),
     "torch": GraphFormat(".pt of PyG", None, (".pt", ".pth")),
     "dgl": GraphFormat(".bin of DGL", None, (".bin",)),
+    "tu": GraphFormat(None, "with NAME_A.txt and others of the TU format", (), ("*_A.txt",)),
+    "ten_fold": GraphFormat(".txt of DGCNN", "with 10fold_idx beside one", (".txt",), ("10fold_idx",)),
 }
+SETS_ALONE = ("tu", "ten_fold")  # the formats that hold no single graph
 
 # The names of `data`, and the formats that each reads. A directory that has no format's marks counts as the last
 # format's if it is the only one, whose reader says what is missing.
-OWN_GRAPHS: dict[str, tuple[str, ...]] = {"graph_csv": ("csv",), "graph_file": tuple(GRAPH_FORMATS)}
+OWN_GRAPHS: dict[str, tuple[str, ...]] = {
+    "graph_csv": ("csv",),
+    "graph_file": tuple(name for name in GRAPH_FORMATS if name not in SETS_ALONE),
+}
+OWN_GRAPH_SETS: dict[str, tuple[str, ...]] = {"graph_set_file": ("dgl_csv", "ogb", "torch", "dgl", *SETS_ALONE)}
+OWN = OWN_GRAPHS | OWN_GRAPH_SETS
 
 
 def find_graph_format(path: Path, names: Sequence[str] = tuple(GRAPH_FORMATS)) -> str | None:

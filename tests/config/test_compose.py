@@ -105,7 +105,7 @@ WRONG = {
     "trainer.max_time=true": ["trainer.max_time=true: allowed: DD:HH:MM:SS"],
     "trainer.max_time=[1]": ["trainer.max_time=[1]: allowed: DD:HH:MM:SS"],
     "experiment=graph data.path=DIR": ["data.path=DIR: data=sbm is generated", "data=graph_file"],
-    "experiment=csl data.path=DIR": ["data.path=DIR: data=csl is generated", "data=tu"],
+    "experiment=csl data.path=DIR": ["data.path=DIR: data=csl is generated", "data=graph_set_file"],
     "trainer.max_steps=0": ["trainer.max_steps=0", "1 or more"],
     "trainer.max_steps=-1": ["trainer.max_steps=-1", "max_epochs"],
     "trainer.precision=16": ["trainer.precision=16", "'bf16-mixed'"],

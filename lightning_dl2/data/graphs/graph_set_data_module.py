@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
+from lightning_dl2.data.graph_files.own.reading import Reading
 from lightning_dl2.data.graphs.graph_data_module import GraphDataModule, feature_widths, segment_sums
 from lightning_dl2.data.graphs.in_memory import build_graph_set
 from lightning_dl2.data.graphs.load_sets import load_graph_set
@@ -25,6 +26,8 @@ class GraphSetDataModule(GraphDataModule):
     Args:
         name: one of GRAPH_SETS, or graphs that are read already; `from_graphs` makes them of those of other libraries.
         path: of the files; None: they are downloaded, or the graphs are generated.
+        label: name of the labels in graph_set_file; None: the usual one of the format.
+        undirected: read every edge of graph_set_file in both directions.
         num_folds: number of stratified folds of a set without a split of its own.
         fold: the one to test on, from 0.
         validation_fraction: share of the other folds' graphs that validates.
@@ -46,6 +49,8 @@ class GraphSetDataModule(GraphDataModule):
         name: str | GraphSet,
         path: str | None = None,
         *,
+        label: str | None = None,
+        undirected: bool = True,
         num_folds: int = 10,
         fold: int = 0,
         validation_fraction: float = 0.1,
@@ -65,8 +70,10 @@ class GraphSetDataModule(GraphDataModule):
         self.num_workers = num_workers
         self.positional = positional or {"kind": "none", "size": 0}
         sizes = {"num_graphs": num_graphs, "min_nodes": min_nodes, "max_nodes": max_nodes}
-        loaded = name if isinstance(name, GraphSet) else load_graph_set(name, path, sizes=sizes, cache=cache_dir)
-        self.set: GraphSet = loaded
+        if isinstance(name, str):
+            reading = Reading(undirected=undirected, label=label)
+            name = load_graph_set(name, path, sizes=sizes, cache=cache_dir, reading=reading)
+        self.set: GraphSet = name
         self.note = self.set.note
         self.level, self.target = self.set.level, self.set.target
         self.labels, self.num_items = self.set.labels, len(self.set.num_nodes)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lightning_dl2.builtin.graph_data import PLANETOID, superfluous_path
-from lightning_dl2.builtin.graph_formats import OWN_GRAPHS
+from lightning_dl2.builtin.graph_formats import OWN_GRAPH_SETS, OWN_GRAPHS
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.files import DISK_ERRORS
 from lightning_dl2.common.paths import user_path
@@ -19,6 +19,7 @@ from lightning_dl2.data.graph_files.downloads import URLS, fetch_graphs
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
 from lightning_dl2.data.graph_files.own.readers import read_own_graph
 from lightning_dl2.data.graph_files.own.reading import PLAIN, Reading
+from lightning_dl2.data.graph_files.own.set_readers import read_own_graph_set
 from lightning_dl2.data.graph_files.planetoid import read_planetoid
 from lightning_dl2.data.graph_files.ten_fold import read_ten_fold
 from lightning_dl2.data.graph_files.tu_format import read_tu
@@ -73,6 +74,7 @@ GRAPH_SETS: dict[str, Callable[[Request], GraphSet]] = {
     "tu": lambda request: read_tu(request.files()),
     "ten_fold": lambda request: read_ten_fold(request.files()),
     "zinc": lambda request: read_zinc(request.files()),
+    **dict.fromkeys(OWN_GRAPH_SETS, lambda request: read_own_graph_set(request.files(), request.reading, request.name)),
 }
 Loaded = TypeVar("Loaded", NodeSet, GraphSet)
 
@@ -94,13 +96,15 @@ def load_node_set(
     return _load(NODE_SETS, request)
 
 
-def load_graph_set(name: str, path: str | None, *, sizes: dict[str, int], cache: str | None) -> GraphSet:
-    """Load the graphs `name`, one of GRAPH_SETS; `sizes` are those of a generated set.
+def load_graph_set(
+    name: str, path: str | None, *, sizes: dict[str, int], cache: str | None, reading: Reading = PLAIN
+) -> GraphSet:
+    """Load the graphs `name`, one of GRAPH_SETS; `sizes` are of a generated set, `reading` of one of the user's own.
 
     Raises:
         UserError: there is no such set, or it is not available, or damaged.
     """
-    return _load(GRAPH_SETS, Request(name, path, cache, sizes=sizes))
+    return _load(GRAPH_SETS, Request(name, path, cache, reading=reading, sizes=sizes))
 
 
 def _load(loaders: dict[str, Callable[[Request], Loaded]], request: Request) -> Loaded:

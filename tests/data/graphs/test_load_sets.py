@@ -4,7 +4,7 @@ import pytest
 
 from lightning_dl2 import GraphSetDataModule, NodeDataModule, UserError
 from lightning_dl2.builtin.graph_data import GENERATED, NODE_SETS
-from lightning_dl2.builtin.graph_formats import GRAPH_FORMATS, OWN_GRAPHS
+from lightning_dl2.builtin.graph_formats import OWN_GRAPHS
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
 from lightning_dl2.data.graph_files.own.readers import READERS
 from lightning_dl2.data.graphs import load_sets
@@ -15,7 +15,7 @@ def test_a_graph_of_ones_own_is_read_by_its_format(tmp_path):
     """The format follows from the path, and a file of no format is told with all that there are."""
     path = write_graph(tmp_path / "graph", [(0, 1), (1, 2)], "aba", "tve")
     one, other = (load_sets.load_node_set(name, str(path)) for name in OWN_GRAPHS)
-    assert one.digest() == other.digest() and set(READERS) == set(GRAPH_FORMATS)
+    assert one.digest() == other.digest() and set(READERS) == set(OWN_GRAPHS["graph_file"])
     (path / "graph.docx").touch()
     for name in OWN_GRAPHS:
         with pytest.raises(UserError, match="graph.docx: is a file; allowed: .*a directory with nodes.csv and edges"):

@@ -22,6 +22,7 @@ from lightning_dl2.data.splits import SPLITS
 
 # Other programs' names of a mask.
 OTHER_MASKS = {"val_mask": ("valid_mask", "validation_mask", "dev_mask")}
+MOST_KINDS = 4096  # features that columns of whole numbers become
 GRAPH_LABELS = ("label", "labels", "glabel", "y")  # usual names of the tensors beside the graphs of a .bin file
 
 
@@ -52,15 +53,24 @@ def make_graph_set(content: FileGraphs, path: Path, asked: Reading) -> GraphSet:
         UserError: the graphs have no labels, or their parts do not fit together.
     """
     labels = _graph_labels(content, asked.label, path)
-    notes = [note for graph in content.graphs for note in _join_columns(graph, None)]
     with _named(path):
+        notes = [_one_hot(content.graphs, item) for item in ("node", "edge")]
         found, note = build_graph_set(
-            content.graphs, labels, content.splits, undirected=asked.undirected, ids=content.ids
+            content.graphs,
+            labels,
+            content.splits,
+            target="classification",
+            undirected=asked.undirected,
+            ids=content.ids,
         )
-    left = [name for name in content.labels if content.labels[name] is not labels]
+    left = sorted(name for name in content.labels if not _is_of(content.labels[name], labels))
     beside = f"not read of the graphs: {', '.join(left)}" if left else None
     found.note = told(content.note, *dict.fromkeys(notes), _plain(note), beside)
     return found
+
+
+def _is_of(values: Any, labels: Any) -> bool:
+    return labels is values or (isinstance(labels, Tensor) and labels.data_ptr() == values.data_ptr())
 
 
 @contextmanager
@@ -91,7 +101,7 @@ def _label(graph: GraphParts, asked: str | None, path: Path) -> str:
 
 def _graph_labels(content: FileGraphs, asked: str | None, path: Path) -> Any:
     """Return the labels of the graphs, or their name in each graph."""
-    names = list(content.labels)
+    names = sorted(content.labels)
     if asked is None:
         asked = next((name for name in GRAPH_LABELS if name in names), names[0] if len(names) == 1 else None)
     if asked in content.labels:
@@ -152,6 +162,36 @@ def _join_columns(graph: GraphParts, label: str | None) -> list[str | None]:
                 del data[name]
             notes.append(f"{item} features: {', '.join(wide)}")
     return notes
+
+
+def _one_hot(graphs: list[GraphParts], item: str) -> str | None:
+    """Turn several columns of whole numbers, the kinds of an atom, to features of 0 and 1, one for each that occurs.
+
+    A linear layer of these is what OGB's encoders are: the sum of an embedding of each column.
+    """
+    names = [graph.find(item, "features" if item == "node" else "edge_features", None) for graph in graphs]
+    values = [graph.data(item)[name] for graph, name in zip(graphs, names, strict=True) if name is not None]
+    if len(values) < len(graphs) or not all(isinstance(value, Tensor) and _is_kinds(value) for value in values):
+        return None
+    if len({value.shape[1] for value in values}) > 1:
+        return None
+    columns = torch.cat(values).T
+    kinds = [column.unique(return_inverse=True) for column in columns]
+    width = sum(len(known) for known, _ in kinds)
+    if width > MOST_KINDS:
+        raise UserError(
+            f"the {item}s have {len(kinds)} columns of whole numbers with {width} different ones; allowed: {MOST_KINDS}"
+            " at most, or floating numbers"
+        )
+    wide = torch.cat([torch.nn.functional.one_hot(places, len(known)) for known, places in kinds], 1).float()
+    parts = wide.split([len(value) for value in values])
+    for graph, name, part in zip(graphs, names, parts, strict=True):
+        graph.data(item)[str(name)] = part
+    return f"{len(kinds)} columns of whole numbers of {item}s are {width} features of 0 and 1"
+
+
+def _is_kinds(value: Tensor) -> bool:
+    return value.ndim == 2 and value.shape[1] > 1 and not value.is_floating_point() and value.dtype != torch.bool
 
 
 def _is_numeric(value: Any) -> bool:

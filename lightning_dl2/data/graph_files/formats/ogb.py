@@ -45,8 +45,7 @@ def read_ogb(directory: Path) -> FileGraphs:
         raise UserError(f"data.path={raw}: edge.csv.gz has no pairs of nodes; allowed: a source and a target a line")
     pairs = pairs.astype(np.int64)
     of_nodes = {"feat": _numbers(_table(raw, "node-feat", nodes, "nodes"))}
-    label = _table(raw, "node-label", nodes, "nodes")
-    of_nodes["label"] = None if label is None else _numbers(label)
+    of_nodes["label"] = _classes(_table(raw, "node-label", nodes, "nodes"), unknown=True)
     of_edges = {"feat": _numbers(_table(raw, "edge-feat", edges, "edges"))}
     label = _table(raw, "graph-label", len(num_nodes), "graphs")
     read = {"edge", "num-node-list", "num-edge-list", "node-feat", "edge-feat", "node-label", "graph-label"}
@@ -60,7 +59,7 @@ def read_ogb(directory: Path) -> FileGraphs:
         graphs.append(GraphParts("file", src, dst, count, rows, links))
         node, edge = node + count, edge + size
     note = told(note, left and f"not read: {', '.join(left)}")
-    return FileGraphs(graphs, {} if label is None else {"label": _numbers(label)}, splits, note=note)
+    return FileGraphs(graphs, {} if label is None else {"label": _classes(label)}, splits, note=note)
 
 
 def _counts(raw: Path, name: str) -> np.ndarray:
@@ -73,7 +72,7 @@ def _counts(raw: Path, name: str) -> np.ndarray:
 
 
 def _table(raw: Path, name: str, rows: int | None = None, items: str = "") -> Any:
-    """Read a table as float64 [rows, columns]; None: there is no such file. An empty cell is no number."""
+    """Read a table as int64 or float64 [rows, columns]; None: there is no such file. An empty cell is no number."""
     path = raw / f"{name}.csv.gz"
     if not path.is_file():
         return None
@@ -83,22 +82,37 @@ def _table(raw: Path, name: str, rows: int | None = None, items: str = "") -> An
         content = content.replace(b"\r\n", b"\n").removesuffix(b"\n")
         if any(gap in b"\n%b\n" % content for gap in (b",,", b",\n", b"\n,", b"\n\n")) and content:
             content = re.sub(rb"(?m)(^|,)(?=,|$)", rb"\1nan", content)  # an unknown label
+        found = np.zeros((0, 2 if name == "edge" else 1), np.int64)
         if content:
             found = np.loadtxt(io.BytesIO(content), np.float64, delimiter=",", comments=None, ndmin=2)
-        else:
-            found = np.zeros((0, 2 if name == "edge" else 1))
+            found = found if b"." in content else _whole(found)
     if rows is not None and len(found) != rows:
         raise UserError(f"data.path={path}: has {len(found)} lines; allowed: one for each of the {rows} {items}")
     return found
 
 
+def _whole(table: np.ndarray) -> np.ndarray:
+    """Turn numbers to int64 if all are whole."""
+    is_whole = np.isfinite(table).all() and (table == np.rint(table)).all() and (abs(table) < LARGEST).all()
+    return table.astype(np.int64) if is_whole else table
+
+
 def _numbers(table: np.ndarray | None) -> Any:
-    """Turn whole numbers to int64, others to float32; a column alone to [rows]."""
+    """Return int64 or float32 [rows, columns], or [rows] of one column."""
     if table is None:
         return None
     table = table[:, 0] if table.shape[1] == 1 else table
-    is_whole = np.isfinite(table).all() and (table == np.rint(table)).all() and (abs(table) < LARGEST).all()
-    return torch.from_numpy(table.astype(np.int64 if is_whole else np.float32))
+    return torch.from_numpy(table if table.dtype == np.int64 else table.astype(np.float32))
+
+
+def _classes(table: np.ndarray | None, unknown: bool = False) -> Any:
+    """Return labels: whole numbers also where they are written as 1.0, and -1 for an `unknown` one."""
+    if table is None or table.shape[1] > 1:
+        return _numbers(table)
+    known = ~np.isnan(table)
+    if known.any() and (unknown or known.all()) and _whole(table[known]).dtype == np.int64:
+        table = np.where(known, table, -1).astype(np.int64)
+    return _numbers(table)
 
 
 def _splits(directory: Path) -> tuple[dict[str, np.ndarray] | None, str | None]:

@@ -11,10 +11,10 @@ import torch
 
 from lightning_dl2 import NodeDataModule, UserError
 from lightning_dl2.builtin.graph_formats import GRAPH_FORMATS, OWN_GRAPHS, find_graph_format
-from lightning_dl2.data.graph_files.own.readers import read_own_graph
+from lightning_dl2.data.graph_files.own.readers import READERS, read_own_graph
 from lightning_dl2.data.graph_files.own.reading import PLAIN, Reading
 from tests import graph_formats
-from tests.graph_formats import FEATURES, LABELS, PAIRS, SPLITS, WRITERS, gzip_table
+from tests.graph_formats import FEATURES, LABELS, PAIRS, SPLITS, WRITERS, gzip_table, write_tu
 
 FORMATS = [pytest.param(name, marks=marks) for name, (_, marks) in WRITERS.items()]
 WITHOUT_SPLITS = ("content",)
@@ -51,7 +51,7 @@ def test_each_format_gives_the_same_graph(name, tmp_path):
 def test_the_test_has_every_format():
     kinds = {"heterophilous": "npz", "gnn_benchmark": "npz", "scipy": "arrays"}
     names = {kinds.get(name, "torch" if name.startswith("pyg") else name) for name in WRITERS}
-    assert names == set(OWN_GRAPHS["graph_file"]) == set(GRAPH_FORMATS)
+    assert names == set(OWN_GRAPHS["graph_file"]) == set(READERS)
 
 
 def test_only_the_way_of_the_edges_that_is_listed_is_read_on_request(tmp_path):
@@ -150,8 +150,11 @@ def test_tables_of_ogb_that_are_wrong(tmp_path):
         gzip_table(file, rows)
         assert says in told(path)
         file.write_bytes(before)
-    gzip_table(path / "raw" / "node-label.csv.gz", [[0], [1], [""], [1], [1], [0]])  # a gap is no line of numbers less
-    assert "labels: are floating numbers" in told(path)
+    # A gap is an unknown label, and not a line less.
+    gzip_table(path / "raw" / "node-label.csv.gz", [["0.0"], ["1.0"], [1], [1], [1], [""]])
+    assert told(path) == f"data.path={path}: graph: node 5 of the split test has no label; allowed: nodes with one"
+    gzip_table(path / "split" / "time" / "test.csv.gz", [[4]])
+    assert read(path).labels.tolist() == [0, 1, 1, 1, 1, -1]
 
 
 class _Bomb:
@@ -178,7 +181,7 @@ def test_code_in_a_file_is_not_run(kind, tmp_path):
         assert "labels.npy: is damaged or no .npy file (ValueError: Object arrays cannot be loaded" in told(tmp_path)
 
 
-SUFFIXES = sorted({suffix for kind in GRAPH_FORMATS.values() for suffix in kind.suffixes})
+SUFFIXES = sorted({suffix for name in READERS for suffix in GRAPH_FORMATS[name].suffixes})
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -221,8 +224,14 @@ def test_several_graphs_are_not_one(tmp_path):
 
 
 def test_a_format_is_told_by_the_name_alone(tmp_path):
-    for name, kind in GRAPH_FORMATS.items():
+    for name in OWN_GRAPHS["graph_file"]:
+        kind = GRAPH_FORMATS[name]
         for suffix in kind.suffixes:
             file = tmp_path / f"A.B{suffix.upper()}"
             file.touch()
             assert find_graph_format(file) == name
+
+
+def test_a_set_of_graphs_is_no_graph(tmp_path):
+    write_tu(tmp_path)
+    assert told(tmp_path).startswith(f"data.path={tmp_path}: is a set of graphs; fix: data=graph_set_file")
