@@ -19,6 +19,7 @@ EDGES = ("gine", "gatedgcn")  # the layers that read features of edges
 # By which names the constructor of an own layer takes what a key says. An attribute of its class goes before.
 HEADS, EDGE_FEATS = ("heads", "num_heads"), ("edge_feats", "edge_dim")
 ATTENTION_DROPOUT = ("attention_dropout", "attn_drop")
+TU_SETS = ("tu", "mutag", "proteins", "enzymes", "nci1")  # may be read from files of the TU format
 WITHOUT_EDGE_FEATURES = (*GENERATED, *PLANETOID)
 
 # Texts of several rules.
@@ -107,7 +108,9 @@ DATA = (
     Rule(NodeData, "batch_size", lambda c: c.data.fanouts is not None,
          "data.fanouts=null (each step sees the whole graph)", "data.fanouts=[N,...], a number a layer"),
     needs(NodeData, "block_model.*", "data.name", "sbm"),
-    needs(GraphSetData, "label undirected", "data.name", *OWN_GRAPH_SETS, off=(None, True)),
+    needs(GraphSetData, "label", "data.name", *OWN_GRAPH_SETS, off=(None,)),
+    Rule(GraphSetData, "undirected repeated_edges", lambda c: c.data.name in (*TU_SETS, *OWN_GRAPH_SETS),
+         "data={data.name} (whose edges go both ways)", "data=tu or graph_set_file", (True, "merge")),
     needs(GraphSetData, "num_graphs min_nodes max_nodes", "data.name", "minigc", "pattern"),
     Rule(GraphSetData, "num_folds fold validation_fraction", lambda c: c.data.name != "zinc",
          "data=zinc (which has a split of its own)", "other data"),

@@ -144,6 +144,7 @@ class GraphSetData(GraphData):
     path: str | None
     label: str | None
     undirected: bool
+    repeated_edges: Literal["merge", "keep"] = "merge"  # younger than runs on sets
     num_folds: Annotated[int, Field(ge=3)]
     fold: Natural
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]

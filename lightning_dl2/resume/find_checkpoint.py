@@ -14,6 +14,7 @@ from lightning_dl2.common.launcher import is_rank_zero
 from lightning_dl2.common.run_files import Checkpoint, Damaged
 from lightning_dl2.resume import checkpoint_file
 
+PARTS = "parts"  # key of a spec that only messages read: what the data consist of
 OTHERWISE = ", resume=restart, or another root"  # ways out of training beside the same data
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,31 @@ def data_spec(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """Return the `spec` of the data that a checkpoint was trained on; older versions kept it with the task alone."""
     kept = checkpoint.get("data_spec")
     return checkpoint.get("hyper_parameters", {}).get("spec", {}) if kept is None else kept
+
+
+def describe_change(then: dict[str, Any], now: dict[str, Any], changed: list[str]) -> str:
+    """Name what has changed of the content of data, as far as both specs know it.
+
+    Args:
+        then: the spec of the run, in which PARTS maps what the data consist of to digests or numbers.
+        now: that of the data at hand.
+        changed: the keys of the spec that differ.
+    """
+    before, after = then.get(PARTS), now.get(PARTS)
+    if not after:
+        return ""
+    if not before:
+        names = [key for key in changed if key != "digest" and not isinstance(now[key], float | list)]
+        told = f"{', '.join(names)} changed; " if names else ""
+        return f" ({told}an older version may have read the same files otherwise)"
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    told = ", ".join(
+        f"{name} {before.get(name, 'none')} -> {after.get(name, 'none')}"
+        if isinstance(before.get(name, after.get(name)), int)
+        else name
+        for name in names
+    )
+    return f" (changed: {told})"
 
 
 class ResumePoint:
@@ -121,10 +147,11 @@ class CheckpointFiles:
         Raises:
             UserError: the two differ, as when a text file has been edited.
         """
-        if changed := [key for key in now if then.get(key) != now[key]]:
+        if changed := [key for key in now if key != PARTS and then.get(key) != now[key]]:
             what = "the content" if "digest" in changed else changed[0]
+            known = describe_change(then, now, changed) if "digest" in changed else ""
             raise UserError(
-                f"data: {what} is not what it was when {self.path} was begun; fix: use the same data{others}"
+                f"data: {what} is not what it was when {self.path} was begun{known}; fix: use the same data{others}"
             )
 
     @staticmethod

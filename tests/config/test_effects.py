@@ -96,6 +96,7 @@ IDLE = {
     "experiment=cora": {"data.block_model.signal=0.1": "data=sbm"},
     "experiment=mutag": {"data.num_graphs=9 data.min_nodes=5": "data=minigc"},
     "experiment=zinc": {
+        "data.undirected=false": "data=tu callbacks.checkpoint.monitor=val/loss",
         "data.fold=2": "data=csl callbacks.checkpoint.monitor=val/loss",
         "task.class_weights=balanced": "data=csl callbacks.checkpoint.monitor=val/loss",
         "task.input_layer=false": "data=csl callbacks.checkpoint.monitor=val/loss",

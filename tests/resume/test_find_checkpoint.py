@@ -11,6 +11,7 @@ import torch
 from lightning_dl2 import evaluate, train
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.resume.checkpoint_file import serialize, write
+from lightning_dl2.resume.find_checkpoint import describe_change
 from lightning_dl2.run.directory import Run
 
 
@@ -156,3 +157,15 @@ def test_the_memory_of_a_checkpoint_is_given_away(tmp_path):
     whole(run.last, 12)
     point = run.find_resume_point()
     assert point.take()["global_step"] == point.step == 12 and not point.checkpoint
+
+
+def test_what_has_changed_of_the_data_is_told_as_far_as_it_is_known():
+    now = {"digest": "b", "sizes": {"train": 3}, "share": 0.5, "parts": {"edges": 6, "labels": "x", "ends": "1"}}
+    for then, says in (
+        ({**now, "digest": "a", "parts": {"edges": 4, "labels": "x", "ends": "2"}}, "(changed: edges 4 -> 6, ends)"),
+        ({"digest": "a", "sizes": {"train": 2}}, "(sizes changed; an older version may have read the same files other"),
+        ({"digest": "a", "sizes": {"train": 3}}, "(an older version may have read the same files otherwise)"),
+    ):
+        changed = [key for key in now if key != "parts" and then.get(key) != now[key]]
+        assert describe_change(then, now, changed).strip().startswith(says)
+    assert describe_change({"digest": "a"}, {"digest": "b"}, ["digest"]) == ""

@@ -12,6 +12,7 @@ Shapes: N nodes, E directed edges, F node features, D edge features, G graphs, T
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import MISSING, Field, dataclass, field, fields
 from hashlib import sha256
 from typing import Any, Literal
@@ -33,6 +34,28 @@ def _is_default(part: Field[Any], value: Any) -> bool:
     return type(value) is type(default) and bool(value == default)
 
 
+PART_NAMES = {"src": "ends of edges", "dst": "ends of edges", "node_ids": "names of nodes"}  # others: the field's
+
+
+def _feed(digest: Any, name: str, value: Any) -> None:
+    """Add a value and its name to a digest."""
+    digest.update(f"\0{name}\0{type(value).__name__}\0".encode())
+    if isinstance(value, Tensor):
+        digest.update(f"{value.dtype}{list(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().data)
+    elif isinstance(value, SparseMatrix):
+        for part in ("indptr", "indices", "values", "shape"):
+            _feed(digest, part, getattr(value, part))
+    elif isinstance(value, dict):
+        for key in sorted(value):
+            _feed(digest, key, value[key])
+    elif isinstance(value, list | tuple) and any(isinstance(part, list | tuple | Tensor) for part in value):
+        for number, part in enumerate(value):
+            _feed(digest, str(number), part)
+    else:
+        digest.update(json.dumps(value).encode())
+
+
 @dataclass
 class _Content:
     """Base of both: dataclasses of tensors, names and numbers."""
@@ -52,29 +75,27 @@ class _Content:
         digests of older runs stay as they were.
         """
         digest = sha256()
+        for name, value in self._content():
+            _feed(digest, name, value)
+        return digest.hexdigest()[:16]
 
-        def feed(name: str, value: Any) -> None:
-            digest.update(f"\0{name}\0{type(value).__name__}\0".encode())
-            if isinstance(value, Tensor):
-                digest.update(f"{value.dtype}{list(value.shape)}".encode())
-                digest.update(value.detach().cpu().contiguous().numpy().data)
-            elif isinstance(value, SparseMatrix):
-                for part in ("indptr", "indices", "values", "shape"):
-                    feed(part, getattr(value, part))
-            elif isinstance(value, dict):
-                for key in sorted(value):
-                    feed(key, value[key])
-            elif isinstance(value, list | tuple) and any(isinstance(part, list | tuple | Tensor) for part in value):
-                for number, part in enumerate(value):
-                    feed(str(number), part)
-            else:
-                digest.update(json.dumps(value).encode())
+    def parts(self) -> dict[str, str | int]:
+        """Return what the content consists of, numbers or short digests by name, to tell what has changed."""
+        found: dict[str, str | int] = {"edges": len(self.src)}  # type: ignore[attr-defined]
+        digests: dict[str, Any] = {}
+        for name, value in self._content():
+            if isinstance(value, int) and not isinstance(value, bool):
+                found[name.removeprefix("num_").replace("_", " ")] = value
+            elif value is not None:
+                _feed(digests.setdefault(PART_NAMES.get(name, name.replace("_", " ")), sha256()), name, value)
+        return found | {name: digest.hexdigest()[:8] for name, digest in digests.items()}
 
+    def _content(self) -> Iterator[tuple[str, Any]]:
+        """Yield the fields that are content; a younger one that holds nothing leaves older digests as they were."""
         for part in fields(self):
             value = getattr(self, part.name)
             if part.name not in TOLD and not (part.metadata.get("younger") and _is_default(part, value)):
-                feed(part.name, value)
-        return digest.hexdigest()[:16]
+                yield part.name, value
 
 
 @dataclass

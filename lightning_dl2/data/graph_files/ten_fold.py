@@ -8,6 +8,7 @@ Shapes: G graphs; N nodes, E edges and D attributes of a node, of all graphs tog
 """
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from torch import Tensor
 from lightning_dl2.builtin.data_path import check_format
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
+from lightning_dl2.data.graph_files.own.edges import arrange_edges
+from lightning_dl2.data.graph_files.own.reading import PLAIN
 from lightning_dl2.data.graph_files.whole_numbers import whole_number
 
 FOLDS = "10fold_idx"  # the directory beside the file
@@ -25,7 +28,8 @@ FOLDS = "10fold_idx"  # the directory beside the file
 def read_ten_fold(path: str | Path) -> GraphSet:
     """Read the graphs of a text file, or of the only one in a directory, and the folds in 10fold_idx beside it, if any.
 
-    A missing direction of an edge is added, and a repeated edge counts once, as in GIN's own reader. Labels and tags
+    A missing direction of an edge is added, and a repeated edge counts once, as in GIN's own reader; a note says how
+    many. Labels and tags
     are numbered anew from 0, in their order; class_names has the original labels.
 
     Raises:
@@ -37,6 +41,7 @@ def read_ten_fold(path: str | Path) -> GraphSet:
     labels, num_nodes, tags, attributes, src, dst = _graphs(path)
     class_names, classes = np.unique(labels, return_inverse=True)
     known_tags, types = np.unique(tags, return_inverse=True)
+    note = arrange_edges(src, dst, len(tags), None, PLAIN, str).note
     src, dst = np.concatenate([src, dst]), np.concatenate([dst, src])
     pairs = np.unique(src * len(tags) + dst)  # by source, and so by graph
     src, dst = pairs // len(tags), pairs % len(tags)
@@ -53,6 +58,7 @@ def read_ten_fold(path: str | Path) -> GraphSet:
         num_node_types=len(known_tags),
         node_features=torch.from_numpy(attributes) if attributes.shape[1] else None,
         folds=_folds(path.parent / FOLDS, len(labels)),
+        note=note and f"data.path={path}: {re.sub(r' .data[^)]*.', '', note)}",
     )
     found.check(f"data.path={path}")
     return found

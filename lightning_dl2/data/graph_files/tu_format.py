@@ -7,7 +7,7 @@ Shapes: N nodes and E edges of all graphs together, G graphs.
 
 import io
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -15,18 +15,24 @@ import torch
 from lightning_dl2.builtin.data_path import check_format
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
+from lightning_dl2.data.graph_files.own.edges import arrange_edges
+from lightning_dl2.data.graph_files.own.reading import PLAIN, Reading
 
 LARGEST = 2.0**53  # the files are read as float64, which has no odd whole numbers from here on
 
 
-def read_tu(directory: str | Path, name: str | None = None) -> GraphSet:
+def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLAIN) -> GraphSet:
     """Read the set of graphs `name` (None: the only one) in `directory`.
 
-    Edges are read as they are: every set of the collection has each edge in both directions. Labels of graphs, nodes
-    and edges are numbered anew from 0, in their order; class_names has the graphs' original ones.
+    The sets of the collection have each edge once in both directions; where a set has not, missing directions are added
+    and repeated edges merged, with a note. Labels of graphs, nodes and edges are numbered anew from 0, in their order;
+    class_names has the graphs' original ones.
+
+    Args:
+        asked: its `undirected` and `repeated_edges`.
 
     Raises:
-        UserError: a missing file, or the first wrong line.
+        UserError: a missing file, the first wrong line, or repeated edges with other labels or attributes.
     """
     directory = Path(directory)
     check_format("tu", directory)
@@ -38,19 +44,24 @@ def read_tu(directory: str | Path, name: str | None = None) -> GraphSet:
     labels = _read(paths["graph_labels"], np.int64, 1)[:, 0]
     graph_of = _graph_of(paths["graph_indicator"], len(labels))
     num_nodes = np.bincount(graph_of, minlength=len(labels))
-    src, dst, graph_of_edge = _edges(paths["A"], graph_of)
-    order = np.argsort(graph_of_edge, kind="stable")  # mostly sorted already
-    first_node = (np.cumsum(num_nodes) - num_nodes)[graph_of_edge]
+    listed = _edges(paths["A"], graph_of)
 
-    def optional(part: str, rows: int, what: str, order: Any = slice(None)) -> np.ndarray | None:
+    def optional(part: str, rows: int, what: str) -> np.ndarray | None:
         path = directory / f"{name}_{part}.txt"
         kind = np.float64 if part.endswith("attributes") else np.int64
-        return _read(path, kind, None, rows, what)[order] if path.is_file() else None
+        return _read(path, kind, None, rows, what) if path.is_file() else None
 
     node_types, num_node_types = _numbered(optional("node_labels", len(graph_of), "nodes"))
-    edge_types, num_edge_types = _numbered(optional("edge_labels", len(src), "edges", order))
     node_features = optional("node_attributes", len(graph_of), "nodes")
-    edge_features = optional("edge_attributes", len(src), "edges", order)
+    of_edges = [optional(part, len(listed[0]), "edges") for part in ("edge_labels", "edge_attributes")]
+    given = [part.astype(np.float64) for part in of_edges if part is not None]
+    values = np.concatenate(given, 1) if given else None
+    src, dst, rows, note = arrange_edges(*listed, len(graph_of), values, asked, lambda row: f"{paths['A']}:{row + 1}")
+    graph_of_edge = graph_of[src]
+    order = np.argsort(graph_of_edge, kind="stable")  # mostly sorted already
+    first_node = (np.cumsum(num_nodes) - num_nodes)[graph_of_edge]
+    edge_labels, edge_features = (None if part is None else part[rows[order]] for part in of_edges)
+    edge_types, num_edge_types = _numbered(edge_labels)
     class_names, labels = np.unique(labels, return_inverse=True)
     found = GraphSet(
         src=torch.from_numpy((src - first_node)[order]),
@@ -65,6 +76,7 @@ def read_tu(directory: str | Path, name: str | None = None) -> GraphSet:
         edge_types=edge_types,
         num_edge_types=num_edge_types,
         edge_features=None if edge_features is None else torch.from_numpy(edge_features).float(),
+        note=note and f"data.path={directory}: {note}",
     )
     found.check(f"data.path={directory}")
     return found
@@ -94,10 +106,10 @@ def _graph_of(path: Path, num_graphs: int) -> np.ndarray:
     return graph_of
 
 
-def _edges(path: Path, graph_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read source and destination of each edge among all nodes, from 0, and its graph, each int64 [E]."""
+def _edges(path: Path, graph_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Read source and destination of each edge among all nodes, from 0, each int64 [E]."""
     if not path.stat().st_size:
-        return (np.zeros(0, np.int64),) * 3
+        return (np.zeros(0, np.int64),) * 2
     src, dst = _read(path, np.int64, 2).T - 1
     if len(bad := np.flatnonzero((np.minimum(src, dst) < 0) | (np.maximum(src, dst) >= len(graph_of)))):
         pair = f"{src[bad[0]] + 1}, {dst[bad[0]] + 1}"
@@ -105,7 +117,7 @@ def _edges(path: Path, graph_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     if len(bad := np.flatnonzero(graph_of[src] != graph_of[dst])):
         graphs = f"{graph_of[src[bad[0]]] + 1} and {graph_of[dst[bad[0]]] + 1}"
         raise UserError(f"{path}:{bad[0] + 1}: an edge between the graphs {graphs}; allowed: within one")
-    return src, dst, graph_of[src]
+    return src, dst
 
 
 def _numbered(labels: np.ndarray | None) -> tuple[torch.Tensor | None, int]:

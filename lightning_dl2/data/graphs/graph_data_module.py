@@ -61,6 +61,7 @@ class GraphDataModule(LightningDataModule):
             "sizes": {split: len(index) for split, index in self.splits.items()},
             **self._facts(),
             "digest": self.set.digest(),
+            "parts": self.set.parts(),
         }
         if self.target != "classification":
             spec["target_names"] = list(self.target_names)

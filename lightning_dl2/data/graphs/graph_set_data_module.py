@@ -27,7 +27,8 @@ class GraphSetDataModule(GraphDataModule):
         name: one of GRAPH_SETS, or graphs that are read already; `from_graphs` makes them of those of other libraries.
         path: of the files; None: they are downloaded, or the graphs are generated.
         label: name of the labels in graph_set_file; None: the usual one of the format.
-        undirected: read every edge of graph_set_file in both directions.
+        undirected: add missing directions of edges in graph_set_file and in files of the TU format.
+        repeated_edges: "merge": edges there between the same two nodes are one; "keep": each counts.
         num_folds: number of stratified folds of a set without a split of its own.
         fold: the one to test on, from 0.
         validation_fraction: share of the other folds' graphs that validates.
@@ -51,6 +52,7 @@ class GraphSetDataModule(GraphDataModule):
         *,
         label: str | None = None,
         undirected: bool = True,
+        repeated_edges: str = "merge",
         num_folds: int = 10,
         fold: int = 0,
         validation_fraction: float = 0.1,
@@ -71,7 +73,7 @@ class GraphSetDataModule(GraphDataModule):
         self.positional = positional or {"kind": "none", "size": 0}
         sizes = {"num_graphs": num_graphs, "min_nodes": min_nodes, "max_nodes": max_nodes}
         if isinstance(name, str):
-            reading = Reading(undirected=undirected, label=label)
+            reading = Reading(undirected, repeated_edges, label)
             name = load_graph_set(name, path, sizes=sizes, cache=cache_dir, reading=reading)
         self.set: GraphSet = name
         self.note = self.set.note
@@ -101,6 +103,7 @@ class GraphSetDataModule(GraphDataModule):
         edge_features: str | None = None,
         edge_types: str | None = None,
         undirected: bool = False,
+        repeated_edges: str = "merge",
         ids: Sequence[str] | None = None,
         **options: Any,
     ) -> Self:
@@ -124,6 +127,7 @@ class GraphSetDataModule(GraphDataModule):
             types: name of the nodes' types, beside features; likewise `edge_types`.
             undirected: add the missing direction of each edge, with the same features. Undirected edges of networkx
                 always have both.
+            repeated_edges: "merge": edges between the same two nodes are one; "keep": each counts.
             ids: names of the graphs, for `predict`.
             options: of the constructor: num_folds, fold, batch_size, seed, ...
 
@@ -143,6 +147,7 @@ class GraphSetDataModule(GraphDataModule):
             edge_features=edge_features,
             edge_types=edge_types,
             undirected=undirected,
+            repeated_edges=repeated_edges,
             ids=ids,
         )
         module = cls(found, **options)

@@ -14,10 +14,13 @@ from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
+from lightning_dl2.data.graph_files.own.edges import arrange_edges
+from lightning_dl2.data.graph_files.own.reading import Reading
 from lightning_dl2.data.graphs.columns import as_tensor, check_classes, name_targets, number_labels, read_columns
 from lightning_dl2.data.graphs.libraries import GraphParts, read_graph, unread
 from lightning_dl2.data.splits import SPLITS
 
+WAYS = "give it once, or repeated_edges='keep'"
 MASKS = {split: f"{split}_mask" for split in SPLITS}  # DGL's and PyG's usual names
 
 
@@ -35,6 +38,7 @@ def build_graph_set(
     edge_features: str | None = None,
     edge_types: str | None = None,
     undirected: bool = False,
+    repeated_edges: str = "merge",
     ids: Sequence[str] | None = None,
 ) -> tuple[GraphSet, str | None]:
     """Make a set of graphs; the arguments are those of `GraphSetDataModule.from_graphs`.
@@ -56,7 +60,8 @@ def build_graph_set(
         values, "labels", target=target, class_names=class_names, unknown=False
     )
     target_names = name_targets(numbers, target, target_names)
-    edge_note = complete_edges(parts, undirected)
+    asked = Reading(undirected, repeated_edges)
+    edge_note = complete_edges(parts, asked, (edge_features, edge_types))
     nodes = read_columns(parts, "node", features, types, used)
     edges = read_columns(parts, "edge", edge_features, edge_types, used)
     found = GraphSet(
@@ -96,6 +101,7 @@ def build_node_set(
     class_names: list[str] | None = None,
     target_names: Sequence[str] | None = None,
     undirected: bool = False,
+    repeated_edges: str = "merge",
     ids: Sequence[str] | None = None,
 ) -> tuple[NodeSet, str | None]:
     """Make a set of one graph; the arguments are those of `NodeDataModule.from_graph`.
@@ -111,7 +117,7 @@ def build_node_set(
         raise UserError(
             "labels: are floating numbers, and no classes; fix: target='regression', or .long() if they are classes"
         )
-    edge_note = complete_edges(parts, undirected)
+    edge_note = complete_edges(parts, Reading(undirected, repeated_edges), (edge_features,))
     nodes = read_columns(parts, "node", features, None, used, as_numbers=True)
     edges = read_columns(parts, "edge", edge_features, None, used, as_numbers=True)
     found = NodeSet(
@@ -191,8 +197,13 @@ def _ids(ids: Sequence[str] | None, count: int) -> list[str] | None:
     return None if ids is None else list(map(str, ids))
 
 
-def complete_edges(parts: Sequence[GraphParts], undirected: bool) -> str | None:
-    """Add the missing direction of edges if they are `undirected`; return a note of what is unusual in the edges."""
+def complete_edges(parts: Sequence[GraphParts], asked: Reading, keys: Sequence[str | None] = ()) -> str | None:
+    """Add missing directions of edges and merge repeated edges; return a note of that, and of what is unusual.
+
+    Args:
+        asked: `undirected` and `repeated_edges`.
+        keys: names of the edges' features and types, in which repeated edges must agree.
+    """
     one_way = loops = repeated = isolated = 0
     for number, graph in enumerate(parts):
         src, dst, count = graph.src.numpy(), graph.dst.numpy(), graph.num_nodes
@@ -200,21 +211,37 @@ def complete_edges(parts: Sequence[GraphParts], undirected: bool) -> str | None:
             source = f"graphs[{number}]" if len(parts) > 1 else "graph"
             worst = min(src.min(), dst.min()) if min(src.min(), dst.min()) < 0 else max(src.max(), dst.max())
             raise UserError(f"{source}: has an edge of node {worst}; allowed: nodes 0 to {count - 1}")
-        pairs = src * count + dst
-        missing = np.flatnonzero(~np.isin(dst * count + src, pairs))
-        one_way, loops = one_way + len(missing), loops + int((src == dst).sum())
-        repeated += len(pairs) - len(np.unique(pairs))
         isolated += count - len(np.union1d(src, dst))
-        if undirected and len(missing):
-            graph.add_turned(torch.from_numpy(missing))
-    reverse = "the reverse is added" if undirected else "undirected=True adds it"
+        source = f"graphs[{number}]: " if len(parts) > 1 else ""
+        values = _edge_values(graph, keys) if asked.repeated_edges == "merge" else None
+        found = arrange_edges(src, dst, count, values, asked, f"{source}edge {{}}".format, WAYS)
+        pairs = src * count + dst
+        repeated += len(pairs) - len(np.unique(pairs))
+        if len(found.src) != len(src):
+            graph.take(*map(torch.from_numpy, found[:3]))
+        kept = np.unique(pairs) if asked.repeated_edges == "merge" else pairs
+        one_way += int((~np.isin(kept % count * count + kept // count, pairs)).sum())
+        loops += int((kept // count == kept % count).sum())
+    reverse = "the reverse is added" if asked.undirected else "undirected=True adds it"
+    again = "count each time" if asked.repeated_edges == "keep" else "are merged (repeated_edges='keep' counts each)"
     told = [
         one_way and f"{one_way} edges have no reverse ({reverse})",
         loops and f"{loops} self-loops stay",
-        repeated and f"{repeated} repeated edges count each time",
+        repeated and f"{repeated} repeated edges {again}",
         isolated and f"{isolated} nodes have no edge",
     ]
     return "; ".join(line for line in told if isinstance(line, str)) or None
+
+
+def _edge_values(graph: GraphParts, keys: Sequence[str | None]) -> np.ndarray | None:
+    """Return the edges' features and types that will be read, [E, D], if they are numbers."""
+    names = [graph.find("edge", *found) for found in zip(("edge_features", "edge_types"), keys, strict=False)]
+    found = []
+    for name in {name for name in names if name is not None}:
+        values = as_tensor(graph.edges[name], f"{name!r} of edges")
+        if values.layout == torch.strided and values.ndim and len(values) == len(graph.src):
+            found.append(values.double().numpy().reshape(len(values), -1))
+    return np.concatenate(found, 1) if found else None
 
 
 def _splits(splits: Mapping[str, Any] | None, count: int, source: str) -> dict[str, Tensor] | None:

@@ -54,6 +54,7 @@ class GraphParts:
     ids: list[str] | None = None  # of the nodes; None: their numbers
     note: str | None = None
     edge_rows: Tensor | None = None  # for each edge, the row of its data; None: its own
+    given: int | None = None  # number of edges before any was added or merged; None: as many as there are
 
     @property
     def keys(self) -> Keys:
@@ -61,8 +62,8 @@ class GraphParts:
 
     @property
     def num_given_edges(self) -> int:
-        """Count the edges before any was turned."""
-        return len(self.src) if self.edge_rows is None else int(self.edge_rows.max()) + 1
+        """Count the edges before any was added or merged."""
+        return len(self.src) if self.given is None else self.given
 
     def data(self, item: str) -> dict[str, Any]:
         """Return the data of the nodes ("node"), the edges ("edge") or the whole graph ("whole"), by name."""
@@ -73,11 +74,10 @@ class GraphParts:
         names = getattr(self.keys, argument) if key is None else (key,)
         return next((name for name in names if name in self.data(item)), None)
 
-    def add_turned(self, edges: Tensor) -> None:
-        """Add the reverse of these edges, with the same data, after all others."""
-        own = torch.arange(len(self.src)) if self.edge_rows is None else self.edge_rows
-        self.edge_rows = torch.cat([own, own[edges]])
-        self.src, self.dst = torch.cat([self.src, self.dst[edges]]), torch.cat([self.dst, self.src[edges]])
+    def take(self, src: Tensor, dst: Tensor, rows: Tensor) -> None:
+        """Replace the edges by others, each with the data of one of the former edges, the `rows`."""
+        self.given = self.num_given_edges
+        self.src, self.dst, self.edge_rows = src, dst, rows if self.edge_rows is None else self.edge_rows[rows]
 
 
 def read_graph(graph: Any, source: str) -> GraphParts:

@@ -38,7 +38,7 @@ class Request:
     name: str
     path: str | None
     cache: str | None
-    reading: Reading = PLAIN  # of a graph of the user's own
+    reading: Reading = PLAIN  # of files of the user's own
     block_model: dict[str, Any] | None = None  # of sbm
     sizes: dict[str, int] = field(default_factory=dict)  # of a generated set
 
@@ -56,7 +56,9 @@ def _block_model(request: Request) -> NodeSet:
 def _tu_or_ten_fold(request: Request) -> GraphSet:
     """Read a public set from a directory in the TU format, or from the text format that is downloaded."""
     files = request.files()
-    return read_tu(files) if files.is_dir() and any(files.glob("*_A.txt")) else read_ten_fold(files)
+    if files.is_dir() and any(files.glob("*_A.txt")):
+        return read_tu(files, asked=request.reading)
+    return read_ten_fold(files)
 
 
 # The one place of each name. `builtin/graph_data.py` repeats the names, to check them without torch.
@@ -71,7 +73,7 @@ GRAPH_SETS: dict[str, Callable[[Request], GraphSet]] = {
     "csl": lambda _: csl(seed=GENERATOR_SEED),
     "pattern": lambda request: pattern(**request.sizes, seed=GENERATOR_SEED),
     **dict.fromkeys([name for name in URLS if name not in PLANETOID], _tu_or_ten_fold),
-    "tu": lambda request: read_tu(request.files()),
+    "tu": lambda request: read_tu(request.files(), asked=request.reading),
     "ten_fold": lambda request: read_ten_fold(request.files()),
     "zinc": lambda request: read_zinc(request.files()),
     **dict.fromkeys(OWN_GRAPH_SETS, lambda request: read_own_graph_set(request.files(), request.reading, request.name)),

@@ -122,6 +122,7 @@ class NodeDataModule(GraphDataModule):
         class_names: list[str] | None = None,
         target_names: Sequence[str] | None = None,
         undirected: bool = False,
+        repeated_edges: str = "merge",
         ids: Sequence[str] | None = None,
         **options: Any,
     ) -> Self:
@@ -142,6 +143,7 @@ class NodeDataModule(GraphDataModule):
             target_names: of T numbers or labels; None: "0", "1", ...
             undirected: add the missing direction of each edge, with the same features. Undirected edges of networkx
                 always have both.
+            repeated_edges: "merge": edges between the same two nodes are one; "keep": each counts.
             ids: names of the nodes, for `predict`; None: those of networkx, or numbers.
             options: of the constructor: split, fanouts, evaluation_chunk, seed, ...
 
@@ -158,6 +160,7 @@ class NodeDataModule(GraphDataModule):
             class_names=class_names,
             target_names=target_names,
             undirected=undirected,
+            repeated_edges=repeated_edges,
             ids=ids,
         )
         notes = [note]

@@ -141,6 +141,21 @@ def test_the_digest_follows_from_every_part(item):
     assert all(len(digest) == 16 and int(digest, 16) for digest in digests)
 
 
+def test_what_has_changed_is_known_by_its_parts():
+    """Each part has a number or a digest of its own."""
+    item = node_set()
+    assert item.parts()["edges"] == 4 and item.parts()["nodes"] == 3
+    for changes, names in (
+        ({"labels": torch.tensor([1, 1, -1])}, {"labels"}),
+        ({"features": item.features + 1}, {"features"}),
+        ({"src": torch.tensor([0, 1, 1, 1])}, {"ends of edges"}),
+        ({"node_ids": None}, {"names of nodes"}),
+        ({"note": "a note"}, set()),
+    ):
+        before, after = item.parts(), replace(item, **changes).parts()
+        assert {name for name in before if before[name] != after.get(name)} == names
+
+
 def test_the_digest_is_the_same_for_the_same_content():
     assert node_set().digest() == node_set().digest()
     one = replace(node_set(), features=sparse(1.0, 2.0))

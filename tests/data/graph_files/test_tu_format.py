@@ -8,6 +8,7 @@ import torch
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
+from lightning_dl2.data.graph_files.own.reading import Reading
 from lightning_dl2.data.graph_files.ten_fold import read_ten_fold
 from lightning_dl2.data.graph_files.tu_format import read_tu
 from tests.graph_files import REAL, needs
@@ -87,6 +88,28 @@ def test_graphs_without_edges_and_several_labels_of_a_node(tmp_path):
     )
     assert graphs.num_edges.tolist() == [0, 0] and len(graphs.src) == 0
     assert graphs.node_types.tolist() == [1, 0, 1, 2, 0] and graphs.num_node_types == 3
+
+
+def test_edges_that_are_listed_once_go_both_ways(tmp_path):
+    """A set with each edge once is completed, with a note; undirected=False reads it as it is."""
+    once = {"A": "4, 5\n1, 2\n2, 3\n2, 3\n", "edge_labels": "1\n0\n2\n2\n", "edge_attributes": None}
+    found = read_tu(write(tmp_path, **once))
+    assert found.src.tolist() == [0, 1, 1, 2, 0, 1] and found.dst.tolist() == [1, 2, 0, 1, 1, 0]
+    assert found.edge_types.tolist() == [0, 2, 0, 2, 1, 1] and found.num_edges.tolist() == [4, 2]
+    assert found.note.startswith(f"data.path={tmp_path}: 1 repeated edge is merged (data.repeated_edges=keep counts")
+    assert "the reverse of 3 edges is added" in found.note
+    directed = read_tu(tmp_path, asked=Reading(False, "keep"))
+    assert directed.num_edges.tolist() == [3, 1] and directed.note.endswith(": 1 repeated edge is counted each time")
+    (tmp_path / "SMALL_edge_labels.txt").write_text("1\n0\n2\n1\n")
+    with pytest.raises(UserError, match="SMALL_A.txt:4: is the same edge as .*SMALL_A.txt:3, with other features"):
+        read_tu(tmp_path)
+
+
+def test_a_set_with_both_directions_is_read_as_it_is(tmp_path):
+    """The digest is that of versions that read edges as they are listed."""
+    found = read_tu(write(tmp_path))
+    assert found.note is None and found.digest() == read_tu(tmp_path, asked=Reading(False, "keep")).digest()
+    assert found.digest() == "e8714121fc634086"
 
 
 def test_the_digest_changes_with_any_file(tmp_path):

@@ -173,12 +173,29 @@ def test_the_edges_are_told():
     told = [
         "1 edges have no reverse (undirected=True adds it)",
         "1 self-loops stay",
-        "1 repeated edges count each time",
+        "1 repeated edges are merged (repeated_edges='keep' counts each)",
         "2 nodes have no edge",
         "there are no masks: the split is random",
     ]
-    assert data.note == "graphs in memory: " + "; ".join(told) and data.graph.num_edges == 5
-    assert NodeDataModule.from_graph(graph, undirected=True, **options).graph.num_edges == 6
+    assert data.note == "graphs in memory: " + "; ".join(told) and data.graph.num_edges == 4
+    assert NodeDataModule.from_graph(graph, undirected=True, **options).graph.num_edges == 5
+    kept = NodeDataModule.from_graph(graph, undirected=True, repeated_edges="keep", **options)
+    assert "1 repeated edges count each time" in kept.note and kept.graph.is_symmetric and kept.graph.num_edges == 7
+
+
+def test_repeated_edges_have_one_kind_of_features():
+    edges = torch.tensor([[0, 1, 2, 0], [1, 2, 3, 1]])
+    nodes = {"features": torch.rand(4, 2), "label": torch.tensor([0, 1, 0, 1])}
+    weights = torch.tensor([[1.0], [2.0], [3.0], [1.0]])
+    graph = Graph(*edges, 4, ndata=nodes, edata={"features": weights})
+    options = {"train_per_class": 1, "validation_size": 1, "undirected": True}
+    found = NodeDataModule.from_graph(graph, **options).set
+    assert found.src.tolist() == [0, 1, 2, 1, 2, 3] and found.edge_features.tolist() == [[1], [2], [3]] * 2
+    graph.edata["features"][3] = 5
+    with pytest.raises(UserError, match="^edge 3: is the same edge as edge 0, with other features; fix: give it once"):
+        NodeDataModule.from_graph(graph, **options)
+    kept = NodeDataModule.from_graph(graph, repeated_edges="keep", **options).set
+    assert kept.edge_features.flatten().tolist() == [1, 2, 3, 5] * 2
 
 
 def chain(**data):

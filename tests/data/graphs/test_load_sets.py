@@ -49,7 +49,7 @@ def test_a_set_in_the_tu_format_is_asked_for_in_its_words(tmp_path):
 
 @pytest.mark.parametrize(("name", "reader"), [("tu", "read_tu"), ("ten_fold", "read_ten_fold"), ("zinc", "read_zinc")])
 def test_a_file_that_may_not_be_read(name, reader, tmp_path, monkeypatch):
-    def refused(path):
+    def refused(path, **_):
         raise PermissionError(13, "Permission denied", str(path / "FILE"))
 
     monkeypatch.setattr(load_sets, reader, refused)

@@ -41,7 +41,9 @@ def make_node_set(content: FileGraphs, path: Path, asked: Reading) -> NodeSet:
     name = _label(graph, asked.label, path)
     notes = [_choose_split(graph, asked.split_index, path), *_join_columns(graph, name)]
     with _named(path):
-        found, note = build_node_set(graph, labels=name, splits=content.splits, undirected=asked.undirected)
+        found, note = build_node_set(
+            graph, labels=name, splits=content.splits, undirected=asked.undirected, repeated_edges=asked.repeated_edges
+        )
     found.note = told(content.note, *notes, _plain(note))
     return found
 
@@ -61,6 +63,7 @@ def make_graph_set(content: FileGraphs, path: Path, asked: Reading) -> GraphSet:
             content.splits,
             target="classification",
             undirected=asked.undirected,
+            repeated_edges=asked.repeated_edges,
             ids=content.ids,
         )
     left = sorted(name for name in content.labels if not _is_of(content.labels[name], labels))
@@ -84,7 +87,9 @@ def _named(path: Path) -> Iterator[None]:
 
 def _plain(note: str | None) -> str | None:
     """Give a note of graphs in memory the words of a configuration."""
-    return note and note.removeprefix("graphs in memory: ").replace("undirected=True", "data.undirected=true")
+    return note and note.removeprefix("graphs in memory: ").replace("undirected=True", "data.undirected=true").replace(
+        "repeated_edges='keep'", "data.repeated_edges=keep"
+    )
 
 
 def _label(graph: GraphParts, asked: str | None, path: Path) -> str:

@@ -11,6 +11,8 @@ import numpy as np
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.own.reading import Reading
 
+WAYS = "list it once, use data.repeated_edges=keep, or leave the column out by data.features.edge_columns"
+
 
 class Arranged(NamedTuple):
     """The edges of a graph, and what was done to those of the file."""
@@ -27,7 +29,8 @@ def arrange_edges(
     num_nodes: int,
     values: np.ndarray | None,
     asked: Reading,
-    describe: Callable[[int], str] = lambda row: f"edge {row}",
+    describe: Callable[[int], str],
+    ways: str = WAYS,
 ) -> Arranged:
     """Merge repeated edges or keep them, and add missing directions.
 
@@ -40,6 +43,7 @@ def arrange_edges(
         values: features [R, D] by which repeated edges must agree; None: there are none.
         asked: `undirected` and `repeated_edges`.
         describe: names a row in a message.
+        ways: what a message about repeated edges with other features offers.
 
     Raises:
         UserError: two rows are the same edge with different features, and are to be merged.
@@ -50,7 +54,7 @@ def arrange_edges(
     told = []
     rows = np.arange(len(src))
     if repeated and asked.repeated_edges == "merge":
-        _check_equal(forward, values, describe)
+        _check_equal(forward, values, describe, ways)
         rows = np.flatnonzero(rank == 0)
         told.append(
             f"{_count(repeated, 'repeated edge')} {_be(repeated)} merged (data.repeated_edges=keep counts each)"
@@ -81,7 +85,7 @@ def _ranks(keys: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def _check_equal(keys: np.ndarray, values: np.ndarray | None, describe: Callable[[int], str]) -> None:
+def _check_equal(keys: np.ndarray, values: np.ndarray | None, describe: Callable[[int], str], ways: str) -> None:
     if values is None or not values.shape[1]:
         return
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
@@ -89,8 +93,7 @@ def _check_equal(keys: np.ndarray, values: np.ndarray | None, describe: Callable
     if len(bad := np.flatnonzero((values != values[before]).any(1))):
         row = int(bad[0])
         raise UserError(
-            f"{describe(row)}: is the same edge as {describe(int(before[row]))}, with other features;"
-            " fix: list it once, use data.repeated_edges=keep, or leave the column out by data.features.edge_columns"
+            f"{describe(row)}: is the same edge as {describe(int(before[row]))}, with other features; fix: {ways}"
         )
 
 
