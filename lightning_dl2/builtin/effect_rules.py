@@ -107,6 +107,8 @@ DATA = (
          "data={data.name} and data.split={data.split}", "a graph of your own with data.split=public", (0,)),
     Rule(NodeData, "batch_size", lambda c: c.data.fanouts is not None,
          "data.fanouts=null (each step sees the whole graph)", "data.fanouts=[N,...], a number a layer"),
+    Rule(NodeData, "replace", lambda c: c.data.fanouts is not None,
+         "data.fanouts=null (nothing is drawn)", "data.fanouts=[N,...], a number a layer", (False,)),
     needs(NodeData, "block_model.*", "data.name", "sbm"),
     needs(GraphSetData, "label", "data.name", *OWN_GRAPH_SETS, off=(None,)),
     Rule(GraphSetData, "undirected repeated_edges", lambda c: c.data.name in (*TU_SETS, *OWN_GRAPH_SETS),

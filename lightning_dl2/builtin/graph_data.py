@@ -114,6 +114,7 @@ class NodeData(GraphData):
     normalize_features: bool
     positional: PositionalEncoding
     fanouts: list[Positive] | None
+    replace: bool
     batch_size: Positive
     evaluation_chunk: Positive | None
     block_model: BlockModel

@@ -87,6 +87,7 @@ IDLE = {
             "data=zinc data.path=a.npz task.output_layer=linear callbacks.checkpoint={monitor:val/loss,mode:min}"
         ),
         "data.batch_size=9": "data.fanouts=[3,3]",
+        "data.replace=true": "data.fanouts=[3,3]",
         "data.undirected=false data.repeated_edges=keep": "data=graph_csv",
         "data.features.degrees=true": "data=graph_csv",
         "data.split_index=1": "data=graph_csv data.split=public",

@@ -39,6 +39,7 @@ class NodeDataModule(GraphDataModule):
         normalize_features: divide each node's features by their sum.
         positional: kind ("none" or one of ENCODINGS) and size of a positional encoding.
         fanouts: in-neighbours sampled for each layer; None: the whole graph at each step.
+        replace: draw them with replacement.
         batch_size: B, with fanouts.
         evaluation_chunk: evaluate layer by layer, so many nodes at once; None: in one forward pass.
         linear_baseline: fit a linear model of the nodes' own features in a test.
@@ -73,6 +74,7 @@ class NodeDataModule(GraphDataModule):
         normalize_features: bool = False,
         positional: dict[str, Any] | None = None,
         fanouts: list[int] | None = None,
+        replace: bool = False,
         batch_size: int = 1024,
         evaluation_chunk: int | None = None,
         linear_baseline: bool = True,
@@ -100,7 +102,7 @@ class NodeDataModule(GraphDataModule):
         split_seed = seed if split_seed is None else split_seed
         self.splits = node_splits(self.set, split, split_seed, **sizes, test_size=test_size, sizes=split_sizes)
         self.graph = self._graph(normalize_features)
-        self.sampler = NeighborBlocks(self.graph, fanouts) if fanouts is not None else None
+        self.sampler = NeighborBlocks(self.graph, fanouts, replace=replace) if fanouts is not None else None
         self.batch_size = batch_size if self.sampler else len(self.splits["train"])
         self._moved: Graph | None = None
 

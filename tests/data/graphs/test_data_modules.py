@@ -235,6 +235,12 @@ def test_blocks_end_at_the_batch():
     )
 
 
+def test_neighbours_may_be_drawn_with_replacement():
+    (block,) = small_graph(fanouts=[40], replace=True).train_batch(0).graphs
+    assert bool((block.in_degrees[block.full_degrees[1] > 0] == 40).all())
+    assert len(torch.stack([block.src, block.dst]).unique(dim=1)[0]) < block.num_edges
+
+
 def test_steps_and_ranks_sample_different_neighbours_of_the_same_node():
     data = small_graph(fanouts=[1])
     nodes, found = data.splits["train"], {}
