@@ -1,8 +1,10 @@
 """Write one graph in every format that a user may bring, each by the library that owns it."""
 
+import base64
 import gzip
 import importlib.util
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -302,6 +304,39 @@ def pretended_data(values: dict[str, Any]) -> Any:
     return data
 
 
+# dgl.save_graphs of DGL 2.1.0 wrote this file of `write_dgl`, compressed by zlib.
+DGL_FILE = (
+    "eNrdGGtsU1X43tI9YIHdTZYMXEwxMZ2IUJHhRKRXw2MZyObKdCBhLVLDdEBxQwlgKOpMFIhDxyObi5uPCMPgEhaBiKwgIAQMSzDR"
+    "mFQqStgkQIcMhmzU3u873733nLXbsp+erDk93/t9TudsbJkdLpgYtEi4aJclfuV2uvPvbUS41YTPPJqUcbdYkpYfP5hXG8WHfk8u"
+    "qgU6pPC3/jxbO6818SdEP4mMf9fJOpeG7165E3ZpahrsTdc/hL2Z8UmMT52fB/rCS5pAn74iuK09sx3lSMgfFvTS2sXkk/7cfww6"
+    "bWXfwLOF+Ut61RsGXaI5TvSF+UFHd5dhP9opI5IRyEyvcnwuyJcCGM/Q1EPgH8Hp3GY9OVo7n4pjB/nj7ub9oS+Ur6gdKSkamOmT"
+    "t66eAvFmZ4nxk97mOHbZbiKdqG/bt/k5kAdZ9xvjwM4vMrzv2XUFRh4jslpR5TLzUR2J8skPOnvn3Ab7RbhJP39m9GHml3ppgt1c"
+    "T+s3rwY7bBoj/KFdyQz/WdoYjNe/hl2ylBItQ1QQSLFydaAy+5WxN1I1fY5pvD5bF8lh/m57EuQT3/ilmVw8I5HI+g25vzhFv0KV"
+    "m1y1USDJMfoByliqvhU7X6r9LthF8cs9PCxngHgCPZ0Pf4f0/r/QrzbbYuw/5pcN61KmeItrdw7q38H60qJnDf9oPoSWp8N+4coy"
+    "lzl+/odfQH2PXx2lySF6mzBfiF/Ejxvh5fKlvNMMde7vQH/e9lfPMfMF7hjzQVsNZRMwHrdZfFmc2zbeKorVjxQHsZ4J0P29b4rQ"
+    "P1z8Wxme5IbUdQUarmFmdNdCNhP7Ss0YXoRxklPhs+pdjBvMy8WSwuqX6pHsoD4n9Yt2o77rvW9dPNR7bZgUY9WaykTtcev9DkAW"
+    "F9SbJVVfS3BAPp4b8+WdJKMgCg8snGyO9+4TmB/bXeSvbk9zmOpDtyfgXQ5wv+uPIjNev1ckOc/8afxmEc59Rte27BzM1VzuPsnS"
+    "4eqay5xcgtMc3Pf5S1z9/LkLzxTHwq6TReZ69d6H/ZFZ13T+9Meug+Gn+Hmg+Ibz96IAJ/mEJ7/1fnqvGOCUqMrL06A/yY/MH+u4"
+    "+4/kiXCSn/BbAewN+8rBn3lbnZPAP23emPTSvPGdnjGJ4GY8xS+b8SsEX7Ed8u2+iHzvb17IydVXRxIPDy7j3wHMXrI/xOqQ6lGf"
+    "u7IUc9HcPJv7ck5M/eb5UGzIXboqAP0RBdn74yO7qOIdVZCnYon9UbwHslezs8Zk7+bOaf3am8jwCusj3wfFLsSgXpKj13uPfh/B"
+    "vTFQ3Abrv9pbZmd04Gf9mr1XdSOKDf2kNyDEQbw3fQyfsWnFE/3pHSfgT0Xc+UY9ylLeMA/IKTHuS5wf0fnDohRzUX/rdd6K83Xk"
+    "rxUus58Nc5+Gus5+rCaV7j9/dE5TPJQN6HfbatzJnu4FPanms75m9TA5CN9Y1b//1LcOo36sCouz1oPN885S/ng9cVb7fpyfoect"
+    "CtjN9upe7r0rU74ofiUnaK5gvhV2v9Zew3ctLfuxAi4PnzB8vHnTUIJzQ50+g5sr7iwn4A9GcIl+BGomw/w+XfYIJ5f8ITndV34a"
+    "bT5v2Z5fYKbP+GIB6B0t83my0ZcDiQ98lbbzo1P5R0GOn9lD87Bw63j8vdMh4zvg62dgL9z/A9CXrkL72uceAT0iffgexn0kk1c/"
+    "tR7ofE0S4B9icNptEZ5e9V9Hemb/mZY9cCb68F60h/SFRqmol+3tx9D/bPq9yORp72UNH7j5KPfuC+84jvXO4CK+Mx3vR/VSTcx7"
+    "UD2H74B4cPF+pHeYeD9Kf1dx93Yy85/sI3mOPVcwb3XJcCY40XVskSf113+ycA/2WWPTHclS3/h0s/7W8Br//XT/WBBeOHkLwKke"
+    "xzL8m02YD6J3M3r35dsgl+gVhTejNf/BnCOflgRbX7Xa7pVOD9o7LySkny8PysLz39nYsiOsLgmKPwtgV2X9nldixGEw/Ho+BP6h"
+    "8ukIe2PLrbB7YpB+gyex/X/nsObI+YgnSP9pSRykwCTq4DiOkKP0srQO0WFRz0DyE4TdOkg9sXvRHBFZkDyc3szeisrSFZ6K1/pT"
+    "ISfLkhhiwMmUkTc85UOVEkWNIGNe95StHJIcWTb/86vcs9RbPlDMiNURJ3Ix+UyLcvOK11MZT5eWZ4vN0GXpq9MZnbfRT8BJlzV7"
+    "N81AuKoyOJzlAeq1dH4fyCxFoKVpSPD/AMHdQVg="
+)
+
+
+def write_dgl_without_it(path: Path) -> Path:
+    (path / "graph.bin").write_bytes(zlib.decompress(base64.b64decode(DGL_FILE)))
+    return path / "graph.bin"
+
+
 NEEDS_DGL = pytest.mark.skipif(not dgl_available(), reason="dgl is not installed")
 NEEDS_PYG = pytest.mark.skipif(
     importlib.util.find_spec("torch_geometric") is None, reason="torch_geometric is not installed"
@@ -320,6 +355,7 @@ WRITERS: dict[str, tuple[Writer, list[Any]]] = {
     "pyg_dictionary": (write_pyg_dictionary, []),
     "pyg_without_it": (write_pyg_without_it, []),
     "dgl": (write_dgl, [NEEDS_DGL]),
+    "dgl_without_it": (write_dgl_without_it, []),
     "dgl_csv": (write_dgl_csv, []),
     "content": (write_content, []),
 }

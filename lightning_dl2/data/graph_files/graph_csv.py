@@ -73,6 +73,23 @@ def read_csv(path: str | Path, asked: Reading = PLAIN) -> NodeSet:
         nodes = _nodes(read_table(_file(path, "nodes"), ("id", asked.label or "label")), asked)
         edges = _edges(_edge_table(_file(path, "edges"), nodes.ids), nodes.ids, asked)
         _add_splits(path, nodes, asked)
+    return _graph(path, nodes, edges, asked)
+
+
+def graph_of_tables(path: Path, nodes: Table, edges: Table, asked: Reading) -> NodeSet:
+    """Make a graph of a table of nodes with the column id, and one of edges that begins with src and dst.
+
+    Args:
+        path: of the file, for messages.
+
+    Raises:
+        UserError: as `read_csv`.
+    """
+    found = _nodes(nodes, asked)
+    return _graph(path, found, _edges(edges, found.ids, asked), asked)
+
+
+def _graph(path: Path, nodes: _Nodes, edges: _Edges, asked: Reading) -> NodeSet:
     arranged = arrange_edges(edges.src, edges.dst, len(nodes.ids), _compared(edges), asked, edges.describe)
     classes = number_classes(nodes.labels, nodes.table.place if nodes.table else str)
     names = list(nodes.ids)

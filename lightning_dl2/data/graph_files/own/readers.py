@@ -36,8 +36,8 @@ def _one_graph(read: Callable[[Path], FileGraphs]) -> Callable[[Path, Reading], 
 READERS: dict[str, Callable[[Path, Reading], NodeSet]] = {
     "dgl_csv": _one_graph(read_dgl_csv),
     "csv": read_csv,
-    "gml": _one_graph(read_gml),
-    "graphml": _one_graph(read_graphml),
+    "gml": read_gml,
+    "graphml": read_graphml,
     "npz": _one_graph(read_npz),
     "arrays": _one_graph(read_array_directory),
     "ogb": _one_graph(read_ogb),
@@ -45,7 +45,7 @@ READERS: dict[str, Callable[[Path, Reading], NodeSet]] = {
     "dgl": _one_graph(read_dgl_binary),
     "content": _one_graph(read_content),
 }
-NAMES_COLUMNS = ("csv",)  # the formats whose columns data.features chooses by their names
+NAMES_COLUMNS = ("csv", "gml", "graphml")  # the formats whose columns data.features chooses by their names
 
 
 def read_own_graph(path: Path, asked: Reading, name: str = "graph_file") -> NodeSet:

@@ -12,7 +12,7 @@ import torch
 from lightning_dl2 import NodeDataModule, UserError
 from lightning_dl2.builtin.graph_formats import GRAPH_FORMATS, OWN_GRAPHS, find_graph_format
 from lightning_dl2.data.graph_files.own.readers import READERS, read_own_graph
-from lightning_dl2.data.graph_files.own.reading import PLAIN, Reading
+from lightning_dl2.data.graph_files.own.reading import PLAIN, Features, Reading
 from tests import graph_formats
 from tests.graph_formats import FEATURES, LABELS, PAIRS, SPLITS, WRITERS, gzip_table, write_tu
 
@@ -49,7 +49,7 @@ def test_each_format_gives_the_same_graph(name, tmp_path):
 
 
 def test_the_test_has_every_format():
-    kinds = {"heterophilous": "npz", "gnn_benchmark": "npz", "scipy": "arrays"}
+    kinds = {"heterophilous": "npz", "gnn_benchmark": "npz", "scipy": "arrays", "dgl_without_it": "dgl"}
     names = {kinds.get(name, "torch" if name.startswith("pyg") else name) for name in WRITERS}
     assert names == set(OWN_GRAPHS["graph_file"]) == set(READERS)
 
@@ -106,13 +106,37 @@ def test_gml_of_other_programs(tmp_path):
     assert "is damaged or no GML file (NetworkXError: edge #0 has undefined target 2)" in told(tmp_path / "own.gml")
 
 
-def test_an_unknown_label_and_a_gap_of_an_attribute(tmp_path):
+def test_attributes_follow_the_rules_of_tables(tmp_path):
+    """An unknown label, a gap, texts and a list of numbers: as cells of CSV."""
     graph = networkx.path_graph(4)
     networkx.set_node_attributes(graph, {0: "x", 1: "y", 2: "x"}, "group")
-    networkx.set_node_attributes(graph, {0: 1.5, 1: 2, 3: 4}, "age")
-    networkx.write_graphml(graph, tmp_path / "own.graphml")
-    found = read(tmp_path / "own.graphml", label="group")
-    assert found.labels.tolist() == [0, 1, 0, -1] and found.features is None and "not read: age" in found.note
+    networkx.set_node_attributes(graph, {0: 1.5, 1: 2.5, 3: 5.0}, "age")
+    networkx.set_node_attributes(graph, {0: "red", 1: "red", 2: "blue", 3: "blue"}, "colour")
+    networkx.set_node_attributes(graph, {node: [node, 0.5] for node in graph}, "place")
+    path = tmp_path / "own.gml"
+    networkx.write_gml(graph, path)
+    assert told(path, label="group") == (
+        f"data.path={path}: node 2: age=''; allowed: a finite number; fix: data.features.fill=mean, or"
+        " data.features.drop=[age]"
+    )
+    found = read(path, label="group", features=Features(fill="mean", one_hot=["colour"]))
+    assert found.labels.tolist() == [0, 1, 0, -1] and "gaps of the column age are filled with 3" in found.note
+    assert found.feature_names == ["age", "place.0", "place.1", "colour=blue", "colour=red"]
+    assert found.features[2].tolist() == [3, 2, 0.5, 1, 0]
+    found = read(path, label="group", features=Features(drop=["age"]))
+    assert found.feature_names == ["place.0", "place.1"] and "texts of nodes are not read: colour" in found.note
+    assert "age is a number with a fraction" in told(path, label="age") or "data.target" in told(path, label="age")
+
+
+def test_an_undirected_graph_is_so_whatever_is_asked(tmp_path):
+    for name, graph, count in (
+        ("one", networkx.DiGraph([(0, 1), (1, 2)]), 2),
+        ("both", networkx.Graph([(0, 1), (1, 2)]), 4),
+    ):
+        networkx.set_node_attributes(graph, {0: "a", 1: "b", 2: "b"}, "class")
+        networkx.write_graphml(graph, tmp_path / f"{name}.graphml")
+        assert len(read(tmp_path / f"{name}.graphml", undirected=False).src) == count
+        assert len(read(tmp_path / f"{name}.graphml").src) == 4
 
 
 def test_tables_of_dgl_that_are_wrong(tmp_path):
@@ -198,7 +222,7 @@ def test_a_file_with_other_content_is_told(suffix, tmp_path):
     assert told(path).startswith("data.path=") or told(path).startswith(str(path))
 
 
-BINARY = [p for p in FORMATS if p.values[0] in ("heterophilous", "gnn_benchmark", "pyg_without_it", "dgl")]
+BINARY = ("heterophilous", "gnn_benchmark", "pyg_without_it", "dgl_without_it")
 
 
 @pytest.mark.parametrize("name", BINARY)
