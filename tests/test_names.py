@@ -101,6 +101,7 @@ def test_what_the_schema_knows_of_a_name_is_what_its_registry_says():
     takes = effect_rules.HEADS, effect_rules.EDGE_FEATS, effect_rules.ATTENTION_DROPOUT
     assert takes == tuple(ALIASES[option] for option in ("heads", "edge_feats", "attention_dropout"))
     assert set(graph_data.NODE_SETS) == set(NODE_SETS) and set(graph_data.GRAPH_SETS) == set(GRAPH_SETS)
+    assert set(effect_rules.WEIGHTS) == {name for name, layer in LAYERS.items() if layer.weights}
     assert set(effect_rules.EDGES) == {name for name, layer in LAYERS.items() if layer.edges}
     assert set(URLS) == set(HASHES) and set(PLANETOID) < set(URLS)
     assert {*URLS, *BY_HAND} < {*graph_data.NODE_SETS, *graph_data.GRAPH_SETS} and set(CORPORA) < set(TEXTS)

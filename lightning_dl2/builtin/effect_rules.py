@@ -16,6 +16,7 @@ from lightning_dl2.config.schema.effect_rules import Rule, needs, needs_switch
 
 ATTENTION = ("gat", "gatv2")
 EDGES = ("gine", "gatedgcn")  # the layers that read features of edges
+WEIGHTS = ("gcn", "gcnii", "sage", "gat", "gatv2", "gin")  # the layers that read weights of edges
 # By which names the constructor of an own layer takes what a key says. An attribute of its class goes before.
 HEADS, EDGE_FEATS = ("heads", "num_heads"), ("edge_feats", "edge_dim")
 ATTENTION_DROPOUT = ("attention_dropout", "attn_drop")
@@ -46,6 +47,11 @@ def _attends(config: Any) -> bool:
 
 def _reads_edges(config: Any) -> bool:
     return config.task.layer in EDGES or _takes(config.task.layer, *EDGE_FEATS, attribute="reads_edges")
+
+
+def _reads_weights(config: Any) -> bool:
+    layer = getattr(config.task, "layer", None)
+    return layer in WEIGHTS or (isinstance(layer, str) and _takes(layer, attribute="reads_weights"))
 
 
 def _has_positions(config: Any) -> bool:
@@ -166,6 +172,9 @@ GRAPHS = (
     Rule(GraphNet, "edge_features", lambda c: _reads_edges(c) and _named(c) not in WITHOUT_EDGE_FEATURES,
          "task.layer={task.layer} and data={data.name}",
          "task.layer=gine or gatedgcn, and data with features of the edges", (True,)),
+    Rule(NodeData, "edge_weight", lambda c: c.data.name in OWN_GRAPHS and _reads_weights(c),
+         "data={data.name} and task.layer={task.layer}",
+         "a graph of your own, with task.layer=gcn, gcnii, sage, gat, gatv2 or gin", (None,)),
     Rule(GraphNet, "alpha", lambda c: c.task.layer == "gcnii" or _takes(c.task.layer, "alpha"),
          "task.layer={task.layer}", "task.layer=gcnii"),
     Rule(GraphNet, "lambda_", lambda c: c.task.layer == "gcnii" or _takes(c.task.layer, "lambda_"),

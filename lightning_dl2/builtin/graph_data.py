@@ -103,6 +103,7 @@ class NodeData(GraphData):
     undirected: bool
     label: str | None
     repeated_edges: Literal["merge", "keep"] = "merge"  # younger than runs on graphs, as the next ones are
+    edge_weight: str | None = None
     features: Features = Features()
     split: Literal["public", "random"]
     split_index: Natural = 0

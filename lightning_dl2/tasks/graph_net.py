@@ -16,6 +16,7 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.graphs import GraphBatch
 from lightning_dl2.nets import GraphNetwork
 from lightning_dl2.nets.checks import check_choice
+from lightning_dl2.nets.graph.convolutions import EDGE_WEIGHT
 from lightning_dl2.tasks.graph_targets import BALANCED, KINDS, LOSSES
 from lightning_dl2.tasks.metrics import Mean
 from lightning_dl2.tasks.task import Task, check_spec
@@ -70,15 +71,35 @@ class GraphNet(Task):
         self.add_metrics()
 
     def check_data(self, data: Any) -> None:
-        """Raise UserError where a layer of the user's own cannot read sampled blocks, or be evaluated in chunks.
+        """Raise UserError where the layer cannot read the data, and tell in `data.note` what it leaves unread.
+
+        A layer of the user's own may be unable to read sampled blocks, or to be evaluated in chunks. Weights of edges
+        are refused by layers that do not read them.
 
         Args:
             data: a data module of graphs.
         """
+        edata = getattr(getattr(data, "graph", None), "edata", {})
+        if EDGE_WEIGHT in edata:
+            self._check_weights(data)
+        elif "features" in edata and self.net.edge_inputs is None:
+            more = f"features of edges are not read by task.layer={self.net.layer} with these settings of task"
+            ways = "data.edge_weight=NAME makes one their weight, task.layer=gine and gatedgcn read them"
+            data.note = "; ".join(filter(None, [getattr(data, "note", None), f"{more}: {ways}"]))
         chunk, sampler = getattr(data, "chunk", None), getattr(data, "sampler", None)
         for key, asked, exact in (("evaluation_chunk", chunk, True), ("fanouts", sampler, False)):
             if asked and (problem := self.net.block_problem(exact=exact)):
                 raise UserError(f"data.{key}: allowed with task.layer={self.net.layer}: null; the layer {problem}")
+
+    def _check_weights(self, data: Any) -> None:
+        layer, sampled = self.net.layer, getattr(data, "sampler", None) is not None
+        if self.net.weights is None:
+            raise UserError(f"task.layer={layer}: reads no weights of edges; fix: use gcn, sage, gat, gatv2 or gin")
+        if self.net.weights == "normalized" and sampled:
+            raise UserError(
+                f"data.fanouts: task.layer={layer} divides weights of edges by sums over the whole graph;"
+                " allowed: null, or task.layer=sage, gat, gatv2 or gin"
+            )
 
     def build_metrics(self) -> dict[str, Metric]:
         return {"loss": Mean(), **self.targets.build_metrics(self.measures)}

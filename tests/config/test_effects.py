@@ -90,6 +90,7 @@ IDLE = {
         "data.replace=true": "data.fanouts=[3,3]",
         "data.undirected=false data.repeated_edges=keep": "data=graph_csv",
         "data.features.degrees=true": "data=graph_csv",
+        "data.edge_weight=w": "data=graph_csv",
         "data.split_index=1": "data=graph_csv data.split=public",
         "data.train_per_class=9 data.split_sizes=[9,9,9]": "data.split_sizes=null",
         "data.train_per_class=9 data.split=public": "data.split=random",

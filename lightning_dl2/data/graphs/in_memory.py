@@ -97,6 +97,7 @@ def build_node_set(
     labels: Any = None,
     splits: Mapping[str, Any] | None = None,
     edge_features: str | None = None,
+    edge_weight: str | None = None,
     target: Any = None,
     class_names: list[str] | None = None,
     target_names: Sequence[str] | None = None,
@@ -117,7 +118,7 @@ def build_node_set(
         raise UserError(
             "labels: are floating numbers, and no classes; fix: target='regression', or .long() if they are classes"
         )
-    edge_note = complete_edges(parts, Reading(undirected, repeated_edges), (edge_features,))
+    edge_note = complete_edges(parts, Reading(undirected, repeated_edges), (edge_features, None, edge_weight))
     nodes = read_columns(parts, "node", features, None, used, as_numbers=True)
     edges = read_columns(parts, "edge", edge_features, None, used, as_numbers=True)
     found = NodeSet(
@@ -129,6 +130,7 @@ def build_node_set(
         class_names=names,
         splits=_node_splits(parts[0], splits, used),
         edge_features=edges.features,
+        edge_weights=_weights(parts[0], edge_weight, used),
         node_ids=_ids(ids, parts[0].num_nodes) or parts[0].ids,
         target=kind,
         target_names=name_targets(numbers, kind, target_names),
@@ -236,12 +238,31 @@ def complete_edges(parts: Sequence[GraphParts], asked: Reading, keys: Sequence[s
 def _edge_values(graph: GraphParts, keys: Sequence[str | None]) -> np.ndarray | None:
     """Return the edges' features and types that will be read, [E, D], if they are numbers."""
     names = [graph.find("edge", *found) for found in zip(("edge_features", "edge_types"), keys, strict=False)]
+    names += keys[2:]
     found = []
-    for name in {name for name in names if name is not None}:
+    for name in {name for name in names if name in graph.edges}:
         values = as_tensor(graph.edges[name], f"{name!r} of edges")
         if values.layout == torch.strided and values.ndim and len(values) == len(graph.src):
             found.append(values.double().numpy().reshape(len(values), -1))
     return np.concatenate(found, 1) if found else None
+
+
+def _weights(graph: GraphParts, name: str | None, used: set[str]) -> Tensor | None:
+    """Return the weights of edges, float32 [E]; None: none are asked for.
+
+    Raises:
+        UserError: the graph has none of this name, or they are no numbers of 0 or more.
+    """
+    if name is None:
+        return None
+    if name not in graph.edges:
+        have = ", ".join(graph.edges) or "none"
+        raise UserError(f"edge_weight={name}: the graph has no such data of edges; allowed: {have}")
+    used.add(name)
+    weights = as_tensor(graph.edges[name], f"{name!r} of edges").float().squeeze()
+    if weights.ndim != 1 or len(weights) != graph.num_given_edges or not bool((weights >= 0).all()):
+        raise UserError(f"edge_weight={name}: allowed: a number of 0 or more for each of {graph.num_given_edges} edges")
+    return weights if graph.edge_rows is None else weights[graph.edge_rows]
 
 
 def _splits(splits: Mapping[str, Any] | None, count: int, source: str) -> dict[str, Tensor] | None:

@@ -18,6 +18,7 @@ from lightning_dl2.data.graphs.in_memory import build_node_set
 from lightning_dl2.data.graphs.load_sets import load_node_set
 from lightning_dl2.data.graphs.splits import node_splits
 from lightning_dl2.graphs import Graph, GraphBatch, NeighborBlocks, SparseMatrix
+from lightning_dl2.nets.graph.convolutions import EDGE_WEIGHT
 from lightning_dl2.resume.train_batches import rank_and_world
 
 
@@ -29,6 +30,7 @@ class NodeDataModule(GraphDataModule):
         path: of the files; None: they are downloaded, or the graph is generated.
         undirected: read every edge of graph_csv and graph_file in both directions.
         label: name of the labels in such graphs; None: the usual one of the format.
+        edge_weight: name of the weights of edges in such graphs; None: there are none.
         repeated_edges: "merge": edges of such graphs between the same two nodes are one; "keep": each counts.
         features: arguments of `Features`: which columns of such graphs are features.
         split: "public", the source's own, or "random": `train_per_class` nodes of each class, `validation_size` and
@@ -63,6 +65,7 @@ class NodeDataModule(GraphDataModule):
         undirected: bool = True,
         label: str | None = None,
         repeated_edges: str = "merge",
+        edge_weight: str | None = None,
         features: Mapping[str, Any] | None = None,
         split: str = "public",
         split_index: int = 0,
@@ -90,7 +93,7 @@ class NodeDataModule(GraphDataModule):
         self.positional = positional or {"kind": "none", "size": 0}
         if isinstance(name, str):
             reading = Reading(
-                undirected, repeated_edges, label, split_index=split_index, features=Features(**features or {})
+                undirected, repeated_edges, label, edge_weight, split_index, features=Features(**features or {})
             )
             name = load_node_set(name, path, reading=reading, block_model=block_model, cache=cache_dir)
         self.set: NodeSet = name
@@ -120,6 +123,7 @@ class NodeDataModule(GraphDataModule):
         labels: Any = None,
         splits: Mapping[str, Any] | None = None,
         edge_features: str | None = None,
+        edge_weight: str | None = None,
         target: str | None = None,
         class_names: list[str] | None = None,
         target_names: Sequence[str] | None = None,
@@ -146,6 +150,7 @@ class NodeDataModule(GraphDataModule):
             undirected: add the missing direction of each edge, with the same features. Undirected edges of networkx
                 always have both.
             repeated_edges: "merge": edges between the same two nodes are one; "keep": each counts.
+            edge_weight: name of the weights of edges, such as `weight`; None: there are none.
             ids: names of the nodes, for `predict`; None: those of networkx, or numbers.
             options: of the constructor: split, fanouts, evaluation_chunk, seed, ...
 
@@ -158,6 +163,7 @@ class NodeDataModule(GraphDataModule):
             labels=labels,
             splits=splits,
             edge_features=edge_features,
+            edge_weight=edge_weight,
             target=target,
             class_names=class_names,
             target_names=target_names,
@@ -178,7 +184,8 @@ class NodeDataModule(GraphDataModule):
         ndata: dict[str, Any] = {}
         if nodes.features is not None:
             ndata["features"] = _normalized(nodes.features) if normalize else nodes.features
-        edata = {} if nodes.edge_features is None else {"features": nodes.edge_features}
+        parts = {"features": nodes.edge_features, EDGE_WEIGHT: nodes.edge_weights}
+        edata = {name: part for name, part in parts.items() if part is not None}
         graph = Graph(nodes.src, nodes.dst, nodes.num_nodes, ndata=ndata, edata=edata)
         ndata |= self._encode(graph)
         if not ndata:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from lightning_dl2.graphs import Graph, edge_softmax, sddmm, spmm
 from lightning_dl2.graphs.graph import Features
 from lightning_dl2.nets.checks import check_sizes
+from lightning_dl2.nets.graph.convolutions import edge_weights
 from lightning_dl2.nets.graph.sparse_linear import SparseLinear, destinations, dropout
 
 
@@ -35,8 +36,13 @@ class _Attention(nn.Module):
         return x.view(-1, self.num_heads, self.out_feats)
 
     def attend(self, graph: Graph, z: Tensor, scores: Tensor) -> Tensor:
-        """Map values z [S, H, D] and scores [E, H] to [N, H * D], or to their mean over the heads, [N, D]."""
+        """Map values z [S, H, D] and scores [E, H] to [N, H * D], or to their mean over the heads, [N, D].
+
+        Where edges have weights, the attention is multiplied by them after its softmax, as in DGL.
+        """
         attention = dropout(self.softmax(graph, scores), self.attn_drop, self.training)
+        if (weights := edge_weights(graph)) is not None:
+            attention = attention * weights.unsqueeze(1)
         x = spmm(graph, z, attention.unsqueeze(2))
         return x.flatten(1) if self.concat else x.mean(1)
 

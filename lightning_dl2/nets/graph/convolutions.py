@@ -20,11 +20,46 @@ from lightning_dl2.nets.checks import check_choice, check_sizes
 from lightning_dl2.nets.graph.norms import build_norm
 from lightning_dl2.nets.graph.sparse_linear import SparseLinear, as_dense, destinations
 
+EDGE_WEIGHT = "edge_weight"  # name of the edges' weights in the edata of a graph
 AGGREGATORS = ("mean", "sum", "pool")
 
 
+def edge_weights(graph: Graph) -> Tensor | None:
+    """Return the weight of each edge, [E], as `prepare_weights` makes them; None: the graph has none."""
+    return graph.edata.get(EDGE_WEIGHT)
+
+
+def prepare_weights(graph: Graph, given: Graph, normalize: bool) -> Graph:
+    """Give each self-loop that was added the weight 1, or that of the self-loop in whose place it is; normalise.
+
+    Args:
+        graph: with weights, and perhaps with self-loops.
+        given: the graph before self-loops were added.
+        normalize: divide each weight by the root of the sum of weights that leave its source, and of those that enter
+            its destination, as with norm="both" of DGL's EdgeWeightNorm; of an undirected graph as in PyG's gcn_norm.
+    """
+    weights = graph.edata[EDGE_WEIGHT]
+    if graph.has_added_self_loops and not given.has_added_self_loops:
+        loops = weights.new_ones(graph.num_nodes)
+        own = (given.src == given.dst).nonzero().squeeze(1)
+        loops[given.dst[own]] = given.edata[EDGE_WEIGHT][own]
+        weights = torch.cat([weights[: graph.num_edges - graph.num_nodes], loops])
+    if normalize:
+        wide = weights.double()
+        leaving = wide.new_zeros(graph.num_src).index_add(0, graph.src, wide)[graph.src]
+        entering = wide.new_zeros(graph.num_nodes).index_add(0, graph.dst, wide)[graph.dst]
+        product = leaving * entering
+        weights = torch.where(product > 0, wide * product.clamp(min=1e-300).rsqrt(), 0.0).to(weights.dtype)
+    return graph.replace(edata={**graph.edata, EDGE_WEIGHT: weights})
+
+
 def propagate(graph: Graph, x: Tensor) -> Tensor:
-    """Return D^-1/2 A D^-1/2 x: [S, I] -> [N, I], of the dtype of x; summed in float32 at least."""
+    """Return D^-1/2 A D^-1/2 x: [S, I] -> [N, I], of the dtype of x; summed in float32 at least.
+
+    Where edges have weights, which `prepare_weights` has normalised, these are the entries of the matrix.
+    """
+    if (weights := edge_weights(graph)) is not None:
+        return spmm(graph, x, weights.to(x.dtype))
     adjacency = graph.normalized_adjacency(torch.promote_types(x.dtype, torch.float32))
     if graph.edge_mask is not None:  # a sparse matrix has no gradient with respect to its values
         _, _, edges = graph.in_csr()
@@ -67,6 +102,8 @@ class GCNConv(nn.Module):
 class SAGEConv(nn.Module):
     """h_v' = W_self h_v + W_neigh AGG_{u -> v} h_u + b (Hamilton, Ying & Leskovec 2017, algorithm 1).
 
+    Where edges have weights, each h_u is multiplied by its edge's, as in DGL; the mean is still over their number.
+
     Args:
         aggregator: `mean`, `sum`, or `pool`, the maximum of relu(W_pool h_u + b_pool) (equation 3).
 
@@ -88,12 +125,12 @@ class SAGEConv(nn.Module):
             nn.init.xavier_uniform_(self.fc_pool.weight, gain)
 
     def forward(self, graph: Graph, x: Features, e: Tensor | None = None) -> Tensor:
-        own = self.fc_self(destinations(graph, x))
+        own, weights = self.fc_self(destinations(graph, x)), edge_weights(graph)
         if self.aggregator == "pool":
-            return own + self.fc_neigh(spmm(graph, F.relu(self.fc_pool(x)), reduce="max"))
+            return own + self.fc_neigh(spmm(graph, F.relu(self.fc_pool(x)), weights, reduce="max"))
         if isinstance(x, SparseMatrix) or self.fc_neigh.in_features > self.fc_neigh.out_features:
-            return own + spmm(graph, self.fc_neigh(x), reduce=self.aggregator)
-        return own + self.fc_neigh(spmm(graph, x, reduce=self.aggregator))
+            return own + spmm(graph, self.fc_neigh(x), weights, reduce=self.aggregator)
+        return own + self.fc_neigh(spmm(graph, x, weights, reduce=self.aggregator))
 
 
 class GINConv(nn.Module):
@@ -135,8 +172,8 @@ class GINConv(nn.Module):
         return self.mlp((1 + self.eps) * destinations(graph, x) + self.aggregate(graph, x, e))
 
     def aggregate(self, graph: Graph, x: Tensor, e: Tensor | None) -> Tensor:
-        """Sum over the sources, [N, I]."""
-        return spmm(graph, x)
+        """Sum over the sources, [N, I]; weighted where edges have weights, as in DGL."""
+        return spmm(graph, x, edge_weights(graph))
 
 
 class GINEConv(GINConv):

@@ -41,6 +41,7 @@ class Layer:
     attention: bool = False  # has heads
     self_loops: bool = False  # reads a node's own features through a self-loop only
     edges: bool = False  # reads edge features
+    weights: str | None = None  # reads weights of edges: "given", or "normalized" by degrees; None: it does not
     edge_states: bool = False  # also updates a state of each edge
     initial: bool = False  # reads the first layer's input, too
     sparse: bool = True  # takes a SparseMatrix
@@ -58,11 +59,11 @@ def _attention(kind: type[GATConv] | type[GATv2Conv]) -> Build:
 
 
 LAYERS = {
-    "gcn": Layer(lambda i, o, _: GCNConv(i, o), self_loops=True),
-    "sage": Layer(lambda i, o, _: SAGEConv(i, o)),
-    "gat": Layer(_attention(GATConv), attention=True, self_loops=True),
-    "gatv2": Layer(_attention(GATv2Conv), attention=True, self_loops=True),
-    "gin": Layer(lambda i, o, given: GINConv(i, o, norm=given.norm)),
+    "gcn": Layer(lambda i, o, _: GCNConv(i, o), self_loops=True, weights="normalized"),
+    "sage": Layer(lambda i, o, _: SAGEConv(i, o), weights="given"),
+    "gat": Layer(_attention(GATConv), attention=True, self_loops=True, weights="given"),
+    "gatv2": Layer(_attention(GATv2Conv), attention=True, self_loops=True, weights="given"),
+    "gin": Layer(lambda i, o, given: GINConv(i, o, norm=given.norm), weights="given"),
     "gine": Layer(lambda i, o, given: GINEConv(i, o, edge_feats=given.edge_feats or None, norm=given.norm), edges=True),
     "gatedgcn": Layer(
         lambda i, o, given: GatedGCNConv(i, given.edge_feats, o), edges=True, edge_states=True, lookup=True
@@ -70,6 +71,7 @@ LAYERS = {
     "gcnii": Layer(
         lambda i, _, given: GCNIIConv(i, given.number, alpha=given.alpha, lambda_=given.lambda_),
         self_loops=True,
+        weights="normalized",
         initial=True,
     ),
     "mlp": Layer(lambda i, o, _: MLPConv(i, o)),

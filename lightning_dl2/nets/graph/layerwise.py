@@ -14,6 +14,7 @@ from torch import Tensor
 from lightning_dl2.graphs import Graph, SparseMatrix, resolve_engine
 from lightning_dl2.graphs.graph import Features
 from lightning_dl2.nets.checks import check_sizes
+from lightning_dl2.nets.graph.convolutions import EDGE_WEIGHT
 from lightning_dl2.nets.graph.sparse_linear import as_dense
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def layerwise(net: GraphNetwork, graph: Graph, chunk_size: int) -> Tensor:
         pieces, next_states = [], None
         for chunk in chunks:
             block, source, edge = graph.in_block(*chunk)
+            if EDGE_WEIGHT in graph.edata:
+                block = block.replace(edata={EDGE_WEIGHT: graph.edata[EDGE_WEIGHT][edge]})
             e = None
             if states is not None:
                 e = states[edge].to(device)

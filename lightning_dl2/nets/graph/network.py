@@ -15,6 +15,7 @@ from lightning_dl2.graphs import ENGINES, Graph, resolve_engine
 from lightning_dl2.graphs.graph import Features
 from lightning_dl2.nets.checks import check_choice, check_dropouts, check_sizes
 from lightning_dl2.nets.dropout import dropout
+from lightning_dl2.nets.graph.convolutions import EDGE_WEIGHT, prepare_weights
 from lightning_dl2.nets.graph.graph_layer import ACTIVATIONS, LINEAR, GraphLayer, build_activation
 from lightning_dl2.nets.graph.inputs import EdgeInputs, NodeInputs
 from lightning_dl2.nets.graph.layers import LAYERS, Layer, Options
@@ -127,7 +128,7 @@ class GraphNetwork(nn.Module):
         _check_direct(direct, level=level, jumping_knowledge=jumping_knowledge)
         self.layer, self.num_layers, self.level, self.engine = layer, num_layers, level, engine
         kind = find_layer(layer)
-        self.self_loops = kind.self_loops if self_loops is None else self_loops
+        self.self_loops, self.weights = kind.self_loops if self_loops is None else self_loops, kind.weights
         self.jumping_knowledge, self.dropout, self.takes_lookup = jumping_knowledge, dropout, kind.lookup
         self.activation = build_activation(activation) if kind.initial else None
         self.inputs = NodeInputs(
@@ -193,9 +194,11 @@ class GraphNetwork(nn.Module):
     def prepare(self, graph: Graph) -> Graph:
         """Give the graph this net's engine and self-loops."""
         graph = graph.using(resolve_engine(self.engine, graph.device))
-        if self.edge_inputs is None and graph.edata:
-            graph = graph.replace(edata={})  # no layer reads them: self-loops then need no edge features
-        return graph.with_self_loops() if self.self_loops else graph
+        weighted = self.weights is not None and EDGE_WEIGHT in graph.edata
+        if self.edge_inputs is None and graph.edata:  # no layer reads them: self-loops then need no edge features
+            graph = graph.replace(edata={EDGE_WEIGHT: graph.edata[EDGE_WEIGHT]} if weighted else {})
+        prepared = graph.with_self_loops() if self.self_loops else graph
+        return prepare_weights(prepared, graph, self.weights == "normalized") if weighted else prepared
 
     def initial(self, x: Features) -> tuple[Features, Tensor | None]:
         """Return the first convolution's input, and the x0 that GCNII mixes into every layer, else None."""

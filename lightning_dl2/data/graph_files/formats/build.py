@@ -39,7 +39,7 @@ def make_node_set(content: FileGraphs, path: Path, asked: Reading) -> NodeSet:
         )
     (graph,) = content.graphs
     name = _label(graph, asked.label, path)
-    notes = [_choose_split(graph, asked.split_index, path), *_join_columns(graph, name)]
+    notes = [_choose_split(graph, asked.split_index, path), *_join_columns(graph, name, asked.edge_weight)]
     with _named(path):
         found, note = build_node_set(
             graph, labels=name, splits=content.splits, undirected=asked.undirected, repeated_edges=asked.repeated_edges
@@ -147,7 +147,7 @@ def _choose_split(graph: GraphParts, index: int, path: Path) -> str | None:
     return f"split {index} of {several} (data.split_index)" if several > 1 else None
 
 
-def _join_columns(graph: GraphParts, label: str | None) -> list[str | None]:
+def _join_columns(graph: GraphParts, *others: str | None) -> list[str | None]:
     """Make features of single attributes that are numbers at all nodes, or at all edges, as columns of a table."""
     if graph.library != "file":
         return []
@@ -158,7 +158,7 @@ def _join_columns(graph: GraphParts, label: str | None) -> list[str | None]:
         columns = {
             name: torch.as_tensor(value, dtype=torch.float32)
             for name, value in data.items()
-            if name != label and not name.endswith("_mask") and _is_numeric(value)
+            if name not in others and not name.endswith("_mask") and _is_numeric(value)
         }
         wide = {name: column[:, None] if column.ndim == 1 else column for name, column in columns.items()}
         if wide:

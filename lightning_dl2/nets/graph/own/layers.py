@@ -6,6 +6,7 @@ A layer is an nn.Module with the constructor (in_feats, out_feats) and forward(g
 - attention: it has heads. Default: the constructor takes `heads`.
 - reads_edges: forward gets the edges' features e, [E, G]. Default: the constructor takes `edge_feats`.
 - self_loops: the net adds a self-loop to each node, unless task.self_loops says otherwise.
+- reads_weights: it reads graph.edata["edge_weight"], [E], where edges have weights.
 - edge_states: forward returns ([N, O], [E, O]), as `GatedGCNConv` does, and `edges` returns the latter.
 - reads_initial: forward(graph, x, x0) gets the first layer's input, too, as `GCNIIConv` does.
 - takes_sparse: x may be a SparseMatrix. Default: x is made dense.
@@ -67,6 +68,7 @@ def find_layer(name: str) -> Layer:
         attention=bool(getattr(kind, "attention", takes & {*HEADS})),
         self_loops=bool(getattr(kind, "self_loops", False)),
         edges=bool(getattr(kind, "reads_edges", edge_states or takes & {*EDGE_FEATS})),
+        weights="given" if getattr(kind, "reads_weights", False) else None,
         edge_states=edge_states,
         initial=bool(getattr(kind, "reads_initial", False)),
         sparse=bool(getattr(kind, "takes_sparse", False)),
