@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from lightning_dl2.config.compose import compose as compose
     from lightning_dl2.data import GraphSetDataModule as GraphSetDataModule
     from lightning_dl2.data import LabelledSequenceDataModule as LabelledSequenceDataModule
+    from lightning_dl2.data import LinkDataModule as LinkDataModule
     from lightning_dl2.data import NodeDataModule as NodeDataModule
     from lightning_dl2.data import SequenceDataModule as SequenceDataModule
     from lightning_dl2.data import SequenceTask as SequenceTask
@@ -82,7 +83,7 @@ _HOME = {
         "inference.predict": "predict",
         "tasks": "SequenceClassifier SequenceRegressor SequenceTransducer TextGenerator GraphNet",
         "data": "SequenceDataModule SequenceTask LabelledSequenceDataModule TextDataModule NodeDataModule"
-        " GraphSetDataModule",
+        " GraphSetDataModule LinkDataModule",
         "resume.data": "MapStyleDataModule",
         "resume.data.adapt": "adapt",
         "resume.exact_resume": "ExactResume",

@@ -144,11 +144,13 @@ def small(words: list[str]) -> list[str]:
     config = compose(*words)
     data, task = config.data, config.task
     more = [*SIZES[task.name], *NET_SIZES.get(data.name, ())]
+    if getattr(data, "level", None) == "link":  # no labels of nodes, and one layer
+        more = [word for word in more if word.startswith("data.block_model.")] + ["task.embedding_size=16"]
     if task.name == "graph_net" and task.num_layers > 4:
         more.append("task.num_layers=4")
     if data.name in WRITTEN:
         more.append(f"data.path={WRITTEN[data.name](Path(data.name).absolute())}")
-    if data.name == "graph_csv":
+    if data.name == "graph_csv" and data.level == "node":
         more += ["data.split=random", "data.train_per_class=8", "data.validation_size=30"]
     short = [*STEPS, *QUIET, *more, "root=trained"]
     if config.debug != "none":  # it sets the validations itself

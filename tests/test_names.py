@@ -14,6 +14,7 @@ from lightning_dl2 import (
     GraphNetwork,
     GraphSetDataModule,
     LanguageModel,
+    LinkDataModule,
     NodeDataModule,
     Recurrent,
     RecurrentClassifier,
@@ -49,6 +50,7 @@ from lightning_dl2.nets.graph.graph_layer import ACTIVATIONS
 from lightning_dl2.nets.graph.network import JUMPING_KNOWLEDGE
 from lightning_dl2.nets.graph.norms import NORMS
 from lightning_dl2.nets.graph.own.layers import ALIASES
+from lightning_dl2.nets.graph.pair_network import DECODERS, PairNetwork
 from lightning_dl2.nets.graph.readouts import OUTPUT_LAYERS
 from lightning_dl2.nets.recurrent.initialization import is_from_state
 from lightning_dl2.nets.recurrent.lookup import find_cell
@@ -71,6 +73,7 @@ NAMES = {
     (builtin.GraphNet, "output_layer"): OUTPUT_LAYERS,
     (builtin.GraphNet, "readout"): READOUTS,
     (builtin.GraphNet, "engine"): ENGINES,
+    (builtin.GraphNet, "decoder"): DECODERS,
     (builtin.SequenceData, "name"): SEQUENCE_TASKS,
     (builtin.MarkedSequenceData, "name"): MARKED_TASKS,
     (builtin.RegressionSequenceData, "name"): REGRESSION_TASKS,
@@ -141,7 +144,17 @@ def test_predict_knows_every_split():
 # Arguments of a constructor that the package passes, or that come from the data's spec: no keys of the configuration.
 PASSED = {"self", "spec", "optimizer", "seed", "kwargs", "net", "recurrent", "options", "input_size", "batch_first"}
 FROM_SPEC = {"vocabulary_size", "num_classes", "sequence_length", "num_outputs", "in_feats", "node_types", "edge_feats"}
-FROM_SPEC |= {"edge_types", "positional", "positional_size", "level", "features", "has_unknown", "mean", "scale"}
+FROM_SPEC |= {
+    "edge_types",
+    "positional",
+    "positional_size",
+    "level",
+    "features",
+    "has_unknown",
+    "mean",
+    "scale",
+    "directed",
+}
 
 
 def parameters(*constructors) -> dict[str, inspect.Parameter]:
@@ -151,7 +164,7 @@ def parameters(*constructors) -> dict[str, inspect.Parameter]:
 CONSTRUCTORS = {
     builtin.SequenceData: (SequenceDataModule,),
     builtin.TextData: (TextDataModule,),
-    builtin.NodeData: (NodeDataModule,),
+    builtin.NodeData: (NodeDataModule, LinkDataModule),
     builtin.GraphSetData: (GraphSetDataModule,),
     builtin.MarkedSequenceData: (SequenceDataModule,),
     builtin.RegressionSequenceData: (SequenceDataModule,),
@@ -159,7 +172,7 @@ CONSTRUCTORS = {
     builtin.SequenceClassifier: (SequenceClassifier, RecurrentClassifier, Recurrent),
     builtin.SequenceTransducer: (SequenceTransducer, RecurrentTransducer, Recurrent),
     builtin.TextGenerator: (TextGenerator, LanguageModel, Recurrent),
-    builtin.GraphNet: (GraphNet, GraphNetwork),
+    builtin.GraphNet: (GraphNet, PairNetwork, GraphNetwork),
 }
 
 
@@ -167,7 +180,7 @@ CONSTRUCTORS = {
 def test_the_schema_has_the_arguments_of_the_constructor(schema):
     """A key without an argument would fail when the object is built; an argument without a key could not be set."""
     taken, is_task = parameters(*CONSTRUCTORS[schema]), issubclass(schema, builtin.BuiltInTask)
-    keys = set(schema.model_fields) - ({"name"} if is_task else set())
+    keys = set(schema.model_fields) - ({"name"} if is_task else CHOOSES.get(schema.__name__, set()))
     assert keys - set(taken) == set()
     assert set(taken) - keys - PASSED - (FROM_SPEC if is_task else set()) == LEFT_OUT.get(schema.__name__, set())
     for key in keys & set(taken):
@@ -176,6 +189,8 @@ def test_the_schema_has_the_arguments_of_the_constructor(schema):
             adapter = TypeAdapter(schema.model_fields[key].annotation)
             adapter.validate_python(default)  # the constructor's own default is allowed
 
+
+CHOOSES = {"NodeData": {"level"}}  # keys that name the class
 
 # Arguments that no key sets, on purpose.
 LEFT_OUT = {

@@ -69,6 +69,11 @@ def _may_be(config: Any, *kinds: str) -> bool:
     return not isinstance(config.data, GraphData) or config.data.target_kind in kinds
 
 
+def _has_pairs(config: Any) -> bool:
+    data = config.data
+    return data.level != "node" if isinstance(data, NodeData) else not isinstance(data, GraphData)
+
+
 def _named(config: Any) -> str | None:
     return config.data.name if isinstance(config.data, GraphData) else None
 
@@ -105,16 +110,21 @@ DATA = (
     needs(NodeData, "undirected repeated_edges", "data.name", *OWN_GRAPHS, off=(True, "merge")),
     needs(NodeData, "label", "data.name", *OWN_GRAPHS, off=(None,)),
     needs(NodeData, "features.*", "data.name", *OWN_GRAPHS, off=(False, "none", None, [])),
-    needs(NodeData, "train_per_class validation_size test_size split_sizes split_seed", "data.split", "random",
-          off=(None,), quiet=True),
+    needs(NodeData, "train_per_class validation_size test_size split_sizes", "data.split", "random", off=(None,),
+          quiet=True),
+    Rule(NodeData, "split_seed", lambda c: c.data.split == "random" or c.data.level == "link",
+         "data.split={data.split}", "data.split=random", (None,)),
     Rule(NodeData, "train_per_class validation_size test_size", lambda c: c.data.split_sizes is None,
          "data.split_sizes={data.split_sizes}", "data.split_sizes=null", (None,), quiet=True),
     Rule(NodeData, "split_index", lambda c: c.data.name in OWN_GRAPHS and c.data.split == "public",
          "data={data.name} and data.split={data.split}", "a graph of your own with data.split=public", (0,)),
-    Rule(NodeData, "batch_size", lambda c: c.data.fanouts is not None,
+    needs(NodeData, "split train_per_class validation_size test_size split_sizes split_index", "data.level",
+          "node", off=(None, 0), quiet=True),
+    Rule(NodeData, "batch_size", lambda c: c.data.fanouts is not None or c.data.level == "link",
          "data.fanouts=null (each step sees the whole graph)", "data.fanouts=[N,...], a number a layer"),
     Rule(NodeData, "replace", lambda c: c.data.fanouts is not None,
          "data.fanouts=null (nothing is drawn)", "data.fanouts=[N,...], a number a layer", (False,)),
+    needs(NodeData, "edges.*", "data.level", "link"),
     needs(NodeData, "block_model.*", "data.name", "sbm"),
     needs(GraphSetData, "label", "data.name", *OWN_GRAPH_SETS, off=(None,)),
     Rule(GraphSetData, "undirected repeated_edges", lambda c: c.data.name in (*TU_SETS, *OWN_GRAPH_SETS),
@@ -179,6 +189,10 @@ GRAPHS = (
          "task.layer={task.layer}", "task.layer=gcnii"),
     Rule(GraphNet, "lambda_", lambda c: c.task.layer == "gcnii" or _takes(c.task.layer, "lambda_"),
          "task.layer={task.layer}", "task.layer=gcnii"),
+    Rule(GraphNet, "decoder decoder_dropout embedding_size", _has_pairs,
+         "data={data.name} (whose nodes or graphs have the targets)", "data.level=link", ("dot", 0)),
+    Rule(GraphNet, "decoder_dropout", lambda c: c.task.decoder == "mlp", "task.decoder={task.decoder}",
+         "task.decoder=mlp", (0,)),
     Rule(GraphNet, "class_weights", lambda c: _may_be(c, "classification", "multilabel"),
          "data={data.name} (a regression)", "data with classes", ("none",)),
     Rule(GraphNet, "loss standardize_targets", lambda c: _may_be(c, "regression"),

@@ -1,6 +1,6 @@
 """Define the schemas of the graphs that are built in."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -79,6 +79,25 @@ class Features(Strict):
     edge_columns: list[str] | None = None
 
 
+class Edges(Strict):
+    """Schema of the edges that are items."""
+
+    validation_share: Annotated[float, Field(gt=0, lt=1)]
+    test_share: Annotated[float, Field(gt=0, lt=1)]
+    negatives: Positive
+    evaluation_negatives: Positive
+    hide_supervised: bool
+
+    @model_validator(mode="after")
+    def some_edges_are_left(self) -> "Edges":
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError(
+                f"test_share={self.test_share}: with validation_share={self.validation_share} no edge is left to train"
+                " on; allowed: a sum below 1"
+            )
+        return self
+
+
 class GraphData(BuiltInData):
     """Base of the schemas of one graph and of many."""
 
@@ -96,6 +115,7 @@ class GraphData(BuiltInData):
 
 class NodeData(GraphData):
     module: ClassVar[str] = "lightning_dl2.data.graphs.node_data_module.NodeDataModule"
+    modules_of_edges: ClassVar[dict[str, str]] = {"link": "lightning_dl2.data.graphs.links.LinkDataModule"}
     fitting_task: ClassVar[str | None] = "graph_net"
 
     name: Literal[NODE_SETS]  # type: ignore[valid-type]
@@ -119,13 +139,29 @@ class NodeData(GraphData):
     batch_size: Positive
     evaluation_chunk: Positive | None
     block_model: BlockModel
+    level: Literal["node", "link"]
+    edges: Edges
     num_workers: Workers
     cache_dir: str | None
+
+    @property
+    def target_kind(self) -> TargetKind:
+        return "link" if self.level == "link" else super().target_kind
+
+    @property
+    def target(self) -> str:
+        return self.modules_of_edges.get(self.level, self.module)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"level"} if self.level in self.modules_of_edges else {"level", "edges"})
 
     @model_validator(mode="after")
     def path_fanouts_and_workers_are_possible(self) -> "NodeData":
         if says := superfluous_path(self.name, self.path):
             raise ValueError(says)
+        if self.level == "link" and self.features.degrees:
+            raise ValueError("features.degrees=true: counts edges that are held out; allowed with level=link: false")
         if self.split_sizes is not None and (problem := size_problem(self.split_sizes)):
             raise ValueError(f"split_sizes={self.split_sizes}: {problem}")
         if self.fanouts == []:

@@ -236,6 +236,9 @@ class GraphNet(BuiltInTask):
     edge_features: bool
     alpha: Annotated[float, Field(ge=0, le=1)]
     lambda_: Annotated[float, Field(gt=0)]
+    decoder: Annotated[str, Part("dot", "mlp")]
+    embedding_size: Positive
+    decoder_dropout: Fraction
     class_weights: Literal["none", "balanced"]
     loss: Literal["l1", "mse", "huber"]
     standardize_targets: bool | None

@@ -16,9 +16,10 @@ class GraphBatch:
 
     Args:
         graphs: one graph (or many in one), or the sampled blocks of each layer.
-        targets: int64 [M], classes; float32 [M], numbers.
+        targets: int64 [M], classes; float32 [M], numbers, or 1 for a link and 0 for none.
         ids: int64 [M], the node or graph of the data that each target belongs to.
-        index: int64 [M], the rows of the net's output that have a target; None: all, in order.
+        index: int64 [M], the rows of the net's output that have a target; None: all, in order. If the targets are those
+            of pairs of nodes, the rows of both ends, [M, 2].
         weight: of this rank's mean loss in the mean over the ranks: M times their number, over the sum of their M.
         chunk: evaluate layer by layer, so many nodes at once; None: all at once.
     """

@@ -19,6 +19,7 @@ from lightning_dl2.common.paths import write_to
 from lightning_dl2.graphs import Graph, GraphBatch
 from lightning_dl2.nets import GraphNetwork
 from lightning_dl2.nets.graph.attention import EdgeSoftmax
+from lightning_dl2.nets.graph.pair_network import PAIR_LEVELS
 from lightning_dl2.nets.graph.sparse_linear import as_dense
 from lightning_dl2.resume.train_batches import BatchList
 
@@ -60,6 +61,8 @@ class Recorder:
     def _problem(self, key: str) -> str | None:
         if not isinstance(self.net, GraphNetwork):
             return "the run has no graph network; allowed: a run of a graph_net"
+        if key == "embeddings" and self.data.level in PAIR_LEVELS:
+            return "the predictions are of pairs of nodes; allowed: a run whose nodes or graphs have the targets"
         if key == "attention" and not self._softmaxes:
             return f"a net of task.layer={self.net.layer} has no attention weights; allowed: a run of gat or gatv2"
         if key == "embeddings" and self._is_direct and len(self.net.layers) == 1:

@@ -21,7 +21,9 @@ def predict(
     embeddings: str | Path | None = None,
     attention: str | Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the predictions of a checkpoint of a run, one row for each node, graph or sequence of a split.
+    """Return the predictions of a checkpoint of a run, one row for each item of a split.
+
+    An item is a node, a graph, a sequence, or a pair of nodes.
 
     Args:
         run: the run directory.
@@ -34,8 +36,9 @@ def predict(
 
     Returns:
         Rows of id, split, target, prediction and `p(CLASS)`, in the order of an evaluation. Generated sequences have
-        their input, too. With targets at marked positions, target and prediction list those, without `p(CLASS)`. Of
-        several numbers or labels each has its `target(NAME)` and `prediction(NAME)`, and a label its `p(NAME)`.
+        their input, too. Pairs of nodes have src and dst instead of an id. With targets at marked positions, target and
+        prediction list those, without `p(CLASS)`. Of several numbers or labels each has its `target(NAME)` and
+        `prediction(NAME)`, and a label its `p(NAME)`.
 
     Raises:
         UserError: the run is of a task that predicts none of these, or has no such checkpoint, split, embeddings or
@@ -74,23 +77,28 @@ def _predict(task: Any, data: Any, parts: list[str], compute: Callable[[Any, Any
         batches = BatchList(data.evaluation_batches(part))
         for batch, (ids, targets, outputs) in zip(batches, compute(task, batches), strict=True):
             more = data.input_columns(batch)
-            for number, row in enumerate(_rows(data.names(ids), part, targets, outputs, data)):
+            named = data.id_columns(ids)
+            names = [dict(zip(named, each, strict=True)) for each in zip(*named.values(), strict=True)]
+            for number, row in enumerate(_rows(names, part, targets, outputs, data)):
                 rows.append(row | {key: column[number] for key, column in more.items()})
     return rows
 
 
-def _rows(names: list[str], split: str, targets: Any, outputs: Any, data: Any) -> list[dict[str, Any]]:
+def _rows(names: list[dict[str, str]], split: str, targets: Any, outputs: Any, data: Any) -> list[dict[str, Any]]:
     cells = (
         _several if getattr(data, "target_names", []) and targets.ndim > 1 else _marked if targets.ndim > 1 else _one
     )
     found = zip(names, targets.tolist(), outputs.tolist(), strict=True)
-    return [{"id": name, "split": split, **cells(target, output, data)} for name, target, output in found]
+    return [{**name, "split": split, **cells(target, output, data)} for name, target, output in found]
 
 
 def _one(target: Any, output: Any, data: Any) -> dict[str, Any]:
     """Write a class with the probabilities of all, or a number; an unknown one is empty."""
     if not (classes := data.class_names):
-        return {"target": _known(target), "prediction": output}
+        return {
+            "target": int(target) if getattr(data, "target", None) == "link" else _known(target),
+            "prediction": output,
+        }
     row = {"target": classes[target] if target >= 0 else "", "prediction": classes[output.index(max(output))]}
     return row | {f"p({each})": probability for each, probability in zip(classes, output, strict=True)}
 

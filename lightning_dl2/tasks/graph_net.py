@@ -6,6 +6,7 @@ Shapes: M nodes or graphs with a target, K outputs: one for each class, label or
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from lightning_dl2.graphs import GraphBatch
 from lightning_dl2.nets import GraphNetwork
 from lightning_dl2.nets.checks import check_choice
 from lightning_dl2.nets.graph.convolutions import EDGE_WEIGHT
+from lightning_dl2.nets.graph.pair_network import PAIR_LEVELS, PairNetwork
 from lightning_dl2.tasks.graph_targets import BALANCED, KINDS, LOSSES
 from lightning_dl2.tasks.metrics import Mean
 from lightning_dl2.tasks.task import Task, check_spec
@@ -28,15 +30,16 @@ class GraphNet(Task):
     """Minimise the cross entropy of classes or labels, or the error of numbers.
 
     Args:
-        spec: `datamodule.spec`: level ("node" or "graph"), target (one of KINDS), num_outputs, what the kind of target
-            needs (class_shares, label_shares, or target_mean and target_scale), and the sizes of the inputs of nodes
-            and edges.
+        spec: `datamodule.spec`: level ("node", "graph" or "link"), target (one of KINDS), num_outputs, what the kind
+            of target needs (class_shares, label_shares, target_mean and target_scale, or directed), and the sizes of
+            the inputs of nodes and edges.
         optimizer: see `optimizers.complete`; None: DEFAULTS.
         class_weights: "none", or "balanced": in training each class counts the same, and so do both values of a label.
             The weights have mean 1 over the training set; a batch's loss is divided by its M, so that batches and ranks
             may divide the set in any way.
         loss: of numbers: "l1", "mse" or "huber".
         standardize_targets: train on numbers less training's mean, in units of its deviation; None: as the spec says.
+        decoder, embedding_size, decoder_dropout: of `PairNetwork`, where the targets are those of pairs of nodes.
         extra_metrics: names of metrics to log beside those that always are, such as "auc".
         net: arguments of GraphNetwork: layer, hidden_size, num_layers, ...
 
@@ -52,6 +55,9 @@ class GraphNet(Task):
         class_weights: str = "none",
         loss: str = "l1",
         standardize_targets: bool | None = None,
+        decoder: str = "dot",
+        embedding_size: int = 64,
+        decoder_dropout: float = 0.0,
         extra_metrics: Sequence[str] = (),
         **net: Any,
     ) -> None:
@@ -64,7 +70,12 @@ class GraphNet(Task):
         self.save_hyperparameters()
         self.spec = spec
         sizes = {name: spec[name] for name in SIZES}
-        self.net = GraphNetwork(num_outputs=spec["num_outputs"], **sizes, **net)
+        network: Any = GraphNetwork
+        if spec["level"] in PAIR_LEVELS:
+            check_spec(spec, "directed")
+            network = partial(PairNetwork, decoder=decoder, embedding_size=embedding_size, directed=spec["directed"])
+            net = net | {"decoder_dropout": decoder_dropout}
+        self.net = network(num_outputs=spec["num_outputs"], **sizes, **net)
         kind = KINDS[spec["target"]]
         self.targets = kind(spec, class_weights=class_weights, loss=loss, standardize=standardize_targets)
         self.measures = self.targets.metric_names(extra_metrics)
@@ -108,7 +119,10 @@ class GraphNet(Task):
         """Return logits [M, K], or numbers [M] or [M, K], standardised where the targets are."""
         graphs = _widened(batch.graphs) if self.dtype == torch.float64 else batch.graphs
         outputs = self.net(graphs) if batch.chunk is None else self.net.layerwise(graphs, batch.chunk)
-        if batch.index is not None:
+        if isinstance(self.net, PairNetwork):
+            assert batch.index is not None
+            outputs = self.net.decode(outputs, batch.index)
+        elif batch.index is not None:
             outputs = outputs[batch.index]
         return self.targets.shaped(outputs)
 

@@ -4,6 +4,7 @@ Shapes: M nodes or graphs with a target, C classes, T numbers or labels of each,
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -13,8 +14,9 @@ from torchmetrics import MeanAbsoluteError, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_dl2.common.errors import nearest
-from lightning_dl2.config.schema.targets import ALWAYS, METRICS
+from lightning_dl2.config.schema.targets import ALWAYS, HITS_AT, METRICS
 from lightning_dl2.tasks.metrics import ErrorOfTargets, F1Score, LabelAccuracy, MacroAccuracy, RankingScore
+from lightning_dl2.tasks.ranking import LinkRank
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": F.l1_loss,
@@ -222,4 +224,31 @@ class Numbers(Targets):
         return self.in_units(outputs)
 
 
-KINDS: dict[str, type[Targets]] = {kind.kind: kind for kind in (Classes, Numbers, Labels)}
+class Links(Targets):
+    """An edge between two nodes, or none: float32 [M], 1 or 0. Outputs are logits [M]."""
+
+    kind = "link"
+    builders: ClassVar = {
+        "auc": lambda self: RankingScore("auc"),
+        "average_precision": lambda self: RankingScore("average_precision"),
+        "mrr": lambda self: LinkRank(),
+        **{f"hits_{k}": partial(lambda self, k: LinkRank(k), k=k) for k in HITS_AT},
+    }
+
+    def shaped(self, outputs: Tensor) -> Tensor:
+        return outputs.squeeze(-1)
+
+    def training_losses(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        return {"loss": self.loss(outputs, targets)}
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(outputs, targets.to(outputs.dtype))
+
+    def comparable(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return outputs[:, None], targets[:, None]
+
+    def predicted(self, outputs: Tensor) -> Tensor:
+        return outputs.double().sigmoid()
+
+
+KINDS: dict[str, type[Targets]] = {kind.kind: kind for kind in (Classes, Numbers, Labels, Links)}

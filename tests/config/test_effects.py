@@ -17,6 +17,7 @@ from tests.conftest import completed_values
 
 RULES = (*BUILT_IN, *TRAINING)
 
+LINKS = "data.level=link callbacks.checkpoint.monitor=val/auc"
 # Overrides without effect, each typed alone behind the outer key's, and the override that gives it an effect.
 IDLE = {
     "": {
@@ -96,6 +97,9 @@ IDLE = {
         "data.train_per_class=9 data.split=public": "data.split=random",
     },
     "experiment=cora": {"data.block_model.signal=0.1": "data=sbm"},
+    "experiment=graph task.layer=gcn": {"data.edges.negatives=2": LINKS, "task.embedding_size=8": LINKS},
+    "experiment=link_prediction": {"data.split=random": "data.level=node callbacks.checkpoint.monitor=val/accuracy"},
+    "experiment=link_prediction task.decoder=dot": {"task.decoder_dropout=0.1": "task.decoder=mlp"},
     "experiment=mutag": {"data.num_graphs=9 data.min_nodes=5": "data=minigc"},
     "experiment=zinc": {
         "data.undirected=false": "data=tu callbacks.checkpoint.monitor=val/loss",

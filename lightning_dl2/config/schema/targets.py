@@ -7,7 +7,8 @@ from typing import Literal
 
 from lightning_dl2.config.schema.component import Mode
 
-TargetKind = Literal["classification", "regression", "multilabel"]
+TargetKind = Literal["classification", "regression", "multilabel", "link"]
+HITS_AT = (1, 3, 10, 20, 50, 100)  # the k of Hits@k
 
 # The metrics of each kind of target, and the direction in which each improves: the one place of both.
 METRICS: dict[str, dict[str, Mode]] = {
@@ -19,9 +20,13 @@ METRICS: dict[str, dict[str, Mode]] = {
     "multilabel": {
         "accuracy": "max", "macro_f1": "max", "micro_f1": "max", "auc": "max", "average_precision": "max",
     },
+    "link": {
+        "auc": "max", "average_precision": "max", "mrr": "max", **dict.fromkeys([f"hits_{k}" for k in HITS_AT], "max"),
+    },
 }  # fmt: skip
 ALWAYS = {  # what is logged without task.metrics
     "classification": ("accuracy", "macro_accuracy"),
     "regression": ("mean_absolute_error",),
     "multilabel": ("accuracy", "macro_f1"),
+    "link": ("auc", "average_precision", "mrr", "hits_10"),
 }

@@ -70,9 +70,11 @@ def read_csv(path: str | Path, asked: Reading = PLAIN) -> NodeSet:
     if path.is_file():
         nodes, edges = _one_file(path, asked)
     else:
-        nodes = _nodes(read_table(_file(path, "nodes"), ("id", asked.label or "label")), asked)
+        wanted = ("id", asked.label or "label") if asked.labelled else ("id",)
+        nodes = _nodes(read_table(_file(path, "nodes"), wanted), asked)
         edges = _edges(_edge_table(_file(path, "edges"), nodes.ids), nodes.ids, asked)
-        _add_splits(path, nodes, asked)
+        if asked.labelled:
+            _add_splits(path, nodes, asked)
     return _graph(path, nodes, edges, asked)
 
 
@@ -140,13 +142,13 @@ def _require(table: Table, *names: str) -> None:
 def _nodes(table: Table, asked: Reading) -> _Nodes:
     """Read ids, labels, the column split and the features."""
     label = asked.label or "label"
-    _require(table, "id", label)
+    _require(table, "id", *([label] if asked.labelled else []))
     ids = _ids(table)
-    labels = table.column(label)
-    if all(map(is_missing, labels)):
+    labels = table.column(label) if asked.labelled else [""] * len(ids)
+    if asked.labelled and all(map(is_missing, labels)):
         raise UserError(f"{table.path}: no node has a label; allowed: nodes with labels")
     splits = None
-    if "split" in table.header:
+    if "split" in table.header and asked.labelled:
         splits = split_of_column(table, "split", list(range(len(labels))), [not is_missing(label) for label in labels])
     others = [name for name in table.header if name not in ("id", label, "split", *NEIGHBORS)]
     features, names, notes = node_features(table, others, asked.features)

@@ -149,6 +149,10 @@ class GraphDataModule(LightningDataModule):
         """Return the data's own names of the items of a batch."""
         raise NotImplementedError
 
+    def id_columns(self, ids: Tensor) -> dict[str, list[str]]:
+        """Return the columns of predictions that name the items of a batch."""
+        return {"id": self.names(ids)}
+
     def check_processes(self, number: int) -> None:
         """Raise UserError if a split is too small for so many processes."""
         for split, items in self.splits.items():

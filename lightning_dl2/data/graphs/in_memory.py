@@ -16,7 +16,14 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
 from lightning_dl2.data.graph_files.own.edges import arrange_edges
 from lightning_dl2.data.graph_files.own.reading import Reading
-from lightning_dl2.data.graphs.columns import as_tensor, check_classes, name_targets, number_labels, read_columns
+from lightning_dl2.data.graphs.columns import (
+    UNKNOWN,
+    as_tensor,
+    check_classes,
+    name_targets,
+    number_labels,
+    read_columns,
+)
 from lightning_dl2.data.graphs.libraries import GraphParts, read_graph, unread
 from lightning_dl2.data.splits import SPLITS
 
@@ -104,14 +111,20 @@ def build_node_set(
     undirected: bool = False,
     repeated_edges: str = "merge",
     ids: Sequence[str] | None = None,
+    labelled: bool = True,
 ) -> tuple[NodeSet, str | None]:
     """Make a set of one graph; the arguments are those of `NodeDataModule.from_graph`.
+
+    Args:
+        labelled: whether the nodes must have labels; False: those that they have are not read.
 
     Returns:
         the set, and a note of what was changed or left out.
     """
     parts = [read_graph(graph, "graph")]
     used: set[str] = set()
+    if not labelled:
+        labels = torch.full((parts[0].num_nodes,), UNKNOWN)
     values = _find_labels(parts, labels, "node", used)
     numbers, names, kind, note = number_labels(values, "labels", target=target, class_names=class_names, unknown=True)
     if target is None and kind != "classification":
@@ -136,7 +149,7 @@ def build_node_set(
         target_names=name_targets(numbers, kind, target_names),
     )
     found.check("graph")
-    if kind == "classification":
+    if kind == "classification" and labelled:
         check_classes("graph", names)
     bare = None if nodes.features is not None else "nodes have no features: each gets a 1"
     return found, _note(parts, edge_note, note, nodes.note, edges.note, bare, unread(parts, used))

@@ -114,7 +114,7 @@ def _load(loaders: dict[str, Callable[[Request], Loaded]], request: Request) -> 
         raise UserError(f"data.name={request.name}: {nearest(request.name, list(loaders))}")
     with _from_files(request.name, request.path):
         found = loaders[request.name](request)
-    if not isinstance(found, GraphSet) or found.target == "classification":
+    if found.target == "classification" and request.reading.labelled:
         check_classes(f"data.name={request.name}", found.class_names)
     return found
 

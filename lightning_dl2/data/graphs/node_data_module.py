@@ -56,6 +56,7 @@ class NodeDataModule(GraphDataModule):
     """
 
     level = "node"
+    needs_labels = True  # of the nodes
 
     def __init__(
         self,
@@ -93,17 +94,21 @@ class NodeDataModule(GraphDataModule):
         self.positional = positional or {"kind": "none", "size": 0}
         if isinstance(name, str):
             reading = Reading(
-                undirected, repeated_edges, label, edge_weight, split_index, features=Features(**features or {})
+                undirected,
+                repeated_edges,
+                label,
+                edge_weight,
+                split_index,
+                features=Features(**features or {}),
+                labelled=self.needs_labels,
             )
             name = load_node_set(name, path, reading=reading, block_model=block_model, cache=cache_dir)
         self.set: NodeSet = name
         self.note = self.set.note
-        self.labels, self.num_items = self.set.labels, self.set.num_nodes
-        self.target, self.class_names, self.target_names = self.set.target, self.set.class_names, self.set.target_names
-        self.standardizes, self.linear_baseline = self.target == "regression", linear_baseline
+        self.linear_baseline = linear_baseline
         sizes: dict[str, Any] = {"train_per_class": train_per_class, "validation_size": validation_size}
         split_seed = seed if split_seed is None else split_seed
-        self.splits = node_splits(self.set, split, split_seed, **sizes, test_size=test_size, sizes=split_sizes)
+        self._choose_items(split, split_seed, **sizes, test_size=test_size, sizes=split_sizes)
         self.graph = self._graph(normalize_features)
         self.sampler = NeighborBlocks(self.graph, fanouts, replace=replace) if fanouts is not None else None
         self.batch_size = batch_size if self.sampler else len(self.splits["train"])
@@ -176,17 +181,34 @@ class NodeDataModule(GraphDataModule):
             options["split"] = "random"
             notes.append("there are no masks: the split is random")
         module = cls(found, **options)
-        module.note = "; ".join(filter(None, notes)) or None
+        module.note = "; ".join(filter(None, [*notes, module.note])) or None
         return module
+
+    def _choose_items(self, split: str, seed: int, **sizes: Any) -> None:
+        """Set labels and splits of the items, the nodes; the arguments are those of `node_splits`."""
+        nodes = self.set
+        self.labels, self.num_items, self.class_names = nodes.labels, nodes.num_nodes, nodes.class_names
+        self.target, self.target_names, self.standardizes = (
+            nodes.target,
+            nodes.target_names,
+            nodes.target == "regression",
+        )
+        self.splits = node_splits(nodes, split, seed, **sizes)
+
+    def _message_edges(self) -> Tensor:
+        """Tell which edges of the set carry messages, bool [E]."""
+        return torch.ones(len(self.set.src), dtype=torch.bool)
 
     def _graph(self, normalize: bool) -> Graph:
         nodes = self.set
         ndata: dict[str, Any] = {}
         if nodes.features is not None:
             ndata["features"] = _normalized(nodes.features) if normalize else nodes.features
-        parts = {"features": nodes.edge_features, EDGE_WEIGHT: nodes.edge_weights}
-        edata = {name: part for name, part in parts.items() if part is not None}
-        graph = Graph(nodes.src, nodes.dst, nodes.num_nodes, ndata=ndata, edata=edata)
+        kept, parts = self._message_edges(), {"features": nodes.edge_features, EDGE_WEIGHT: nodes.edge_weights}
+        edges = {"src": nodes.src, "dst": nodes.dst} | {name: part for name, part in parts.items() if part is not None}
+        if not kept.all():
+            edges = {name: part[kept] for name, part in edges.items()}
+        graph = Graph(edges.pop("src"), edges.pop("dst"), nodes.num_nodes, ndata=ndata, edata=edges)
         ndata |= self._encode(graph)
         if not ndata:
             ndata["features"] = torch.ones(nodes.num_nodes, 1)

@@ -257,9 +257,9 @@ class LabelledSequenceDataModule(LightningDataModule):
         """Count the sequences of a split."""
         return len(self.set.splits.get(split, ()))
 
-    def names(self, ids: Tensor) -> list[str]:
-        """Return the numbers of sequences in their source, from 0 on."""
-        return [str(number) for number in ids.tolist()]
+    def id_columns(self, ids: Tensor) -> dict[str, list[str]]:
+        """Return the numbers of sequences in their source, from 0 on, for predictions."""
+        return {"id": [str(number) for number in ids.tolist()]}
 
     def input_columns(self, batch: SequenceBatch) -> dict[str, list[str]]:
         """Return further columns of predictions: none."""

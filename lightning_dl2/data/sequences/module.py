@@ -287,9 +287,9 @@ class SequenceDataModule(LightningDataModule):
         """Count the sequences of a fixed set; those that are drawn without end count as none."""
         return self.sizes.get(split, 0)
 
-    def names(self, ids: Tensor) -> list[str]:
-        """Return the numbers of sequences in their set, from 0 on."""
-        return [str(number) for number in ids.tolist()]
+    def id_columns(self, ids: Tensor) -> dict[str, list[str]]:
+        """Return the numbers of sequences in their set, from 0 on, for predictions."""
+        return {"id": [str(number) for number in ids.tolist()]}
 
     def input_columns(self, batch: SequenceBatch) -> dict[str, list[str]]:
         """Return the tokens of each sequence of a batch, for predictions; real vectors are left out."""

@@ -38,11 +38,16 @@ def make_node_set(content: FileGraphs, path: Path, asked: Reading) -> NodeSet:
             " fix: data=graph_set_file reads sets of graphs"
         )
     (graph,) = content.graphs
-    name = _label(graph, asked.label, path)
+    name = _label(graph, asked.label, path) if asked.labelled else None
     notes = [_choose_split(graph, asked.split_index, path), *_join_columns(graph, name, asked.edge_weight)]
     with _named(path):
         found, note = build_node_set(
-            graph, labels=name, splits=content.splits, undirected=asked.undirected, repeated_edges=asked.repeated_edges
+            graph,
+            labels=name,
+            splits=content.splits,
+            undirected=asked.undirected,
+            repeated_edges=asked.repeated_edges,
+            labelled=asked.labelled,
         )
     found.note = told(content.note, *notes, _plain(note))
     return found

@@ -38,6 +38,7 @@ class Reading:
         edge_weight: name of the edges' weights; None: there are none.
         split_index: the split that is read where a source has several, from 0.
         features: which columns are features.
+        labelled: whether the labels of the nodes are wanted; False: nodes need none.
     """
 
     undirected: bool = True
@@ -46,6 +47,7 @@ class Reading:
     edge_weight: str | None = None
     split_index: int = 0
     features: Features = Features()
+    labelled: bool = True
 
 
 PLAIN = Reading()  # nothing is asked for

@@ -1,4 +1,5 @@
-"""Find, build and check a part of a graph network by its dotted path: a readout, an activation or a norm.
+"""Find, build and check a part of a graph network by its dotted path: a readout, an activation, a norm or a
+decoder.
 
 Each part computes once on a small graph before a run directory is made, so that a wrong shape costs no training.
 
@@ -19,7 +20,13 @@ from lightning_dl2.graphs import Graph
 from lightning_dl2.nets.graph.own.libraries import DGLReadout, PyGReadout, library_of
 
 NODES = 5  # of the small graph
-SIZES = {"layer": "(in_feats, out_feats)", "readout": "(feats)", "norm": "(feats)", "activation": "()"}  # arguments
+SIZES = {  # arguments
+    "layer": "(in_feats, out_feats)",
+    "readout": "(feats)",
+    "norm": "(feats)",
+    "activation": "()",
+    "decoder": "(feats, num_outputs)",
+}
 MODULE_CALL = nn.Module.__call__.__code__.co_filename  # torch's own file, from which it calls forward
 
 
@@ -66,6 +73,19 @@ def build_own_readout(path: str, feats: int) -> tuple[nn.Module, int]:
         readout = PyGReadout(readout) if library == "pyg" else DGLReadout(readout)
     y = check("readout", path, readout, example_graph(), rows(NODES, feats), wanted=[1, None])
     return readout, y.shape[1]
+
+
+def build_own_decoder(path: str, feats: int, num_outputs: int) -> nn.Module:
+    """Build the decoder of pairs at a dotted path: constructor (feats, num_outputs).
+
+    Its forward maps the vectors of both ends, [M, feats] each, to [M, num_outputs].
+
+    Raises:
+        UserError: there is no such class, or it fails, or returns another shape.
+    """
+    decoder = build("decoder", path, find("decoder", path), feats, num_outputs)
+    check("decoder", path, decoder, rows(NODES, feats), rows(NODES, feats).flip(0), wanted=[NODES, num_outputs])
+    return decoder
 
 
 def find(key: str, path: str) -> Callable[..., Any]:
