@@ -2,12 +2,14 @@
 
 import importlib.util
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Checkpoint
 
 from lightning_dl2 import (
@@ -91,6 +93,17 @@ def write_molecules(path: Path, sizes: tuple[int, ...] = (10, 5, 7)) -> Path:
         }
     np.savez(path, **arrays)
     return path
+
+
+def small_targets(kind: str, **options: Any) -> NodeDataModule:
+    """Return a graph of 90 nodes with two numbers or labels, some unknown: 29 train, 29 validate and 27 test."""
+    nodes = small_graph().set
+    x = nodes.features
+    numbers = torch.stack([1000 + 50 * x[:, 0], x[:, 1] - x[:, 0]], 1)
+    labels = numbers if kind == "regression" else (numbers > torch.tensor([1000.0, 0.0])).float()
+    labels[::4, 0], labels[3::5, 1] = torch.nan, torch.nan
+    whole = replace(nodes, labels=labels, class_names=[], target=kind, target_names=["income", "age"])
+    return NodeDataModule(whole, split="random", split_sizes=[29, 29, 27], **options)
 
 
 def write_graph(directory: Path, edges: list[tuple[int, int]], labels: str, splits: str | None = None) -> Path:

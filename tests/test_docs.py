@@ -170,6 +170,9 @@ def place(tmp_path_factory) -> Path:
         (here / folder).symlink_to(ROOT / folder)
     (here / "jobs.txt").write_text("task.cell=lstm seed=3\n")
     write_graph(here / "DIR", [(node, (node + 1) % 90) for node in range(90)], 30 * "abc")
+    nodes = here / "DIR" / "nodes.csv"
+    first, *rows = nodes.read_text().splitlines()
+    nodes.write_text("\n".join([f"{first},income", *(f"{row},{number}.5" for number, row in enumerate(rows))]) + "\n")
     before = Path.cwd()
     os.chdir(here)
     try:

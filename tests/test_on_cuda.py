@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_dl2.config.schema.targets import METRICS
 from lightning_dl2.decoding import Decoding, generate
 from lightning_dl2.graphs import Graph, SparseMatrix, edge_softmax, gather, sddmm, segment_readout, spmm
 from lightning_dl2.graphs.gated_mean import edge_sum, gated_mean
@@ -18,12 +19,21 @@ from lightning_dl2.nets.graph.layerwise import layerwise
 from lightning_dl2.nets.graph.norms import NORMS as NORM_LAYERS
 from lightning_dl2.nets.graph.readouts import READOUTS
 from lightning_dl2.nets.recurrent.gradient_flow import gradient_flow
-from lightning_dl2.tasks.metrics import AccuracyByLength, MacroAccuracy, Mean, SquaredErrorByLength
+from lightning_dl2.tasks.graph_targets import KINDS
+from lightning_dl2.tasks.metrics import (
+    AccuracyByLength,
+    F1Score,
+    MacroAccuracy,
+    Mean,
+    RankingScore,
+    SquaredErrorByLength,
+)
 from lightning_dl2.tasks.optimizers import build_optimizer, complete, parameter_groups
 from lightning_dl2.tasks.text_generator import focal_cross_entropy
 from tests.graphs.examples import ALL, batch_of_four, block
 from tests.nets.graph.graph_cases import batch_of_graphs, build, papers, random_graph
 from tests.pretended_device import Pretended, pretended_cuda
+from tests.small import small_targets
 
 SIZES = {"input_size": 3, "hidden_size": 4, "num_layers": 2}
 CELLS: dict[str, dict[str, Any]] = {
@@ -305,6 +315,7 @@ def test_sparse_features_of_graph_networks(deterministic):
 
 def test_losses_and_metrics(deterministic):
     logits, targets = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, -100, 1])
+    logits[:2, 1] = torch.tensor([1.0, -1.0])  # both classes that the metrics ask for
     for gamma in (0.0, 2.0):
         check(None, [logits, targets], lambda _, x, y, gamma=gamma: focal_cross_entropy(x, y, gamma))
     check(None, [logits], lambda _, x: F.cross_entropy(x, x.argmax(-1), weight=x[0].detach().abs(), reduction="none"))
@@ -315,9 +326,31 @@ def test_losses_and_metrics(deterministic):
             metric.update(row.mean(), 2) if isinstance(metric, Mean) else metric.update(x, (x > 0).long()[:, 1])
         return metric.compute()
 
-    for metric in (Mean(), MacroAccuracy(4)):
+    for metric in (
+        Mean(),
+        MacroAccuracy(4),
+        F1Score(4, "macro"),
+        RankingScore("auc"),
+        RankingScore("average_precision"),
+    ):
         with torch.no_grad():
             check(metric, [logits], measured)
+
+
+@pytest.mark.parametrize("kind", ["regression", "multilabel"])
+def test_targets_of_graph_networks(kind, deterministic):
+    data = small_targets(kind)
+    rules = {"class_weights": "balanced", "loss": "huber", "standardize": None}
+    targets, wanted = KINDS[kind](data.spec, **rules), data.labels[data.splits["train"]]
+
+    def measured(targets: Any, outputs: Tensor, wanted: Tensor) -> list[Tensor]:
+        found = [targets.loss(outputs, wanted), *targets.training_losses(outputs, wanted).values()]
+        for metric in targets.build_metrics(list(METRICS[kind])).values():
+            metric.to(outputs.device).update(*targets.comparable(outputs.detach(), wanted))
+            found.append(metric.compute())
+        return [each.float() for each in found]
+
+    check(targets, [torch.randn(len(wanted), 2), wanted], measured)
 
 
 OPTIMIZERS = sorted(

@@ -247,3 +247,28 @@ def test_help(word, capsys):
     assert main([word]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("Predict: ") and "run=DIR out=FILE" in out and err == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("target", "monitor"), [("regression", "r2"), ("multilabel", "auc")])
+def test_several_targets_of_a_graph_of_ones_own(target, monitor, tmp_path, capsys):
+    """A run on two columns, chosen by a metric of one's own, is evaluated and predicts each with its gaps."""
+    graph, number = write_graph(tmp_path / "g", [(node, (node + 1) % 60) for node in range(60)], 60 * "a"), "{}"
+    rows = [f"{number.format(node % 2)},{node % 3 // 2}" if node % 7 else f",{node % 3 // 2}" for node in range(60)]
+    nodes = (graph / "nodes.csv").read_text().splitlines()
+    columns = ["income,age", *rows]
+    (graph / "nodes.csv").write_text("\n".join(map(",".join, zip(nodes, columns, strict=True))) + "\n")
+    words = ["data=graph_csv", f"data.path={graph}", f"data.target={target}", "data.labels=[income,age]"]
+    words += ["data.split=random", "data.split_sizes=[30,15,15]", "data.features.drop=[label]", "trainer.max_steps=4"]
+    words += [f"task.extra_metrics=[{monitor}]", f"callbacks.checkpoint={{monitor:val/{monitor},mode:max}}"]
+    result, objects = train(compose(*OWN_GRAPH, *words, f"root={tmp_path}"))
+    assert f"val/{monitor}" in result["metrics"] and objects["run"].config().mode_of(f"val/{monitor}") == "max"
+    tested = {name: value for name, value in result["metrics"].items() if name.startswith("test/")}
+    assert evaluate(objects["run"]) == tested and f"test/{monitor}" in tested
+    rows = predict(objects["run"], split="all")
+    names = ["target(income)", "prediction(income)", "target(age)", "prediction(age)"]
+    if target == "multilabel":
+        names = [*names[:2], "p(income)", *names[2:], "p(age)"]
+        assert all(row["prediction(age)"] == (row["p(age)"] > 0.5) for row in rows)
+    assert list(rows[0]) == ["id", "split", *names] and len(rows) == 60
+    assert {row["id"] for row in rows if row["target(income)"] == ""} == {f"n{node}" for node in range(0, 60, 7)}

@@ -18,7 +18,7 @@ class BuiltIn(Component):
     name: str
 
     @property
-    def target(self) -> str:
+    def class_path(self) -> str:
         return self.module
 
     @property

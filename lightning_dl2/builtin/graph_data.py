@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from lightning_dl2.builtin.base import BuiltInData
 from lightning_dl2.builtin.graph_formats import OWN_GRAPH_SETS, OWN_GRAPHS
 from lightning_dl2.config.schema.base import Natural, Positive, Rate, Strict, Workers
-from lightning_dl2.config.schema.targets import TargetKind
+from lightning_dl2.config.schema.targets import Asked, TargetKind
 
 PLANETOID = ("cora", "citeseer", "pubmed")
 NODE_SETS = ("karate_club", "sbm", *PLANETOID, *OWN_GRAPHS)  # one graph; its nodes have labels
@@ -122,7 +122,9 @@ class NodeData(GraphData):
     path: str | None
     undirected: bool
     label: str | None
-    repeated_edges: Literal["merge", "keep"] = "merge"  # younger than runs on graphs, as the next ones are
+    labels: list[str] | None = None  # younger than runs on graphs, as the next ones are
+    target: Asked | None = None
+    repeated_edges: Literal["merge", "keep"] = "merge"
     edge_weight: str | None = None
     features: Features = Features()
     split: Literal["public", "random"]
@@ -146,10 +148,10 @@ class NodeData(GraphData):
 
     @property
     def target_kind(self) -> TargetKind:
-        return "link" if self.level == "link" else super().target_kind
+        return "link" if self.level == "link" else self.target or super().target_kind
 
     @property
-    def target(self) -> str:
+    def class_path(self) -> str:
         return self.modules_of_edges.get(self.level, self.module)
 
     @property
@@ -162,6 +164,15 @@ class NodeData(GraphData):
             raise ValueError(says)
         if self.level == "link" and self.features.degrees:
             raise ValueError("features.degrees=true: counts edges that are held out; allowed with level=link: false")
+        for key in ("target", "labels"):
+            if self.level == "link" and (value := getattr(self, key)) is not None:
+                raise ValueError(f"{key}={value}: nodes need no labels; allowed with level=link: null")
+        if self.target not in (None, "classification") and self.name not in OWN_GRAPHS:
+            raise ValueError(f"target={self.target}: data={self.name} has classes; allowed: null, or data=graph_file")
+        if self.labels is not None and (self.label is not None or not self.labels):
+            raise ValueError(f"labels={self.labels}: allowed: names of columns with data.label=null, or null")
+        if self.labels is not None and len({*self.labels}) < len(self.labels):
+            raise ValueError(f"labels={self.labels}: allowed: each name once")
         if self.split_sizes is not None and (problem := size_problem(self.split_sizes)):
             raise ValueError(f"split_sizes={self.split_sizes}: {problem}")
         if self.fanouts == []:

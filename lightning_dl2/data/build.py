@@ -25,9 +25,9 @@ def build_data(
         UserError: a file is missing, damaged, or too short for these settings.
     """
     if not isinstance(config, OwnData):
-        return find_callable(config.target)(**config.arguments, seed=seed)
+        return find_callable(config.class_path)(**config.arguments, seed=seed)
     with isolated(seed, "data module"):  # one that draws in its constructor has the same data on all ranks and resumes
-        found = instantiate("data", {TARGET: config.target, **config.arguments}, seed=seed)
+        found = instantiate("data", {TARGET: config.class_path, **config.arguments}, seed=seed)
     return adapt(found, seed=seed, placed_at=placed_at, limit_train_batches=limit_train_batches)
 
 

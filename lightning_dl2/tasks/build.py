@@ -36,13 +36,13 @@ def build_task(config: TaskSchema, optimizer: schema.Optimizer, spec: dict[str, 
     """
     if isinstance(config, OwnTask):
         values = resolve_references(config.arguments, spec, data)
-        task = instantiate("task", {TARGET: config.target, **values}, spec=spec, optimizer=optimizer.model_dump())
+        task = instantiate("task", {TARGET: config.class_path, **values}, spec=spec, optimizer=optimizer.model_dump())
         if not isinstance(task, LightningModule):
-            what = f"task: {config.target} gives a {type(task).__name__}"
+            what = f"task: {config.class_path} gives a {type(task).__name__}"
             raise UserError(f"{what}; allowed: a pytorch_lightning.LightningModule")
     else:
         try:
-            task = find_callable(config.target)(spec=spec, optimizer=optimizer.model_dump(), **config.arguments)
+            task = find_callable(config.class_path)(spec=spec, optimizer=optimizer.model_dump(), **config.arguments)
         except (ValueError, RuntimeError, MemoryError) as error:  # the latter two: too little memory
             raise UserError(f"task: {error}") from error
     if isinstance(task, Task):
@@ -101,7 +101,7 @@ def load_task(
             task.on_load_checkpoint(stored)
             task.load_state_dict(stored["state_dict"])
         else:  # as Lightning's load_from_checkpoint, which would read the file once more
-            kind: Any = find_callable(config.task.target)
+            kind: Any = find_callable(config.task.class_path)
             task = _load_state(kind, stored)
         task.written_with, task.trained_on = numerics, data_spec(stored)
         return task

@@ -174,6 +174,11 @@ WRONG_VALUES = {
     "graph": {
         "data.name=core": ['data.name="core"', "'cora'", "'karate_club'"],
         "data.split=own": ['data.split="own"', "'public' or 'random'"],
+        "data.target=regression": ["data.target=regression: data=sbm has classes; allowed: null, or data=graph_file"],
+        "data={name: graph_csv, label: a, labels: [b]}": [
+            "data.labels=['b']: allowed: names of columns with data.label"
+        ],
+        "data={name: graph_csv, labels: [b, b]}": ["data.labels=['b', 'b']: allowed: each name once"],
         "data.train_per_class=0": ["data.train_per_class=0", "greater than or equal to 1"],
         "data.fanouts=[]": ["data.fanouts=[]", "one number a layer, or null"],
         "data.fanouts=[10]": ["data.fanouts=[10]", "task.num_layers=2: a list of 2, or null"],

@@ -19,6 +19,7 @@ RULES = (*BUILT_IN, *TRAINING)
 
 LINKS = "data.level=link callbacks.checkpoint.monitor=val/auc"
 # Overrides without effect, each typed alone behind the outer key's, and the override that gives it an effect.
+BY_LOSS = "callbacks.checkpoint={monitor:val/loss,mode:min}"
 IDLE = {
     "": {
         "task.dropout=0.7": "task.num_layers=2",
@@ -84,8 +85,10 @@ IDLE = {
         "task.hidden_size=5 task.num_layers=1": "task.input_layer=true",
         "task.self_loops=true task.layer=mlp": "task.layer=sage",
         "task.edge_features=false": "task.layer=gine data=graph_csv",
-        "task.loss=mse": (
-            "data=zinc data.path=a.npz task.output_layer=linear callbacks.checkpoint={monitor:val/loss,mode:min}"
+        "task.loss=mse": f"data=zinc data.path=a.npz task.output_layer=linear {BY_LOSS}",
+        "data.labels=[a,b]": "data=graph_file",
+        f"data.train_per_class=9 data=graph_file data.split=random data.target=regression {BY_LOSS}": (
+            "data.target=classification"
         ),
         "data.batch_size=9": "data.fanouts=[3,3]",
         "data.replace=true": "data.fanouts=[3,3]",

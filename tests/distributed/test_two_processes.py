@@ -23,6 +23,7 @@ from tests.small import (
     small_graph,
     small_graph_net,
     small_graph_set,
+    small_targets,
     small_task,
     small_text,
     small_trainer,
@@ -88,9 +89,15 @@ def write(book: Path, batch_size: int, directory: Path | None = None, **options)
     return {"metrics": metrics, "weights": weights, "state": [part.tolist() for part in task.state]}
 
 
-GRAPHS = {  # training items: 21 nodes; 28 graphs of eight uneven classes; the nodes of 16 graphs
+# Training items: 21 nodes; 28 graphs of eight uneven classes; 29 nodes with gaps in two targets; nodes of 16 graphs.
+GRAPHS = {
     "nodes": lambda size: (small_graph(train_per_class=7), {}),
-    "graphs": lambda size: (small_graph_set(num_graphs=50, batch_size=size), {"class_weights": "balanced"}),
+    "graphs": lambda size: (
+        small_graph_set(num_graphs=50, batch_size=size),
+        {"class_weights": "balanced", "extra_metrics": ["auc"]},
+    ),
+    "numbers": lambda size: (small_targets("regression"), {"extra_metrics": ["root_mean_squared_error", "r2"]}),
+    "labels": lambda size: (small_targets("multilabel"), {"extra_metrics": ["auc", "average_precision", "micro_f1"]}),
     "pattern": lambda size: (
         small_graph_set("pattern", num_graphs=23, max_nodes=6, batch_size=size, evaluation_batch_size=2),
         {"layer": "gatedgcn"},
@@ -217,7 +224,8 @@ def test_two_ranks_learn_graphs_as_one_process_with_the_doubled_batch(ranks, nam
         torch.testing.assert_close(torch.tensor(found["graphs"][name]["weights"][key]), torch.tensor(value), msg=key)
     assert found["graphs"][name]["metrics"] == pytest.approx(one["metrics"], rel=1e-4)
     baseline = "test/counts_baseline" if name == "graphs" else "test/no_graph_baseline"
-    assert {"train/loss", "val/loss", "test/macro_accuracy", baseline} < set(one["metrics"])
+    measures = {"numbers": {"test/r2"}, "labels": {"test/auc", "test/macro_f1"}}.get(name, {"test/macro_accuracy"})
+    assert {"train/loss", "val/loss", baseline, *measures} < set(one["metrics"])
 
 
 def test_two_ranks_sample_around_every_node_once_an_epoch(ranks):

@@ -244,7 +244,7 @@ def test_several_targets_of_graphs(kind):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"labels": numbers()}, "labels: are floating numbers, and no classes; fix: target='regression'"),
+        ({"labels": numbers()}, "labels: are floating numbers, and no classes; fix: target=regression"),
         ({"labels": numbers(), "target": "multilabel"}, "graph: a label of node 0 is"),
         ({"labels": numbers().nan_to_num().long()}, "labels: are [60, 2]; allowed: one class for each; fix: target="),
         ({"labels": ["a"] * 60, "target": "regression"}, "labels: are names; allowed with target=regression: numbers"),

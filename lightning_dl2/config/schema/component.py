@@ -38,7 +38,7 @@ class Component(Strict):
     group: ClassVar[str]
 
     @property
-    def target(self) -> str:
+    def class_path(self) -> str:
         """Return the dotted path of the class, or of the function that returns an object."""
         raise NotImplementedError
 
@@ -152,7 +152,7 @@ class _Own(Component):
     given: dict[str, Any]
 
     @property
-    def target(self) -> str:
+    def class_path(self) -> str:
         return self.path
 
     @property

@@ -8,6 +8,7 @@ from typing import Literal
 from lightning_dl2.config.schema.component import Mode
 
 TargetKind = Literal["classification", "regression", "multilabel", "link"]
+Asked = Literal["classification", "regression", "multilabel"]  # of items that have labels
 HITS_AT = (1, 3, 10, 20, 50, 100)  # the k of Hits@k
 
 # The metrics of each kind of target, and the direction in which each improves: the one place of both.

@@ -17,10 +17,11 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.graph_files.own.columns import choose_columns, node_features, read_numbers
 from lightning_dl2.data.graph_files.own.edges import arrange_edges
-from lightning_dl2.data.graph_files.own.labels import is_missing, number_classes
+from lightning_dl2.data.graph_files.own.labels import is_missing
 from lightning_dl2.data.graph_files.own.reading import PLAIN, Reading
 from lightning_dl2.data.graph_files.own.split_table import read_splits, split_of_column
 from lightning_dl2.data.graph_files.own.tables import Table, read_table
+from lightning_dl2.data.graph_files.own.targets import read_targets
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 NEIGHBORS = ("neighbors", "neighbours")  # the column of one file that holds nodes and edges
@@ -32,7 +33,7 @@ class _Nodes:
     table: Table | None  # None: there are no labels and no features
     ids: dict[str, int]  # the number of each
     splits: dict[str, Tensor] | None = None
-    labels: list[str] = field(default_factory=list)  # N texts
+    labels: dict[str, list[str]] = field(default_factory=dict)  # N texts of each column to predict
     features: np.ndarray | None = None  # float32 [N, F]
     feature_names: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -70,8 +71,8 @@ def read_csv(path: str | Path, asked: Reading = PLAIN) -> NodeSet:
     if path.is_file():
         nodes, edges = _one_file(path, asked)
     else:
-        wanted = ("id", asked.label or "label") if asked.labelled else ("id",)
-        nodes = _nodes(read_table(_file(path, "nodes"), wanted), asked)
+        wanted = _targets(asked) if asked.labelled else []
+        nodes = _nodes(read_table(_file(path, "nodes"), ("id", *wanted)), asked)
         edges = _edges(_edge_table(_file(path, "edges"), nodes.ids), nodes.ids, asked)
         if asked.labelled:
             _add_splits(path, nodes, asked)
@@ -93,7 +94,7 @@ def graph_of_tables(path: Path, nodes: Table, edges: Table, asked: Reading) -> N
 
 def _graph(path: Path, nodes: _Nodes, edges: _Edges, asked: Reading) -> NodeSet:
     arranged = arrange_edges(edges.src, edges.dst, len(nodes.ids), _compared(edges), asked, edges.describe)
-    classes = number_classes(nodes.labels, nodes.table.place if nodes.table else str)
+    read = read_targets(nodes.labels, nodes.table.place if nodes.table else str, asked.target)
     names = list(nodes.ids)
     rows = arranged.rows
     found = NodeSet(
@@ -101,15 +102,17 @@ def _graph(path: Path, nodes: _Nodes, edges: _Edges, asked: Reading) -> NodeSet:
         dst=torch.from_numpy(arranged.dst),
         num_nodes=len(names),
         features=None if nodes.features is None else torch.from_numpy(nodes.features),
-        labels=torch.tensor(classes.numbers),
-        class_names=classes.names,
+        labels=read.labels,
+        class_names=read.class_names,
         splits=nodes.splits,
         edge_features=None if edges.values is None else torch.from_numpy(edges.values.astype(np.float32)[rows]),
         node_ids=None if names == [str(number) for number in range(len(names))] else names,
         edge_weights=None if edges.weights is None else torch.from_numpy(edges.weights.astype(np.float32)[rows]),
         feature_names=nodes.feature_names,
+        target=read.target,
+        target_names=read.target_names,
     )
-    told = filter(None, [*nodes.notes, classes.note, *edges.notes, arranged.note])
+    told = filter(None, [*nodes.notes, read.note, *edges.notes, arranged.note])
     if note := "; ".join(told):
         found.note = f"data.path={path}: {note}"
     found.check(f"data.path={path}")
@@ -139,18 +142,28 @@ def _require(table: Table, *names: str) -> None:
             raise UserError(f"{table.path}:1: has no column {name}; allowed: {asked} and columns of numbers")
 
 
+def _targets(asked: Reading) -> list[str]:
+    """Return the names of the columns to predict."""
+    return [asked.label or "label"] if asked.labels is None else list(asked.labels)
+
+
+def _known(labels: dict[str, list[str]]) -> list[bool]:
+    """Tell for each node whether a cell to predict stands for something."""
+    return [not all(map(is_missing, cells)) for cells in zip(*labels.values(), strict=True)]
+
+
 def _nodes(table: Table, asked: Reading) -> _Nodes:
     """Read ids, labels, the column split and the features."""
-    label = asked.label or "label"
-    _require(table, "id", *([label] if asked.labelled else []))
+    wanted = _targets(asked)
+    _require(table, "id", *(wanted if asked.labelled else []))
     ids = _ids(table)
-    labels = table.column(label) if asked.labelled else [""] * len(ids)
-    if asked.labelled and all(map(is_missing, labels)):
+    labels = {name: table.column(name) if asked.labelled else [""] * len(ids) for name in wanted}
+    if asked.labelled and not any(_known(labels)):
         raise UserError(f"{table.path}: no node has a label; allowed: nodes with labels")
     splits = None
     if "split" in table.header and asked.labelled:
-        splits = split_of_column(table, "split", list(range(len(labels))), [not is_missing(label) for label in labels])
-    others = [name for name in table.header if name not in ("id", label, "split", *NEIGHBORS)]
+        splits = split_of_column(table, "split", list(range(len(ids))), _known(labels))
+    others = [name for name in table.header if name not in ("id", *wanted, "split", *NEIGHBORS)]
     features, names, notes = node_features(table, others, asked.features)
     notes = [*table.notes(","), *notes]
     return _Nodes(table, ids, splits, labels, features if features.shape[1] else None, names, notes)
@@ -178,8 +191,7 @@ def _add_splits(directory: Path, nodes: _Nodes, asked: Reading) -> None:
         return
     if nodes.splits is not None:
         raise UserError(f"{file}: {nodes.table.path.name} has a column split, too; fix: leave one of them out")
-    known = [not is_missing(label) for label in nodes.labels]
-    nodes.splits, notes = read_splits(file, nodes.ids, known, asked.split_index)
+    nodes.splits, notes = read_splits(file, nodes.ids, _known(nodes.labels), asked.split_index)
     nodes.notes += notes
 
 
@@ -200,7 +212,7 @@ def _one_file(path: Path, asked: Reading) -> tuple[_Nodes, _Edges]:
     unread = PLAIN.features.columns, PLAIN.features.drop, PLAIN.features.one_hot
     if (asked.features.columns, asked.features.drop, asked.features.one_hot) != unread:
         raise UserError(f"data.features.columns: {path} is a list of edges, whose nodes have no columns; allowed: null")
-    return _Nodes(None, ids, labels=[""] * len(ids)), _edges(table, ids, asked)
+    return _Nodes(None, ids, labels={name: [""] * len(ids) for name in _targets(asked)}), _edges(table, ids, asked)
 
 
 def _listed(table: Table, ids: dict[str, int]) -> _Edges:

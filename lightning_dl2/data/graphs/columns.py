@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.schema.targets import TargetKind
+from lightning_dl2.config.schema.targets import Asked
 from lightning_dl2.data.graphs.libraries import GraphParts
 from lightning_dl2.graphs import SparseMatrix
 
@@ -137,13 +137,13 @@ def as_tensor(value: Any, source: str) -> Tensor:
 
 def number_labels(
     values: Any, source: str, *, target: str | None, class_names: list[str] | None, unknown: bool
-) -> tuple[Tensor, list[str], TargetKind, str | None]:
+) -> tuple[Tensor, list[str], Asked, str | None]:
     """Turn labels into classes from 0, or into float32 numbers or labels of 0 and 1.
 
     Args:
         values: M names, whole numbers (or -1, if `unknown`), or numbers; or numbers [M, T].
         source: names them in messages.
-        target: one of TargetKind; None: floating numbers are a regression.
+        target: one of Asked; None: floating numbers are a regression.
         class_names: of the numbers from 0; None: the labels that occur, in their order.
         unknown: whether -1, or an empty name, is a node without a label.
 
@@ -153,8 +153,8 @@ def number_labels(
     Raises:
         UserError: labels of another kind or shape, or out of range.
     """
-    if target not in (None, *get_args(TargetKind)):
-        raise UserError(f"target={target}: allowed: {', '.join(get_args(TargetKind))}")
+    if target not in (None, *get_args(Asked)):
+        raise UserError(f"target={target}: allowed: {', '.join(get_args(Asked))}")
     listed = values.tolist() if isinstance(values, Tensor | np.ndarray) else list(values)
     if any(isinstance(value, str) or value is None for value in listed):
         if target not in (None, "classification"):
@@ -167,11 +167,11 @@ def number_labels(
     target = target or ("regression" if labels.is_floating_point() else "classification")
     if target != "classification":
         labels = labels[:, None] if target == "multilabel" and labels.ndim == 1 else labels
-        return labels.float(), [], cast(TargetKind, target), None
+        return labels.float(), [], cast(Asked, target), None
     if labels.ndim != 1:
         raise UserError(
-            f"{source}: are {list(labels.shape)}; allowed: one class for each; fix: target='multilabel' for labels of 0"
-            " and 1, target='regression' for numbers"
+            f"{source}: are {list(labels.shape)}; allowed: one class for each; fix: target=multilabel for labels of 0"
+            " and 1, target=regression for numbers"
         )
     if labels.is_floating_point() and not bool((labels == labels.round()).all()):
         raise UserError(f"{source}: are fractions; allowed: whole numbers or names")
@@ -208,7 +208,7 @@ def name_targets(labels: Tensor, target: str, names: Sequence[str] | None) -> li
 
 def _number_names(
     labels: list[Any], source: str, class_names: list[str] | None, unknown: bool
-) -> tuple[Tensor, list[str], TargetKind, str | None]:
+) -> tuple[Tensor, list[str], Asked, str | None]:
     empty = [value is None or value == "" for value in labels]
     if any(empty) and not unknown:
         raise UserError(f"{source}: {empty.index(True)} has none; allowed: one for each")

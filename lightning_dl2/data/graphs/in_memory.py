@@ -129,7 +129,7 @@ def build_node_set(
     numbers, names, kind, note = number_labels(values, "labels", target=target, class_names=class_names, unknown=True)
     if target is None and kind != "classification":
         raise UserError(
-            "labels: are floating numbers, and no classes; fix: target='regression', or .long() if they are classes"
+            "labels: are floating numbers, and no classes; fix: target=regression, or whole numbers if they are classes"
         )
     edge_note = complete_edges(parts, Reading(undirected, repeated_edges), (edge_features, None, edge_weight))
     nodes = read_columns(parts, "node", features, None, used, as_numbers=True)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_dl2.config.schema.targets import Asked
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.graph_files.own.reading import Features, Reading
 from lightning_dl2.data.graphs.graph_data_module import GraphDataModule, feature_widths, segment_sums
@@ -21,6 +22,11 @@ from lightning_dl2.graphs import Graph, GraphBatch, NeighborBlocks, SparseMatrix
 from lightning_dl2.nets.graph.convolutions import EDGE_WEIGHT
 from lightning_dl2.resume.train_batches import rank_and_world
 
+STANDARDIZED = (
+    "numbers are learnt less training's mean, in units of its deviation (task.standardize_targets); predictions and"
+    " errors are in the unit of the targets"
+)
+
 
 class NodeDataModule(GraphDataModule):
     """Serve the whole graph at each step, or with `fanouts` blocks sampled around a batch of nodes.
@@ -30,6 +36,8 @@ class NodeDataModule(GraphDataModule):
         path: of the files; None: they are downloaded, or the graph is generated.
         undirected: read every edge of graph_csv and graph_file in both directions.
         label: name of the labels in such graphs; None: the usual one of the format.
+        labels: names of several numbers or labels of each node, in place of `label`.
+        target: "classification", "regression" or "multilabel", of such graphs; None: as the source says.
         edge_weight: name of the weights of edges in such graphs; None: there are none.
         repeated_edges: "merge": edges of such graphs between the same two nodes are one; "keep": each counts.
         features: arguments of `Features`: which columns of such graphs are features.
@@ -65,6 +73,8 @@ class NodeDataModule(GraphDataModule):
         *,
         undirected: bool = True,
         label: str | None = None,
+        labels: Sequence[str] | None = None,
+        target: Asked | None = None,
         repeated_edges: str = "merge",
         edge_weight: str | None = None,
         features: Mapping[str, Any] | None = None,
@@ -94,11 +104,13 @@ class NodeDataModule(GraphDataModule):
         self.positional = positional or {"kind": "none", "size": 0}
         if isinstance(name, str):
             reading = Reading(
-                undirected,
-                repeated_edges,
-                label,
-                edge_weight,
-                split_index,
+                undirected=undirected,
+                repeated_edges=repeated_edges,
+                label=label,
+                labels=labels,
+                target=target,
+                edge_weight=edge_weight,
+                split_index=split_index,
                 features=Features(**features or {}),
                 labelled=self.needs_labels,
             )
@@ -193,6 +205,8 @@ class NodeDataModule(GraphDataModule):
             nodes.target_names,
             nodes.target == "regression",
         )
+        if self.standardizes:
+            self.note = "; ".join(filter(None, [self.note, STANDARDIZED]))
         self.splits = node_splits(nodes, split, seed, **sizes)
 
     def _message_edges(self) -> Tensor:

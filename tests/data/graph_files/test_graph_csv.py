@@ -382,3 +382,50 @@ def test_files_that_are_not_there(tmp_path):
     (tmp_path / "edges.csv").unlink()
     with pytest.raises(UserError, match="has no file edges.csv"):
         read_csv(write(tmp_path, edges=None))
+
+
+TARGETS = {"income": "10.5 ,20,nan,1e3,-2".split(","), "age": "1,0,True,NA,".split(",")}
+
+
+def write_targets(directory: Path, **columns: list[str]) -> Path:
+    """Write a path of five nodes with a feature x and these columns."""
+    directory.mkdir()
+    header = ["id", "x", *columns]
+    rows = [[f"n{node}", str(node), *cells] for node, cells in enumerate(zip(*columns.values(), strict=True))]
+    (directory / "nodes.csv").write_text("\n".join(map(",".join, [header, *rows])) + "\n")
+    (directory / "edges.csv").write_text("src,dst\n" + "".join(f"n{node},n{node + 1}\n" for node in range(4)))
+    return directory
+
+
+def test_numbers_and_labels_are_read_with_their_gaps(tmp_path):
+    path = write_targets(tmp_path / "g", **TARGETS)
+    one = read_csv(path, Reading(label="income", target="regression", features=Features(drop=["age"])))
+    assert (one.target, one.target_names, one.class_names) == ("regression", ["income"], [])
+    assert one.labels.nan_to_num(nan=7.0).tolist() == [10.5, 20, 7, 1000, -2] and one.feature_names == ["x"]
+    assert "; unknown: income of 1 nodes;" in one.note and one.known().tolist() == [True, True, False, True, True]
+    labels = read_csv(path, Reading(label="age", target="multilabel", features=Features(drop=["income"])))
+    assert labels.labels.shape == (5, 1) and labels.labels[:, 0].nan_to_num(nan=7.0).tolist() == [1, 0, 1, 7, 7]
+    other = write_targets(tmp_path / "h", a=["1", "0", "", "", "1"], b=["0.5", "", "NaN", "2", "3"])
+    both = read_csv(other, Reading(labels=["b", "a"], target="regression"))
+    assert both.target_names == ["b", "a"] and both.known().tolist() == [True, True, False, True, True]
+    assert both.labels.nan_to_num(nan=7.0).tolist() == [[0.5, 1], [7, 0], [7, 7], [2, 7], [3, 1]]
+    assert "unknown: b of 2 nodes, a of 2 nodes" in both.note and both.features.shape == (5, 1)
+    classes = read_csv(other, Reading(label="b", target="classification", features=Features(drop=["a"])))
+    assert classes.target == "classification" and len(classes.class_names) == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"labels": ["a", "b"]}, "data.labels=['a', 'b']: several columns are no class; fix: data.target=regression"),
+        ({"label": "a", "target": "regression"}, "nodes.csv:4: a='big'; allowed: a finite number"),
+        ({"labels": ["b"], "target": "regression"}, "nodes.csv:3: b='inf'; allowed: a finite number"),
+        ({"labels": ["b"], "target": "multilabel"}, "nodes.csv:2: b='0.5'; allowed: 0 or 1, or empty for unknown"),
+        ({"labels": ["b", "c"], "target": "regression"}, "nodes.csv:1: has no column c; allowed: id and b and c"),
+    ],
+)
+def test_targets_of_another_kind_are_one_line(tmp_path, asked, says):
+    path = write_targets(tmp_path / "g", a=["1", "2", "big", "4", "5"], b=["0.5", "inf", "1", "0", "1"])
+    with pytest.raises(UserError) as error:
+        read_csv(path, Reading(**asked, features=Features(columns=["x"])))
+    assert says in str(error.value) and "\n" not in str(error.value)

@@ -38,12 +38,16 @@ def make_node_set(content: FileGraphs, path: Path, asked: Reading) -> NodeSet:
             " fix: data=graph_set_file reads sets of graphs"
         )
     (graph,) = content.graphs
-    name = _label(graph, asked.label, path) if asked.labelled else None
-    notes = [_choose_split(graph, asked.split_index, path), *_join_columns(graph, name, asked.edge_weight)]
+    wanted = [asked.label] if asked.labels is None else asked.labels
+    names = [_label(graph, name, path) for name in wanted] if asked.labelled else []
+    labels = _stack(graph, names, path) if asked.labels is not None else names[0] if names else None
+    notes = [_choose_split(graph, asked.split_index, path), *_join_columns(graph, *names, asked.edge_weight)]
     with _named(path):
         found, note = build_node_set(
             graph,
-            labels=name,
+            labels=labels,
+            target=asked.target,
+            target_names=None if asked.labels is None else names,
             splits=content.splits,
             undirected=asked.undirected,
             repeated_edges=asked.repeated_edges,
@@ -87,7 +91,7 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(f"data.path={path}: {error}") from error
+        raise UserError(f"data.path={path}: {str(error).replace('fix: target=', 'fix: data.target=')}") from error
 
 
 def _plain(note: str | None) -> str | None:
@@ -107,6 +111,17 @@ def _label(graph: GraphParts, asked: str | None, path: Path) -> str:
             f"data.path={path}: its nodes have no {usual}; they have: {have}; fix: set data.label=NAME of their labels"
         )
     return name
+
+
+def _stack(graph: GraphParts, names: list[str], path: Path) -> Tensor:
+    """Return the columns of several numbers or labels, [N, T], and take them from the nodes' data."""
+    columns = []
+    for name in names:
+        value = graph.nodes.pop(name)
+        if not _is_numeric(value) or np.ndim(value) != 1:
+            raise UserError(f"data.labels={name}: {path} has no column of numbers of this name; allowed: numbers")
+        columns.append(torch.as_tensor(value).float())
+    return torch.stack(columns, 1)
 
 
 def _graph_labels(content: FileGraphs, asked: str | None, path: Path) -> Any:

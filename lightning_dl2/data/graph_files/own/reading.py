@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lightning_dl2.config.schema.targets import Asked
+
 
 @dataclass(frozen=True)
 class Features:
@@ -35,6 +37,8 @@ class Reading:
         undirected: add the missing direction of every edge.
         repeated_edges: "merge": edges between the same two nodes are one; "keep": each counts.
         label: name of the labels; None: the usual one.
+        labels: names of several numbers or labels; None: there is one, `label`.
+        target: the kind of what is to be predicted; None: as the source says.
         edge_weight: name of the edges' weights; None: there are none.
         split_index: the split that is read where a source has several, from 0.
         features: which columns are features.
@@ -44,6 +48,8 @@ class Reading:
     undirected: bool = True
     repeated_edges: str = "merge"
     label: str | None = None
+    labels: Sequence[str] | None = None
+    target: Asked | None = None
     edge_weight: str | None = None
     split_index: int = 0
     features: Features = Features()
