@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_dl2.builtin.data import TEXTS
-from lightning_dl2.builtin.graph_data import PLANETOID
+from lightning_dl2.builtin.graph_data import HETEROPHILOUS, PLANETOID
 from lightning_dl2.builtin.graph_formats import OWN, OWN_GRAPHS, SETS_ALONE, allowed_graphs, find_graph_format
 from lightning_dl2.builtin.text_files import ALLOWED, find_texts
 from lightning_dl2.common.errors import UserError
@@ -17,11 +17,16 @@ FORMATS: dict[str, tuple[str | None, str | None]] = {
     "sequence_file": ("a .npz, .csv, .tsv or .txt file", "a directory with such files named train, val and test"),
     **dict.fromkeys(OWN, (None, None)),  # `graph_formats` knows them
     "planetoid": (None, "a directory with files of Planetoid"),
+    "heterophilous": ("the .npz file", "the directory of the .npz file"),
     "tu": (None, "a directory with files of the TU format"),
     "ten_fold": ("a text file of DGCNN's format", "a directory with one"),
     "zinc": ("an .npz file", "a directory of ZINC"),
 }
-FORMAT_OF = dict.fromkeys(TEXTS, "text") | dict.fromkeys(PLANETOID, "planetoid")  # others: the name, or ten_fold
+FORMAT_OF = {  # others: the name, or ten_fold
+    **dict.fromkeys(TEXTS, "text"),
+    **dict.fromkeys(PLANETOID, "planetoid"),
+    **dict.fromkeys(HETEROPHILOUS, "heterophilous"),
+}
 
 TU = "https://www.chrsmrrs.com/graphkerneldatasets"
 BY_HAND = {

@@ -6,7 +6,7 @@ A key that stands in no rule always has an effect, or the schema itself refuses 
 from typing import Any
 
 from lightning_dl2.builtin.data import SequenceData, TextData
-from lightning_dl2.builtin.graph_data import GENERATED, PLANETOID, GraphData, GraphSetData, NodeData
+from lightning_dl2.builtin.graph_data import GENERATED, HETEROPHILOUS, PLANETOID, GraphData, GraphSetData, NodeData
 from lightning_dl2.builtin.graph_formats import OWN_GRAPH_SETS, OWN_GRAPHS
 from lightning_dl2.builtin.sequence_file import SequenceFileData
 from lightning_dl2.builtin.task import GraphNet, RecurrentTask, SequenceReader, TextGenerator
@@ -21,7 +21,7 @@ WEIGHTS = ("gcn", "gcnii", "sage", "gat", "gatv2", "gin")  # the layers that rea
 HEADS, EDGE_FEATS = ("heads", "num_heads"), ("edge_feats", "edge_dim")
 ATTENTION_DROPOUT = ("attention_dropout", "attn_drop")
 TU_SETS = ("tu", "mutag", "proteins", "enzymes", "nci1")  # may be read from files of the TU format
-WITHOUT_EDGE_FEATURES = (*GENERATED, *PLANETOID)
+WITHOUT_EDGE_FEATURES = (*GENERATED, *PLANETOID, *HETEROPHILOUS)
 
 # Texts of several rules.
 LAYER, LAYERS = "task.num_layers=1", "task.num_layers=2 or more"
@@ -118,8 +118,8 @@ DATA = (
          "data.split_sizes={data.split_sizes}", "data.split_sizes=null", (None,), quiet=True),
     Rule(NodeData, "train_per_class", lambda c: c.data.target_kind == "classification",
          "data.target={data.target} (which has no classes)", "data.split_sizes=[...]", (), quiet=True),
-    Rule(NodeData, "split_index", lambda c: c.data.name in OWN_GRAPHS and c.data.split == "public",
-         "data={data.name} and data.split={data.split}", "a graph of your own with data.split=public", (0,)),
+    Rule(NodeData, "split_index", lambda c: c.data.name in (*OWN_GRAPHS, *HETEROPHILOUS) and c.data.split == "public",
+         "data={data.name} and data.split={data.split}", "a graph with several public splits", (0,)),
     needs(NodeData, "split train_per_class validation_size test_size split_sizes split_index", "data.level",
           "node", off=(None, 0), quiet=True),
     Rule(NodeData, "batch_size", lambda c: c.data.fanouts is not None or c.data.level == "link",

@@ -10,7 +10,11 @@ from lightning_dl2.config.schema.base import Natural, Positive, Rate, Strict, Wo
 from lightning_dl2.config.schema.targets import Asked, TargetKind
 
 PLANETOID = ("cora", "citeseer", "pubmed")
-NODE_SETS = ("karate_club", "sbm", *PLANETOID, *OWN_GRAPHS)  # one graph; its nodes have labels
+HETEROPHILOUS = (  # of Platonov et al. (2023), with ten splits each
+    "minesweeper", "tolokers", "questions", "roman_empire", "amazon_ratings", "chameleon_filtered",
+    "squirrel_filtered",
+)  # fmt: skip
+NODE_SETS = ("karate_club", "sbm", *PLANETOID, *HETEROPHILOUS, *OWN_GRAPHS)  # one graph; its nodes have labels
 GRAPH_SETS = (
     "minigc",
     "csl",

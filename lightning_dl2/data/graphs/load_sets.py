@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lightning_dl2.builtin.graph_data import PLANETOID, superfluous_path
+from lightning_dl2.builtin.graph_data import HETEROPHILOUS, PLANETOID, superfluous_path
 from lightning_dl2.builtin.graph_formats import OWN_GRAPH_SETS, OWN_GRAPHS
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.files import DISK_ERRORS
 from lightning_dl2.common.paths import user_path
 from lightning_dl2.data import downloads
 from lightning_dl2.data.graph_files.downloads import URLS, fetch_graphs
+from lightning_dl2.data.graph_files.formats.arrays import read_npz
+from lightning_dl2.data.graph_files.formats.build import make_node_set
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
 from lightning_dl2.data.graph_files.own.readers import read_own_graph
 from lightning_dl2.data.graph_files.own.reading import PLAIN, Reading
@@ -53,6 +55,12 @@ def _block_model(request: Request) -> NodeSet:
     return stochastic_block_model(**BLOCK_MODEL | (request.block_model or {}), seed=GENERATOR_SEED)
 
 
+def _heterophilous(request: Request) -> NodeSet:
+    path = request.files()
+    path = path / f"{request.name}.npz" if path.is_dir() else path
+    return make_node_set(read_npz(path), path, request.reading)
+
+
 def _tu_or_ten_fold(request: Request) -> GraphSet:
     """Read a public set from a directory in the TU format, or from the text format that is downloaded."""
     files = request.files()
@@ -66,13 +74,14 @@ NODE_SETS: dict[str, Callable[[Request], NodeSet]] = {
     "karate_club": lambda _: karate_club(),
     "sbm": _block_model,
     **dict.fromkeys(PLANETOID, lambda request: read_planetoid(request.files(), request.name)),
+    **dict.fromkeys(HETEROPHILOUS, _heterophilous),
     **dict.fromkeys(OWN_GRAPHS, lambda request: read_own_graph(request.files(), request.reading, request.name)),
 }
 GRAPH_SETS: dict[str, Callable[[Request], GraphSet]] = {
     "minigc": lambda request: mini_gc(**request.sizes, seed=GENERATOR_SEED),
     "csl": lambda _: csl(seed=GENERATOR_SEED),
     "pattern": lambda request: pattern(**request.sizes, seed=GENERATOR_SEED),
-    **dict.fromkeys([name for name in URLS if name not in PLANETOID], _tu_or_ten_fold),
+    **dict.fromkeys([name for name in URLS if name not in (*PLANETOID, *HETEROPHILOUS)], _tu_or_ten_fold),
     "tu": lambda request: read_tu(request.files(), asked=request.reading),
     "ten_fold": lambda request: read_ten_fold(request.files()),
     "zinc": lambda request: read_zinc(request.files()),

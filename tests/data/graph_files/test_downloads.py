@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lightning_dl2.builtin.data_path import BY_HAND
+from lightning_dl2.builtin.graph_data import HETEROPHILOUS
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data import downloads as fetching
 from lightning_dl2.data.graph_files import downloads
@@ -117,17 +118,18 @@ def test_the_table_knows_the_real_files(offline, tmp_path, name):
 
 
 def test_the_table():
-    assert set(HASHES) == set(URLS) == {"cora", "citeseer", "pubmed", "mutag", "proteins", "enzymes", "nci1"}
+    others = {"cora", "citeseer", "pubmed", "mutag", "proteins", "enzymes", "nci1"}
+    assert set(HASHES) == set(URLS) == others | set(HETEROPHILOUS)
+    assert all(set(HASHES[name]) == {f"{name}.npz"} for name in HETEROPHILOUS)
     for name in ("cora", "citeseer", "pubmed"):
         assert set(HASHES[name]) == {f"ind.{name}.{part}" for part in PARTS}
     for name in ("mutag", "proteins", "enzymes", "nci1"):
         folds = {f"10fold_idx/{part}_idx-{fold}.txt" for part in ("train", "test") for fold in range(1, 11)}
         assert set(HASHES[name]) == folds | {f"{name.upper()}.txt"}
     hashes = {(name, file): found for name, files in HASHES.items() for file, found in files.items()}
-    assert all(
-        int(found, 16) and len(found) == 64 for key, found in hashes.items() if key != ("pubmed", "ind.pubmed.allx")
-    )
-    assert len(hashes["pubmed", "ind.pubmed.allx"]) == 40
+    by_git = {file for (_, file), found in hashes.items() if len(found) == 40}
+    assert by_git == {"ind.pubmed.allx", "questions.npz", "roman_empire.npz", "amazon_ratings.npz"}
+    assert all(int(found, 16) and len(found) in (40, 64) for found in hashes.values())
     assert len(set(hashes.values())) == len(hashes)
     for url in URLS.values():
         commit = url.split("/")[5]
