@@ -20,6 +20,7 @@ from markdown_it.token import Token
 from lightning_dl2 import compose
 from lightning_dl2.analyze import ANALYSES
 from lightning_dl2.analyze import main as analyze
+from lightning_dl2.common import command as frame
 from lightning_dl2.evaluate import main as evaluate
 from lightning_dl2.generate import main as generate
 from lightning_dl2.predict import main as predict
@@ -35,6 +36,7 @@ README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 PAGES = [README, ROOT / "CONTRIBUTING.md"]
 PAGES += sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+OWN_GRAPHS = DOCS / "experiments" / "own-graphs.md"
 EXTENDING = DOCS / "extending.md"  # its blocks build on each other: tests/test_extending.py runs them
 NO_COMMANDS = {"text", "yaml", "csv", "json", "python"}  # Python blocks have a test of their own
 LARGEST_README = 12_000  # bytes: a reader's ten minutes
@@ -150,13 +152,25 @@ def small(words: list[str]) -> list[str]:
         more.append("task.num_layers=4")
     if data.name in WRITTEN:
         more.append(f"data.path={WRITTEN[data.name](Path(data.name).absolute())}")
-    if data.name == "graph_csv" and data.level == "node":
+    if data.name == "graph_csv" and data.level == "node" and data.split_sizes is None:
         more += ["data.split=random", "data.train_per_class=8", "data.validation_size=30"]
     short = [*STEPS, *QUIET, *more, "root=trained"]
     if config.debug != "none":  # it sets the validations itself
         short = [word for word in short if "val_" not in word or word.startswith("data.")]
     refused = ("root=", "data.path=") if data.name in WRITTEN else ("root=",)
     return with_words([word for word in words if not word.startswith(refused)], *short)
+
+
+def write_payments() -> None:
+    """Write the graph of the page of own graphs into the current directory, as the page's program does."""
+    exec(compile(blocks(OWN_GRAPHS, "python")[0].content, "docs", "exec"), {})
+
+
+def drop_index() -> None:
+    """Do what the page's `cut` does."""
+    file = Path("payments/nodes.csv")
+    rows = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("".join(f"{row.partition(';')[2]}\n" for row in rows), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -175,6 +189,8 @@ def place(tmp_path_factory) -> Path:
     nodes.write_text("\n".join([f"{first},income", *(f"{row},{number}.5" for number, row in enumerate(rows))]) + "\n")
     before = Path.cwd()
     os.chdir(here)
+    write_payments()
+    drop_index()
     try:
         for experiment in ("palindrome", "text", "graph"):
             assert train(small([f"experiment={experiment}"])) == 0
@@ -413,6 +429,22 @@ def test_python_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     exec(compile(re.sub(r"max_steps=\d+", "max_steps=3", code), "docs", "exec"), {})
+
+
+def test_what_is_refused_of_an_own_graph_is_what_train_says(tmp_path, monkeypatch, capsys):
+    """The page's commands and errors, one after another."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(frame, "SILENCE", 60)  # torch may take long to load
+    write_payments()
+    (block,) = [block.content for block in blocks(OWN_GRAPHS, "text") if "error: payments/nodes" in block.content]
+    for part in block.removeprefix("$ ").split("\n$ "):
+        line, _, says = part.partition("\n")
+        if line.startswith("cut "):
+            drop_index()
+            continue
+        assert train(shlex.split(line)[3:]) == 2
+        assert capsys.readouterr().err.strip() == says.strip()
+    assert not Path("runs").exists()
 
 
 def test_there_is_something_to_test():

@@ -232,7 +232,7 @@ def _listed(table: Table, ids: dict[str, int]) -> _Edges:
 def _edge_table(path: Path, ids: dict[str, int] | None) -> Table:
     """Read a list of edges, or with `ids=None` any table of one file; move the ends to the first two columns."""
 
-    def is_named(first: list[str], rows: list[list[str]]) -> bool:
+    def is_named(first: list[str], rows: list[tuple[str, ...]]) -> bool:
         names = {cell.lower() for cell in first}
         if any(names >= {*pair} for pair in ENDS) or (ids is None and "id" in names):
             return True
@@ -257,7 +257,8 @@ def _edge_table(path: Path, ids: dict[str, int] | None) -> Table:
     if not table.named:
         table.told.append("there are no column names, and the first two columns are read as src and dst")
     table.header = ["src", "dst", *(table.header[place] for place in rest)]
-    table.rows = [[row[place] for place in (*ends, *rest)] for row in table.rows]
+    if [*ends, *rest] != list(range(len(lower))):
+        table.rows = [tuple([row[place] for place in (*ends, *rest)]) for row in table.rows]
     return table
 
 
@@ -271,16 +272,11 @@ def _is_number(cell: str) -> bool:
 
 def _edges(table: Table, ids: dict[str, int], asked: Reading) -> _Edges:
     """Read the ends, the weights and the features of edges."""
-    ends: list[list[int]] = [[], []]
-    for row, cells in enumerate(table.rows):
-        try:
-            for end, name in zip(ends, cells, strict=False):
-                end.append(ids[name])
-        except KeyError as error:
-            raise UserError(
-                f"{table.place(row)}: node {error.args[0]} is not in nodes.csv; allowed: the ids there"
-            ) from None
-    src, dst = (np.array(end, np.int64) for end in ends)
+    try:
+        src, dst = (np.array([ids[row[end]] for row in table.rows], np.int64) for end in (0, 1))
+    except KeyError:
+        row, name = next((row, name) for row, cells in enumerate(table.rows) for name in cells[:2] if name not in ids)
+        raise UserError(f"{table.place(row)}: node {name} is not in nodes.csv; allowed: the ids there") from None
     others, weights = table.header[2:], None
     if asked.edge_weight is not None:
         if asked.edge_weight not in others:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.schema.targets import Asked
+from lightning_dl2.data.graph_files.own.labels import is_missing
 from lightning_dl2.data.graphs.libraries import GraphParts
 from lightning_dl2.graphs import SparseMatrix
 
@@ -209,7 +210,8 @@ def name_targets(labels: Tensor, target: str, names: Sequence[str] | None) -> li
 def _number_names(
     labels: list[Any], source: str, class_names: list[str] | None, unknown: bool
 ) -> tuple[Tensor, list[str], Asked, str | None]:
-    empty = [value is None or value == "" for value in labels]
+    given = set(class_names or ())
+    empty = [value is None or (is_missing(str(value)) and str(value) not in given) for value in labels]
     if any(empty) and not unknown:
         raise UserError(f"{source}: {empty.index(True)} has none; allowed: one for each")
     known = {str(value) for value, none in zip(labels, empty, strict=True) if not none}

@@ -39,7 +39,10 @@ def node_splits(
     """
     if split == "public":
         if nodes.splits is None:
-            raise UserError("data.split=public: these data have no split of their own; allowed: random")
+            raise UserError(
+                "data.split=public: these data have no split of their own; allowed: random, such as with"
+                " data.split_sizes=[0.6,0.2,0.2]"
+            )
         return nodes.splits
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(nodes.num_nodes, generator=generator)

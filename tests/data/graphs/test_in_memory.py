@@ -183,6 +183,17 @@ def test_the_edges_are_told():
     assert "1 repeated edges count each time" in kept.note and kept.graph.is_symmetric and kept.graph.num_edges == 7
 
 
+def test_missing_names_are_no_class():
+    """A gap of pandas, and the words for one, are unknown, unless they are named as a class."""
+    labels = ["a", "b", float("nan"), "NA", None, "null", "a", "b", "a", "b"]
+    options = {"train_per_class": 1, "validation_size": 1}
+    data = NodeDataModule.from_graph(networkx.path_graph(10), labels=labels, **options)
+    assert data.class_names == ["a", "b"] and data.labels.tolist() == [0, 1, -1, -1, -1, -1, 0, 1, 0, 1]
+    labels = ["a", "NA"] * 5
+    named = NodeDataModule.from_graph(networkx.path_graph(10), labels=labels, class_names=["a", "NA"], **options)
+    assert named.labels.tolist() == [0, 1] * 5
+
+
 def test_repeated_edges_have_one_kind_of_features():
     edges = torch.tensor([[0, 1, 2, 0], [1, 2, 3, 1]])
     nodes = {"features": torch.rand(4, 2), "label": torch.tensor([0, 1, 0, 1])}

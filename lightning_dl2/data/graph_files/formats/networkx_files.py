@@ -141,7 +141,7 @@ def _table(
         path,
         [*keys, *names],
         [],
-        [[*key, *(row.get(name, "") for name in names)] for key, row in zip(ids, rows, strict=True)],
+        [(*key, *(row.get(name, "") for name in names)) for key, row in zip(ids, rows, strict=True)],
         ",",
         item=item,
     )

@@ -23,7 +23,7 @@ class Table:
         path: of the file.
         header: C names.
         lines: R numbers of lines, from 1.
-        rows: R lists of C cells.
+        rows: R tuples of C cells: the garbage collector does not follow them, as it would lists.
         delimiter: what separates two cells.
         named: whether the names stand in the file.
         told: notes of what is unusual.
@@ -32,7 +32,7 @@ class Table:
     path: Path
     header: list[str]
     lines: list[int]
-    rows: list[list[str]]
+    rows: list[tuple[str, ...]]
     delimiter: str
     named: bool = True
     told: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ def read_table(
     path: Path,
     required: tuple[str, ...],
     *,
-    is_named: Callable[[list[str], list[list[str]]], bool] = lambda first, rows: True,
+    is_named: Callable[[list[str], list[tuple[str, ...]]], bool] = lambda first, rows: True,
     comments: bool = False,
     blanks: bool = False,
 ) -> Table:
@@ -117,7 +117,7 @@ def _read(
     reader: Any,
     delimiter: str,
     required: tuple[str, ...],
-    is_named: Callable[[list[str], list[list[str]]], bool],
+    is_named: Callable[[list[str], list[tuple[str, ...]]], bool],
     skipped: int,
 ) -> Table:
     asked = " and ".join(required)
@@ -139,7 +139,7 @@ def _read(
                 f" of {', '.join(first)}"
             )
         table.lines.append(reader.line_num + skipped)
-        table.rows.append([cell.strip() for cell in row])
+        table.rows.append(tuple([cell.strip() for cell in row]))
     table.named = is_named(first, table.rows)
     if table.named:
         _check_header(path, first, line)
@@ -147,7 +147,7 @@ def _read(
         further = ["weight"] if len(first) == len(required) + 1 else map(str, range(len(required) + 1, len(first) + 1))
         table.header = [*required, *further][: len(first)]
         table.lines.insert(0, line)
-        table.rows.insert(0, first)
+        table.rows.insert(0, tuple(first))
     if skipped:
         table.told.append(f"{skipped} line{'s' * (skipped > 1)} of comment {'are' if skipped > 1 else 'is'} not read")
     if not table.rows:
