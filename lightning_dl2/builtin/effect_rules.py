@@ -134,6 +134,10 @@ DATA = (
     needs(GraphSetData, "num_graphs min_nodes max_nodes", "data.name", "minigc", "pattern"),
     Rule(GraphSetData, "num_folds fold validation_fraction", lambda c: c.data.name != "zinc",
          "data=zinc (which has a split of its own)", "other data"),
+    Rule(GraphSetData, "num_folds validation_fraction", lambda c: c.data.splits_file is None,
+         "data.splits_file={data.splits_file}", "data.splits_file=null", quiet=True),
+    Rule(GraphSetData, "splits_file", lambda c: c.data.path is not None,
+         "data.path=null (whose graphs may have another order)", "data.path=DIR of the TU collection", (None,)),
 )
 
 RECURRENT = (

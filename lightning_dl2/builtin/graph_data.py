@@ -201,6 +201,7 @@ class GraphSetData(GraphData):
     num_folds: Annotated[int, Field(ge=3)]
     fold: Natural
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    splits_file: str | None = None  # younger than runs on sets
     positional: PositionalEncoding
     batch_size: Positive
     evaluation_batch_size: Positive

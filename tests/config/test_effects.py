@@ -103,7 +103,11 @@ IDLE = {
     "experiment=graph task.layer=gcn": {"data.edges.negatives=2": LINKS, "task.embedding_size=8": LINKS},
     "experiment=link_prediction": {"data.split=random": "data.level=node callbacks.checkpoint.monitor=val/accuracy"},
     "experiment=link_prediction task.decoder=dot": {"task.decoder_dropout=0.1": "task.decoder=mlp"},
-    "experiment=mutag": {"data.num_graphs=9 data.min_nodes=5": "data=minigc"},
+    "experiment=mutag": {
+        "data.num_graphs=9 data.min_nodes=5": "data=minigc",
+        "data.splits_file=a.json": "data.path=a",
+        "data.num_folds=5 data.path=a data.splits_file=a.json": "data.splits_file=null",
+    },
     "experiment=zinc": {
         "data.undirected=false": "data=tu callbacks.checkpoint.monitor=val/loss",
         "data.fold=2": "data=csl callbacks.checkpoint.monitor=val/loss",

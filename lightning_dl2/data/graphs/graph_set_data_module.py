@@ -4,14 +4,17 @@ Shapes: N nodes, G graphs, B graphs a process and step, M items with a target, F
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
 from lightning_dl2.data.graph_files.own.reading import Reading
+from lightning_dl2.data.graph_files.published_folds import read_folds
 from lightning_dl2.data.graphs.graph_data_module import GraphDataModule, feature_widths, segment_sums
 from lightning_dl2.data.graphs.in_memory import build_graph_set
 from lightning_dl2.data.graphs.load_sets import load_graph_set
@@ -32,6 +35,7 @@ class GraphSetDataModule(GraphDataModule):
         num_folds: number of stratified folds of a set without a split of its own.
         fold: the one to test on, from 0.
         validation_fraction: share of the other folds' graphs that validates.
+        splits_file: JSON of published folds, with validation graphs of their own; None: the files' own, or drawn ones.
         positional: kind ("none" or one of ENCODINGS) and size of a positional encoding.
         batch_size: B.
         evaluation_batch_size: largest validation or test batch; does not change the metrics.
@@ -56,6 +60,7 @@ class GraphSetDataModule(GraphDataModule):
         num_folds: int = 10,
         fold: int = 0,
         validation_fraction: float = 0.1,
+        splits_file: str | None = None,
         positional: dict[str, Any] | None = None,
         batch_size: int = 32,
         evaluation_batch_size: int = 256,
@@ -75,8 +80,14 @@ class GraphSetDataModule(GraphDataModule):
         if isinstance(name, str):
             reading = Reading(undirected, repeated_edges, label)
             name = load_graph_set(name, path, sizes=sizes, cache=cache_dir, reading=reading)
+            if name.splits is not None and fold and splits_file is None:
+                raise UserError(f"data.fold={fold}: {path} has a split of its own; allowed: 0")
         self.set: GraphSet = name
         self.note = self.set.note
+        if splits_file is not None:
+            splits, note = read_folds("data.splits_file", splits_file, fold, len(self.set))
+            self.set = replace(self.set, splits=splits)
+            self.note = f"{self.note}; {note}" if self.note else note
         self.level, self.target = self.set.level, self.set.target
         self.labels, self.num_items = self.set.labels, len(self.set.num_nodes)
         self.class_names, self.target_names = self.set.class_names, self.set.target_names

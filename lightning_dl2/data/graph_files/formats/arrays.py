@@ -93,11 +93,14 @@ def graph_of(arrays: Mapping[str, np.ndarray], path: Path) -> GraphParts:
     for name, names in MASKS.items():
         if (key := next((key for key in names if key in left), None)) is not None:
             nodes[name] = _mask(left.pop(key), num_nodes, key, path)
-    edges = {"feat": torch.from_numpy(weights)} if weights is not None else {}
+    edges = {"weight": torch.from_numpy(weights)} if weights is not None else {}
     if (given := _take(left, "edge_feat", path)) is not None:
-        edges = {"feat": given}
+        edges["feat"] = given
     pickled = [name for name, array in left.items() if array.dtype.hasobject]
-    other = [name for name in left if name not in pickled]
+    for name, array in left.items():  # another label, or what a note names
+        if array.dtype.kind in "biufU" and array.ndim and len(array) == num_nodes:
+            nodes[name] = array if array.dtype.kind == "U" else torch.from_numpy(np.ascontiguousarray(array))
+    other = [name for name in left if name not in pickled and name not in nodes]
     note = told(
         note,
         pickled and f"not read, as they hold pickled objects: {', '.join(pickled)}",
@@ -107,7 +110,7 @@ def graph_of(arrays: Mapping[str, np.ndarray], path: Path) -> GraphParts:
 
 
 def _edges(left: dict[str, Any], path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, int, str | None]:
-    """Take sources [E], destinations [E], weights [E, 1] or None, and the number of nodes, -1 where it is not told."""
+    """Take sources [E], destinations [E], weights [E] or None, and the number of nodes, -1 where it is not told."""
     for name in NAMES["edges"]:
         if name in left:
             pairs = left.pop(name)
@@ -124,13 +127,9 @@ def _edges(left: dict[str, Any], path: Path) -> tuple[np.ndarray, np.ndarray, np
                 raise UserError(f"data.path={path}: {name} is {[rows, columns]}; allowed: a square matrix")
             kept = values != 0
             src, dst, values = src[kept], dst[kept], values[kept]
-            weights = None if (values == 1).all() else values.astype(np.float32)[:, None]
+            weights = None if (values == 1).all() else values.astype(np.float32)
             zeros = int((~kept).sum())
-            note = told(
-                zeros and f"{zeros} stored zeros of {name} are no edges",
-                weights is not None and f"the values of {name} are a feature of the edges",
-            )
-            return src, dst, weights, rows, note
+            return src, dst, weights, rows, f"{zeros} stored zeros of {name} are no edges" if zeros else None
     have = ", ".join(list(left)[:12]) or "no arrays"
     raise UserError(f"data.path={path}: has no edges; it has: {have}; allowed: {ALLOWED}")
 

@@ -41,7 +41,7 @@ def make_node_set(content: FileGraphs, path: Path, asked: Reading) -> NodeSet:
     wanted = [asked.label] if asked.labels is None else asked.labels
     names = [_label(graph, name, path) for name in wanted] if asked.labelled else []
     labels = _stack(graph, names, path) if asked.labels is not None else names[0] if names else None
-    notes = [_choose_split(graph, asked.split_index, path), *_join_columns(graph, *names, asked.edge_weight)]
+    notes = [_choose_split(graph, asked.split_index, path), _weights_as_features(graph, asked)]
     with _named(path):
         found, note = build_node_set(
             graph,
@@ -49,6 +49,7 @@ def make_node_set(content: FileGraphs, path: Path, asked: Reading) -> NodeSet:
             target=asked.target,
             target_names=None if asked.labels is None else names,
             splits=content.splits,
+            edge_weight=asked.edge_weight,
             undirected=asked.undirected,
             repeated_edges=asked.repeated_edges,
             labelled=asked.labelled,
@@ -167,26 +168,14 @@ def _choose_split(graph: GraphParts, index: int, path: Path) -> str | None:
     return f"split {index} of {several} (data.split_index)" if several > 1 else None
 
 
-def _join_columns(graph: GraphParts, *others: str | None) -> list[str | None]:
-    """Make features of single attributes that are numbers at all nodes, or at all edges, as columns of a table."""
-    if graph.library != "file":
-        return []
-    notes: list[str | None] = []
-    for item, data in (("node", graph.nodes), ("edge", graph.edges)):
-        if "feat" in data:
-            continue
-        columns = {
-            name: torch.as_tensor(value, dtype=torch.float32)
-            for name, value in data.items()
-            if name not in others and not name.endswith("_mask") and _is_numeric(value)
-        }
-        wide = {name: column[:, None] if column.ndim == 1 else column for name, column in columns.items()}
-        if wide:
-            data["feat"] = torch.cat(list(wide.values()), 1)
-            for name in wide:
-                del data[name]
-            notes.append(f"{item} features: {', '.join(wide)}")
-    return notes
+def _weights_as_features(graph: GraphParts, asked: Reading) -> str | None:
+    """Make the values of an adjacency a feature of the edges, unless they are asked for as weights."""
+    if graph.library != "file" or "weight" not in graph.edges or "feat" in graph.edges:
+        return None
+    if asked.edge_weight == "weight":
+        return None
+    graph.edges["feat"] = graph.edges.pop("weight")
+    return "the values of the adjacency are a feature of the edges (data.edge_weight=weight reads them as weights)"
 
 
 def _one_hot(graphs: list[GraphParts], item: str) -> str | None:

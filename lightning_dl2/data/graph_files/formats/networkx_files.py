@@ -72,15 +72,17 @@ def _read(path: Path, kind: str, load: Callable[[Any], Any], asked: Reading) -> 
             raise UserError(f"data.path={path}: has no nodes; allowed: a graph with nodes")
         rows = [{name: _text(value) for name, value in _flat(data).items()} for _, data in graph.nodes(data=True)]
         names, note = _take_names([str(node) for node in graph], rows, asked)
-        label = _label(path, rows, asked)
-        nodes = _table(path, "node", ["id"], [[name] for name in names], rows, {label, "split"}, asked)
+        label = _label(path, rows, asked) if asked.labels is None else None
+        nodes = _table(
+            path, "node", ["id"], [[name] for name in names], rows, {label, "split", *(asked.labels or ())}, asked
+        )
         of = dict(zip(graph, names, strict=True))
         ends = [[of[one], of[other]] for one, other, *_ in graph.edges]
         rows = [{name: _text(value) for name, value in _flat(data).items()} for *_, data in graph.edges(data=True)]
         edges = _table(path, "edge", ["src", "dst"], ends, rows, {asked.edge_weight}, asked)
         both = not graph.is_directed()
         found = graph_of_tables(path, nodes, edges, replace(asked, label=label, undirected=asked.undirected or both))
-    notes = (note, label not in ("label", asked.label) and f"the labels are {label}", found.note)
+    notes = (note, label not in (None, "label", asked.label) and f"the labels are {label}", found.note)
     found.note = told(*notes)
     return found
 
@@ -108,11 +110,11 @@ def _take_names(ids: list[str], rows: list[dict[str, str]], asked: Reading) -> t
     return labels, None if labels == ids else "label is the name of a node, as no two are alike"
 
 
-def _label(path: Path, rows: list[dict[str, str]], asked: Reading) -> str:
-    """Return the attribute of the nodes with the classes."""
+def _label(path: Path, rows: list[dict[str, str]], asked: Reading) -> str | None:
+    """Return the attribute of the nodes with the classes; None: there is none, and none is needed."""
     names = dict.fromkeys(name for row in rows for name in row)
     found = next((name for name in LABELS if name in names), None) if asked.label is None else asked.label
-    if found is None or found not in names:
+    if (found is None or found not in names) and asked.labelled:
         have = ", ".join(names) or "nothing"
         raise UserError(
             f"data.path={path}: its nodes have no {asked.label or 'label'}; they have: {have};"

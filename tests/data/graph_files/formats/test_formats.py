@@ -7,6 +7,7 @@ from pathlib import Path
 import networkx
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 
 from lightning_dl2 import NodeDataModule, UserError
@@ -81,6 +82,26 @@ def test_what_is_left_out_or_changed_is_told(tmp_path):
     assert found.src.tolist() == [1, 0] and "1 citations of papers without a line in own.content" in found.note
 
 
+def test_values_of_an_adjacency_are_features_or_weights(tmp_path):
+    path = written("scipy", tmp_path)
+    matrix = scipy.sparse.csr_matrix(([2.0, 0.5, 0.0], ([0, 1, 2], [1, 2, 3])), shape=(6, 6))
+    scipy.sparse.save_npz(path / "adj.npz", matrix)
+    np.save(path / "kind.npy", list("xxyyzz"))
+    found = read(path, undirected=False)
+    assert found.edge_features.tolist() == [[2], [0.5]] and found.edge_weights is None
+    assert "1 stored zeros of adj are no edges" in found.note and "data.edge_weight=weight" in found.note
+    found = read(path, undirected=False, edge_weight="weight", label="kind")
+    assert found.edge_weights.tolist() == [2, 0.5] and found.edge_features is None
+    assert found.class_names == ["x", "y", "z"] and "not read: label" in found.note
+    assert "edge_weight=w: the graph has no such data" in told(path, edge_weight="w")
+
+
+def test_weights_of_pyg(tmp_path):
+    torch.save(graph_formats.parts() | {"w": torch.arange(7.0)}, tmp_path / "graph.pt")
+    found = read(tmp_path / "graph.pt", edge_weight="w", undirected=False)
+    assert found.edge_weights.tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
 def test_the_labels_of_another_name(tmp_path):
     """networkx's own graph has the attribute `club`, and GML takes `label` for the name of a node."""
     club = networkx.karate_club_graph()
@@ -92,6 +113,14 @@ def test_the_labels_of_another_name(tmp_path):
     one.note = other.note = None
     assert one.digest() == other.digest() and one.class_names == ["Mr. Hi", "Officer"] and len(one.src) == 156
     assert one.edge_features.shape == (156, 1)  # weight
+
+
+def test_edges_can_be_predicted_without_labels(tmp_path):
+    networkx.write_gml(networkx.path_graph(4), tmp_path / "own.gml")
+    np.savez(tmp_path / "own.npz", edges=[[0, 1], [1, 2], [2, 3]])
+    one, other = (read(tmp_path / name, labelled=False) for name in ("own.gml", "own.npz"))
+    assert one.src.tolist() == other.src.tolist() and one.labels.tolist() == other.labels.tolist() == [-1] * 4
+    assert "fix: set data.label=NAME" in told(tmp_path / "own.gml")
 
 
 def test_gml_of_other_programs(tmp_path):
@@ -125,7 +154,21 @@ def test_attributes_follow_the_rules_of_tables(tmp_path):
     assert found.features[2].tolist() == [3, 2, 0.5, 1, 0]
     found = read(path, label="group", features=Features(drop=["age"]))
     assert found.feature_names == ["place.0", "place.1"] and "texts of nodes are not read: colour" in found.note
-    assert "age is a number with a fraction" in told(path, label="age") or "data.target" in told(path, label="age")
+    assert told(path, label="age").startswith(f"data.path={path}: node 0: the label is a number with a fraction")
+
+
+def test_several_numbers_of_each_node(tmp_path):
+    graph = networkx.path_graph(3)
+    for name, values in (("mass", [1.5, 2.5, 4.0]), ("charge", [0.5, 1.0, 0.25]), ("size", [3, 4, 5])):
+        networkx.set_node_attributes(graph, dict(enumerate(values)), name)
+    networkx.write_gml(graph, tmp_path / "own.gml")
+    np.savez(tmp_path / "own.npz", edges=[[0, 1], [1, 2]], mass=[1.5, 2.5, 4.0], charge=[0.5, 1.0, 0.25])
+    for name in ("own.gml", "own.npz"):
+        found = read(tmp_path / name, labels=["charge", "mass"], target="regression")
+        assert found.labels.tolist() == [[0.5, 1.5], [1.0, 2.5], [0.25, 4.0]]
+        assert found.target == "regression" and found.target_names == ["charge", "mass"]
+    found = read(tmp_path / "own.gml", label="size", target="regression")
+    assert found.labels.tolist() == [3, 4, 5] and found.feature_names == ["mass", "charge"]
 
 
 def test_an_undirected_graph_is_so_whatever_is_asked(tmp_path):

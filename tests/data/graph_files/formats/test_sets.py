@@ -97,3 +97,9 @@ def test_graphs_that_do_not_fit_together(tmp_path):
     path = written("dgl_csv", tmp_path)
     (path / "edges.csv").write_text("graph_id,src_id,dst_id\ng9,0,1\n")
     assert told(path) == f"data.path={path}/edges.csv: line 2 is of the graph g9; allowed: g0, g1, g2, g3"
+
+
+def test_a_split_of_the_files_has_no_folds(tmp_path):
+    path = str(written("ogb", tmp_path))
+    with pytest.raises(UserError, match=f"data.fold=1: {path} has a split of its own; allowed: 0"):
+        GraphSetDataModule("graph_set_file", path, fold=1)
