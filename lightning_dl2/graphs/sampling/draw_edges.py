@@ -2,6 +2,9 @@
 
 A row's entries are `begin` to `begin + degree` in one long array. Every function maps rows to places in that array.
 
+With weights, the draws come with estimates: the sum of estimate * x over the drawn entries is, in the mean over all
+draws, the sum of weight * x over the row.
+
 Shapes: R rows, K entries drawn from each.
 """
 
@@ -26,15 +29,18 @@ def all_places(begin: Ints, degree: Ints) -> Ints:
 
 def draw_with_replacement(
     begin: Ints, degree: Ints, count: int, rng: np.random.Generator, weights: WeightsAt | None
-) -> Ints:
+) -> tuple[Ints, Floats | None]:
     """Draw `count` entries of each row independently, int64 [R, K]; no row may be empty.
 
     Args:
         weights: positive; an entry's share of its row's sum is its probability. None: all entries are as likely.
+
+    Returns:
+        the places, and with weights an estimate for each, [R, K].
     """
     if weights is None:
-        return begin[:, None] + (rng.random((len(begin), count)) * degree[:, None]).astype(np.int64)
-    places = np.empty((len(begin), count), np.int64)
+        return begin[:, None] + (rng.random((len(begin), count)) * degree[:, None]).astype(np.int64), None
+    places, estimates = np.empty((len(begin), count), np.int64), np.empty((len(begin), count))
     for rows, entries, inside in _by_width(begin, degree):
         sums = np.cumsum(np.where(inside, weights(entries), 0.0), axis=1)
         targets = rng.random((len(rows), count)) * sums[:, -1:]  # below the row's sum
@@ -44,13 +50,13 @@ def draw_with_replacement(
         while step:
             found += step * (np.take_along_axis(sums, found + step - 1, axis=1) <= targets)
             step //= 2
-        places[rows] = begin[rows, None] + found
-    return places
+        places[rows], estimates[rows] = begin[rows, None] + found, sums[:, -1:] / count
+    return places, estimates
 
 
 def draw_without_replacement(
     begin: Ints, degree: Ints, count: int, rng: np.random.Generator, weights: WeightsAt | None
-) -> Ints:
+) -> tuple[Ints, Floats | None]:
     """Draw `count` different entries of each row, int64 [R, K]; every row must have more than `count`.
 
     Without weights each set of entries is as likely. With weights the draws follow one another, each among the entries
@@ -58,19 +64,28 @@ def draw_without_replacement(
 
     Args:
         weights: positive.
+
+    Returns:
+        the places, and with weights an estimate for each, [R, K].
     """
     if weights is None and count < MANY:
-        return begin[:, None] + _floyd(degree, count, rng).T
-    places = np.empty((len(begin), count), np.int64)
+        return begin[:, None] + _floyd(degree, count, rng).T, None
+    places, estimates = np.empty((len(begin), count), np.int64), np.empty((len(begin), count))
     for rows, entries, inside in _by_width(begin, degree):
         # The smallest of exponential variables, divided by weights, are such a sequence (Efraimidis & Spirakis 2006).
         keys: Any = rng.standard_exponential(entries.shape)
         if weights is not None:
             keys /= weights(entries)
         keys[~inside] = np.inf
-        smallest = np.argpartition(keys, count - 1, axis=1)[:, :count]
-        places[rows] = begin[rows, None] + np.sort(smallest, axis=1)  # partitions have another order on another CPU
-    return places
+        order = np.argpartition(keys, count, axis=1)
+        drawn = np.sort(order[:, :count], axis=1)  # partitions have another order on another CPU
+        places[rows] = begin[rows, None] + drawn
+        if weights is not None:
+            # Given the next larger key, each entry was drawn with probability 1 - exp(-weight * key)
+            # (Cohen & Kaplan 2007, "Summarizing data using bottom-k sketches").
+            own, bound = weights(places[rows]), np.take_along_axis(keys, order[:, count, None], axis=1)
+            estimates[rows] = own / -np.expm1(-own * bound)
+    return places, None if weights is None else estimates
 
 
 def _floyd(degree: Ints, count: int, rng: np.random.Generator) -> Ints:

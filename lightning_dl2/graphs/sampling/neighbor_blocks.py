@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_dl2.graphs.graph import Features, Graph
-from lightning_dl2.graphs.sampling.draw_edges import Ints, all_places, draw_with_replacement, draw_without_replacement
+from lightning_dl2.graphs.sampling.draw_edges import (
+    Floats,
+    Ints,
+    all_places,
+    draw_with_replacement,
+    draw_without_replacement,
+)
 
 
 class NeighborBlocks:
@@ -27,18 +33,29 @@ class NeighborBlocks:
         replace: draw with replacement: each node with an in-edge gets as many as the fanout, some of them repeatedly.
         weights: float [E], of which the draws' probabilities are a share; edges of weight 0 are never drawn. None: all
             in-edges of a node are as likely.
+        estimates: name, in the blocks' edata, of weights for the drawn edges: a layer that multiplies its messages by
+            them reads, in the mean over all draws, what it reads with equally likely draws and the weights themselves.
+            They are the weights where a node keeps all in-edges. None: none; needs `weights`.
 
     Raises:
         ValueError: a fanout that is neither positive nor -1, or weights that are not E numbers of 0 or more.
     """
 
     def __init__(
-        self, graph: Graph, fanouts: Sequence[int], *, replace: bool = False, weights: Tensor | None = None
+        self,
+        graph: Graph,
+        fanouts: Sequence[int],
+        *,
+        replace: bool = False,
+        weights: Tensor | None = None,
+        estimates: str | None = None,
     ) -> None:
         if not fanouts or any(fanout < 1 and fanout != -1 for fanout in fanouts):
             raise ValueError(f"fanouts={list(fanouts)}: allowed: positive numbers, one a layer; -1: all in-edges")
         self.graph, self.fanouts, self.replace = graph, list(fanouts), replace
-        self.weights = None if weights is None else _checked(weights, graph.num_edges)
+        if estimates is not None and weights is None:
+            raise ValueError(f"estimates={estimates!r}: needs weights, by which edges are drawn")
+        self.weights, self.estimates = None if weights is None else _checked(weights, graph.num_edges), estimates
         self._rows: _InEdges | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -68,9 +85,10 @@ class NeighborBlocks:
         try:
             sources = local.nodes
             for fanout in reversed(self.fanouts):
-                places, counts = rows.draw(sources, fanout, self.replace, rng, left_out)
+                places, counts, estimates = rows.draw(sources, fanout, self.replace, rng, left_out)
                 sources, src = local.add(rows.sources[places])
-                drawn.append((sources, src, counts, rows.edges[places] if self.graph.edata else None))
+                edges = rows.edges[places] if self.graph.edata else None
+                drawn.append((sources, src, counts, edges, estimates if self.estimates else None))
         finally:
             local.forget()
         degrees = self._degrees(leave_out if left_out is not None else None)
@@ -83,17 +101,26 @@ class NeighborBlocks:
         return [blocks[0].replace(ndata=ndata), *blocks[1:]]
 
     def _block(
-        self, degrees: tuple[Tensor, Tensor, Tensor], sources: Ints, src: Ints, counts: Ints, edges: Ints | None
+        self,
+        degrees: tuple[Tensor, Tensor, Tensor],
+        sources: Ints,
+        src: Ints,
+        counts: Ints,
+        edges: Ints | None,
+        estimates: Floats | None,
     ) -> Graph:
         """Make a block of its sources' and edges' numbers in the graph; `counts` are the in-edges of destinations."""
         nodes, numbers = torch.from_numpy(sources), torch.empty(0) if edges is None else torch.from_numpy(edges)
         out_degrees, in_degrees, loops = degrees
+        edata = {name: value.index_select(0, numbers) for name, value in self.graph.edata.items()}
+        if self.estimates is not None:
+            edata[self.estimates] = torch.from_numpy(estimates).float()
         return Graph(
             torch.from_numpy(src),
             torch.from_numpy(np.repeat(np.arange(len(counts)), counts)),
             len(counts),
             num_src=len(sources),
-            edata={name: value.index_select(0, numbers) for name, value in self.graph.edata.items()},
+            edata=edata,
             full_degrees=(out_degrees.index_select(0, nodes), in_degrees.index_select(0, nodes[: len(counts)])),
             full_self_loops=loops.index_select(0, nodes),
             checked=False,
@@ -132,37 +159,31 @@ class _InEdges:
 
     def draw(
         self, rows: Ints, fanout: int, replace: bool, rng: np.random.Generator, left_out: "_LeftOut | None"
-    ) -> tuple[Ints, Ints]:
+    ) -> tuple[Ints, Ints, Floats | None]:
         """Draw in-edges of the nodes `rows`, int64 [D].
 
         Returns:
-            the places of the edges, int64 [M], in the order of the nodes; the number of each node's edges, int64 [D].
+            the places of the edges, int64 [M], in the order of the nodes; the number of each node's edges, int64 [D];
+            with weights the estimates, [M].
         """
         begin = self.indptr[rows]
         degree = self.indptr[rows + 1] - begin
         if left_out is not None:
             begin, degree = left_out.move(rows, begin, degree)
-        if fanout == -1:
-            places, counts = all_places(begin, degree), degree
-        else:
-            places, counts = self._some(begin, degree, fanout, replace, rng, left_out)
-        return (places if left_out is None else left_out.true_places(places)), counts
-
-    def _some(
-        self, begin: Ints, degree: Ints, fanout: int, replace: bool, rng: np.random.Generator, left_out: Any
-    ) -> tuple[Ints, Ints]:
-        drawn = degree > 0 if replace else degree > fanout
+        drawn = np.zeros(len(degree), bool) if fanout == -1 else degree > 0 if replace else degree > fanout
         counts = np.where(drawn, fanout, degree)
-        draw = draw_with_replacement if replace else draw_without_replacement
-        weights = None if self.weights is None else lambda places: self._weights_at(places, left_out)
-        if drawn.all():
-            return draw(begin, degree, fanout, rng, weights).ravel(), counts
         places = all_places(begin, counts)  # right for the nodes that keep all
+        weights = None if self.weights is None else lambda places: self._weights_at(places, left_out)
         numbers = np.flatnonzero(drawn)
+        slots = (np.cumsum(counts) - counts)[numbers, None] + np.arange(max(fanout, 0))
+        draw = draw_with_replacement if replace else draw_without_replacement
         if len(numbers):
-            slots = (np.cumsum(counts) - counts)[numbers, None] + np.arange(fanout)
-            places[slots] = draw(begin[numbers], degree[numbers], fanout, rng, weights)
-        return places, counts
+            places[slots], found = draw(begin[numbers], degree[numbers], fanout, rng, weights)
+        estimates = None if weights is None else weights(places)
+        if estimates is not None and len(numbers):
+            # A mean is over the drawn edges, in place of all in-edges.
+            estimates[slots] = found * (fanout / degree[numbers, None])
+        return (places if left_out is None else left_out.true_places(places)), counts, estimates
 
     def _weights_at(self, places: Ints, left_out: "_LeftOut | None") -> NDArray[np.float64]:
         assert self.weights is not None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_dl2.graphs import Graph, NeighborBlocks, SparseMatrix, load_dgl, reverse_edges
+from lightning_dl2.graphs import Graph, NeighborBlocks, SparseMatrix, load_dgl, reverse_edges, spmm
 from lightning_dl2.graphs.sampling import draw_edges
 from tests.small import NEEDS_DGL
 
@@ -275,6 +275,19 @@ def _block_of(whole: Graph, leave_out: torch.Tensor) -> Graph:
     return block
 
 
+@pytest.mark.parametrize("replace", [False, True])
+def test_estimates_are_unbiased_and_the_weights_where_all_are_kept(replace):
+    """The mean over many equal stars of the estimated mean of w * x is that of all leaves, within 5 deviations."""
+    weights, x = torch.tensor([1.0, 2.0, 0.3, 4.0, 0.5, 1.5]), torch.tensor([3.0, -1.0, 5.0, 0.5, -2.0, 8.0])
+    whole = stars(6000, 6).replace(edata={"leaf": torch.arange(6).repeat(6000), "w": weights.repeat(6000)})
+    options = {"weights": whole.edata["w"], "replace": replace, "estimates": "w"}
+    (block,) = NeighborBlocks(whole, [3], **options).sample(torch.arange(6000), seed=0)
+    means = spmm(block.replace(ndata={}), None, block.edata["w"] * x[block.edata["leaf"]], reduce="mean").double()
+    assert abs(means.mean() - (weights * x).mean()) < 5 * means.std() / 6000**0.5
+    (block,) = NeighborBlocks(whole, [6], **options | {"replace": False}).sample(torch.arange(9), seed=0)
+    assert torch.equal(block.edata["w"], weights[block.edata["leaf"]])
+
+
 # Errors, and the reverse of edges.
 
 
@@ -286,6 +299,7 @@ def _block_of(whole: Graph, leave_out: torch.Tensor) -> Graph:
         (lambda g: NeighborBlocks(g, [3], weights=torch.ones(2)), r"weights are \[2\]; expected \[400\]"),
         (lambda g: NeighborBlocks(g, [3], weights=-torch.ones(EDGES)), "weights hold a number below 0"),
         (lambda g: NeighborBlocks(g, [3], weights=torch.full((EDGES,), torch.nan)), "not finite"),
+        (lambda g: NeighborBlocks(g, [3], estimates="w"), "estimates='w': needs weights"),
         (lambda g: NeighborBlocks(g, [3]).sample(torch.tensor([1, 2, 1]), 0), "nodes holds a node twice"),
         (lambda g: NeighborBlocks(g, [3]).sample(torch.tensor([60]), 0), "nodes holds 60 to 60 of 60 nodes"),
         (lambda g: NeighborBlocks(g, [3]).sample(torch.tensor([1]), 0, torch.tensor([400])), "edges 400 to 400 of 400"),
