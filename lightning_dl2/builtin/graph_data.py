@@ -142,6 +142,7 @@ class NodeData(GraphData):
     positional: PositionalEncoding
     fanouts: list[Positive] | None
     replace: bool
+    draw_by_weight: bool
     batch_size: Positive
     evaluation_chunk: Positive | None
     block_model: BlockModel

@@ -91,7 +91,9 @@ IDLE = {
             "data.target=classification"
         ),
         "data.batch_size=9": "data.fanouts=[3,3]",
-        "data.replace=true": "data.fanouts=[3,3]",
+        "data.draw_by_weight=true data.replace=true": (
+            "data=graph_csv data.path=DIR data.edge_weight=w data.fanouts=[3,3] task.layer=sage"
+        ),
         "data.undirected=false data.repeated_edges=keep": "data=graph_csv",
         "data.features.degrees=true": "data=graph_csv",
         "data.edge_weight=w": "data=graph_csv",

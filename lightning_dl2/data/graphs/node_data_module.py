@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.schema.targets import Asked
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.graph_files.own.reading import Features, Reading
@@ -50,6 +51,7 @@ class NodeDataModule(GraphDataModule):
         positional: kind ("none" or one of ENCODINGS) and size of a positional encoding.
         fanouts: in-neighbours sampled for each layer; None: the whole graph at each step.
         replace: draw them with replacement.
+        draw_by_weight: draw them in proportion to the weights of edges, which the blocks' weights then make up for.
         batch_size: B, with fanouts.
         evaluation_chunk: evaluate layer by layer, so many nodes at once; None: in one forward pass.
         linear_baseline: fit a linear model of the nodes' own features in a test.
@@ -89,6 +91,7 @@ class NodeDataModule(GraphDataModule):
         positional: dict[str, Any] | None = None,
         fanouts: list[int] | None = None,
         replace: bool = False,
+        draw_by_weight: bool = False,
         batch_size: int = 1024,
         evaluation_chunk: int | None = None,
         linear_baseline: bool = True,
@@ -122,7 +125,7 @@ class NodeDataModule(GraphDataModule):
         split_seed = seed if split_seed is None else split_seed
         self._choose_items(split, split_seed, **sizes, test_size=test_size, sizes=split_sizes)
         self.graph = self._graph(normalize_features)
-        self.sampler = NeighborBlocks(self.graph, fanouts, replace=replace) if fanouts is not None else None
+        self.sampler = None if fanouts is None else self._sampler(fanouts, replace, draw_by_weight)
         self.batch_size = batch_size if self.sampler else len(self.splits["train"])
         self._moved: Graph | None = None
 
@@ -227,6 +230,13 @@ class NodeDataModule(GraphDataModule):
         if not ndata:
             ndata["features"] = torch.ones(nodes.num_nodes, 1)
         return graph.replace(ndata=ndata)
+
+    def _sampler(self, fanouts: list[int], replace: bool, by_weight: bool) -> NeighborBlocks:
+        if not by_weight:
+            return NeighborBlocks(self.graph, fanouts, replace=replace)
+        if (weights := self.graph.edata.get(EDGE_WEIGHT)) is None:
+            raise UserError("data.draw_by_weight=true: the edges have no weights; fix: give data.edge_weight=NAME")
+        return NeighborBlocks(self.graph, fanouts, replace=replace, weights=weights, estimates=EDGE_WEIGHT)
 
     def _batch(self, items: Tensor, weight: float, step: int | None) -> GraphBatch:
         targets = self.labels[items]

@@ -241,6 +241,16 @@ def test_neighbours_may_be_drawn_with_replacement():
     assert len(torch.stack([block.src, block.dst]).unique(dim=1)[0]) < block.num_edges
 
 
+def test_neighbours_may_be_drawn_by_weight():
+    nodes = replace(small_graph().set, edge_weights=torch.arange(len(small_graph().set.src)) % 3.0)
+    options = {"split": "random", "train_per_class": 8, "validation_size": 30, "batch_size": 5}
+    data = NodeDataModule(nodes, fanouts=[2], draw_by_weight=True, **options)
+    (block,) = data.train_batch(0).graphs
+    assert bool((block.edata["edge_weight"] > 0).all()) and block.in_degrees.max() == 2
+    with pytest.raises(UserError, match="data.draw_by_weight=true: the edges have no weights"):
+        small_graph(fanouts=[2], draw_by_weight=True)
+
+
 def test_steps_and_ranks_sample_different_neighbours_of_the_same_node():
     data = small_graph(fanouts=[1])
     nodes, found = data.splits["train"], {}
