@@ -77,7 +77,8 @@ def check_same_graph(theirs: Any, ours: Graph) -> None:
 
 
 @pytest.mark.parametrize(("theirs", "ours"), ROWS, ids=[theirs for theirs, _ in ROWS])
-def test_both_sides_of_a_row_are_the_same(theirs, ours, names):
+def test_both_sides_of_a_row_are_the_same(theirs, ours, names, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = dict(names)
     hook = nn.modules.module.register_module_forward_pre_hook(with_known_weights)
     try:
