@@ -1,6 +1,6 @@
 """Define the schemas of the graphs that are built in."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -28,6 +28,7 @@ GRAPH_SETS = (
     "zinc",
     *OWN_GRAPH_SETS,
 )
+SET_TARGETS = {"zinc": ("regression",), "tu": ("classification", "regression")}  # of others: classes only
 GENERATED = ("karate_club", "sbm", "minigc", "csl", "pattern")  # no files
 
 
@@ -198,7 +199,8 @@ class GraphSetData(GraphData):
     path: str | None
     label: str | None
     undirected: bool
-    repeated_edges: Literal["merge", "keep"] = "merge"  # younger than runs on sets
+    repeated_edges: Literal["merge", "keep"] = "merge"  # younger than runs on sets, as the next one is
+    target: Asked | None = None
     num_folds: Annotated[int, Field(ge=3)]
     fold: Natural
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
@@ -216,6 +218,9 @@ class GraphSetData(GraphData):
     def path_folds_and_sizes_are_possible(self) -> "GraphSetData":
         if says := superfluous_path(self.name, self.path):
             raise ValueError(says)
+        kinds = get_args(Asked) if self.name in OWN_GRAPH_SETS else SET_TARGETS.get(self.name, ("classification",))
+        if self.target not in (None, *kinds):
+            raise ValueError(f"target={self.target}: allowed with data={self.name}: null, {', '.join(kinds)}")
         if self.fold >= self.num_folds:
             raise ValueError(f"fold={self.fold}: allowed: 0 to {self.num_folds - 1}")
         if self.min_nodes > self.max_nodes:
@@ -228,4 +233,4 @@ class GraphSetData(GraphData):
 
     @property
     def target_kind(self) -> TargetKind:
-        return "regression" if self.name == "zinc" else "classification"
+        return self.target or ("regression" if self.name == "zinc" else "classification")

@@ -214,6 +214,7 @@ WRONG_VALUES = {
     },
     "csl": {
         "data.fold=-1": ["data.fold=-1", "greater than or equal to 0"],
+        "data.target=regression": ["data.target=regression: allowed with data=csl: null, classification"],
         "data.num_folds=2": ["data.num_folds=2", "greater than or equal to 3"],
         "data.validation_fraction=0.0": ["data.validation_fraction=0.0", "greater than 0"],
         "data.min_nodes=30": ["data.min_nodes=30", "at most max_nodes=20"],

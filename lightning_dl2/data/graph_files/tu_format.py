@@ -7,7 +7,7 @@ Shapes: N nodes and E edges of all graphs together, G graphs.
 
 import io
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLA
     class_names has the graphs' original ones.
 
     Args:
-        asked: its `undirected` and `repeated_edges`.
+        asked: its `undirected`, `repeated_edges` and `target`: a regression reads the numbers of graph_attributes.
 
     Raises:
         UserError: a missing file, the first wrong line, or repeated edges with other labels or attributes.
@@ -37,13 +37,18 @@ def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLA
     directory = Path(directory)
     check_format("tu", directory)
     name = _find_name(directory) if name is None else name
-    paths = {part: directory / f"{name}_{part}.txt" for part in ("A", "graph_indicator", "graph_labels")}
+    wanted = "graph_attributes" if asked.target == "regression" else "graph_labels"
+    paths = {part: directory / f"{name}_{part}.txt" for part in ("A", "graph_indicator", wanted)}
     for path in paths.values():
         if not path.is_file():
-            raise UserError(f"data.path={directory}: has no file {path.name}; allowed: the files of the TU format")
-    labels = _read(paths["graph_labels"], np.int64, 1)[:, 0]
-    graph_of = _graph_of(paths["graph_indicator"], len(labels))
-    num_nodes = np.bincount(graph_of, minlength=len(labels))
+            allowed = "allowed: the files of the TU format"
+            if path == paths[wanted] and (directory / f"{name}_graph_attributes.txt").is_file():
+                allowed = "fix: data.target=regression reads the numbers in its graph_attributes"
+            raise UserError(f"data.path={directory}: has no file {path.name}; {allowed}")
+    targets = _targets(directory, name, asked)
+    num_graphs = len(targets["labels"])
+    graph_of = _graph_of(paths["graph_indicator"], num_graphs)
+    num_nodes = np.bincount(graph_of, minlength=num_graphs)
     listed = _edges(paths["A"], graph_of)
 
     def optional(part: str, rows: int, what: str) -> np.ndarray | None:
@@ -62,14 +67,12 @@ def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLA
     first_node = (np.cumsum(num_nodes) - num_nodes)[graph_of_edge]
     edge_labels, edge_features = (None if part is None else part[rows[order]] for part in of_edges)
     edge_types, num_edge_types = _numbered(edge_labels)
-    class_names, labels = np.unique(labels, return_inverse=True)
     found = GraphSet(
         src=torch.from_numpy((src - first_node)[order]),
         dst=torch.from_numpy((dst - first_node)[order]),
         num_nodes=torch.from_numpy(num_nodes),
-        num_edges=torch.from_numpy(np.bincount(graph_of_edge, minlength=len(labels))),
-        labels=torch.from_numpy(labels.astype(np.int64)),
-        class_names=[str(label) for label in class_names],
+        num_edges=torch.from_numpy(np.bincount(graph_of_edge, minlength=num_graphs)),
+        **targets,
         node_types=node_types,
         num_node_types=num_node_types,
         node_features=None if node_features is None else torch.from_numpy(node_features).float(),
@@ -80,6 +83,18 @@ def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLA
     )
     found.check(f"data.path={directory}")
     return found
+
+
+def _targets(directory: Path, name: str, asked: Reading) -> dict[str, Any]:
+    """Read the classes of the graphs, or their numbers; return these fields of the set."""
+    if asked.target == "regression":
+        numbers = torch.from_numpy(_read(directory / f"{name}_graph_attributes.txt", np.float64, None)).float()
+        names = [str(column) for column in range(numbers.shape[1])]
+        numbers = numbers.squeeze(1) if len(names) == 1 else numbers
+        return {"labels": numbers, "class_names": [], "target": "regression", "target_names": names}
+    labels = _read(directory / f"{name}_graph_labels.txt", np.int64, 1)[:, 0]
+    classes, labels = np.unique(labels, return_inverse=True)
+    return {"labels": torch.from_numpy(labels.astype(np.int64)), "class_names": [str(label) for label in classes]}
 
 
 def _find_name(directory: Path) -> str:

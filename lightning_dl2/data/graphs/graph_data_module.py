@@ -19,6 +19,11 @@ from lightning_dl2.graphs import Graph, GraphBatch, PackedGraphs
 from lightning_dl2.graphs.positional_encodings import ENCODINGS
 from lightning_dl2.resume.train_batches import BatchList, TrainBatches, check_share, rank_and_world
 
+STANDARDIZED = (
+    "numbers are learnt less training's mean, in units of its deviation (task.standardize_targets); predictions and"
+    " errors are in the unit of the targets"
+)
+
 
 class GraphDataModule(LightningDataModule):
     """Order the training items, divide them among the ranks, and compute baselines.

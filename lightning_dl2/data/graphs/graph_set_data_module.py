@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.schema.targets import Asked
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
 from lightning_dl2.data.graph_files.own.reading import Reading
 from lightning_dl2.data.graph_files.published_folds import read_folds
-from lightning_dl2.data.graphs.graph_data_module import GraphDataModule, feature_widths, segment_sums
+from lightning_dl2.data.graphs.graph_data_module import STANDARDIZED, GraphDataModule, feature_widths, segment_sums
 from lightning_dl2.data.graphs.in_memory import build_graph_set
 from lightning_dl2.data.graphs.load_sets import load_graph_set
 from lightning_dl2.data.graphs.splits import graph_splits
@@ -30,6 +31,8 @@ class GraphSetDataModule(GraphDataModule):
         name: one of GRAPH_SETS, or graphs that are read already; `from_graphs` makes them of those of other libraries.
         path: of the files; None: they are downloaded, or the graphs are generated.
         label: name of the labels in graph_set_file; None: the usual one of the format.
+        target: "classification", "regression" or "multilabel" in graph_set_file, the first two also in files of the TU
+            format; None: as the source says.
         undirected: add missing directions of edges in graph_set_file and in files of the TU format.
         repeated_edges: "merge": edges there between the same two nodes are one; "keep": each counts.
         num_folds: number of stratified folds of a set without a split of its own.
@@ -55,6 +58,7 @@ class GraphSetDataModule(GraphDataModule):
         path: str | None = None,
         *,
         label: str | None = None,
+        target: Asked | None = None,
         undirected: bool = True,
         repeated_edges: str = "merge",
         num_folds: int = 10,
@@ -78,7 +82,7 @@ class GraphSetDataModule(GraphDataModule):
         self.positional = positional or {"kind": "none", "size": 0}
         sizes = {"num_graphs": num_graphs, "min_nodes": min_nodes, "max_nodes": max_nodes}
         if isinstance(name, str):
-            reading = Reading(undirected, repeated_edges, label)
+            reading = Reading(undirected=undirected, repeated_edges=repeated_edges, label=label, target=target)
             name = load_graph_set(name, path, sizes=sizes, cache=cache_dir, reading=reading)
             if name.splits is not None and fold and splits_file is None:
                 raise UserError(f"data.fold={fold}: {path} has a split of its own; allowed: 0")
@@ -92,8 +96,10 @@ class GraphSetDataModule(GraphDataModule):
         self.labels, self.num_items = self.set.labels, len(self.set.num_nodes)
         self.class_names, self.target_names = self.set.class_names, self.set.target_names
         # One number a graph, as in ZINC, has always been learnt in its own unit.
-        one = self.level == "graph" and self.labels.ndim == 1
-        self.standardizes, self.linear_baseline = self.target == "regression" and not one, linear_baseline
+        plain = target is None and self.level == "graph" and self.labels.ndim == 1
+        self.standardizes, self.linear_baseline = self.target == "regression" and not plain, linear_baseline
+        if self.standardizes:
+            self.note = "; ".join(filter(None, [self.note, STANDARDIZED]))
         self.splits = graph_splits(self.set, num_folds, fold, validation_fraction)
         self.graphs = self._pack()
         self._evaluated: dict[tuple[str, int, int], list[GraphBatch]] = {}
@@ -162,7 +168,7 @@ class GraphSetDataModule(GraphDataModule):
             ids=ids,
         )
         module = cls(found, **options)
-        module.note = note
+        module.note = "; ".join(filter(None, [note, module.note])) or None
         return module
 
     def _pack(self) -> PackedGraphs:

@@ -15,18 +15,13 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.schema.targets import Asked
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.graph_files.own.reading import Features, Reading
-from lightning_dl2.data.graphs.graph_data_module import GraphDataModule, feature_widths, segment_sums
+from lightning_dl2.data.graphs.graph_data_module import STANDARDIZED, GraphDataModule, feature_widths, segment_sums
 from lightning_dl2.data.graphs.in_memory import build_node_set
 from lightning_dl2.data.graphs.load_sets import load_node_set
 from lightning_dl2.data.graphs.splits import node_splits
 from lightning_dl2.graphs import Graph, GraphBatch, NeighborBlocks, SparseMatrix
 from lightning_dl2.nets.graph.convolutions import EDGE_WEIGHT
 from lightning_dl2.resume.train_batches import rank_and_world
-
-STANDARDIZED = (
-    "numbers are learnt less training's mean, in units of its deviation (task.standardize_targets); predictions and"
-    " errors are in the unit of the targets"
-)
 
 
 class NodeDataModule(GraphDataModule):

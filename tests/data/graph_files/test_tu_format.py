@@ -112,6 +112,21 @@ def test_a_set_with_both_directions_is_read_as_it_is(tmp_path):
     assert found.digest() == "e8714121fc634086"
 
 
+def test_the_numbers_of_graphs(tmp_path):
+    asked, attributes = Reading(target="regression"), tmp_path / "SMALL_graph_attributes.txt"
+    with pytest.raises(UserError, match=r"has no file SMALL_graph_attributes.txt; allowed: the files of the TU format"):
+        read_tu(write(tmp_path), asked=asked)
+    attributes.write_text("0.5, 1\n-2, 3\n")
+    found = read_tu(tmp_path, asked=asked)
+    assert found.labels.tolist() == [[0.5, 1], [-2, 3]] and (found.target, found.class_names) == ("regression", [])
+    assert found.target_names == ["0", "1"]
+    attributes.write_text("0.5\n-2\n")
+    assert read_tu(tmp_path, asked=asked).labels.tolist() == [0.5, -2]
+    (tmp_path / "SMALL_graph_labels.txt").unlink()
+    with pytest.raises(UserError, match=r"no file SMALL_graph_labels.txt; fix: data.target=regression reads"):
+        read_tu(tmp_path)
+
+
 def test_the_digest_changes_with_any_file(tmp_path):
     digests = {read_tu(write(tmp_path)).digest(), read_tu(write(tmp_path)).digest()}
     assert len(digests) == 1

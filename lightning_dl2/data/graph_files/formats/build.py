@@ -71,7 +71,7 @@ def make_graph_set(content: FileGraphs, path: Path, asked: Reading) -> GraphSet:
             content.graphs,
             labels,
             content.splits,
-            target="classification",
+            target=asked.target or "classification",
             undirected=asked.undirected,
             repeated_edges=asked.repeated_edges,
             ids=content.ids,

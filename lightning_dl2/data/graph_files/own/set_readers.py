@@ -22,13 +22,15 @@ def _graphs(read: Callable[[Path], FileGraphs]) -> Callable[[Path, Reading], Gra
     return lambda path, asked: make_graph_set(read(path), path, asked)
 
 
-def _without_names(read: Callable[[Path], GraphSet]) -> Callable[[Path, Reading], GraphSet]:
-    """Return a reader of a format whose labels have no names."""
+def _without_names(read: Callable[[Path, Reading], GraphSet], *kinds: str) -> Callable[[Path, Reading], GraphSet]:
+    """Return a reader of a format whose labels have no names, and are of these kinds."""
 
     def read_plain(path: Path, asked: Reading) -> GraphSet:
         if asked.label is not None:
             raise UserError(f"data.label={asked.label}: the labels in {path} have no name; allowed: null")
-        return read(path)
+        if asked.target not in (None, *kinds):
+            raise UserError(f"data.target={asked.target}: allowed with {path}: null, {', '.join(kinds)}")
+        return read(path, asked)
 
     return read_plain
 
@@ -38,8 +40,8 @@ SET_READERS: dict[str, Callable[[Path, Reading], GraphSet]] = {
     "ogb": _graphs(read_ogb),
     "torch": _graphs(read_torch),
     "dgl": _graphs(read_dgl_binary),
-    "tu": _without_names(read_tu),
-    "ten_fold": _without_names(read_ten_fold),
+    "tu": _without_names(lambda path, asked: read_tu(path, asked=asked), "classification", "regression"),
+    "ten_fold": _without_names(lambda path, asked: read_ten_fold(path), "classification"),
 }
 
 
