@@ -160,7 +160,7 @@ WRONG_LABELS = {
     ":2: the label is a number with a fraction, which is no class; fix: data.target=regression": "0.31 0.52 0.44 0.71",
     ":3: the label is a number with a fraction": "1 2.5 2",
     ":2: the labels are 12 different numbers of 12 nodes, which are hardly classes": " ".join(map(str, range(12))),
-    ":3: the label 0,1 is several labels; allowed: one class for each node": "0 0,1 1",
+    ":3: the label 0,1 is several labels; fix: give a column of 0 and 1 for each, with data.labels=[": "0 0,1 1",
     ":2: the label [0; 1] is several labels": "[0;_1] 1 0",
     ":4: the label red|blue is several labels": "red blue red|blue",
 }

@@ -53,8 +53,8 @@ def number_classes(labels: Sequence[str], describe: Callable[[int], str], target
 
     if several := _several(known):
         raise UserError(
-            f"{place(several.__contains__)}: the label {_shown(min(several))} is several labels; allowed: one class for"
-            " each node"
+            f"{place(several.__contains__)}: the label {_shown(min(several))} is several labels; fix: give a column of"
+            " 0 and 1 for each, with data.labels=[NAME,...] data.target=multilabel"
         )
     values = {label: _value(label) for label in known}
     names = {label: label for label in known}
