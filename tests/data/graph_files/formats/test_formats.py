@@ -14,8 +14,9 @@ from lightning_dl2 import NodeDataModule, UserError
 from lightning_dl2.builtin.graph_formats import GRAPH_FORMATS, OWN_GRAPHS, find_graph_format
 from lightning_dl2.data.graph_files.own.readers import READERS, read_own_graph
 from lightning_dl2.data.graph_files.own.reading import PLAIN, Features, Reading
+from lightning_dl2.graphs import load_dgl
 from tests import graph_formats
-from tests.graph_formats import FEATURES, LABELS, PAIRS, SPLITS, WRITERS, gzip_table, write_tu
+from tests.graph_formats import FEATURES, LABELS, NEEDS_DGL, PAIRS, SPLITS, WRITERS, gzip_table, write_tu
 
 FORMATS = [pytest.param(name, marks=marks) for name, (_, marks) in WRITERS.items()]
 WITHOUT_SPLITS = ("content",)
@@ -180,6 +181,22 @@ def test_an_undirected_graph_is_so_whatever_is_asked(tmp_path):
         networkx.write_graphml(graph, tmp_path / f"{name}.graphml")
         assert len(read(tmp_path / f"{name}.graphml", undirected=False).src) == count
         assert len(read(tmp_path / f"{name}.graphml").src) == 4
+
+
+@NEEDS_DGL
+def test_a_file_of_dgl_before_version_half(tmp_path):
+    """DGL still has the function that wrote its first format, which stores edges by their targets."""
+    dgl, path = load_dgl(), tmp_path / "old.bin"
+    to_array, old = dgl.backend.zerocopy_to_dgl_ndarray, dgl.data.graph_serialize
+    nodes = {"feat": to_array(torch.from_numpy(FEATURES)), "label": to_array(torch.from_numpy(LABELS))}
+    edges = {"w": to_array(torch.arange(7.0))}
+    structure = dgl.graph_index.from_coo(6, *(list(map(int, ends)) for ends in zip(*PAIRS, strict=True)), True)
+    old._CAPI_SaveDGLGraphs_V0(str(path), [old._CAPI_MakeGraphData(structure, nodes, edges)], None)
+    found = read(path, undirected=False, edge_weight="w")
+    assert list(zip(found.src.tolist(), found.dst.tolist(), strict=True)) == PAIRS
+    assert found.edge_weights.tolist() == list(range(7)) and found.labels.tolist() == LABELS.tolist()
+    path.write_bytes(path.read_bytes()[:4200])
+    assert "is damaged or no file of dgl.save_graphs" in told(path)
 
 
 def test_tables_of_dgl_that_are_wrong(tmp_path):
