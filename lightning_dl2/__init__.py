@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # the same names for editors and type checkers
     from lightning_dl2.common.errors import UserError as UserError
     from lightning_dl2.config.compose import compose as compose
+    from lightning_dl2.data import EdgeDataModule as EdgeDataModule
     from lightning_dl2.data import GraphSetDataModule as GraphSetDataModule
     from lightning_dl2.data import LabelledSequenceDataModule as LabelledSequenceDataModule
     from lightning_dl2.data import LinkDataModule as LinkDataModule
@@ -83,7 +84,7 @@ _HOME = {
         "inference.predict": "predict",
         "tasks": "SequenceClassifier SequenceRegressor SequenceTransducer TextGenerator GraphNet",
         "data": "SequenceDataModule SequenceTask LabelledSequenceDataModule TextDataModule NodeDataModule"
-        " GraphSetDataModule LinkDataModule",
+        " GraphSetDataModule LinkDataModule EdgeDataModule",
         "resume.data": "MapStyleDataModule",
         "resume.data.adapt": "adapt",
         "resume.exact_resume": "ExactResume",

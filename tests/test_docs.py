@@ -186,6 +186,11 @@ def place(tmp_path_factory) -> Path:
     write_graph(here / "DIR", [(node, (node + 1) % 90) for node in range(90)], 30 * "abc")
     nodes = here / "DIR" / "nodes.csv"
     first, *rows = nodes.read_text().splitlines()
+    edges = here / "DIR" / "edges.csv"
+    first_edge, *pairs = edges.read_text().splitlines()
+    edges.write_text(
+        "\n".join([f"{first_edge},label", *(f"{row},{number % 2}" for number, row in enumerate(pairs))]) + "\n"
+    )
     nodes.write_text("\n".join([f"{first},income", *(f"{row},{number}.5" for number, row in enumerate(rows))]) + "\n")
     before = Path.cwd()
     os.chdir(here)

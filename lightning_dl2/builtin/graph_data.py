@@ -120,7 +120,10 @@ class GraphData(BuiltInData):
 
 class NodeData(GraphData):
     module: ClassVar[str] = "lightning_dl2.data.graphs.node_data_module.NodeDataModule"
-    modules_of_edges: ClassVar[dict[str, str]] = {"link": "lightning_dl2.data.graphs.links.LinkDataModule"}
+    modules_of_edges: ClassVar[dict[str, str]] = {
+        "edge": "lightning_dl2.data.graphs.links.EdgeDataModule",
+        "link": "lightning_dl2.data.graphs.links.LinkDataModule",
+    }
     fitting_task: ClassVar[str | None] = "graph_net"
 
     name: Literal[NODE_SETS]  # type: ignore[valid-type]
@@ -147,7 +150,7 @@ class NodeData(GraphData):
     batch_size: Positive
     evaluation_chunk: Positive | None
     block_model: BlockModel
-    level: Literal["node", "link"]
+    level: Literal["node", "edge", "link"]
     edges: Edges
     num_workers: Workers
     cache_dir: str | None
@@ -168,6 +171,8 @@ class NodeData(GraphData):
     def path_fanouts_and_workers_are_possible(self) -> "NodeData":
         if says := superfluous_path(self.name, self.path):
             raise ValueError(says)
+        if self.level == "edge" and self.name not in OWN_GRAPHS:
+            raise ValueError(f"level=edge: the edges of data={self.name} have no labels; allowed: node, link")
         if self.level == "link" and self.features.degrees:
             raise ValueError("features.degrees=true: counts edges that are held out; allowed with level=link: false")
         for key in ("target", "labels"):

@@ -279,6 +279,9 @@ class GraphNet(BuiltInTask):
             raise ValueError(
                 f"task.output_layer=none: data={data.title} has one target for each graph; allowed: linear, mlp"
             )
+        if isinstance(data, NodeData) and data.level == "edge" and self.decoder == "dot":
+            if data.target_kind != "regression":
+                raise ValueError("task.decoder=dot: gives one number; allowed with classes or labels of edges: mlp")
         sparse = isinstance(data, NodeData) and data.name in PLANETOID and data.positional.size
         if sparse and not self.input_layer:
             raise ValueError(

@@ -102,7 +102,11 @@ IDLE = {
         "data.train_per_class=9 data.split=public": "data.split=random",
     },
     "experiment=cora": {"data.block_model.signal=0.1": "data=sbm"},
-    "experiment=graph task.layer=gcn": {"data.edges.negatives=2": LINKS, "task.embedding_size=8": LINKS},
+    "experiment=graph task.layer=gcn": {
+        "data.edges.negatives=2": LINKS,
+        "data.edges.test_share=0.2": LINKS,
+        "task.embedding_size=8": LINKS,
+    },
     "experiment=link_prediction": {"data.split=random": "data.level=node callbacks.checkpoint.monitor=val/accuracy"},
     "experiment=link_prediction task.decoder=dot": {"task.decoder_dropout=0.1": "task.decoder=mlp"},
     "experiment=mutag": {

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from lightning_dl2.builtin.data_path import check_format
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.graph_files.own.columns import choose_columns, node_features, read_numbers
+from lightning_dl2.data.graph_files.own.edge_targets import edge_columns_to_predict, read_edge_targets
 from lightning_dl2.data.graph_files.own.edges import arrange_edges
 from lightning_dl2.data.graph_files.own.labels import is_missing
 from lightning_dl2.data.graph_files.own.reading import PLAIN, Reading
@@ -46,6 +48,7 @@ class _Edges:
     describe: Callable[[int], str]
     values: np.ndarray | None = None  # float64 [R, D]
     weights: np.ndarray | None = None  # float64 [R]
+    targets: dict[str, Any] | None = None  # what is to be predicted of the rows
     notes: list[str] = field(default_factory=list)
 
 
@@ -111,6 +114,7 @@ def _graph(path: Path, nodes: _Nodes, edges: _Edges, asked: Reading) -> NodeSet:
         feature_names=nodes.feature_names,
         target=read.target,
         target_names=read.target_names,
+        edge_targets=None if edges.targets is None else edges.targets | {"rows": torch.from_numpy(rows)},
     )
     told = filter(None, [*nodes.notes, read.note, *edges.notes, arranged.note])
     if note := "; ".join(told):
@@ -120,8 +124,9 @@ def _graph(path: Path, nodes: _Nodes, edges: _Edges, asked: Reading) -> NodeSet:
 
 
 def _compared(edges: _Edges) -> np.ndarray | None:
-    """Return what repeated edges must agree in, [R, D or D + 1]; None: they have neither features nor weights."""
-    parts = [part.reshape(len(edges.src), -1) for part in (edges.values, edges.weights) if part is not None]
+    """Return what repeated edges must agree in, a row for each; None: they have no features, weights or labels."""
+    labels = None if edges.targets is None else edges.targets["labels"].double().nan_to_num(-np.inf).numpy()
+    parts = [part.reshape(len(edges.src), -1) for part in (edges.values, edges.weights, labels) if part is not None]
     return np.concatenate(parts, 1) if parts else None
 
 
@@ -287,9 +292,11 @@ def _edges(table: Table, ids: dict[str, int], asked: Reading) -> _Edges:
             cell = weights[bad[0]]
             raise UserError(f"{table.place(int(bad[0]))}: {asked.edge_weight}={cell:g}; allowed: a weight of 0 or more")
         others = [name for name in others if name != asked.edge_weight]
+    others = [name for name in others if name not in edge_columns_to_predict(asked)]
     chosen = choose_columns("data.features.edge_columns", asked.features.edge_columns, others, table)
     values = read_numbers(table, chosen, "none", edges=True)[0] if chosen else None
-    notes = table.notes(",")
+    targets, note = read_edge_targets(table, asked)
+    notes = [*table.notes(","), *([note] if note else [])]
     if left := [name for name in others if name not in chosen]:
         notes.append(f"columns of edges that are not read: {', '.join(left)}")
-    return _Edges(src, dst, table.place, values, weights, notes)
+    return _Edges(src, dst, table.place, values, weights, targets, notes)

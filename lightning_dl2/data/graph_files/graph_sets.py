@@ -112,6 +112,9 @@ class NodeSet(_Content):
     edge_features: Tensor | None = None  # float32 [E, D]
     node_ids: list[str] | None = None  # the user's names of the nodes; None: their numbers
     edge_weights: Tensor | None = field(default=None, metadata=YOUNGER)  # float32 [E], 0 or more
+    # What is to be predicted of the R edges that a file lists: rows, int64 [E], the one of each edge; labels, target,
+    # class_names, and names of several targets, as of the nodes, [R]; splits by their rows, or None.
+    edge_targets: dict[str, Any] | None = field(default=None, metadata=YOUNGER)
     feature_names: list[str] | None = None  # of the columns of features; no part of the digest
     note: str | None = None  # what the reader dropped, doubled or completed; no part of the digest
     target: TargetKind = field(default="classification", metadata=YOUNGER)

@@ -62,6 +62,7 @@ class NodeDataModule(GraphDataModule):
 
     level = "node"
     needs_labels = True  # of the nodes
+    labels_edges = False  # the labels are those of the edges
 
     def __init__(
         self,
@@ -111,6 +112,7 @@ class NodeDataModule(GraphDataModule):
                 split_index=split_index,
                 features=Features(**features or {}),
                 labelled=self.needs_labels,
+                labels_edges=self.labels_edges,
             )
             name = load_node_set(name, path, reading=reading, block_model=block_model, cache=cache_dir)
         self.set: NodeSet = name

@@ -61,7 +61,7 @@ class MLPDecoder(nn.Module):
 
 
 DECODERS = ("dot", "mlp")
-PAIR_LEVELS = ("link",)  # levels of a data module whose items are pairs of nodes
+PAIR_LEVELS = ("edge", "link")  # levels of a data module whose items are pairs of nodes
 
 
 def build_decoder(decoder: str, feats: int, num_outputs: int, *, directed: bool, dropout: float) -> nn.Module:

@@ -43,6 +43,7 @@ class Reading:
         split_index: the split that is read where a source has several, from 0.
         features: which columns are features.
         labelled: whether the labels of the nodes are wanted; False: nodes need none.
+        labels_edges: whether the labels, and the column split, are those of the edges.
     """
 
     undirected: bool = True
@@ -54,6 +55,7 @@ class Reading:
     split_index: int = 0
     features: Features = Features()
     labelled: bool = True
+    labels_edges: bool = False
 
 
 PLAIN = Reading()  # nothing is asked for
