@@ -70,7 +70,7 @@ def test_a_run_on_graphs_repeats_its_figure(tmp_path, monkeypatch):
     ):
         _, objects = train(compose(*words, f"root={tmp_path}/runs", "trainer.max_steps=10"))
         expected = figures(objects["run"])
-        assert len(expected) == 5
+        assert len(expected) == 6
         monkeypatch.chdir(tmp_path / "cwd")
         assert evaluate(str(objects["run"].path)) == expected
         monkeypatch.undo()
