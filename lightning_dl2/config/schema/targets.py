@@ -25,7 +25,7 @@ METRICS: dict[str, dict[str, Mode]] = {
         "auc": "max", "average_precision": "max", "mrr": "max", **dict.fromkeys([f"hits_{k}" for k in HITS_AT], "max"),
     },
 }  # fmt: skip
-ALWAYS = {  # what is logged without task.metrics
+ALWAYS = {  # what is logged without task.extra_metrics
     "classification": ("accuracy", "macro_accuracy"),
     "regression": ("mean_absolute_error",),
     "multilabel": ("accuracy", "macro_f1"),
