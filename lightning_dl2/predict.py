@@ -6,7 +6,8 @@
 The columns are id, split, target, prediction and, for a classification, the probability of each class. Generated
 sequences have their input, too; answers at marked positions stand in one field, without probabilities. The split `rest`
 holds the nodes or graphs in no split, such as nodes of unknown class; their target is empty. out=- writes to standard
-output. data.path=PATH is the path of the run's graphs or sequences, if they have moved since the training.
+output. data.path=PATH is the path of the run's graphs or sequences, if they have moved since the training, or of
+other graphs with the same columns, which need neither labels nor a split; all of them are predicted.
 
 Of a graph net, embeddings=FILE gets the features that the output layer reads, a row for each prediction; without an
 output layer, those that the last convolution reads. attention=FILE gets the weights of gat and gatv2 for each edge,
@@ -32,7 +33,7 @@ from lightning_dl2.inference.predict import predict
 class PredictArguments(Arguments):
     run: RunDirectory
     out: Annotated[Path | None, PlainValidator(out_file)] = None  # None: standard output, unless it is not given
-    split: Text = "test"
+    split: Text = "auto"
     checkpoint: Text = "best"
     data_path: Text | None = Field(None, alias="data.path")
     embeddings: Annotated[Path | None, PlainValidator(partial(out_table, "embeddings"))] = None

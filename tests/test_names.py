@@ -142,7 +142,19 @@ def test_predict_knows_every_split():
 
 
 # Arguments of a constructor that the package passes, or that come from the data's spec: no keys of the configuration.
-PASSED = {"self", "spec", "optimizer", "seed", "kwargs", "net", "recurrent", "options", "input_size", "batch_first"}
+PASSED = {
+    "self",
+    "spec",
+    "optimizer",
+    "seed",
+    "for_run",
+    "kwargs",
+    "net",
+    "recurrent",
+    "options",
+    "input_size",
+    "batch_first",
+}
 FROM_SPEC = {"vocabulary_size", "num_classes", "sequence_length", "num_outputs", "in_feats", "node_types", "edge_feats"}
 FROM_SPEC |= {
     "edge_types",

@@ -115,7 +115,7 @@ def test_numbers(tmp_path, molecules):
 
 
 @pytest.mark.slow
-def test_a_graph_of_ones_own(tmp_path):
+def test_a_graph_of_ones_own_and_a_later_one(tmp_path, capsys):
     """A user's names of nodes and classes are kept, and nodes without a split get predictions too."""
     graph = write_graph(tmp_path / "graph", [(number, number + 1) for number in range(9)], "ab?ccabcab", "tt-evvveet")
     _, objects = train(compose(*OWN_GRAPH, "data=graph_csv", f"data.path={graph}", f"root={tmp_path}/runs"))
@@ -135,6 +135,26 @@ def test_a_graph_of_ones_own(tmp_path):
         if row["split"] == "rest"
     ]
     assert list(rows[0])[4:] == ["p(a)", "p(b)", "p(c)"] and {row["prediction"] for row in rows} <= set("abc")
+    # The graph grows by two nodes: the first has a class that the run does not know, the other none.
+    edges = [(number, number + 1) for number in range(11)]
+    grown = write_graph(tmp_path / "grown", edges, "ab?ccabcabd?", "tt-evvveet--")
+    words = [f"run={objects['run'].path}", f"data.path={grown}"]
+    capsys.readouterr()
+    assert main([*words, f"out={out}", f"embeddings={tmp_path / 'e.npz'}"]) == 0
+    told, later = capsys.readouterr().err, read(out.read_text())
+    assert {row["id"] for row in later} == {f"n{number}" for number in range(12)}
+    assert {row["id"]: row["target"] for row in later if row["split"] == "rest"} == {"n2": "", "n10": "", "n11": ""}
+    same = {row["id"]: row["p(a)"] for row in rows}
+    near = {row["id"]: float(row["p(a)"]) for row in later}
+    assert near["n0"] == pytest.approx(float(same["n0"])) and near["n9"] != pytest.approx(float(same["n9"]))
+    right = sum(row["target"] == row["prediction"] for row in later if row["target"])
+    assert f"note: data.path={grown}: not the graphs of the run; " in told
+    assert "; 1 labels are of classes that the run does not know, and are not compared: d\n" in told
+    assert f"note: accuracy {right / 9:.4f} on 9 known labels\n" in told
+    assert main([*words, "out=-", "split=train"]) == 0 and len(read(capsys.readouterr().out)) == 3
+    # `evaluate`, and `predict` where the run's own files have changed, still want the same graph.
+    with pytest.raises(UserError, match="data: the content is not what it was"):
+        evaluate(objects["run"], data_path=str(grown))
 
 
 WRONG = {

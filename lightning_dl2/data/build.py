@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lightning_dl2.common.dotted import find_callable
+from lightning_dl2.common.dotted import find_callable, parameters_of
 from lightning_dl2.config.component import instantiate
 from lightning_dl2.config.schema import DataSchema, OwnData
 from lightning_dl2.config.schema.component import TARGET
@@ -12,7 +12,11 @@ from lightning_dl2.resume.random_numbers import isolated
 
 
 def build_data(
-    config: DataSchema, seed: int, placed_at: tuple[int, int] = (0, 1), limit_train_batches: int | None = None
+    config: DataSchema,
+    seed: int,
+    placed_at: tuple[int, int] = (0, 1),
+    limit_train_batches: int | None = None,
+    for_run: dict[str, Any] | None = None,
 ) -> Any:
     """Build the data module that `config` names, with the interface of `resume.train_batches.StepData`.
 
@@ -20,12 +24,15 @@ def build_data(
         seed: of the order of training; given to a constructor that takes it.
         placed_at: rank and number of ranks.
         limit_train_batches: the Trainer's, for data without a length.
+        for_run: spec of the data of a run whose net is to predict; data with such an argument may then be others.
 
     Raises:
         UserError: a file is missing, damaged, or too short for these settings.
     """
     if not isinstance(config, OwnData):
-        return find_callable(config.class_path)(**config.arguments, seed=seed)
+        kind = find_callable(config.class_path)
+        more = {"for_run": for_run} if for_run is not None and "for_run" in parameters_of(kind) else {}
+        return kind(**config.arguments, seed=seed, **more)
     with isolated(seed, "data module"):  # one that draws in its constructor has the same data on all ranks and resumes
         found = instantiate("data", {TARGET: config.class_path, **config.arguments}, seed=seed)
     return adapt(found, seed=seed, placed_at=placed_at, limit_train_batches=limit_train_batches)

@@ -135,10 +135,10 @@ class Recorder:
         if path := self.files.get("embeddings"):
             write_embeddings(path, rows, torch.cat(self._embeddings))
         if path := self.files.get("attention"):
-            src, dst = ([name for each in self._edges for name in each[end]] for end in (0, 1))
-            write_attention(
-                path, src, dst, [torch.cat(layer) for layer in zip(*(each[2] for each in self._edges), strict=True)]
-            )
+            src = [name for each in self._edges for name in each.src]
+            dst = [name for each in self._edges for name in each.dst]
+            layers = zip(*(each.weights for each in self._edges), strict=True)
+            write_attention(path, src, dst, [torch.cat(layer) for layer in layers])
 
 
 def name_nodes(data: Any, batch: GraphBatch) -> list[str]:

@@ -1,5 +1,6 @@
 """Predict the target of each node, graph or sequence with a run."""
 
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,7 @@ SPLITS = ("train", "val", "test", "rest")
 
 def predict(
     run: str | Run,
-    split: str = "test",
+    split: str = "auto",
     checkpoint: str = "best",
     data_path: str | None = None,
     *,
@@ -28,8 +29,10 @@ def predict(
     Args:
         run: the run directory.
         split: train, val, test, rest (the nodes or graphs in none of them) or all. Generated sequences have no train.
+            "auto": test, or all of other graphs.
         checkpoint: best, last, or the name of a file.
-        data_path: the path of the run's graphs or sequences; None: as the configuration says.
+        data_path: the path of the run's graphs or sequences, or of other graphs with the same columns; None: as the
+            configuration says.
         embeddings: a .npz or .csv file that gets the features that the output layer reads, a row for each prediction.
         attention: likewise, the attention weights of `gat` and `gatv2`, a row for each edge of the graph, or of the
             graphs of the split.
@@ -44,8 +47,8 @@ def predict(
         UserError: the run is of a task that predicts none of these, or has no such checkpoint, split, embeddings or
             attention.
     """
-    if split not in (*SPLITS, "all"):
-        raise UserError(f"split={split}: allowed: {', '.join(SPLITS)}, all")
+    if split not in (*SPLITS, "all", "auto"):
+        raise UserError(f"split={split}: allowed: {', '.join(SPLITS)}, all, auto")
     run = run if isinstance(run, Run) else Run.existing(run)
     config = with_data_path(run.config(), data_path)
     if "predict" not in config.task.commands:
@@ -53,20 +56,41 @@ def predict(
         able = ", ".join(name for name, kind in tasks.items() if "predict" in kind.commands)
         raise UserError(f"run={run.path}: is a run of a {config.task.title}; allowed: a run of one of {able}")
     files = {key: Path(path) for key, path in (("embeddings", embeddings), ("attention", attention)) if path}
-    with open_finished_run(run, config, checkpoint) as (task, data, trainer):
+    with open_finished_run(run, config, checkpoint, others=data_path is not None) as (task, data, trainer):
         there = [part for part in SPLITS if data.count_items(part)]
+        is_other = getattr(data, "other", None) is not None
+        split = ("all" if is_other else "test") if split == "auto" else split
         if split not in (*there, "all"):
             raise UserError(f"split={split}: the data of the run have no such items; allowed: {', '.join(there)}, all")
         parts = there if split == "all" else [split]
         if not files:
-            return _predict(task, data, parts, trainer.predict)
+            rows = _predict(task, data, parts, trainer.predict)
+        else:
+            from lightning_dl2.inference.graph_outputs import Recorder
 
-        from lightning_dl2.inference.graph_outputs import Recorder
-
-        recorder = Recorder(task, data, files)
-        rows = _predict(task, data, parts, recorder.wrap(trainer.predict))
-        recorder.write(rows)
+            recorder = Recorder(task, data, files)
+            rows = _predict(task, data, parts, recorder.wrap(trainer.predict))
+            recorder.write(rows)
+        if is_other:
+            print(f"note: {_score(rows, data)}", file=sys.stderr)
     return rows
+
+
+def _score(rows: list[dict[str, Any]], data: Any) -> str:
+    """Compare the predictions for other graphs with the labels that they have, of all targets together."""
+    pairs = [
+        (row[key], row[f"prediction{key.removeprefix('target')}"])
+        for row in rows
+        for key in row
+        if key.startswith("target") and row[key] != ""
+    ]
+    if not pairs:
+        return "no label is known here, and none is compared"
+    if data.target == "regression":
+        error = sum(abs(target - prediction) for target, prediction in pairs) / len(pairs)
+        return f"mean absolute error {error:.6g} on {len(pairs)} known numbers"
+    right = sum(target == prediction for target, prediction in pairs)
+    return f"accuracy {right / len(pairs):.4f} on {len(pairs)} known labels"
 
 
 def _predict(task: Any, data: Any, parts: list[str], compute: Callable[[Any, Any], Any]) -> list[dict[str, Any]]:

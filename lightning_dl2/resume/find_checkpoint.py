@@ -16,6 +16,7 @@ from lightning_dl2.resume import checkpoint_file
 
 PARTS = "parts"  # key of a spec that only messages read: what the data consist of
 OTHERWISE = ", resume=restart, or another root"  # ways out of training beside the same data
+DESCRIBING = ("columns",)  # keys of a spec for other data; the digest is that of the content
 log = logging.getLogger(__name__)
 
 RESTORED = ("epoch", "state_dict", "callbacks", "loops", "optimizer_states", "lr_schedulers")  # of a checkpoint
@@ -147,7 +148,7 @@ class CheckpointFiles:
         Raises:
             UserError: the two differ, as when a text file has been edited.
         """
-        if changed := [key for key in now if key != PARTS and then.get(key) != now[key]]:
+        if changed := [key for key in now if key not in (PARTS, *DESCRIBING) and then.get(key) != now[key]]:
             what = "the content" if "digest" in changed else changed[0]
             known = describe_change(then, now, changed) if "digest" in changed else ""
             raise UserError(

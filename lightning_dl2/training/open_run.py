@@ -21,11 +21,16 @@ def with_data_path(config: Config, data_path: str | list[str] | None) -> Config:
 
 
 @contextmanager
-def open_finished_run(run: Run, config: Config, checkpoint: str) -> Iterator[tuple[Any, Any, Any]]:
+def open_finished_run(
+    run: Run, config: Config, checkpoint: str, others: bool = False
+) -> Iterator[tuple[Any, Any, Any]]:
     """Yield the task of a checkpoint, the data module of its run, and a Trainer that evaluates the one on the other.
 
     Within the block torch has as many threads as the run had, warnings are not printed, and Ctrl-C is a
     KeyboardInterrupt.
+
+    Args:
+        others: whether the data may be others, if they are graphs; a note then tells what was matched.
 
     Raises:
         UserError: the checkpoint does not exist, or the data are no longer those that the run was begun with.
@@ -38,16 +43,22 @@ def open_finished_run(run: Run, config: Config, checkpoint: str) -> Iterator[tup
         if note := run.code.note(config, "the checkpoint was trained with the former code"):
             print(f"note: {note}", file=sys.stderr)
         with logging_to(None), arithmetic.configured(config.trainer), interruptible():
-            yield build_for_evaluation(run, config, content, checkpoint)
+            yield build_for_evaluation(run, config, content, checkpoint, others=others)
 
 
 def build_for_evaluation(
-    run: Run, config: Config, content: BufferedReader, checkpoint: str, given: tuple[Any, Any] | None = None
+    run: Run,
+    config: Config,
+    content: BufferedReader,
+    checkpoint: str,
+    given: tuple[Any, Any] | None = None,
+    others: bool = False,
 ) -> tuple[Any, Any, Any]:
     """Build task, data module and Trainer from an open checkpoint; errors are those of `open_finished_run`.
 
     Args:
         given: data module and task of a Python script; None: the configuration names them.
+        others: see `open_finished_run`.
     """
     from lightning_dl2.data.build import build_data
     from lightning_dl2.tasks.build import load_task
@@ -59,8 +70,12 @@ def build_for_evaluation(
     if data is None and isinstance(config.task, OwnTask):
         data = build_data(config.data, config.seed)
     task = load_task(config, content, checkpoint, data, task)
-    data = data or build_data(config.data, config.seed)
-    run.check_same_data(task.trained_on, data.spec)
+    data = data or build_data(config.data, config.seed, for_run=task.trained_on if others else None)
+    if (note := getattr(data, "other", None)) is None:
+        run.check_same_data(task.trained_on, data.spec)
+    else:
+        told = "; ".join(filter(None, ("not the graphs of the run", data.note, note)))
+        print(f"note: data.path={config.data.sources[0]}: {told}", file=sys.stderr)
     return task, data, build_evaluator(config, run)
 
 

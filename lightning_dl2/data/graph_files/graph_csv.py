@@ -38,6 +38,7 @@ class _Nodes:
     labels: dict[str, list[str]] = field(default_factory=dict)  # N texts of each column to predict
     features: np.ndarray | None = None  # float32 [N, F]
     feature_names: list[str] = field(default_factory=list)
+    preparation: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -47,6 +48,7 @@ class _Edges:
     dst: np.ndarray  # int64 [R]
     describe: Callable[[int], str]
     values: np.ndarray | None = None  # float64 [R, D]
+    names: list[str] = field(default_factory=list)  # of the columns of values
     weights: np.ndarray | None = None  # float64 [R]
     targets: dict[str, Any] | None = None  # what is to be predicted of the rows
     notes: list[str] = field(default_factory=list)
@@ -115,6 +117,8 @@ def _graph(path: Path, nodes: _Nodes, edges: _Edges, asked: Reading) -> NodeSet:
         target=read.target,
         target_names=read.target_names,
         edge_targets=None if edges.targets is None else edges.targets | {"rows": torch.from_numpy(rows)},
+        edge_feature_names=edges.names,
+        preparation=nodes.preparation,
     )
     told = filter(None, [*nodes.notes, read.note, *edges.notes, arranged.note])
     if note := "; ".join(told):
@@ -159,19 +163,23 @@ def _known(labels: dict[str, list[str]]) -> list[bool]:
 
 def _nodes(table: Table, asked: Reading) -> _Nodes:
     """Read ids, labels, the column split and the features."""
-    wanted = _targets(asked)
-    _require(table, "id", *(wanted if asked.labelled else []))
+    wanted, trains = _targets(asked), asked.for_run is None
+    _require(table, "id", *(wanted if asked.labelled and trains else []))
     ids = _ids(table)
-    labels = {name: table.column(name) if asked.labelled else [""] * len(ids) for name in wanted}
-    if asked.labelled and not any(_known(labels)):
+    there = [name for name in wanted if asked.labelled and name in table.header]
+    labels = {name: table.column(name) if name in there else [""] * len(ids) for name in wanted}
+    if asked.labelled and trains and not any(_known(labels)):
         raise UserError(f"{table.path}: no node has a label; allowed: nodes with labels")
     splits = None
     if "split" in table.header and asked.labelled:
-        splits = split_of_column(table, "split", list(range(len(ids))), _known(labels))
+        splits = split_of_column(table, "split", list(range(len(ids))), _known(labels), trains)
     others = [name for name in table.header if name not in ("id", *wanted, "split", *NEIGHBORS)]
-    features, names, notes = node_features(table, others, asked.features)
-    notes = [*table.notes(","), *notes]
-    return _Nodes(table, ids, splits, labels, features if features.shape[1] else None, names, notes)
+    others, notes = asked.known_columns(others)
+    fills = asked.fills
+    features, names, told = node_features(table, others, asked.features, fills)
+    preparation = {"fill": fills, "one_hot": list(asked.features.one_hot)}
+    notes = [*table.notes(","), *notes, *told]
+    return _Nodes(table, ids, splits, labels, features if features.shape[1] else None, names, preparation, notes)
 
 
 def _ids(table: Table) -> dict[str, int]:
@@ -196,7 +204,8 @@ def _add_splits(directory: Path, nodes: _Nodes, asked: Reading) -> None:
         return
     if nodes.splits is not None:
         raise UserError(f"{file}: {nodes.table.path.name} has a column split, too; fix: leave one of them out")
-    nodes.splits, notes = read_splits(file, nodes.ids, _known(nodes.labels), asked.split_index)
+    known, trains = _known(nodes.labels), asked.for_run is None
+    nodes.splits, notes = read_splits(file, nodes.ids, known, asked.split_index, trains)
     nodes.notes += notes
 
 
@@ -299,4 +308,4 @@ def _edges(table: Table, ids: dict[str, int], asked: Reading) -> _Edges:
     notes = [*table.notes(","), *([note] if note else [])]
     if left := [name for name in others if name not in chosen]:
         notes.append(f"columns of edges that are not read: {', '.join(left)}")
-    return _Edges(src, dst, table.place, values, weights, targets, notes)
+    return _Edges(src, dst, table.place, values, chosen, weights, targets, notes)

@@ -25,7 +25,8 @@ from lightning_dl2.config.schema.targets import TargetKind
 from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.graphs import SparseMatrix
 
-TOLD = ("note", "feature_names")  # fields for messages, which are no part of the digest
+# Fields that are no part of the digest: for messages, and for other graphs that the net of a run is to read.
+TOLD = ("note", "feature_names", "edge_feature_names", "preparation", "node_type_names", "edge_type_names")
 YOUNGER = {"younger": True}  # marks a field that was added after the first runs
 
 
@@ -116,6 +117,8 @@ class NodeSet(_Content):
     # class_names, and names of several targets, as of the nodes, [R]; splits by their rows, or None.
     edge_targets: dict[str, Any] | None = field(default=None, metadata=YOUNGER)
     feature_names: list[str] | None = None  # of the columns of features; no part of the digest
+    edge_feature_names: list[str] | None = None  # likewise
+    preparation: dict[str, Any] | None = None  # of the features: fill, one_hot, mean, scale; no part of the digest
     note: str | None = None  # what the reader dropped, doubled or completed; no part of the digest
     target: TargetKind = field(default="classification", metadata=YOUNGER)
     target_names: list[str] = field(default_factory=list, metadata=YOUNGER)
@@ -162,6 +165,8 @@ class GraphSet(_Content):
     splits: dict[str, Tensor] | None = None  # int64: graph numbers by split; None: they must be drawn
     folds: list[tuple[Tensor, Tensor]] | None = None  # int64: graph numbers of training and test
     graph_ids: list[str] | None = None
+    node_type_names: list[str] | None = None  # of the types from 0; no part of the digest
+    edge_type_names: list[str] | None = None  # likewise
     note: str | None = None  # what the reader dropped, doubled or completed; no part of the digest
     target_names: list[str] = field(default_factory=list, metadata=YOUNGER)
 
@@ -176,8 +181,12 @@ class GraphSet(_Content):
         owner = torch.arange(len(self)).repeat_interleave(self.num_nodes)
         return torch.zeros(len(self), dtype=torch.int64).index_add(0, owner, known.long()) > 0
 
-    def check(self, source: str = "data") -> None:
-        """Raise UserError, naming `source` and the first bad item, if the parts do not fit together."""
+    def check(self, source: str = "data", least_class: int = 0) -> None:
+        """Raise UserError, naming `source` and the first bad item, if the parts do not fit together.
+
+        Args:
+            least_class: -1 where the class of a graph may be unknown.
+        """
         nodes, edges = int(self.num_nodes.sum()), int(self.num_edges.sum())
         _check_rows(source, "num_edges", self.num_edges, len(self), "graph")
         if (empty := _first(self.num_nodes < 1)) is not None:
@@ -199,7 +208,7 @@ class GraphSet(_Content):
             _check_range(source, "node", "type", self.node_types, 0, self.num_node_types)
         if self.edge_types is not None:
             _check_range(source, "edge", "type", self.edge_types, 0, self.num_edge_types)
-        _check_targets(source, self, nodes if self.level == "node" else len(self), self.level, 0)
+        _check_targets(source, self, nodes if self.level == "node" else len(self), self.level, least_class)
         _check_splits(source, self.splits, "graph", len(self))
         known = self.known_graphs()
         for name, graphs in (self.splits or {}).items():

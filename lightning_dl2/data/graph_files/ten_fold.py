@@ -56,6 +56,7 @@ def read_ten_fold(path: str | Path) -> GraphSet:
         class_names=[str(label) for label in class_names],
         node_types=torch.from_numpy(types.astype(np.int64)),
         num_node_types=len(known_tags),
+        node_type_names=[str(tag) for tag in known_tags],
         node_features=torch.from_numpy(attributes) if attributes.shape[1] else None,
         folds=_folds(path.parent / FOLDS, len(labels)),
         note=note and f"data.path={path}: {re.sub(r' .data[^)]*.', '', note)}",

@@ -26,10 +26,11 @@ def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLA
 
     The sets of the collection have each edge once in both directions; where a set has not, missing directions are added
     and repeated edges merged, with a note. Labels of graphs, nodes and edges are numbered anew from 0, in their order;
-    class_names has the graphs' original ones.
+    class_names, node_type_names and edge_type_names have the original ones.
 
     Args:
-        asked: its `undirected`, `repeated_edges` and `target`: a regression reads the numbers of graph_attributes.
+        asked: its `undirected`, `repeated_edges` and `target`: a regression reads the numbers of graph_attributes. With
+            `for_run` there need be no file of labels or numbers.
 
     Raises:
         UserError: a missing file, the first wrong line, or repeated edges with other labels or attributes.
@@ -39,13 +40,14 @@ def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLA
     name = _find_name(directory) if name is None else name
     wanted = "graph_attributes" if asked.target == "regression" else "graph_labels"
     paths = {part: directory / f"{name}_{part}.txt" for part in ("A", "graph_indicator", wanted)}
+    has_labels = asked.for_run is None or paths[wanted].is_file()
     for path in paths.values():
-        if not path.is_file():
+        if not path.is_file() and (has_labels or path != paths[wanted]):
             allowed = "allowed: the files of the TU format"
             if path == paths[wanted] and (directory / f"{name}_graph_attributes.txt").is_file():
                 allowed = "fix: data.target=regression reads the numbers in its graph_attributes"
             raise UserError(f"data.path={directory}: has no file {path.name}; {allowed}")
-    targets = _targets(directory, name, asked)
+    targets = _targets(directory, name, asked) if has_labels else _unknown(paths["graph_indicator"])
     num_graphs = len(targets["labels"])
     graph_of = _graph_of(paths["graph_indicator"], num_graphs)
     num_nodes = np.bincount(graph_of, minlength=num_graphs)
@@ -56,7 +58,7 @@ def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLA
         kind = np.float64 if part.endswith("attributes") else np.int64
         return _read(path, kind, None, rows, what) if path.is_file() else None
 
-    node_types, num_node_types = _numbered(optional("node_labels", len(graph_of), "nodes"))
+    node_types, node_type_names = _numbered(optional("node_labels", len(graph_of), "nodes"))
     node_features = optional("node_attributes", len(graph_of), "nodes")
     of_edges = [optional(part, len(listed[0]), "edges") for part in ("edge_labels", "edge_attributes")]
     given = [part.astype(np.float64) for part in of_edges if part is not None]
@@ -66,7 +68,7 @@ def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLA
     order = np.argsort(graph_of_edge, kind="stable")  # mostly sorted already
     first_node = (np.cumsum(num_nodes) - num_nodes)[graph_of_edge]
     edge_labels, edge_features = (None if part is None else part[rows[order]] for part in of_edges)
-    edge_types, num_edge_types = _numbered(edge_labels)
+    edge_types, edge_type_names = _numbered(edge_labels)
     found = GraphSet(
         src=torch.from_numpy((src - first_node)[order]),
         dst=torch.from_numpy((dst - first_node)[order]),
@@ -74,15 +76,23 @@ def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLA
         num_edges=torch.from_numpy(np.bincount(graph_of_edge, minlength=num_graphs)),
         **targets,
         node_types=node_types,
-        num_node_types=num_node_types,
+        num_node_types=len(node_type_names),
+        node_type_names=node_type_names,
         node_features=None if node_features is None else torch.from_numpy(node_features).float(),
         edge_types=edge_types,
-        num_edge_types=num_edge_types,
+        num_edge_types=len(edge_type_names),
+        edge_type_names=edge_type_names,
         edge_features=None if edge_features is None else torch.from_numpy(edge_features).float(),
         note=note and f"data.path={directory}: {note}",
     )
-    found.check(f"data.path={directory}")
+    found.check(f"data.path={directory}", least_class=0 if has_labels else -1)
     return found
+
+
+def _unknown(path: Path) -> dict[str, Any]:
+    """Return labels and classes of graphs that have none; their number is the last one of graph_indicator."""
+    count = max(int(_read(path, np.int64, 1).max()), 1)
+    return {"labels": torch.full((count,), -1), "class_names": []}
 
 
 def _targets(directory: Path, name: str, asked: Reading) -> dict[str, Any]:
@@ -135,12 +145,13 @@ def _edges(path: Path, graph_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return src, dst
 
 
-def _numbered(labels: np.ndarray | None) -> tuple[torch.Tensor | None, int]:
-    """Return the labels numbered from 0, and their number. A row of several labels counts as one label."""
+def _numbered(labels: np.ndarray | None) -> tuple[torch.Tensor | None, list[str]]:
+    """Return the labels numbered from 0, and their names. A row of several labels counts as one label."""
     if labels is None:
-        return None, 0
+        return None, []
     known, numbers = np.unique(labels, axis=0, return_inverse=True)
-    return torch.from_numpy(numbers.reshape(-1).astype(np.int64)), len(known)
+    names = [",".join(map(str, row)) for row in known.reshape(len(known), -1).tolist()]
+    return torch.from_numpy(numbers.reshape(-1).astype(np.int64)), names
 
 
 def _read(path: Path, dtype: type, columns: int | None, rows: int | None = None, what: str = "") -> np.ndarray:

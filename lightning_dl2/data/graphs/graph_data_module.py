@@ -3,6 +3,7 @@
 Shapes: B items (nodes or graphs) a process and step, F features, G graphs.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
 from lightning_dl2.data.graphs.baselines import KINDS
+from lightning_dl2.data.other_graph import Graphs, describe_columns, fit_to_run
 from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.graphs import Graph, GraphBatch, PackedGraphs
 from lightning_dl2.graphs.positional_encodings import ENCODINGS
@@ -47,6 +49,7 @@ class GraphDataModule(LightningDataModule):
     num_workers: int
     seed: int
     positional: dict[str, Any]
+    other: str | None = None  # of other graphs than those of a run: how they were fitted to the run's net
     note: str | None = None  # what a user should know of how the graphs were read
     placed_at = 0, 1  # rank and number of processes, without a Trainer
     _order: tuple[int, Tensor] | None = None  # epoch of the last batch, and its order of the training items
@@ -67,12 +70,23 @@ class GraphDataModule(LightningDataModule):
             **self._facts(),
             "digest": self.set.digest(),
             "parts": self.set.parts(),
+            "columns": describe_columns(self.set),
         }
         if self.target != "classification":
             spec["target_names"] = list(self.target_names)
         if self.standardizes:
             spec["standardize_targets"] = True
         return spec | KINDS[self.target].facts(train, test, self.num_outputs)
+
+    def _fit(self, found: Graphs, for_run: Mapping[str, Any] | None, path: str | None) -> Graphs:
+        """Return the graphs as the net of a run reads them; if they are not those of the run, take their own splits."""
+        if for_run is None:
+            return found
+        fitted, note = fit_to_run(found, for_run, f"data.path={path}")
+        if fitted.digest() == for_run.get("digest"):
+            return fitted
+        self.other, self.splits = note, dict(fitted.splits or {})
+        return fitted
 
     @property
     def num_outputs(self) -> int:
@@ -146,6 +160,10 @@ class GraphDataModule(LightningDataModule):
         """Count the items of a split, or of "rest"."""
         return len(self.items(split))
 
+    def alone(self, number: int) -> GraphBatch:
+        """Return a batch of one whole graph, with item `number` as its only target."""
+        raise NotImplementedError
+
     def input_columns(self, batch: GraphBatch) -> dict[str, list[str]]:
         """Return further columns of predictions: none."""
         return {}
@@ -173,7 +191,7 @@ class GraphDataModule(LightningDataModule):
         """Build this rank's batch of the items of a step of all ranks."""
         rank, world = rank_and_world(self)
         mine = items[rank::world]
-        weight = self._count_known(mine) * world / self._count_known(items)
+        weight = self._count_known(mine) * world / max(self._count_known(items), 1)  # another graph may have none
         return self._batch(mine, weight, step)
 
     def _count(self, items: Tensor) -> int:

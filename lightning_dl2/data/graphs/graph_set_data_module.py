@@ -47,6 +47,7 @@ class GraphSetDataModule(GraphDataModule):
         cache_dir: for downloads; None: the user's cache directory.
         num_workers: processes that prefetch batches, which stay the same; 0: no prefetching.
         seed: of the order of training. The folds are the same for every seed.
+        for_run: the spec of the data of a run, whose net is to predict for these graphs; they may be others.
 
     Raises:
         UserError: the data are not available or damaged, or the fold does not exist.
@@ -75,6 +76,7 @@ class GraphSetDataModule(GraphDataModule):
         cache_dir: str | None = None,
         num_workers: int = 0,
         seed: int = 0,
+        for_run: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.batch_size, self.evaluation_batch_size, self.seed = batch_size, evaluation_batch_size, seed
@@ -82,16 +84,17 @@ class GraphSetDataModule(GraphDataModule):
         self.positional = positional or {"kind": "none", "size": 0}
         sizes = {"num_graphs": num_graphs, "min_nodes": min_nodes, "max_nodes": max_nodes}
         if isinstance(name, str):
-            reading = Reading(undirected=undirected, repeated_edges=repeated_edges, label=label, target=target)
+            reading = Reading(undirected, repeated_edges, label, target=target, for_run=for_run)
             name = load_graph_set(name, path, sizes=sizes, cache=cache_dir, reading=reading)
-            if name.splits is not None and fold and splits_file is None:
+            if for_run is None and name.splits is not None and fold and splits_file is None:
                 raise UserError(f"data.fold={fold}: {path} has a split of its own; allowed: 0")
-        self.set: GraphSet = name
-        self.note = self.set.note
-        if splits_file is not None:
-            splits, note = read_folds("data.splits_file", splits_file, fold, len(self.set))
-            self.set = replace(self.set, splits=splits)
-            self.note = f"{self.note}; {note}" if self.note else note
+        note = None
+        # Folds of a file are those of the run's graphs, and not of others.
+        if splits_file is not None and (for_run is None or len(name) == sum(for_run["sizes"].values())):
+            splits, note = read_folds("data.splits_file", splits_file, fold, len(name))
+            name = replace(name, splits=splits)
+        self.set: GraphSet = self._fit(name, for_run, path)
+        self.note = "; ".join(filter(None, [self.set.note, note])) or None
         self.level, self.target = self.set.level, self.set.target
         self.labels, self.num_items = self.set.labels, len(self.set.num_nodes)
         self.class_names, self.target_names = self.set.class_names, self.set.target_names
@@ -100,7 +103,8 @@ class GraphSetDataModule(GraphDataModule):
         self.standardizes, self.linear_baseline = self.target == "regression" and not plain, linear_baseline
         if self.standardizes:
             self.note = "; ".join(filter(None, [self.note, STANDARDIZED]))
-        self.splits = graph_splits(self.set, num_folds, fold, validation_fraction)
+        if self.other is None:
+            self.splits = graph_splits(self.set, num_folds, fold, validation_fraction)
         self.graphs = self._pack()
         self._evaluated: dict[tuple[str, int, int], list[GraphBatch]] = {}
 
@@ -211,6 +215,14 @@ class GraphSetDataModule(GraphDataModule):
             with torch.inference_mode(False):  # later evaluations may need gradients
                 self._evaluated[key] = [self._share(items) for items in self.items(split).tensor_split(num_batches)]
         return self._evaluated[key]
+
+    def alone(self, number: int) -> GraphBatch:
+        if self.level == "graph":
+            return self._batch(torch.tensor([number]), 1.0, None)
+        graph = int(torch.searchsorted(self._first_node, number, right=True)) - 1
+        at = torch.tensor([number - int(self._first_node[graph])])
+        batch = self._batch(torch.tensor([graph]), 1.0, None)
+        return replace(batch, targets=batch.targets[at], ids=batch.ids[at], index=at)
 
     def names(self, ids: Tensor) -> list[str]:
         graph_ids = self.set.graph_ids or [str(i) for i in range(len(self.set.num_nodes))]

@@ -47,6 +47,7 @@ def build_graph_set(
     undirected: bool = False,
     repeated_edges: str = "merge",
     ids: Sequence[str] | None = None,
+    trains: bool = True,  # False: labels may be of one class only
 ) -> tuple[GraphSet, str | None]:
     """Make a set of graphs; the arguments are those of `GraphSetDataModule.from_graphs`.
 
@@ -91,7 +92,7 @@ def build_graph_set(
         target_names=target_names,
     )
     found.check("graphs")
-    if target == "classification":
+    if target == "classification" and trains:
         check_classes("graphs", names)
     bare = None if nodes.features is not None or nodes.types is not None else "nodes have no features: each gets a 1"
     return found, _note(parts, edge_note, note, nodes.note, edges.note, bare, unread(parts, used))
@@ -112,11 +113,13 @@ def build_node_set(
     repeated_edges: str = "merge",
     ids: Sequence[str] | None = None,
     labelled: bool = True,
+    trains: bool = True,
 ) -> tuple[NodeSet, str | None]:
     """Make a set of one graph; the arguments are those of `NodeDataModule.from_graph`.
 
     Args:
         labelled: whether the nodes must have labels; False: those that they have are not read.
+        trains: False: the graph is not to be trained on, and may have labels of one class or of none.
 
     Returns:
         the set, and a note of what was changed or left out.
@@ -149,7 +152,7 @@ def build_node_set(
         target_names=name_targets(numbers, kind, target_names),
     )
     found.check("graph")
-    if kind == "classification" and labelled:
+    if kind == "classification" and labelled and trains:
         check_classes("graph", names)
     bare = None if nodes.features is not None else "nodes have no features: each gets a 1"
     return found, _note(parts, edge_note, note, nodes.note, edges.note, bare, unread(parts, used))

@@ -44,6 +44,11 @@ class Request:
     block_model: dict[str, Any] | None = None  # of sbm
     sizes: dict[str, int] = field(default_factory=dict)  # of a generated set
 
+    @property
+    def trains(self) -> bool:
+        """Tell whether the graphs are to be trained on, and not read by the net of a run."""
+        return self.reading.for_run is None
+
     def files(self) -> Path:
         """Return where the files are, after a download if no path is given."""
         if self.path is not None:
@@ -123,7 +128,7 @@ def _load(loaders: dict[str, Callable[[Request], Loaded]], request: Request) -> 
         raise UserError(f"data.name={request.name}: {nearest(request.name, list(loaders))}")
     with _from_files(request.name, request.path):
         found = loaders[request.name](request)
-    if found.target == "classification" and request.reading.labelled:
+    if found.target == "classification" and request.reading.labelled and request.trains:
         check_classes(f"data.name={request.name}", found.class_names)
     return found
 

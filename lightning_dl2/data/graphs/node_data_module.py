@@ -54,6 +54,7 @@ class NodeDataModule(GraphDataModule):
         cache_dir: for downloads; None: the user's cache directory.
         num_workers: processes that prefetch sampled blocks, which stay the same; 0: no prefetching.
         seed: of the order of training, and of a random split.
+        for_run: the spec of the data of a run, whose net is to predict for this graph; it may be another one.
 
     Raises:
         UserError: the data are not available or damaged, or a split is impossible.
@@ -95,6 +96,7 @@ class NodeDataModule(GraphDataModule):
         cache_dir: str | None = None,
         num_workers: int = 0,
         seed: int = 0,
+        for_run: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if num_workers and fanouts is None:
@@ -113,9 +115,10 @@ class NodeDataModule(GraphDataModule):
                 features=Features(**features or {}),
                 labelled=self.needs_labels,
                 labels_edges=self.labels_edges,
+                for_run=for_run,
             )
             name = load_node_set(name, path, reading=reading, block_model=block_model, cache=cache_dir)
-        self.set: NodeSet = name
+        self.set: NodeSet = self._fit(name, for_run, path)
         self.note = self.set.note
         self.linear_baseline = linear_baseline
         sizes: dict[str, Any] = {"train_per_class": train_per_class, "validation_size": validation_size}
@@ -123,7 +126,7 @@ class NodeDataModule(GraphDataModule):
         self._choose_items(split, split_seed, **sizes, test_size=test_size, sizes=split_sizes)
         self.graph = self._graph(normalize_features)
         self.sampler = None if fanouts is None else self._sampler(fanouts, replace, draw_by_weight)
-        self.batch_size = batch_size if self.sampler else len(self.splits["train"])
+        self.batch_size = batch_size if self.sampler else len(self.splits.get("train", ()))
         self._moved: Graph | None = None
 
     @property
@@ -207,7 +210,8 @@ class NodeDataModule(GraphDataModule):
         )
         if self.standardizes:
             self.note = "; ".join(filter(None, [self.note, STANDARDIZED]))
-        self.splits = node_splits(nodes, split, seed, **sizes)
+        if self.other is None:
+            self.splits = node_splits(nodes, split, seed, **sizes)
 
     def _message_edges(self) -> Tensor:
         """Tell which edges of the set carry messages, bool [E]."""
@@ -261,6 +265,9 @@ class NodeDataModule(GraphDataModule):
             with torch.inference_mode(False):  # validation may come first, and training cannot use inference tensors
                 self._moved = self.graph.to(device)
         return replace(batch, graphs=self._moved).to(device)
+
+    def alone(self, number: int) -> GraphBatch:
+        return replace(self._batch(torch.tensor([number]), 1.0, None), chunk=None)
 
     def names(self, ids: Tensor) -> list[str]:
         return [self.set.node_ids[i] if self.set.node_ids else str(i) for i in ids.tolist()]

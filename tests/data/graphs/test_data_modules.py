@@ -313,6 +313,8 @@ def test_spec_of_nodes():
         "edge_feats": 0,
         "edge_types": 0,
         "digest": data.set.digest(),
+        "parts": data.set.parts(),
+        "columns": {"features": None, "edge_features": []},
         "class_shares": pytest.approx([1 / 3] * 3),
         "majority_baseline": majority,
     }

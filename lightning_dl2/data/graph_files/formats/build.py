@@ -38,9 +38,11 @@ def make_node_set(content: FileGraphs, path: Path, asked: Reading) -> NodeSet:
             " fix: data=graph_set_file reads sets of graphs"
         )
     (graph,) = content.graphs
+    trains = asked.for_run is None
     wanted = [asked.label] if asked.labels is None else asked.labels
-    names = [_label(graph, name, path) for name in wanted] if asked.labelled else []
-    labels = _stack(graph, names, path) if asked.labels is not None else names[0] if names else None
+    labelled = asked.labelled and (trains or all(graph.find("node", "labels", name) is not None for name in wanted))
+    names = [_label(graph, name, path) for name in wanted] if labelled else []
+    labels = _stack(graph, names, path) if names and asked.labels is not None else names[0] if names else None
     notes = [_choose_split(graph, asked.split_index, path), _weights_as_features(graph, asked)]
     with _named(path):
         found, note = build_node_set(
@@ -52,7 +54,8 @@ def make_node_set(content: FileGraphs, path: Path, asked: Reading) -> NodeSet:
             edge_weight=asked.edge_weight,
             undirected=asked.undirected,
             repeated_edges=asked.repeated_edges,
-            labelled=asked.labelled,
+            labelled=labelled,
+            trains=trains,
         )
     found.note = told(content.note, *notes, _plain(note))
     return found
@@ -64,18 +67,27 @@ def make_graph_set(content: FileGraphs, path: Path, asked: Reading) -> GraphSet:
     Raises:
         UserError: the graphs have no labels, or their parts do not fit together.
     """
-    labels = _graph_labels(content, asked.label, path)
+    try:
+        labels, has_labels = _graph_labels(content, asked.label, path), True
+    except UserError:
+        if asked.for_run is None:
+            raise
+        labels, has_labels = torch.zeros(len(content.graphs), dtype=torch.int64), False
     with _named(path):
         notes = [_one_hot(content.graphs, item) for item in ("node", "edge")]
         found, note = build_graph_set(
             content.graphs,
             labels,
             content.splits,
-            target=asked.target or "classification",
+            target=(asked.target or "classification") if has_labels else "classification",
+            class_names=None if has_labels else ["unknown"],
+            trains=asked.for_run is None,
             undirected=asked.undirected,
             repeated_edges=asked.repeated_edges,
             ids=content.ids,
         )
+    if not has_labels:
+        found.labels, found.class_names = found.labels - 1, []
     left = sorted(name for name in content.labels if not _is_of(content.labels[name], labels))
     beside = f"not read of the graphs: {', '.join(left)}" if left else None
     found.note = told(content.note, *dict.fromkeys(notes), _plain(note), beside)

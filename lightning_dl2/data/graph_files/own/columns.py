@@ -31,11 +31,14 @@ def choose_columns(key: str, asked: Sequence[str] | None, others: Sequence[str],
     return [name for name in others if asked is None or name in asked]
 
 
-def node_features(table: Table, others: Sequence[str], asked: Features) -> tuple[np.ndarray, list[str], list[str]]:
+def node_features(
+    table: Table, others: Sequence[str], asked: Features, fills: dict[str, float]
+) -> tuple[np.ndarray, list[str], list[str]]:
     """Read the nodes' features float32 [R, F], their names, and notes of what was filled.
 
     Args:
         others: the columns that have no other use.
+        fills: see `read_numbers`.
 
     Raises:
         UserError: the first cell that is no finite number, or a column that does not exist.
@@ -45,7 +48,7 @@ def node_features(table: Table, others: Sequence[str], asked: Features) -> tuple
     chosen = choose_columns("data.features.columns", asked.columns, others, table)
     chosen = [name for name in chosen if name not in dropped]
     numeric = [name for name in chosen if name not in one_hot]
-    values, notes = read_numbers(table, numeric, asked.fill)
+    values, notes = read_numbers(table, numeric, asked.fill, fills=fills)
     notes += [
         f"the column {name} counts the nodes, and is a feature (data.features.drop=[{name}] leaves it out)"
         for place, name in enumerate(numeric)
@@ -60,14 +63,20 @@ def node_features(table: Table, others: Sequence[str], asked: Features) -> tuple
     return np.concatenate(parts, 1), names, notes
 
 
-def read_numbers(table: Table, names: Sequence[str], fill: str, edges: bool = False) -> tuple[np.ndarray, list[str]]:
+def read_numbers(
+    table: Table, names: Sequence[str], fill: str, edges: bool = False, fills: dict[str, float] | None = None
+) -> tuple[np.ndarray, list[str]]:
     """Read columns of numbers, float64 [R, F], with notes of what was filled.
+
+    Args:
+        fills: fills the gaps of the columns that it has; gets that of each other column, for other graphs.
 
     Raises:
         UserError: the first cell that is no finite number.
     """
     found = np.zeros((len(table.rows), len(names)))
     notes, worst = [], None
+    fills = {} if fills is None else fills
     for place, name in enumerate(names):
         cells = table.column(name)
         values = _numbers(cells)
@@ -76,18 +85,23 @@ def read_numbers(table: Table, names: Sequence[str], fill: str, edges: bool = Fa
         wrong = [row for row in bad.tolist() if not is_missing(cells[row])] if fill != "none" else bad.tolist()
         if wrong:
             worst = min(worst or (wrong[0], name), (wrong[0], name), key=lambda found: found[0])
-        elif gaps:
-            if len(gaps) == len(cells):
+        elif fill != "none":
+            if len(gaps) == len(cells) and name not in fills:
                 raise UserError(f"{table.path}: the column {name} is empty; fix: data.features.drop=[{name}]")
-            known = np.delete(values, gaps)
-            with_ = {"zero": 0.0, "mean": known.mean(), "median": float(np.median(known))}[fill]
+            with_ = fills.setdefault(name, _fill(np.delete(values, gaps), fill))
             values[gaps] = with_
-            notes.append(f"{len(gaps)} gaps of the column {name} are filled with {with_:.6g}")
+            notes += [f"{len(gaps)} gaps of the column {name} are filled with {with_:.6g}"] if gaps else []
         found[:, place] = values
     if worst is not None:
         row, name = worst
         raise UserError(_not_a_number(table, row, name, edges))
     return found, notes
+
+
+def _fill(known: np.ndarray, fill: str) -> float:
+    if fill == "zero" or not len(known):
+        return 0.0
+    return float(known.mean() if fill == "mean" else np.median(known))
 
 
 def _numbers(cells: Sequence[str]) -> np.ndarray:
@@ -143,10 +157,15 @@ def degree_columns(src: Tensor, dst: Tensor, num_nodes: int, undirected: bool) -
     return torch.stack([torch.bincount(end, minlength=num_nodes).float().log1p() for end in ends], 1)
 
 
-def standardized(features: Tensor) -> Tensor:
-    """Shift and scale each column to mean 0 and variance 1; columns of 0 and 1 stay as they are."""
+def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation of each column, float64 [F]; 0 and 1 of columns of 0 and 1, which stay as they are."""
     wide = features.double()
     binary = ((wide == 0) | (wide == 1)).all(0)
     deviation = wide.std(0, correction=0)
-    scaled = (wide - wide.mean(0)) / torch.where(deviation > 0, deviation, 1.0)
-    return torch.where(binary, wide, scaled).float()
+    scale = torch.where(deviation > 0, deviation, 1.0)
+    return torch.where(binary, 0.0, wide.mean(0)), torch.where(binary, 1.0, scale)
+
+
+def standardized(features: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    """Shift and scale each column of features [R, F] by float64 [F]."""
+    return ((features.double() - mean) / scale).float()

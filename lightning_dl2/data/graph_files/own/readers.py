@@ -24,7 +24,7 @@ from lightning_dl2.data.graph_files.formats.ogb import read_ogb
 from lightning_dl2.data.graph_files.formats.torch_files import read_torch
 from lightning_dl2.data.graph_files.graph_csv import read_csv
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
-from lightning_dl2.data.graph_files.own.columns import degree_columns, standardized
+from lightning_dl2.data.graph_files.own.columns import degree_columns, standardized, statistics
 from lightning_dl2.data.graph_files.own.reading import Reading
 from lightning_dl2.graphs import SparseMatrix
 
@@ -68,7 +68,10 @@ def read_own_graph(path: Path, asked: Reading, name: str = "graph_file") -> Node
 
 
 def finish_features(found: NodeSet, asked: Reading, path: Path) -> NodeSet:
-    """Add degrees to the features and standardise them, where `asked` says so."""
+    """Add degrees to the features and standardise them, where `asked` says so.
+
+    Of another graph than that of a run, degrees are added; `fit_to_run` standardises it as that of the run.
+    """
     if not (asked.features.degrees or asked.features.standardize):
         return found
     features, names = found.features, list(found.feature_names or [])
@@ -80,5 +83,10 @@ def finish_features(found: NodeSet, asked: Reading, path: Path) -> NodeSet:
         names += ["log(1 + in-degree)", "log(1 + out-degree)"][: degrees.shape[1]]
     if features is None:
         raise UserError(f"data.features.standardize=true: {path} has no features; allowed: false")
-    features = standardized(features) if asked.features.standardize else features
-    return replace(found, features=features, feature_names=names if len(names) == features.shape[1] else None)
+    preparation = dict(found.preparation or {})
+    if asked.features.standardize and asked.for_run is None:
+        mean, scale = statistics(features)
+        features = standardized(features, mean, scale)
+        preparation |= {"mean": mean.tolist(), "scale": scale.tolist()}
+    named = names if len(names) == features.shape[1] else None
+    return replace(found, features=features, feature_names=named, preparation=preparation or None)

@@ -1,7 +1,8 @@
 """Hold what a user asks of the reading of a graph of her own, whatever its format."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lightning_dl2.config.schema.targets import Asked
 
@@ -44,6 +45,8 @@ class Reading:
         features: which columns are features.
         labelled: whether the labels of the nodes are wanted; False: nodes need none.
         labels_edges: whether the labels, and the column split, are those of the edges.
+        for_run: the spec of the data of a run whose net is to read this graph: labels and splits may be missing, gaps
+            are filled as in training, and `fit_to_run` standardises. None: the graph is to be trained on.
     """
 
     undirected: bool = True
@@ -56,6 +59,23 @@ class Reading:
     features: Features = Features()
     labelled: bool = True
     labels_edges: bool = False
+    for_run: Mapping[str, Any] | None = None
+
+    def known_columns(self, columns: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Return those of the nodes' columns that the run was trained with, or all, and notes of the others."""
+        trained = (self.for_run or {}).get("columns") or {}
+        if (names := trained.get("features")) is None:
+            return list(columns), []
+        one_hot = (trained.get("preparation") or {}).get("one_hot", ())
+        left = [name for name in columns if name not in (*names, *one_hot)]
+        note = f"columns that the run was not trained with are not read: {', '.join(left)}"
+        return [name for name in columns if name not in left], [note] if left else []
+
+    @property
+    def fills(self) -> dict[str, float]:
+        """Return what fills the gaps of each column: that of the run; empty where it is to be computed."""
+        preparation = ((self.for_run or {}).get("columns") or {}).get("preparation") or {}
+        return dict(preparation.get("fill", {}))
 
 
 PLAIN = Reading()  # nothing is asked for

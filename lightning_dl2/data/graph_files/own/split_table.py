@@ -14,12 +14,16 @@ from lightning_dl2.data.graph_files.own.tables import Table, read_table
 from lightning_dl2.data.splits import SPLITS
 
 
-def split_of_column(table: Table, column: str, nodes: Sequence[int], known: Sequence[bool]) -> dict[str, Tensor] | None:
+def split_of_column(
+    table: Table, column: str, nodes: Sequence[int], known: Sequence[bool], trains: bool = True
+) -> dict[str, Tensor] | None:
     """Return the numbers of the nodes of each split; None: the column is empty.
 
     Args:
         nodes: R, the node of each row.
         known: N, whether a node has a label.
+        trains: False: the graph is not to be trained on, and needs neither all splits nor labels of their nodes, which
+            are in no split without one.
 
     Raises:
         UserError: another word than a split's name, a node without a label in a split, or a split without a node.
@@ -30,21 +34,23 @@ def split_of_column(table: Table, column: str, nodes: Sequence[int], known: Sequ
             continue
         if split not in SPLITS:
             raise UserError(f"{table.place(row)}: the split {split}; allowed: {', '.join(SPLITS)} or empty")
+        if not known[node] and not trains:
+            continue
         if not known[node]:
             name = table.column("id")[row]
             raise UserError(f"{table.place(row)}: node {name} of the split {split} has no label; allowed: one that has")
         members[split].append(node)
     if not any(members.values()):
         return None
-    if empty := [name for name in SPLITS if not members[name]]:
+    if trains and (empty := [name for name in SPLITS if not members[name]]):
         raise UserError(
             f"{table.path}: no node has the split {empty[0]}; allowed: nodes of all three, or no column {column}"
         )
-    return {name: torch.tensor(found).sort().values for name, found in members.items()}
+    return {name: torch.tensor(found, dtype=torch.int64).sort().values for name, found in members.items()}
 
 
 def read_splits(
-    path: Path, ids: dict[str, int], known: Sequence[bool], index: int
+    path: Path, ids: dict[str, int], known: Sequence[bool], index: int, trains: bool = True
 ) -> tuple[dict[str, Tensor] | None, list[str]]:
     """Read split number `index` of a table with the column id, and a split in each other column.
 
@@ -76,4 +82,4 @@ def read_splits(
         notes.append(f"{path.name} has {len(columns)} splits, of which {columns[index]} is read (data.split_index)")
     if without := len(ids) - len(nodes):
         notes.append(f"{without} nodes have no row in {path.name}, and are in no split")
-    return split_of_column(table, columns[index], nodes, known), notes
+    return split_of_column(table, columns[index], nodes, known, trains), notes
