@@ -13,6 +13,7 @@ WHAT is one of:
     eigenvalues      of linear cells, and why those in [0, 1] cannot tell odd from even
     tracking         how far a net tracks a state beyond its training, and why an affine cell stops
     graphs           spreading of information in graph networks, and the effect of depth
+    explain          how much each feature and edge adds to one answer of a graph network
     WHAT --help prints its keys. All but bptt, parameters and graphs have run=DIR[,DIR...] for your own runs or trees of
     them.
 
@@ -46,6 +47,7 @@ ANALYSES = {
     "eigenvalues": "expressivity.eigenvalues",
     "tracking": "expressivity.tracking",
     "graphs": "graphs.figures",
+    "explain": "graphs.explain",
 }
 
 

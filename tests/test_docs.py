@@ -131,6 +131,7 @@ SHORT = {
     "analyze eigenvalues": ("cells=mingru", "max_steps=25", "steps=20"),
     "analyze tracking": ("cells=mingru", "max_steps=25", "size=16", "lengths=4,8"),
     "analyze graphs": ("part=spreading",),
+    "analyze explain": ("limit=8",),
     "generate": ("length=8", "num_samples=1", "num_beams=1"),
 }
 

@@ -13,7 +13,14 @@ from lightning_dl2.common.paths import out_directory
 from lightning_dl2.config.schema import Config
 from lightning_dl2.run.directory import Run
 
-PARTS = ("checkpoint", "layer", "direction")  # keys that choose the part of a run in the figures
+PARTS = (
+    "checkpoint",
+    "layer",
+    "direction",
+    "item",
+    "target",
+    "data.path",
+)  # keys that choose the part of a run in the figures
 SOURCES = "runs.txt"  # names the runs of the figures in a directory
 
 

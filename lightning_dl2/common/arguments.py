@@ -51,7 +51,8 @@ class Arguments(BaseModel):
     def changed(self, *keys: str) -> dict[str, str]:
         """Map those of `keys` that exist and have another value than their default to that value."""
         defaults = {key: default for key, default in self.defaults().items() if key in keys}
-        return {key: value for key in defaults if (value := _typed(getattr(self, key))) != defaults[key]}
+        names = {field.alias or name: name for name, field in type(self).model_fields.items()}
+        return {key: value for key in defaults if (value := _typed(getattr(self, names[key]))) != defaults[key]}
 
     def refuse(self, *keys: str, why: str) -> None:
         """Refuse keys that have no effect here, so that nobody believes they have.
