@@ -64,6 +64,17 @@ def write_planetoid(directory: Path, name: str = "cora") -> Path:
     return directory
 
 
+def write_heterophilous(directory: Path, name: str) -> Path:
+    """Generate a set of the heterophilous benchmark: a ring of 12 nodes with 2 classes and ten splits."""
+    masks = np.eye(3, dtype=bool)[np.add.outer(np.arange(10), np.arange(12)) % 3]  # [10, 12, 3]
+    parts = {f"{split}_masks": masks[..., number] for number, split in enumerate(("train", "val", "test"))}
+    edges = np.array([[node, (node + 1) % 12] for node in range(12)])
+    directory.mkdir(exist_ok=True)
+    labels, features = np.arange(12) // 2 % 2, np.eye(12, 7, dtype=np.float32)
+    np.savez(directory / f"{name}.npz", node_features=features, node_labels=labels, edges=edges, **parts)
+    return directory
+
+
 def write_ten_fold(directory: Path, name: str = "MUTAG", num_graphs: int = 42) -> Path:
     """Generate a set in GIN's text format with ten folds; its classes are rings and paths."""
     lines, numbers = [f"{num_graphs}"], np.random.default_rng(0).permutation(num_graphs)

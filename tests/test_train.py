@@ -28,7 +28,7 @@ from lightning_dl2.training.finished import Objects
 from tests.comparison import checkpoint_differences, leaves, metrics_differences
 from tests.config.test_compose import ONE_OF_EACH
 from tests.conftest import TINY, TINY_GRAPH, TINY_TEXT
-from tests.graph_files import write_planetoid, write_ten_fold
+from tests.graph_files import write_heterophilous, write_planetoid, write_ten_fold
 from tests.processes import ForkedProcess, fork_interpreters, redirect
 from tests.small import write_graph, write_molecules
 
@@ -193,6 +193,9 @@ def test_two_processes_on_the_cpu(tmp_path):
 # Graph sets from files, which are generated here, so nothing is downloaded.
 WRITTEN = {
     "cora": write_planetoid,
+    "citeseer": partial(write_planetoid, name="citeseer"),
+    "minesweeper": partial(write_heterophilous, name="minesweeper"),
+    "chameleon_filtered": partial(write_heterophilous, name="chameleon_filtered"),
     "mutag": write_ten_fold,
     "proteins": partial(write_ten_fold, name="PROTEINS"),
     "zinc": lambda directory: write_molecules(directory.with_suffix(".npz")),

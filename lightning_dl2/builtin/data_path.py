@@ -17,7 +17,7 @@ FORMATS: dict[str, tuple[str | None, str | None]] = {
     "sequence_file": ("a .npz, .csv, .tsv or .txt file", "a directory with such files named train, val and test"),
     **dict.fromkeys(OWN, (None, None)),  # `graph_formats` knows them
     "planetoid": (None, "a directory with files of Planetoid"),
-    "heterophilous": ("the .npz file", "the directory of the .npz file"),
+    "heterophilous": ("an .npz file of the benchmark", "a directory with it"),
     "tu": (None, "a directory with files of the TU format"),
     "ten_fold": ("a text file of DGCNN's format", "a directory with one"),
     "zinc": ("an .npz file", "a directory of ZINC"),

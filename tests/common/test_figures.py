@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightning_dl2.common.figures import metric_label, new_figure, plain, save
+from lightning_dl2.common.figures import new_figure, plain, save
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ def test_what_the_user_wrote_is_no_formula(tmp_path, text, shown):
     figure = new_figure()
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], label=plain(text))
-    axes.set(xlabel=plain(text), ylabel=metric_label(text))
+    axes.set(xlabel=plain(text), ylabel=plain(text))
     axes.set_xticks([0, 1], [plain(text), "end"])
     axes.legend()
     save(figure, tmp_path / "figure.png")

@@ -28,14 +28,12 @@ from lightning_dl2.graphs import SparseMatrix
 # Fields that are no part of the digest: for messages, and for other graphs that the net of a run is to read.
 TOLD = ("note", "feature_names", "edge_feature_names", "preparation", "node_type_names", "edge_type_names")
 YOUNGER = {"younger": True}  # marks a field that was added after the first runs
+PART_NAMES = {"src": "ends of edges", "dst": "ends of edges", "node_ids": "names of nodes"}  # others: the field's
 
 
 def _is_default(part: Field[Any], value: Any) -> bool:
     default = part.default_factory() if part.default_factory is not MISSING else part.default
     return type(value) is type(default) and bool(value == default)
-
-
-PART_NAMES = {"src": "ends of edges", "dst": "ends of edges", "node_ids": "names of nodes"}  # others: the field's
 
 
 def _feed(digest: Any, name: str, value: Any) -> None:

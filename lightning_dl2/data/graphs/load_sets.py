@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lightning_dl2.builtin.data_path import check_format
 from lightning_dl2.builtin.graph_data import HETEROPHILOUS, PLANETOID, superfluous_path
 from lightning_dl2.builtin.graph_formats import OWN_GRAPH_SETS, OWN_GRAPHS
 from lightning_dl2.common.errors import UserError, nearest
@@ -62,6 +63,7 @@ def _block_model(request: Request) -> NodeSet:
 
 def _heterophilous(request: Request) -> NodeSet:
     path = request.files()
+    check_format("heterophilous", path)
     path = path / f"{request.name}.npz" if path.is_dir() else path
     return make_node_set(read_npz(path), path, request.reading)
 

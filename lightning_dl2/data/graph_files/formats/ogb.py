@@ -77,7 +77,7 @@ def _table(raw: Path, name: str, rows: int | None = None, items: str = "") -> An
     if not path.is_file():
         return None
     with reading(path, KIND):
-        with gzip.open(path) as file:
+        with gzip.open(path, "rb") as file:
             content = file.read()
         content = content.replace(b"\r\n", b"\n").removesuffix(b"\n")
         if any(gap in b"\n%b\n" % content for gap in (b",,", b",\n", b"\n,", b"\n\n")) and content:
