@@ -6,7 +6,15 @@ A key that stands in no rule always has an effect, or the schema itself refuses 
 from typing import Any
 
 from lightning_dl2.builtin.data import SequenceData, TextData
-from lightning_dl2.builtin.graph_data import GENERATED, HETEROPHILOUS, PLANETOID, GraphData, GraphSetData, NodeData
+from lightning_dl2.builtin.graph_data import (
+    GENERATED,
+    HETEROPHILOUS,
+    PLANETOID,
+    TU_SETS,
+    GraphData,
+    GraphSetData,
+    NodeData,
+)
 from lightning_dl2.builtin.graph_formats import OWN_GRAPH_SETS, OWN_GRAPHS
 from lightning_dl2.builtin.sequence_file import SequenceFileData
 from lightning_dl2.builtin.task import GraphNet, RecurrentTask, SequenceReader, TextGenerator
@@ -20,7 +28,7 @@ WEIGHTS = ("gcn", "gcnii", "sage", "gat", "gatv2", "gin")  # the layers that rea
 # By which names the constructor of an own layer takes what a key says. An attribute of its class goes before.
 HEADS, EDGE_FEATS = ("heads", "num_heads"), ("edge_feats", "edge_dim")
 ATTENTION_DROPOUT = ("attention_dropout", "attn_drop")
-TU_SETS = ("tu", "mutag", "proteins", "enzymes", "nci1")  # may be read from files of the TU format
+FROM_TU = ("tu", *TU_SETS)  # may be read from files of the TU format
 WITHOUT_EDGE_FEATURES = (*GENERATED, *PLANETOID, *HETEROPHILOUS)
 
 # Texts of several rules.
@@ -132,7 +140,7 @@ DATA = (
     needs(NodeData, "edges.negatives edges.evaluation_negatives edges.hide_supervised", "data.level", "link"),
     needs(NodeData, "block_model.*", "data.name", "sbm"),
     needs(GraphSetData, "label", "data.name", *OWN_GRAPH_SETS, off=(None,)),
-    Rule(GraphSetData, "undirected repeated_edges", lambda c: c.data.name in (*TU_SETS, *OWN_GRAPH_SETS),
+    Rule(GraphSetData, "undirected repeated_edges", lambda c: c.data.name in (*FROM_TU, *OWN_GRAPH_SETS),
          "data={data.name} (whose edges go both ways)", "data=tu or graph_set_file", (True, "merge")),
     needs(GraphSetData, "num_graphs min_nodes max_nodes", "data.name", "minigc", "pattern"),
     Rule(GraphSetData, "num_folds fold validation_fraction", lambda c: c.data.name != "zinc",

@@ -15,19 +15,8 @@ HETEROPHILOUS = (  # of Platonov et al. (2023), with ten splits each
     "squirrel_filtered",
 )  # fmt: skip
 NODE_SETS = ("karate_club", "sbm", *PLANETOID, *HETEROPHILOUS, *OWN_GRAPHS)  # one graph; its nodes have labels
-GRAPH_SETS = (
-    "minigc",
-    "csl",
-    "pattern",
-    "mutag",
-    "proteins",
-    "enzymes",
-    "nci1",
-    "tu",
-    "ten_fold",
-    "zinc",
-    *OWN_GRAPH_SETS,
-)
+TU_SETS = ("mutag", "proteins", "enzymes", "nci1")  # of the TU collection
+GRAPH_SETS = ("minigc", "csl", "pattern", *TU_SETS, "tu", "ten_fold", "zinc", *OWN_GRAPH_SETS)
 SET_TARGETS = {"zinc": ("regression",), "tu": ("classification", "regression")}  # of others: classes only
 GENERATED = ("karate_club", "sbm", "minigc", "csl", "pattern")  # no files
 

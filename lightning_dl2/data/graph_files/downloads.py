@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lightning_dl2.builtin.data_path import check_data_path
-from lightning_dl2.builtin.graph_data import HETEROPHILOUS, PLANETOID
+from lightning_dl2.builtin.graph_data import HETEROPHILOUS, PLANETOID, TU_SETS
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.data.downloads import download_file
 
@@ -19,7 +19,7 @@ HETEROPHILOUS_FILES = (
 URLS = {
     **dict.fromkeys(PLANETOID, PLANETOID_FILES),
     **dict.fromkeys(HETEROPHILOUS, HETEROPHILOUS_FILES),
-    **{name: f"{DGCNN}/{name.upper()}" for name in ("mutag", "proteins", "enzymes", "nci1")},
+    **{name: f"{DGCNN}/{name.upper()}" for name in TU_SETS},
 }
 
 # SHA-256 of each file of a set: {"cora": {"ind.cora.x": "23cf...", ...}, ...}, computed at the commits above. Some

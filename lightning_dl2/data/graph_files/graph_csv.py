@@ -22,7 +22,7 @@ from lightning_dl2.data.graph_files.own.edges import arrange_edges
 from lightning_dl2.data.graph_files.own.labels import is_missing
 from lightning_dl2.data.graph_files.own.reading import PLAIN, Reading
 from lightning_dl2.data.graph_files.own.split_table import read_splits, split_of_column
-from lightning_dl2.data.graph_files.own.tables import Table, read_table
+from lightning_dl2.data.graph_files.own.tables import Table, is_number, read_table
 from lightning_dl2.data.graph_files.own.targets import read_targets
 
 SUFFIXES = (".csv", ".tsv", ".txt")
@@ -251,7 +251,7 @@ def _edge_table(path: Path, ids: dict[str, int] | None) -> Table:
         if any(names >= {*pair} for pair in ENDS) or (ids is None and "id" in names):
             return True
         known = ids.keys() if ids is not None else {cell for row in rows for cell in row[:2]}
-        return not (all(cell in known for cell in first[:2]) or all(map(_is_number, first[:2])))
+        return not (all(cell in known for cell in first[:2]) or all(map(is_number, first[:2])))
 
     table = read_table(path, ("src", "dst"), is_named=is_named, comments=True, blanks=path.suffix.lower() == ".txt")
     if ids is None and table.named and "id" in table.header:
@@ -274,14 +274,6 @@ def _edge_table(path: Path, ids: dict[str, int] | None) -> Table:
     if [*ends, *rest] != list(range(len(lower))):
         table.rows = [tuple([row[place] for place in (*ends, *rest)]) for row in table.rows]
     return table
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _edges(table: Table, ids: dict[str, int], asked: Reading) -> _Edges:

@@ -55,17 +55,21 @@ def _feed(digest: Any, name: str, value: Any) -> None:
         digest.update(json.dumps(value).encode())
 
 
+def known_rows(labels: Tensor) -> Tensor:
+    """Tell which rows of labels, [M] or [M, T], have a target that is known, bool [M]: no -1, not NaN alone."""
+    if not labels.is_floating_point():
+        return labels >= 0
+    known = ~labels.isnan()
+    return known if known.ndim == 1 else known.any(1)
+
+
 @dataclass
 class _Content:
     """Base of both: dataclasses of tensors, names and numbers."""
 
     def known(self) -> Tensor:
         """Tell which rows of `labels` have a target that is known, bool."""
-        labels: Tensor = self.labels  # type: ignore[attr-defined]
-        if not labels.is_floating_point():
-            return labels >= 0
-        known = ~labels.isnan()
-        return known if known.ndim == 1 else known.any(1)
+        return known_rows(self.labels)  # type: ignore[attr-defined]
 
     def digest(self) -> str:
         """Hash the whole content to 16 hexadecimal digits.

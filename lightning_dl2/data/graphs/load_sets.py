@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lightning_dl2.builtin.data_path import check_format
-from lightning_dl2.builtin.graph_data import HETEROPHILOUS, PLANETOID, superfluous_path
+from lightning_dl2.builtin.graph_data import HETEROPHILOUS, PLANETOID, TU_SETS, superfluous_path
 from lightning_dl2.builtin.graph_formats import OWN_GRAPH_SETS, OWN_GRAPHS
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.files import DISK_ERRORS
 from lightning_dl2.common.paths import user_path
 from lightning_dl2.data import downloads
-from lightning_dl2.data.graph_files.downloads import URLS, fetch_graphs
+from lightning_dl2.data.graph_files.downloads import fetch_graphs
 from lightning_dl2.data.graph_files.formats.arrays import read_npz
 from lightning_dl2.data.graph_files.formats.build import make_node_set
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
@@ -88,7 +88,7 @@ GRAPH_SETS: dict[str, Callable[[Request], GraphSet]] = {
     "minigc": lambda request: mini_gc(**request.sizes, seed=GENERATOR_SEED),
     "csl": lambda _: csl(seed=GENERATOR_SEED),
     "pattern": lambda request: pattern(**request.sizes, seed=GENERATOR_SEED),
-    **dict.fromkeys([name for name in URLS if name not in (*PLANETOID, *HETEROPHILOUS)], _tu_or_ten_fold),
+    **dict.fromkeys(TU_SETS, _tu_or_ten_fold),
     "tu": lambda request: read_tu(request.files(), asked=request.reading),
     "ten_fold": lambda request: read_ten_fold(request.files()),
     "zinc": lambda request: read_zinc(request.files()),

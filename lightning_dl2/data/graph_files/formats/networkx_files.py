@@ -15,7 +15,7 @@ from lightning_dl2.data.graph_files.formats.content import reading, told
 from lightning_dl2.data.graph_files.graph_csv import graph_of_tables
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.graph_files.own.reading import Reading
-from lightning_dl2.data.graph_files.own.tables import Table
+from lightning_dl2.data.graph_files.own.tables import Table, is_number
 
 LABELS = ("label", "class", "y", "value")  # usual names of the classes; `label` may name the nodes, Newman has `value`
 
@@ -137,7 +137,7 @@ def _table(
     edges = features.edge_columns or ()
     wanted = needed | ({*(features.columns or ()), *features.one_hot, *features.drop} if item == "node" else {*edges})
     names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in keys]
-    texts = [name for name in names if name not in wanted and not any(_is_number(row.get(name, "")) for row in rows)]
+    texts = [name for name in names if name not in wanted and not any(is_number(row.get(name, "")) for row in rows)]
     names = [name for name in names if name not in texts]
     table = _Attributes(
         path,
@@ -151,11 +151,3 @@ def _table(
         how = " (data.features.one_hot reads them)" if item == "node" else ""
         table.told.append(f"texts of {item}s are not read: {', '.join(texts)}{how}")
     return table
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

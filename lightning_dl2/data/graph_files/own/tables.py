@@ -94,6 +94,15 @@ def read_table(
             raise UserError(f"{path}:{_first_not_utf8(path)}: is no UTF-8; allowed: UTF-8") from None
 
 
+def is_number(cell: str) -> bool:
+    """Tell whether a cell is a number, also one that is not finite."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
 def _first_line(file: Any, comments: bool) -> tuple[int, str]:
     """Return the number of comments above the first line, and that line."""
     skipped = 0

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.data.graph_files.graph_sets import known_rows
 from lightning_dl2.data.graphs.links.pair_data_module import SPLIT, PairDataModule
 from lightning_dl2.data.graphs.load_sets import check_classes
 from lightning_dl2.data.splits import SPLITS
@@ -54,7 +55,7 @@ class EdgeDataModule(PairDataModule):
         self.standardizes = self.target == "regression"
         if self.target == "classification":
             check_classes("data.level=edge", self.class_names)
-        known = self._known().nonzero().squeeze(1)
+        known = known_rows(self.labels).nonzero().squeeze(1)
         splits = found["splits"] or self._drawn(known[torch.randperm(len(known), generator=_generator(seed))])
         places = torch.full((len(found["labels"]),), -1)
         places[rows] = torch.arange(len(rows))
@@ -64,11 +65,6 @@ class EdgeDataModule(PairDataModule):
         kind = "directed" if self.directed else "undirected"
         told = ", ".join(f"{len(self.splits[name])} {name}" for name in SPLITS)
         self.items_note = f"{len(known)} of {len(rows)} {kind} edges have a label: {told}"
-
-    def _known(self) -> Tensor:
-        if not self.labels.is_floating_point():
-            return self.labels >= 0
-        return ~self.labels.reshape(len(self.labels), -1).isnan().all(1)
 
     def _drawn(self, order: Tensor) -> dict[str, Tensor]:
         val, test = (int(self.edges[key] * len(order) + 1e-9) for key in ("validation_share", "test_share"))
