@@ -11,6 +11,12 @@ from lightning_dl2.config.overrides import flatten
 from lightning_dl2.run.directory import Run
 
 
+def has_reached(run: Run, step: int) -> bool:
+    """Return whether metrics.csv has a row of this step or a later one, and a checkpoint is there."""
+    # The row of a step is written before its checkpoint: a run that is killed between the two starts anew.
+    return run.last.exists() and any(int(row["step"]) >= step for row in read_rows(run.metrics_file))
+
+
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every plain value and tensor of a checkpoint with its place."""
     if isinstance(value, dict):

@@ -25,7 +25,7 @@ from lightning_dl2.resume.checkpoint_file import sidecar
 from lightning_dl2.run.directory import Run
 from lightning_dl2.train import main
 from lightning_dl2.training.finished import Objects
-from tests.comparison import checkpoint_differences, leaves, metrics_differences
+from tests.comparison import checkpoint_differences, has_reached, leaves, metrics_differences
 from tests.config.test_compose import ONE_OF_EACH
 from tests.conftest import TINY, TINY_GRAPH, TINY_TEXT
 from tests.graph_files import write_heterophilous, write_planetoid, write_ten_fold
@@ -57,9 +57,9 @@ class Command:
         self.process.start()
 
     def reached(self, step: int) -> "Command":
-        """Wait until metrics.csv has a row of this step or a later one."""
+        """Wait until the run can be resumed and metrics.csv has a row of this step or a later one."""
         deadline = time.monotonic() + 60
-        while not any(int(row["step"]) >= step for row in read_rows(self.run.metrics_file)):
+        while not has_reached(self.run, step):
             assert self.process.is_alive() and time.monotonic() < deadline, (self.out / "stderr").read_text()
             time.sleep(0.01)
         return self
@@ -169,7 +169,7 @@ def test_two_processes_on_the_cpu(tmp_path):
     command = [sys.executable, "-m", "lightning_dl2.train"]
     process = subprocess.Popen([*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     run = Run.of(compose(*words))
-    while not any(int(row["step"]) >= 10 for row in read_rows(run.metrics_file)):
+    while not has_reached(run, 10):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     process.send_signal(signal.SIGUSR1)

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lightning_dl2.common.files import read_rows
 from lightning_dl2.distributed import group, store
 from lightning_dl2.run import directory as run_module
 from lightning_dl2.run.directory import Run
 from lightning_dl2.train import main
+from tests.comparison import has_reached
 from tests.conftest import TINY
 from tests.processes import ForkedProcess, redirect
 
@@ -94,7 +94,7 @@ class Ranks:
 
 def reached(run: Run, step: int) -> None:
     end = time.monotonic() + 2 * SECONDS
-    while not any(int(row["step"]) >= step for row in read_rows(run.metrics_file)):
+    while not has_reached(run, step):
         assert time.monotonic() < end
         time.sleep(0.01)
 

@@ -17,9 +17,8 @@ import pytest
 import torch
 
 from lightning_dl2 import compose, train
-from lightning_dl2.common.files import read_rows
 from lightning_dl2.run.directory import Run
-from tests.comparison import checkpoint_differences, metrics_differences
+from tests.comparison import checkpoint_differences, has_reached, metrics_differences
 from tests.conftest import TINY, TINY_GRAPH, TINY_TEXT
 
 ROOT = Path(__file__).parents[2]
@@ -100,11 +99,11 @@ class Job:
         return f"its run is {result['status'] if result else 'without a result'}, last.ckpt of step {step}"
 
     def reached(self, step: int) -> "Job":
-        """Wait until metrics.csv has a row of this step or a later one."""
+        """Wait until the run can be resumed and metrics.csv has a row of this step or a later one."""
 
         def there() -> bool:
             assert self.state()[0] in ("PENDING", "RUNNING"), self.out.read_text()
-            return any(int(row["step"]) >= step for row in read_rows(self.run.metrics_file))
+            return has_reached(self.run, step)
 
         until(there, f"job {self.id} does not get to step {step}")
         return self
