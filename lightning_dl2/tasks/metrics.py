@@ -146,6 +146,19 @@ SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+def ranking_score(name: str, scores: Tensor, positive: Tensor) -> Tensor:
+    """Return the area under the ROC curve, or average precision, of scores of any size: float64.
+
+    Args:
+        name: one of SCORES.
+        scores: [M].
+        positive: bool [M], of which some are true and some false.
+    """
+    # Ranks from 0 to 1: torchmetrics would make probabilities of logits, and equal ones of great logits.
+    ranks = scores.unique(return_inverse=True)[1].double()
+    return SCORES[name](ranks / ranks.max().clamp(min=1), positive.long()).double()
+
+
 class RankingScore(Metric):
     """Area under the ROC curve, or average precision, by all scores of a split: exact, by torchmetrics' functions.
 
@@ -162,7 +175,7 @@ class RankingScore(Metric):
 
     def __init__(self, score: str) -> None:
         super().__init__()
-        self.score = SCORES[score]
+        self.score = score
         for name in ("outputs", "targets"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
@@ -184,9 +197,7 @@ class RankingScore(Metric):
             has = known[:, column]
             ones = positive[has, column]
             if 0 < int(ones.sum()) < len(ones):
-                # Ranks from 0 to 1: torchmetrics would make probabilities of logits, and equal ones of great logits.
-                ranks = scores[has, column].unique(return_inverse=True)[1].double()
-                found.append(self.score(ranks / ranks.max().clamp(min=1), ones.long()).double())
+                found.append(ranking_score(self.score, scores[has, column], ones))
         return (torch.stack(found).mean() if found else torch.tensor(torch.nan)).to(self.device)
 
 

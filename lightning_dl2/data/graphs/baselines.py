@@ -22,17 +22,15 @@ ENOUGH = 1e-6  # change of the loss, in nats, at which L-BFGS ends
 class Kind(NamedTuple):
     """Facts and baselines of a kind of target, which need no net."""
 
-    facts: Callable[
-        [Tensor, Tensor, int], dict[str, Any]
-    ]  # of the spec: from the targets of train and test, and C or T
-    constants: Callable[[Tensor, Tensor, int], dict[str, float]]  # metrics of constant answers, likewise
+    facts: Callable[[Tensor, int], dict[str, Any]]  # of the spec: from the targets of training, and C or T
+    constants: Callable[[Tensor, Tensor, int], dict[str, float]]  # of train and test: metrics of constant answers
+    in_spec: tuple[str, ...]  # the constants that the spec has, too
     linear: Callable[[dict[str, Tensor], dict[str, Tensor], int], float]  # of a linear model: features, targets, C or T
 
 
-def _class_facts(train: Tensor, test: Tensor, num_classes: int) -> dict[str, Any]:
+def _class_facts(train: Tensor, num_classes: int) -> dict[str, Any]:
     counts = torch.bincount(train, minlength=num_classes)
-    majority = majority_share(train.numpy(), test.numpy(), num_classes)
-    return {"class_shares": (counts / counts.sum()).tolist(), "majority_baseline": majority}
+    return {"class_shares": (counts / counts.sum()).tolist()}
 
 
 def _class_constants(train: Tensor, test: Tensor, num_classes: int) -> dict[str, float]:
@@ -42,11 +40,10 @@ def _class_constants(train: Tensor, test: Tensor, num_classes: int) -> dict[str,
     return {"majority_baseline": majority, "best_constant_baseline": best}
 
 
-def _number_facts(train: Tensor, test: Tensor, num_targets: int) -> dict[str, Any]:
+def _number_facts(train: Tensor, num_targets: int) -> dict[str, Any]:
     columns = [column.double() for column in _columns(train)]
     scales = [float(column.std(correction=0)) or 1.0 for column in columns]
-    facts = {"target_mean": [float(column.mean()) for column in columns], "target_scale": scales}
-    return {"median_baseline": median_error(train, test), **facts}
+    return {"target_mean": [float(column.mean()) for column in columns], "target_scale": scales}
 
 
 def _number_constants(train: Tensor, test: Tensor, num_targets: int) -> dict[str, float]:
@@ -56,7 +53,7 @@ def _number_constants(train: Tensor, test: Tensor, num_targets: int) -> dict[str
     return {"median_baseline": median_error(train, test), "mean_baseline": torch.stack(squared).mean().item()}
 
 
-def _label_facts(train: Tensor, test: Tensor, num_targets: int) -> dict[str, Any]:
+def _label_facts(train: Tensor, num_targets: int) -> dict[str, Any]:
     return {"label_shares": [float(column.mean()) for column in _columns(train)]}
 
 
@@ -212,7 +209,7 @@ def _standardized(features: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 KINDS = {
-    "classification": Kind(_class_facts, _class_constants, linear_accuracy),
-    "regression": Kind(_number_facts, _number_constants, linear_error),
-    "multilabel": Kind(_label_facts, _label_constants, linear_label_accuracy),
+    "classification": Kind(_class_facts, _class_constants, ("majority_baseline",), linear_accuracy),
+    "regression": Kind(_number_facts, _number_constants, ("median_baseline",), linear_error),
+    "multilabel": Kind(_label_facts, _label_constants, (), linear_label_accuracy),
 }

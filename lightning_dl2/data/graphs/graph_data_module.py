@@ -57,8 +57,7 @@ class GraphDataModule(LightningDataModule):
     @cached_property
     def spec(self) -> dict[str, Any]:
         """Describe the data for the model in plain values, which every checkpoint holds."""
-        train, test = self._targets("train"), self._targets("test")
-        self._check_each_is_known(train)
+        self._check_each_is_known(self._targets("train"))
         spec = {
             "level": self.level,
             "target": self.target,
@@ -72,11 +71,21 @@ class GraphDataModule(LightningDataModule):
             "parts": self.set.parts(),
             "columns": describe_columns(self.set),
         }
-        if self.target != "classification":
-            spec["target_names"] = list(self.target_names)
         if self.standardizes:
             spec["standardize_targets"] = True
-        return spec | KINDS[self.target].facts(train, test, self.num_outputs)
+        return spec | self._target_facts()
+
+    def _target_facts(self) -> dict[str, Any]:
+        """Return what the spec says of the targets alone."""
+        kind = KINDS[self.target]
+        names = {} if self.target == "classification" else {"target_names": list(self.target_names)}
+        shared = {name: self._constants[name] for name in kind.in_spec}
+        return names | kind.facts(self._targets("train"), self.num_outputs) | shared
+
+    @cached_property
+    def _constants(self) -> dict[str, float]:
+        """Return the test metrics of constant answers."""
+        return KINDS[self.target].constants(self._targets("train"), self._targets("test"), self.num_outputs)
 
     def _fit(self, found: Graphs, for_run: Mapping[str, Any] | None, path: str | None) -> Graphs:
         """Return the graphs as the net of a run reads them; if they are not those of the run, take their own splits."""
@@ -112,12 +121,12 @@ class GraphDataModule(LightningDataModule):
         the one that is commonest in the test. The linear model reads a node's own features (`no_graph_baseline`), or a
         graph's sums and numbers of nodes and edges (`counts_baseline`).
         """
-        targets, kind = {split: self._targets(split) for split in SPLITS}, KINDS[self.target]
-        found = kind.constants(targets["train"], targets["test"], self.num_outputs)
+        found = dict(self._constants)
         if self.linear_baseline:
+            targets = {split: self._targets(split) for split in SPLITS}
             features = {split: self._features(index) for split, index in self.splits.items()}
             name = "counts_baseline" if self.level == "graph" else "no_graph_baseline"
-            found[name] = kind.linear(features, targets, self.num_outputs)
+            found[name] = KINDS[self.target].linear(features, targets, self.num_outputs)
         return found
 
     @property

@@ -3,7 +3,6 @@
 Shapes: E directed edges, P items: edges with a label, as the files list them, M items of a batch.
 """
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from lightning_dl2.data.graph_files.graph_sets import known_rows
 from lightning_dl2.data.graphs.links.pair_data_module import SPLIT, PairDataModule
 from lightning_dl2.data.graphs.load_sets import check_classes
 from lightning_dl2.data.splits import SPLITS
-from lightning_dl2.graphs import SparseMatrix
 
 
 class EdgeDataModule(PairDataModule):
@@ -33,11 +31,6 @@ class EdgeDataModule(PairDataModule):
     """
 
     level, needs_labels, labels_edges = "edge", False, True
-
-    @cached_property
-    def spec(self) -> dict[str, Any]:
-        """Describe the data for the model in plain values, which every checkpoint holds."""
-        return super().spec | {"directed": self.directed}
 
     def _choose_items(self, split: str, seed: int, **sizes: Any) -> None:
         """Find the labelled edges, and split them."""
@@ -78,12 +71,8 @@ class EdgeDataModule(PairDataModule):
 
     def _features(self, items: Tensor) -> Tensor:
         """Return what a model without a graph may read: sums and products of the ends' features, [M, 2 F]."""
-        features, pairs = self.graph.ndata.get("features"), self.pairs[items]
-        if features is None:
-            return torch.zeros(len(items), 0)
-        one, other = (
-            features.rows(ends).to_dense() if isinstance(features, SparseMatrix) else features[ends] for ends in pairs.T
-        )
+        of_nodes = super()._features
+        one, other = (of_nodes(ends) for ends in self.pairs[items].T)
         return torch.cat([one, other] if self.directed else [one + other, one * other], 1)
 
 

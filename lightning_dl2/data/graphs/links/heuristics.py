@@ -51,11 +51,3 @@ def feature_cosine(features: Tensor | SparseMatrix, pairs: Tensor) -> Tensor:
 
     parts = pairs.split(CHUNK)
     return torch.cat([cosine_similarity(rows(part[:, 0]), rows(part[:, 1])) for part in parts])
-
-
-def auc(scores: Tensor, labels: Tensor) -> float:
-    """Return the share of pairs of a link and a negative in which the link has the higher score; ties count half."""
-    places, inverse = scores.unique(return_inverse=True)
-    links, negatives = (torch.bincount(inverse[labels == label], minlength=len(places)).double() for label in (1, 0))
-    below = negatives.cumsum(0) - negatives / 2
-    return float((links * below).sum() / (links.sum() * negatives.sum()))

@@ -4,7 +4,6 @@ Shapes: N nodes, E directed edges, L links, P pairs of nodes (links and held-out
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -13,12 +12,13 @@ from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graphs.in_memory import build_node_set
-from lightning_dl2.data.graphs.links.heuristics import adamic_adar, auc, feature_cosine
+from lightning_dl2.data.graphs.links.heuristics import adamic_adar, feature_cosine
 from lightning_dl2.data.graphs.links.negative_pairs import NegativePairs
 from lightning_dl2.data.graphs.links.pair_data_module import HELD_OUT, SPLIT, TRAINING, PairDataModule
 from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.graphs import GraphBatch
 from lightning_dl2.resume.train_batches import rank_and_world
+from lightning_dl2.tasks.metrics import ranking_score
 
 FEWEST_BATCHES = 5  # of an epoch whose batches are hidden: four fifths of the links carry messages
 
@@ -70,32 +70,19 @@ class LinkDataModule(PairDataModule):
     def defaults(cls) -> dict[str, Any]:
         return super().defaults() | {"negatives": 1, "evaluation_negatives": 1, "hide_supervised": True}
 
-    @cached_property
-    def spec(self) -> dict[str, Any]:
-        """Describe the data for the model in plain values, which every checkpoint holds."""
-        return {
-            "level": self.level,
-            "target": self.target,
-            "num_outputs": 1,
-            "class_names": [],
-            "directed": self.directed,
-            "positional": self.positional["kind"] if self.positional["size"] else None,
-            "positional_size": self.positional["size"],
-            "sizes": {split: len(index) for split, index in self.splits.items()},
-            **self._facts(),
-            "digest": self.set.digest(),
-        }
+    def _target_facts(self) -> dict[str, Any]:
+        return {}  # links need no names, and their baselines read the graph
 
     def baselines(self) -> dict[str, float]:
         """Return the test AUC of Adamic and Adar's index, and of the cosine of the ends' features.
 
         The cosine is left out without `linear_baseline`.
         """
-        pairs, labels = self.pairs[self.splits["test"]], self.labels[self.splits["test"]]
-        found = {"adamic_adar_baseline": auc(adamic_adar(self.graph, pairs), labels)}
+        pairs, is_link = self.pairs[self.splits["test"]], self.labels[self.splits["test"]] > 0.5
+        found = {"adamic_adar_baseline": ranking_score("auc", adamic_adar(self.graph, pairs), is_link).item()}
         features = self.graph.ndata.get("features")
         if features is not None and self.linear_baseline:
-            found["no_graph_baseline"] = auc(feature_cosine(features, pairs), labels)
+            found["no_graph_baseline"] = ranking_score("auc", feature_cosine(features, pairs), is_link).item()
         return found
 
     @property

@@ -4,6 +4,7 @@ Shapes: P items, M items of a batch, E directed edges.
 """
 
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,11 @@ class PairDataModule(NodeDataModule):
         super().__init__(name, path, batch_size=batch_size, **options)
         self.batch_size = batch_size
         self.note = "; ".join(filter(None, (self.note, self.items_note)))
+
+    @cached_property
+    def spec(self) -> dict[str, Any]:
+        """Describe the data for the model in plain values, which every checkpoint holds."""
+        return super().spec | {"directed": self.directed}
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
