@@ -210,4 +210,5 @@ LEFT_OUT = {
     "SequenceRegressor": {"weight_dropout"},
     "SequenceTransducer": {"weight_dropout"},
     "TextGenerator": {"bidirectional"},
+    "GraphNet": {"relational"},  # made of several keys
 }

@@ -24,7 +24,7 @@ from lightning_dl2.config.schema.effect_rules import Rule, needs, needs_switch
 
 ATTENTION = ("gat", "gatv2")
 EDGES = ("gine", "gatedgcn")  # the layers that read features of edges
-WEIGHTS = ("gcn", "gcnii", "sage", "gat", "gatv2", "gin")  # the layers that read weights of edges
+WEIGHTS = ("gcn", "gcnii", "sage", "gat", "gatv2", "gin", "rgcn")  # the layers that read weights of edges
 # By which names the constructor of an own layer takes what a key says. An attribute of its class goes before.
 HEADS, EDGE_FEATS = ("heads", "num_heads"), ("edge_feats", "edge_dim")
 ATTENTION_DROPOUT = ("attention_dropout", "attn_drop")
@@ -201,11 +201,12 @@ GRAPHS = (
          "task.layer=gine or gatedgcn, and data with features of the edges", (True,)),
     Rule(NodeData, "edge_weight", lambda c: c.data.name in OWN_GRAPHS and _reads_weights(c),
          "data={data.name} and task.layer={task.layer}",
-         "a graph of your own, with task.layer=gcn, gcnii, sage, gat, gatv2 or gin", (None,)),
+         "a graph of your own, with task.layer=gcn, gcnii, sage, gat, gatv2, gin or rgcn", (None,)),
     Rule(GraphNet, "alpha", lambda c: c.task.layer == "gcnii" or _takes(c.task.layer, "alpha"),
          "task.layer={task.layer}", "task.layer=gcnii"),
     Rule(GraphNet, "lambda_", lambda c: c.task.layer == "gcnii" or _takes(c.task.layer, "lambda_"),
          "task.layer={task.layer}", "task.layer=gcnii"),
+    needs(GraphNet, "decomposition num_bases", "task.layer", "rgcn", off=("none", None)),
     Rule(GraphNet, "decoder decoder_dropout embedding_size", _has_pairs,
          "data={data.name} (whose nodes or graphs have the targets)", "data.level=link or edge", ("dot", 0)),
     Rule(GraphNet, "decoder_dropout", lambda c: c.task.decoder == "mlp", "task.decoder={task.decoder}",

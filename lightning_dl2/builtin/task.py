@@ -212,12 +212,15 @@ class TextGenerator(RecurrentTask):
             )
 
 
+ALONE = ("rgcn", "gatedgcn", "gcnii", "mlp")  # the layers that serve no relation by itself
+
+
 class GraphNet(BuiltInTask):
     module: ClassVar[str] = "lightning_dl2.tasks.graph_net.GraphNet"
     commands: ClassVar[tuple[str, ...]] = ("predict",)
 
     name: Literal["graph_net"]
-    layer: Annotated[str, Part("gcn", "sage", "gat", "gatv2", "gin", "gine", "gatedgcn", "gcnii", "mlp")]
+    layer: Annotated[str, Part("gcn", "sage", "gat", "gatv2", "gin", "gine", "gatedgcn", "gcnii", "rgcn", "mlp")]
     hidden_size: Positive
     num_layers: Layers
     heads: Positive
@@ -236,6 +239,9 @@ class GraphNet(BuiltInTask):
     edge_features: bool
     alpha: Annotated[float, Field(ge=0, le=1)]
     lambda_: Annotated[float, Field(gt=0)]
+    relations: Literal["sum", "mean", "ignore"] | None = None  # younger than runs on graphs, as the next two are
+    decomposition: Literal["none", "basis", "block"] = "none"
+    num_bases: Positive | None = None
     decoder: Annotated[str, Part("dot", "mlp")]
     embedding_size: Positive
     decoder_dropout: Fraction
@@ -282,6 +288,14 @@ class GraphNet(BuiltInTask):
         if isinstance(data, NodeData) and data.level == "edge" and self.decoder == "dot":
             if data.target_kind != "regression":
                 raise ValueError("task.decoder=dot: gives one number; allowed with classes or labels of edges: mlp")
+        if self.relations in ("sum", "mean") and self.layer in ALONE:
+            raise ValueError(f"task.relations={self.relations}: allowed with task.layer={self.layer}: null, ignore")
+        if (self.decomposition == "none") != (self.num_bases is None):
+            allowed = "null" if self.decomposition == "none" else "1 or more"
+            raise ValueError(
+                f"task.num_bases={self.num_bases or 'null'}: allowed with task.decomposition={self.decomposition}:"
+                f" {allowed}"
+            )
         sparse = isinstance(data, NodeData) and data.name in PLANETOID and data.positional.size
         if sparse and not self.input_layer:
             raise ValueError(

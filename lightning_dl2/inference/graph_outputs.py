@@ -65,6 +65,8 @@ class Recorder:
             return "the predictions are of pairs of nodes; allowed: a run whose nodes or graphs have the targets"
         if key == "attention" and not self._softmaxes:
             return f"a net of task.layer={self.net.layer} has no attention weights; allowed: a run of gat or gatv2"
+        if key == "attention" and self.net.reads_relations:
+            return "each relation has attention of its own; allowed: a run without task.relations=sum or mean"
         if key == "embeddings" and self._is_direct and len(self.net.layers) == 1:
             return "a net of one layer and no output layer has no hidden features; allowed: a run with either"
         return None

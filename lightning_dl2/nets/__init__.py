@@ -15,6 +15,8 @@ from lightning_dl2.nets.graph.layers import LAYERS as LAYERS
 from lightning_dl2.nets.graph.network import GraphNetwork as GraphNetwork
 from lightning_dl2.nets.graph.readouts import READOUTS as READOUTS
 from lightning_dl2.nets.graph.readouts import Readout as Readout
+from lightning_dl2.nets.graph.relations.per_relation import PerRelation as PerRelation
+from lightning_dl2.nets.graph.relations.rgcn import RGCNConv as RGCNConv
 from lightning_dl2.nets.recurrent.cells import CELLS as CELLS
 from lightning_dl2.nets.recurrent.cells import PEEPHOLES as PEEPHOLES
 from lightning_dl2.nets.recurrent.cells import Cell as Cell

@@ -19,6 +19,7 @@ from lightning_dl2.nets import GraphNetwork
 from lightning_dl2.nets.checks import check_choice
 from lightning_dl2.nets.graph.convolutions import EDGE_WEIGHT
 from lightning_dl2.nets.graph.pair_network import PAIR_LEVELS, PairNetwork
+from lightning_dl2.nets.graph.relations.choose import IGNORE, Relations
 from lightning_dl2.tasks.graph_targets import BALANCED, KINDS, LOSSES
 from lightning_dl2.tasks.metrics import Mean
 from lightning_dl2.tasks.task import Task, check_spec
@@ -39,6 +40,9 @@ class GraphNet(Task):
             may divide the set in any way.
         loss: of numbers: "l1", "mse" or "huber".
         standardize_targets: train on numbers less training's mean, in units of its deviation; None: as the spec says.
+        relations: how the relations of a graph are read: "sum" or "mean", by a layer of each; "ignore"; None: as the
+            layer does, and a layer that reads none is refused where a graph has relations.
+        decomposition, num_bases: of the weights of relations of `rgcn`.
         decoder, embedding_size, decoder_dropout: of `PairNetwork`, where the targets are those of pairs of nodes.
         extra_metrics: names of metrics to log beside those that always are, such as "auc".
         net: arguments of GraphNetwork: layer, hidden_size, num_layers, ...
@@ -55,6 +59,9 @@ class GraphNet(Task):
         class_weights: str = "none",
         loss: str = "l1",
         standardize_targets: bool | None = None,
+        relations: str | None = None,
+        decomposition: str = "none",
+        num_bases: int | None = None,
         decoder: str = "dot",
         embedding_size: int = 64,
         decoder_dropout: float = 0.0,
@@ -70,6 +77,8 @@ class GraphNet(Task):
         self.save_hyperparameters()
         self.spec = spec
         sizes = {name: spec[name] for name in SIZES}
+        ends = spec.get("relation_ends") if spec["node_types"] else None  # nodes of one type need none
+        sizes["relational"] = Relations(relations, ends, decomposition, num_bases)
         network: Any = GraphNetwork
         if spec["level"] in PAIR_LEVELS:
             check_spec(spec, "directed")
@@ -84,12 +93,14 @@ class GraphNet(Task):
     def check_data(self, data: Any) -> None:
         """Raise UserError where the layer cannot read the data, and tell in `data.note` what it leaves unread.
 
-        A layer of the user's own may be unable to read sampled blocks, or to be evaluated in chunks. Weights of edges
-        are refused by layers that do not read them.
+        A layer of the user's own may be unable to read sampled blocks, or to be evaluated in chunks. Weights of edges,
+        and relations, are refused by layers that do not read them.
 
         Args:
             data: a data module of graphs.
         """
+        if self.spec.get("relation_ends"):
+            self._check_relations()
         edata = getattr(getattr(data, "graph", None), "edata", {})
         if EDGE_WEIGHT in edata:
             self._check_weights(data)
@@ -102,10 +113,21 @@ class GraphNet(Task):
             if asked and (problem := self.net.block_problem(exact=exact)):
                 raise UserError(f"data.{key}: allowed with task.layer={self.net.layer}: null; the layer {problem}")
 
+    def _check_relations(self) -> None:
+        net, count = self.net, self.spec["edge_types"]
+        if net.reads_relations or net.edge_inputs is not None or net.layer == "mlp" or net.relations.combine == IGNORE:
+            return
+        raise UserError(
+            f"task.layer={net.layer}: would read the {count} relations of the graph as one; fix: task.layer=rgcn, or"
+            f" task.relations=sum (a {net.layer} of each relation), or task.relations=ignore"
+        )
+
     def _check_weights(self, data: Any) -> None:
         layer, sampled = self.net.layer, getattr(data, "sampler", None) is not None
         if self.net.weights is None:
-            raise UserError(f"task.layer={layer}: reads no weights of edges; fix: use gcn, sage, gat, gatv2 or gin")
+            raise UserError(
+                f"task.layer={layer}: reads no weights of edges; fix: use gcn, sage, gat, gatv2, gin or rgcn"
+            )
         if self.net.weights == "normalized" and sampled:
             raise UserError(
                 f"data.fanouts: task.layer={layer} divides weights of edges by sums over the whole graph;"

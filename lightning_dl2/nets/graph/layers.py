@@ -14,6 +14,7 @@ from torch import nn
 from lightning_dl2.nets.graph.attention import GATConv, GATv2Conv
 from lightning_dl2.nets.graph.convolutions import GCNConv, GCNIIConv, GINConv, GINEConv, MLPConv, SAGEConv
 from lightning_dl2.nets.graph.gated import GatedGCNConv
+from lightning_dl2.nets.graph.relations.rgcn import RGCNConv
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Options:
     lambda_: float
     number: int = 1  # the layer's position
     concat: bool = True  # the heads side by side; False: their mean
+    num_relations: int = 1  # types of edges
+    decomposition: str = "none"  # of R-GCN, like num_bases
+    num_bases: int | None = None
+    self_loop: bool = True  # whether a layer that reads relations reads the node itself, too
 
 
 Build = Callable[[int, int, Options], nn.Module]
@@ -46,6 +51,7 @@ class Layer:
     initial: bool = False  # reads the first layer's input, too
     sparse: bool = True  # takes a SparseMatrix
     lookup: bool = False  # takes a Lookup for features of nodes and edges
+    relations: bool = False  # reads the types of edges as relations, with weights for each
 
 
 def _attention(kind: type[GATConv] | type[GATv2Conv]) -> Build:
@@ -73,6 +79,19 @@ LAYERS = {
         self_loops=True,
         weights="normalized",
         initial=True,
+    ),
+    "rgcn": Layer(
+        lambda i, o, given: RGCNConv(
+            i,
+            o,
+            given.num_relations,
+            decomposition=given.decomposition,
+            num_bases=given.num_bases,
+            self_loop=given.self_loop,
+        ),
+        weights="given",
+        sparse=False,
+        relations=True,
     ),
     "mlp": Layer(lambda i, o, _: MLPConv(i, o)),
 }

@@ -15,6 +15,7 @@ from lightning_dl2.graphs import Graph, SparseMatrix, resolve_engine
 from lightning_dl2.graphs.graph import Features
 from lightning_dl2.nets.checks import check_sizes
 from lightning_dl2.nets.graph.convolutions import EDGE_WEIGHT
+from lightning_dl2.nets.graph.relations.choose import rows_of_types
 from lightning_dl2.nets.graph.sparse_linear import as_dense
 
 if TYPE_CHECKING:
@@ -59,8 +60,10 @@ def layerwise(net: GraphNetwork, graph: Graph, chunk_size: int) -> Tensor:
         pieces, next_states = [], None
         for chunk in chunks:
             block, source, edge = graph.in_block(*chunk)
+            ndata, edata = rows_of_types(graph, source, edge)
             if EDGE_WEIGHT in graph.edata:
-                block = block.replace(edata={EDGE_WEIGHT: graph.edata[EDGE_WEIGHT][edge]})
+                edata[EDGE_WEIGHT] = graph.edata[EDGE_WEIGHT][edge]
+            block = block.replace(ndata=ndata, edata=edata)
             e = None
             if states is not None:
                 e = states[edge].to(device)

@@ -23,6 +23,9 @@ from lightning_dl2.nets.graph.layerwise import layerwise
 from lightning_dl2.nets.graph.norms import NORMS
 from lightning_dl2.nets.graph.own.layers import block_problem, find_layer
 from lightning_dl2.nets.graph.readouts import OUTPUT_LAYERS, READOUTS, build_output, build_readout
+from lightning_dl2.nets.graph.relations.choose import AS_THE_LAYER, Relations, keep_types
+from lightning_dl2.nets.graph.relations.per_relation import PerRelation
+from lightning_dl2.nets.graph.relations.split import TYPES
 from lightning_dl2.nets.graph.sparse_linear import first_rows
 
 LEVELS = ("node", "graph")
@@ -78,6 +81,7 @@ class GraphNetwork(nn.Module):
             itself.
         edge_features: False ignores the edges' inputs.
         alpha, lambda_: of `gcnii`.
+        relational: how types of edges are read as relations; the task makes it of its keys.
         engine: `auto`, `dgl` or `torch`, see `lightning_dl2.graphs.resolve_engine`.
 
     Raises:
@@ -116,6 +120,7 @@ class GraphNetwork(nn.Module):
         edge_features: bool = True,
         alpha: float = 0.1,
         lambda_: float = 0.5,
+        relational: Relations = AS_THE_LAYER,
         engine: str = "auto",
     ):
         super().__init__()
@@ -127,25 +132,22 @@ class GraphNetwork(nn.Module):
         direct = output_layer == "none"  # the last convolution gives the logits
         _check_direct(direct, level=level, jumping_knowledge=jumping_knowledge)
         self.layer, self.num_layers, self.level, self.engine = layer, num_layers, level, engine
-        kind = find_layer(layer)
-        self.self_loops, self.weights = kind.self_loops if self_loops is None else self_loops, kind.weights
+        own = find_layer(layer)
+        kind = relational.apply(layer, own, edge_types)
+        self.self_loops = not kind.relations and (kind.self_loops if self_loops is None else self_loops)
+        self.weights, self.relations, self.reads_relations = kind.weights, relational, kind.relations
         self.jumping_knowledge, self.dropout, self.takes_lookup = jumping_knowledge, dropout, kind.lookup
         self.activation = build_activation(activation) if kind.initial else None
-        self.inputs = NodeInputs(
-            in_feats=in_feats,
-            node_types=node_types,
-            positional_size=positional_size,
-            positional=positional,
-            hidden_size=hidden_size,
-            input_layer=input_layer,
-            input_dropout=input_dropout,
-        )
+        nodes: dict[str, Any] = {"in_feats": in_feats, "node_types": node_types, "positional": positional}
+        nodes |= {"positional_size": positional_size, "hidden_size": hidden_size, "input_layer": input_layer}
+        self.inputs = NodeInputs(**nodes, input_dropout=input_dropout)
         _check_initial(kind.initial and (direct or not self.inputs.projects), layer)
         width = hidden_size * heads if kind.attention and direct else hidden_size
-        feats, types = (edge_feats, edge_types) if edge_features else (0, 0)
+        feats, types = (edge_feats, 0 if kind.relations else edge_types) if edge_features else (0, 0)
         reads_edges = kind.edge_states or (kind.edges and feats + types > 0)
         self.edge_inputs = EdgeInputs(edge_feats=feats, edge_types=types, hidden_size=width) if reads_edges else None
-        options = Options(heads, attention_dropout, norm, width if reads_edges else 0, alpha, lambda_)
+        parts = relational.options(own, edge_types, self_loops)
+        options = Options(heads, attention_dropout, norm, width if reads_edges else 0, alpha, lambda_, **parts)
         widths = [self.inputs.out_feats, *[width] * (num_layers - 1), num_outputs if direct else width]
         finish: dict[str, Any] = {"norm": norm, "activation": activation, "dropout": dropout, "residual": residual}
         self.layers = _build_layers(kind, widths, options, finish, output_heads if direct else None)
@@ -169,6 +171,7 @@ class GraphNetwork(nn.Module):
         if sampled and len(blocks) != self.num_layers:
             raise ValueError(f"num_layers is {self.num_layers} but there are {len(blocks)} blocks; sample one a layer")
         blocks = [self.prepare(block) for block in blocks]
+        blocks = keep_types(blocks) if self.reads_relations and sampled else blocks
         lookup = self.takes_lookup and not sampled  # GatedGCN is all linear maps of its inputs
         x, x0 = self.initial(self.inputs(blocks[0].ndata, None if sampled else blocks[0], lookup=lookup))
         # all layers share the edge states of a whole graph; those of a block are advanced to its own layer
@@ -196,7 +199,8 @@ class GraphNetwork(nn.Module):
         graph = graph.using(resolve_engine(self.engine, graph.device))
         weighted = self.weights is not None and EDGE_WEIGHT in graph.edata
         if self.edge_inputs is None and graph.edata:  # no layer reads them: self-loops then need no edge features
-            graph = graph.replace(edata={EDGE_WEIGHT: graph.edata[EDGE_WEIGHT]} if weighted else {})
+            read = {name for name, reads in ((EDGE_WEIGHT, weighted), (TYPES, self.reads_relations)) if reads}
+            graph = graph.replace(edata={name: x for name, x in graph.edata.items() if name in read})
         prepared = graph.with_self_loops() if self.self_loops else graph
         return prepare_weights(prepared, graph, self.weights == "normalized") if weighted else prepared
 
@@ -219,10 +223,13 @@ class GraphNetwork(nn.Module):
         Args:
             exact: whether a node needs the features that it has in the whole graph, as for `layerwise`.
         """
+        if self.reads_relations and isinstance(one := self.layers[0].convolution, PerRelation) and one.normalizes:
+            return "divides by degrees within each relation, which a part of a graph does not have"
         if not is_dotted(self.layer):
             return None
         first, edge_feats = self.layers[0], 0 if self.edge_inputs is None else self.edge_inputs.out_feats
-        return block_problem(first.convolution, find_layer(self.layer), self.inputs.out_feats, edge_feats, exact=exact)
+        convolution = first.convolution.layers[0] if isinstance(first.convolution, PerRelation) else first.convolution
+        return block_problem(convolution, find_layer(self.layer), self.inputs.out_feats, edge_feats, exact=exact)
 
 
 def _check_choices(**values: Any) -> None:

@@ -7,6 +7,7 @@ A layer is an nn.Module with the constructor (in_feats, out_feats) and forward(g
 - reads_edges: forward gets the edges' features e, [E, G]. Default: the constructor takes `edge_feats`.
 - self_loops: the net adds a self-loop to each node, unless task.self_loops says otherwise.
 - reads_weights: it reads graph.edata["edge_weight"], [E], where edges have weights.
+- reads_relations: it reads graph.edata["types"], [E], as relations; the constructor may take `num_relations`.
 - edge_states: forward returns ([N, O], [E, O]), as `GatedGCNConv` does, and `edges` returns the latter.
 - reads_initial: forward(graph, x, x0) gets the first layer's input, too, as `GCNIIConv` does.
 - takes_sparse: x may be a SparseMatrix. Default: x is made dense.
@@ -73,6 +74,7 @@ def find_layer(name: str) -> Layer:
         initial=bool(getattr(kind, "reads_initial", False)),
         sparse=bool(getattr(kind, "takes_sparse", False)),
         lookup=False,
+        relations=bool(getattr(kind, "reads_relations", False)),
     )
     return entry
 

@@ -1,0 +1,1 @@
+"""Layers for graphs whose edges are of several relations."""
