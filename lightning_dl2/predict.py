@@ -1,13 +1,17 @@
 """Predict: write the predictions of a run for each node, graph or sequence, as CSV.
 
     python -m lightning_dl2.predict run=DIR out=FILE [split=test|train|val|rest|all] [checkpoint=best|last|FILE]
-                                    [embeddings=FILE] [attention=FILE]
+                                    [embeddings=FILE] [attention=FILE] [pairs=FILE]
 
 The columns are id, split, target, prediction and, for a classification, the probability of each class. Generated
 sequences have their input, too; answers at marked positions stand in one field, without probabilities. The split `rest`
 holds the nodes or graphs in no split, such as nodes of unknown class; their target is empty. out=- writes to standard
 output. data.path=PATH is the path of the run's graphs or sequences, if they have moved since the training, or of
 other graphs with the same columns, which need neither labels nor a split; all of them are predicted.
+
+Of a run of data.level=link or edge, pairs=FILE names a .csv file of pairs of nodes, by their ids, with the columns src
+and dst; these are predicted, and no split. The target is 1 for an edge of the graph and 0 for another pair, or the
+label of an edge.
 
 Of a graph net, embeddings=FILE gets the features that the output layer reads, a row for each prediction; without an
 output layer, those that the last convolution reads. attention=FILE gets the weights of gat and gatv2 for each edge,
@@ -38,6 +42,7 @@ class PredictArguments(Arguments):
     data_path: Text | None = Field(None, alias="data.path")
     embeddings: Annotated[Path | None, PlainValidator(partial(out_table, "embeddings"))] = None
     attention: Annotated[Path | None, PlainValidator(partial(out_table, "attention"))] = None
+    pairs: Text | None = None
 
     @model_validator(mode="after")
     def something_is_written(self) -> "PredictArguments":
@@ -65,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
 def _main(argv: list[str]) -> int:
     arguments = parse(PredictArguments, argv)
     words = arguments.run, arguments.split, arguments.checkpoint, arguments.data_path
-    rows = predict(*words, embeddings=arguments.embeddings, attention=arguments.attention)
+    rows = predict(*words, embeddings=arguments.embeddings, attention=arguments.attention, pairs=arguments.pairs)
     for key, path in arguments.others.items():
         print(f"{key} of {arguments.run} ({arguments.checkpoint}): {path}", file=sys.stderr)
     if not arguments.has_out:

@@ -165,7 +165,7 @@ WRONG = {
     "out=.": "out=.: cannot be written",
     f"out={'x' * 300}": f"out={'x' * 300}: cannot be written: File name too long",
     "out=- checkpoint=nothing": "checkpoint=nothing: there is no file",
-    "out=- splits=val": "splits=val: there is no key splits; did you mean split?",
+    "out=- splits=val": "splits=val: there is no key splits; did you mean split",
     "out": "out: is not of the form out=VALUE",
 }
 

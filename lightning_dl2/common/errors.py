@@ -15,10 +15,14 @@ class ProcessError(RuntimeError):
     is_reported = False
 
 
+LISTED, COMPARED = 100, 10_000  # names: more would fill a screen, or take seconds
+
+
 def nearest(name: str, allowed: list[str]) -> str:
-    """Name those of `allowed` that were probably meant, and list them all."""
-    hint = close_to(name, allowed)
-    return f"{hint and f'{hint} '}allowed: {', '.join(allowed)}"
+    """Name those of `allowed` that were probably meant, and list them all, or of very many the first ones."""
+    hint = close_to(name, allowed) if len(allowed) <= COMPARED else ""
+    listed = ", ".join(allowed if len(allowed) <= LISTED else [*allowed[:8], f"... ({len(allowed)} names)"])
+    return f"{hint and f'{hint} '}allowed: {listed}"
 
 
 def close_to(name: str, allowed: list[str]) -> str:

@@ -8,13 +8,14 @@ Shapes: N nodes, E edges, F features.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
+from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet, known_rows
 from lightning_dl2.data.graph_files.own.columns import standardized
 
 SHOWN = 8  # names in a message
@@ -68,7 +69,10 @@ def fit_to_run(found: Graphs, trained: Mapping[str, Any], source: str) -> tuple[
     else:
         for item in ("node", "edge"):
             changes |= _types(found, item, columns.get(f"{item}_types"), trained[f"{item}_types"], source, notes)
-    changes |= _labels(found, trained, notes)
+    if trained["level"] == "edge" and isinstance(found, NodeSet):
+        changes["edge_targets"] = _edge_targets(found.edge_targets, trained, notes)
+    elif trained["level"] != "link":
+        changes |= _labels(found, trained, notes)
     return replace(found, **changes), "; ".join(notes)
 
 
@@ -147,8 +151,22 @@ def _types(
     return {key: numbers[types], f"num_{key}": number, f"{item}_type_names": list(trained)}
 
 
-def _labels(found: NodeSet | GraphSet, trained: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
-    """Return labels by the classes of training; those of other classes, or of another kind, are unknown."""
+def _edge_targets(found: dict[str, Any] | None, trained: Mapping[str, Any], notes: list[str]) -> dict[str, Any] | None:
+    """Return the labels of edges as those of nodes."""
+    if found is None:
+        return None
+    labels, names = found["labels"], found["names"]
+    read = SimpleNamespace(**found, target_names=names, known=lambda: known_rows(labels))
+    changes = _labels(read, trained, notes)
+    return found | {"names": changes.pop("target_names")} | changes
+
+
+def _labels(found: Any, trained: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """Return labels by the classes of training; those of other classes, or of another kind, are unknown.
+
+    Args:
+        found: a NodeSet or GraphSet, or what has its labels, target, class_names, target_names and `known`.
+    """
     target, rows, names = trained["target"], len(found.labels), trained.get("target_names") or []
     known = found.known()
     same = {"class_names": list(trained["class_names"]), "target": target}

@@ -21,6 +21,7 @@ def predict(
     *,
     embeddings: str | Path | None = None,
     attention: str | Path | None = None,
+    pairs: str | Path | None = None,
 ) -> list[dict[str, Any]]:
     """Return the predictions of a checkpoint of a run, one row for each item of a split.
 
@@ -36,6 +37,7 @@ def predict(
         embeddings: a .npz or .csv file that gets the features that the output layer reads, a row for each prediction.
         attention: likewise, the attention weights of `gat` and `gatv2`, a row for each edge of the graph, or of the
             graphs of the split.
+        pairs: of a run of data.level=link or edge, a .csv file of the pairs of nodes to predict, by their names.
 
     Returns:
         Rows of id, split, target, prediction and `p(CLASS)`, in the order of an evaluation. Generated sequences have
@@ -47,8 +49,7 @@ def predict(
         UserError: the run is of a task that predicts none of these, or has no such checkpoint, split, embeddings or
             attention.
     """
-    if split not in (*SPLITS, "all", "auto"):
-        raise UserError(f"split={split}: allowed: {', '.join(SPLITS)}, all, auto")
+    _check_split(split, pairs)
     run = run if isinstance(run, Run) else Run.existing(run)
     config = with_data_path(run.config(), data_path)
     if "predict" not in config.task.commands:
@@ -57,9 +58,11 @@ def predict(
         raise UserError(f"run={run.path}: is a run of a {config.task.title}; allowed: a run of one of {able}")
     files = {key: Path(path) for key, path in (("embeddings", embeddings), ("attention", attention)) if path}
     with open_finished_run(run, config, checkpoint, others=data_path is not None) as (task, data, trainer):
+        if pairs is not None:
+            _ask(data, pairs)
         there = [part for part in SPLITS if data.count_items(part)]
         is_other = getattr(data, "other", None) is not None
-        split = ("all" if is_other else "test") if split == "auto" else split
+        split = _usual_split(data, pairs is not None or is_other) if split == "auto" else split
         if split not in (*there, "all"):
             raise UserError(f"split={split}: the data of the run have no such items; allowed: {', '.join(there)}, all")
         parts = there if split == "all" else [split]
@@ -71,9 +74,34 @@ def predict(
             recorder = Recorder(task, data, files)
             rows = _predict(task, data, parts, recorder.wrap(trainer.predict))
             recorder.write(rows)
-        if is_other:
+        if is_other or pairs is not None:
             print(f"note: {_score(rows, data)}", file=sys.stderr)
     return rows
+
+
+def _check_split(split: str, pairs: str | Path | None) -> None:
+    if split not in (*SPLITS, "all", "auto"):
+        raise UserError(f"split={split}: allowed: {', '.join(SPLITS)}, all, auto")
+    if pairs is not None and split != "auto":
+        raise UserError(f"split={split}: the pairs of pairs={pairs} are in no split; fix: leave one of both out")
+
+
+def _usual_split(data: Any, asked: bool) -> str:
+    """Return what is predicted if the user does not say it; `asked`: the items are not those of the run."""
+    is_held_out = getattr(data, "target", None) == "link" and len(data.splits) > 0  # else the net sees the links
+    return "all" if asked and not is_held_out else "test"
+
+
+def _ask(data: Any, path: str | Path) -> None:
+    """Make the pairs of a file the items of the data."""
+    from lightning_dl2.data.graphs.links.asked_pairs import read_pairs
+    from lightning_dl2.data.graphs.links.pair_data_module import PairDataModule
+
+    if not isinstance(data, PairDataModule):
+        raise UserError(f"pairs={path}: the run predicts no pairs of nodes; allowed: a run of data.level=link or edge")
+    pairs, note = read_pairs(path, data.all_names)
+    for each in filter(None, (note, data.ask(pairs))):
+        print(f"note: {each}", file=sys.stderr)
 
 
 def _score(rows: list[dict[str, Any]], data: Any) -> str:
@@ -86,11 +114,28 @@ def _score(rows: list[dict[str, Any]], data: Any) -> str:
     ]
     if not pairs:
         return "no label is known here, and none is compared"
+    if data.target == "link":
+        return _score_links(pairs)
     if data.target == "regression":
         error = sum(abs(target - prediction) for target, prediction in pairs) / len(pairs)
         return f"mean absolute error {error:.6g} on {len(pairs)} known numbers"
     right = sum(target == prediction for target, prediction in pairs)
     return f"accuracy {right / len(pairs):.4f} on {len(pairs)} known labels"
+
+
+def _score_links(pairs: list[tuple[Any, Any]]) -> str:
+    """Compare the probabilities of edges with those of other pairs."""
+    import torch
+
+    from lightning_dl2.tasks.metrics import ranking_score
+
+    is_link = torch.tensor([target == 1 for target, _ in pairs])
+    count = int(is_link.sum())
+    told = f"{count} of the {len(pairs)} pairs have an edge here"
+    if not 0 < count < len(pairs):
+        return told
+    auc = ranking_score("auc", torch.tensor([found for _, found in pairs], dtype=torch.float64), is_link)
+    return f"{told}; AUC {auc.item():.4f}"
 
 
 def _predict(task: Any, data: Any, parts: list[str], compute: Callable[[Any, Any], Any]) -> list[dict[str, Any]]:

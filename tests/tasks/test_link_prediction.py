@@ -1,5 +1,7 @@
 """Test link prediction as a task: learning, metrics of the whole split, ranks, resume, predictions and files."""
 
+from csv import DictReader
+
 import networkx
 import pytest
 import pytorch_lightning as pl
@@ -8,6 +10,7 @@ from torchmetrics.functional.classification import binary_auroc, binary_average_
 
 from lightning_dl2 import GraphNet, LinkDataModule, UserError, compose, evaluate, predict, train
 from lightning_dl2.config.schema.targets import ALWAYS
+from lightning_dl2.predict import main
 from tests.comparison import checkpoint_differences, metrics_differences
 from tests.small import BLOCK_MODEL, small_trainer
 
@@ -92,6 +95,16 @@ def test_a_run_resumes_exactly_and_its_pairs_are_predicted(tmp_path, capsys):
     assert len(links) == len(negatives) and sum(wins) / len(wins) == pytest.approx(found["test/auc"], abs=1e-6)
     with pytest.raises(UserError, match="the predictions are of pairs of nodes"):
         predict(run, embeddings=tmp_path / "a.npz")
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("".join(f"{row['src']},{row['dst']}\n" for row in rows))
+    command = [f"run={run.path}", f"pairs={pairs}"]
+    assert main([*command, f"out={tmp_path}/scores.csv"]) == 0
+    with open(tmp_path / "scores.csv", encoding="utf-8", newline="") as file:
+        scores = [float(row["prediction"]) for row in DictReader(file)]
+    assert scores == [row["prediction"] for row in rows]  # the messages are those of the test
+    told = f"{len(links)} of the {len(rows)} pairs have an edge here; AUC {found['test/auc']:.4f}"
+    assert f"note: {told}\n" in capsys.readouterr().err
+    assert main([*command, "out=-", "split=test"]) == 2 and "are in no split" in capsys.readouterr().err
 
 
 def test_a_graph_in_memory_needs_no_labels():

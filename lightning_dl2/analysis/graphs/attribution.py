@@ -6,6 +6,7 @@ The message of an edge is multiplied by a mask (`Graph.edge_mask`); degrees and 
 Shapes: N nodes and E edges of the part of the graph that the answer depends on, F columns of features.
 """
 
+import csv
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, NamedTuple
@@ -15,8 +16,10 @@ from torch import Tensor
 
 from lightning_dl2.analysis.graphs.integrated_gradients import Attributions, integrate_gradients
 from lightning_dl2.common.errors import UserError, nearest
+from lightning_dl2.data.graphs.links.pair_data_module import PairDataModule
 from lightning_dl2.graphs import Graph, SparseMatrix
 from lightning_dl2.nets import GraphNetwork
+from lightning_dl2.nets.graph.pair_network import PairNetwork
 
 SAME = 1e-4  # two orders of the same sums differ less, relative to the answer
 
@@ -26,7 +29,7 @@ class Explanation(NamedTuple):
 
     Attributes:
         nodes: N names.
-        centre: the node that the answer is of; None: it is of a graph.
+        centres: the node that the answer is of, or both of a pair; none if it is of a graph.
         columns: F names; the embedding of a node's type counts as one.
         values: of the features, [N, F].
         features: attributions [N, F]; of the node's type in the column "type".
@@ -37,7 +40,7 @@ class Explanation(NamedTuple):
     """
 
     nodes: list[str]
-    centre: int | None
+    centres: list[int]
     columns: list[str]
     values: Tensor
     features: Tensor
@@ -47,21 +50,43 @@ class Explanation(NamedTuple):
     reads_edges: bool
     found: Attributions
 
+    @property
+    def centre_names(self) -> list[str]:
+        """Return the names of the centres."""
+        return [self.nodes[centre] for centre in self.centres]
+
 
 def find_item(data: Any, item: str) -> int:
-    """Return the number of a node or graph by its name.
+    """Return the number of a node or graph by its name; a pair of nodes, SRC,DST, becomes the only item of the data.
 
     Raises:
         UserError: there is no such one.
     """
+    if isinstance(data, PairDataModule):
+        data.ask(_find_pair(data, item))
+        return 0
     names = data.names(torch.arange(len(data.labels)))
     if item not in names:
         raise UserError(f"item={item}: the data have no {data.level} of this name; {nearest(item, names)}")
     return names.index(item)
 
 
+def _find_pair(data: PairDataModule, item: str) -> Tensor:
+    """Return the numbers of two nodes, [1, 2], by their names, as a CSV file has them."""
+    ends = next(csv.reader([item], skipinitialspace=True))
+    names = data.all_names
+    if len(ends) != 2 or ends[0] == ends[1]:
+        raise UserError(f"item={item}: is no pair; allowed: two nodes SRC,DST, as predict writes them")
+    for name in ends:
+        if name not in names:
+            raise UserError(f"item={item}: the data have no node {name!r}; {nearest(name, names)}")
+    return torch.tensor([[names.index(name) for name in ends]])
+
+
 def explain(task: Any, data: Any, number: int, output: int, tolerance: float = 1e-4, limit: int = 2000) -> Explanation:
     """Explain output number `output` of a task for one item: a class's logit, or a number in the unit of its target.
+
+    Of a link it is the logit of an edge.
 
     Args:
         task: a graph_net.
@@ -73,15 +98,15 @@ def explain(task: Any, data: Any, number: int, output: int, tolerance: float = 1
     batch = data.alone(number)
     answer = _Answer(task)
     whole = answer.graph(batch.graphs)
-    centre = None if batch.index is None else int(batch.index)
-    part, nodes = (whole, torch.arange(whole.num_nodes)) if centre is None else _neighbourhood(whole, centre, task.net)
-    if centre is not None:
-        found, wanted = (answer(graph, at)[output] for graph, at in ((part, 0), (whole, centre)))
-        if not torch.allclose(found, wanted, rtol=SAME, atol=SAME):  # a layer of one's own may look further
-            part, nodes = whole, torch.arange(whole.num_nodes)
-        else:
-            centre = 0
-    inputs, function, masked = _inputs(answer, part, centre, output)
+    centres = [] if batch.index is None else batch.index.flatten().tolist()
+    part, nodes = whole, torch.arange(whole.num_nodes)
+    if centres:
+        near, members = _neighbourhood(whole, centres, task.net)
+        first = list(range(len(centres)))
+        found, wanted = (answer(graph, at)[output] for graph, at in ((near, first), (whole, centres)))
+        if torch.allclose(found, wanted, rtol=SAME, atol=SAME):  # a layer of one's own may look further
+            part, nodes, centres = near, members, first
+    inputs, function, masked = _inputs(answer, part, centres, output)
     attributions = integrate_gradients(function, inputs, tolerance, limit)
     ones = [x.clone().requires_grad_() for x in inputs]
     slope = torch.autograd.grad(function(*ones), ones, allow_unused=True)[-1]
@@ -89,7 +114,7 @@ def explain(task: Any, data: Any, number: int, output: int, tolerance: float = 1
     names = _names(data, nodes)
     ends = part.src[masked], part.dst[masked]
     return Explanation(
-        names, centre, columns, values, features, *ends, attributions.values[-1], slope is not None, attributions
+        names, centres, columns, values, features, *ends, attributions.values[-1], slope is not None, attributions
     )
 
 
@@ -119,24 +144,29 @@ class _Answer:
         edata = {name: x.double() if x.is_floating_point() else x for name, x in graph.edata.items()}
         return graph.replace(ndata=ndata, edata=edata)
 
-    def __call__(self, graph: Graph, at: int | None) -> Tensor:
-        """Return the outputs of node `at`, or of the graph: logits, or numbers in the unit of the targets."""
-        outputs = self.net(graph)[0 if at is None else at]
+    def __call__(self, graph: Graph, at: list[int]) -> Tensor:
+        """Return the outputs of a node, a pair, or the graph: logits, or numbers in the unit of the targets."""
+        outputs = self.net(graph)
+        if isinstance(self.net, PairNetwork):
+            outputs = self.net.decode(outputs, torch.tensor([at]))
+            at = []
+        outputs = outputs[at[0] if at else 0]
         if self.task.spec["target"] != "regression":
             return outputs
         return self.task.targets.predicted(self.task.targets.shaped(outputs.unsqueeze(0))).flatten()
 
 
-def _neighbourhood(graph: Graph, centre: int, net: GraphNetwork) -> tuple[Graph, Tensor]:
-    """Cut out what a node reads in L layers; the node comes first. Degrees stay those of the whole graph."""
+def _neighbourhood(graph: Graph, centres: list[int], net: GraphNetwork) -> tuple[Graph, Tensor]:
+    """Cut out what some nodes read in L layers; these come first. Degrees stay those of the whole graph."""
     inside = torch.zeros(graph.num_nodes, dtype=torch.bool)
-    inside[centre] = True
+    first = torch.tensor(centres)
+    inside[first] = True
     reading = torch.zeros(graph.num_edges, dtype=torch.bool)
     for _ in range(net.num_layers):
         reading |= inside[graph.dst]
         inside[graph.src[reading]] = True
     nodes = inside.nonzero().squeeze(1)
-    nodes = torch.cat([nodes.new_tensor([centre]), nodes[nodes != centre]])
+    nodes = torch.cat([first, nodes[~torch.isin(nodes, first)]])
     if graph.has_added_self_loops:  # exactly one each, also at the border
         reading |= (graph.src == graph.dst) & inside[graph.dst]
     new = torch.empty(graph.num_nodes, dtype=torch.int64)
@@ -154,7 +184,7 @@ def _neighbourhood(graph: Graph, centre: int, net: GraphNetwork) -> tuple[Graph,
 
 
 def _inputs(
-    answer: _Answer, graph: Graph, centre: int | None, output: int
+    answer: _Answer, graph: Graph, centres: list[int], output: int
 ) -> tuple[list[Tensor], Callable[..., Tensor], Tensor]:
     """Return the inputs, the answer as a function of them, and the numbers of the edges with a mask.
 
@@ -179,7 +209,7 @@ def _inputs(
         here = graph.replace(ndata=ndata)
         here.edge_mask = torch.ones(graph.num_edges, dtype=torch.float64).index_copy(0, real, mask)
         try:
-            return answer(here, centre)[output]
+            return answer(here, centres)[output]
         finally:
             answer.given = None
 

@@ -6,9 +6,10 @@ Integrated gradients from the graph without messages and features to the graph a
 difference of the answer between both. features.csv and edges.csv have those that are not 0, largest first, and
 totals.csv the sum of each feature over the nodes; explanation.png draws them.
 
-Keys: run, a directory of a run of a graph_net; item, the name of a node or graph, as `predict` writes it; target, the
-class, label or number to explain (auto: the class that the net answers); data.path, another graph; top, bars and rows
-shown; shown_nodes, drawn at most; tolerance, of the sum, after at most `limit` gradients.
+Keys: run, a directory of a run of a graph_net; item, the name of a node or graph, as `predict` writes it, or any two
+nodes SRC,DST where pairs are predicted; target, the class, label or number to explain (auto: the class that the net
+answers, or that there is a link); data.path, another graph; top, bars and rows shown; shown_nodes, drawn at most;
+tolerance, of the sum, after at most `limit` gradients.
 """
 
 import sys
@@ -50,7 +51,7 @@ def analyze(out: Path, arguments: Arguments) -> Table:
     if arguments.run == NO_RUN:
         raise UserError("run=none: explain needs a trained net; fix: give run=DIR of a graph_net")
     if arguments.item == NO_ITEM:
-        raise UserError("item=none: nothing is to be explained; fix: give item=ID, as predict writes it")
+        raise UserError("item=none: nothing is to be explained; fix: give item=ID or SRC,DST, as predict writes it")
     run = Run.existing(arguments.run)
     config = with_data_path(run.config(), arguments.data_path)
     others = arguments.data_path is not None
@@ -87,6 +88,8 @@ def _output(task: Any, data: Any, number: int, target: str) -> tuple[int, str, d
     if not names:
         if target != AUTO:
             raise UserError(f"target={target}: the net answers one number; allowed: auto")
+        if getattr(data, "target", None) == "link":
+            return 0, "the logit of an edge", {"answer": f"p = {values[0]:.4f}"}
         return 0, "the number", {"answer": f"{values[0]:.6g}"}
     if target != AUTO and target not in names:
         raise UserError(f"target={target}: {nearest(target, names)}")

@@ -33,7 +33,7 @@ def _draw_graph(figure: Any, axes: Any, found: Explanation, shown_nodes: int) ->
     for one, other, value in zip(found.src.tolist(), found.dst.tolist(), found.edges.tolist(), strict=True):
         key = min(one, other), max(one, other)
         pairs[key] = pairs.get(key, 0.0) + value
-    members = dict.fromkeys([] if found.centre is None else [found.centre])
+    members = dict.fromkeys(found.centres)
     for pair in sorted(pairs, key=lambda pair: -abs(pairs[pair])):
         if len({*members, *pair}) <= shown_nodes:
             members |= dict.fromkeys(pair)
@@ -55,10 +55,10 @@ def _draw_graph(figure: Any, axes: Any, found: Explanation, shown_nodes: int) ->
         edge_vmin=-largest, edge_vmax=largest,
     )  # fmt: skip
     networkx.draw_networkx_nodes(
-        graph, places, ax=axes, node_size=[420 if node == found.centre else 180 for node in graph],
+        graph, places, ax=axes, node_size=[420 if node in found.centres else 180 for node in graph],
         node_color=[nodes[node] for node in graph], cmap=_map(), vmin=-1.6 * scale, vmax=1.6 * scale,
-        edgecolors=[COLOURS[-1] if node == found.centre else "#808080" for node in graph],
-        linewidths=[2.0 if node == found.centre else 0.6 for node in graph],
+        edgecolors=[COLOURS[-1] if node in found.centres else "#808080" for node in graph],
+        linewidths=[2.0 if node in found.centres else 0.6 for node in graph],
     )  # fmt: skip
     if len(graph) <= LABELLED:
         names = {node: plain(found.nodes[node][:12]) for node in graph}

@@ -78,7 +78,7 @@ def read_csv(path: str | Path, asked: Reading = PLAIN) -> NodeSet:
     else:
         wanted = _targets(asked) if asked.labelled else []
         nodes = _nodes(read_table(_file(path, "nodes"), ("id", *wanted)), asked)
-        edges = _edges(_edge_table(_file(path, "edges"), nodes.ids), nodes.ids, asked)
+        edges = _edges(read_ends(_file(path, "edges"), nodes.ids), nodes.ids, asked)
         if asked.labelled:
             _add_splits(path, nodes, asked)
     return _graph(path, nodes, edges, asked)
@@ -213,7 +213,7 @@ def _one_file(path: Path, asked: Reading) -> tuple[_Nodes, _Edges]:
     """Read a table of nodes with a column neighbors, or a list of edges whose nodes have no labels."""
     if asked.split_index:
         raise UserError(f"data.split_index={asked.split_index}: one file has one split; allowed: 0, or a directory")
-    table = _edge_table(path, None)
+    table = read_ends(path, None)
     if "id" in table.header and table.named:
         nodes = _nodes(table, asked)
         return nodes, _listed(table, nodes.ids)
@@ -243,8 +243,15 @@ def _listed(table: Table, ids: dict[str, int]) -> _Edges:
     return _Edges(of, np.array(dst, np.int64), lambda edge: table.place(int(of[edge])))
 
 
-def _edge_table(path: Path, ids: dict[str, int] | None) -> Table:
-    """Read a list of edges, or with `ids=None` any table of one file; move the ends to the first two columns."""
+def read_ends(path: Path, ids: dict[str, int] | None) -> Table:
+    """Read a list of edges, or with `ids=None` any table of one file; move the ends to the first two columns.
+
+    Args:
+        ids: of the nodes; without column names the first two cells of the first row are among them.
+
+    Raises:
+        UserError: there are no columns src and dst, or another pair of ENDS.
+    """
 
     def is_named(first: list[str], rows: list[tuple[str, ...]]) -> bool:
         names = {cell.lower() for cell in first}

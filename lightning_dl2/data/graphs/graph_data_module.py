@@ -158,8 +158,8 @@ class GraphDataModule(LightningDataModule):
 
     def items(self, split: str) -> Tensor:
         """Return the numbers of the items of a split, or of "rest": the items in no split."""
-        if split in self.splits:
-            return self.splits[split]
+        if split != "rest":
+            return self.splits.get(split, torch.empty(0, dtype=torch.int64))  # another graph may have none of them
         left = torch.ones(self.num_items, dtype=torch.bool)
         for index in self.splits.values():
             left[index] = False

@@ -124,7 +124,8 @@ class NodeDataModule(GraphDataModule):
         sizes: dict[str, Any] = {"train_per_class": train_per_class, "validation_size": validation_size}
         split_seed = seed if split_seed is None else split_seed
         self._choose_items(split, split_seed, **sizes, test_size=test_size, sizes=split_sizes)
-        self.graph = self._graph(normalize_features)
+        self.normalize_features = normalize_features
+        self.graph = self._graph()
         self.sampler = None if fanouts is None else self._sampler(fanouts, replace, draw_by_weight)
         self.batch_size = batch_size if self.sampler else len(self.splits.get("train", ()))
         self._moved: Graph | None = None
@@ -217,11 +218,11 @@ class NodeDataModule(GraphDataModule):
         """Tell which edges of the set carry messages, bool [E]."""
         return torch.ones(len(self.set.src), dtype=torch.bool)
 
-    def _graph(self, normalize: bool) -> Graph:
+    def _graph(self) -> Graph:
         nodes = self.set
         ndata: dict[str, Any] = {}
         if nodes.features is not None:
-            ndata["features"] = _normalized(nodes.features) if normalize else nodes.features
+            ndata["features"] = _normalized(nodes.features) if self.normalize_features else nodes.features
         kept, parts = self._message_edges(), {"features": nodes.edge_features, EDGE_WEIGHT: nodes.edge_weights}
         edges = {"src": nodes.src, "dst": nodes.dst} | {name: part for name, part in parts.items() if part is not None}
         if not kept.all():
@@ -268,6 +269,11 @@ class NodeDataModule(GraphDataModule):
 
     def alone(self, number: int) -> GraphBatch:
         return replace(self._batch(torch.tensor([number]), 1.0, None), chunk=None)
+
+    @property
+    def all_names(self) -> list[str]:
+        """Return the names of all nodes."""
+        return self.names(torch.arange(self.set.num_nodes))
 
     def names(self, ids: Tensor) -> list[str]:
         return [self.set.node_ids[i] if self.set.node_ids else str(i) for i in ids.tolist()]

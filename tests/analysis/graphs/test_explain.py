@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lightning_dl2 import GraphSetDataModule, NodeDataModule, UserError
+from lightning_dl2 import GraphNet, GraphSetDataModule, LinkDataModule, NodeDataModule, UserError
 from lightning_dl2.analysis.graphs import explain as command
 from lightning_dl2.analysis.graphs.attribution import explain, find_item
 from lightning_dl2.analysis.graphs.explain_figure import draw
@@ -52,7 +52,7 @@ def test_the_planted_feature_and_edges_rank_above_the_others(planted, trained):
         if not 0 < len(causes) < int((dst == node).sum()):
             continue
         found = explain(trained, planted, node, output=1)
-        assert found.nodes[found.centre] == f"n{node}" and found.reads_edges and abs(found.found.residual) <= 1e-4
+        assert found.centre_names == [f"n{node}"] and found.reads_edges and abs(found.found.residual) <= 1e-4
         assert int(found.features.sum(0).argmax()) == 2  # the feature that was planted
         strongest = found.edges.argsort(descending=True)[: len(causes)]
         assert {found.nodes[found.src[edge]] for edge in strongest} == {f"n{cause}" for cause in causes}
@@ -96,12 +96,27 @@ def test_of_a_graph_with_types_each_node_has_its_share(tmp_path):
     task = small_graph_net(data, layer="sage", activation="elu").eval()
     number = find_item(data, "2/3")
     found = explain(task, data, number, output=1)
-    assert found.columns == ["type"] and abs(found.found.residual) <= 1e-4 and found.nodes[found.centre] == "3"
+    assert found.columns == ["type"] and abs(found.found.residual) <= 1e-4 and found.centre_names == ["3"]
     with torch.no_grad():
         _, _, probabilities = task.predict_step(data.alone(number), 0)
     assert data.names(data.alone(number).ids) == ["2/3"] and probabilities.shape == (1, 2)
     with pytest.raises(UserError, match=r"item=2/999: the data have no node of this name; "):
         find_item(data, "2/999")
+
+
+@pytest.mark.parametrize("decoder", ["dot", "mlp"])
+def test_of_a_pair_both_ends_are_centres_and_no_other_pair_is_asked(planted, decoder):
+    data = LinkDataModule(planted.set)
+    task = GraphNet(data.spec, layer="gat", activation="elu", hidden_size=8, embedding_size=4, decoder=decoder).eval()
+    one, other = (data.names(data.pairs[0])[end] for end in (1, 0))
+    found = explain(task, data, find_item(data, f"{one},{other}"), output=0)
+    with torch.no_grad():
+        logit = task(data.alone(0)).item()
+    assert found.centre_names == [one, other] and len(found.nodes) < 300
+    assert found.found.answer == pytest.approx(logit, abs=1e-5) and abs(found.found.residual) <= 1e-4
+    for item, says in (("n1", "is no pair"), ("n1,n1", "is no pair"), ("n1,x", "have no node 'x'; allowed: n0, n1, ")):
+        with pytest.raises(UserError, match=says):
+            find_item(data, item)
 
 
 def test_files_table_and_picture(planted, trained, tmp_path):

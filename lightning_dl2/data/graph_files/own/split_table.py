@@ -15,15 +15,16 @@ from lightning_dl2.data.splits import SPLITS
 
 
 def split_of_column(
-    table: Table, column: str, nodes: Sequence[int], known: Sequence[bool], trains: bool = True
+    table: Table, column: str, nodes: Sequence[int], known: Sequence[bool], trains: bool = True, item: str = "node"
 ) -> dict[str, Tensor] | None:
-    """Return the numbers of the nodes of each split; None: the column is empty.
+    """Return the numbers of the nodes or edges of each split; None: the column is empty.
 
     Args:
-        nodes: R, the node of each row.
-        known: N, whether a node has a label.
+        nodes: R, the node or edge of each row.
+        known: N, whether it has a label.
         trains: False: the graph is not to be trained on, and needs neither all splits nor labels of their nodes, which
             are in no split without one.
+        item: "node" or "edge".
 
     Raises:
         UserError: another word than a split's name, a node without a label in a split, or a split without a node.
@@ -37,14 +38,14 @@ def split_of_column(
         if not known[node] and not trains:
             continue
         if not known[node]:
-            name = table.column("id")[row]
-            raise UserError(f"{table.place(row)}: node {name} of the split {split} has no label; allowed: one that has")
+            name = f"node {table.column('id')[row]}" if item == "node" else "an edge"
+            raise UserError(f"{table.place(row)}: {name} of the split {split} has no label; allowed: one that has")
         members[split].append(node)
     if not any(members.values()):
         return None
     if trains and (empty := [name for name in SPLITS if not members[name]]):
         raise UserError(
-            f"{table.path}: no node has the split {empty[0]}; allowed: nodes of all three, or no column {column}"
+            f"{table.path}: no {item} has the split {empty[0]}; allowed: {item}s of all three, or no column {column}"
         )
     return {name: torch.tensor(found, dtype=torch.int64).sort().values for name, found in members.items()}
 

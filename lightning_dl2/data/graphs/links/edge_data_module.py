@@ -45,19 +45,38 @@ class EdgeDataModule(PairDataModule):
         self.pairs = torch.stack([self.set.src[first], self.set.dst[first]], 1)
         self.labels, self.num_items = found["labels"][rows], len(rows)
         self.target, self.class_names, self.target_names = (found[key] for key in ("target", "class_names", "names"))
+        self._file_pairs, self._file_labels = self.pairs, self.labels
         self.standardizes = self.target == "regression"
-        if self.target == "classification":
-            check_classes("data.level=edge", self.class_names)
         known = known_rows(self.labels).nonzero().squeeze(1)
-        splits = found["splits"] or self._drawn(known[torch.randperm(len(known), generator=_generator(seed))])
+        if self.other is not None:  # of another graph all edges are asked for
+            splits = found["splits"] or {}
+        else:
+            if self.target == "classification":
+                check_classes("data.level=edge", self.class_names)
+            splits = found["splits"] or self._drawn(known[torch.randperm(len(known), generator=_generator(seed))])
         places = torch.full((len(found["labels"]),), -1)
         places[rows] = torch.arange(len(rows))
         if found["splits"]:  # of rows of the file, of which repeats were merged
             splits = {name: places[members][places[members] >= 0] for name, members in splits.items()}
-        self.splits = {name: splits[name].sort().values for name in SPLITS}
+        self.splits = {name: splits[name].sort().values for name in SPLITS if name in splits}
         kind = "directed" if self.directed else "undirected"
-        told = ", ".join(f"{len(self.splits[name])} {name}" for name in SPLITS)
+        told = ", ".join(f"{len(items)} {name}" for name, items in self.splits.items()) or "no split"
         self.items_note = f"{len(known)} of {len(rows)} {kind} edges have a label: {told}"
+
+    def _labels_of(self, pairs: Tensor) -> Tensor:
+        """Return the label of each pair that is an edge of the file; of others it is unknown."""
+        count = self.set.num_nodes
+
+        def keys(ends: Tensor) -> Tensor:
+            low, high = (ends[:, 0], ends[:, 1]) if self.directed else (ends.amin(1), ends.amax(1))
+            return low * count + high
+
+        known, order = keys(self._file_pairs).sort(stable=True)
+        wanted = keys(pairs)
+        place = torch.searchsorted(known, wanted).clamp(max=len(known) - 1)
+        found = self._file_labels[order[place]]
+        unknown = -1 if self.target == "classification" else torch.nan
+        return torch.where((known[place] == wanted).reshape(-1, *[1] * (found.ndim - 1)), found, unknown)
 
     def _drawn(self, order: Tensor) -> dict[str, Tensor]:
         val, test = (int(self.edges[key] * len(order) + 1e-9) for key in ("validation_share", "test_share"))

@@ -101,7 +101,7 @@ class LinkDataModule(PairDataModule):
         loops = src == dst
         forward, backward = (np.unique(ends) for ends in (src * count + dst, dst * count + src))
         self.directed = not np.array_equal(forward, backward)
-        pairs = NegativePairs(src, dst, count, self.directed)
+        self._edges = pairs = NegativePairs(src, dst, count, self.directed)
         links = np.stack(np.divmod(pairs.forbidden, count), axis=1)
         # The link of each edge; that of self-loops is one after the last, which is never hidden.
         numbers = np.searchsorted(pairs.forbidden, pairs.keys(src, dst))
@@ -124,6 +124,21 @@ class LinkDataModule(PairDataModule):
             part: torch.cat([parts[part], rest]) for part, rest in zip(("val", "test"), first, strict=True)
         }
         self.items_note = self._describe(int(loops.sum()))
+
+    def _labels_of(self, pairs: Tensor) -> Tensor:
+        """Return 1 for an edge of the whole graph, and 0 for other pairs."""
+        keys = self._edges.keys(*pairs.T.numpy())
+        return torch.from_numpy(np.isin(keys, self._edges.forbidden)).float()
+
+    def ask(self, pairs: Tensor) -> str | None:
+        """Take other pairs as the items; all edges of another graph than the run's then carry messages."""
+        if self.other is not None:
+            self.splits = {"train": torch.arange(self._num_links)}
+            self.graph = self._graph()
+        super().ask(pairs)
+        numbers = torch.from_numpy(np.searchsorted(self._edges.forbidden, self._edges.keys(*pairs.T.numpy())))
+        seen = int(torch.isin(numbers[self.labels > 0.5], self._link_of_message).sum())
+        return f"{seen} of {len(pairs)} pairs are edges that carry messages: the net sees them" if seen else None
 
     def _describe(self, loops: int) -> str:
         """Say how many links there are, and which edges are none."""

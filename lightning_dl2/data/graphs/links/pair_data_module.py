@@ -3,6 +3,7 @@
 Shapes: P items, M items of a batch, E directed edges.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -26,8 +27,8 @@ class PairDataModule(NodeDataModule):
     `pairs`, `labels`, `splits` and what else an item needs in `_choose_items`.
 
     Args:
-        name, path, options: see `NodeDataModule`; `split`, `train_per_class`, `validation_size` and `test_size` have no
-            effect. `batch_size` counts items.
+        name, path, for_run, options: see `NodeDataModule`; `split`, `train_per_class`, `validation_size` and
+            `test_size` have no effect. `batch_size` counts items.
         edges: of the subclass; what it lacks has its default.
     """
 
@@ -42,12 +43,29 @@ class PairDataModule(NodeDataModule):
         *,
         edges: dict[str, Any] | None = None,
         batch_size: int = 1024,
+        for_run: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         self.edges, self.wanted_batch_size = self.defaults() | (edges or {}), batch_size
-        super().__init__(name, path, batch_size=batch_size, **options)
+        super().__init__(name, path, batch_size=batch_size, for_run=for_run, **options)
         self.batch_size = batch_size
         self.note = "; ".join(filter(None, (self.note, self.items_note)))
+        if self.other is not None and for_run is not None and for_run["directed"] != self.directed:
+            kinds = ["directed" if directed else "undirected" for directed in (self.directed, for_run["directed"])]
+            self.other += f"; these edges are {kinds[0]}, and those of the run {kinds[1]}"
+
+    def ask(self, pairs: Tensor) -> str | None:
+        """Take other pairs of nodes, int64 [M, 2], as the items, in no split; return a note of what the net sees.
+
+        Their targets are those of the data, as far as they are known.
+        """
+        self.pairs, self.num_items, self.splits = pairs, len(pairs), {}
+        self.labels = self._labels_of(pairs)
+        return None
+
+    def _labels_of(self, pairs: Tensor) -> Tensor:
+        """Return the targets of any pairs."""
+        raise NotImplementedError
 
     @cached_property
     def spec(self) -> dict[str, Any]:

@@ -61,6 +61,21 @@ def test_without_splits_the_seed_draws_among_the_labelled(tmp_path):
     assert not torch.equal(one.splits["test"], other.splits["test"])
 
 
+def test_edges_of_another_graph_need_no_labels_and_classes_are_matched_by_name(tmp_path):
+    data = EdgeDataModule("graph_csv", write(tmp_path / "g", EDGES))
+    again = EdgeDataModule("graph_csv", str(tmp_path / "g"), for_run=data.spec)
+    assert again.other is None and again.spec == data.spec
+    bare = EdgeDataModule("graph_csv", write(tmp_path / "h", "src,dst,weight\nn0,n1,2\nn1,n2,3\n"), for_run=data.spec)
+    assert bare.class_names == data.class_names and bare.labels.tolist() == [-1, -1] and bare.splits == {}
+    assert bare.items("rest").tolist() == [0, 1] and not bare.count_items("train")
+    assert "0 of 2 undirected edges have a label: no split" in bare.note
+    path = write(tmp_path / "i", "src,dst,weight,label\nn0,n1,2,good\nn1,n2,3,poor\n")
+    other = EdgeDataModule("graph_csv", path, for_run=data.spec)
+    assert other.labels.tolist() == [1, -1] and "1 labels are of classes that the run does not know" in other.other
+    other.ask(torch.tensor([[2, 3], [1, 0]]))
+    assert other.labels.tolist() == [-1, 1] and other.count_items("rest") == 2
+
+
 WRONG = {
     "src,dst\nn0,n1\n": "has no column label, which data.level=edge needs",
     "src,dst,label\nn0,n1,\n": "no edge has a label",
@@ -103,6 +118,9 @@ def test_classes_and_numbers_of_edges_are_learnt_and_predicted(tmp_path):
     assert result["metrics"]["test/accuracy"] > 0.85 > result["metrics"]["test/best_constant_baseline"]
     rows = predict(objects["run"])
     assert list(rows[0]) == ["src", "dst", "split", "target", "prediction", "p(between)", "p(inside)"]
+    (tmp_path / "pairs.csv").write_text("src,dst\n0,1\n5,9\n")
+    asked = predict(objects["run"], pairs=tmp_path / "pairs.csv", data_path=communities(tmp_path / "again"))
+    assert [(row["src"], row["dst"]) for row in asked] == [("0", "1"), ("5", "9")]
     numbers = EdgeDataModule("graph_csv", path, label="length", target="regression", features={"edge_columns": []})
     task = GraphNet(numbers.spec, decoder="mlp", layer="sage", embedding_size=16, optimizer={"learning_rate": 0.02})
     trainer = small_trainer(max_steps=60)

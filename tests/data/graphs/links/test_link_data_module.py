@@ -8,6 +8,7 @@ import torch
 
 from lightning_dl2 import LinkDataModule, UserError
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
+from lightning_dl2.data.graphs.links.asked_pairs import read_pairs
 from lightning_dl2.data.graphs.links.heuristics import adamic_adar, feature_cosine
 from lightning_dl2.data.splits import SPLITS
 from lightning_dl2.graphs import Graph, GraphBatch, SparseMatrix
@@ -164,6 +165,64 @@ def test_too_dense_and_too_small_graphs_are_told():
     few = NodeSet(src[:3], dst[:3], 8, None, torch.full((8,), -1), [])
     with pytest.raises(UserError, match="data.edges.validation_share=0.05: of 3 links none is in the split val"):
         LinkDataModule(few)
+
+
+def write(directory, pairs, nodes, header="id,x,y") -> str:
+    directory.mkdir()
+    rows = [",".join([f"n{node}", *(str(node % (3 + place)) for place in range(header.count(",")))]) for node in nodes]
+    (directory / "nodes.csv").write_text("\n".join([header, *rows]))
+    (directory / "edges.csv").write_text("\n".join(["src,dst", *(f"n{u},n{v}" for u, v in pairs)]))
+    return str(directory)
+
+
+def test_pairs_of_another_graph_are_asked_with_all_its_messages(tmp_path):
+    ring = [(node, (node + 1) % 40) for node in range(40)]
+    data = LinkDataModule("graph_csv", write(tmp_path / "one", ring, range(40)))
+    again = LinkDataModule("graph_csv", str(tmp_path / "one"), for_run=data.spec)
+    assert again.other is None and again.spec == data.spec  # the graph of the run
+    pairs = torch.tensor([[0, 1], [0, 7]])
+    assert again.ask(data.pairs[data.splits["test"][:1]]) is None and edges_of(again.graph) == edges_of(data.graph)
+    grown = [*ring, (40, 41), (41, 42), (42, 43), (43, 44)]
+    path = write(tmp_path / "two", grown, range(45), "id,y,x")
+    other = LinkDataModule("graph_csv", path, for_run=data.spec)
+    assert "columns of node features are put into the order of training" in other.other
+    assert {split: len(items) > 0 for split, items in other.splits.items()} == dict.fromkeys(SPLITS, True)
+    assert edges_of(other.graph) < edges_of(other.set)
+    told = other.ask(pairs)
+    assert told == "1 of 2 pairs are edges that carry messages: the net sees them"
+    assert other.labels.tolist() == [1, 0] and edges_of(other.graph) == edges_of(other.set)
+    assert other.id_columns(other.items("rest")) == {"src": ["n0", "n0"], "dst": ["n1", "n7"]}
+    with pytest.raises(UserError, match="has no column y, which the run was trained with"):
+        LinkDataModule("graph_csv", write(tmp_path / "three", ring, range(40), "id,x"), for_run=data.spec)
+
+
+WRONG_PAIRS = {
+    "src,dst\nn0,n1\nn2,n9\n": ":3: the graph has no node 'n9'; did you mean ",
+    "src,dst\nn0,n1\nn1,n1\n": ":3: is the node n1 with itself; allowed: two nodes",
+    "": ": is empty",
+    "src,dst\n": "has no rows below its column names",
+    "one,other\nn0,n1\n": ":1: has no column src; allowed: src and dst",
+    "src,dst\nn0\n": ":2: 1 cells instead of 2",
+}
+
+
+@pytest.mark.parametrize("text", WRONG_PAIRS)
+def test_wrong_pairs_are_told(text, tmp_path):
+    (tmp_path / "pairs.csv").write_text(text)
+    with pytest.raises(UserError) as error:
+        read_pairs(tmp_path / "pairs.csv", ["n0", "n1", "n2"])
+    assert WRONG_PAIRS[text] in str(error.value) and "pairs.csv" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_pairs_are_read_by_the_names_of_the_graph(tmp_path):
+    (tmp_path / "pairs.csv").write_text("rank;target;source\n1;n1;n0\n2;n0;n2\n")
+    pairs, note = read_pairs(tmp_path / "pairs.csv", ["n0", "n1", "n2"])
+    assert pairs.tolist() == [[0, 1], [2, 0]]
+    assert note.endswith("source and target are read as src and dst; columns that are not read: rank")
+    (tmp_path / "bare.csv").write_text("n0,n1\nn2,n0\n")
+    assert read_pairs(tmp_path / "bare.csv", ["n0", "n1", "n2"])[0].equal(pairs)
+    with pytest.raises(UserError, match="pairs=.*none.csv: there is no such file"):
+        read_pairs(tmp_path / "none.csv", ["n0"])
 
 
 def test_baselines_equal_those_of_a_loop():
