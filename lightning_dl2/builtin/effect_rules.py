@@ -10,6 +10,7 @@ from lightning_dl2.builtin.graph_data import (
     GENERATED,
     HETEROPHILOUS,
     PLANETOID,
+    TU_ORDER,
     TU_SETS,
     GraphData,
     GraphSetData,
@@ -147,8 +148,10 @@ DATA = (
          "data=zinc (which has a split of its own)", "other data"),
     Rule(GraphSetData, "num_folds validation_fraction", lambda c: c.data.splits_file is None,
          "data.splits_file={data.splits_file}", "data.splits_file=null", quiet=True),
-    Rule(GraphSetData, "splits_file", lambda c: c.data.path is not None,
+    Rule(GraphSetData, "splits_file", lambda c: c.data.path is not None or c.data.name in TU_ORDER,
          "data.path=null (whose graphs may have another order)", "data.path=DIR of the TU collection", (None,)),
+    Rule(GraphSetData, "node_attributes", lambda c: c.data.name in FROM_TU,
+         "data={data.name} (which is not of the TU collection)", "data=enzymes, proteins or tu", (None,)),
 )
 
 RECURRENT = (

@@ -16,6 +16,8 @@ HETEROPHILOUS = (  # of Platonov et al. (2023), with ten splits each
 )  # fmt: skip
 NODE_SETS = ("karate_club", "sbm", *PLANETOID, *HETEROPHILOUS, *OWN_GRAPHS)  # one graph; its nodes have labels
 TU_SETS = ("mutag", "proteins", "enzymes", "nci1")  # of the TU collection
+WITH_ATTRIBUTES = ("enzymes", "proteins")  # of them those whose nodes have numbers, too
+TU_ORDER = ("enzymes", "proteins", "nci1")  # whose downloads have the graphs in the order of the collection's files
 GRAPH_SETS = ("minigc", "csl", "pattern", *TU_SETS, "tu", "ten_fold", "zinc", *OWN_GRAPH_SETS)
 SET_TARGETS = {"zinc": ("regression",), "tu": ("classification", "regression")}  # of others: classes only
 GENERATED = ("karate_club", "sbm", "minigc", "csl", "pattern")  # no files
@@ -198,7 +200,8 @@ class GraphSetData(GraphData):
     num_folds: Annotated[int, Field(ge=3)]
     fold: Natural
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
-    splits_file: str | None = None  # younger than runs on sets
+    splits_file: str | None = None  # younger than runs on sets, as the next one is
+    node_attributes: bool | None = None
     positional: PositionalEncoding
     batch_size: Positive
     evaluation_batch_size: Positive
@@ -215,6 +218,9 @@ class GraphSetData(GraphData):
         kinds = get_args(Asked) if self.name in OWN_GRAPH_SETS else SET_TARGETS.get(self.name, ("classification",))
         if self.target not in (None, *kinds):
             raise ValueError(f"target={self.target}: allowed with data={self.name}: null, {', '.join(kinds)}")
+        if self.node_attributes and self.path is None and self.name not in WITH_ATTRIBUTES:
+            names = " or ".join(WITH_ATTRIBUTES)
+            raise ValueError(f"node_attributes=true: data={self.name} has none; allowed: null, or data={names}")
         if self.fold >= self.num_folds:
             raise ValueError(f"fold={self.fold}: allowed: 0 to {self.num_folds - 1}")
         if self.min_nodes > self.max_nodes:

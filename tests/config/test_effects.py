@@ -111,7 +111,8 @@ IDLE = {
     "experiment=link_prediction task.decoder=dot": {"task.decoder_dropout=0.1": "task.decoder=mlp"},
     "experiment=mutag": {
         "data.num_graphs=9 data.min_nodes=5": "data=minigc",
-        "data.splits_file=a.json": "data.path=a",
+        "data.splits_file=a.json": "data=nci1",
+        "data=minigc data.node_attributes=false": "data=enzymes",
         "data.num_folds=5 data.path=a data.splits_file=a.json": "data.splits_file=null",
     },
     "experiment=zinc": {

@@ -22,6 +22,21 @@ URLS = {
     **{name: f"{DGCNN}/{name.upper()}" for name in TU_SETS},
 }
 
+# Numbers of the nodes that the TU collection has and DGCNN's files lack, in the same order of graphs and nodes: the
+# address, and the SHA-256. The files are those of the collection's ENZYMES.zip and PROTEINS.zip.
+ATTRIBUTES = {
+    "enzymes": (
+        "https://raw.githubusercontent.com/JiaxuanYou/graph-generation/3444b8ad2fd7ecb6ade45086b4c75f8e2e9f29d1"
+        "/dataset/ENZYMES/ENZYMES_node_attributes.txt",
+        "305a8fc3b12f79fb844ef3374d6a3c8ceeb4887dd4f86bbfe37932c4c5434e7b",
+    ),
+    "proteins": (
+        "https://raw.githubusercontent.com/bknyaz/graph_nn/72eaa1c6bd70a90fde772ad4a21049ccd6bc97a2"
+        "/data/PROTEINS/PROTEINS_node_attributes.txt",
+        "54eef829abb37e458a5fbf3a3c581e48e5810e220463c2cd951856b9ceb08f07",
+    ),
+}
+
 # SHA-256 of each file of a set: {"cora": {"ind.cora.x": "23cf...", ...}, ...}, computed at the commits above. Some
 # files were too large for that: git's own hash of them is known, a SHA-1.
 HASHES: dict[str, dict[str, str]] = {
@@ -47,13 +62,28 @@ def fetch_graphs(name: str, cache: Path) -> Path:
         raise UserError(f"data.name={name}: cannot be downloaded; {nearest(name, sorted(URLS))}")
     directory = cache / name
     for file, expected in HASHES[name].items():
-        path = directory / file
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"data.cache_dir={cache}: {path.parent} cannot be made: {error.strerror}; fix: set data.cache_dir=DIR"
-                " that can be written, or data.path=DIR with all files"
-            ) from error
-        download_file(f"{URLS[name]}/{file}", expected, path, name, "data.path=DIR with all files")
+        _fetch_file(f"{URLS[name]}/{file}", expected, directory / file, name, cache)
     return directory
+
+
+def fetch_attributes(name: str, cache: Path) -> Path:
+    """Return the file of node attributes of the set `name`, one of ATTRIBUTES, below `cache`; download it if needed.
+
+    Raises:
+        UserError: the file cannot be downloaded, or has another hash.
+    """
+    url, expected = ATTRIBUTES[name]
+    path = cache / f"{name}_attributes" / url.rpartition("/")[2]
+    _fetch_file(url, expected, path, name, cache)
+    return path
+
+
+def _fetch_file(url: str, expected: str, path: Path, name: str, cache: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"data.cache_dir={cache}: {path.parent} cannot be made: {error.strerror}; fix: set data.cache_dir=DIR"
+            " that can be written, or data.path=DIR with all files"
+        ) from error
+    download_file(url, expected, path, name, "data.path=DIR with all files")

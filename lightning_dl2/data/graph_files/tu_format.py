@@ -29,8 +29,8 @@ def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLA
     class_names, node_type_names and edge_type_names have the original ones.
 
     Args:
-        asked: its `undirected`, `repeated_edges` and `target`: a regression reads the numbers of graph_attributes. With
-            `for_run` there need be no file of labels or numbers.
+        asked: its `undirected`, `repeated_edges`, `node_attributes` and `target`: a regression reads the numbers of
+            graph_attributes. With `for_run` there need be no file of labels or numbers.
 
     Raises:
         UserError: a missing file, the first wrong line, or repeated edges with other labels or attributes.
@@ -59,7 +59,10 @@ def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLA
         return _read(path, kind, None, rows, what) if path.is_file() else None
 
     node_types, node_type_names = _numbered(optional("node_labels", len(graph_of), "nodes"))
-    node_features = optional("node_attributes", len(graph_of), "nodes")
+    numbers = directory / f"{name}_node_attributes.txt"
+    node_features = (
+        _read(numbers, np.float64, None, len(graph_of), "nodes") if _has_attributes(numbers, asked) else None
+    )
     of_edges = [optional(part, len(listed[0]), "edges") for part in ("edge_labels", "edge_attributes")]
     given = [part.astype(np.float64) for part in of_edges if part is not None]
     values = np.concatenate(given, 1) if given else None
@@ -87,6 +90,25 @@ def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLA
     )
     found.check(f"data.path={directory}", least_class=0 if has_labels else -1)
     return found
+
+
+def read_attributes(path: Path, graphs: GraphSet) -> torch.Tensor:
+    """Read the numbers of each node from a file of the TU format, for graphs in the same order: float32 [N, D].
+
+    Raises:
+        UserError: the first wrong line.
+    """
+    return torch.from_numpy(_read(path, np.float64, None, int(graphs.num_nodes.sum()), "nodes")).float()
+
+
+def _has_attributes(path: Path, asked: Reading) -> bool:
+    """Tell whether the file of node attributes is to be read."""
+    if asked.node_attributes and not path.is_file():
+        raise UserError(
+            f"data.node_attributes=true: {path.parent} has no file {path.name}; allowed: null, or the files of a set"
+            " with attributes"
+        )
+    return asked.node_attributes is not False and path.is_file()
 
 
 def _unknown(path: Path) -> dict[str, Any]:

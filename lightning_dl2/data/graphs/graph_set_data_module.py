@@ -39,6 +39,7 @@ class GraphSetDataModule(GraphDataModule):
         fold: the one to test on, from 0.
         validation_fraction: share of the other folds' graphs that validates.
         splits_file: JSON of published folds, with validation graphs of their own; None: the files' own, or drawn ones.
+        node_attributes: numbers of the nodes in sets of the TU collection; None: where the files hold some.
         positional: kind ("none" or one of ENCODINGS) and size of a positional encoding.
         batch_size: B.
         evaluation_batch_size: largest validation or test batch; does not change the metrics.
@@ -66,6 +67,7 @@ class GraphSetDataModule(GraphDataModule):
         fold: int = 0,
         validation_fraction: float = 0.1,
         splits_file: str | None = None,
+        node_attributes: bool | None = None,
         positional: dict[str, Any] | None = None,
         batch_size: int = 32,
         evaluation_batch_size: int = 256,
@@ -84,7 +86,9 @@ class GraphSetDataModule(GraphDataModule):
         self.positional = positional or {"kind": "none", "size": 0}
         sizes = {"num_graphs": num_graphs, "min_nodes": min_nodes, "max_nodes": max_nodes}
         if isinstance(name, str):
-            reading = Reading(undirected, repeated_edges, label, target=target, for_run=for_run)
+            reading = Reading(
+                undirected, repeated_edges, label, target=target, node_attributes=node_attributes, for_run=for_run
+            )
             name = load_graph_set(name, path, sizes=sizes, cache=cache_dir, reading=reading)
             if for_run is None and name.splits is not None and fold and splits_file is None:
                 raise UserError(f"data.fold={fold}: {path} has a split of its own; allowed: 0")

@@ -5,7 +5,7 @@ Readers check what they read and name the file; tests check what the generators 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.files import DISK_ERRORS
 from lightning_dl2.common.paths import user_path
 from lightning_dl2.data import downloads
-from lightning_dl2.data.graph_files.downloads import fetch_graphs
+from lightning_dl2.data.graph_files.downloads import fetch_attributes, fetch_graphs
 from lightning_dl2.data.graph_files.formats.arrays import read_npz
 from lightning_dl2.data.graph_files.formats.build import make_node_set
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
@@ -25,7 +25,7 @@ from lightning_dl2.data.graph_files.own.reading import PLAIN, Reading
 from lightning_dl2.data.graph_files.own.set_readers import read_own_graph_set
 from lightning_dl2.data.graph_files.planetoid import read_planetoid
 from lightning_dl2.data.graph_files.ten_fold import read_ten_fold
-from lightning_dl2.data.graph_files.tu_format import read_tu
+from lightning_dl2.data.graph_files.tu_format import read_attributes, read_tu
 from lightning_dl2.data.graph_files.zinc import read_zinc
 from lightning_dl2.data.graphs.columns import check_classes
 from lightning_dl2.data.graphs.generators import csl, karate_club, mini_gc, pattern, stochastic_block_model
@@ -70,10 +70,19 @@ def _heterophilous(request: Request) -> NodeSet:
 
 def _tu_or_ten_fold(request: Request) -> GraphSet:
     """Read a public set from a directory in the TU format, or from the text format that is downloaded."""
-    files = request.files()
+    files, wanted = request.files(), request.reading.node_attributes
     if files.is_dir() and any(files.glob("*_A.txt")):
         return read_tu(files, asked=request.reading)
-    return read_ten_fold(files)
+    found = read_ten_fold(files)
+    if not wanted:
+        return replace(found, node_features=None) if wanted is False else found
+    if request.path is not None:
+        raise UserError(
+            f"data.node_attributes=true: {files} is in DGCNN's format, which has none; fix: set data.path to the"
+            " unpacked files of the TU collection, or leave it out"
+        )
+    attributes = read_attributes(fetch_attributes(request.name, downloads.cache_dir(request.cache)), found)
+    return replace(found, node_features=attributes)
 
 
 # The one place of each name. `builtin/graph_data.py` repeats the names, to check them without torch.

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from lightning_dl2.builtin.data_path import BY_HAND
-from lightning_dl2.builtin.graph_data import HETEROPHILOUS
+from lightning_dl2.builtin.graph_data import HETEROPHILOUS, WITH_ATTRIBUTES
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data import downloads as fetching
 from lightning_dl2.data.graph_files import downloads
-from lightning_dl2.data.graph_files.downloads import HASHES, URLS, fetch_graphs
+from lightning_dl2.data.graph_files.downloads import ATTRIBUTES, HASHES, URLS, fetch_graphs
+from lightning_dl2.data.graph_files.own.reading import Reading
 from lightning_dl2.data.graph_files.planetoid import PARTS, read_planetoid
 from lightning_dl2.data.graph_files.ten_fold import read_ten_fold
+from lightning_dl2.data.graphs.load_sets import load_graph_set
 from tests.graph_files import REAL, needs
 
 FILES = {"toy.txt": b"1\n1 0\n0 0\n", "folds/test.txt": b"0\n"}
@@ -44,6 +46,23 @@ def served(tmp_path, monkeypatch):
     yield url
     server.shutdown()
     server.server_close()
+
+
+def test_attributes_are_fetched_beside_a_set(served, tmp_path, monkeypatch):
+    """The set toy, two graphs of a node each in DGCNN's format, gets the numbers of its nodes from another file."""
+    graphs, numbers = b"2\n1 0\n0 0\n1 1\n0 0\n", b"0.5, 2\n-1, 3\n"
+    for name, content in (("enzymes.txt", graphs), ("numbers.txt", numbers)):
+        (tmp_path / "served" / name).write_bytes(content)
+    known = [hashlib.sha256(content).hexdigest() for content in (graphs, numbers)]
+    monkeypatch.setitem(URLS, "enzymes", served)
+    monkeypatch.setitem(HASHES, "enzymes", {"enzymes.txt": known[0]})
+    monkeypatch.setitem(ATTRIBUTES, "enzymes", (f"{served}/numbers.txt", known[1]))
+    load = partial(load_graph_set, "enzymes", None, sizes={}, cache=str(tmp_path / "cache"))
+    assert load().node_features is None
+    assert load(reading=Reading(node_attributes=True)).node_features.tolist() == [[0.5, 2], [-1, 3]]
+    text = str(tmp_path / "served" / "enzymes.txt")
+    with pytest.raises(UserError, match="data.node_attributes=true: .*enzymes.txt is in DGCNN's format"):
+        load_graph_set("enzymes", text, sizes={}, cache=None, reading=Reading(node_attributes=True))
 
 
 def test_a_cache_without_room_for_the_directory_is_told(tmp_path):
@@ -131,7 +150,8 @@ def test_the_table():
     assert by_git == {"ind.pubmed.allx", "questions.npz", "roman_empire.npz", "amazon_ratings.npz"}
     assert all(int(found, 16) and len(found) in (40, 64) for found in hashes.values())
     assert len(set(hashes.values())) == len(hashes)
-    for url in URLS.values():
+    assert set(ATTRIBUTES) == set(WITH_ATTRIBUTES) and all(len(found) == 64 for _, found in ATTRIBUTES.values())
+    for url in (*URLS.values(), *(url for url, _ in ATTRIBUTES.values())):
         commit = url.split("/")[5]
         assert url.startswith("https://raw.githubusercontent.com/") and len(commit) == 40 and int(commit, 16)
 

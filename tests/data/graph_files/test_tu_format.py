@@ -10,7 +10,7 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
 from lightning_dl2.data.graph_files.own.reading import Reading
 from lightning_dl2.data.graph_files.ten_fold import read_ten_fold
-from lightning_dl2.data.graph_files.tu_format import read_tu
+from lightning_dl2.data.graph_files.tu_format import read_attributes, read_tu
 from tests.graph_files import REAL, needs
 
 MUTAG = REAL / "mutag"
@@ -73,6 +73,17 @@ def test_everything_that_the_format_has(tmp_path):
     assert graphs.edge_features.tolist() == [[0.5], [0.5], [2.5], [2.5], [1.5], [1.5]]
     assert graphs.node_features.shape == (5, 2) and graphs.node_features[0].tolist() == pytest.approx([1.0, -0.2])
     assert graphs.node_features.dtype == graphs.edge_features.dtype == torch.float32
+
+
+def test_attributes_of_nodes_are_left_out_or_demanded(tmp_path):
+    left, needed = (Reading(node_attributes=wanted) for wanted in (False, True))
+    assert read_tu(write(tmp_path), asked=left).node_features is None
+    whole = read_tu(tmp_path, asked=needed)
+    assert whole.digest() == read_tu(tmp_path).digest() and whole.node_features is not None
+    assert torch.equal(read_attributes(tmp_path / "SMALL_node_attributes.txt", whole), whole.node_features)
+    (tmp_path / "SMALL_node_attributes.txt").unlink()
+    with pytest.raises(UserError, match="data.node_attributes=true: .* has no file SMALL_node_attributes.txt; allowed"):
+        read_tu(tmp_path, asked=needed)
 
 
 def test_the_optional_files_are_optional(tmp_path):

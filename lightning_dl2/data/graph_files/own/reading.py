@@ -43,6 +43,8 @@ class Reading:
         edge_weight: name of the edges' weights; None: there are none.
         split_index: the split that is read where a source has several, from 0.
         features: which columns are features.
+        node_attributes: whether the nodes of a set in the TU format have their attributes as features; None: where the
+            files hold some.
         labelled: whether the labels of the nodes are wanted; False: nodes need none.
         labels_edges: whether the labels, and the column split, are those of the edges.
         for_run: the spec of the data of a run whose net is to read this graph: labels and splits may be missing, gaps
@@ -57,6 +59,7 @@ class Reading:
     edge_weight: str | None = None
     split_index: int = 0
     features: Features = Features()
+    node_attributes: bool | None = None
     labelled: bool = True
     labels_edges: bool = False
     for_run: Mapping[str, Any] | None = None
