@@ -231,6 +231,8 @@ class GraphNet(BuiltInTask):
     attention_dropout: Fraction
     residual: bool | Literal["linear"]
     norm: Annotated[str, Part("none", "batch", "layer")]
+    feed_forward: bool
+    virtual_node: bool
     jumping_knowledge: Literal["none", "cat", "max", "sum"]
     input_layer: bool
     output_layer: Literal["none", "linear", "mlp"]
@@ -301,6 +303,9 @@ class GraphNet(BuiltInTask):
             raise ValueError(
                 f"task.input_layer=false: data={data.title} has sparse features; allowed with data.positional: true"
             )
+        for key in ("fanouts", "evaluation_chunk"):
+            if self.virtual_node and (value := getattr(data, key, None)):
+                raise ValueError(f"data.{key}={value}: allowed with task.virtual_node=true: null, the whole graph")
         fanouts = data.fanouts if isinstance(data, NodeData) else None
         if fanouts and len(fanouts) != self.num_layers:
             raise ValueError(

@@ -86,6 +86,8 @@ WRONG = {
     "experiment=graph data.fold=1": ["data.fold=1", "there is no key data.fold", "fanouts"],
     "data.num_workers=2 data.curriculum.enabled=true": ["data.num_workers=2", "0, or data.curriculum.enabled=false"],
     "experiment=csl data.fold=5": ["data.fold=5", "0 to 4"],
+    "experiment=sbm_large task.virtual_node=true": ["data.fanouts=[10, 10]", "task.virtual_node=true: null"],
+    "experiment=mutag data=minigc data.node_attributes=true": ["node_attributes=true: data=minigc has none", "enzymes"],
     "experiment=sbm_large task.num_layers=3": ["data.fanouts=[10, 10]", "task.num_layers=3: a list of 3, or null"],
     "experiment=graph optimizer.weight_decay_of.layers=1": ["write +optimizer.weight_decay_of.layers=1"],
     "task.hidden_size=-1": ["task.hidden_size=-1", "greater than or equal to 1"],

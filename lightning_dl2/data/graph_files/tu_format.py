@@ -41,12 +41,7 @@ def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLA
     wanted = "graph_attributes" if asked.target == "regression" else "graph_labels"
     paths = {part: directory / f"{name}_{part}.txt" for part in ("A", "graph_indicator", wanted)}
     has_labels = asked.for_run is None or paths[wanted].is_file()
-    for path in paths.values():
-        if not path.is_file() and (has_labels or path != paths[wanted]):
-            allowed = "allowed: the files of the TU format"
-            if path == paths[wanted] and (directory / f"{name}_graph_attributes.txt").is_file():
-                allowed = "fix: data.target=regression reads the numbers in its graph_attributes"
-            raise UserError(f"data.path={directory}: has no file {path.name}; {allowed}")
+    _check_files(directory, name, [path for part, path in paths.items() if has_labels or part != wanted])
     targets = _targets(directory, name, asked) if has_labels else _unknown(paths["graph_indicator"])
     num_graphs = len(targets["labels"])
     graph_of = _graph_of(paths["graph_indicator"], num_graphs)
@@ -59,10 +54,8 @@ def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLA
         return _read(path, kind, None, rows, what) if path.is_file() else None
 
     node_types, node_type_names = _numbered(optional("node_labels", len(graph_of), "nodes"))
-    numbers = directory / f"{name}_node_attributes.txt"
-    node_features = (
-        _read(numbers, np.float64, None, len(graph_of), "nodes") if _has_attributes(numbers, asked) else None
-    )
+    has_attributes = _has_attributes(directory / f"{name}_node_attributes.txt", asked)
+    node_features = optional("node_attributes", len(graph_of), "nodes") if has_attributes else None
     of_edges = [optional(part, len(listed[0]), "edges") for part in ("edge_labels", "edge_attributes")]
     given = [part.astype(np.float64) for part in of_edges if part is not None]
     values = np.concatenate(given, 1) if given else None
@@ -90,6 +83,16 @@ def read_tu(directory: str | Path, name: str | None = None, asked: Reading = PLA
     )
     found.check(f"data.path={directory}", least_class=0 if has_labels else -1)
     return found
+
+
+def _check_files(directory: Path, name: str, paths: list[Path]) -> None:
+    for path in paths:
+        if not path.is_file():
+            allowed = "allowed: the files of the TU format"
+            numbers = directory / f"{name}_graph_attributes.txt"
+            if path.name == f"{name}_graph_labels.txt" and numbers.is_file():
+                allowed = "fix: data.target=regression reads the numbers in its graph_attributes"
+            raise UserError(f"data.path={directory}: has no file {path.name}; {allowed}")
 
 
 def read_attributes(path: Path, graphs: GraphSet) -> torch.Tensor:

@@ -37,6 +37,8 @@ def layerwise(net: GraphNetwork, graph: Graph, chunk_size: int) -> Tensor:
         raise ValueError("the net is in training mode; layerwise is for inference, call eval() first")
     if net.level != "node":
         raise ValueError(f"level is {net.level!r}; layerwise is for level='node'")
+    if net.virtual_node is not None:
+        raise ValueError("virtual_node=True reads the whole graph; layerwise is for virtual_node=False")
     check_sizes(chunk_size=chunk_size)
     device, home = next(net.parameters()).device, graph.device
     engine = resolve_engine(net.engine, device)

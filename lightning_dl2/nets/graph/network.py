@@ -16,13 +16,13 @@ from lightning_dl2.graphs.graph import Features
 from lightning_dl2.nets.checks import check_choice, check_dropouts, check_sizes
 from lightning_dl2.nets.dropout import dropout
 from lightning_dl2.nets.graph.convolutions import EDGE_WEIGHT, prepare_weights
-from lightning_dl2.nets.graph.graph_layer import ACTIVATIONS, LINEAR, GraphLayer, build_activation
+from lightning_dl2.nets.graph.graph_layer import ACTIVATIONS, LINEAR, Finish, GraphLayer, build_activation
 from lightning_dl2.nets.graph.inputs import EdgeInputs, NodeInputs
 from lightning_dl2.nets.graph.layers import LAYERS, Layer, Options
 from lightning_dl2.nets.graph.layerwise import layerwise
 from lightning_dl2.nets.graph.norms import NORMS
 from lightning_dl2.nets.graph.own.layers import block_problem, find_layer
-from lightning_dl2.nets.graph.readouts import OUTPUT_LAYERS, READOUTS, build_output, build_readout
+from lightning_dl2.nets.graph.readouts import OUTPUT_LAYERS, READOUTS, VirtualNode, build_output, build_readout
 from lightning_dl2.nets.graph.relations.choose import AS_THE_LAYER, Relations, keep_types
 from lightning_dl2.nets.graph.relations.per_relation import PerRelation
 from lightning_dl2.nets.graph.relations.split import TYPES
@@ -71,6 +71,8 @@ class GraphNetwork(nn.Module):
             layer, `attention_dropout` on the attention weights.
         residual: True adds a layer's input to its output where both have the same size; `linear`: see `GraphLayer`.
         norm: after each convolution, and inside the MLP of `gin` and `gine`.
+        feed_forward: whether each layer ends with a `FeedForward` block.
+        virtual_node: whether each graph has a `VirtualNode`; it needs an input and an output layer, and whole graphs.
         jumping_knowledge: input of the output layer: the last layer's output (`none`), or those of all layers side by
             side (`cat`), their maximum or their sum (Xu et al. 2018).
         input_layer: a linear map to H before the convolutions; types imply it. In `gcnii` activation and dropout follow
@@ -112,6 +114,8 @@ class GraphNetwork(nn.Module):
         attention_dropout: float = 0.0,
         residual: bool | str = False,
         norm: str = "none",
+        feed_forward: bool = False,
+        virtual_node: bool = False,
         jumping_knowledge: str = "none",
         input_layer: bool = False,
         output_layer: str = "none",
@@ -129,8 +133,7 @@ class GraphNetwork(nn.Module):
         check_sizes(num_outputs=num_outputs, hidden_size=hidden_size, num_layers=num_layers)
         check_sizes(heads=heads, output_heads=output_heads)
         check_dropouts(input_dropout=input_dropout, dropout=dropout, attention_dropout=attention_dropout)
-        direct = output_layer == "none"  # the last convolution gives the logits
-        _check_direct(direct, level=level, jumping_knowledge=jumping_knowledge)
+        direct = _is_direct(output_layer, level=level, jumping_knowledge=jumping_knowledge)
         self.layer, self.num_layers, self.level, self.engine = layer, num_layers, level, engine
         own = find_layer(layer)
         kind = relational.apply(layer, own, edge_types)
@@ -141,15 +144,15 @@ class GraphNetwork(nn.Module):
         nodes: dict[str, Any] = {"in_feats": in_feats, "node_types": node_types, "positional": positional}
         nodes |= {"positional_size": positional_size, "hidden_size": hidden_size, "input_layer": input_layer}
         self.inputs = NodeInputs(**nodes, input_dropout=input_dropout)
-        _check_initial(kind.initial and (direct or not self.inputs.projects), layer)
+        _check_projected(direct or not self.inputs.projects, kind.initial and layer, virtual_node)
         width = hidden_size * heads if kind.attention and direct else hidden_size
-        feats, types = (edge_feats, 0 if kind.relations else edge_types) if edge_features else (0, 0)
-        reads_edges = kind.edge_states or (kind.edges and feats + types > 0)
-        self.edge_inputs = EdgeInputs(edge_feats=feats, edge_types=types, hidden_size=width) if reads_edges else None
+        self.edge_inputs = _build_edge_inputs(kind, edge_features, edge_feats, edge_types, width)
         parts = relational.options(own, edge_types, self_loops)
-        options = Options(heads, attention_dropout, norm, width if reads_edges else 0, alpha, lambda_, **parts)
+        read = 0 if self.edge_inputs is None else width
+        options = Options(heads, attention_dropout, norm, read, alpha, lambda_, **parts)
         widths = [self.inputs.out_feats, *[width] * (num_layers - 1), num_outputs if direct else width]
-        finish: dict[str, Any] = {"norm": norm, "activation": activation, "dropout": dropout, "residual": residual}
+        finish = Finish(norm, activation, dropout, residual, feed_forward)
+        self.virtual_node = _build_virtual_node(width, num_layers, finish) if virtual_node else None
         self.layers = _build_layers(kind, widths, options, finish, output_heads if direct else None)
         size = width * num_layers if jumping_knowledge == "cat" else width
         self.readout, size = build_readout(readout, size) if level == "graph" else (None, size)
@@ -171,22 +174,30 @@ class GraphNetwork(nn.Module):
         if sampled and len(blocks) != self.num_layers:
             raise ValueError(f"num_layers is {self.num_layers} but there are {len(blocks)} blocks; sample one a layer")
         blocks = [self.prepare(block) for block in blocks]
+        if sampled and self.virtual_node is not None:
+            raise ValueError("virtual_node=True reads whole graphs, not sampled blocks")
         blocks = keep_types(blocks) if self.reads_relations and sampled else blocks
-        lookup = self.takes_lookup and not sampled  # GatedGCN is all linear maps of its inputs
+        # GatedGCN is all linear maps of its inputs
+        lookup = self.takes_lookup and not sampled and self.virtual_node is None
+        x: Any
         x, x0 = self.initial(self.inputs(blocks[0].ndata, None if sampled else blocks[0], lookup=lookup))
         # all layers share the edge states of a whole graph; those of a block are advanced to its own layer
         edges: list[Any] = [None] * len(blocks)
         if self.edge_inputs is not None:
             edges = [self.edge_inputs(block.edata, block.num_edges, lookup=lookup) for block in blocks]
         outputs = []
+        virtual: Any = None if self.virtual_node is None else self.virtual_node.begin(blocks[0])
         for index, layer in enumerate(self.layers):
             here = index if sampled else 0
-            before, graph = x, blocks[here]
+            graph = blocks[here]
+            before = x if self.virtual_node is None else self.virtual_node.spread(graph, x, virtual)
             x, raw = layer(graph, before, edges[here], x0)
             if layer.edge_norm is not None and not sampled:
                 edges = [layer.edges(raw, edges[0])]
             elif layer.edge_norm is not None:
                 edges[index + 1 :] = _later_edges(layer, blocks[index + 1 :], before, edges[index + 1 :])
+            if self.virtual_node is not None:
+                virtual = self.virtual_node(index, graph, before, virtual)
             outputs.append(x)
         return self.conclude(blocks[-1], [x[: blocks[-1].num_nodes] for x in outputs])
 
@@ -238,25 +249,38 @@ def _check_choices(**values: Any) -> None:
             check_choice(name, value, CHOICES[name])
 
 
-def _check_initial(lacks_layer: bool, layer: str) -> None:
-    if lacks_layer:
-        raise ValueError(f"layer={layer!r} needs input_layer=True and output_layer linear or mlp")
+def _check_projected(lacks_layer: bool, initial: str | bool, virtual_node: bool) -> None:
+    needs = f"layer={initial!r}" if initial else "virtual_node=True"
+    if lacks_layer and (initial or virtual_node):
+        raise ValueError(f"{needs} needs input_layer=True and output_layer linear or mlp")
 
 
-def _check_direct(direct: bool, **values: str) -> None:
+def _is_direct(output_layer: str, **values: str) -> bool:
+    """Tell whether the last convolution gives the logits, which some values exclude."""
+    direct = output_layer == "none"
     for name, value in values.items():
         if direct and value not in ("node", "none"):
             raise ValueError(f"output_layer is 'none'; {name}={value!r} needs linear or mlp")
+    return direct
 
 
-def _build_layers(
-    kind: Layer, widths: list[int], options: Options, finish: dict[str, Any], output_heads: int | None
-) -> Any:
+def _build_edge_inputs(kind: Layer, wanted: bool, feats: int, types: int, width: int) -> EdgeInputs | None:
+    feats, types = (feats, 0 if kind.relations else types) if wanted else (0, 0)
+    reads = kind.edge_states or (kind.edges and feats + types > 0)
+    return EdgeInputs(edge_feats=feats, edge_types=types, hidden_size=width) if reads else None
+
+
+def _build_virtual_node(width: int, num_layers: int, finish: Finish) -> VirtualNode:
+    residual = bool(finish.residual)
+    return VirtualNode(width, num_layers, norm=finish.norm, dropout=finish.dropout, residual=residual)
+
+
+def _build_layers(kind: Layer, widths: list[int], options: Options, finish: Finish, output_heads: int | None) -> Any:
     """Build a ModuleList of L `GraphLayer`; Any, as to a type checker its items are no more than modules.
 
     Args:
         widths: the features before and after each layer, L + 1 numbers.
-        finish: what follows each convolution, as `GraphLayer` takes it.
+        finish: what follows each convolution.
         output_heads: of a last convolution that gives the logits, which nothing follows; None: it gives features.
     """
     layers, num_layers = nn.ModuleList(), len(widths) - 1
@@ -266,7 +290,7 @@ def _build_layers(
         if last and output_heads is not None:
             own = replace(own, heads=output_heads, concat=False)
         else:
-            after |= {"edge_feats": next_size if kind.edge_states and not last else None, **finish}
+            after |= {"edge_feats": next_size if kind.edge_states and not last else None, **vars(finish)}
         layers.append(GraphLayer(kind.build(size, next_size, own), size, next_size, **after))
     return layers
 

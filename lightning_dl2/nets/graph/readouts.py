@@ -1,4 +1,4 @@
-"""Read graphs out: one vector a graph from those of its nodes; and the output layer.
+"""Read graphs out: one vector a graph from those of its nodes; the output layer; and the virtual node.
 
 Shapes: N nodes of all graphs of the batch, B graphs, F feats.
 """
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.graphs import Graph, segment_readout
 from lightning_dl2.nets.checks import check_choice
+from lightning_dl2.nets.dropout import dropout
+from lightning_dl2.nets.graph.norms import build_norm
 from lightning_dl2.nets.graph.own.parts import build_own_readout
 
 READOUTS = ("sum", "mean", "max", "attention")
@@ -43,6 +45,54 @@ class Readout(nn.Module):
         weight = torch.exp(score - highest[graph.graph_of_node])
         total = segment_readout(graph, weight, "sum")
         return segment_readout(graph, weight * x, "sum") / torch.where(total > 0, total, 1.0)
+
+
+class VirtualNode(nn.Module):
+    """Give each graph a node that all others are connected with (Gilmer et al. 2017, section 5.2), in OGB's form.
+
+    Its vector v, [B, F], begins with one learnt vector, at first 0. Before each convolution every node's features get v
+    of their graph added. After each but the last, v becomes MLP(v + the sum of the convolution's inputs), with norm and
+    relu after both linear layers, and dropout; with a residual this is added to v (Hu et al. 2020, section 5,
+    https://arxiv.org/abs/2005.00687).
+
+    Args:
+        num_layers: convolutions of the net.
+        norm: one of NORMS, or a dotted path; OGB has `batch`.
+        dropout: probability.
+        residual: whether v is added to its update.
+    """
+
+    def __init__(self, feats: int, num_layers: int, *, norm: str, dropout: float = 0.0, residual: bool = False):
+        super().__init__()
+        self.first = nn.Parameter(torch.zeros(feats))
+        self.updates = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(feats, 2 * feats),
+                build_norm(norm, 2 * feats),
+                nn.ReLU(),
+                nn.Linear(2 * feats, feats),
+                build_norm(norm, feats),
+                nn.ReLU(),
+            )
+            for _ in range(num_layers - 1)
+        )
+        self.dropout, self.residual = dropout, residual
+
+    def begin(self, graph: Graph) -> Tensor:
+        """Return the first vector of each graph, [B, F]."""
+        return self.first.expand(graph.batch_size, -1)
+
+    def spread(self, graph: Graph, x: Tensor, v: Tensor) -> Tensor:
+        """Add v [B, F] to the features [N, F] of each graph's nodes."""
+        return x + v.index_select(0, graph.graph_of_node)
+
+    def forward(self, number: int, graph: Graph, x: Tensor, v: Tensor) -> Tensor:
+        """Return v [B, F] after convolution `number`, from 0, whose inputs are x [N, F]; after the last, v itself."""
+        if number >= len(self.updates):
+            return v
+        update = self.updates[number](segment_readout(graph, x, "sum") + v)
+        update = dropout(update, self.dropout, self.training)
+        return v + update if self.residual else update
 
 
 def build_readout(readout: str, feats: int) -> tuple[nn.Module, int]:

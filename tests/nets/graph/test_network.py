@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from lightning_dl2.graphs import Graph, load_dgl
-from lightning_dl2.nets import LAYERS, GatedGCNConv, GraphLayer, GraphNetwork
+from lightning_dl2.nets import LAYERS, GatedGCNConv, GCNConv, GraphLayer, GraphNetwork
 from tests.nets.graph.graph_cases import (
     EDGE,
     ENGINES,
@@ -78,7 +78,8 @@ def test_the_engines_agree(level, layer):
 def test_every_parameter_gets_a_gradient(layer, norm):
     """Every parameter gets a gradient, without which DDP would stop."""
     everything = {"node_types": 5, "edge_feats": EDGE, "positional_size": 3, "positional": "laplacian"}
-    for options in ({}, everything, {"edge_features": False}, {"jumping_knowledge": "max", "output_layer": "mlp"}):
+    pooled = {"jumping_knowledge": "max", "output_layer": "mlp", "feed_forward": True, "virtual_node": True}
+    for options in ({}, everything, {"edge_features": False}, pooled):
         for level in ("node", "graph"):
             net = build(layer, level, norm=norm, readout="attention", num_layers=3, residual=True, **options)
             net(batch_of_graphs()).square().sum().backward()
@@ -138,6 +139,53 @@ def test_a_gated_layer_is_dgls_with_all_that_follows():
     x, e = torch.randn(20, 8, dtype=torch.float64), torch.randn(graph.num_edges, 8, dtype=torch.float64)
     y, raw = layer(graph, x, e, None)
     torch.testing.assert_close((y, layer.edges(raw, e)), theirs(graph.to_dgl(), x, e), rtol=1e-10, atol=1e-10)
+
+
+def test_a_feed_forward_block_is_its_formula():
+    """GINE+ and GatedGCN+ end each layer with norm(z + W2 relu(W1 z)), z = norm(conv + residual)."""
+    graph, x = random_graph(dtype=torch.float64), torch.randn(20, 8, dtype=torch.float64)
+    torch.manual_seed(0)
+    options = {"norm": "layer", "activation": "relu", "residual": True}
+    layer = GraphLayer(GCNConv(8, 8), 8, 8, feed_forward=True, **options).double()
+    plain = GraphLayer(layer.convolution, 8, 8, **options).double()
+    block = layer.feed_forward
+    z = F.layer_norm(plain(graph, x, None, None)[0], [8])
+    wide = (z @ block.widen.weight.T + block.widen.bias).clamp(min=0)
+    expected = F.layer_norm(z + wide @ block.narrow.weight.T + block.narrow.bias, [8])
+    torch.testing.assert_close(layer(graph, x, None, None)[0], expected)
+    assert num_parameters(layer) - num_parameters(plain) == 4 * 8 * 8 + 3 * 8 + 2 * 2 * 8
+
+
+def test_a_virtual_node_is_ogbs():
+    """The net with a virtual node is the loop of OGB's baseline over the same parts, in one batch of graphs."""
+    batch = batch_of_graphs(torch.float64)
+    net = build("gin", "graph", virtual_node=True, num_layers=3, residual=True, norm="batch", readout="mean").double()
+    net.virtual_node.first.data.normal_()
+    owner, inputs = batch.graph_of_node, net.inputs(batch.ndata, batch)
+    member = F.one_hot(owner).double()  # [N, B]
+    h, v = inputs, net.virtual_node.first.expand(batch.batch_size, -1)
+    for number, layer in enumerate(net.layers):
+        h = h + member @ v
+        before, h = h, layer(batch, h, None, None)[0]
+        if number < 2:
+            v = v + net.virtual_node.updates[number](member.T @ before + v)
+    counts = member.sum(0)[:, None].clamp(min=1)
+    torch.testing.assert_close(net(batch), net.output(member.T @ h / counts))
+    for options in ({"output_layer": "none"}, {"input_layer": False}):
+        with pytest.raises(ValueError, match="virtual_node=True needs input_layer=True and output_layer"):
+            build("gcn", virtual_node=True, **options)
+
+
+def test_what_a_virtual_node_reaches():
+    """A node's answer depends on all nodes of its own graph after two layers, and on no other graph."""
+    batch = batch_of_graphs(torch.float64)
+    net = build("mlp", virtual_node=True, num_layers=2).double().eval()
+    x = batch.ndata["features"].clone().requires_grad_()
+    first = batch.replace(ndata=batch.ndata | {"features": x})
+    net(first)[0].sum().backward()
+    assert torch.equal(x.grad.abs().sum(1) > 0, batch.graph_of_node == 0)
+    with pytest.raises(ValueError, match="virtual_node=True reads the whole graph"):
+        net.layerwise(batch, 4)
 
 
 def test_sizes_of_the_papers():
