@@ -28,6 +28,7 @@ from lightning_dl2.data.graphs.libraries import GraphParts, read_graph, unread
 from lightning_dl2.data.splits import SPLITS
 
 WAYS = "give it once, or repeated_edges='keep'"
+COMPARED = "_edge_labels"  # name, in the data of edges, of the labels in which repeated edges must agree
 MASKS = {split: f"{split}_mask" for split in SPLITS}  # DGL's and PyG's usual names
 
 
@@ -114,12 +115,14 @@ def build_node_set(
     ids: Sequence[str] | None = None,
     labelled: bool = True,
     trains: bool = True,
+    edge_targets: dict[str, Any] | None = None,
 ) -> tuple[NodeSet, str | None]:
     """Make a set of one graph; the arguments are those of `NodeDataModule.from_graph`.
 
     Args:
         labelled: whether the nodes must have labels; False: those that they have are not read.
         trains: False: the graph is not to be trained on, and may have labels of one class or of none.
+        edge_targets: of the edges as they are given, see `NodeSet`, without `rows`.
 
     Returns:
         the set, and a note of what was changed or left out.
@@ -134,7 +137,8 @@ def build_node_set(
         raise UserError(
             "labels: are floating numbers, and no classes; fix: target=regression, or whole numbers if they are classes"
         )
-    edge_note = complete_edges(parts, Reading(undirected, repeated_edges), (edge_features, None, edge_weight))
+    keys = edge_features, None, edge_weight, COMPARED
+    edge_note = complete_edges(parts, Reading(undirected, repeated_edges), keys)
     nodes = read_columns(parts, "node", features, None, used, as_numbers=True)
     edges = read_columns(parts, "edge", edge_features, None, used, as_numbers=True)
     found = NodeSet(
@@ -144,18 +148,24 @@ def build_node_set(
         features=nodes.features,
         labels=numbers,
         class_names=names,
-        splits=_node_splits(parts[0], splits, used),
+        splits=_node_splits(parts[0], splits, used) if labelled else None,
         edge_features=edges.features,
         edge_weights=_weights(parts[0], edge_weight, used),
         node_ids=_ids(ids, parts[0].num_nodes) or parts[0].ids,
         target=kind,
         target_names=name_targets(numbers, kind, target_names),
+        edge_targets=None if edge_targets is None else edge_targets | {"rows": _rows(parts[0])},
     )
     found.check("graph")
     if kind == "classification" and labelled and trains:
         check_classes("graph", names)
     bare = None if nodes.features is not None else "nodes have no features: each gets a 1"
     return found, _note(parts, edge_note, note, nodes.note, edges.note, bare, unread(parts, used))
+
+
+def _rows(graph: GraphParts) -> Tensor:
+    """Return for each edge the number of the given one whose data it has, int64 [E]."""
+    return torch.arange(len(graph.src)) if graph.edge_rows is None else graph.edge_rows
 
 
 def _note(parts: Sequence[GraphParts], *notes: str | None) -> str | None:

@@ -28,12 +28,13 @@ class Keys:
     edge_types: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     graph_labels: tuple[str, ...] = ()
+    edge_labels: tuple[str, ...] = ("label",)
 
 
 # DGL's attr and labels are those of its TUDataset.
 KEYS = {
     "dgl": Keys(("feat", "node_attr"), ("node_labels",), ("feat", "edge_attr"), ("edge_labels",), ("label",)),
-    "pyg": Keys(("x",), (), ("edge_attr",), (), ("y",), ("y",)),
+    "pyg": Keys(("x",), (), ("edge_attr",), (), ("y",), ("y",), ("edge_label",)),
     "networkx": Keys(("feat", "x"), (), ("feat", "edge_attr"), (), ("label", "y"), ("label", "y")),
     "graph": Keys(("features",), ("types",), ("features",), ("types",), ("labels", "label")),
     "file": Keys(("feat",), (), ("feat",), (), ("label",), ("label",)),  # the names that the readers of files give

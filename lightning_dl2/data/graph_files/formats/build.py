@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.formats.content import FileGraphs, told
+from lightning_dl2.data.graph_files.formats.edge_labels import take_edge_targets
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
 from lightning_dl2.data.graph_files.own.reading import Reading
 from lightning_dl2.data.graphs.in_memory import build_graph_set, build_node_set
@@ -43,7 +44,8 @@ def make_node_set(content: FileGraphs, path: Path, asked: Reading) -> NodeSet:
     labelled = asked.labelled and (trains or all(graph.find("node", "labels", name) is not None for name in wanted))
     names = [_label(graph, name, path) for name in wanted] if labelled else []
     labels = _stack(graph, names, path) if names and asked.labels is not None else names[0] if names else None
-    notes = [_choose_split(graph, asked.split_index, path), _weights_as_features(graph, asked)]
+    edge_targets, note_of_labels = take_edge_targets(graph, asked, f"data.path={path}")
+    notes = [note_of_labels, _choose_split(graph, asked.split_index, path), _weights_as_features(graph, asked)]
     with _named(path):
         found, note = build_node_set(
             graph,
@@ -56,6 +58,7 @@ def make_node_set(content: FileGraphs, path: Path, asked: Reading) -> NodeSet:
             repeated_edges=asked.repeated_edges,
             labelled=labelled,
             trains=trains,
+            edge_targets=edge_targets,
         )
     found.note = told(content.note, *notes, _plain(note))
     return found

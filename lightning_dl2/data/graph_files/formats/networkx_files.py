@@ -14,6 +14,7 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.formats.content import reading, told
 from lightning_dl2.data.graph_files.graph_csv import graph_of_tables
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
+from lightning_dl2.data.graph_files.own.edge_targets import edge_columns_to_predict
 from lightning_dl2.data.graph_files.own.reading import Reading
 from lightning_dl2.data.graph_files.own.tables import Table, is_number
 
@@ -72,14 +73,16 @@ def _read(path: Path, kind: str, load: Callable[[Any], Any], asked: Reading) -> 
             raise UserError(f"data.path={path}: has no nodes; allowed: a graph with nodes")
         rows = [{name: _text(value) for name, value in _flat(data).items()} for _, data in graph.nodes(data=True)]
         names, note = _take_names([str(node) for node in graph], rows, asked)
-        label = _label(path, rows, asked) if asked.labels is None else None
+        of_nodes = asked.labels is None and not asked.labels_edges
+        label = _label(path, rows, asked) if of_nodes else asked.label
         nodes = _table(
             path, "node", ["id"], [[name] for name in names], rows, {label, "split", *(asked.labels or ())}, asked
         )
         of = dict(zip(graph, names, strict=True))
         ends = [[of[one], of[other]] for one, other, *_ in graph.edges]
         rows = [{name: _text(value) for name, value in _flat(data).items()} for *_, data in graph.edges(data=True)]
-        edges = _table(path, "edge", ["src", "dst"], ends, rows, {asked.edge_weight}, asked)
+        needed = {asked.edge_weight, *edge_columns_to_predict(asked)}
+        edges = _table(path, "edge", ["src", "dst"], ends, rows, needed, asked)
         both = not graph.is_directed()
         found = graph_of_tables(path, nodes, edges, replace(asked, label=label, undirected=asked.undirected or both))
     notes = (note, label not in (None, "label", asked.label) and f"the labels are {label}", found.note)
@@ -103,7 +106,8 @@ def _text(value: Any) -> str:
 def _take_names(ids: list[str], rows: list[dict[str, str]], asked: Reading) -> tuple[list[str], str | None]:
     """Take the attribute `label` as the names of the nodes if no two are alike, as GML's are, and not as classes."""
     labels = [row.get("label", "") for row in rows]
-    if len({*labels}) < max(len(labels), 3) or "" in labels or asked.label == "label":
+    is_class = asked.label == "label" and not asked.labels_edges
+    if len({*labels}) < max(len(labels), 3) or "" in labels or is_class:
         return ids, None
     for row in rows:
         del row["label"]

@@ -36,8 +36,10 @@ def read_edge_targets(table: Table, asked: Reading) -> tuple[dict[str, Any] | No
     trains = asked.for_run is None
     for name in names:
         if trains and name not in table.header:
+            have = ", ".join(table.header[2:]) or "nothing"
             raise UserError(
-                f"{table.path}:1: has no column {name}, which data.level=edge needs; fix: set data.label=NAME"
+                f"{table.path}: has no column {name}, which data.level=edge needs; the edges have: {have};"
+                " fix: set data.label=NAME"
             )
     columns = {name: table.column(name) if name in table.header else [""] * len(table.rows) for name in names}
     known = [not all(map(is_missing, cells)) for cells in zip(*columns.values(), strict=True)]

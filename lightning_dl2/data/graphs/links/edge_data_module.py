@@ -3,14 +3,20 @@
 Shapes: E directed edges, P items: edges with a label, as the files list them, M items of a batch.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.data.graph_files.formats.edge_labels import take_edge_targets
 from lightning_dl2.data.graph_files.graph_sets import known_rows
+from lightning_dl2.data.graph_files.own.reading import Reading
+from lightning_dl2.data.graphs.in_memory import build_node_set
+from lightning_dl2.data.graphs.libraries import read_graph
+from lightning_dl2.data.graphs.links.directions import join_directions
 from lightning_dl2.data.graphs.links.pair_data_module import SPLIT, PairDataModule
 from lightning_dl2.data.graphs.load_sets import check_classes
 from lightning_dl2.data.splits import SPLITS
@@ -19,9 +25,10 @@ from lightning_dl2.data.splits import SPLITS
 class EdgeDataModule(PairDataModule):
     """Predict the labels of edges.
 
-    An item is an edge as its file lists it, in both directions if the graph is undirected. All edges carry messages,
-    those of unknown label and of the test, too: their labels alone are hidden. The splits are the file's, or drawn
-    among the labelled edges by the seed.
+    An item is an edge as its file lists it, in both directions if the graph is undirected. A file that lists both
+    directions with the same label lists one item; with different labels the order of the ends counts. All edges carry
+    messages, those of unknown label and of the test, too: their labels alone are hidden. The splits are the file's, or
+    drawn among the labelled edges by the seed.
 
     Args:
         edges: validation_share, test_share: of the labelled edges, where the file has no splits.
@@ -31,6 +38,41 @@ class EdgeDataModule(PairDataModule):
     """
 
     level, needs_labels, labels_edges = "edge", False, True
+
+    @classmethod
+    def from_graph(
+        cls,
+        graph: Any,
+        *,
+        labels: str | None = None,
+        target: Any = None,
+        features: str | None = None,
+        edge_features: str | None = None,
+        edge_weight: str | None = None,
+        undirected: bool = False,
+        repeated_edges: str = "merge",
+        ids: Sequence[str] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Serve a graph in memory, whose edges have labels; the other arguments are those of `NodeDataModule`'s.
+
+        Args:
+            labels: name of the labels in the data of the edges; None: `label`, of PyG `edge_label`. Masks of edges with
+                the usual names are the splits.
+
+        Raises:
+            UserError: the edges have no such labels.
+        """
+        parts = read_graph(graph, "graph")
+        try:
+            targets, told = take_edge_targets(parts, Reading(label=labels, target=target, labels_edges=True), "graph")
+        except UserError as error:
+            raise UserError(str(error).replace("data.label", "labels").replace("data.target", "target")) from error
+        of_set: dict[str, Any] = {"features": features, "edge_features": edge_features, "edge_weight": edge_weight}
+        of_set |= {"undirected": undirected, "repeated_edges": repeated_edges, "ids": ids}
+        found, note = build_node_set(parts, labelled=False, edge_targets=targets, **of_set)
+        found.note = "; ".join(filter(None, (note, told))) or None
+        return cls(found, **options)
 
     def _choose_items(self, split: str, seed: int, **sizes: Any) -> None:
         """Find the labelled edges, and split them."""
@@ -42,8 +84,13 @@ class EdgeDataModule(PairDataModule):
         rows, first = np.unique(found["rows"].numpy(), return_index=True)
         src, dst, count = self.set.src.numpy(), self.set.dst.numpy(), self.set.num_nodes
         self.directed = not np.array_equal(np.unique(src * count + dst), np.unique(dst * count + src))
-        self.pairs = torch.stack([self.set.src[first], self.set.dst[first]], 1)
-        self.labels, self.num_items = found["labels"][rows], len(rows)
+        pairs, labels = torch.stack([self.set.src[first], self.set.dst[first]], 1), found["labels"][rows]
+        items, by_direction = torch.arange(len(rows)), None
+        if not self.directed and (joined := join_directions(pairs, labels, count)) is not None:
+            items, (pairs, labels) = joined.items, (pairs[joined.first], joined.labels)
+        elif not self.directed:
+            self.directed, by_direction = True, "both directions of an edge have labels of their own"
+        self.pairs, self.labels, self.num_items = pairs, labels, len(pairs)
         self.target, self.class_names, self.target_names = (found[key] for key in ("target", "class_names", "names"))
         self._file_pairs, self._file_labels = self.pairs, self.labels
         self.standardizes = self.target == "regression"
@@ -55,13 +102,16 @@ class EdgeDataModule(PairDataModule):
                 check_classes("data.level=edge", self.class_names)
             splits = found["splits"] or self._drawn(known[torch.randperm(len(known), generator=_generator(seed))])
         places = torch.full((len(found["labels"]),), -1)
-        places[rows] = torch.arange(len(rows))
-        if found["splits"]:  # of rows of the file, of which repeats were merged
-            splits = {name: places[members][places[members] >= 0] for name, members in splits.items()}
+        places[rows] = items
+        if found["splits"]:  # of rows of the file, of which repeats and directions were merged
+            splits = {name: places[members][places[members] >= 0].unique() for name, members in splits.items()}
+            if len(torch.cat(list(splits.values())).unique()) < sum(map(len, splits.values())):
+                raise UserError("data.level=edge: both directions of an edge are in different splits; fix: give one")
         self.splits = {name: splits[name].sort().values for name in SPLITS if name in splits}
         kind = "directed" if self.directed else "undirected"
         told = ", ".join(f"{len(items)} {name}" for name, items in self.splits.items()) or "no split"
-        self.items_note = f"{len(known)} of {len(rows)} {kind} edges have a label: {told}"
+        self.items_note = f"{len(known)} of {len(pairs)} {kind} edges have a label: {told}"
+        self.items_note = "; ".join(filter(None, (self.items_note, by_direction)))
 
     def _labels_of(self, pairs: Tensor) -> Tensor:
         """Return the label of each pair that is an edge of the file; of others it is unknown."""
