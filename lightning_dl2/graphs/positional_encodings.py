@@ -1,13 +1,16 @@
 """Positional encodings of nodes: they distinguish nodes that message passing alone cannot.
 
-Shapes: N nodes of all graphs, n nodes of one graph, G graphs of the same size, k encodings.
+Shapes: N nodes of all graphs, n nodes of one graph, G graphs of the same size, k encodings, C components with an edge.
 
-Graphs of equal size are computed side by side, without padding, in float64 on the CPU. Results are float32.
+Small graphs of equal size are computed side by side, without padding, in float64 on the CPU; large ones one by one, as
+sparse matrices. Results are float32.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +18,9 @@ from lightning_dl2.graphs.graph import Graph
 from lightning_dl2.graphs.packed_graphs import PackedGraphs
 from lightning_dl2.graphs.sparse import SparseMatrix
 
-MAX_EIGENVECTOR_NODES = 4000  # half a minute, and 128 MB for each of a few dense matrices
+MAX_DENSE_EIGENVECTOR_NODES = 4000  # half a minute, and 128 MB for each of a few dense matrices
+RESTARTS = 60  # of Lanczos' method, which converges before unless many eigenvalues are close to the first
+SHIFT = 1e-6  # below the smallest eigenvalue, 0
 MAX_DENSE_WALK_NODES = 128  # above, sparse products are faster
 ENTRIES = 2**21  # of the dense matrices, 16 MB, that are processed at a time
 
@@ -26,16 +31,17 @@ def laplacian_encoding(graphs: Graph | PackedGraphs, k: int) -> Tensor:
     A is that of the undirected graph without self-loops and parallel edges. Each graph of a batch has its own
     eigenvectors, of length 1; with k nodes or fewer, the last encodings are 0. Their signs are arbitrary: here the
     entry of largest magnitude, the first of equal ones, is positive. Among the eigenvectors of one eigenvalue LAPACK
-    chooses. From Dwivedi et al. 2020, https://arxiv.org/abs/2003.00982.
+    chooses; of a graph of more than MAX_DENSE_EIGENVECTOR_NODES nodes, `_sparse_eigenvectors`. From Dwivedi et al.
+    2020, https://arxiv.org/abs/2003.00982.
 
     Raises:
-        ValueError: a graph of more than MAX_EIGENVECTOR_NODES nodes, or a sampled block.
+        ValueError: a sampled block, or too many encodings for a large graph.
     """
     nodes = _Nodes.of(graphs)
-    if (largest := nodes.largest) > MAX_EIGENVECTOR_NODES:
-        raise ValueError(f"Laplacian encodings of {largest} nodes; the limit is {MAX_EIGENVECTOR_NODES}")
     encodings = torch.zeros(nodes.total, k, dtype=torch.float64)
-    for first, last, adjacency in nodes.dense_chunks():
+    for first, last, src, dst in nodes.above(MAX_DENSE_EIGENVECTOR_NODES):
+        encodings[first:last] = _orient(_sparse_eigenvectors(src, dst, last - first, k))
+    for first, last, adjacency in nodes.dense_chunks(MAX_DENSE_EIGENVECTOR_NODES):
         size = adjacency.shape[-1]
         linked = ((adjacency + adjacency.mT) > 0).double()
         linked.diagonal(dim1=1, dim2=2).zero_()
@@ -47,11 +53,88 @@ def laplacian_encoding(graphs: Graph | PackedGraphs, k: int) -> Tensor:
 
 
 def _orient(vectors: Tensor) -> Tensor:
-    """Turn eigenvectors [G, n, k] so that the largest entry of each is positive."""
+    """Turn eigenvectors [G, n, k] or [n, k] so that the largest entry of each is positive."""
     sizes = vectors.abs()
     # Entries that are equal up to rounding count as equal, or rounding would choose the sign.
-    largest = (sizes >= sizes.amax(1, keepdim=True) * (1 - 1e-6)).int().argmax(1, keepdim=True)
-    return vectors * vectors.gather(1, largest).sign()
+    largest = (sizes >= sizes.amax(-2, keepdim=True) * (1 - 1e-6)).int().argmax(-2, keepdim=True)
+    return vectors * vectors.gather(-2, largest).sign()
+
+
+def _sparse_eigenvectors(src: Tensor, dst: Tensor, size: int, k: int) -> Tensor:
+    """Return the same eigenvectors of one graph, float64 [n, k], by sparse products, in memory of O(edges + n k).
+
+    The eigenvectors of eigenvalue 0 are known: one for each component with an edge. The first is left out, the others
+    are those of the largest components. The rest is found by Lanczos' method on the normalised adjacency, from a fixed
+    start. Where many eigenvalues are close to 0, as of long paths and grids, that does not converge; then the inverse
+    is taken by a sparse factorisation (ARPACK, Lehoucq et al. 1998; SuperLU, Li 2005; both by scipy).
+
+    Raises:
+        ValueError: more than about n/2 of them.
+    """
+    from scipy import sparse
+    from scipy.sparse import linalg
+
+    if 2 * (k + 1) > size:
+        raise ValueError(f"{k} Laplacian encodings of {size} nodes; the limit is half of the nodes")
+    ends = torch.stack([torch.cat([src, dst]), torch.cat([dst, src])])[:, (src != dst).repeat(2)].numpy()
+    linked = sparse.csr_array((np.ones(ends.shape[1]), (ends[0], ends[1])), shape=(size, size))
+    linked.data[:] = 1  # parallel edges were summed
+    degrees = linked.sum(1)
+    roots = sparse.diags_array(1 / np.sqrt(degrees.clip(1)))
+    adjacency = (roots @ linked @ roots).tocsr()
+    if not degrees.any():  # each vector is one: as in the dense method, those of the nodes
+        return torch.eye(size, k + 1, dtype=torch.float64)[:, 1:]
+    kernel = _Kernel.of(linked, degrees)
+    found = kernel.vectors(k + 1)[:, 1:]
+    if (left := k - found.shape[1]) == 0:
+        return torch.from_numpy(found)
+
+    start = kernel.left_out(np.random.default_rng(0).standard_normal(size))
+    # Where the kernel's eigenvalue 1 is, there is -1.
+    operator = linalg.LinearOperator(
+        (size, size), lambda x: adjacency @ x + 2 * kernel.left_out(x) - 2 * x, dtype=float
+    )
+    krylov = min(size, max(2 * left + 1, 60))
+    try:
+        values, vectors = linalg.eigsh(operator, left, which="LA", v0=start, ncv=krylov, maxiter=RESTARTS, tol=1e-10)
+    except linalg.ArpackNoConvergence:
+        shifted = (sparse.eye_array(size) * (1 + SHIFT) - adjacency).tocsc()
+        solve = linalg.splu(shifted).solve
+        inverse = linalg.LinearOperator(
+            (size, size), lambda x: kernel.left_out(solve(kernel.left_out(x.ravel()))), dtype=float
+        )
+        values, vectors = linalg.eigsh(inverse, left, which="LA", v0=start, ncv=krylov, tol=1e-10)
+    order = np.argsort(-values, kind="stable")
+    return torch.from_numpy(np.concatenate([found, vectors[:, order]], 1))
+
+
+@dataclass
+class _Kernel:
+    """The eigenvectors of eigenvalue 0: of each component with an edge the roots of the degrees, over their norm."""
+
+    owner: Any  # numpy int64 [n], the component of each node
+    roots: Any  # numpy float64 [n], of the degrees
+    squares: Any  # numpy float64, the sum of each component's degrees
+
+    @classmethod
+    def of(cls, linked: Any, degrees: Any) -> "_Kernel":
+        from scipy.sparse.csgraph import connected_components
+
+        _, owner = connected_components(linked, directed=False)
+        return cls(owner, np.sqrt(degrees), np.bincount(owner, weights=degrees))
+
+    def vectors(self, limit: int) -> Any:
+        """Return up to `limit` of them, orthonormal: [n, min(C, limit)]: the first is of the whole graph."""
+        components = np.flatnonzero(self.squares)
+        largest = components[np.argsort(-self.squares[components], kind="stable")]
+        parts = [np.where(self.owner == number, self.roots, 0) for number in largest[: limit - 1]]
+        parts = parts[: len(components) - 1]  # the last follows from the whole and the others
+        return np.linalg.qr(np.stack([self.roots, *parts], 1))[0]
+
+    def left_out(self, x: Any) -> Any:
+        """Return x [n] less its part in the kernel."""
+        sums = np.bincount(self.owner, weights=self.roots * x, minlength=len(self.squares))
+        return x - self.roots * (sums / np.where(self.squares > 0, self.squares, 1))[self.owner]
 
 
 def random_walk_encoding(graphs: Graph | PackedGraphs, k: int) -> Tensor:

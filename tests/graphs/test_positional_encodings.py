@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from scipy.sparse import linalg
 
 from lightning_dl2.graphs import (
     Graph,
@@ -121,6 +122,42 @@ def test_batches_and_packed_graphs_are_encoded_graph_by_graph(encode, entries, d
 def test_what_cannot_be_encoded_is_said(monkeypatch):
     with pytest.raises(ValueError, match="a sampled block has no positional encodings"):
         random_walk_encoding(block(), 2)
-    monkeypatch.setattr(positional_encodings, "MAX_EIGENVECTOR_NODES", 5)
-    with pytest.raises(ValueError, match="Laplacian encodings of 6 nodes; the limit is 5"):
-        laplacian_encoding(undirected(), 2)
+    monkeypatch.setattr(positional_encodings, "MAX_DENSE_EIGENVECTOR_NODES", 5)
+    with pytest.raises(ValueError, match="3 Laplacian encodings of 6 nodes; the limit is half of the nodes"):
+        laplacian_encoding(undirected(), 3)
+
+
+def path_graph(size: int) -> Graph:
+    return Graph(torch.arange(size - 1), torch.arange(1, size), size)
+
+
+@pytest.mark.parametrize(("graph", "inverse"), [(connected(300), 0), (path_graph(400), 2)])
+def test_large_graphs_have_the_encodings_of_the_dense_method(graph, inverse, monkeypatch):
+    """The sparse method repeats its bits; Lanczos' method alone does not converge for the long path."""
+    dense = laplacian_encoding(graph, 6)
+    monkeypatch.setattr(positional_encodings, "MAX_DENSE_EIGENVECTOR_NODES", 100)
+    monkeypatch.setattr(positional_encodings, "RESTARTS", 4)
+    factorized, splu = [], linalg.splu
+    monkeypatch.setattr(linalg, "splu", lambda matrix: factorized.append(matrix) or splu(matrix))
+    sparse = laplacian_encoding(graph, 6)
+    torch.testing.assert_close(sparse, dense, atol=1e-5, rtol=0)
+    assert torch.equal(laplacian_encoding(graph, 6), sparse) and len(factorized) == inverse
+
+
+def test_large_graphs_in_parts(monkeypatch):
+    """The first eigenvectors, of eigenvalue 0, tell the components apart; an isolated node is in none."""
+    monkeypatch.setattr(positional_encodings, "MAX_DENSE_EIGENVECTOR_NODES", 100)
+    parts, nodes, src, dst = [connected(120), connected(90), connected(60)], 0, [], []
+    for part in parts:
+        src, dst = [*src, part.src + nodes], [*dst, part.dst + nodes]
+        nodes += part.num_nodes
+    whole = Graph(torch.cat(src), torch.cat(dst), nodes + 1)
+    vectors, laplacian = laplacian_encoding(whole, 5).double(), dense_laplacian(whole)
+    values = torch.linalg.eigvalsh(laplacian)[1:6]
+    assert (values[:2].abs() < 1e-12).all() and values[2] > 1e-3
+    torch.testing.assert_close(laplacian @ vectors, vectors * values, atol=1e-6, rtol=0)
+    torch.testing.assert_close(vectors.T @ vectors, torch.eye(5, dtype=torch.float64), atol=1e-6, rtol=0)
+    scaled = vectors[:270, :2] / laplacian[:270, :270].count_nonzero(1).sub(1)[:, None].sqrt()
+    assert len(scaled.mul(1e5).round().unique(dim=0)) == 3 and (vectors[270].abs() < 1e-12).all()
+    none = torch.empty(0, dtype=torch.int64)
+    assert torch.equal(laplacian_encoding(Graph(none, none, 200), 3), torch.eye(200)[:, 1:4])
