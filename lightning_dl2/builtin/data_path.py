@@ -70,7 +70,7 @@ def check_format(name: str, path: Path) -> None:
 def _of_another(name: str, found: str) -> str:
     """Say which data read the format `found`, which `name` does not."""
     if name in OWN_GRAPHS and found in SETS_ALONE:
-        return "is a set of graphs; fix: data=graph_set_file, with experiment=mutag or another one of sets"
+        return "is a set of graphs; fix: data=graph_set_file, with experiment=graph_set or another one of sets"
     if name in OWN_GRAPHS:
         return f"is no {name.removeprefix('graph_').upper()}; fix: data=graph_file"
     return "is one graph; fix: data=graph_file, with experiment=graph or another one of one graph"
