@@ -40,6 +40,10 @@ MARKED_LENGTHS: dict[str, tuple[int, int | None]] = {
     "copying_memory": (1, 1), "selective_copying": (16, 16), "associative_recall": (1, 1), "induction_heads": (2, 3),
 }  # fmt: skip
 
+LANGUAGES = (
+    "marked_reversal", "unmarked_reversal", "dyck_1", "dyck_2", "a_n_b_n", "a_n_b_n_c_n", "majority", "first_bit",
+)  # fmt: skip
+
 VECTOR_LENGTHS = {"mnist1d_drawn": 2}  # shortest, of the tasks of real vectors, which never come twice
 
 # Of the tasks with a real target: the shortest length. All read real vectors, which never come twice.
@@ -88,6 +92,7 @@ class SequenceData(BuiltInData):
     test_lengths: list[Positive] = []
     length_test_size: Positive = 128
     training_size: Positive | None = None
+    next_symbols: bool = False
 
     @model_validator(mode="after")
     def lengths_and_workers_are_possible(self) -> "SequenceData":
@@ -115,6 +120,14 @@ class SequenceData(BuiltInData):
             raise ValueError(
                 f"num_workers={self.num_workers}: workers prefetch batches, but with a curriculum a batch depends on"
                 " the current accuracy; allowed: 0, or data.curriculum.enabled=false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def next_symbols_are_of_a_language(self) -> "SequenceData":
+        if self.next_symbols and self.name not in LANGUAGES and not is_dotted(self.name):
+            raise ValueError(
+                f"next_symbols=true: {self.name} is no language; allowed: false, or data.name of {', '.join(LANGUAGES)}"
             )
         return self
 

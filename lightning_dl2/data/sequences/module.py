@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lightning_dl2.data.sequences.curriculum import Curriculum
 from lightning_dl2.data.sequences.fixed_sets import Batch, Constants, FixedBatches, check_lengths
+from lightning_dl2.data.sequences.formal.next_symbols import NextSymbols
 from lightning_dl2.data.sequences.generators import commonest_share, draw_batch, get_task, is_built_in, majority_share
 from lightning_dl2.data.sequences.mixed_lengths import Sequences, draw_sequences
 from lightning_dl2.data.sequences.sequence_set import SequenceBatch
@@ -41,6 +42,7 @@ class SequenceDataModule(LightningDataModule):
         length_test_size: sequences at each of them.
         training_size: sequences of a fixed training set, which is the same for every seed of a run; each epoch takes
             them in a new order. None: each batch is drawn anew, without end.
+        next_symbols: training also asks, after each symbol of a string, which may follow; validation and test do not.
         batch_size: B.
         seed: of the training sequences.
         batches_per_epoch: length of an epoch of data that are drawn without end.
@@ -52,7 +54,7 @@ class SequenceDataModule(LightningDataModule):
     Raises:
         ValueError: an unknown task, a `sequence_length` too small for it, a size below 1, a `curriculum` without
             `enabled`, or workers or a fixed training set beside a curriculum.
-        UserError: a task of your own whose samples are not what it says.
+        UserError: a task of your own whose samples are not what it says, or one without `next_symbols`.
     """
 
     placed_at = 0, 1  # rank and number of processes, without a Trainer
@@ -75,10 +77,12 @@ class SequenceDataModule(LightningDataModule):
         test_lengths: Sequence[int] = (),
         length_test_size: int = 128,
         training_size: int | None = None,
+        next_symbols: bool = False,
     ) -> None:
         super().__init__()
         self.task = get_task(name) if isinstance(name, str) else name
         self.task.check(sequence_length)
+        self.training_task = NextSymbols.of(self.task) if next_symbols else self.task
         sizes = {"batch_size": batch_size, "batches_per_epoch": batches_per_epoch, "validation_size": validation_size}
         sizes |= {"test_size": test_size, "evaluation_batch_size": evaluation_batch_size}
         sizes |= {"length_test_size": length_test_size} | (
@@ -121,7 +125,7 @@ class SequenceDataModule(LightningDataModule):
         else:
             found["features"] = features
         if not self.task.regression:
-            found["num_classes"] = self.task.num_classes(self.length)
+            found["num_classes"] = self.training_task.num_classes(self.length)
         found["sequence_length"] = self.task.num_tokens(self.length)
         if self.task.regression:
             found |= self.constants.spec() | self.baselines()
@@ -194,7 +198,8 @@ class SequenceDataModule(LightningDataModule):
 
     def _draw(self, split: str, shortest: int, longest: int, size: int, step: int) -> Sequences:
         """Draw a fixed set, the shortest sequences first, so that batches need little padding."""
-        drawn = draw_sequences(self.task, shortest, longest, size, seed=EVALUATION_SEED, split=split, step=step)
+        task = self.training_task if split == "train" else self.task
+        drawn = draw_sequences(task, shortest, longest, size, seed=EVALUATION_SEED, split=split, step=step)
         order = drawn.lengths.argsort(stable=True)
         return Sequences(_stored(drawn.tokens[order]), drawn.labels[order], drawn.lengths[order])
 
@@ -230,7 +235,9 @@ class SequenceDataModule(LightningDataModule):
         rank, world = rank_and_world(self)
         if self.mixes:
             shortest, number = min(self.shortest or length, length), size * world
-            drawn = draw_sequences(self.task, shortest, length, number, seed=self.seed, split="train", step=step)
+            drawn = draw_sequences(
+                self.training_task, shortest, length, number, seed=self.seed, split="train", step=step
+            )
             mine = torch.arange(rank, size * world, world)
             return drawn.batch(mine, drawn.weight(mine, world))
         tokens, labels = draw_batch(self.task, length, size * world, seed=self.seed, split="train", step=step)
@@ -281,6 +288,8 @@ class SequenceDataModule(LightningDataModule):
 
     @property
     def class_names(self) -> list[str]:
+        if isinstance(self.training_task, NextSymbols):
+            return self.training_task.class_names
         return [] if self.task.regression else [str(number) for number in range(self.task.num_classes(self.length))]
 
     def count_items(self, split: str) -> int:

@@ -128,3 +128,16 @@ def test_a_vocabulary_that_grows_has_no_longer_tests():
     with pytest.raises(UserError, match=says):
         small_data("random_combinations", 5, test_lengths=[9])
     assert small_data("random_combinations", 5, shortest_length=2).train_batch(0).labels.shape == (8,)
+
+
+def test_next_symbols_are_asked_in_training_alone():
+    sizes = {"shortest_length": 2, "test_lengths": [10], "test_size": 9}
+    data, plain = (small_data("dyck_2", 8, **sizes, next_symbols=asked) for asked in (True, False))
+    for split in ("val", "test"):
+        assert all(map(equal, data.evaluation_batches(split), plain.evaluation_batches(split)))
+    one, other = data.train_batch(3), plain.train_batch(3)
+    assert torch.equal(one.tokens, other.tokens)
+    assert (one.labels != NOT_COUNTED).sum(1).tolist() == (other.labels != NOT_COUNTED).int().argmax(1).add(1).tolist()
+    assert data.spec["num_classes"] == 6 and plain.spec["num_classes"] == 2
+    with pytest.raises(UserError, match="ReverseString is no language"):
+        reverse(next_symbols=True)

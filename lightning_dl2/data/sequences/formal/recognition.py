@@ -8,7 +8,7 @@ Shapes: n strings.
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -17,6 +17,12 @@ from lightning_dl2.data.sequences.sequence_task import Samples
 from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 
 String = list[int]
+Symbols = frozenset[int]
+END = -1  # among the symbols that may follow: the string may end here
+
+
+def _sets(*symbols: Sequence[int]) -> tuple[Symbols, ...]:
+    return tuple(frozenset(each) for each in symbols)
 
 
 class Language(StringTask):
@@ -26,7 +32,12 @@ class Language(StringTask):
     less: exchanging two symbols or replacing one (a third of the edits each), inserting or deleting one. They have at
     most one symbol more than a member. The paper exchanges none; then a net that only counts the symbols tells most
     strings. `num_sequences` counts members: where a language has few, all splits have them.
+
+    Attributes:
+        following_sets: all sets that `following` may yield.
     """
+
+    following_sets: tuple[Symbols, ...]
 
     @abstractmethod
     def member(self, numbers: Iterator[float], size: int) -> String:
@@ -35,6 +46,13 @@ class Language(StringTask):
     @abstractmethod
     def contains(self, string: String) -> bool:
         """Tell whether a string is a member."""
+
+    @abstractmethod
+    def following(self, string: String) -> Iterator[Symbols]:
+        """Yield which symbols may follow in a member, after each symbol of a string; END where it may end.
+
+        The set is empty once no member begins so. `NextSymbols` asks for these sets in training.
+        """
 
     def num_tokens(self, length: int) -> int:
         return self.input_length(length) + 2
@@ -85,6 +103,7 @@ class MarkedReversal(Language):
     """Strings of bits, symbol 2, and the bits backwards. A deterministic automaton with a stack recognises them."""
 
     symbols = 3
+    following_sets = _sets((), (0, 1, 2), (0,), (1,), (END,))
 
     def input_length(self, length: int) -> int:
         return length - (length + 1) % 2
@@ -100,11 +119,25 @@ class MarkedReversal(Language):
         middle = len(string) // 2
         return len(string) % 2 == 1 and string[middle] == 2 and string.count(2) == 1 and string == string[::-1]
 
+    def following(self, string: String) -> Iterator[Symbols]:
+        stack: String = []
+        marked, possible = False, True
+        for symbol in string:
+            if symbol == 2:
+                possible, marked = possible and not marked, True
+            elif not marked:
+                stack.append(symbol)
+            else:
+                possible = possible and bool(stack) and stack.pop() == symbol
+            allowed = {0, 1, 2} if not marked else {stack[-1] if stack else END}
+            yield frozenset(allowed if possible else ())
+
 
 class UnmarkedReversal(Language):
     """Strings of bits and the bits backwards, the even palindromes: the automaton has to guess where the middle is."""
 
     minimum_length = 2
+    following_sets = _sets((0, 1), (0, 1, END))
 
     def input_length(self, length: int) -> int:
         return length - length % 2
@@ -118,6 +151,10 @@ class UnmarkedReversal(Language):
 
     def contains(self, string: String) -> bool:
         return len(string) % 2 == 0 and string == string[::-1]
+
+    def following(self, string: String) -> Iterator[Symbols]:
+        for size in range(1, len(string) + 1):
+            yield frozenset((0, 1, END) if self.contains(string[:size]) else (0, 1))
 
 
 class Dyck(Language):
@@ -133,6 +170,7 @@ class Dyck(Language):
 
     def __init__(self, kinds: int) -> None:
         self.kinds, self.symbols = kinds, 2 * kinds
+        self.following_sets = _sets((), *((*range(kinds), end) for end in (END, *range(kinds, 2 * kinds))))
 
     def input_length(self, length: int) -> int:
         return length - length % 2
@@ -163,6 +201,17 @@ class Dyck(Language):
                 return False
         return not opened
 
+    def following(self, string: String) -> Iterator[Symbols]:
+        opened: String = []
+        possible = True
+        for symbol in string:
+            if symbol < self.kinds:
+                opened.append(symbol)
+            else:
+                possible = possible and bool(opened) and opened.pop() == symbol - self.kinds
+            end = opened[-1] + self.kinds if opened else END
+            yield frozenset((*range(self.kinds), end) if possible else ())
+
 
 class EqualBlocks(Language):
     """Blocks of equal length, each of one symbol, in order: a^n b^n, a^n b^n c^n.
@@ -175,6 +224,7 @@ class EqualBlocks(Language):
 
     def __init__(self, blocks: int) -> None:
         self.minimum_length = self.symbols = blocks
+        self.following_sets = _sets((), (0, 1), *((symbol,) for symbol in range(1, blocks)), (END,))
 
     def input_length(self, length: int) -> int:
         return length - length % self.symbols
@@ -194,9 +244,28 @@ class EqualBlocks(Language):
             and all(string.count(symbol) == size for symbol in range(self.symbols))
         )
 
+    def following(self, string: String) -> Iterator[Symbols]:
+        blocks, last, possible = self.symbols, 0, True
+        counts = [0] * blocks
+        for symbol in string:
+            possible = possible and (symbol == last or (symbol == last + 1 and counts[last] == counts[0]))
+            last = symbol
+            counts[symbol] += 1
+            possible = possible and 0 < counts[symbol] <= counts[0]
+            if not possible:
+                yield frozenset()
+            elif last == 0:
+                yield frozenset((0, 1))
+            elif counts[last] < counts[0]:
+                yield frozenset((last,))
+            else:
+                yield frozenset((last + 1 if last + 1 < blocks else END,))
+
 
 class Majority(Language):
     """Strings of bits with more ones than zeros. Members have few more: each one more is half as likely."""
+
+    following_sets = _sets((0, 1), (0, 1, END))
 
     def num_sequences(self, length: int) -> int:
         return sum(math.comb(length, ones) for ones in range(length // 2 + 1, length + 1))
@@ -214,9 +283,17 @@ class Majority(Language):
     def contains(self, string: String) -> bool:
         return 2 * sum(string) > len(string)
 
+    def following(self, string: String) -> Iterator[Symbols]:
+        lead = 0
+        for bit in string:
+            lead += 2 * bit - 1
+            yield frozenset((0, 1, END) if lead > 0 else (0, 1))
+
 
 class First(Language):
     """Strings of bits that begin with 1."""
+
+    following_sets = _sets((), (0, 1, END))
 
     def num_sequences(self, length: int) -> int:
         return 1 << length - 1
@@ -231,3 +308,7 @@ class First(Language):
 
     def contains(self, string: String) -> bool:
         return string[0] == 1
+
+    def following(self, string: String) -> Iterator[Symbols]:
+        for _ in string:
+            yield frozenset((0, 1, END) if string[0] == 1 else ())

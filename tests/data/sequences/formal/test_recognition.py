@@ -1,12 +1,14 @@
 """Test the languages against other definitions of them, and that the other strings are hard to tell from members."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import product
 
 import numpy as np
 import pytest
 
-from lightning_dl2.data.sequences.formal.recognition import Language
+from lightning_dl2.data.sequences.formal.next_symbols import NextSymbols
+from lightning_dl2.data.sequences.formal.recognition import END, Language
 from lightning_dl2.data.sequences.formal.registry import MARKED_TASKS
 from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 
@@ -58,6 +60,61 @@ def test_every_answer_is_that_of_the_definition(name):
         assert length - 2 <= task.input_length(length) <= length
     share = np.mean([answer for _, answer in strings(name, 2000, 12)])
     assert share == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_the_symbols_that_may_follow_are_those_of_the_members(name):
+    """All strings of at most two symbols, against the beginnings of all members that are long enough to tell."""
+    task = MARKED_TASKS[name]
+    sizes = range(1, 7 if task.symbols > 3 else 10)
+    follow = defaultdict(set)
+    for member in (list(s) for size in sizes for s in product(range(task.symbols), repeat=size)):
+        for size in range(1, len(member) + 1) if task.contains(member) else ():
+            follow[tuple(member[:size])].add(member[size] if size < len(member) else END)
+    for string in (list(s) for size in (1, 2) for s in product(range(task.symbols), repeat=size)):
+        found = list(task.following(string))
+        assert found == [follow[tuple(string[: size + 1])] for size in range(len(string))]
+        assert set(found) <= set(task.following_sets)
+
+
+@pytest.mark.parametrize(
+    "name, string, follow",
+    [
+        ("marked_reversal", "011#110#", "01# 01# 01# 1 1 0 $ -"),
+        ("marked_reversal", "01#00", "01# 01# 1 - -"),
+        ("dyck_2", "([[])]", "([) ([] ([] ([] - -"),
+        ("dyck_1", "(())()", "() () () ($ () ($"),
+        ("a_n_b_n_c_n", "aabbcc", "ab ab b c c $"),
+        ("a_n_b_n_c_n", "aabbca", "ab ab b c c -"),
+        ("a_n_b_n", "aabbb", "ab ab b $ -"),
+        ("unmarked_reversal", "0110", "01 01 01 01$"),
+    ],
+)
+def test_what_may_follow_in_longer_strings(name, string, follow):
+    letters = LETTERS.get(name, "01")
+    found = MARKED_TASKS[name].following([letters.index(letter) for letter in string])
+    spelled = ["".join("$" if symbol == END else letters[symbol] for symbol in each) for each in found]
+    assert ["".join(sorted(each)) for each in spelled] == ["".join(sorted(each.strip("-"))) for each in follow.split()]
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_training_asks_for_them_about_the_same_strings(name):
+    task = MARKED_TASKS[name]
+    asks = NextSymbols.of(task)
+    tokens, targets = task.draw(np.random.default_rng(3), 50, 9)
+    same, more = asks.draw(np.random.default_rng(3), 50, 9)
+    names = asks.class_names
+    assert len(names) == asks.num_classes(9) and len({*names}) == len(names)
+    assert np.array_equal(tokens, same) and np.array_equal(targets[targets >= 0], more[targets >= 0])
+    for row, plain, target in zip(same.tolist(), targets, more.tolist(), strict=True):
+        end = int((plain >= 0).argmax())
+        assert all(which >= 2 for which in target[:end]) and set(target[end + 1 :]) <= {NOT_COUNTED}
+        sets = [names[which] for which in target[:end]]
+        assert ("end" in sets[-1]) == (target[end] == 1)
+        assert sets == [
+            f"next:{','.join([*map(str, sorted(each - {END})), *['end'] * (END in each)]) or 'none'}"
+            for each in task.following(row[:end])
+        ]
 
 
 @pytest.mark.parametrize("name", LANGUAGES)
