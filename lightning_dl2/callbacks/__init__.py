@@ -4,6 +4,7 @@ from lightning_dl2.callbacks.curves import Curves as Curves
 from lightning_dl2.callbacks.final_validation import FinalValidation as FinalValidation
 from lightning_dl2.callbacks.gradient_flow import GradientFlow as GradientFlow
 from lightning_dl2.callbacks.length_curriculum import LengthCurriculum as LengthCurriculum
+from lightning_dl2.callbacks.own_module import OwnModule as OwnModule
 from lightning_dl2.callbacks.progress_bar import ProgressBar as ProgressBar
 from lightning_dl2.callbacks.samples import Samples as Samples
 from lightning_dl2.callbacks.stopping import StopWhenSolved as StopWhenSolved

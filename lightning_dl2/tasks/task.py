@@ -31,6 +31,33 @@ class NonFiniteError(RuntimeError):
     """A loss or gradient is NaN or infinite; raised before the update that would spread it."""
 
 
+def non_finite_error(module: LightningModule, losses: tuple[Tensor, ...], norm: float, rate: str) -> NonFiniteError:
+    """Describe where numbers stopped to be finite, in one line that is the same on all ranks.
+
+    Args:
+        module: holds the gradients of the update that is not to be made.
+        losses: of the batches since the last update, each a scalar.
+        norm: of all gradients.
+        rate: the key or words for the learning rate.
+    """
+    bad = [name for name, p in module.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+    last = batches_processed(module.trainer)
+    first = last - len(losses) + 1
+    batch = f"batch {last}" if first == last else f"batches {first} to {last}"
+    loss = ""
+    gathered: Any = module.all_gather(torch.stack(losses))
+    for rank, of_rank in enumerate(gathered.view(-1, len(losses)).tolist()):
+        for number, value in enumerate(of_rank, start=first):
+            if not loss and not math.isfinite(value):
+                batch, loss = f"batch {number}", f"loss {value} on rank {rank}, "
+    clips = module.trainer.gradient_clip_val
+    return NonFiniteError(
+        f"step {module.global_step + 1}, {batch}: {loss}gradient norm {norm} (first in"
+        f" {bad[0] if bad else 'the sum'}); no update was made; what may help: a lower {rate},"
+        f" {'a lower trainer.gradient_clip_val' if clips else 'trainer.gradient_clip_val=1.0 (it is off)'}"
+    )
+
+
 class Task(LightningModule):
     """Base of the experiments' LightningModules.
 
@@ -145,7 +172,7 @@ class Task(LightningModule):
             self.skipped += 1
             scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
             if not scaled or self.skipped > MAX_SKIPPED:
-                raise self._non_finite(norm.item())
+                raise non_finite_error(self, self.losses, norm.item(), "optimizer.learning_rate")
         self.losses = ()
         if gradient_clip_val and gradient_clip_algorithm not in (None, "norm"):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
@@ -153,24 +180,6 @@ class Task(LightningModule):
             clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm, foreach=True)
         # Kept until the batch's end, when the schedule has moved on to the next step.
         self.update = {"train/learning_rate": optimizer.param_groups[0]["lr"], "train/gradient_norm": norm}
-
-    def _non_finite(self, norm: float) -> NonFiniteError:
-        bad = [name for name, p in self.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
-        last = batches_processed(self.trainer)
-        first = last - len(self.losses) + 1
-        batch = f"batch {last}" if first == last else f"batches {first} to {last}"
-        loss = ""
-        gathered: Any = self.all_gather(torch.stack(self.losses))
-        for rank, losses in enumerate(gathered.view(-1, len(self.losses)).tolist()):
-            for number, value in enumerate(losses, start=first):
-                if not loss and not math.isfinite(value):
-                    batch, loss = f"batch {number}", f"loss {value} on rank {rank}, "
-        clips = self.trainer.gradient_clip_val
-        return NonFiniteError(
-            f"step {self.global_step + 1}, {batch}: {loss}gradient norm {norm} (first in"
-            f" {bad[0] if bad else 'the sum'}); no update was made; what may help: a lower optimizer.learning_rate,"
-            f" {'a lower trainer.gradient_clip_val' if clips else 'trainer.gradient_clip_val=1.0 (it is off)'}"
-        )
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.outputs += (outputs,)

@@ -18,6 +18,7 @@ from lightning_dl2.callbacks import (
     FinalValidation,
     GradientFlow,
     LengthCurriculum,
+    OwnModule,
     ProgressBar,
     Samples,
     Stopwatch,
@@ -104,7 +105,7 @@ def build_trainer(
         watch.checkpoints.resume_from(start.path)
     # A checkpoint is saved, or training interrupted, before a step draws random numbers: so ExactResume comes last
     # (but for the checkpoints, which Lightning moves to the end; saving draws nothing).
-    callbacks: list[pl.Callback] = [watch.stopwatch, ProgressBar(rules.progress_bar)]
+    callbacks: list[pl.Callback] = [watch.stopwatch, ProgressBar(rules.progress_bar), OwnModule()]
     curriculum = getattr(config.data, "curriculum", None)
     if curriculum and curriculum.enabled:
         callbacks.append(LengthCurriculum())
