@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.compose import compose, validate
+from lightning_dl2.config.compose import compose, describe_ineffective, validate
 from lightning_dl2.config.conf_files import options, package_conf
 from lightning_dl2.config.identity import changed_choices, identity
 
@@ -279,10 +279,12 @@ def test_the_experiments_of_a_suite_differ_by_their_data_alone(first):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", ONE_OF_EACH)
-def test_experiment_is_its_own_default(experiment):
-    config = compose(f"experiment={experiment}")
+def test_experiment_is_its_own_default_and_says_nothing_by_itself(experiment):
+    words = (f"experiment={experiment}",)
+    config = compose(*words)
     assert config.experiment == experiment
     assert changed_choices(config) == {}
+    assert describe_ineffective(config, words) is None
     assert validate(config.model_dump()) == config  # as read from config.yaml
 
 

@@ -12,7 +12,6 @@ from lightning_dl2.run.directory import Run
 from lightning_dl2.sweeps.grid import Grid
 from lightning_dl2.sweeps.overrides import read_overrides
 from lightning_dl2.train import main
-from tests.config.test_compose import ONE_OF_EACH
 from tests.conftest import completed_values
 
 RULES = (*BUILT_IN, *TRAINING)
@@ -168,13 +167,6 @@ def test_all_are_named_in_one_line():
 @pytest.mark.parametrize("words", ["task.dropout=0", "task.reset_after=true", "task.cell=rnn task.forget_bias=null"])
 def test_what_asks_for_nothing_or_for_what_is_so_anyway_is_taken(words):
     compose(*words.split())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("experiment", ONE_OF_EACH)
-def test_an_experiment_says_nothing_by_itself(experiment):
-    words = (f"experiment={experiment}",)
-    assert describe_ineffective(compose(*words), words) is None
 
 
 @pytest.mark.slow
