@@ -24,7 +24,7 @@ from lightning_dl2.run.directory import Run
 from lightning_dl2.train import main
 from lightning_dl2.training.finished import Objects
 from tests.conftest import TINY
-from tests.processes import ForkedProcess
+from tests.processes import ForkedProcess, redirect
 from tests.test_train import Command, _call, differences
 from tests.wandb_server import SentRun, serving
 
@@ -298,30 +298,28 @@ def test_a_complete_run_is_sent_from_its_files(server, tiny, monkeypatch, capsys
     assert sent.summary["steps"] == 4 and sent.config["task"]["value"]["hidden_size"] == 8
 
 
+def _on_a_terminal(words: list[str], out: Path, terminal: str) -> None:
+    os.environ["HOME"] = str(out / "home")
+    redirect(out)
+    for descriptor in (0, 1):
+        os.dup2(os.open(terminal, os.O_RDWR), descriptor)
+    sys.stdin, sys.stdout = (open(each, mode, encoding="utf-8", closefd=False) for each, mode in enumerate("rw"))
+    assert sys.stdin.isatty() and sys.stdout.isatty()
+    sys.exit(main(words))
+
+
 @pytest.mark.slow
 def test_a_terminal_is_not_asked(tmp_path):
     """Without a login the command fails in one line and creates nothing, even on a terminal that could prompt."""
     controller, terminal = pty.openpty()
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "lightning_dl2.train",
-            "logger=wandb",
-            f"root={tmp_path}/runs",
-            "callbacks.progress_bar=false",
-        ],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-        stdin=terminal,
-        stdout=terminal,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=120,
-    )
+    words = ["logger=wandb", f"root={tmp_path}/runs", "callbacks.progress_bar=false"]
+    process = ForkedProcess(target=_on_a_terminal, args=(words, tmp_path, os.ttyname(terminal)))
+    process.start()
+    process.join(60)
     os.close(terminal)
     os.close(controller)
-    told = [line for line in done.stderr.splitlines() if line != "loading torch ..."]
-    assert (done.returncode, told) == (
+    told = [line for line in (tmp_path / "stderr").read_text().splitlines() if line != "loading torch ..."]
+    assert (process.exitcode, told) == (
         2,
         ["error: logger=wandb: not logged in; fix: run `wandb login`, or set WANDB_API_KEY or WANDB_MODE=offline"],
     )

@@ -27,20 +27,23 @@ def test_a_run_in_parts_equals_the_run_in_one_go(case, tmp_path):
     assert wrong == [] and values > 300
 
 
-def test_commands_as_they_are_typed_equal_one_forked_run(tmp_path, monkeypatch):
-    """Two commands equal the uninterrupted run of a forked process, so the other tests tell of commands, too."""
+def test_a_command_as_it_is_typed_resumes_as_a_forked_run(tmp_path, monkeypatch):
+    """A command goes on as the uninterrupted run of a forked process, so the other tests tell of commands, too.
+
+    tests/test_train.py has a command that begins a run.
+    """
 
     class Start(RunStart):
         def __init__(self, overrides, output, processes, launch):
-            whole = f"root={tmp_path / 'whole'}" in overrides
-            super().__init__(overrides, output, processes, "fork" if whole else launch)
+            resumes = f"root={tmp_path / 'parts'}" in overrides and "trainer.max_steps=14" in overrides
+            super().__init__(overrides, output, processes, launch if resumes else "fork")
             started.append(isinstance(self.processes[0], subprocess.Popen))
 
     started = []
     monkeypatch.setattr(exactness, "RunStart", Start)
     words = ("task.cell=lstm", "trainer.precision=bf16-mixed")
     wrong, _ = exactness.compare("palindrome", words, tmp_path, (7, 14), launch="command")
-    assert wrong == [] and started == [False, True, True]
+    assert wrong == [] and started == [False, False, True]
 
 
 def test_two_processes_in_parts_equal_two_in_one_go(tmp_path):
