@@ -36,7 +36,7 @@ from lightning_dl2.common.figures import COLOURS, MARKERS, new_figure, save, wri
 from lightning_dl2.nets import CELLS as NAMES
 from lightning_dl2.nets import RecurrentClassifier, count_parameters
 from lightning_dl2.nets.recurrent.cells import CLASSIC
-from lightning_dl2.nets.recurrent.layers import FUSED
+from lightning_dl2.nets.recurrent.kernels import FUSED
 from lightning_dl2.nets.recurrent.lookup import LARGE, find_cell
 from lightning_dl2.nets.recurrent.own_cells import ModuleCell
 

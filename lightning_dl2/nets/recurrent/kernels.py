@@ -1,4 +1,4 @@
-"""Kernels for the cells that torch.nn lacks: whole sequences, with backward passes written by hand.
+"""Kernels of torch.nn, and for the cells that it lacks: whole sequences, with backward passes written by hand.
 
 Shapes: T steps, B batch, D input_size, H hidden_size, G gates; all sequences are time-major, [T, B, ...].
 
@@ -14,12 +14,16 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from lightning_dl2.nets.recurrent.cells import AssignmentPeephole, GersPeephole, PaperGRU, Weights
+from lightning_dl2.nets.recurrent.cells import GRU, LSTM, RNN, AssignmentPeephole, GersPeephole, PaperGRU, Weights
+from lightning_dl2.nets.recurrent.states import State
+
+FUSED = {RNN: nn.RNN, LSTM: nn.LSTM, GRU: nn.GRU}
+FUSED_CALL: dict[type, Callable[..., Any]] = {RNN: torch.rnn_tanh, LSTM: torch.lstm, GRU: torch.gru}
 
 # out = grad * y * (1 - y) and out = grad * (1 - y^2), each in one pass over memory.
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
@@ -232,3 +236,24 @@ KERNELS: dict[type, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {
     AssignmentPeephole: assignment_peephole,
     PaperGRU: paper_gru,
 }
+
+
+def run_fused(
+    core: nn.RNNBase, cell: Any, weights: dict[str, Tensor], x: Tensor, state: State | None
+) -> tuple[Tensor, State]:
+    """Call the kernel of torch.nn's module `core` with other weights, in training.
+
+    Args:
+        cell: one of FUSED.
+        weights: in the order of the module's own.
+        x: [B, T, D].
+        state: as of `Recurrent.forward`.
+    """
+    if state is None:
+        directions = 2 if core.bidirectional else 1
+        zeros = x.new_zeros(core.num_layers * directions, x.shape[0], core.hidden_size)
+        state = zeros if len(cell.state) == 1 else (zeros, zeros)
+    outputs, *end = FUSED_CALL[cell](
+        x, state, list(weights.values()), core.bias, core.num_layers, core.dropout, True, core.bidirectional, True
+    )
+    return outputs, tuple(end) if len(end) > 1 else end[0]

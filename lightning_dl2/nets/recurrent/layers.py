@@ -19,7 +19,7 @@ from lightning_dl2.nets.recurrent.initialization import (
     initialize_recurrent,
     is_from_state,
 )
-from lightning_dl2.nets.recurrent.kernels import KERNELS
+from lightning_dl2.nets.recurrent.kernels import FUSED, KERNELS, run_fused
 from lightning_dl2.nets.recurrent.lengths import input_lengths_of, reversing_within, run_packed
 from lightning_dl2.nets.recurrent.lookup import find_cell
 from lightning_dl2.nets.recurrent.own_cells import (
@@ -33,10 +33,7 @@ from lightning_dl2.nets.recurrent.own_cells import (
     takes,
     weight_shapes,
 )
-from lightning_dl2.nets.recurrent.states import State, check_state
-
-FUSED = {cells.RNN: nn.RNN, cells.LSTM: nn.LSTM, cells.GRU: nn.GRU}
-FUSED_CALL: dict[type, Callable[..., Any]] = {cells.RNN: torch.rnn_tanh, cells.LSTM: torch.lstm, cells.GRU: torch.gru}
+from lightning_dl2.nets.recurrent.states import State, check_state, sweep_layers
 
 Trace = list[list[dict[str, list[Tensor]]]]
 
@@ -183,7 +180,7 @@ class Recurrent(nn.Module):
                     raise ValueError("weight_dropout with two directions and lengths; it must be 0")
                 return run_packed(self.core, x, state, lengths)
             if self.training and self.weight_dropout:
-                return self._fused_with_dropped_weights(x, state)
+                return run_fused(self.core, self.cell, self._dropped(dict(self.core.named_parameters())), x, state)
             return self.core(x, state)
         own = is_own(self.cell)
         kernel = (getattr(self.cell, "sequence", None) if own else KERNELS.get(self.cell)) or self._unrolled
@@ -265,18 +262,6 @@ class Recurrent(nn.Module):
             return self.core[_suffix(layer, direction)[1:]]
         return self.weights(layer, direction)
 
-    def _fused_with_dropped_weights(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Call the kernel of torch.nn's module with dropped weights."""
-        core = self.core
-        if state is None:
-            zeros = x.new_zeros(self.num_layers * self.num_directions, x.shape[0], self.hidden_size)
-            state = zeros if len(self.cell.state) == 1 else (zeros, zeros)
-        weights = list(self._dropped(dict(core.named_parameters())).values())
-        outputs, *end = FUSED_CALL[self.cell](
-            x, state, weights, core.bias, core.num_layers, core.dropout, True, core.bidirectional, True
-        )
-        return outputs, tuple(end) if len(end) > 1 else end[0]
-
     def _dropped(self, weights: Any) -> Any:
         """Drop entries of the matrices from the state, in training."""
         if not (self.training and self.weight_dropout):
@@ -297,20 +282,14 @@ class Recurrent(nn.Module):
                 sizes = self.num_layers * self.num_directions, x.shape[1]
                 state = tuple(x.new_zeros(*sizes, *shape) for shape in self.state_shapes.values())
             initial = [part.to(dtype) for part in ([state] if isinstance(state, Tensor) else state)]
-            ends: list[tuple[Tensor, ...]] = []
-            for layer in range(self.num_layers):
-                if layer:
-                    x = F.dropout(x, self.dropout, self.training)
-                outputs = []
-                for direction in range(self.num_directions):
-                    start = [part[len(ends)] for part in initial]
-                    ordered = x.flip(0) if direction else x
-                    hs, end = run(layer, direction, self._dropped(self.part(layer, direction)), ordered, *start)
-                    outputs.append(hs.flip(0) if direction else hs)
-                    ends.append(end)
-                x = torch.cat(outputs, dim=2) if len(outputs) > 1 else outputs[0]
-        final = tuple(torch.stack(parts) for parts in zip(*ends, strict=True))
-        return x.transpose(0, 1), final if len(final) > 1 else final[0]
+            x, ends = sweep_layers(
+                lambda layer, way, *args: run(layer, way, self._dropped(self.part(layer, way)), *args),
+                x,
+                initial,
+                (self.num_layers, self.num_directions),
+                lambda outputs: F.dropout(outputs, self.dropout, self.training),
+            )
+        return x.transpose(0, 1), ends if len(ends) > 1 else ends[0]
 
     def _check(self, x: Tensor, state: State | None) -> None:
         if x.dim() != 3 or x.shape[1] < 1 or x.shape[2] != self.input_size:
