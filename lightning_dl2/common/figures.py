@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # distinct in grey, too
 SEQUENTIAL, DIVERGING = "cividis", "RdBu_r"
+DPI = 150  # dots per inch of every figure
 TRAINING, VALIDATION = COLOURS[4], COLOURS[1]  # in learning curves
 
 BASELINES = {  # of a constant prediction
@@ -75,7 +76,7 @@ def save(figure: "Figure", path: Path) -> None:
     """Write a PNG."""
     with replacing(path) as temporary:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(temporary, dpi=150, format="png")
+        figure.savefig(temporary, dpi=DPI, format="png")
 
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
