@@ -118,6 +118,7 @@ DATA = (
          "data.evaluation_batch_size=1 (one row reads from the start)", "data.evaluation_batch_size=2 or more", (0,)),
     needs(NodeData, "undirected repeated_edges", "data.name", *OWN_GRAPHS, off=(True, "merge")),
     needs(NodeData, "label labels", "data.name", *OWN_GRAPHS, off=(None,)),
+    needs(NodeData, "types.*", "data.name", *OWN_GRAPHS, off=(None,)),
     needs(NodeData, "features.*", "data.name", *OWN_GRAPHS, off=(False, "none", None, [])),
     needs(NodeData, "train_per_class validation_size test_size split_sizes", "data.split", "random", off=(None,),
           quiet=True),

@@ -14,13 +14,14 @@ HETEROPHILOUS = (  # of Platonov et al. (2023), with ten splits each
     "minesweeper", "tolokers", "questions", "roman_empire", "amazon_ratings", "chameleon_filtered",
     "squirrel_filtered",
 )  # fmt: skip
-NODE_SETS = ("karate_club", "sbm", *PLANETOID, *HETEROPHILOUS, *OWN_GRAPHS)  # one graph; its nodes have labels
+TYPED = ("tastes",)  # generated graphs of several types of nodes and edges
+NODE_SETS = ("karate_club", "sbm", *TYPED, *PLANETOID, *HETEROPHILOUS, *OWN_GRAPHS)  # one graph; its nodes have labels
 TU_SETS = ("mutag", "proteins", "enzymes", "nci1")  # of the TU collection
 WITH_ATTRIBUTES = ("enzymes", "proteins")  # of them those whose nodes have numbers, too
 TU_ORDER = ("enzymes", "proteins", "nci1")  # whose downloads have the graphs in the order of the collection's files
 GRAPH_SETS = ("minigc", "csl", "pattern", *TU_SETS, "tu", "ten_fold", "zinc", *OWN_GRAPH_SETS)
 SET_TARGETS = {"zinc": ("regression",), "tu": ("classification", "regression")}  # of others: classes only
-GENERATED = ("karate_club", "sbm", "minigc", "csl", "pattern")  # no files
+GENERATED = ("karate_club", "sbm", *TYPED, "minigc", "csl", "pattern")  # no files
 
 
 def superfluous_path(name: str, path: str | None) -> str | None:
@@ -73,6 +74,15 @@ class Features(Strict):
     standardize: bool = False
     degrees: bool = False
     edge_columns: list[str] | None = None
+    identity: bool = False
+
+
+class Types(Strict):
+    """Schema of the types of nodes and edges of a graph of the user's own."""
+
+    node: str | None = None
+    edge: str | None = None
+    target: str | None = None
 
 
 class Edges(Strict):
@@ -125,6 +135,7 @@ class NodeData(GraphData):
     target: Asked | None = None
     repeated_edges: Literal["merge", "keep"] = "merge"
     edge_weight: str | None = None
+    types: Types = Types()
     features: Features = Features()
     split: Literal["public", "random"]
     split_index: Natural = 0
@@ -164,6 +175,8 @@ class NodeData(GraphData):
             raise ValueError(says)
         if self.level == "edge" and self.name not in OWN_GRAPHS:
             raise ValueError(f"level=edge: the edges of data={self.name} have no labels; allowed: node, link")
+        if self.level != "node" and self.name in TYPED:
+            raise ValueError(f"level={self.level}: data={self.name} has several types of edges; allowed: node")
         if self.level == "link" and self.features.degrees:
             raise ValueError("features.degrees=true: counts edges that are held out; allowed with level=link: false")
         for key in ("target", "labels"):

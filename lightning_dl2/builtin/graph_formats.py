@@ -29,7 +29,7 @@ class GraphFormat:
 GRAPH_FORMATS = {
     "dgl_csv": GraphFormat(None, "with the meta.yaml of a CSVDataset of DGL", (), ("meta.yaml",)),
     "csv": GraphFormat(
-        ".csv, .tsv, .txt", "with nodes.csv and edges.csv", (".csv", ".tsv", ".txt"), ("nodes.[ct]*", "edges.[ct]*")
+        ".csv, .tsv, .txt", "with nodes.csv and edges.csv", (".csv", ".tsv", ".txt"), ("nodes.*[ct]*", "edges.*[ct]*")
     ),
     "ogb": GraphFormat(None, "with raw/ of OGB", (), ("raw/num-node-list.csv.gz",)),
     "content": GraphFormat(".content", "with NAME.content and NAME.cites", (".content", ".cites"), ("*.content",)),

@@ -26,7 +26,7 @@ def describe_columns(found: NodeSet | GraphSet) -> dict[str, Any]:
     """Return what the spec of a run keeps of its graphs for others: names, [] where there is nothing, None unnamed."""
     of = "features" if isinstance(found, NodeSet) else "node_features"
     named = {"features": (of, "feature_names"), "edge_features": ("edge_features", "edge_feature_names")}
-    if isinstance(found, GraphSet):
+    if found.node_types is not None or isinstance(found, GraphSet):
         named |= {"node_types": ("node_types", "node_type_names"), "edge_types": ("edge_types", "edge_type_names")}
     names: dict[str, Any] = {
         key: [] if getattr(found, part) is None else getattr(found, field, None) or None
@@ -58,7 +58,8 @@ def fit_to_run(found: Graphs, trained: Mapping[str, Any], source: str) -> tuple[
     if not constant:
         match = _Columns(source, "node features", notes, preparation.get("one_hot", ()))
         x = match(x, getattr(found, "feature_names", None), columns.get("features"), trained["in_feats"])
-    if "mean" in preparation and isinstance(x, Tensor):
+    typed = isinstance(found, NodeSet) and (found.target_type is not None or bool(trained.get("relation_ends")))
+    if "mean" in preparation and isinstance(x, Tensor) and not typed:  # else it is done, by type
         mean, scale = (torch.tensor(preparation[key], dtype=torch.float64) for key in ("mean", "scale"))
         x = standardized(x, mean, scale)
     names = getattr(found, "edge_feature_names", None), columns.get("edge_features")
@@ -66,7 +67,9 @@ def fit_to_run(found: Graphs, trained: Mapping[str, Any], source: str) -> tuple[
     changes: dict[str, Any] = {part: x, "edge_features": e}
     if isinstance(found, NodeSet):
         changes |= {"feature_names": columns.get("features") or None, "preparation": preparation or None}
-    else:
+    if isinstance(found, NodeSet) and typed:
+        changes |= _several_types(found, trained, columns, source, notes)
+    elif isinstance(found, GraphSet):
         for item in ("node", "edge"):
             changes |= _types(found, item, columns.get(f"{item}_types"), trained[f"{item}_types"], source, notes)
     if trained["level"] == "edge" and isinstance(found, NodeSet):
@@ -123,8 +126,24 @@ class _Columns:
         return torch.stack([x[:, place[name]] if name in place else empty for name in trained], 1)
 
 
+def _several_types(
+    found: NodeSet, trained: Mapping[str, Any], columns: Mapping[str, Any], source: str, notes: list[str]
+) -> dict[str, Any]:
+    """Return the types of nodes and edges by the numbers of training; the graph may lack some of them."""
+    if found.target_type is None or not trained.get("relation_ends"):
+        here, there = ("one type", "several types")[:: 1 if found.target_type is None else -1]
+        raise UserError(f"{source}: has {here} of nodes and edges; allowed: {there}, as the run was trained with")
+    changes: dict[str, Any] = {"relation_ends": trained["relation_ends"]}
+    for item in ("node", "edge"):
+        names = columns[f"{item}_types"]
+        changes |= _types(found, item, names, len(names), source, notes)
+        if lacks := [name for name in names if name not in (getattr(found, f"{item}_type_names") or ())]:
+            notes.append(f"there are no {item}s of the type {_list(lacks)}")
+    return changes | {"target_type": columns["node_types"].index(trained["target_type"])}
+
+
 def _types(
-    found: GraphSet, item: str, trained: list[str] | None, number: int, source: str, notes: list[str]
+    found: Graphs, item: str, trained: list[str] | None, number: int, source: str, notes: list[str]
 ) -> dict[str, Any]:
     """Return the types of nodes or edges by the numbers of training, and their number."""
     key = f"{item}_types"

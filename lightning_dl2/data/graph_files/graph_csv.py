@@ -4,7 +4,7 @@ Shapes: N nodes, E edges, F features of a node, D of an edge.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,9 @@ class _Nodes:
 
 
 @dataclass
-class _Edges:
+class EdgeRows:
+    """Ends, features and weights of the R rows of a table of edges."""
+
     src: np.ndarray  # int64 [R], a row of the file each
     dst: np.ndarray  # int64 [R]
     describe: Callable[[int], str]
@@ -76,9 +78,9 @@ def read_csv(path: str | Path, asked: Reading = PLAIN) -> NodeSet:
     if path.is_file():
         nodes, edges = _one_file(path, asked)
     else:
-        wanted = _targets(asked) if asked.labelled else []
+        wanted = columns_to_predict(asked) if asked.labelled else []
         nodes = _nodes(read_table(_file(path, "nodes"), ("id", *wanted)), asked)
-        edges = _edges(read_ends(_file(path, "edges"), nodes.ids), nodes.ids, asked)
+        edges = read_edge_rows(read_ends(_file(path, "edges"), nodes.ids), (nodes.ids, nodes.ids), asked)
         if asked.labelled:
             _add_splits(path, nodes, asked)
     return _graph(path, nodes, edges, asked)
@@ -94,10 +96,10 @@ def graph_of_tables(path: Path, nodes: Table, edges: Table, asked: Reading) -> N
         UserError: as `read_csv`.
     """
     found = _nodes(nodes, asked)
-    return _graph(path, found, _edges(edges, found.ids, asked), asked)
+    return _graph(path, found, read_edge_rows(edges, (found.ids, found.ids), asked), asked)
 
 
-def _graph(path: Path, nodes: _Nodes, edges: _Edges, asked: Reading) -> NodeSet:
+def _graph(path: Path, nodes: _Nodes, edges: EdgeRows, asked: Reading) -> NodeSet:
     arranged = arrange_edges(edges.src, edges.dst, len(nodes.ids), _compared(edges), asked, edges.describe)
     read = read_targets(nodes.labels, nodes.table.place if nodes.table else str, asked.target)
     names = list(nodes.ids)
@@ -127,19 +129,19 @@ def _graph(path: Path, nodes: _Nodes, edges: _Edges, asked: Reading) -> NodeSet:
     return found
 
 
-def _compared(edges: _Edges) -> np.ndarray | None:
+def _compared(edges: EdgeRows) -> np.ndarray | None:
     """Return what repeated edges must agree in, a row for each; None: they have no features, weights or labels."""
     labels = None if edges.targets is None else edges.targets["labels"].double().nan_to_num(-np.inf).numpy()
     parts = [part.reshape(len(edges.src), -1) for part in (edges.values, edges.weights, labels) if part is not None]
     return np.concatenate(parts, 1) if parts else None
 
 
-def _find(directory: Path, stem: str) -> Path | None:
+def find_table(directory: Path, stem: str) -> Path | None:
     return next((file for file in (directory / f"{stem}{suffix}" for suffix in SUFFIXES) if file.is_file()), None)
 
 
 def _file(directory: Path, stem: str) -> Path:
-    if (file := _find(directory, stem)) is None:
+    if (file := find_table(directory, stem)) is None:
         raise UserError(f"data.path={directory}: has no file {stem}.csv; allowed: nodes.csv and edges.csv")
     return file
 
@@ -151,28 +153,28 @@ def _require(table: Table, *names: str) -> None:
             raise UserError(f"{table.path}:1: has no column {name}; allowed: {asked} and columns of numbers")
 
 
-def _targets(asked: Reading) -> list[str]:
+def columns_to_predict(asked: Reading) -> list[str]:
     """Return the names of the columns to predict."""
     return [asked.label or "label"] if asked.labels is None else list(asked.labels)
 
 
-def _known(labels: dict[str, list[str]]) -> list[bool]:
+def known_cells(labels: dict[str, list[str]]) -> list[bool]:
     """Tell for each node whether a cell to predict stands for something."""
     return [not all(map(is_missing, cells)) for cells in zip(*labels.values(), strict=True)]
 
 
 def _nodes(table: Table, asked: Reading) -> _Nodes:
     """Read ids, labels, the column split and the features."""
-    wanted, trains = _targets(asked), asked.for_run is None
+    wanted, trains = columns_to_predict(asked), asked.for_run is None
     _require(table, "id", *(wanted if asked.labelled and trains else []))
-    ids = _ids(table)
+    ids = read_ids(table)
     there = [name for name in wanted if asked.labelled and name in table.header]
     labels = {name: table.column(name) if name in there else [""] * len(ids) for name in wanted}
-    if asked.labelled and trains and not any(_known(labels)):
+    if asked.labelled and trains and not any(known_cells(labels)):
         raise UserError(f"{table.path}: no node has a label; allowed: nodes with labels")
     splits = None
     if "split" in table.header and asked.labelled:
-        splits = split_of_column(table, "split", list(range(len(ids))), _known(labels), trains)
+        splits = split_of_column(table, "split", list(range(len(ids))), known_cells(labels), trains)
     others = [name for name in table.header if name not in ("id", *wanted, "split", *NEIGHBORS)]
     others, notes = asked.known_columns(others)
     fills = asked.fills
@@ -182,7 +184,7 @@ def _nodes(table: Table, asked: Reading) -> _Nodes:
     return _Nodes(table, ids, splits, labels, features if features.shape[1] else None, names, preparation, notes)
 
 
-def _ids(table: Table) -> dict[str, int]:
+def read_ids(table: Table) -> dict[str, int]:
     ids: dict[str, int] = {}
     for row, name in enumerate(table.column("id")):
         if not name:
@@ -197,19 +199,19 @@ def _ids(table: Table) -> dict[str, int]:
 def _add_splits(directory: Path, nodes: _Nodes, asked: Reading) -> None:
     """Read the splits of a file of their own, if there is one."""
     assert nodes.table is not None
-    file = _find(directory, "splits")
+    file = find_table(directory, "splits")
     if file is None:
         if asked.split_index:
             raise UserError(f"data.split_index={asked.split_index}: {directory} has no splits.csv; allowed: 0")
         return
     if nodes.splits is not None:
         raise UserError(f"{file}: {nodes.table.path.name} has a column split, too; fix: leave one of them out")
-    known, trains = _known(nodes.labels), asked.for_run is None
+    known, trains = known_cells(nodes.labels), asked.for_run is None
     nodes.splits, notes = read_splits(file, nodes.ids, known, asked.split_index, trains)
     nodes.notes += notes
 
 
-def _one_file(path: Path, asked: Reading) -> tuple[_Nodes, _Edges]:
+def _one_file(path: Path, asked: Reading) -> tuple[_Nodes, EdgeRows]:
     """Read a table of nodes with a column neighbors, or a list of edges whose nodes have no labels."""
     if asked.split_index:
         raise UserError(f"data.split_index={asked.split_index}: one file has one split; allowed: 0, or a directory")
@@ -226,10 +228,12 @@ def _one_file(path: Path, asked: Reading) -> tuple[_Nodes, _Edges]:
     unread = PLAIN.features.columns, PLAIN.features.drop, PLAIN.features.one_hot
     if (asked.features.columns, asked.features.drop, asked.features.one_hot) != unread:
         raise UserError(f"data.features.columns: {path} is a list of edges, whose nodes have no columns; allowed: null")
-    return _Nodes(None, ids, labels={name: [""] * len(ids) for name in _targets(asked)}), _edges(table, ids, asked)
+    return _Nodes(None, ids, labels={name: [""] * len(ids) for name in columns_to_predict(asked)}), read_edge_rows(
+        table, (ids, ids), asked
+    )
 
 
-def _listed(table: Table, ids: dict[str, int]) -> _Edges:
+def _listed(table: Table, ids: dict[str, int]) -> EdgeRows:
     """Return the edges to the ids in the column neighbors."""
     name = next(name for name in NEIGHBORS if name in table.header)
     src, dst = [], []
@@ -240,22 +244,24 @@ def _listed(table: Table, ids: dict[str, int]) -> _Edges:
             src.append(row)
             dst.append(ids[other])
     of = np.array(src, np.int64)
-    return _Edges(of, np.array(dst, np.int64), lambda edge: table.place(int(of[edge])))
+    return EdgeRows(of, np.array(dst, np.int64), lambda edge: table.place(int(of[edge])))
 
 
-def read_ends(path: Path, ids: dict[str, int] | None) -> Table:
+def read_ends(path: Path, ids: dict[str, int] | None, *further: tuple[str, str]) -> Table:
     """Read a list of edges, or with `ids=None` any table of one file; move the ends to the first two columns.
 
     Args:
         ids: of the nodes; without column names the first two cells of the first row are among them.
+        further: names that the ends may have, beside ENDS.
 
     Raises:
-        UserError: there are no columns src and dst, or another pair of ENDS.
+        UserError: there are no columns src and dst, or another pair of such names.
     """
+    pairs = (*ENDS, *further)
 
     def is_named(first: list[str], rows: list[tuple[str, ...]]) -> bool:
         names = {cell.lower() for cell in first}
-        if any(names >= {*pair} for pair in ENDS) or (ids is None and "id" in names):
+        if any(names >= {*pair} for pair in pairs) or (ids is None and "id" in names):
             return True
         known = ids.keys() if ids is not None else {cell for row in rows for cell in row[:2]}
         return not (all(cell in known for cell in first[:2]) or all(map(is_number, first[:2])))
@@ -266,7 +272,7 @@ def read_ends(path: Path, ids: dict[str, int] | None) -> Table:
             raise UserError(f"{path}:1: has no column neighbors, which one file of nodes needs; fix: give a directory")
         return table
     lower = [name.lower() for name in table.header]
-    pair = next((pair for pair in ENDS if {*pair} <= {*lower}), None)
+    pair = next((pair for pair in pairs if {*pair} <= {*lower}), None)
     if pair is None:
         _require(table, "src", "dst")
     assert pair is not None
@@ -283,13 +289,27 @@ def read_ends(path: Path, ids: dict[str, int] | None) -> Table:
     return table
 
 
-def _edges(table: Table, ids: dict[str, int], asked: Reading) -> _Edges:
-    """Read the ends, the weights and the features of edges."""
+def read_edge_rows(
+    table: Table,
+    ids: tuple[dict[str, int], dict[str, int]],
+    asked: Reading,
+    files: Sequence[str] = ("nodes.csv", "nodes.csv"),
+) -> EdgeRows:
+    """Read the ends, the weights and the features of edges.
+
+    Args:
+        ids: number the nodes of both ends.
+        files: have these ids, for a message.
+
+    Raises:
+        UserError: the first end that is no node, or cell that is no number.
+    """
     try:
-        src, dst = (np.array([ids[row[end]] for row in table.rows], np.int64) for end in (0, 1))
+        src, dst = (np.array([ids[end][row[end]] for row in table.rows], np.int64) for end in (0, 1))
     except KeyError:
-        row, name = next((row, name) for row, cells in enumerate(table.rows) for name in cells[:2] if name not in ids)
-        raise UserError(f"{table.place(row)}: node {name} is not in nodes.csv; allowed: the ids there") from None
+        ends = ((row, end, cells[end]) for row, cells in enumerate(table.rows) for end in (0, 1))
+        row, end, name = next(found for found in ends if found[2] not in ids[found[1]])
+        raise UserError(f"{table.place(row)}: node {name} is not in {files[end]}; allowed: the ids there") from None
     others, weights = table.header[2:], None
     if asked.edge_weight is not None:
         if asked.edge_weight not in others:
@@ -307,4 +327,4 @@ def _edges(table: Table, ids: dict[str, int], asked: Reading) -> _Edges:
     notes = [*table.notes(","), *([note] if note else [])]
     if left := [name for name in others if name not in chosen]:
         notes.append(f"columns of edges that are not read: {', '.join(left)}")
-    return _Edges(src, dst, table.place, values, chosen, weights, targets, notes)
+    return EdgeRows(src, dst, table.place, values, chosen, weights, targets, notes)

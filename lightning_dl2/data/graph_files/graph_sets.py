@@ -124,6 +124,16 @@ class NodeSet(_Content):
     note: str | None = None  # what the reader dropped, doubled or completed; no part of the digest
     target: TargetKind = field(default="classification", metadata=YOUNGER)
     target_names: list[str] = field(default_factory=list, metadata=YOUNGER)
+    # Of a graph of several types: types of nodes and edges, for each relation the types of its source and target, and
+    # the type of the nodes that have targets. Each type has columns of its own in `features`, see `typed/assemble.py`.
+    node_types: Tensor | None = field(default=None, metadata=YOUNGER)  # int64 [N]
+    num_node_types: int = field(default=0, metadata=YOUNGER)
+    edge_types: Tensor | None = field(default=None, metadata=YOUNGER)  # int64 [E]
+    num_edge_types: int = field(default=0, metadata=YOUNGER)
+    relation_ends: list[list[int]] = field(default_factory=list, metadata=YOUNGER)
+    target_type: int | None = field(default=None, metadata=YOUNGER)
+    node_type_names: list[str] | None = None  # of the types from 0; no part of the digest
+    edge_type_names: list[str] | None = None  # likewise
 
     def check(self, source: str = "data") -> None:
         """Raise UserError, naming `source` and the first bad item, if the parts do not fit together."""

@@ -94,6 +94,11 @@ class GraphDataModule(LightningDataModule):
         fitted, note = fit_to_run(found, for_run, f"data.path={path}")
         if fitted.digest() == for_run.get("digest"):
             return fitted
+        if ((for_run.get("columns") or {}).get("preparation") or {}).get("identity"):
+            raise UserError(
+                f"data.path={path}: the net has a vector for each node that it was trained on, and none for others;"
+                " allowed: the graph of the run; fix: train with data.features.identity=false"
+            )
         self.other, self.splits = note, dict(fitted.splits or {})
         return fitted
 

@@ -64,7 +64,7 @@ def build_graph_set(
         graphs, labels = [graph for graph, _ in graphs], [label for _, label in graphs]
     parts = [read_graph(graph, f"graphs[{number}]") for number, graph in enumerate(graphs)]
     used: set[str] = set()
-    values = _find_labels(parts, labels, level, used)
+    values = find_labels(parts, labels, level, used)
     numbers, names, target, note = number_labels(
         values, "labels", target=target, class_names=class_names, unknown=False
     )
@@ -131,7 +131,7 @@ def build_node_set(
     used: set[str] = set()
     if not labelled:
         labels = torch.full((parts[0].num_nodes,), UNKNOWN)
-    values = _find_labels(parts, labels, "node", used)
+    values = find_labels(parts, labels, "node", used)
     numbers, names, kind, note = number_labels(values, "labels", target=target, class_names=class_names, unknown=True)
     if target is None and kind != "classification":
         raise UserError(
@@ -148,7 +148,7 @@ def build_node_set(
         features=nodes.features,
         labels=numbers,
         class_names=names,
-        splits=_node_splits(parts[0], splits, used) if labelled else None,
+        splits=read_node_splits(parts[0], splits, used) if labelled else None,
         edge_features=edges.features,
         edge_weights=_weights(parts[0], edge_weight, used),
         node_ids=_ids(ids, parts[0].num_nodes) or parts[0].ids,
@@ -173,7 +173,7 @@ def _note(parts: Sequence[GraphParts], *notes: str | None) -> str | None:
     return "graphs in memory: " + "; ".join(filter(None, told)) if any(told) else None
 
 
-def _find_labels(parts: Sequence[GraphParts], labels: Any, level: str, used: set[str]) -> Any:
+def find_labels(parts: Sequence[GraphParts], labels: Any, level: str, used: set[str]) -> Any:
     """Return the labels of all graphs, or of all nodes: given, or by their name in the graphs."""
     if labels is not None and not isinstance(labels, str):
         given = list(labels) if level == "graph" or len(parts) > 1 else [labels]
@@ -313,7 +313,7 @@ def _splits(splits: Mapping[str, Any] | None, count: int, source: str) -> dict[s
     return found
 
 
-def _node_splits(graph: GraphParts, splits: Mapping[str, Any] | None, used: set[str]) -> dict[str, Tensor] | None:
+def read_node_splits(graph: GraphParts, splits: Mapping[str, Any] | None, used: set[str]) -> dict[str, Tensor] | None:
     """Return the splits by their masks, given or by their names in the graph; None: the graph has no mask."""
     given = dict(MASKS if splits is None else splits)
     named = {split: name for split, name in given.items() if isinstance(name, str)}

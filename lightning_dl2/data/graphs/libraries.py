@@ -15,6 +15,7 @@ from lightning_dl2.common.errors import UserError
 from lightning_dl2.graphs import Graph
 from lightning_dl2.graphs.dgl_conversion import parts_of
 
+TYPED = "NodeDataModule.from_graph reads one such graph; in a file, make it homogeneous first"
 ALLOWED = "a DGLGraph, a Data of PyG, a graph of networkx, or a Graph of this package"
 
 
@@ -94,7 +95,7 @@ def read_graph(graph: Any, source: str) -> GraphParts:
         return graph
     if isinstance(graph, Graph):
         return _of_this_package(graph, source)
-    bases = {(base.__module__.split(".")[0], base.__name__) for base in type(graph).__mro__}
+    bases = bases_of(graph)
     if ("dgl", "DGLGraph") in bases:
         return _of_dgl(graph, source)
     if ("torch_geometric", "Data") in bases:
@@ -102,10 +103,15 @@ def read_graph(graph: Any, source: str) -> GraphParts:
             raise UserError(f"{source}: is a Batch of {graph.num_graphs} graphs; fix: give its to_data_list()")
         return _of_pyg(graph, source)
     if ("torch_geometric", "HeteroData") in bases:
-        raise UserError(f"{source}: is a HeteroData; allowed: one type of nodes and edges; fix: to_homogeneous()")
+        raise UserError(f"{source}: is a HeteroData; allowed: one type of nodes and edges; fix: {TYPED}")
     if ("networkx", "Graph") in bases:
         return _of_networkx(graph, source)
     raise UserError(f"{source}: is a {type(graph).__name__}; allowed: {ALLOWED}")
+
+
+def bases_of(graph: Any) -> set[tuple[str, str]]:
+    """Return the library and the name of each class that an object is of."""
+    return {(base.__module__.split(".")[0], base.__name__) for base in type(graph).__mro__}
 
 
 def _of_this_package(graph: Graph, source: str) -> GraphParts:
@@ -120,7 +126,7 @@ def _of_dgl(graph: Any, source: str) -> GraphParts:
         raise UserError(f"{source}: is a block; allowed: a whole graph")
     if len(graph.ntypes) != 1 or len(graph.etypes) != 1:
         kinds = f"{len(graph.ntypes)} types of nodes and {len(graph.etypes)} of edges"
-        raise UserError(f"{source}: has {kinds}; allowed: one of each; fix: dgl.to_homogeneous(g)")
+        raise UserError(f"{source}: has {kinds}; allowed: one of each; fix: {TYPED}")
     if graph.batch_size != 1:
         raise UserError(f"{source}: is a batch of {graph.batch_size} graphs; fix: give dgl.unbatch(g)")
     parts = parts_of(graph)

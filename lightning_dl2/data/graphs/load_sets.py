@@ -29,6 +29,7 @@ from lightning_dl2.data.graph_files.tu_format import read_attributes, read_tu
 from lightning_dl2.data.graph_files.zinc import read_zinc
 from lightning_dl2.data.graphs.columns import check_classes
 from lightning_dl2.data.graphs.generators import csl, karate_club, mini_gc, pattern, stochastic_block_model
+from lightning_dl2.data.graphs.typed.tastes import tastes
 
 GENERATOR_SEED = 20201  # generated graphs are the same for every seed of a run
 BLOCK_MODEL = dict(num_nodes=2000, num_classes=5, average_degree=10.0, homophily=0.8, num_feats=32, signal=0.5)
@@ -89,6 +90,7 @@ def _tu_or_ten_fold(request: Request) -> GraphSet:
 NODE_SETS: dict[str, Callable[[Request], NodeSet]] = {
     "karate_club": lambda _: karate_club(),
     "sbm": _block_model,
+    "tastes": lambda _: tastes(seed=GENERATOR_SEED),
     **dict.fromkeys(PLANETOID, lambda request: read_planetoid(request.files(), request.name)),
     **dict.fromkeys(HETEROPHILOUS, _heterophilous),
     **dict.fromkeys(OWN_GRAPHS, lambda request: read_own_graph(request.files(), request.reading, request.name)),

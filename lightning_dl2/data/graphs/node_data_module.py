@@ -16,11 +16,12 @@ from lightning_dl2.config.schema.targets import Asked
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.graph_files.own.reading import Features, Reading
 from lightning_dl2.data.graphs.graph_data_module import STANDARDIZED, GraphDataModule, feature_widths, segment_sums
-from lightning_dl2.data.graphs.in_memory import build_node_set
 from lightning_dl2.data.graphs.load_sets import load_node_set
 from lightning_dl2.data.graphs.splits import node_splits
+from lightning_dl2.data.graphs.typed.in_memory import build_any_node_set
 from lightning_dl2.graphs import Graph, GraphBatch, NeighborBlocks, SparseMatrix
 from lightning_dl2.nets.graph.convolutions import EDGE_WEIGHT
+from lightning_dl2.nets.graph.relations.split import TYPES
 from lightning_dl2.resume.train_batches import rank_and_world
 
 
@@ -35,6 +36,8 @@ class NodeDataModule(GraphDataModule):
         labels: names of several numbers or labels of each node, in place of `label`.
         target: "classification", "regression" or "multilabel", of such graphs; None: as the source says.
         edge_weight: name of the weights of edges in such graphs; None: there are none.
+        types: of a graph of several types: "node" and "edge", columns that say the type, and "target", the type whose
+            nodes have the targets; None: files of each type, the only type with labels.
         repeated_edges: "merge": edges of such graphs between the same two nodes are one; "keep": each counts.
         features: arguments of `Features`: which columns of such graphs are features.
         split: "public", the source's own, or "random": `train_per_class` nodes of each class, `validation_size` and
@@ -76,6 +79,7 @@ class NodeDataModule(GraphDataModule):
         target: Asked | None = None,
         repeated_edges: str = "merge",
         edge_weight: str | None = None,
+        types: Mapping[str, str | None] | None = None,
         features: Mapping[str, Any] | None = None,
         split: str = "public",
         split_index: int = 0,
@@ -104,6 +108,7 @@ class NodeDataModule(GraphDataModule):
         self.seed, self.chunk, self.num_workers = seed, evaluation_chunk, num_workers
         self.positional = positional or {"kind": "none", "size": 0}
         if isinstance(name, str):
+            kinds: dict[str, Any] = {f"{key}_type": value for key, value in (types or {}).items()}
             reading = Reading(
                 undirected=undirected,
                 repeated_edges=repeated_edges,
@@ -113,6 +118,7 @@ class NodeDataModule(GraphDataModule):
                 edge_weight=edge_weight,
                 split_index=split_index,
                 features=Features(**features or {}),
+                **kinds,
                 labelled=self.needs_labels,
                 labels_edges=self.labels_edges,
                 for_run=for_run,
@@ -121,9 +127,8 @@ class NodeDataModule(GraphDataModule):
         self.set: NodeSet = self._fit(name, for_run, path)
         self.note = self.set.note
         self.linear_baseline = linear_baseline
-        sizes: dict[str, Any] = {"train_per_class": train_per_class, "validation_size": validation_size}
-        split_seed = seed if split_seed is None else split_seed
-        self._choose_items(split, split_seed, **sizes, test_size=test_size, sizes=split_sizes)
+        sizes: dict[str, Any] = {"train_per_class": train_per_class, "test_size": test_size, "sizes": split_sizes}
+        self._choose_items(split, seed if split_seed is None else split_seed, validation_size=validation_size, **sizes)
         self.normalize_features = normalize_features
         self.graph = self._graph()
         self.sampler = None if fanouts is None else self._sampler(fanouts, replace, draw_by_weight)
@@ -145,6 +150,7 @@ class NodeDataModule(GraphDataModule):
         splits: Mapping[str, Any] | None = None,
         edge_features: str | None = None,
         edge_weight: str | None = None,
+        target_type: str | None = None,
         target: str | None = None,
         class_names: list[str] | None = None,
         target_names: Sequence[str] | None = None,
@@ -158,7 +164,8 @@ class NodeDataModule(GraphDataModule):
         `note` says what was added, numbered anew or not read.
 
         Args:
-            graph: with features, labels and masks at its nodes.
+            graph: with features, labels and masks at its nodes; also a heterograph of DGL or a HeteroData of PyG,
+                where each type may have features of another width, or none.
             features: name of the features, floating numbers [N, F]; None: the usual one, `feat` for DGL and networkx,
                 `x` for PyG. Likewise `edge_features` (`feat`, `edge_attr`).
             labels: N class numbers or names, numbers, or labels [N, T] of 0 and 1, or their name in the graph, by
@@ -172,24 +179,25 @@ class NodeDataModule(GraphDataModule):
                 always have both.
             repeated_edges: "merge": edges between the same two nodes are one; "keep": each counts.
             edge_weight: name of the weights of edges, such as `weight`; None: there are none.
-            ids: names of the nodes, for `predict`; None: those of networkx, or numbers.
+            target_type: of several types, the one whose nodes have the targets; None: the only one with labels.
+            ids: names of the nodes, of the target type, for `predict`; None: those of networkx, or numbers.
             options: of the constructor: split, fanouts, evaluation_chunk, seed, ...
 
         Raises:
             UserError: the parts of the graph do not fit together, or a split is impossible.
         """
-        found, note = build_node_set(
+        of_edges = {"undirected": undirected, "repeated_edges": repeated_edges, "edge_weight": edge_weight}
+        found, note = build_any_node_set(
             graph,
+            target_type,
             features=features,
             labels=labels,
             splits=splits,
             edge_features=edge_features,
-            edge_weight=edge_weight,
             target=target,
             class_names=class_names,
             target_names=target_names,
-            undirected=undirected,
-            repeated_edges=repeated_edges,
+            **of_edges,
             ids=ids,
         )
         notes = [note]
@@ -224,11 +232,15 @@ class NodeDataModule(GraphDataModule):
         if nodes.features is not None:
             ndata["features"] = _normalized(nodes.features) if self.normalize_features else nodes.features
         kept, parts = self._message_edges(), {"features": nodes.edge_features, EDGE_WEIGHT: nodes.edge_weights}
+        parts[TYPES] = nodes.edge_types
         edges = {"src": nodes.src, "dst": nodes.dst} | {name: part for name, part in parts.items() if part is not None}
         if not kept.all():
             edges = {name: part[kept] for name, part in edges.items()}
         graph = Graph(edges.pop("src"), edges.pop("dst"), nodes.num_nodes, ndata=ndata, edata=edges)
         ndata |= self._encode(graph)
+        if nodes.num_node_types > 1:
+            assert nodes.node_types is not None
+            ndata[TYPES] = nodes.node_types
         if not ndata:
             ndata["features"] = torch.ones(nodes.num_nodes, 1)
         return graph.replace(ndata=ndata)
@@ -267,6 +279,11 @@ class NodeDataModule(GraphDataModule):
                 self._moved = self.graph.to(device)
         return replace(batch, graphs=self._moved).to(device)
 
+    def items(self, split: str) -> Tensor:
+        """Return the numbers of the items of a split, or of "rest": the nodes of the asked type in no split."""
+        found, types = super().items(split), self.set.node_types
+        return found if split in self.splits or types is None else found[types[found] == self.set.target_type]
+
     def alone(self, number: int) -> GraphBatch:
         return replace(self._batch(torch.tensor([number]), 1.0, None), chunk=None)
 
@@ -285,7 +302,15 @@ class NodeDataModule(GraphDataModule):
         return features.rows(items).to_dense() if isinstance(features, SparseMatrix) else features[items]
 
     def _facts(self) -> dict[str, Any]:
-        return {**feature_widths(self.graph), "node_types": 0, "edge_types": 0}
+        nodes, facts = self.set, {**feature_widths(self.graph), "node_types": 0, "edge_types": 0}
+        if nodes.target_type is None or nodes.node_type_names is None:
+            return facts
+        types = {
+            "node_types": nodes.num_node_types if nodes.num_node_types > 1 else 0,
+            "edge_types": nodes.num_edge_types,
+        }
+        target = nodes.node_type_names[nodes.target_type]
+        return facts | types | {"relation_ends": nodes.relation_ends, "target_type": target}
 
 
 def _normalized(features: Tensor | SparseMatrix) -> Tensor | SparseMatrix:

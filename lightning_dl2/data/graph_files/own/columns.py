@@ -15,6 +15,7 @@ from lightning_dl2.data.graph_files.own.reading import Features
 from lightning_dl2.data.graph_files.own.tables import Table
 
 LARGEST = float(np.finfo(np.float32).max)
+TYPES = ("type", "kind", "node_type", "ntype")  # usual names of a column of types
 MOST_KINDS = 1000  # texts of a column that become features of their own
 
 
@@ -126,7 +127,10 @@ def _not_a_number(table: Table, row: int, name: str, edges: bool) -> str:
         return says if edges else f"{says}; fix: data.features.fill=mean, or data.features.drop=[{name}]"
     if edges:
         return f"{says}; fix: name the columns that are features in data.features.edge_columns, [] for none"
-    return f"{says}; fix: data.features.one_hot=[{name}] or data.features.drop=[{name}]"
+    ways = f"data.features.one_hot=[{name}] or data.features.drop=[{name}]"
+    if name.lower() in TYPES:
+        ways = f"data.types.node={name} if it is the type of a node, {ways} if not"
+    return f"{says}; fix: {ways}"
 
 
 def _one_hot(table: Table, name: str, fill: str) -> tuple[list[str], np.ndarray, int]:

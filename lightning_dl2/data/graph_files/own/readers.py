@@ -22,10 +22,10 @@ from lightning_dl2.data.graph_files.formats.dgl_csv import read_dgl_csv
 from lightning_dl2.data.graph_files.formats.networkx_files import read_gml, read_graphml
 from lightning_dl2.data.graph_files.formats.ogb import read_ogb
 from lightning_dl2.data.graph_files.formats.torch_files import read_torch
-from lightning_dl2.data.graph_files.graph_csv import read_csv
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.graph_files.own.columns import degree_columns, standardized, statistics
 from lightning_dl2.data.graph_files.own.reading import Reading
+from lightning_dl2.data.graphs.typed.tables import read_any_csv
 from lightning_dl2.graphs import SparseMatrix
 
 
@@ -35,7 +35,7 @@ def _one_graph(read: Callable[[Path], FileGraphs]) -> Callable[[Path, Reading], 
 
 READERS: dict[str, Callable[[Path, Reading], NodeSet]] = {
     "dgl_csv": _one_graph(read_dgl_csv),
-    "csv": read_csv,
+    "csv": read_any_csv,
     "gml": read_gml,
     "graphml": read_graphml,
     "npz": _one_graph(read_npz),
@@ -64,7 +64,19 @@ def read_own_graph(path: Path, asked: Reading, name: str = "graph_file") -> Node
     for key in ("columns", "drop", "one_hot", "edge_columns"):
         if found not in NAMES_COLUMNS and (value := getattr(of_columns, key)) not in (None, (), []):
             raise UserError(f"data.features.{key}={list(value)}: {path} has no named columns; allowed: null or []")
+    for key in ("node", "edge", "target"):
+        if found != "csv" and (kind := getattr(asked, f"{key}_type")) is not None:
+            raise UserError(f"data.types.{key}={kind}: {path} is no CSV; allowed: null")
     return finish_features(READERS[found](path, asked), asked, path)
+
+
+def _with_own_features(found: NodeSet, path: Path) -> NodeSet:
+    """Give each node of a graph without features one of its own."""
+    if found.features is not None:
+        raise UserError(f"data.features.identity=true: the nodes of {path} have features; allowed: false")
+    rows = torch.arange(found.num_nodes)
+    features = SparseMatrix.from_coo(rows, rows, torch.ones(len(rows)), (len(rows), len(rows)))
+    return replace(found, features=features, preparation={**(found.preparation or {}), "identity": True})
 
 
 def finish_features(found: NodeSet, asked: Reading, path: Path) -> NodeSet:
@@ -72,6 +84,10 @@ def finish_features(found: NodeSet, asked: Reading, path: Path) -> NodeSet:
 
     Of another graph than that of a run, degrees are added; `fit_to_run` standardises it as that of the run.
     """
+    if found.node_types is not None:
+        return found  # by type, where it was read
+    if asked.features.identity:
+        return _with_own_features(found, path)
     if not (asked.features.degrees or asked.features.standardize):
         return found
     features, names = found.features, list(found.feature_names or [])

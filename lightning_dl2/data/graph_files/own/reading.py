@@ -19,6 +19,7 @@ class Features:
         standardize: shift and scale each feature to mean 0 and variance 1 over all nodes; those of 0 and 1 stay.
         degrees: add log(1 + in-degree), of a directed graph log(1 + out-degree), too.
         edge_columns: names of the edges' features; None: all columns that have no other use.
+        identity: each node without features, of all nodes or of a type, gets a feature of its own.
     """
 
     columns: Sequence[str] | None = None
@@ -28,6 +29,7 @@ class Features:
     standardize: bool = False
     degrees: bool = False
     edge_columns: Sequence[str] | None = None
+    identity: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Reading:
         labels: names of several numbers or labels; None: there is one, `label`.
         target: the kind of what is to be predicted; None: as the source says.
         edge_weight: name of the edges' weights; None: there are none.
+        node_type: column of the nodes' types; None: there is one type, or a file for each. Likewise `edge_type`.
+        target_type: the type of the nodes that have the targets; None: the only one with labels.
         split_index: the split that is read where a source has several, from 0.
         features: which columns are features.
         node_attributes: whether the nodes of a set in the TU format have their attributes as features; None: where the
@@ -57,6 +61,9 @@ class Reading:
     labels: Sequence[str] | None = None
     target: Asked | None = None
     edge_weight: str | None = None
+    node_type: str | None = None
+    edge_type: str | None = None
+    target_type: str | None = None
     split_index: int = 0
     features: Features = Features()
     node_attributes: bool | None = None

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graphs.node_data_module import NodeDataModule
 from lightning_dl2.graphs import Graph, GraphBatch
 from lightning_dl2.resume.train_batches import rank_and_world
@@ -71,6 +72,13 @@ class PairDataModule(NodeDataModule):
     def spec(self) -> dict[str, Any]:
         """Describe the data for the model in plain values, which every checkpoint holds."""
         return super().spec | {"directed": self.directed}
+
+    def _fit(self, found: Any, for_run: Mapping[str, Any] | None, path: str | None) -> Any:
+        if found.relation_ends:
+            raise UserError(
+                f"data.level={self.level}: the graph has {len(found.relation_ends)} relations; allowed: node"
+            )
+        return super()._fit(found, for_run, path)
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:

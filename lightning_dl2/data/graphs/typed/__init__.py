@@ -1,0 +1,1 @@
+"""Graphs whose nodes and edges are of several types."""
