@@ -14,8 +14,9 @@ WHAT is one of:
     tracking         how far a net tracks a state beyond its training, and why an affine cell stops
     graphs           spreading of information in graph networks, and the effect of depth
     explain          how much each feature and edge adds to one answer of a graph network
-    WHAT --help prints its keys. All but bptt, parameters and graphs have run=DIR[,DIR...] for your own runs or trees of
-    them.
+    expressiveness   how many pairs of graphs of BREC a graph network tells apart
+    WHAT --help prints its keys. All but bptt, parameters, graphs and expressiveness have run=DIR[,DIR...] for your
+    own runs or trees of them.
 
 Figures (PNG) and the numbers behind them (CSV) go to out/WHAT. Those of a run go to a directory in it that is named
 after the run, and replace no other run's. The last line of standard output is that directory, or out/WHAT if there are
@@ -48,6 +49,7 @@ ANALYSES = {
     "tracking": "expressivity.tracking",
     "graphs": "graphs.figures",
     "explain": "graphs.explain",
+    "expressiveness": "brec.expressiveness",
 }
 
 

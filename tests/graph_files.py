@@ -92,3 +92,18 @@ def write_ten_fold(directory: Path, name: str = "MUTAG", num_graphs: int = 42) -
             text = "".join(f"{graph}\n" for graph in members)
             (directory / "10fold_idx" / f"{part}_idx-{fold + 1}.txt").write_text(text, "utf-8")
     return directory
+
+
+def write_planar_sat(directory: Path, num_pairs: int = 20) -> Path:
+    """Generate a set in the format of EXP: in turns a ring of 6 nodes and two rings of 3, which 1-WL cannot tell."""
+    lines = [f"{2 * num_pairs}"]
+    for graph in range(2 * num_pairs):
+        lines.append(f"6 {1 - graph % 2}")
+        for node in range(6):
+            ring = [(node + step) % 6 for step in (1, 5)]
+            triangle = [node // 3 * 3 + (node + step) % 3 for step in (1, 2)]
+            next_to = triangle if graph % 2 else ring
+            lines.append(" ".join(map(str, (graph // 2 % 2, 2, *next_to))))
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "GRAPHSAT.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    return directory

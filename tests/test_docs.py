@@ -26,6 +26,7 @@ from lightning_dl2.generate import main as generate
 from lightning_dl2.predict import main as predict
 from lightning_dl2.report import main as report
 from lightning_dl2.train import main as train
+from tests.graph_pairs import write_brec
 from tests.reporting.made_up import PNG, made_up_run
 from tests.scripts.test_slurm_scripts import script, started  # noqa: F401 - `script` is a fixture
 from tests.small import NEEDS_DGL, write_graph
@@ -132,6 +133,7 @@ SHORT = {
     "analyze tracking": ("cells=mingru", "max_steps=25", "size=16", "lengths=4,8"),
     "analyze graphs": ("part=spreading",),
     "analyze explain": ("limit=8",),
+    "analyze expressiveness": ("data.path=BREC", "hops=1", "epochs=1", "num_layers=1", "parts=basic"),
     "generate": ("length=8", "num_samples=1", "num_beams=1"),
 }
 
@@ -185,6 +187,7 @@ def place(tmp_path_factory) -> Path:
         (here / folder).symlink_to(ROOT / folder)
     (here / "jobs.txt").write_text("task.cell=lstm seed=3\n")
     write_graph(here / "DIR", [(node, (node + 1) % 90) for node in range(90)], 30 * "abc")
+    write_brec(here / "BREC")
     nodes = here / "DIR" / "nodes.csv"
     first, *rows = nodes.read_text().splitlines()
     edges = here / "DIR" / "edges.csv"

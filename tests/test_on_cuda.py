@@ -18,6 +18,7 @@ from lightning_dl2.nets import LAYERS, Ensemble, LanguageModel, Recurrent, Recur
 from lightning_dl2.nets.graph.layerwise import layerwise
 from lightning_dl2.nets.graph.norms import NORMS as NORM_LAYERS
 from lightning_dl2.nets.graph.readouts import READOUTS
+from lightning_dl2.nets.graph.subgraphs import MARKS, SubgraphNetwork
 from lightning_dl2.nets.recurrent.gradient_flow import gradient_flow
 from lightning_dl2.tasks.graph_targets import KINDS
 from lightning_dl2.tasks.metrics import (
@@ -31,7 +32,7 @@ from lightning_dl2.tasks.metrics import (
 from lightning_dl2.tasks.optimizers import build_optimizer, complete, parameter_groups
 from lightning_dl2.tasks.text_generator import focal_cross_entropy
 from tests.graphs.examples import ALL, batch_of_four, block
-from tests.nets.graph.graph_cases import batch_of_graphs, build, papers, random_graph
+from tests.nets.graph.graph_cases import INPUTS, batch_of_graphs, build, papers, random_graph
 from tests.pretended_device import Pretended, pretended_cuda
 from tests.small import small_targets
 
@@ -273,6 +274,12 @@ def test_graph_networks(layer, deterministic):
     norm, other, readout = NORMS[place % 3], NORMS[(place + 1) % 3], READOUTS[place % 4]
     check(build(layer, norm=norm, residual=True, engine="torch"), [random_graph()])
     check(build(layer, "graph", readout=readout, norm=other, node_types=5, engine="torch"), [batch_of_graphs()])
+
+
+@pytest.mark.parametrize("marks", MARKS)
+def test_graph_networks_of_subgraphs(marks, deterministic):
+    form = {"layer": "gine", "level": "graph", "num_outputs": 3, "input_layer": True, "output_layer": "linear"}
+    check(SubgraphNetwork(marks=marks, hops=2, engine="torch", **INPUTS, **form), [batch_of_graphs()])
 
 
 @pytest.mark.slow

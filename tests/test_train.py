@@ -28,7 +28,7 @@ from lightning_dl2.training.finished import Objects
 from tests.comparison import checkpoint_differences, has_reached, leaves, metrics_differences
 from tests.config.test_compose import ONE_OF_EACH
 from tests.conftest import TINY, TINY_GRAPH, TINY_TEXT
-from tests.graph_files import write_heterophilous, write_planetoid, write_ten_fold
+from tests.graph_files import write_heterophilous, write_planar_sat, write_planetoid, write_ten_fold
 from tests.processes import ForkedProcess, fork_interpreters, redirect
 from tests.small import write_graph, write_molecules
 
@@ -201,6 +201,8 @@ WRITTEN = {
     "chameleon_filtered": partial(write_heterophilous, name="chameleon_filtered"),
     "mutag": write_ten_fold,
     "proteins": partial(write_ten_fold, name="PROTEINS"),
+    "exp": write_planar_sat,
+    "cexp": write_planar_sat,
     "zinc": lambda directory: write_molecules(directory.with_suffix(".npz")),
 }
 

@@ -9,6 +9,7 @@ from lightning_dl2.builtin.data import SequenceData, TextData
 from lightning_dl2.builtin.graph_data import (
     GENERATED,
     HETEROPHILOUS,
+    PLANAR_SAT,
     PLANETOID,
     TU_ORDER,
     TU_SETS,
@@ -30,7 +31,7 @@ WEIGHTS = ("gcn", "gcnii", "sage", "gat", "gatv2", "gin", "rgcn")  # the layers 
 HEADS, EDGE_FEATS = ("heads", "num_heads"), ("edge_feats", "edge_dim")
 ATTENTION_DROPOUT = ("attention_dropout", "attn_drop")
 FROM_TU = ("tu", *TU_SETS)  # may be read from files of the TU format
-WITHOUT_EDGE_FEATURES = (*GENERATED, *PLANETOID, *HETEROPHILOUS)
+WITHOUT_EDGE_FEATURES = (*GENERATED, *PLANETOID, *HETEROPHILOUS, *PLANAR_SAT)
 
 # Texts of several rules.
 LAYER, LAYERS = "task.num_layers=1", "task.num_layers=2 or more"
@@ -147,6 +148,8 @@ DATA = (
     needs(GraphSetData, "num_graphs min_nodes max_nodes", "data.name", "minigc", "pattern"),
     Rule(GraphSetData, "num_folds fold validation_fraction", lambda c: c.data.name != "zinc",
          "data=zinc (which has a split of its own)", "other data"),
+    Rule(GraphSetData, "num_folds validation_fraction", lambda c: c.data.name not in PLANAR_SAT,
+         "data={data.name} (which has ten folds and validation graphs of its own)", "other data", quiet=True),
     Rule(GraphSetData, "num_folds validation_fraction", lambda c: c.data.splits_file is None,
          "data.splits_file={data.splits_file}", "data.splits_file=null", quiet=True),
     Rule(GraphSetData, "splits_file", lambda c: c.data.path is not None or c.data.name in TU_ORDER,
@@ -194,7 +197,7 @@ GRAPHS = (
          lambda c: not _alone(c) or c.task.input_layer or _reads_edges(c) or _has_positions(c),
          f"{ALONE} and task.input_layer=false", f"{NOT_ALONE}, or an input layer"),
     Rule(GraphNet, "jumping_knowledge virtual_node", lambda c: c.task.num_layers > 1, LAYER, LAYERS, ("none", False)),
-    Rule(GraphNet, "input_layer", lambda c: _named(c) not in ("zinc", "ten_fold"),
+    Rule(GraphNet, "input_layer", lambda c: _named(c) not in ("zinc", "ten_fold", *PLANAR_SAT),
          "data={data.name} (whose kinds of nodes always have one)", "other data", (True,)),
     Rule(GraphNet, "readout", _has_graph_labels,
          "data={data.name} (whose nodes have the labels)", "data whose graphs have the labels"),
@@ -215,6 +218,8 @@ GRAPHS = (
          "data={data.name} (whose nodes or graphs have the targets)", "data.level=link or edge", ("dot", 0)),
     Rule(GraphNet, "decoder_dropout", lambda c: c.task.decoder == "mlp", "task.decoder={task.decoder}",
          "task.decoder=mlp", (0,)),
+    Rule(GraphNet, "subgraph_hops", lambda c: c.task.subgraphs != "none", "task.subgraphs=none",
+         "task.subgraphs=node or edge"),
     Rule(GraphNet, "class_weights", lambda c: _may_be(c, "classification", "multilabel"),
          "data={data.name} (a regression)", "data with classes", ("none",)),
     Rule(GraphNet, "loss standardize_targets", lambda c: _may_be(c, "regression"),

@@ -19,7 +19,8 @@ NODE_SETS = ("karate_club", "sbm", *TYPED, *PLANETOID, *HETEROPHILOUS, *OWN_GRAP
 TU_SETS = ("mutag", "proteins", "enzymes", "nci1")  # of the TU collection
 WITH_ATTRIBUTES = ("enzymes", "proteins")  # of them those whose nodes have numbers, too
 TU_ORDER = ("enzymes", "proteins", "nci1")  # whose downloads have the graphs in the order of the collection's files
-GRAPH_SETS = ("minigc", "csl", "pattern", *TU_SETS, "tu", "ten_fold", "zinc", *OWN_GRAPH_SETS)
+PLANAR_SAT = ("exp", "cexp")  # of Abboud et al. (2021), with ten splits each
+GRAPH_SETS = ("minigc", "csl", "pattern", *TU_SETS, *PLANAR_SAT, "tu", "ten_fold", "zinc", *OWN_GRAPH_SETS)
 SET_TARGETS = {"zinc": ("regression",), "tu": ("classification", "regression")}  # of others: classes only
 GENERATED = ("karate_club", "sbm", *TYPED, "minigc", "csl", "pattern")  # no files
 

@@ -239,6 +239,8 @@ class GraphNet(BuiltInTask):
     readout: Annotated[str, Part("mean", "sum", "max", "attention")]
     self_loops: bool | None
     edge_features: bool
+    subgraphs: Literal["none", "node", "edge"] = "none"  # younger than runs on graphs, as the next one is
+    subgraph_hops: Positive = 3
     alpha: Annotated[float, Field(ge=0, le=1)]
     lambda_: Annotated[float, Field(gt=0)]
     relations: Literal["sum", "mean", "ignore"] | None = None  # younger than runs on graphs, as the next two are
@@ -293,11 +295,12 @@ class GraphNet(BuiltInTask):
         if self.relations in ("sum", "mean") and self.layer in ALONE:
             raise ValueError(f"task.relations={self.relations}: allowed with task.layer={self.layer}: null, ignore")
         if (self.decomposition == "none") != (self.num_bases is None):
-            allowed = "null" if self.decomposition == "none" else "1 or more"
-            raise ValueError(
-                f"task.num_bases={self.num_bases or 'null'}: allowed with task.decomposition={self.decomposition}:"
-                f" {allowed}"
-            )
+            allowed, given = "null" if self.decomposition == "none" else "1 or more", self.num_bases or "null"
+            raise ValueError(f"task.num_bases={given}: allowed with task.decomposition={self.decomposition}: {allowed}")
+        whole = isinstance(data, NodeData)
+        if self.subgraphs != "none" and (whole or not self.input_layer or self.output_layer == "none"):
+            allowed = "none" if whole else "none, or task.input_layer=true with an output layer"
+            raise ValueError(f"task.subgraphs={self.subgraphs}: allowed with data={data.title}: {allowed}")
         sparse = isinstance(data, NodeData) and data.name in PLANETOID and data.positional.size
         if sparse and not self.input_layer:
             raise ValueError(
@@ -308,10 +311,8 @@ class GraphNet(BuiltInTask):
                 raise ValueError(f"data.{key}={value}: allowed with task.virtual_node=true: null, the whole graph")
         fanouts = data.fanouts if isinstance(data, NodeData) else None
         if fanouts and len(fanouts) != self.num_layers:
-            raise ValueError(
-                f"data.fanouts={fanouts}: allowed with task.num_layers={self.num_layers}: a list of"
-                f" {self.num_layers}, or null"
-            )
+            allowed = f"a list of {self.num_layers}, or null"
+            raise ValueError(f"data.fanouts={fanouts}: allowed with task.num_layers={self.num_layers}: {allowed}")
 
     def check_machine(self, on_gpu: bool) -> None:
         from lightning_dl2.graphs.choose_engine import dgl_obstacle, resolve_engine

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.graphs import dgl_conversion, self_loops
-from lightning_dl2.graphs.sparse import SparseMatrix, by_row, expand
+from lightning_dl2.graphs.sparse import SparseMatrix, by_row, compress, expand
 
 Features: TypeAlias = Tensor | SparseMatrix
 
@@ -123,6 +123,13 @@ class Graph:
     def out_csr(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the edges by source, then destination: indptr [S + 1], destination [E] and edge number [E]."""
         return self.cached("out_csr", lambda: by_row(self.src, self.dst, self.num_src, self.num_nodes))
+
+    def set_order(self, in_order: Tensor, symmetric: bool) -> None:
+        """Save the sorts of edges that lie by source, then destination: int64 [E], their order by destination."""
+        numbers = torch.arange(self.num_edges, device=self.device)
+        self._cache["in_csr"] = compress(self.dst, self.num_nodes), self.src[in_order], in_order
+        self._cache["out_csr"] = compress(self.src, self.num_src), self.dst, numbers
+        self._cache["is_symmetric"] = symmetric
 
     @property
     def in_degrees(self) -> Tensor:

@@ -20,6 +20,7 @@ from lightning_dl2.nets.checks import check_choice
 from lightning_dl2.nets.graph.convolutions import EDGE_WEIGHT
 from lightning_dl2.nets.graph.pair_network import PAIR_LEVELS, PairNetwork
 from lightning_dl2.nets.graph.relations.choose import IGNORE, Relations
+from lightning_dl2.nets.graph.subgraphs import SubgraphNetwork
 from lightning_dl2.tasks.graph_targets import BALANCED, KINDS, LOSSES
 from lightning_dl2.tasks.metrics import Mean
 from lightning_dl2.tasks.task import Task, check_spec
@@ -44,6 +45,7 @@ class GraphNet(Task):
             layer does, and a layer that reads none is refused where a graph has relations.
         decomposition, num_bases: of the weights of relations of `rgcn`.
         decoder, embedding_size, decoder_dropout: of `PairNetwork`, where the targets are those of pairs of nodes.
+        subgraphs, subgraph_hops: marks and hops of a `SubgraphNetwork`; "none": the net reads the whole graph.
         extra_metrics: names of metrics to log beside those that always are, such as "auc".
         net: arguments of GraphNetwork: layer, hidden_size, num_layers, ...
 
@@ -65,6 +67,8 @@ class GraphNet(Task):
         decoder: str = "dot",
         embedding_size: int = 64,
         decoder_dropout: float = 0.0,
+        subgraphs: str = "none",
+        subgraph_hops: int = 3,
         extra_metrics: Sequence[str] = (),
         **net: Any,
     ) -> None:
@@ -84,6 +88,8 @@ class GraphNet(Task):
             check_spec(spec, "directed")
             network = partial(PairNetwork, decoder=decoder, embedding_size=embedding_size, directed=spec["directed"])
             net = net | {"decoder_dropout": decoder_dropout}
+        elif subgraphs != "none":
+            network = partial(SubgraphNetwork, marks=subgraphs, hops=subgraph_hops)
         self.net = network(num_outputs=spec["num_outputs"], **sizes, **net)
         kind = KINDS[spec["target"]]
         self.targets = kind(spec, class_weights=class_weights, loss=loss, standardize=standardize_targets)

@@ -114,6 +114,10 @@ IDLE = {
         "data=minigc data.node_attributes=false": "data=enzymes",
         "data.num_folds=5 data.path=a data.splits_file=a.json": "data.splits_file=null",
     },
+    "experiment=exp": {
+        "data.num_folds=5": "data=csl callbacks.checkpoint.monitor=val/loss",
+        "task.subgraph_hops=2 task.subgraphs=none": "task.subgraphs=edge",
+    },
     "experiment=zinc": {
         "data.undirected=false": "data=tu callbacks.checkpoint.monitor=val/loss",
         "data.fold=2": "data=csl callbacks.checkpoint.monitor=val/loss",

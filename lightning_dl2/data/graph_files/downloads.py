@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lightning_dl2.builtin.data_path import check_data_path
-from lightning_dl2.builtin.graph_data import HETEROPHILOUS, PLANETOID, TU_SETS
+from lightning_dl2.builtin.graph_data import HETEROPHILOUS, PLANAR_SAT, PLANETOID, TU_SETS
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.data.downloads import download_file
 
@@ -15,11 +15,15 @@ HETEROPHILOUS_FILES = (
     "https://raw.githubusercontent.com/yandex-research/heterophilous-graphs"
     "/a431395582e929d88271309716bea4fe24ce6318/data"
 )
+GNN_RNI = "https://raw.githubusercontent.com/ralphabb/GNN-RNI/966b5ed5c27bf6372ea081f90ef8c8b2a3342ebc/Data"
+BREC = "https://raw.githubusercontent.com/GraphPKU/BREC/43c69c06462d3a165ba2b532d76cbc045fc767d7/customize/Data/raw"
 
 URLS = {
     **dict.fromkeys(PLANETOID, PLANETOID_FILES),
     **dict.fromkeys(HETEROPHILOUS, HETEROPHILOUS_FILES),
     **{name: f"{DGCNN}/{name.upper()}" for name in TU_SETS},
+    **{name: f"{GNN_RNI}/{name.upper()}" for name in PLANAR_SAT},
+    "brec": BREC,
 }
 
 # Numbers of the nodes that the TU collection has and DGCNN's files lack, in the same order of graphs and nodes: the

@@ -181,6 +181,8 @@ class GraphSet(_Content):
     edge_type_names: list[str] | None = None  # likewise
     note: str | None = None  # what the reader dropped, doubled or completed; no part of the digest
     target_names: list[str] = field(default_factory=list, metadata=YOUNGER)
+    # int64: of the training graphs of each fold, those that validate; None: they must be drawn
+    validation: list[Tensor] | None = field(default=None, metadata=YOUNGER)
 
     def __len__(self) -> int:
         return len(self.num_nodes)
@@ -230,6 +232,11 @@ class GraphSet(_Content):
                 )
         for number, (train, test) in enumerate(self.folds or [], start=1):
             _check_splits(f"{source}, fold {number}", {"train": train, "test": test}, "graph", len(self))
+        for number, ((train, _), val) in enumerate(zip(self.folds or [], self.validation or [], strict=False), start=1):
+            if (bad := _first(~torch.isin(val, train))) is not None:
+                raise UserError(
+                    f"{source}, fold {number}: graph {int(val[bad])} validates; allowed: graphs of its training part"
+                )
 
 
 def _first(bad: Tensor) -> int | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lightning_dl2.builtin.data_path import check_format
-from lightning_dl2.builtin.graph_data import HETEROPHILOUS, PLANETOID, TU_SETS, superfluous_path
+from lightning_dl2.builtin.graph_data import HETEROPHILOUS, PLANAR_SAT, PLANETOID, TU_SETS, superfluous_path
 from lightning_dl2.builtin.graph_formats import OWN_GRAPH_SETS, OWN_GRAPHS
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.files import DISK_ERRORS
@@ -23,6 +23,7 @@ from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
 from lightning_dl2.data.graph_files.own.readers import read_own_graph
 from lightning_dl2.data.graph_files.own.reading import PLAIN, Reading
 from lightning_dl2.data.graph_files.own.set_readers import read_own_graph_set
+from lightning_dl2.data.graph_files.planar_sat import read_planar_sat
 from lightning_dl2.data.graph_files.planetoid import read_planetoid
 from lightning_dl2.data.graph_files.ten_fold import read_ten_fold
 from lightning_dl2.data.graph_files.tu_format import read_attributes, read_tu
@@ -100,6 +101,7 @@ GRAPH_SETS: dict[str, Callable[[Request], GraphSet]] = {
     "csl": lambda _: csl(seed=GENERATOR_SEED),
     "pattern": lambda request: pattern(**request.sizes, seed=GENERATOR_SEED),
     **dict.fromkeys(TU_SETS, _tu_or_ten_fold),
+    **dict.fromkeys(PLANAR_SAT, lambda request: read_planar_sat(request.files())),
     "tu": lambda request: read_tu(request.files(), asked=request.reading),
     "ten_fold": lambda request: read_ten_fold(request.files()),
     "zinc": lambda request: read_zinc(request.files()),

@@ -119,6 +119,10 @@ def graph_splits(graphs: GraphSet, num_folds: int, fold: int, validation_fractio
         if num_folds != len(graphs.folds) or fold >= num_folds:
             raise UserError(f"data.num_folds={num_folds}: allowed: {len(graphs.folds)}, as the files have")
         rest, test = graphs.folds[fold]
+        if graphs.validation is not None:
+            val = graphs.validation[fold]
+            found = {"train": rest[~torch.isin(rest, val)], "val": val, "test": test}
+            return {name: index.sort().values for name, index in found.items()}
     else:
         known = graphs.known_graphs().nonzero().squeeze(1)  # a graph without a target is in no split
         if num_folds > len(known):

@@ -1,0 +1,1 @@
+"""Measure which pairs of graphs a net tells apart, on BREC."""
