@@ -33,6 +33,7 @@ from lightning_dl2.tasks.optimizers import build_optimizer, complete, parameter_
 from lightning_dl2.tasks.text_generator import focal_cross_entropy
 from tests.graphs.examples import ALL, batch_of_four, block
 from tests.nets.graph.graph_cases import INPUTS, batch_of_graphs, build, papers, random_graph
+from tests.nets.graph.relations.test_relational_layers import network, whole
 from tests.pretended_device import Pretended, pretended_cuda
 from tests.small import small_targets
 
@@ -280,6 +281,11 @@ def test_graph_networks(layer, deterministic):
 def test_graph_networks_of_subgraphs(marks, deterministic):
     form = {"layer": "gine", "level": "graph", "num_outputs": 3, "input_layer": True, "output_layer": "linear"}
     check(SubgraphNetwork(marks=marks, hops=2, engine="torch", **INPUTS, **form), [batch_of_graphs()])
+
+
+@pytest.mark.parametrize("combine", ["sum", "mean"])
+def test_a_layer_of_each_relation(combine, deterministic):
+    check(network("sage", combine=combine, engine="torch"), [whole()])
 
 
 @pytest.mark.slow

@@ -214,7 +214,7 @@ def small_graphs(config: Config, directory: Path) -> dict[str, Any]:
     if name == "sbm":
         sizes = {"data.train_per_class": 20, "data.validation_size": 64, "data.block_model.num_nodes": 500}
         return changes | sizes
-    if name in ("csl", "minigc", "pattern", "karate_club"):
+    if name in ("csl", "minigc", "pattern", "karate_club", "tastes"):
         return changes
     return changes | {"data.path": str(WRITTEN[name](directory))}
 
