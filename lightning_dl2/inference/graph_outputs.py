@@ -21,6 +21,7 @@ from lightning_dl2.nets import GraphNetwork
 from lightning_dl2.nets.graph.attention import EdgeSoftmax
 from lightning_dl2.nets.graph.pair_network import PAIR_LEVELS
 from lightning_dl2.nets.graph.sparse_linear import as_dense
+from lightning_dl2.nets.graph.subgraphs import SubgraphNetwork
 from lightning_dl2.resume.train_batches import BatchList
 
 
@@ -67,6 +68,8 @@ class Recorder:
             return f"a net of task.layer={self.net.layer} has no attention weights; allowed: a run of gat or gatv2"
         if key == "attention" and self.net.reads_relations:
             return "each relation has attention of its own; allowed: a run without task.relations=sum or mean"
+        if key == "attention" and isinstance(self.net, SubgraphNetwork):
+            return "each subgraph has attention of its own; allowed: a run with task.subgraphs=none"
         if key == "embeddings" and self._is_direct and len(self.net.layers) == 1:
             return "a net of one layer and no output layer has no hidden features; allowed: a run with either"
         return None

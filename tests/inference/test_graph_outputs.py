@@ -107,3 +107,12 @@ def test_what_a_net_has_not_is_refused(club, tmp_path):
         Recorder(small_graph_net(club, num_layers=1), club, {"embeddings": "e.csv"})
     with pytest.raises(UserError, match=r"embeddings=e.csv: the run has no graph network; allowed: "):
         Recorder(object(), club, {"embeddings": "e.csv"})
+
+
+def test_attention_within_subgraphs_is_refused(tmp_path):
+    data = GraphSetDataModule("csl")
+    net = small_graph_net(data, layer="gat", subgraphs="node", subgraph_hops=1)
+    with pytest.raises(
+        UserError, match="attention=.*each subgraph has attention of its own; allowed: .*subgraphs=none"
+    ):
+        Recorder(net, data, {"attention": tmp_path / "a.csv"})

@@ -32,7 +32,7 @@ from rich.table import Table
 from lightning_dl2.analysis.arguments import AnalysisArguments
 from lightning_dl2.analysis.brec.color_refinement import tells_apart
 from lightning_dl2.analysis.brec.comparison import Training, Verdict, compare
-from lightning_dl2.analysis.brec.nets import REFINEMENTS, build_net, parse_net
+from lightning_dl2.analysis.brec.nets import REFINEMENTS, Kind, build_net, parse_net
 from lightning_dl2.common.arguments import Text, choices, whole
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.figures import COLOURS, new_figure, save, write_csv
@@ -102,9 +102,9 @@ def _seeds(name: str, arguments: Arguments) -> range:
     return range(1 if name in REFINEMENTS else arguments.seeds)
 
 
-def _build(kind: "tuple[str | None, str, str | None]", arguments: Arguments) -> torch.nn.Module:
+def _build(kind: Kind, arguments: Arguments) -> torch.nn.Module:
     keys = ("num_layers", "hidden_size", "encoding_size", "hops")
-    return build_net(kind, **{key: getattr(arguments, key) for key in keys})  # type: ignore[arg-type]
+    return build_net(kind, **{key: getattr(arguments, key) for key in keys})
 
 
 def _settings(name: str, arguments: Arguments, pair: Pair) -> str:

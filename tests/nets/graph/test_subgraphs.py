@@ -158,3 +158,14 @@ def test_impossible_nets_are_refused():
         build("node")([block])
     with pytest.raises(ValueError, match="not chunks"):
         build("node").layerwise(plain(nx.path_graph(3)), 1)
+
+
+@pytest.mark.parametrize("marks", MARKS)
+def test_a_mask_of_edges_reaches_the_subgraphs(marks):
+    graph = plain(nx.gnp_random_graph(7, 0.4, seed=1))
+    graph = graph.replace(ndata={"features": torch.ones(7, 1).double()})
+    net, masked = build(marks), graph.replace()
+    masked.edge_mask = torch.ones(graph.num_edges, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(net(masked), net(graph))
+    (slope,) = torch.autograd.grad(net(masked).sum(), masked.edge_mask)
+    assert bool((slope != 0).all())

@@ -61,6 +61,8 @@ class SubgraphNetwork(GraphNetwork):
         inside = bag.graph.using(graph.engine)
         # Weights and relations: what a layer reads beside the states of the edges.
         inside = inside.replace(edata={name: x[bag.edge] for name, x in graph.edata.items()})
+        if graph.edge_mask is not None:
+            inside.edge_mask = graph.edge_mask[bag.edge]
         x = as_dense(self.inputs(graph.ndata, graph))
         e: Any = None
         h: Any
