@@ -109,7 +109,7 @@ class GraphNet(Task):
             self._check_relations()
         edata = getattr(getattr(data, "graph", None), "edata", {})
         if EDGE_WEIGHT in edata:
-            self._check_weights(data)
+            self._check_weights()
         elif "features" in edata and self.net.edge_inputs is None:
             more = f"features of edges are not read by task.layer={self.net.layer} with these settings of task"
             ways = "data.edge_weight=NAME makes one their weight, task.layer=gine and gatedgcn read them"
@@ -128,16 +128,10 @@ class GraphNet(Task):
             f" task.relations=sum (a {net.layer} of each relation), or task.relations=ignore"
         )
 
-    def _check_weights(self, data: Any) -> None:
-        layer, sampled = self.net.layer, getattr(data, "sampler", None) is not None
+    def _check_weights(self) -> None:
         if self.net.weights is None:
             raise UserError(
-                f"task.layer={layer}: reads no weights of edges; fix: use gcn, sage, gat, gatv2, gin or rgcn"
-            )
-        if self.net.weights == "normalized" and sampled:
-            raise UserError(
-                f"data.fanouts: task.layer={layer} divides weights of edges by sums over the whole graph;"
-                " allowed: null, or task.layer=sage, gat, gatv2 or gin"
+                f"task.layer={self.net.layer}: reads no weights of edges; fix: use gcn, sage, gat, gatv2, gin or rgcn"
             )
 
     def build_metrics(self) -> dict[str, Metric]:

@@ -246,11 +246,14 @@ class NodeDataModule(GraphDataModule):
         return graph.replace(ndata=ndata)
 
     def _sampler(self, fanouts: list[int], replace: bool, by_weight: bool) -> NeighborBlocks:
+        weights = self.graph.edata.get(EDGE_WEIGHT)
+        totals = None if weights is None else EDGE_WEIGHT
         if not by_weight:
-            return NeighborBlocks(self.graph, fanouts, replace=replace)
-        if (weights := self.graph.edata.get(EDGE_WEIGHT)) is None:
+            return NeighborBlocks(self.graph, fanouts, replace=replace, totals=totals)
+        if weights is None:
             raise UserError("data.draw_by_weight=true: the edges have no weights; fix: give data.edge_weight=NAME")
-        return NeighborBlocks(self.graph, fanouts, replace=replace, weights=weights, estimates=EDGE_WEIGHT)
+        options: dict[str, Any] = {"weights": weights, "estimates": EDGE_WEIGHT, "totals": totals}
+        return NeighborBlocks(self.graph, fanouts, replace=replace, **options)
 
     def _batch(self, items: Tensor, weight: float, step: int | None) -> GraphBatch:
         targets = self.labels[items]

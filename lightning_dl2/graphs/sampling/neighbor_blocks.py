@@ -19,6 +19,7 @@ from lightning_dl2.graphs.sampling.draw_edges import (
     draw_with_replacement,
     draw_without_replacement,
 )
+from lightning_dl2.graphs.sampling.weight_totals import totals_without, weight_totals
 
 
 class NeighborBlocks:
@@ -36,6 +37,8 @@ class NeighborBlocks:
         estimates: name, in the blocks' edata, of weights for the drawn edges: a layer that multiplies its messages by
             them reads, in the mean over all draws, what it reads with equally likely draws and the weights themselves.
             They are the weights where a node keeps all in-edges. None: none; needs `weights`.
+        totals: name, in the graph's edata, of weights whose `weight_totals` at its sources each block gets, in
+            ndata[f"{totals}_totals"]; None: none.
 
     Raises:
         ValueError: a fanout that is neither positive nor -1, or weights that are not E numbers of 0 or more.
@@ -49,6 +52,7 @@ class NeighborBlocks:
         replace: bool = False,
         weights: Tensor | None = None,
         estimates: str | None = None,
+        totals: str | None = None,
     ) -> None:
         if not fanouts or any(fanout < 1 and fanout != -1 for fanout in fanouts):
             raise ValueError(f"fanouts={list(fanouts)}: allowed: positive numbers, one a layer; -1: all in-edges")
@@ -56,7 +60,9 @@ class NeighborBlocks:
         if estimates is not None and weights is None:
             raise ValueError(f"estimates={estimates!r}: needs weights, by which edges are drawn")
         self.weights, self.estimates = None if weights is None else _checked(weights, graph.num_edges), estimates
+        self.totals = totals
         self._rows: _InEdges | None = None
+        self._all_totals: Tensor | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_rows": None}  # a worker makes it anew
@@ -91,18 +97,20 @@ class NeighborBlocks:
                 drawn.append((sources, src, counts, edges, estimates if self.estimates else None))
         finally:
             local.forget()
-        degrees = self._degrees(leave_out if left_out is not None else None)
-        blocks = [self._block(degrees, *parts) for parts in reversed(drawn)]
+        numbers = None if left_out is None or leave_out is None else torch.unique(leave_out)
+        degrees, totals = self._degrees(numbers), self._totals(numbers)
+        blocks = [self._block(degrees, totals, *parts) for parts in reversed(drawn)]
         chosen = torch.from_numpy(drawn[-1][0])
         ndata: dict[str, Features] = {
             name: value.index_select(0, chosen) if isinstance(value, Tensor) else value.rows(chosen)
             for name, value in self.graph.ndata.items()
         }
-        return [blocks[0].replace(ndata=ndata), *blocks[1:]]
+        return [blocks[0].replace(ndata=ndata | blocks[0].ndata), *blocks[1:]]
 
     def _block(
         self,
         degrees: tuple[Tensor, Tensor, Tensor],
+        totals: Tensor | None,
         sources: Ints,
         src: Ints,
         counts: Ints,
@@ -120,19 +128,30 @@ class NeighborBlocks:
             torch.from_numpy(np.repeat(np.arange(len(counts)), counts)),
             len(counts),
             num_src=len(sources),
+            ndata={} if totals is None else {f"{self.totals}_totals": totals.index_select(0, nodes)},
             edata=edata,
             full_degrees=(out_degrees.index_select(0, nodes), in_degrees.index_select(0, nodes[: len(counts)])),
             full_self_loops=loops.index_select(0, nodes),
             checked=False,
         )
 
-    def _degrees(self, leave_out: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Return out-degrees, in-degrees and self-loops of all nodes, int64 [N] each, without the edges left out."""
+    def _totals(self, numbers: Tensor | None) -> Tensor | None:
+        """Return the totals of all nodes, without these edges; None: no layer asks for them."""
+        if self.totals is None:
+            return None
+        weights, drawable = self.graph.edata[self.totals], None if self.weights is None else self.weights > 0
+        if self._all_totals is None:
+            self._all_totals = weight_totals(self.graph, weights, drawable)
+        if numbers is None:
+            return self._all_totals
+        return totals_without(self._all_totals, self.graph, weights, drawable, numbers)
+
+    def _degrees(self, numbers: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return out-degrees, in-degrees and self-loops of all nodes, int64 [N] each, without these edges."""
         graph = self.graph
         degrees = graph.out_degrees, graph.in_degrees, graph.num_self_loops
-        if leave_out is None:
+        if numbers is None:
             return degrees
-        numbers = torch.unique(leave_out)
         src, dst = graph.src[numbers], graph.dst[numbers]
         lost = src, dst, src[src == dst]
         out_degrees, in_degrees, loops = (

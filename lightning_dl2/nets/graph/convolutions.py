@@ -16,11 +16,13 @@ from torch.nn import functional as F
 
 from lightning_dl2.graphs import Graph, SparseMatrix, gather, spmm
 from lightning_dl2.graphs.graph import Features
+from lightning_dl2.graphs.sampling.weight_totals import DRAWABLE, ENTERING, LEAVING, LOOP, LOOPS
 from lightning_dl2.nets.checks import check_choice, check_sizes
 from lightning_dl2.nets.graph.norms import build_norm
 from lightning_dl2.nets.graph.sparse_linear import SparseLinear, as_dense, destinations
 
 EDGE_WEIGHT = "edge_weight"  # name of the edges' weights in the edata of a graph
+WEIGHT_TOTALS = f"{EDGE_WEIGHT}_totals"  # in the ndata of a sampled block: see `weight_totals`
 AGGREGATORS = ("mean", "sum", "pool")
 
 
@@ -37,8 +39,12 @@ def prepare_weights(graph: Graph, given: Graph, normalize: bool) -> Graph:
         given: the graph before self-loops were added.
         normalize: divide each weight by the root of the sum of weights that leave its source, and of those that enter
             its destination, as with norm="both" of DGL's EdgeWeightNorm; of an undirected graph as in PyG's gcn_norm.
+            In a sampled block with WEIGHT_TOTALS the sums are those of the whole graph, and a drawn edge counts for as
+            many as there are for each drawn one: as in `normalized_adjacency`, the sum is that over all in the mean.
     """
     weights = graph.edata[EDGE_WEIGHT]
+    if normalize and WEIGHT_TOTALS in given.ndata:
+        return graph.replace(edata={**graph.edata, EDGE_WEIGHT: _sampled_weights(graph, given).to(weights.dtype)})
     if graph.has_added_self_loops and not given.has_added_self_loops:
         loops = weights.new_ones(graph.num_nodes)
         own = (given.src == given.dst).nonzero().squeeze(1)
@@ -51,6 +57,20 @@ def prepare_weights(graph: Graph, given: Graph, normalize: bool) -> Graph:
         product = leaving * entering
         weights = torch.where(product > 0, wide * product.clamp(min=1e-300).rsqrt(), 0.0).to(weights.dtype)
     return graph.replace(edata={**graph.edata, EDGE_WEIGHT: weights})
+
+
+def _sampled_weights(graph: Graph, given: Graph) -> Tensor:
+    """Return the normalised weights of a block, float64 [E]; the arguments are those of `prepare_weights`."""
+    count, totals = graph.num_nodes, given.ndata[WEIGHT_TOTALS]
+    assert isinstance(totals, Tensor)
+    loops = totals[:, LOOP].nan_to_num(1.0) if graph.has_added_self_loops else totals[:, LOOPS]
+    leaving, entering = totals[:, LEAVING] + loops, (totals[:, ENTERING] + loops)[:count]
+    shares = totals[:count, DRAWABLE] / given.in_degrees.clamp(min=1)
+    weights = graph.edata[EDGE_WEIGHT].double() * shares[graph.dst]
+    if graph.has_added_self_loops:  # they are not drawn, and are the last edges
+        weights = torch.cat([weights[: graph.num_edges - count], loops[:count]])
+    product = leaving[graph.src] * entering[graph.dst]
+    return torch.where(product > 0, weights * product.clamp(min=1e-300).rsqrt(), 0.0)
 
 
 def propagate(graph: Graph, x: Tensor) -> Tensor:

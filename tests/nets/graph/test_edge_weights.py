@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_dl2 import NodeDataModule, UserError
-from lightning_dl2.graphs import Graph, load_dgl
+from lightning_dl2.graphs import Graph, NeighborBlocks, load_dgl
 from lightning_dl2.nets import GraphNetwork
 from lightning_dl2.nets.graph.attention import GATConv
 from lightning_dl2.nets.graph.convolutions import EDGE_WEIGHT, GCNConv, GINConv, SAGEConv, prepare_weights
@@ -97,6 +97,28 @@ def test_weights_in_chunks_are_those_of_the_whole_graph(layer):
         assert close(net.layerwise(graph, 3), net(graph))
 
 
+@pytest.mark.parametrize("by_weight", [False, True])
+@pytest.mark.parametrize("loops", [False, True])
+def test_normalised_weights_of_blocks_are_those_of_the_whole_graph_in_the_mean(loops, by_weight):
+    graph, nodes, left = weighted_graph(12, 60), torch.arange(12), torch.tensor([1, 5, 20])
+    weights = graph.edata[EDGE_WEIGHT]
+    options = {"weights": weights, "estimates": EDGE_WEIGHT} if by_weight else {}
+    net = network("gcn", num_layers=1, self_loops=loops)
+    with torch.no_grad():
+        exact = net(graph)
+        every = NeighborBlocks(graph, [60], totals=EDGE_WEIGHT, **options)
+        assert close(net(every.sample(nodes, 0)), exact)
+        for gone in (left, torch.cat([left, (graph.src == graph.dst).nonzero()[-1:, 0]])):  # also the self-loop of 3
+            kept = torch.ones(graph.num_edges, dtype=torch.bool).index_fill(0, gone, False)
+            edata = {EDGE_WEIGHT: weights[kept]}
+            rest = Graph(graph.src[kept], graph.dst[kept], 12, ndata=graph.ndata, edata=edata)
+            assert close(net(every.sample(nodes, 0, leave_out=gone)), net(rest))
+        few = NeighborBlocks(graph, [2], totals=EDGE_WEIGHT, **options)
+        found = torch.stack([net(few.sample(nodes, seed)) for seed in range(120)])
+    assert bool(((found.mean(0) - exact).abs() <= 5 * found.std(0) / 120**0.5 + 1e-5).all())
+    assert bool((found.std(0) > 0.01).any())
+
+
 def test_a_layer_that_reads_no_weights_refuses_them():
     graph = weighted_graph(12, 60)
     node = {"features": graph.ndata["features"], "label": torch.tensor([0, 1] * 6)}
@@ -110,8 +132,7 @@ def test_a_layer_that_reads_no_weights_refuses_them():
             small_graph_net(data, layer=layer).check_data(data)
     sampled = NodeDataModule.from_graph(own, edge_weight="w", fanouts=[3, 3], **options)
     small_graph_net(sampled, layer="sage").check_data(sampled)
-    with pytest.raises(UserError, match="data.fanouts: task.layer=gcn divides weights of edges by sums over the whole"):
-        small_graph_net(sampled, layer="gcn").check_data(sampled)
+    small_graph_net(sampled, layer="gcn").check_data(sampled)
     with pytest.raises(UserError, match="edge_weight=v: the graph has no such data of edges; allowed: w"):
         NodeDataModule.from_graph(own, edge_weight="v", **options)
 
