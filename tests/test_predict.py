@@ -9,6 +9,7 @@ import torch
 
 from lightning_dl2 import compose, evaluate, predict, train
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.schema.targets import ALWAYS, name_of_target
 from lightning_dl2.predict import main
 from lightning_dl2.run.directory import Run
 from tests.conftest import TINY, TINY_GRAPH, TINY_GRAPHS, TINY_TEXT, TRANSDUCER
@@ -280,11 +281,16 @@ def test_several_targets_of_a_graph_of_ones_own(target, monitor, tmp_path, capsy
     (graph / "nodes.csv").write_text("\n".join(map(",".join, zip(nodes, columns, strict=True))) + "\n")
     words = ["data=graph_csv", f"data.path={graph}", f"data.target={target}", "data.labels=[income,age]"]
     words += ["data.split=random", "data.split_sizes=[30,15,15]", "data.features.drop=[label]", "trainer.max_steps=4"]
-    words += [f"task.extra_metrics=[{monitor}]", f"callbacks.checkpoint={{monitor:val/{monitor},mode:max}}"]
+    words += [f"task.extra_metrics=[{monitor}]", "task.metrics_by_target=true"]
+    words += [f"callbacks.checkpoint={{monitor:val/{monitor}_of_age,mode:max}}"]
     result, objects = train(compose(*OWN_GRAPH, *words, f"root={tmp_path}"))
     assert f"val/{monitor}" in result["metrics"] and objects["run"].config().mode_of(f"val/{monitor}") == "max"
     tested = {name: value for name, value in result["metrics"].items() if name.startswith("test/")}
     assert evaluate(objects["run"]) == tested and f"test/{monitor}" in tested
+    for name in ALWAYS[target] + (monitor,):
+        each = [tested[f"test/{name_of_target(name, column)}"] for column in ("income", "age")]
+        if name != "accuracy":  # that of all known labels, of which there are fewer of one target
+            assert sum(each) / 2 == pytest.approx(tested[f"test/{name}"])
     rows = predict(objects["run"], split="all")
     names = ["target(income)", "prediction(income)", "target(age)", "prediction(age)"]
     if target == "multilabel":

@@ -23,6 +23,7 @@ from lightning_dl2.builtin.task import GraphNet, RecurrentTask, SequenceReader, 
 from lightning_dl2.common.dotted import find_callable, is_dotted, parameters_of
 from lightning_dl2.config.schema import Config
 from lightning_dl2.config.schema.effect_rules import Rule, needs, needs_switch
+from lightning_dl2.config.schema.targets import SEVERAL
 
 ATTENTION = ("gat", "gatv2")
 EDGES = ("gine", "gatedgcn")  # the layers that read features of edges
@@ -222,6 +223,8 @@ GRAPHS = (
          "task.subgraphs=node or edge"),
     Rule(GraphNet, "class_weights", lambda c: _may_be(c, "classification", "multilabel"),
          "data={data.name} (a regression)", "data with classes", ("none",)),
+    Rule(GraphNet, "metrics_by_target", lambda c: _may_be(c, *SEVERAL),
+         "data={data.name} (whose items have one target)", "data.labels=[NAME,...]", (False,)),
     Rule(GraphNet, "loss standardize_targets", lambda c: _may_be(c, "regression"),
          "data={data.name} (which has no numbers to predict)", "data of a regression", ("l1", None)),
 )

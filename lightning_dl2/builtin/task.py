@@ -12,7 +12,7 @@ from lightning_dl2.common.dotted import find_callable, is_dotted
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.config.schema.base import Fraction, Layers, Part, Positive
 from lightning_dl2.config.schema.component import TARGET, DataSchema, Demand, Mode, TaskSchema
-from lightning_dl2.config.schema.targets import ALWAYS, METRICS
+from lightning_dl2.config.schema.targets import METRICS, logged_metrics
 
 if TYPE_CHECKING:
     from lightning_dl2.config.schema.effect_rules import Rule
@@ -253,6 +253,7 @@ class GraphNet(BuiltInTask):
     loss: Literal["l1", "mse", "huber"]
     standardize_targets: bool | None
     extra_metrics: list[str]
+    metrics_by_target: bool = False  # younger than runs on graphs
     engine: Literal["auto", "dgl", "torch"]
 
     def refuses(self, callback: str) -> str | None:
@@ -263,11 +264,10 @@ class GraphNet(BuiltInTask):
     def metrics(self, data: DataSchema) -> dict[str, Mode] | None:
         # Nobody knows the kind of own data before they are built: a monitor may then be a metric of any kind.
         kinds = [data.target_kind] if isinstance(data, GraphData) else [*METRICS]
+        targets = (getattr(data, "labels", None) if self.metrics_by_target else None) or ()
+        logged = [logged_metrics(kind, self.extra_metrics, targets) for kind in kinds]
         found: dict[str, Mode] = {"val/loss": "min"}
-        for kind in kinds:
-            logged = {*ALWAYS[kind], *self.extra_metrics}
-            found |= {f"val/{name}": mode for name, mode in METRICS[kind].items() if name in logged}
-        return found
+        return found | {f"val/{name}": mode for each in logged for name, mode in each.items()}
 
     def how_to_log(self, metric: str, data: DataSchema) -> str | None:
         name = metric.removeprefix("val/")

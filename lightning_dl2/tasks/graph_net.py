@@ -14,6 +14,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.config.schema.targets import name_of_target
 from lightning_dl2.graphs import GraphBatch
 from lightning_dl2.nets import GraphNetwork
 from lightning_dl2.nets.checks import check_choice
@@ -25,6 +26,7 @@ from lightning_dl2.tasks.graph_targets import BALANCED, KINDS, LOSSES
 from lightning_dl2.tasks.metrics import Mean
 from lightning_dl2.tasks.task import Task, check_spec
 
+BY_TARGET = "_by_target"  # ends the name of a metric that has a value for each target
 SIZES = ("in_feats", "node_types", "edge_feats", "edge_types", "positional", "positional_size", "level")
 
 
@@ -47,6 +49,7 @@ class GraphNet(Task):
         decoder, embedding_size, decoder_dropout: of `PairNetwork`, where the targets are those of pairs of nodes.
         subgraphs, subgraph_hops: marks and hops of a `SubgraphNetwork`; "none": the net reads the whole graph.
         extra_metrics: names of metrics to log beside those that always are, such as "auc".
+        metrics_by_target: log those of each of several numbers or labels, too, as `mean_absolute_error_of_NAME`.
         net: arguments of GraphNetwork: layer, hidden_size, num_layers, ...
 
     Raises:
@@ -70,6 +73,7 @@ class GraphNet(Task):
         subgraphs: str = "none",
         subgraph_hops: int = 3,
         extra_metrics: Sequence[str] = (),
+        metrics_by_target: bool = False,
         **net: Any,
     ) -> None:
         super().__init__()
@@ -94,6 +98,7 @@ class GraphNet(Task):
         kind = KINDS[spec["target"]]
         self.targets = kind(spec, class_weights=class_weights, loss=loss, standardize=standardize_targets)
         self.measures = self.targets.metric_names(extra_metrics)
+        self.by_target = self.targets.metrics_by_target(self.measures).keys() if metrics_by_target else ()
         self.add_metrics()
 
     def check_data(self, data: Any) -> None:
@@ -135,7 +140,9 @@ class GraphNet(Task):
             )
 
     def build_metrics(self) -> dict[str, Metric]:
-        return {"loss": Mean(), **self.targets.build_metrics(self.measures)}
+        of_each = self.targets.metrics_by_target(list(self.by_target))
+        of_each_target = {f"{name}{BY_TARGET}": metric for name, metric in of_each.items()}
+        return {"loss": Mean(), **self.targets.build_metrics(self.measures), **of_each_target}
 
     def forward(self, batch: GraphBatch) -> Tensor:
         """Return logits [M, K], or numbers [M] or [M, K], standardised where the targets are."""
@@ -158,7 +165,20 @@ class GraphNet(Task):
         answers = self.targets.comparable(outputs, targets)
         for name in self.measures:
             self.metric(split, name).update(*answers)
+        for name in self.by_target:
+            self.metric(split, f"{name}{BY_TARGET}").update(*answers)
         self.log_metrics(split, "loss", *self.measures, batch_size=len(batch))
+
+    def derived_metrics(self, split: str) -> dict[str, Tensor]:
+        """Return the metrics of each target that is known in the split."""
+        found: dict[str, Tensor] = {}
+        for name in self.by_target:
+            metric = self.metric(split, f"{name}{BY_TARGET}")
+            values = metric.compute()
+            metric.reset()  # Lightning resets those that it logs
+            known = zip(self.spec["target_names"], values.unbind(), strict=True)
+            found |= {name_of_target(name, target): value for target, value in known if not value.isnan()}
+        return found
 
     def predict_step(self, batch: GraphBatch, batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return the ids [M], the targets, and probabilities [M, K] or numbers [M] or [M, K] in their own unit."""

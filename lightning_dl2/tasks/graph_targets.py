@@ -14,8 +14,15 @@ from torchmetrics import MeanAbsoluteError, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_dl2.common.errors import nearest
-from lightning_dl2.config.schema.targets import ALWAYS, HITS_AT, METRICS
-from lightning_dl2.tasks.metrics import ErrorOfTargets, F1Score, LabelAccuracy, MacroAccuracy, RankingScore
+from lightning_dl2.config.schema.targets import ALWAYS, HITS_AT, METRICS, OF_EACH, SEVERAL
+from lightning_dl2.tasks.metrics import (
+    ColumnMetric,
+    ErrorOfTargets,
+    F1Score,
+    LabelAccuracy,
+    MacroAccuracy,
+    RankingScore,
+)
 from lightning_dl2.tasks.ranking import LinkRank
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -63,6 +70,15 @@ class Targets(nn.Module):
     def build_metrics(self, names: Sequence[str]) -> dict[str, Metric]:
         """Build metrics by name; `update(outputs, targets)` of each takes what `comparable` returns."""
         return {name: self.builders[name](self) for name in names}
+
+    def metrics_by_target(self, names: Sequence[str]) -> dict[str, ColumnMetric]:
+        """Build those of the metrics that each of several targets has, by the same names; empty where there is one."""
+        if self.kind not in SEVERAL or self.num_outputs == 1:
+            return {}
+        found = {name: self.builders[name](self) for name in names if name in OF_EACH}
+        for metric in found.values():
+            metric.by_column = True
+        return found  # type: ignore[return-value]  # of several targets all are ColumnMetrics
 
     def shaped(self, outputs: Tensor) -> Tensor:
         """Give the outputs of the net, [M, K], the shape of the targets or logits."""
@@ -127,7 +143,7 @@ class Labels(Targets):
 
     kind = "multilabel"
     builders: ClassVar = {
-        "accuracy": lambda self: LabelAccuracy(),
+        "accuracy": lambda self: LabelAccuracy(self.num_outputs),
         "macro_f1": lambda self: F1Score(self.num_outputs, "macro"),
         "micro_f1": lambda self: F1Score(self.num_outputs, "micro"),
         "auc": lambda self: RankingScore("auc"),

@@ -39,6 +39,25 @@ class Mean(Metric):
         return self.total / self.weight
 
 
+class ColumnMetric(Metric):
+    """Base of the metrics that are a mean over classes or targets, of which each has a value.
+
+    Attributes:
+        by_column: whether `compute` returns the value of each, NaN where the split has none, instead of the mean.
+    """
+
+    full_state_update = False
+    by_column = False
+
+    def columns(self) -> tuple[Tensor, Tensor]:
+        """Return the values [K], and whether the split has one, bool [K]."""
+        raise NotImplementedError
+
+    def compute(self) -> Tensor:
+        values, has = self.columns()
+        return torch.where(has, values, torch.nan) if self.by_column else values[has].mean()
+
+
 class MacroAccuracy(Metric):
     """Mean of the classes' accuracies over the classes of the split.
 
@@ -79,29 +98,31 @@ def binary_columns(targets: Tensor, num_columns: int) -> tuple[Tensor, Tensor]:
     return targets > 0.5, ~targets.isnan()
 
 
-class LabelAccuracy(Metric):
+class LabelAccuracy(ColumnMetric):
     """Share of the known labels, of all items and targets, that the sign of the logit tells."""
 
-    full_state_update = False
-    right: Tensor  # 0-dimensional, like the count
+    right: Tensor  # [T], like the count
     count: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, num_targets: int) -> None:
         super().__init__()
         for name in ("right", "count"):
-            self.add_state(name, torch.tensor(0), dist_reduce_fx="sum")
+            self.add_state(name, torch.zeros(num_targets, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         """Count by logits and labels [M, T]."""
         positive, known = binary_columns(targets, targets.shape[-1])
-        self.right += (((outputs > 0) == positive) & known).sum()
-        self.count += known.sum()
+        self.right += (((outputs > 0) == positive) & known).sum(0)
+        self.count += known.sum(0)
+
+    def columns(self) -> tuple[Tensor, Tensor]:
+        return self.right / self.count, self.count > 0
 
     def compute(self) -> Tensor:
-        return self.right / self.count
+        return super().compute() if self.by_column else self.right.sum() / self.count.sum()
 
 
-class F1Score(Metric):
+class F1Score(ColumnMetric):
     """F1 of classes or labels: 2 hits / (predicted + present).
 
     Like scikit-learn's, the macro average leaves out a column that is neither predicted nor present. torchmetrics' own
@@ -112,7 +133,6 @@ class F1Score(Metric):
         average: "macro": the mean over the columns; "micro": of the sums over all columns.
     """
 
-    full_state_update = False
     hits: Tensor  # [K], like the others
     predicted: Tensor
     present: Tensor
@@ -132,12 +152,11 @@ class F1Score(Metric):
         self.predicted += (decided & known).sum(0)
         self.present += (positive & known).sum(0)
 
-    def compute(self) -> Tensor:
+    def columns(self) -> tuple[Tensor, Tensor]:
         hits, both = self.hits, self.predicted + self.present
         if self.average == "micro":
             hits, both = hits.sum(0, keepdim=True), both.sum(0, keepdim=True)
-        has = both > 0
-        return (2 * hits[has] / both[has]).mean()
+        return 2 * hits / both, both > 0
 
 
 SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -159,7 +178,7 @@ def ranking_score(name: str, scores: Tensor, positive: Tensor) -> Tensor:
     return SCORES[name](ranks / ranks.max().clamp(min=1), positive.long()).double()
 
 
-class RankingScore(Metric):
+class RankingScore(ColumnMetric):
     """Area under the ROC curve, or average precision, by all scores of a split: exact, by torchmetrics' functions.
 
     Of two classes the score is that of the second. Of more classes, each against the others, and of several labels, it
@@ -169,7 +188,6 @@ class RankingScore(Metric):
         score: one of SCORES.
     """
 
-    full_state_update = False
     outputs: list[Tensor]
     targets: list[Tensor]
 
@@ -184,24 +202,26 @@ class RankingScore(Metric):
         self.outputs.append(outputs.detach())
         self.targets.append(targets)
 
-    def compute(self) -> Tensor:
+    def columns(self) -> tuple[Tensor, Tensor]:
         # On the CPU, as a GPU's cumulative sum is not deterministic.
         outputs, targets = dim_zero_cat(self.outputs).cpu(), dim_zero_cat(self.targets).cpu()
         if outputs.isnan().any():
-            return torch.tensor(torch.nan, device=self.device)
+            unknown = torch.full((outputs.shape[1],), torch.nan, device=self.device)
+            return unknown, torch.ones_like(unknown, dtype=torch.bool)
         positive, known = binary_columns(targets, outputs.shape[1])
         scores = outputs.double().log_softmax(-1) if targets.ndim == 1 else outputs
         columns = range(1, 2) if targets.ndim == 1 and outputs.shape[1] == 2 else range(outputs.shape[1])
-        found = []
-        for column in columns:
-            has = known[:, column]
-            ones = positive[has, column]
+        found = torch.full((len(columns),), torch.nan, dtype=torch.float64)
+        has = torch.zeros(len(columns), dtype=torch.bool)
+        for place, column in enumerate(columns):
+            there = known[:, column]
+            ones = positive[there, column]
             if 0 < int(ones.sum()) < len(ones):
-                found.append(ranking_score(self.score, scores[has, column], ones))
-        return (torch.stack(found).mean() if found else torch.tensor(torch.nan)).to(self.device)
+                found[place], has[place] = ranking_score(self.score, scores[there, column], ones), True
+        return found.to(self.device), has.to(self.device)
 
 
-class ErrorOfTargets(Metric):
+class ErrorOfTargets(ColumnMetric):
     """Error of T numbers by sums in float64: the mean over the targets that have a known number.
 
     Args:
@@ -210,7 +230,6 @@ class ErrorOfTargets(Metric):
         offset: T numbers near the targets, for the digits of the variance of targets far from 0.
     """
 
-    full_state_update = False
     count: Tensor  # [T], like the others
     absolute: Tensor  # sums of the errors, and of their squares
     squared: Tensor
@@ -239,15 +258,13 @@ class ErrorOfTargets(Metric):
         self.total += value.sum(0)
         self.total_squared += value.square().sum(0)
 
-    def compute(self) -> Tensor:
+    def columns(self) -> tuple[Tensor, Tensor]:
         if self.error == "r2":
             spread = self.total_squared - self.total.square() / self.count.clamp(min=1)
-            has = spread > 1e-12 * self.total_squared  # a target that is constant in this split has no R2
-            return (1 - self.squared[has] / spread[has]).mean()
-        has = self.count > 0
-        if self.error == "mean_absolute_error":
-            return (self.absolute[has] / self.count[has]).mean()
-        return (self.squared[has] / self.count[has]).sqrt().mean()
+            # A target that is constant in this split has no R2.
+            return 1 - self.squared / spread, spread > 1e-12 * self.total_squared
+        mean = (self.absolute if self.error == "mean_absolute_error" else self.squared) / self.count
+        return mean if self.error == "mean_absolute_error" else mean.sqrt(), self.count > 0
 
 
 class ByLength(Metric):

@@ -87,7 +87,7 @@ def test_f1_and_accuracy_of_labels_are_their_definitions():
     each = [f1(decided[known[:, c], c], ones[known[:, c], c]) for c in range(3)]
     assert measured(F1Score(4, "macro"), logits, labels) == pytest.approx(np.mean(each))
     assert measured(F1Score(4, "micro"), logits, labels) == pytest.approx(f1(decided[known], ones[known]))
-    assert measured(LabelAccuracy(), logits, labels) == pytest.approx((decided == ones)[known].mean())
+    assert measured(LabelAccuracy(4), logits, labels) == pytest.approx((decided == ones)[known].mean())
 
 
 def test_f1_of_classes_is_its_definition():

@@ -3,6 +3,7 @@
 Monitors, sweeps and reports ask here in which direction a metric improves; a task computes them.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 from lightning_dl2.config.schema.component import Mode
@@ -31,3 +32,26 @@ ALWAYS = {  # what is logged without task.extra_metrics
     "multilabel": ("accuracy", "macro_f1"),
     "link": ("auc", "average_precision", "mrr", "hits_10"),
 }
+# What is logged of each of several targets, by the name of the mean over them; of a sum over all targets nothing is.
+OF_EACH = {
+    "mean_absolute_error": "mean_absolute_error", "root_mean_squared_error": "root_mean_squared_error", "r2": "r2",
+    "accuracy": "accuracy", "macro_f1": "f1", "auc": "auc", "average_precision": "average_precision",
+}  # fmt: skip
+SEVERAL = ("regression", "multilabel")  # the kinds of which an item may have several
+
+
+def name_of_target(metric: str, target: str) -> str:
+    """Name a metric, one of OF_EACH, of one target."""
+    return f"{OF_EACH[metric]}_of_{target}"
+
+
+def logged_metrics(kind: str, extra: Iterable[str], targets: Iterable[str]) -> dict[str, Mode]:
+    """Return the metrics of a kind of target, and the direction in which each improves.
+
+    Args:
+        extra: those of task.extra_metrics.
+        targets: names of several, each of which is measured, too; empty: none is.
+    """
+    logged = {name: mode for name, mode in METRICS[kind].items() if name in (*ALWAYS[kind], *extra)}
+    of_each = [name for name in logged if name in OF_EACH and kind in SEVERAL]
+    return logged | {name_of_target(name, target): logged[name] for name in of_each for target in targets}
