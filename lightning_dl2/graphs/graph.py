@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_dl2.graphs import dgl_conversion, self_loops
-from lightning_dl2.graphs.sparse import SparseMatrix, by_row, compress, expand
+from lightning_dl2.graphs.sparse import SparseMatrix, by_row, compress, count, expand
 
 Features: TypeAlias = Tensor | SparseMatrix
 
@@ -134,19 +134,17 @@ class Graph:
     @property
     def in_degrees(self) -> Tensor:
         """Count the in-edges, int64 [N]."""
-        return self.cached("in_degrees", lambda: torch.bincount(self.dst, minlength=self.num_nodes))
+        return self.cached("in_degrees", lambda: count(self.dst, self.num_nodes))
 
     @property
     def out_degrees(self) -> Tensor:
         """Count the out-edges, int64 [S]."""
-        return self.cached("out_degrees", lambda: torch.bincount(self.src, minlength=self.num_src))
+        return self.cached("out_degrees", lambda: count(self.src, self.num_src))
 
     @property
     def num_self_loops(self) -> Tensor:
         """Count the self-loops of each destination, int64 [N]."""
-        return self.cached(
-            "num_self_loops", lambda: torch.bincount(self.dst[self.src == self.dst], minlength=self.num_nodes)
-        )
+        return self.cached("num_self_loops", lambda: count(self.dst, self.num_nodes, (self.src == self.dst).long()))
 
     def segments(self) -> Tensor:
         """Return the bounds of the graphs, int64 [B + 1]: graph b has the nodes from segments[b] to segments[b + 1]."""

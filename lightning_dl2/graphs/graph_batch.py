@@ -21,6 +21,7 @@ class GraphBatch:
         index: int64 [M], the rows of the net's output that have a target; None: all, in order. If the targets are those
             of pairs of nodes, the rows of both ends, [M, 2].
         weight: of this rank's mean loss in the mean over the ranks: M times their number, over the sum of their M.
+        all_known: whether no target is unknown, so that the loss need not ask a GPU for those that are.
         chunk: evaluate layer by layer, so many nodes at once; None: all at once.
     """
 
@@ -30,6 +31,7 @@ class GraphBatch:
     index: Tensor | None = None
     weight: float = 1.0
     chunk: int | None = None
+    all_known: bool = False
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "GraphBatch":
         """Move to `device`; a graph that is evaluated in chunks stays where it is."""

@@ -17,10 +17,22 @@ from torch.nn import functional as F
 BAG_FEATURES = 16  # from so many on, bag_product is faster
 
 
+def count(numbers: Tensor, size: int, weights: Tensor | None = None) -> Tensor:
+    """Count how often each number below `size` stands among `numbers`, int64 [M] -> int64 [size].
+
+    torch.bincount would wait for a GPU, as it looks for the largest number.
+
+    Args:
+        weights: int64 [M], by which each counts; None: 1.
+    """
+    weights = torch.ones_like(numbers) if weights is None else weights
+    return numbers.new_zeros(size).scatter_add_(0, numbers, weights)
+
+
 def compress(rows: Tensor, num_rows: int) -> Tensor:
     """Map rows, int64 [nnz] in any order, to indptr, int64 [num_rows + 1]: sorted, row r starts at entry indptr[r]."""
     indptr = rows.new_zeros(num_rows + 1)
-    torch.cumsum(torch.bincount(rows, minlength=num_rows), 0, out=indptr[1:])
+    torch.cumsum(count(rows, num_rows), 0, out=indptr[1:])
     return indptr
 
 

@@ -156,7 +156,7 @@ class GraphNet(Task):
         return self.targets.shaped(outputs)
 
     def training_step(self, batch: GraphBatch, batch_idx: int) -> dict[str, Tensor]:
-        found = self.targets.training_losses(self(batch), batch.targets)
+        found = self.targets.training_losses(self(batch), batch.targets, batch.all_known)
         return found | {"loss": found["loss"] * batch.weight}
 
     def evaluate_batch(self, batch: GraphBatch, split: str) -> None:

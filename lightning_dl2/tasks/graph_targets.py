@@ -88,8 +88,12 @@ class Targets(nn.Module):
         """Count the known entries, by which the mean loss of a batch weighs."""
         return len(targets)
 
-    def training_losses(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Return the mean `loss` of a batch, and what is logged of a training step beside it."""
+    def training_losses(self, outputs: Tensor, targets: Tensor, all_known: bool = False) -> dict[str, Tensor]:
+        """Return the mean `loss` of a batch, and what is logged of a training step beside it.
+
+        Args:
+            all_known: whether no target is unknown. To choose the known ones waits for a GPU.
+        """
         raise NotImplementedError
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -127,7 +131,7 @@ class Classes(Targets):
             weights = torch.where(shares > 0, 1 / (len(shares) * shares), 0.0)
         self.register_buffer("class_weights", weights, persistent=False)
 
-    def training_losses(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def training_losses(self, outputs: Tensor, targets: Tensor, all_known: bool = False) -> dict[str, Tensor]:
         losses = F.cross_entropy(outputs, targets, weight=self.class_weights, reduction="none")
         return {"loss": losses.mean(), "accuracy": (outputs.argmax(-1) == targets).float().mean()}
 
@@ -163,12 +167,11 @@ class Labels(Targets):
     def count(self, targets: Tensor) -> int:
         return int((~targets.isnan()).sum())
 
-    def training_losses(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        known = ~targets.isnan()
+    def training_losses(self, outputs: Tensor, targets: Tensor, all_known: bool = False) -> dict[str, Tensor]:
         weights = None
         if self.weights is not None:
-            weights = torch.where(targets > 0.5, self.weights[1], self.weights[0]).masked_select(known)
-        logits, labels = outputs.masked_select(known), targets.masked_select(known)
+            weights = _known(targets, all_known, torch.where(targets > 0.5, self.weights[1], self.weights[0]))[0]
+        logits, labels = _known(targets, all_known, outputs, targets)
         loss = F.binary_cross_entropy_with_logits(logits, labels, weight=weights)
         return {"loss": loss, "accuracy": ((logits > 0) == (labels > 0.5)).float().mean()}
 
@@ -214,19 +217,22 @@ class Numbers(Targets):
     def count(self, targets: Tensor) -> int:
         return int((~targets.isnan()).sum())
 
-    def training_losses(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        error = self.loss(outputs, targets)
+    def training_losses(self, outputs: Tensor, targets: Tensor, all_known: bool = False) -> dict[str, Tensor]:
+        error = self._error(outputs, targets, all_known)
         with torch.no_grad():
             answers, wanted = self.comparable(outputs.detach(), targets)
-            known = ~wanted.isnan()
-            missed = F.l1_loss(answers.masked_select(known), wanted.masked_select(known))
+            answers, wanted = _known(wanted, all_known, answers, wanted)
+            missed = F.l1_loss(answers, wanted)
         return {"loss": error, "mean_absolute_error": missed.to(error.dtype)}
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        known = ~targets.isnan()
+        return self._error(outputs, targets, False)
+
+    def _error(self, outputs: Tensor, targets: Tensor, all_known: bool) -> Tensor:
+        wanted = targets
         if self.mean is not None and self.scale is not None:
-            targets = ((targets - self.mean) / self.scale).to(outputs.dtype)
-        return self.error(outputs.masked_select(known), targets.masked_select(known))
+            wanted = ((targets - self.mean) / self.scale).to(outputs.dtype)
+        return self.error(*_known(targets, all_known, outputs, wanted))
 
     def comparable(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         return self.in_units(outputs) if self.changes_units else outputs, targets
@@ -254,7 +260,7 @@ class Links(Targets):
     def shaped(self, outputs: Tensor) -> Tensor:
         return outputs.squeeze(-1)
 
-    def training_losses(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def training_losses(self, outputs: Tensor, targets: Tensor, all_known: bool = False) -> dict[str, Tensor]:
         return {"loss": self.loss(outputs, targets)}
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -265,6 +271,14 @@ class Links(Targets):
 
     def predicted(self, outputs: Tensor) -> Tensor:
         return outputs.double().sigmoid()
+
+
+def _known(targets: Tensor, all_known: bool, *values: Tensor) -> list[Tensor]:
+    """Return the values of the known targets, [M] each, in their order."""
+    if all_known:
+        return [value.flatten() for value in values]
+    known = ~targets.isnan()
+    return [value.masked_select(known) for value in values]
 
 
 KINDS: dict[str, type[Targets]] = {kind.kind: kind for kind in (Classes, Numbers, Labels, Links)}

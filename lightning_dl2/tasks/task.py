@@ -166,6 +166,7 @@ class Task(LightningModule):
         """
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         norm = get_total_norm(gradients, foreach=True)
+        # Here the CPU waits for the GPU, once a step: without the number nobody knows whether to make the update.
         if math.isfinite(norm.item()):
             self.skipped = 0
         else:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lightning_dl2.graphs import SparseMatrix
-from lightning_dl2.graphs.sparse import segment_product
+from lightning_dl2.graphs.sparse import count, segment_product
 
 
 def example(dtype=torch.float64) -> tuple[SparseMatrix, torch.Tensor]:
@@ -155,3 +155,9 @@ def test_wrong_sizes_are_said():
     matrix, _ = example()
     with pytest.raises(ValueError, match="a matrix 5 x 4 cannot multiply one of 5 rows"):
         matrix @ torch.ones(5, 1, dtype=torch.float64)
+
+
+def test_numbers_are_counted_as_by_bincount():
+    numbers = torch.randint(7, (50,), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(count(numbers, 9), torch.bincount(numbers, minlength=9)) and not count(numbers[:0], 3).any()
+    assert torch.equal(count(numbers, 9, (numbers % 2)), torch.bincount(numbers[numbers % 2 == 1], minlength=9))

@@ -1,6 +1,7 @@
 """Test each kind of target against definitions in numpy: losses, metrics, units, and what is predicted."""
 
 import math
+from dataclasses import replace
 
 import networkx
 import numpy as np
@@ -166,6 +167,23 @@ def test_an_item_whose_targets_are_all_unknown_is_in_no_split():
         np.sqrt(np.nanmean((test - np.nanmean(train, 0)) ** 2, 0)).mean()
     )
     assert set(constants) == {"mean_baseline", "median_baseline"}
+
+
+@pytest.mark.parametrize("kind", ["regression", "multilabel"])
+def test_where_all_targets_are_known_the_loss_has_the_bits_of_the_known_ones(kind):
+    data = served(kind)
+    batch = data.train_batch(0)
+    assert not batch.all_known
+    data.labels = torch.where(data.labels.isnan(), 1.0, data.labels)
+    assert data.train_batch(0).all_known
+    task = small_graph_net(data, class_weights="balanced" if kind == "multilabel" else "none")
+    batch, outputs = data.train_batch(0), []
+    for known in (True, False):
+        task.zero_grad()
+        found = task.training_step(replace(batch, all_known=known), 0)
+        found["loss"].backward()
+        outputs.append([*found.values(), *(p.grad for p in task.parameters())])
+    assert all(map(torch.equal, *outputs))
 
 
 @pytest.mark.parametrize("loss", ["l1", "mse", "huber"])

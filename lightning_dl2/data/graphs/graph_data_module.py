@@ -4,6 +4,7 @@ Shapes: B items (nodes or graphs) a process and step, F features, G graphs.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -205,8 +206,9 @@ class GraphDataModule(LightningDataModule):
         """Build this rank's batch of the items of a step of all ranks."""
         rank, world = rank_and_world(self)
         mine = items[rank::world]
-        weight = self._count_known(mine) * world / max(self._count_known(items), 1)  # another graph may have none
-        return self._batch(mine, weight, step)
+        known = self._count_known(mine)
+        weight = known * world / max(self._count_known(items), 1)  # another graph may have none
+        return replace(self._batch(mine, weight, step), all_known=known == self._labels(mine).numel())
 
     def _count(self, items: Tensor) -> int:
         """Count the targets of these items, by which their mean loss weighs."""

@@ -47,7 +47,8 @@ def prepare_weights(graph: Graph, given: Graph, normalize: bool) -> Graph:
         return graph.replace(edata={**graph.edata, EDGE_WEIGHT: _sampled_weights(graph, given).to(weights.dtype)})
     if graph.has_added_self_loops and not given.has_added_self_loops:
         loops = weights.new_ones(graph.num_nodes)
-        own = (given.src == given.dst).nonzero().squeeze(1)
+        with torch.inference_mode(False):  # a validation may come first
+            own = given.cached("own self-loops", lambda: (given.src == given.dst).nonzero().squeeze(1))
         loops[given.dst[own]] = given.edata[EDGE_WEIGHT][own]
         weights = torch.cat([weights[: graph.num_edges - graph.num_nodes], loops])
     if normalize:
