@@ -178,7 +178,7 @@ def _nodes(table: Table, asked: Reading) -> _Nodes:
     others = [name for name in table.header if name not in ("id", *wanted, "split", *NEIGHBORS)]
     others, notes = asked.known_columns(others)
     fills = asked.fills
-    features, names, told = node_features(table, others, asked.features, fills)
+    features, names, told = node_features(table, others, asked.features_of(others), fills)
     preparation = {"fill": fills, "one_hot": list(asked.features.one_hot)}
     notes = [*table.notes(","), *notes, *told]
     return _Nodes(table, ids, splits, labels, features if features.shape[1] else None, names, preparation, notes)

@@ -1,7 +1,7 @@
 """Hold what a user asks of the reading of a graph of her own, whatever its format."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lightning_dl2.config.schema.targets import Asked
@@ -80,6 +80,12 @@ class Reading:
         left = [name for name in columns if name not in (*names, *one_hot)]
         note = f"columns that the run was not trained with are not read: {', '.join(left)}"
         return [name for name in columns if name not in left], [note] if left else []
+
+    def features_of(self, columns: Sequence[str]) -> Features:
+        """Return `features`; another graph than that of the run may lack columns that are dropped."""
+        if self.for_run is None:
+            return self.features
+        return replace(self.features, drop=[name for name in self.features.drop if name in columns])
 
     @property
     def fills(self) -> dict[str, float]:

@@ -192,6 +192,9 @@ def test_pairs_of_another_graph_are_asked_with_all_its_messages(tmp_path):
     assert told == "1 of 2 pairs are edges that carry messages: the net sees them"
     assert other.labels.tolist() == [1, 0] and edges_of(other.graph) == edges_of(other.set)
     assert other.id_columns(other.items("rest")) == {"src": ["n0", "n0"], "dst": ["n1", "n7"]}
+    kept = LinkDataModule("graph_csv", str(tmp_path / "one"), features={"drop": ["y"]})
+    later = LinkDataModule("graph_csv", path, features={"drop": ["y"]}, for_run=kept.spec)
+    assert later.graph.ndata["features"].shape == (45, 1) and "not read: y" in later.note
     with pytest.raises(UserError, match="has no column y, which the run was trained with"):
         LinkDataModule("graph_csv", write(tmp_path / "three", ring, range(40), "id,x"), for_run=data.spec)
 
