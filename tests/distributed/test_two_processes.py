@@ -1,6 +1,5 @@
 """Test that two DDP processes equal one process with the doubled batch in weights, metrics, curriculum and stops."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -11,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning import Callback
 
+from lightning_dl2 import LinkDataModule
 from lightning_dl2.callbacks import LengthCurriculum
 from lightning_dl2.resume.exact_resume import ExactResume
 from lightning_dl2.resume.keep_checkpoints import KeepCheckpoints
@@ -18,6 +18,7 @@ from lightning_dl2.resume.preemption import Interrupted, Preemption
 from tests.distributed.ranks import free_port
 from tests.processes import ForkedProcess, redirect
 from tests.small import (
+    BLOCK_MODEL,
     CURRICULUM,
     small_data,
     small_graph,
@@ -89,32 +90,38 @@ def write(book: Path, batch_size: int, directory: Path | None = None, **options)
     return {"metrics": metrics, "weights": weights, "state": [part.tolist() for part in task.state]}
 
 
-# Training items: 21 nodes; 28 graphs of eight uneven classes; 29 nodes with gaps in two targets; nodes of 16 graphs.
+# Training items: 21 nodes; 28 graphs of eight uneven classes; 29 nodes with gaps in two targets; nodes of 16 graphs;
+# links of 90 nodes, with as many negatives.
 GRAPHS = {
     "nodes": lambda size: (small_graph(train_per_class=7), {}),
     "graphs": lambda size: (
         small_graph_set(num_graphs=50, batch_size=size),
         {"class_weights": "balanced", "extra_metrics": ["auc"]},
     ),
-    "numbers": lambda size: (small_targets("regression"), {"extra_metrics": ["root_mean_squared_error", "r2"]}),
+    "numbers": lambda size: (small_targets("regression"), {"extra_metrics": ["r2"], "metrics_by_target": True}),
     "labels": lambda size: (small_targets("multilabel"), {"extra_metrics": ["auc", "average_precision", "micro_f1"]}),
     "pattern": lambda size: (
         small_graph_set("pattern", num_graphs=23, max_nodes=6, batch_size=size, evaluation_batch_size=2),
         {"layer": "gatedgcn"},
     ),
+    "links": lambda size: (LinkDataModule("sbm", block_model=BLOCK_MODEL, batch_size=15 * size), {"decoder": "mlp"}),
 }
 
 
 def fit_graphs(name: str, batch_size: int, **options) -> dict:
     data, net = GRAPHS[name](batch_size)
-    task = small_graph_net(data, optimizer={"name": "SGD", "learning_rate": 0.1}, **net)
+    task, asked = small_graph_net(data, optimizer={"name": "SGD", "learning_rate": 0.1}, **net), []
+    if name == "links":
+        step = task.training_step
+        task.training_step = lambda batch, batch_idx: asked.append(batch.index.tolist()) or step(batch, batch_idx)
     options |= {"check_val_every_n_epoch": 1, "log_every_n_steps": STEPS}
     trainer = small_trainer(max_steps=STEPS, gradient_clip_val=0.3, **options)
     trainer.fit(task, data)
     found = trainer.callback_metrics
     metrics = {key: value.item() for key, value in found.items() if key.startswith("val/") or key == "train/loss"}
     metrics |= trainer.test(task, data, verbose=False)[0]
-    return {"weights": {name: value.tolist() for name, value in task.state_dict().items()}, "metrics": metrics}
+    weights = {name: value.tolist() for name, value in task.state_dict().items()}
+    return {"weights": weights, "metrics": metrics, "asked": asked}
 
 
 def fit_sampled(**options) -> tuple[list[list[int]], dict]:
@@ -159,8 +166,7 @@ def _rank(out: Path, book: Path, rank: int, port: int) -> None:
     found["text"] = write(book, 2, **two)
     found["resumed_text"] = write(book, 2, out, **two)
     found["graphs"] = {name: fit_graphs(name, 2, **two) for name in GRAPHS}
-    if importlib.util.find_spec("dgl"):
-        found["seen"], found["sampled"] = fit_sampled(**two)
+    found["seen"], found["sampled"] = fit_sampled(**two)
     found["bad_loss"] = bad_loss(**two)
     (out / f"{trainer.global_rank}.json").write_text(json.dumps(found))
 
@@ -219,12 +225,16 @@ def test_metrics_are_those_of_every_sequence_once(ranks):
 @pytest.mark.parametrize("name", GRAPHS)
 def test_two_ranks_learn_graphs_as_one_process_with_the_doubled_batch(ranks, name):
     """Weights and metrics count each item once, however unevenly the ranks share the items."""
-    ((found, _), _), one = ranks, fit_graphs(name, 4)
+    ((found, second), _), one = ranks, fit_graphs(name, 4)
     for key, value in one["weights"].items():
         torch.testing.assert_close(torch.tensor(found["graphs"][name]["weights"][key]), torch.tensor(value), msg=key)
     assert found["graphs"][name]["metrics"] == pytest.approx(one["metrics"], rel=1e-4)
     baseline = "test/counts_baseline" if name == "graphs" else "test/no_graph_baseline"
-    measures = {"numbers": {"test/r2"}, "labels": {"test/auc", "test/macro_f1"}}.get(name, {"test/macro_accuracy"})
+    measures = {"numbers": {"test/r2", "test/r2_of_age"}, "labels": {"test/auc"}, "links": {"test/mrr"}}
+    measures = measures.get(name, {"test/macro_accuracy"})
+    shares = zip(*(each["graphs"][name]["asked"] for each in (found, second)), one["asked"], strict=True)
+    for mine, others, all_pairs in shares:  # links and negatives of a step, each on one rank
+        assert mine and others and sorted(mine + others) == sorted(all_pairs)
     assert {"train/loss", "val/loss", baseline, *measures} < set(one["metrics"])
 
 
