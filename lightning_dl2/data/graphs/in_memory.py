@@ -25,11 +25,10 @@ from lightning_dl2.data.graphs.columns import (
     read_columns,
 )
 from lightning_dl2.data.graphs.libraries import GraphParts, read_graph, unread
-from lightning_dl2.data.splits import SPLITS
+from lightning_dl2.data.graphs.splits import read_node_splits, read_splits
 
 WAYS = "give it once, or repeated_edges='keep'"
 COMPARED = "_edge_labels"  # name, in the data of edges, of the labels in which repeated edges must agree
-MASKS = {split: f"{split}_mask" for split in SPLITS}  # DGL's and PyG's usual names
 
 
 def build_graph_set(
@@ -88,7 +87,7 @@ def build_graph_set(
         edge_features=edges.features,
         level=level,
         target=target,
-        splits=_splits(splits, len(parts), "graphs"),
+        splits=read_splits(splits, len(parts), "graphs"),
         graph_ids=_ids(ids, len(parts)),
         target_names=target_names,
     )
@@ -289,39 +288,3 @@ def _weights(graph: GraphParts, name: str | None, used: set[str]) -> Tensor | No
     if weights.ndim != 1 or len(weights) != graph.num_given_edges or not bool((weights >= 0).all()):
         raise UserError(f"edge_weight={name}: allowed: a number of 0 or more for each of {graph.num_given_edges} edges")
     return weights if graph.edge_rows is None else weights[graph.edge_rows]
-
-
-def _splits(splits: Mapping[str, Any] | None, count: int, source: str) -> dict[str, Tensor] | None:
-    """Return the numbers of the items of each split from masks or numbers."""
-    if splits is None:
-        return None
-    if set(splits) != set(SPLITS):
-        raise UserError(f"{source}: splits={', '.join(splits)}; allowed: all of {', '.join(SPLITS)}")
-    found = {}
-    for name in SPLITS:
-        index = as_tensor(splits[name], f"{source}: the split {name}")
-        if index.dtype == torch.bool:
-            if index.shape != (count,):
-                raise UserError(
-                    f"{source}: the mask of {name} is {list(index.shape)}; allowed: [{count}]; fix: choose a column"
-                )
-            index = index.nonzero().squeeze(1)
-        if index.ndim != 1 or index.is_floating_point() or not len(index):
-            what = f"{index.dtype} {list(index.shape)}"
-            raise UserError(f"{source}: the split {name} is {what}; allowed: a mask or numbers, at least one")
-        found[name] = index.long()
-    return found
-
-
-def read_node_splits(graph: GraphParts, splits: Mapping[str, Any] | None, used: set[str]) -> dict[str, Tensor] | None:
-    """Return the splits by their masks, given or by their names in the graph; None: the graph has no mask."""
-    given = dict(MASKS if splits is None else splits)
-    named = {split: name for split, name in given.items() if isinstance(name, str)}
-    used |= set(named.values())
-    lacking = [name for name in named.values() if name not in graph.nodes]
-    if splits is None and len(lacking) == len(named):
-        return None
-    if lacking:
-        raise UserError(f"graph: has no {lacking[0]}; allowed: all three masks, or none and split='random'")
-    masks = {split: graph.nodes[name] for split, name in named.items()}
-    return _splits({**given, **masks}, graph.num_nodes, "graph")

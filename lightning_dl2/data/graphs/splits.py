@@ -3,7 +3,8 @@
 Shapes: G items, M of them chosen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +12,11 @@ from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.data.graph_files.graph_sets import GraphSet, NodeSet
+from lightning_dl2.data.graphs.columns import as_tensor
+from lightning_dl2.data.graphs.libraries import GraphParts
 from lightning_dl2.data.splits import SPLITS
 
+MASKS = {split: f"{split}_mask" for split in SPLITS}  # DGL's and PyG's usual names
 FOLD_SEED = 20201  # the folds are the same for every seed of a run
 
 
@@ -174,3 +178,39 @@ def _by_class(labels: np.ndarray, seed: int) -> np.ndarray:
     """Return the items' numbers, class after class, shuffled within each, int64."""
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     return shuffled[np.argsort(labels[shuffled], kind="stable")]
+
+
+def read_splits(splits: Mapping[str, Any] | None, count: int, source: str) -> dict[str, Tensor] | None:
+    """Return the numbers of the items of each split from masks or numbers."""
+    if splits is None:
+        return None
+    if set(splits) != set(SPLITS):
+        raise UserError(f"{source}: splits={', '.join(splits)}; allowed: all of {', '.join(SPLITS)}")
+    found = {}
+    for name in SPLITS:
+        index = as_tensor(splits[name], f"{source}: the split {name}")
+        if index.dtype == torch.bool:
+            if index.shape != (count,):
+                raise UserError(
+                    f"{source}: the mask of {name} is {list(index.shape)}; allowed: [{count}]; fix: choose a column"
+                )
+            index = index.nonzero().squeeze(1)
+        if index.ndim != 1 or index.is_floating_point() or not len(index):
+            what = f"{index.dtype} {list(index.shape)}"
+            raise UserError(f"{source}: the split {name} is {what}; allowed: a mask or numbers, at least one")
+        found[name] = index.long()
+    return found
+
+
+def read_node_splits(graph: GraphParts, splits: Mapping[str, Any] | None, used: set[str]) -> dict[str, Tensor] | None:
+    """Return the splits by their masks, given or by their names in the graph; None: the graph has no mask."""
+    given = dict(MASKS if splits is None else splits)
+    named = {split: name for split, name in given.items() if isinstance(name, str)}
+    used |= set(named.values())
+    lacking = [name for name in named.values() if name not in graph.nodes]
+    if splits is None and len(lacking) == len(named):
+        return None
+    if lacking:
+        raise UserError(f"graph: has no {lacking[0]}; allowed: all three masks, or none and split='random'")
+    masks = {split: graph.nodes[name] for split, name in named.items()}
+    return read_splits({**given, **masks}, graph.num_nodes, "graph")

@@ -15,8 +15,9 @@ from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.data.graph_files.graph_sets import NodeSet
 from lightning_dl2.data.graph_files.own.reading import Reading
 from lightning_dl2.data.graphs.columns import as_tensor, check_classes, name_targets, number_labels, read_columns
-from lightning_dl2.data.graphs.in_memory import WAYS, build_node_set, find_labels, read_node_splits
+from lightning_dl2.data.graphs.in_memory import WAYS, build_node_set, find_labels
 from lightning_dl2.data.graphs.libraries import GraphParts, bases_of, unread
+from lightning_dl2.data.graphs.splits import read_node_splits
 from lightning_dl2.data.graphs.typed.assemble import Asked, NodeType, Relation, assemble, name_bare_types
 
 NONE = torch.zeros(0, dtype=torch.int64)
