@@ -270,11 +270,12 @@ def test_positional_encodings(kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("layer", LAYERS)
 def test_graph_networks(layer, deterministic):
-    """Norms and readouts do not depend on the layer: each layer has others."""
+    """Norms, readouts and other parts do not depend on the layer: each layer has others."""
     place = list(LAYERS).index(layer)
     norm, other, readout = NORMS[place % 3], NORMS[(place + 1) % 3], READOUTS[place % 4]
+    parts = {"feed_forward": place % 2 == 0, "virtual_node": place % 2 == 1, "readout": readout, "norm": other}
     check(build(layer, norm=norm, residual=True, engine="torch"), [random_graph()])
-    check(build(layer, "graph", readout=readout, norm=other, node_types=5, engine="torch"), [batch_of_graphs()])
+    check(build(layer, "graph", node_types=5, engine="torch", **parts), [batch_of_graphs()])
 
 
 @pytest.mark.parametrize("marks", MARKS)
