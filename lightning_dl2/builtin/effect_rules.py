@@ -155,6 +155,8 @@ DATA = (
          "data.splits_file={data.splits_file}", "data.splits_file=null", quiet=True),
     Rule(GraphSetData, "splits_file", lambda c: c.data.path is not None or c.data.name in TU_ORDER,
          "data.path=null (whose graphs may have another order)", "data.path=DIR of the TU collection", (None,)),
+    Rule(GraphSetData, "standardize", lambda c: c.data.name in (*FROM_TU, "ten_fold", *OWN_GRAPH_SETS),
+         "data={data.name} (whose nodes have no numbers)", "data=enzymes, tu or graph_set_file", (False,)),
     Rule(GraphSetData, "node_attributes", lambda c: c.data.name in FROM_TU,
          "data={data.name} (which is not of the TU collection)", "data=enzymes, proteins or tu", (None,)),
 )

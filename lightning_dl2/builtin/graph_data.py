@@ -214,8 +214,9 @@ class GraphSetData(GraphData):
     num_folds: Annotated[int, Field(ge=3)]
     fold: Natural
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
-    splits_file: str | None = None  # younger than runs on sets, as the next one is
+    splits_file: str | None = None  # younger than runs on sets, as the next ones are
     node_attributes: bool | None = None
+    standardize: bool = False
     positional: PositionalEncoding
     batch_size: Positive
     evaluation_batch_size: Positive

@@ -64,9 +64,9 @@ def fit_to_run(found: Graphs, trained: Mapping[str, Any], source: str) -> tuple[
         x = standardized(x, mean, scale)
     names = getattr(found, "edge_feature_names", None), columns.get("edge_features")
     e = _Columns(source, "edge features", notes)(found.edge_features, *names, trained["edge_feats"])
-    changes: dict[str, Any] = {part: x, "edge_features": e}
+    changes: dict[str, Any] = {part: x, "edge_features": e, "preparation": preparation or None}
     if isinstance(found, NodeSet):
-        changes |= {"feature_names": columns.get("features") or None, "preparation": preparation or None}
+        changes |= {"feature_names": columns.get("features") or None}
     if isinstance(found, NodeSet) and typed:
         changes |= _several_types(found, trained, columns, source, notes)
     elif isinstance(found, GraphSet):

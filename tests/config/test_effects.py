@@ -111,7 +111,7 @@ IDLE = {
     "experiment=mutag": {
         "data.num_graphs=9 data.min_nodes=5": "data=minigc",
         "data.splits_file=a.json": "data=nci1",
-        "data=minigc data.node_attributes=false": "data=enzymes",
+        "data=minigc data.node_attributes=false data.standardize=true": "data=enzymes",
         "data.num_folds=5 data.path=a data.splits_file=a.json": "data.splits_file=null",
     },
     "experiment=exp": {

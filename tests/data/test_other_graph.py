@@ -134,3 +134,22 @@ def test_new_molecules_have_the_atoms_of_training(tmp_path):
     old = {key: value for key, value in trained.spec.items() if key != "columns"}
     with pytest.raises(UserError, match="has 2 node types, and the run 3 without names.*; fix: train the run again"):
         GraphSetDataModule("tu", new, for_run=old)
+
+
+def test_numbers_of_nodes_are_standardised_as_in_training(tmp_path):
+    """A set has mean 0 and variance 1; the same set is the run's, and others are shifted and scaled alike."""
+    path = write_tu(tmp_path / "a", [[6, 8, 6]] * 12, [1, -1, 1] * 4)
+    numbers = [f"{node}, {node % 2}" for node in range(36)]
+    (tmp_path / "a" / "X_node_attributes.txt").write_text("\n".join(numbers))
+    trained = GraphSetDataModule("tu", path, num_folds=3, standardize=True)
+    features = trained.set.node_features
+    assert features[:, 0].mean().abs() < 1e-6 and features[:, 0].std(correction=0) == pytest.approx(1)
+    assert features[:, 1].tolist() == [0.0, 1.0] * 18  # a column of 0 and 1 stays
+    same = GraphSetDataModule("tu", path, standardize=True, for_run=trained.spec)
+    assert same.other is None and torch.equal(same.set.node_features, features)
+    new = write_tu(tmp_path / "b", [[6, 8]], None)
+    (tmp_path / "b" / "X_node_attributes.txt").write_text("35, 1\n0, 0\n")
+    others = GraphSetDataModule("tu", new, standardize=True, for_run=trained.spec)
+    assert torch.equal(others.set.node_features, features[[35, 0]])
+    with pytest.raises(UserError, match="data.standardize=true: the nodes of these graphs have no numbers"):
+        GraphSetDataModule("tu", write_tu(tmp_path / "c", [[6, 8, 6]] * 12, [1, -1, 1] * 4), standardize=True)

@@ -179,6 +179,7 @@ class GraphSet(_Content):
     graph_ids: list[str] | None = None
     node_type_names: list[str] | None = None  # of the types from 0; no part of the digest
     edge_type_names: list[str] | None = None  # likewise
+    preparation: dict[str, Any] | None = None  # of the nodes' features: mean, scale; no part of the digest
     note: str | None = None  # what the reader dropped, doubled or completed; no part of the digest
     target_names: list[str] = field(default_factory=list, metadata=YOUNGER)
     # int64: of the training graphs of each fold, those that validate; None: they must be drawn

@@ -14,6 +14,7 @@ from torch import Tensor
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.config.schema.targets import Asked
 from lightning_dl2.data.graph_files.graph_sets import GraphSet
+from lightning_dl2.data.graph_files.own.columns import standardize_nodes
 from lightning_dl2.data.graph_files.own.reading import Reading
 from lightning_dl2.data.graph_files.published_folds import read_folds
 from lightning_dl2.data.graphs.graph_data_module import STANDARDIZED, GraphDataModule, feature_widths, segment_sums
@@ -40,6 +41,7 @@ class GraphSetDataModule(GraphDataModule):
         validation_fraction: share of the other folds' graphs that validates.
         splits_file: JSON of published folds, with validation graphs of their own; None: the files' own, or drawn ones.
         node_attributes: numbers of the nodes in sets of the TU collection; None: where the files hold some.
+        standardize: shift and scale each feature of the nodes to mean 0 and variance 1 over all nodes.
         positional: kind ("none" or one of ENCODINGS) and size of a positional encoding.
         batch_size: B.
         evaluation_batch_size: largest validation or test batch; does not change the metrics.
@@ -68,6 +70,7 @@ class GraphSetDataModule(GraphDataModule):
         validation_fraction: float = 0.1,
         splits_file: str | None = None,
         node_attributes: bool | None = None,
+        standardize: bool = False,
         positional: dict[str, Any] | None = None,
         batch_size: int = 32,
         evaluation_batch_size: int = 256,
@@ -92,6 +95,8 @@ class GraphSetDataModule(GraphDataModule):
             name = load_graph_set(name, path, sizes=sizes, cache=cache_dir, reading=reading)
             if for_run is None and name.splits is not None and fold and splits_file is None:
                 raise UserError(f"data.fold={fold}: {path} has a split of its own; allowed: 0")
+        if standardize and for_run is None:  # else `_fit` does it, as in training
+            name = standardize_nodes(name)
         note = None
         # Folds of a file are those of the run's graphs, and not of others.
         if splits_file is not None and (for_run is None or len(name) == sum(for_run["sizes"].values())):

@@ -4,12 +4,14 @@ Shapes: R rows, F features.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.data.graph_files.graph_sets import GraphSet
 from lightning_dl2.data.graph_files.own.labels import is_missing
 from lightning_dl2.data.graph_files.own.reading import Features
 from lightning_dl2.data.graph_files.own.tables import Table
@@ -173,3 +175,16 @@ def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
 def standardized(features: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     """Shift and scale each column of features [R, F] by float64 [F]."""
     return ((features.double() - mean) / scale).float()
+
+
+def standardize_nodes(graphs: GraphSet) -> GraphSet:
+    """Standardise the features of the nodes of all graphs; columns of 0 and 1 stay.
+
+    Raises:
+        UserError: the nodes have none.
+    """
+    if graphs.node_features is None:
+        raise UserError("data.standardize=true: the nodes of these graphs have no numbers; allowed: false")
+    mean, scale = statistics(graphs.node_features)
+    features = standardized(graphs.node_features, mean, scale)
+    return replace(graphs, node_features=features, preparation={"mean": mean.tolist(), "scale": scale.tolist()})
