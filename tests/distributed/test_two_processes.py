@@ -192,6 +192,8 @@ def test_all_ranks_agree(ranks):
         assert first[name]["state"] != second[name]["state"]
         own[name] = {**first[name], "state": None}
         assert own[name] == {**second[name], "state": None}
+    own["graphs"] = {name: {**found, "asked": None} for name, found in first["graphs"].items()}
+    assert own["graphs"] == {name: {**found, "asked": None} for name, found in second["graphs"].items()}
     assert {**first, **own} == {**second, **own}
 
 
