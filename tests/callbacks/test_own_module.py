@@ -37,6 +37,7 @@ def fit(module, **options):
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [Diverges, DivergesByHand, Explodes])
 def test_a_bad_number_stops_before_the_update(module):
     pl.seed_everything(0, verbose=False)
@@ -68,6 +69,7 @@ class SkipsBadUpdates(Diverges):
         optimizer.step(closure=closure)
 
 
+@pytest.mark.slow
 def test_a_module_that_mends_its_updates_is_stopped_only_where_it_does_not():
     assert fit(SkipsBadUpdates()).global_step == 6
     module = SkipsBadUpdates()
@@ -116,6 +118,7 @@ def pretend_two_ranks(monkeypatch, trainer):
     monkeypatch.setattr(type(trainer._accelerator_connector), "is_distributed", True)  # or sync_dist counts as False
 
 
+@pytest.mark.slow
 def test_a_metric_of_one_rank_is_told_once(monkeypatch, capsys):
     trainer = small_trainer(callbacks=[OwnModule()], limit_val_batches=1, use_distributed_sampler=False)
     pretend_two_ranks(monkeypatch, trainer)
@@ -125,6 +128,7 @@ def test_a_metric_of_one_rank_is_told_once(monkeypatch, capsys):
     assert line.startswith("note: val/alone: logged without sync_dist=True, so it is of the share of process 0 of 2")
 
 
+@pytest.mark.slow
 def test_a_task_and_a_single_process_are_told_nothing(monkeypatch, capsys):
     trainer = small_trainer(callbacks=[OwnModule()], limit_val_batches=1, max_steps=2)
     trainer.validate(Logs(), BoringDataModule(), verbose=False)

@@ -108,6 +108,7 @@ def test_a_share_ends_at_one_and_its_baseline_is_drawn(tmp_path, limits):
     assert "majority baseline" not in compare(experiment, "accuracy")
 
 
+@pytest.mark.slow
 def test_a_metric_of_any_name_is_drawn(tmp_path):
     path = made_up_run(tmp_path)
     (path / "metrics.csv").write_text("step,val/$\\frac$\n1,2\n3,4\n")

@@ -31,6 +31,7 @@ def only(root, *arguments):
     return found
 
 
+@pytest.mark.slow
 def test_fields_tell_all_from_some_and_none(root):
     matrix = only(root)
     assert (matrix.keys, matrix.metric, matrix.solved) == (("data.name", "task.cell"), "test/accuracy_beyond", 0.99)
@@ -51,6 +52,7 @@ def test_only_an_accuracy_without_error_reads_one(root):
     assert reverse == ["reverse_string", "○ 0.550", "◐ 0.850 ± 0.21", "0.100"]
 
 
+@pytest.mark.slow
 def test_the_metric_is_one_that_all_runs_have(root, tmp_path):
     short = made_up_run(tmp_path, "experiment=chomsky/odds_first", accuracy=0.95)
     assert only(root, None, "test/accuracy").fields["reverse_string", "rnn"].values == [1.0]

@@ -46,6 +46,7 @@ def test_csv_of_variants(found):
     assert (rnn["completed"], rnn["failed"], rnn["best mean"], rnn["test/accuracy mean"]) == ("0", "1", "", "")
 
 
+@pytest.mark.slow
 def test_csv_of_runs(found):
     lines = read(runs_csv(found))
     assert [line["state"] for line in lines] == ["completed", "completed", "completed", "failed"]

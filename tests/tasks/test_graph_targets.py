@@ -228,6 +228,7 @@ def test_the_loss_of_labels_is_over_the_known_ones_and_balances_each():
     assert data.baselines()["best_constant_baseline"] == pytest.approx(sum(most) / (~np.isnan(test)).sum())
 
 
+@pytest.mark.slow
 def test_numbers_of_nodes_are_learnt_in_their_own_units():
     extra = ["root_mean_squared_error", "r2"]
     data = served("regression", linear_baseline=True)

@@ -61,6 +61,7 @@ def test_metrics_are_errors_in_the_unit_of_the_target():
     assert test["test/mean_squared_error_beyond"] == test["test/mean_squared_error_at_9"]
 
 
+@pytest.mark.slow
 def test_a_net_of_zeros_answers_the_mean_of_training_and_has_a_loss_of_about_one():
     data = adding(test_size=2000)
     task = regressor(data)
@@ -92,6 +93,7 @@ def test_the_gradient_flow_is_that_of_the_squared_error():
     assert flow.shape == (6,) and flow[-1].item() == pytest.approx(gradient.norm(dim=1).mean().item(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_one_line():
     for words, says in (
         (["task=sequence_classifier"], "task=sequence_classifier: allowed with data=adding_problem: task=sequence_reg"),

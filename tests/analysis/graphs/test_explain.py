@@ -104,6 +104,7 @@ def test_of_a_graph_with_types_each_node_has_its_share(tmp_path):
         find_item(data, "2/999")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["dot", "mlp"])
 def test_of_a_pair_both_ends_are_centres_and_no_other_pair_is_asked(planted, decoder):
     data = LinkDataModule(planted.set)
@@ -119,6 +120,7 @@ def test_of_a_pair_both_ends_are_centres_and_no_other_pair_is_asked(planted, dec
             find_item(data, item)
 
 
+@pytest.mark.slow
 def test_files_table_and_picture(planted, trained, tmp_path):
     output, name, answers = command._output(trained, planted, 3, "auto")
     assert name == f"the logit of {planted.class_names[output]}" and answers["answer"].startswith(
