@@ -25,6 +25,7 @@ from rich.progress import Progress  # noqa: E402
 
 from lightning_dl2 import compose, evaluate  # noqa: E402
 from lightning_dl2.builtin.cells import CELLS as CELL_FACTS  # noqa: E402
+from lightning_dl2.builtin.effect_rules import ATTENTION  # noqa: E402
 from lightning_dl2.common.arguments import AnyPath, Arguments, choices, parse, split_names, whole  # noqa: E402
 from lightning_dl2.common.command import command, console, read_docstring  # noqa: E402
 from lightning_dl2.run.directory import Run  # noqa: E402
@@ -43,7 +44,9 @@ CELLS = {
     "peephole": ("task.cell=peephole",),
     "peephole, assignment": ("task.cell=peephole", "task.peephole=assignment"),
 } | {name: (f"task.cell={name}",) for name in CELL_FACTS if name not in ("rnn", "lstm", "gru", "peephole")}
-LAYERS = {name: (f"task.layer={name}",) for name in ("gcn", "sage", "gat", "gatv2", "gin", "gine", "gatedgcn", "mlp")}
+LAYERS = {
+    name: (f"task.layer={name}",) for name in ("gcn", "sage", "gat", "gatv2", "gin", "gine", "gatedgcn", "rgcn", "mlp")
+}
 DEEP = {"gcnii": ("task.layer=gcnii", "task.input_layer=true", "task.output_layer=linear")}
 DROPOUTS = ("task.dropout=0.0", "task.dropout=0.3")
 UNFIT = ("SparseAdam",)  # takes no dense gradients
@@ -64,8 +67,17 @@ def cases(name: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield from (("palindrome", (f"optimizer.name={optimizer}",)) for optimizer in optimizers())
         return
     kinds = CELLS if name in ("palindrome", "text") else LAYERS | (DEEP if name == "graphs" else {})
-    for overrides in kinds.values():
-        yield from ((name, (*overrides, dropout)) for dropout in DROPOUTS)
+    for kind, overrides in kinds.items():
+        if (without := _without(name, kind)) is not None:
+            yield from ((name, (*overrides, *without, dropout)) for dropout in DROPOUTS)
+
+
+def _without(name: str, kind: str) -> tuple[str, ...] | None:
+    """Return what turns off the keys of the small run that a cell or layer cannot have; None: it cannot run at all."""
+    if name == "text" and kind in CELL_FACTS:
+        facts = CELL_FACTS[kind]
+        return None if not facts.reads_text else () if facts.drops_weights else ("task.weight_dropout=0",)
+    return ("task.attention_dropout=0",) if name == "graph" and kind not in ATTENTION else ()
 
 
 @cache

@@ -4,8 +4,10 @@ import subprocess
 
 import pytest
 
+from lightning_dl2 import compose
 from scripts.torture import exactness
 from scripts.torture.run_until_killed import RunStart
+from scripts.torture.small_runs import overrides_of
 
 pytestmark = pytest.mark.slow
 
@@ -68,6 +70,12 @@ def test_every_cell_layer_and_optimizer_is_among_the_cases():
     words = {word for name in ("palindrome", "graph", "graphs") for _, typed in exactness.cases(name) for word in typed}
     assert {f"task.cell={cell}" for cell in CELLS} | {f"task.layer={layer}" for layer in LAYERS} <= words
     assert {"Adam", "LBFGS", "Muon", "NAdam"} <= set(exactness.optimizers())
+
+
+@pytest.mark.parametrize("name", ["palindrome", "text", "graph", "graphs"])
+def test_every_case_is_allowed(name, tmp_path):
+    for experiment, typed in exactness.cases(name):
+        compose(*overrides_of(experiment, 1, tmp_path), *typed)
 
 
 def test_wrong_words_are_told(capsys):

@@ -240,7 +240,9 @@ class GraphDataModule(LightningDataModule):
         try:
             return {"positional": ENCODINGS[kind](graphs, size)}
         except ValueError as error:
-            raise UserError(f"data.positional.kind={kind}: {error}; allowed: none, random_walk") from error
+            raise UserError(
+                f"data.positional.kind={kind}: {error}; fix: lower data.positional.size, or set kind=random_walk"
+            ) from error
 
 
 def feature_widths(data: Graph | PackedGraphs) -> dict[str, int]:

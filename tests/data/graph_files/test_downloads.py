@@ -137,7 +137,7 @@ def test_the_table_knows_the_real_files(offline, tmp_path, name):
 
 
 def test_the_table():
-    others = {"cora", "citeseer", "pubmed", "mutag", "proteins", "enzymes", "nci1"}
+    others = {"cora", "citeseer", "pubmed", "mutag", "proteins", "enzymes", "nci1", "exp", "cexp", "brec"}
     assert set(HASHES) == set(URLS) == others | set(HETEROPHILOUS)
     assert all(set(HASHES[name]) == {f"{name}.npz"} for name in HETEROPHILOUS)
     for name in ("cora", "citeseer", "pubmed"):
