@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.source import FUNCTIONS, parse, statements
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = "lightning_dl2"
 # The packages by layer. A module imports from lower layers, and from its own package. docs/architecture.md says more.
@@ -44,25 +46,17 @@ def package_of(module: str) -> str:
 
 
 @cache
-def parse(module: str) -> ast.Module:
-    return ast.parse(modules()[module].read_text(encoding="utf-8"))
-
-
-@cache
 def imports(module: str, *, lazy: bool) -> set[str]:
     """Return the imports of a module: the package's by the whole name, others by the first part.
 
     Args:
         lazy: whether to count imports within functions, too; those under `if TYPE_CHECKING` never count.
     """
-    tree = parse(module)
-    typing = [node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
-    left_out = {id(inner) for node in typing for child in node.body for inner in ast.walk(child)}
-    if not lazy:
-        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-        left_out |= {id(inner) for node in functions for inner in ast.walk(node)}
+    body = parse(modules()[module]).body
+    typing = [node for node in body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    left_out = {id(inner) for node in typing for inner in statements(node.body)}
     found = set()
-    for node in ast.walk(tree):
+    for node in statements(body, into_functions=lazy):
         if id(node) in left_out:
             continue
         if isinstance(node, ast.Import):
@@ -124,8 +118,8 @@ def test_files_and_functions_are_short():
             continue
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > LONGEST_FILE:
             too_long[module] = lines
-        for node in ast.walk(parse(module)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        for node in statements(parse(path).body):
+            if isinstance(node, FUNCTIONS):
                 assert node.end_lineno
                 if (lines := node.end_lineno - node.lineno + 1) > LONGEST_FUNCTION:
                     too_long[f"{module}.{node.name}"] = lines
@@ -195,12 +189,13 @@ def test_the_trunk_knows_no_experiment_task_data_or_cell():
         room = module.removeprefix(f"{PACKAGE}.")
         if package_of(module) not in TRUNK and room not in TRUNK_FILES:
             continue
+        nodes = list(ast.walk(parse(modules()[module])))
         docstrings = {
             id(node.body[0].value)
-            for node in ast.walk(parse(module))
+            for node in nodes
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and isinstance(node.body[0], ast.Expr)
         }
-        for node in ast.walk(parse(module)):
+        for node in nodes:
             words: set[str] = set()
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
                 words = set(re.findall(r"\w+", node.value))
