@@ -375,6 +375,7 @@ OPTIMIZERS = sorted(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_and_their_states(name):
     """The state of an optimiser on the device is loaded from a checkpoint, whose tensors are on the CPU."""

@@ -42,6 +42,7 @@ def test_choices_can_be_typed_again(words):
     assert compose(*to_overrides(config)) == config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", ["it's", "'", "a\\", "a\\'b\\", "\\\\'", "\\'\\\\", "a\\b", '"', "${x}", "a\\${x}", "a,b", "[a]"]
 )

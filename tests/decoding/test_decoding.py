@@ -379,6 +379,7 @@ def test_all_ended_costs_no_more_steps(n):
     assert model.steps == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", ALL_KINDS, ids=str)
 @pytest.mark.parametrize("stop", [[], *STOPS], ids=str)
 def test_the_stream_is_the_result(settings, stop):
@@ -465,6 +466,7 @@ def beams_by_loops(model, prompt, n, K, length_penalty, stop, num_results, penal
     return [score for score, _ in sorted(finished, reverse=True)[:num_results]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length_penalty", [-1.0, 0.0, 1.0, 3.0])
 @pytest.mark.parametrize("stop", [[], [[0]], [[1, 0], [2, 2]]], ids=str)
 def test_few_beams_equal_loops_and_end_early(length_penalty, stop):

@@ -133,6 +133,7 @@ def log_until_it_fails(path, fails, number):
     return logger, disk
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
 @pytest.mark.parametrize("lasting", [False, True])
 def test_whatever_write_fails_the_resumed_run_has_the_table_of_the_whole_one(path, number, lasting):

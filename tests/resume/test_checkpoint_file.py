@@ -73,6 +73,7 @@ def test_between_the_renames_of_a_run_that_saves_it_is_waited_for(tmp_path, monk
         assert content.read() == NEW
 
 
+@pytest.mark.slow
 def test_a_reader_never_sees_damage_where_a_run_saves_each_step(tmp_path):
     path, ended = tmp_path / "a.ckpt", threading.Event()
     write(path, OLD)

@@ -148,6 +148,7 @@ def test_never_and_restart(tiny):
     claimed(tiny("resume=never", "seed=1"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "count"), [("SLURM_JOB_ID", "SLURM_RESTART_COUNT"), ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")]
 )

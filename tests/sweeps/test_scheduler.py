@@ -54,6 +54,7 @@ def test_after_the_time_limit_jobs_are_stopped_and_none_is_started(tmp_path, mon
     assert next(clock) >= 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("codes", "is_there", "is_finished", "starts", "code"),
     [

@@ -46,6 +46,7 @@ GOLDEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", GOLDEN)
 def test_golden_step(cell):
     data = small_data(batch_size=32)
@@ -104,6 +105,7 @@ def test_lightnings_plain_trainer_is_enough(tmp_path, monkeypatch):
     assert {"val/loss", "val/accuracy"} <= set(trainer.callback_metrics)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", CELLS.values(), ids=CELLS.keys())
 def test_a_checkpoint_is_all_that_is_needed(tmp_path, net):
     data = small_data()

@@ -150,6 +150,7 @@ def test_garbage_in_a_file_that_matters_is_told(run, capsys, file):
     assert run.last.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change, says",
     [

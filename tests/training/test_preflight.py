@@ -70,6 +70,7 @@ def check(config):
     preflight.check(config, Devices(config.trainer))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", WRONG)
 def test_impossible(tiny, word):
     with pytest.raises(UserError) as error:
@@ -92,6 +93,7 @@ def test_impossible_without_a_gpu(tiny, word, says):
         check(tiny(word))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "word",
     ["optimizer=sgd", "optimizer=rmsprop", "optimizer=adamw", "optimizer=muon", "optimizer.name=LBFGS",

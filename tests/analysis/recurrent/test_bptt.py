@@ -83,6 +83,7 @@ def test_other_nets_are_refused(options):
         by_hand(net, nn.Linear(3, 2), torch.zeros(1, 2, 2), torch.zeros(1, dtype=torch.long))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", [0.01, 0.5])
 @pytest.mark.parametrize("radius", [0.8, 0.95, 1.05, 1.25])
 def test_a_term_is_the_one_before_times_the_radius_and_the_slope_of_tanh(radius, state):

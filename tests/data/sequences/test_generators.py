@@ -193,6 +193,7 @@ def test_nothing_is_drawn_from_global_generators():
     assert np.random.get_state()[1].tolist() == states[0] and torch.equal(torch.get_rng_state(), states[1])
 
 
+@pytest.mark.slow
 @small_tasks
 def test_splits_are_disjoint_and_complete(name, length):
     everything = np.array(sorted({tokens for tokens, _ in ORACLES[name](length)}))

@@ -97,6 +97,7 @@ def test_weights_in_chunks_are_those_of_the_whole_graph(layer):
         assert close(net.layerwise(graph, 3), net(graph))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_weight", [False, True])
 @pytest.mark.parametrize("loops", [False, True])
 def test_normalised_weights_of_blocks_are_those_of_the_whole_graph_in_the_mean(loops, by_weight):

@@ -37,6 +37,7 @@ def test_blocks_with_all_neighbours_are_the_graph(layer):
         torch.testing.assert_close(net(blocks), net(graph)[:seeds], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("self_loops", ["none", "some"])
 @pytest.mark.parametrize("layer", LAYERS)

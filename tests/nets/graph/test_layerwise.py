@@ -15,6 +15,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("layer", LAYERS)
 def test_it_is_the_forward_pass(layer, engine):

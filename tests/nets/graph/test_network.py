@@ -73,6 +73,7 @@ def test_the_engines_agree(level, layer):
     torch.testing.assert_close(*results, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 @pytest.mark.parametrize("layer", LAYERS)
 def test_every_parameter_gets_a_gradient(layer, norm):

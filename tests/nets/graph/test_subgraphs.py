@@ -100,6 +100,7 @@ def test_the_net_is_its_formula(marks):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", LAYERS)
 def test_numbering_and_batches_change_nothing(layer):
     graphs = [plain(nx.gnp_random_graph(7, 0.4, seed=seed)).to("cpu") for seed in (1, 2)]

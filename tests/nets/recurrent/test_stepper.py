@@ -130,6 +130,7 @@ def test_one_state_can_be_continued_twice_and_batches_can_take_turns(cell):
     torch.testing.assert_close(results[2], net(streams[2]), **CLOSE)
 
 
+@pytest.mark.slow
 @every_cell
 @every_model
 def test_the_weights_are_a_copy_as_of_the_call(cell, model):

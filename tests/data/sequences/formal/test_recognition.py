@@ -117,6 +117,7 @@ def test_training_asks_for_them_about_the_same_strings(name):
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_the_other_strings_are_near_to_members(name):
     """Many are as long as members, and have as many of each symbol: to count these does not tell them."""
