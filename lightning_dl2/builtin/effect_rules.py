@@ -211,7 +211,7 @@ GRAPHS = (
          "task.layer=gine or gatedgcn, and data with features of the edges", (True,)),
     Rule(NodeData, "edge_weight", lambda c: c.data.name in OWN_GRAPHS and _reads_weights(c),
          "data={data.name} and task.layer={task.layer}",
-         "a graph of your own, with task.layer=gcn, gcnii, sage, gat, gatv2, gin or rgcn", (None,)),
+         f"a graph of your own, with task.layer={', '.join(WEIGHTS[:-1])} or {WEIGHTS[-1]}", (None,)),
     Rule(GraphNet, "alpha", lambda c: c.task.layer == "gcnii" or _takes(c.task.layer, "alpha"),
          "task.layer={task.layer}", "task.layer=gcnii"),
     Rule(GraphNet, "lambda_", lambda c: c.task.layer == "gcnii" or _takes(c.task.layer, "lambda_"),

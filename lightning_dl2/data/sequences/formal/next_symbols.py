@@ -15,8 +15,6 @@ from lightning_dl2.data.sequences.formal.recognition import END, Language
 from lightning_dl2.data.sequences.sequence_task import Samples, SequenceTask
 from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 
-ANSWERS = 2  # classes of the answer at the end; those of the sets come behind them
-
 
 class NextSymbols(SequenceTask):
     """The strings of a language in the same order, with a target at each place: the set of the symbols that may follow.
@@ -31,7 +29,8 @@ class NextSymbols(SequenceTask):
 
     def __init__(self, language: Language) -> None:
         self.language, self.minimum_length = language, language.minimum_length
-        self._classes = {allowed: ANSWERS + place for place, allowed in enumerate(language.following_sets)}
+        # The classes of the answer at the end come first, as in the language itself.
+        self._classes = {allowed: language.classes + place for place, allowed in enumerate(language.following_sets)}
 
     @classmethod
     def of(cls, task: SequenceTask) -> "NextSymbols":
@@ -49,7 +48,7 @@ class NextSymbols(SequenceTask):
         return self.language.vocabulary_size(length)
 
     def num_classes(self, length: int) -> int:
-        return ANSWERS + len(self._classes)
+        return self.language.classes + len(self._classes)
 
     def num_tokens(self, length: int) -> int:
         return self.language.num_tokens(length)
@@ -70,4 +69,6 @@ class NextSymbols(SequenceTask):
         spelled = (
             ",".join([*map(str, sorted(allowed - {END})), *["end"] * (END in allowed)]) for allowed in self._classes
         )
-        return [str(answer) for answer in range(ANSWERS)] + [f"next:{names or 'none'}" for names in spelled]
+        return [str(answer) for answer in range(self.language.classes)] + [
+            f"next:{names or 'none'}" for names in spelled
+        ]
