@@ -74,6 +74,11 @@ class Curriculum(Strict):
     final_steps: Positive | None
 
 
+class HiddenSymbols(Strict):
+    steps: Natural
+    falling_steps: Natural
+
+
 class SequenceData(BuiltInData):
     module: ClassVar[str] = "lightning_dl2.data.sequences.module.SequenceDataModule"
     fitting_task: ClassVar[str | None] = "sequence_classifier"
@@ -93,6 +98,7 @@ class SequenceData(BuiltInData):
     length_test_size: Positive = 128
     training_size: Positive | None = None
     next_symbols: bool = False
+    hidden_symbols: HiddenSymbols | None = None
 
     @model_validator(mode="after")
     def lengths_and_workers_are_possible(self) -> "SequenceData":
@@ -124,10 +130,15 @@ class SequenceData(BuiltInData):
         return self
 
     @model_validator(mode="after")
-    def next_symbols_are_of_a_language(self) -> "SequenceData":
+    def next_and_hidden_symbols_are_known(self) -> "SequenceData":
         if self.next_symbols and self.name not in LANGUAGES and not is_dotted(self.name):
             raise ValueError(
                 f"next_symbols=true: {self.name} is no language; allowed: false, or data.name of {', '.join(LANGUAGES)}"
+            )
+        if self.hidden_symbols and (not self.next_symbols or self.training_size is not None):
+            raise ValueError(
+                "hidden_symbols: are symbols that training asks for, of strings drawn without end; allowed: null, or"
+                " data.next_symbols=true and data.training_size=null"
             )
         return self
 

@@ -130,10 +130,15 @@ class SequenceReader(Task):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         parts = Parts(*batch)
-        logits, targets = self.counted(self.read(parts), parts.answers)
-        loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
+        loss, accuracy = self.learn(self.read(parts), parts.answers)
         loss = loss if parts.weight == 1 else loss * parts.weight
-        return {"loss": loss, "accuracy": (logits.argmax(-1) == targets).float().mean()}
+        return {"loss": loss, "accuracy": accuracy}
+
+    def learn(self, outputs: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss and the accuracy of a training batch."""
+        logits, targets = self.counted(outputs, answers)
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
+        return loss, (logits.argmax(-1) == targets).float().mean()
 
     def evaluate_batch(self, batch: Batch, split: str) -> None:
         parts = Parts(*batch)

@@ -3,6 +3,9 @@
 Shapes: B sequences, T tokens, C classes, M targets at marked positions of all sequences.
 """
 
+import math
+
+import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -18,6 +21,10 @@ class SequenceTransducer(SequenceReader):
 
     Loss and accuracy are means over the marked positions of all sequences. The accuracy of whole sequences is beside
     them: a sequence is right if all its answers are. The arguments are those of SequenceReader.
+
+    Where training asks for more (`spec["answer_classes"]`: the classes from this number on are no answers), the loss of
+    a sequence is the mean over its answers and the mean over its other targets, each among its own classes, added with
+    equal weight (Butoi et al. 2025). All metrics are of the answers alone.
     """
 
     kind = RecurrentTransducer
@@ -29,8 +36,36 @@ class SequenceTransducer(SequenceReader):
         marked = answers != NOT_COUNTED
         return logits[marked], answers[marked]
 
+    def learn(self, outputs: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
+        classes = self.spec.get("answer_classes")
+        if classes is None:
+            return super().learn(outputs, answers)
+        is_answer, is_more = (answers >= 0) & (answers < classes), answers >= classes
+        loss = outputs.new_zeros(())
+        for counts, logits, targets in (
+            (is_answer, outputs[..., :classes], answers),
+            (is_more, outputs[..., classes:], answers - classes),
+        ):
+            number = counts.sum(1)
+            losses = F.cross_entropy(
+                logits[counts], targets[counts], reduction="none", label_smoothing=self.label_smoothing
+            )
+            loss = loss + (losses / number.repeat_interleave(number)).sum() / len(answers)
+        right = outputs[..., :classes].argmax(-1)[is_answer] == answers[is_answer]
+        return loss, right.float().mean()
+
+    def read(self, parts: Parts) -> Tensor:
+        outputs = super().read(parts)
+        if self.training or (classes := self.spec.get("answer_classes")) is None:
+            return outputs
+        # infinitely unlikely, as the softmax over the answers alone has it
+        return F.pad(outputs[..., :classes], (0, outputs.shape[-1] - classes), value=-math.inf)
+
     def input_lengths(self, parts: Parts) -> Tensor:
-        return lengths_before_marks(parts.answers, parts.lengths)
+        answers = parts.answers
+        if (classes := self.spec.get("answer_classes")) is not None:
+            answers = answers.masked_fill(answers >= classes, NOT_COUNTED)
+        return lengths_before_marks(answers, parts.lengths)
 
     def predicted(self, logits: Tensor) -> Tensor:
         return logits.argmax(-1)

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from lightning_dl2 import SequenceTransducer, compose, evaluate, train
 from lightning_dl2.decoding.vocabulary import NOT_COUNTED
+from lightning_dl2.tasks.sequence_reader import Parts
 from tests.comparison import checkpoint_differences, metrics_differences
 from tests.conftest import TRANSDUCER
 from tests.data.sequences.test_module import on_rank
@@ -80,6 +81,33 @@ def test_the_mean_over_ranks_is_the_loss_of_one_process():
     parts = [on_rank(reverse(batch_size=4), rank, 2).train_batch(2) for rank in range(2)]
     losses = [task.training_step(part, 0)["loss"] for part in parts]
     torch.testing.assert_close(sum(losses) / 2, task.training_step(whole, 0)["loss"])
+
+
+def test_next_symbols_weigh_as_much_as_the_answer_of_their_string():
+    """Each string weighs the same, whatever its length, on one rank and on two; answers compete with answers alone."""
+    options = {"shortest_length": 2, "next_symbols": True}
+    data = small_data("dyck_2", 8, batch_size=6, **options)
+    task, batch = transducer(data, label_smoothing=0.1), data.train_batch(1)
+    by_string, right = [], []
+    for tokens, targets in zip(batch.tokens, batch.labels, strict=True):
+        end = int((targets >= 0).nonzero()[-1])
+        logits = task.net(tokens[None, : end + 1])[0]
+        answer = F.cross_entropy(logits[end, :2], targets[end], label_smoothing=0.1)
+        more = F.cross_entropy(logits[:end, 2:], targets[:end] - 2, label_smoothing=0.1)
+        by_string.append(answer + more)
+        right.append(logits[end, :2].argmax() == targets[end])
+    found = task.training_step(batch, 0)
+    torch.testing.assert_close(found["loss"], sum(by_string) / 6)
+    assert found["accuracy"] == sum(right) / 6
+    ends = [int((targets >= 0).nonzero()[-1]) for targets in batch.labels]
+    assert task.input_lengths(Parts(*batch)).tolist() == ends  # of the strings, for a cell that needs them
+    ranks = [on_rank(small_data("dyck_2", 8, batch_size=3, **options), rank, 2).train_batch(1) for rank in range(2)]
+    torch.testing.assert_close(sum(task.training_step(part, 0)["loss"] for part in ranks) / 2, found["loss"])
+    test = data.evaluation_batches("test")[0]
+    with torch.no_grad():
+        task.net.output.bias[2:] += 100.0  # the sets of next symbols are no answer to the question at the end
+        ids, answers, predicted = task.eval().predict_step(test, 0)
+    assert set(predicted[answers >= 0].tolist()) <= {0, 1}
 
 
 def test_a_classifier_reads_sequences_of_many_lengths_too():

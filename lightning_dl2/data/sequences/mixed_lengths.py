@@ -46,14 +46,15 @@ class Sequences(NamedTuple):
             measured_at,
         )
 
-    def weight(self, rows: Tensor, world: int, items: Tensor | None = None) -> float:
+    def weight(self, rows: Tensor, world: int, items: Tensor | None = None, *, by_sequence: bool = False) -> float:
         """Weigh the mean loss over the targets of `rows` in the mean over `world` ranks.
 
         Args:
             items: the sequences that the ranks share, int64; None: all.
+            by_sequence: the loss is a mean over the sequences, however many targets each has.
         """
         labels = self.labels if items is None else self.labels[items]
-        if labels.dim() == 1:
+        if labels.dim() == 1 or by_sequence:
             return len(rows) * world / len(labels)
         counted = (self.labels[rows] != NOT_COUNTED).sum().item(), (labels != NOT_COUNTED).sum().item()
         return counted[0] * world / counted[1]

@@ -43,6 +43,7 @@ class SequenceDataModule(LightningDataModule):
         training_size: sequences of a fixed training set, which is the same for every seed of a run; each epoch takes
             them in a new order. None: each batch is drawn anew, without end.
         next_symbols: training also asks, after each symbol of a string, which may follow; validation and test do not.
+        hidden_symbols: arguments of HiddenSymbols, which needs `next_symbols`; None: training shows all symbols.
         batch_size: B.
         seed: of the training sequences.
         batches_per_epoch: length of an epoch of data that are drawn without end.
@@ -78,11 +79,15 @@ class SequenceDataModule(LightningDataModule):
         length_test_size: int = 128,
         training_size: int | None = None,
         next_symbols: bool = False,
+        hidden_symbols: dict[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.task = get_task(name) if isinstance(name, str) else name
         self.task.check(sequence_length)
-        self.training_task = NextSymbols.of(self.task) if next_symbols else self.task
+        self.asks_more = next_symbols  # than the answers, of which each sequence has one
+        self.training_task = NextSymbols.of(self.task, hidden_symbols) if next_symbols else self.task
+        if hidden_symbols and (not next_symbols or training_size is not None):
+            raise ValueError(f"hidden_symbols={hidden_symbols}: needs next_symbols, and no training_size")
         sizes = {"batch_size": batch_size, "batches_per_epoch": batches_per_epoch, "validation_size": validation_size}
         sizes |= {"test_size": test_size, "evaluation_batch_size": evaluation_batch_size}
         sizes |= {"length_test_size": length_test_size} | (
@@ -121,11 +126,12 @@ class SequenceDataModule(LightningDataModule):
         """Describe the data for the model in plain values, which every checkpoint holds."""
         found: dict[str, Any] = {} if self.digest is None else {"digest": self.digest}
         if (features := self.task.features) is None:
-            found["vocabulary_size"] = self.task.vocabulary_size(self.length)
+            found["vocabulary_size"] = self.training_task.vocabulary_size(self.length)
         else:
             found["features"] = features
         if not self.task.regression:
             found["num_classes"] = self.training_task.num_classes(self.length)
+            found |= {"answer_classes": self.task.num_classes(self.length)} if self.asks_more else {}
         found["sequence_length"] = self.task.num_tokens(self.length)
         if self.task.regression:
             found |= self.constants.spec() | self.baselines()
@@ -222,7 +228,7 @@ class SequenceDataModule(LightningDataModule):
             self._epoch = epoch, world, list(order.tensor_split(self.batches_per_epoch))
         items = self._epoch[2][number]
         mine = items[rank::world]
-        return self._training_set.batch(mine, self._training_set.weight(mine, world, items))
+        return self._training_set.batch(mine, self._training_set.weight(mine, world, items, by_sequence=self.asks_more))
 
     def train_batch(self, step: int) -> Batch:
         """Draw training batch number `step` of this rank: tokens int64 [B, T] and labels int64 [B]."""
@@ -238,8 +244,10 @@ class SequenceDataModule(LightningDataModule):
             drawn = draw_sequences(
                 self.training_task, shortest, length, number, seed=self.seed, split="train", step=step
             )
+            if isinstance(self.training_task, NextSymbols):
+                drawn = self.training_task.hide(drawn, seed=self.seed, step=step)
             mine = torch.arange(rank, size * world, world)
-            return drawn.batch(mine, drawn.weight(mine, world))
+            return drawn.batch(mine, drawn.weight(mine, world, by_sequence=self.asks_more))
         tokens, labels = draw_batch(self.task, length, size * world, seed=self.seed, split="train", step=step)
         return tokens[rank::world], labels[rank::world]
 
@@ -272,6 +280,8 @@ class SequenceDataModule(LightningDataModule):
     def evaluation_batches(self, split: str) -> list[SequenceBatch]:
         """Return this rank's share of val or test, in order."""
         if split == "train":
+            if isinstance(self.training_task, NextSymbols):
+                return self._batches(self.training_task.answers_alone(self._training_set), split)
             return self._batches(self._training_set, split)
         self.setup({"val": "validate"}.get(split, split))
         found = self.sets[split]
@@ -288,8 +298,6 @@ class SequenceDataModule(LightningDataModule):
 
     @property
     def class_names(self) -> list[str]:
-        if isinstance(self.training_task, NextSymbols):
-            return self.training_task.class_names
         return [] if self.task.regression else [str(number) for number in range(self.task.num_classes(self.length))]
 
     def count_items(self, split: str) -> int:

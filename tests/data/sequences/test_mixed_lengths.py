@@ -138,6 +138,53 @@ def test_next_symbols_are_asked_in_training_alone():
     one, other = data.train_batch(3), plain.train_batch(3)
     assert torch.equal(one.tokens, other.tokens)
     assert (one.labels != NOT_COUNTED).sum(1).tolist() == (other.labels != NOT_COUNTED).int().argmax(1).add(1).tolist()
-    assert data.spec["num_classes"] == 6 and plain.spec["num_classes"] == 2
+    assert data.spec["num_classes"] == 6 and plain.spec["num_classes"] == data.spec["answer_classes"] == 2
+    assert one.weight == 1 and "answer_classes" not in plain.spec
+    stored = [small_data("dyck_2", 8, **sizes, next_symbols=asked, training_size=20) for asked in (True, False)]
+    assert all(map(equal, *(data.evaluation_batches("train") for data in stored)))
+    assert (stored[0].train_batch(0).labels >= 2).any() and stored[0].train_batch(0).weight == 1
     with pytest.raises(UserError, match="ReverseString is no language"):
         reverse(next_symbols=True)
+
+
+@pytest.mark.parametrize("name", ["marked_reversal", "a_n_b_n"])
+def test_symbols_that_the_prefix_leaves_no_choice_of_are_hidden(name):
+    """All of them at first, some of them while the share falls, none at last; the targets stay."""
+    options = {"shortest_length": 2, "batch_size": 40, "next_symbols": True}
+    hides = {"steps": 3, "falling_steps": 4}
+    data, plain = (small_data(name, 12, hidden_symbols=hidden, **options) for hidden in (hides, None))
+    token = plain.spec["vocabulary_size"]
+    assert data.spec["vocabulary_size"] == token + 1
+    shares = {}
+    for step in (0, 2, 5, 7, 900):
+        hidden, shown = data.train_batch(step), plain.train_batch(step)
+        assert torch.equal(hidden.labels, shown.labels) and hidden.weight == 1
+        could = torch.zeros(hidden.tokens.shape, dtype=torch.bool)
+        for row, string, label in zip(could, shown.tokens.tolist(), shown.labels, strict=True):
+            end = int(((label >= 0) & (label < 2)).int().argmax())
+            for place, allowed in enumerate(data.task.following(string[: end - 1]), 1):
+                row[place] = allowed == {string[place]}
+        is_hidden = hidden.tokens == token
+        assert torch.equal(hidden.tokens[~is_hidden], shown.tokens[~is_hidden]) and not (is_hidden & ~could).any()
+        shares[step] = is_hidden.sum() / could.sum()
+        assert equal(hidden, data.train_batch(step))
+    assert shares[0] == shares[2] == 1 and 0.2 < shares[5] < 0.8 and shares[7] == shares[900] == 0
+    assert small_data(name, 12, hidden_symbols={"steps": 3, "falling_steps": 0}, **options).train_batch(3).weight == 1
+    for split in ("val", "test"):
+        assert all(map(equal, data.evaluation_batches(split), plain.evaluation_batches(split)))
+
+
+def test_a_language_that_always_leaves_a_choice_hides_nothing():
+    with pytest.raises(UserError, match="Dyck always leaves a choice of the next symbol, so that none can be"):
+        small_data("dyck_2", 8, next_symbols=True, hidden_symbols={"steps": 3, "falling_steps": 4})
+    with pytest.raises(ValueError, match="needs next_symbols"):
+        small_data("a_n_b_n", 8, hidden_symbols={"steps": 3, "falling_steps": 4})
+
+
+def test_ranks_hide_the_same_symbols_as_one_process():
+    options = {"shortest_length": 2, "next_symbols": True, "hidden_symbols": {"steps": 0, "falling_steps": 9}}
+    whole = small_data("marked_reversal", 12, batch_size=8, **options).train_batch(5)
+    parts = [
+        on_rank(small_data("marked_reversal", 12, batch_size=4, **options), rank, 2).train_batch(5) for rank in range(2)
+    ]
+    assert sorted(rows(whole)) == sorted(sum(map(rows, parts), []))
