@@ -30,10 +30,11 @@ from lightning_dl2 import (
 )
 from lightning_dl2.builtin import cells as cell_facts
 from lightning_dl2.builtin import effect_rules, graph_data
-from lightning_dl2.builtin.data import MARKED_LENGTHS, MINIMUM_LENGTH, REGRESSION_LENGTHS, TEXTS, VECTOR_LENGTHS
 from lightning_dl2.builtin.data_path import BY_HAND, FORMATS
 from lightning_dl2.builtin.graph_data import GENERATED, PLANETOID
+from lightning_dl2.builtin.sequence_data import MARKED_LENGTHS, MINIMUM_LENGTH, REGRESSION_LENGTHS, VECTOR_LENGTHS
 from lightning_dl2.builtin.task import RecurrentTask, SequenceReader
+from lightning_dl2.builtin.text_data import TEXTS
 from lightning_dl2.config.schema import optimizer
 from lightning_dl2.config.schema.base import Part
 from lightning_dl2.data.graph_files.downloads import HASHES, URLS

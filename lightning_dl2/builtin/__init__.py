@@ -7,15 +7,14 @@ to the constructors. A stranger's data and tasks need no entry here: their const
 from typing import get_args
 
 from lightning_dl2.builtin.base import BuiltInData
-from lightning_dl2.builtin.data import (
+from lightning_dl2.builtin.graph_data import GraphSetData, NodeData
+from lightning_dl2.builtin.sequence_data import (
     MarkedSequenceData,
     RegressionSequenceData,
     SequenceData,
-    TextData,
     VectorSequenceData,
     own_sequence_data,
 )
-from lightning_dl2.builtin.graph_data import GraphSetData, NodeData
 from lightning_dl2.builtin.sequence_file import MNIST1DData, SequenceFileData
 from lightning_dl2.builtin.task import (
     BuiltInTask,
@@ -25,6 +24,7 @@ from lightning_dl2.builtin.task import (
     SequenceTransducer,
     TextGenerator,
 )
+from lightning_dl2.builtin.text_data import TextData
 from lightning_dl2.common.dotted import is_dotted
 from lightning_dl2.config.schema.component import Component
 

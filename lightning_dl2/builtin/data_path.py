@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning_dl2.builtin.data import TEXTS
 from lightning_dl2.builtin.graph_data import HETEROPHILOUS, PLANETOID
 from lightning_dl2.builtin.graph_formats import OWN, OWN_GRAPHS, SETS_ALONE, allowed_graphs, find_graph_format
+from lightning_dl2.builtin.text_data import TEXTS
 from lightning_dl2.builtin.text_files import ALLOWED, find_texts
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.paths import describe_path, user_path

@@ -5,7 +5,6 @@ A key that stands in no rule always has an effect, or the schema itself refuses 
 
 from typing import Any
 
-from lightning_dl2.builtin.data import SequenceData, TextData
 from lightning_dl2.builtin.graph_data import (
     GENERATED,
     HETEROPHILOUS,
@@ -18,8 +17,10 @@ from lightning_dl2.builtin.graph_data import (
     NodeData,
 )
 from lightning_dl2.builtin.graph_formats import OWN_GRAPH_SETS, OWN_GRAPHS
+from lightning_dl2.builtin.sequence_data import SequenceData
 from lightning_dl2.builtin.sequence_file import SequenceFileData
 from lightning_dl2.builtin.task import GraphNet, RecurrentTask, SequenceReader, TextGenerator
+from lightning_dl2.builtin.text_data import TextData
 from lightning_dl2.common.dotted import find_callable, is_dotted, parameters_of
 from lightning_dl2.config.schema import Config
 from lightning_dl2.config.schema.effect_rules import Rule, needs, needs_switch

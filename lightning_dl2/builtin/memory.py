@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from lightning_dl2.builtin.cells import BILSTM
-from lightning_dl2.builtin.data import SequenceData, TextData
 from lightning_dl2.builtin.effect_rules import ATTENTION
 from lightning_dl2.builtin.graph_data import GraphSetData, NodeData
+from lightning_dl2.builtin.sequence_data import SequenceData
 from lightning_dl2.builtin.sequence_file import SequenceFileData
 from lightning_dl2.builtin.task import GraphNet, RecurrentTask, TextGenerator
+from lightning_dl2.builtin.text_data import TextData
 from lightning_dl2.config.schema.component import Demand
 from lightning_dl2.config.schema.run import Config
 

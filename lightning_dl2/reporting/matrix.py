@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from lightning_dl2.builtin.result_axes import matrix_keys
+from lightning_dl2.builtin.results import matrix_keys
 from lightning_dl2.common.errors import UserError, nearest
 from lightning_dl2.common.statistics import MeanStd, bare_name, by_quality
 from lightning_dl2.config.overrides import format_override

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lightning_dl2.builtin.older_results import former_test_split, present_name
+from lightning_dl2.builtin.results import former_test_split, present_name
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.common.files import open_regular, walk
 from lightning_dl2.common.run_files import Damaged, read_config, read_result

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from lightning_dl2.builtin.result_axes import Sizes, training_sizes
+from lightning_dl2.builtin.results import Sizes, training_sizes
 from lightning_dl2.common.figures import COLOURS, new_figure, plain
 from lightning_dl2.common.statistics import MeanStd, bare_name
 from lightning_dl2.reporting import svg

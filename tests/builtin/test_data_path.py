@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from lightning_dl2 import GraphSetDataModule, NodeDataModule, TextDataModule, UserError
-from lightning_dl2.builtin.data import TEXTS
 from lightning_dl2.builtin.data_path import FORMAT_OF, FORMATS, check_data_path
 from lightning_dl2.builtin.graph_data import GENERATED, GRAPH_SETS, NODE_SETS, PLANETOID
+from lightning_dl2.builtin.text_data import TEXTS
 from lightning_dl2.builtin.text_files import ALLOWED
 
 NAMES = sorted({*TEXTS, *NODE_SETS, *GRAPH_SETS} - {*GENERATED})

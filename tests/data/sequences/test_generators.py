@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_dl2.builtin.data import MINIMUM_HELD_OUT
+from lightning_dl2.builtin.sequence_data import MINIMUM_HELD_OUT
 from lightning_dl2.data.sequences.generators import SEQUENCE_TASKS, draw_batch, get_task, holds_out
 from lightning_dl2.data.sequences.splits import in_split
 from lightning_dl2.data.splits import SPLITS

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lightning_dl2.builtin import data
+from lightning_dl2.builtin import sequence_data
 from lightning_dl2.data.sequences.formal.next_symbols import NextSymbols
 from lightning_dl2.data.sequences.formal.recognition import END, Language
 from lightning_dl2.data.sequences.formal.registry import MARKED_TASKS
@@ -48,7 +48,7 @@ def strings(name: str, n: int, length: int) -> list[tuple[str, int]]:
 
 
 def test_every_language_has_its_definition():
-    assert set(ORACLES) == set(LANGUAGES) == set(data.LANGUAGES)
+    assert set(ORACLES) == set(LANGUAGES) == set(sequence_data.LANGUAGES)
 
 
 @pytest.mark.parametrize("name", LANGUAGES)

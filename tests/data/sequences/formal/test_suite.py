@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lightning_dl2.builtin.data import MARKED_LENGTHS
+from lightning_dl2.builtin.sequence_data import MARKED_LENGTHS
 from lightning_dl2.data.sequences.formal.registry import MARKED_TASKS
 from lightning_dl2.data.sequences.generators import draw_batch, get_task, holds_out
 from lightning_dl2.data.sequences.splits import in_split

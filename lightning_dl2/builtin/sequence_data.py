@@ -1,26 +1,19 @@
-"""Define the schemas of the sequences and texts that are built in."""
+"""Define the schemas of the sequences that are built in."""
 
-import os
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from lightning_dl2.builtin.base import BuiltInData
-from lightning_dl2.builtin.text_files import as_list, find_texts, first_match, quick_digest
 from lightning_dl2.common.dotted import find_instance, is_dotted
 from lightning_dl2.common.errors import UserError
-from lightning_dl2.config.schema.base import OWN, Fraction, Natural, Part, Positive, Strict, Workers
+from lightning_dl2.config.schema.base import OWN, Fraction, Natural, Positive, Strict, Workers
 from lightning_dl2.config.schema.component import HELD_OUT
 
 if TYPE_CHECKING:
     from lightning_dl2.config.schema.run import Config
 
-TEXTS = (
-    "python_docs", "tiny_shakespeare", "grimms_fairy_tales", "democracy_in_america", "darwin_dutch",
-    "anna_karenina_dutch", "calculus_made_easy",
-    "text",  # any file, by its path
-)  # fmt: skip
 MINIMUM_LENGTH = {"decimal_palindrome": 2, "binary_palindrome": 1, "baum_sweet": 2, "random_combinations": 2}
 
 # Shortest sequences of which there are enough to hold some out for validation and test.
@@ -50,15 +43,6 @@ VECTOR_LENGTHS = {"mnist1d_drawn": 2}  # shortest, of the tasks of real vectors,
 REGRESSION_LENGTHS = {"adding_problem": 2}
 
 NOT_HELD_OUT = "the sequences of training: there are no others"
-
-
-def test_split(data: str, test_fraction: float | None, sequence_length: float | None) -> str:
-    """Name the sequences, texts or graphs of the test; an argument is None if the data has no such key."""
-    if test_fraction == 0:
-        return "validation, which also chose the checkpoint"
-    if data in MINIMUM_HELD_OUT and sequence_length is not None and sequence_length < MINIMUM_HELD_OUT[data]:
-        return NOT_HELD_OUT
-    return HELD_OUT
 
 
 class Curriculum(Strict):
@@ -274,52 +258,3 @@ def own_sequence_data(path: str) -> type[OwnSequenceData]:
     if getattr(task, "marked", False):
         return OwnMarkedSequenceData
     return OwnRegressionSequenceData if getattr(task, "regression", False) else OwnSequenceData
-
-
-class TextData(BuiltInData):
-    module: ClassVar[str] = "lightning_dl2.data.text.module.TextDataModule"
-    fitting_task: ClassVar[str | None] = "text_generator"
-
-    name: Literal[TEXTS]  # type: ignore[valid-type]
-    path: str | Annotated[list[str], Field(min_length=1)] | None
-    splits: Literal["position", "files"]
-    tokens: Annotated[str, Part("characters", "bytes")]
-    encoding: Annotated[str, Field(min_length=1)]
-    sequence_length: Positive
-    batch_size: Positive
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
-    test_fraction: Fraction
-    evaluation_batch_size: Positive
-    evaluation_warmup: Natural
-    cold_window: Positive
-    num_workers: Workers
-    cache_dir: str | None
-
-    @model_validator(mode="after")
-    def something_is_left_to_train_on(self) -> "TextData":
-        if self.splits == "position" and self.validation_fraction + self.test_fraction >= 1:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction}: with test_fraction={self.test_fraction} nothing is"
-                " left to train on; allowed: a sum below 1"
-            )
-        return self
-
-    @property
-    def test_split(self) -> str:
-        return test_split(self.name, self.test_fraction, None) if self.splits == "position" else HELD_OUT
-
-    @property
-    def sources(self) -> list[str]:
-        return [] if self.path is None else [first_match(item) for item in as_list(self.path)]
-
-    def quick_digest(self) -> str | None:
-        return quick_digest(find_texts(self.path, self.splits)) if self.path is not None else None
-
-    def at(self, path: Any) -> Self:
-        """Return these data with another path; a list may be typed as [a.txt,b.txt]."""
-        if isinstance(path, str) and path.startswith("[") and not os.path.lexists(path):
-            from lightning_dl2.config.overrides import parse_override
-
-            typed = parse_override(f"data.path={path}").value()
-            path = list(map(str, typed)) if isinstance(typed, list) else path
-        return super().at(path)
