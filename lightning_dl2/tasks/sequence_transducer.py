@@ -22,12 +22,17 @@ class SequenceTransducer(SequenceReader):
     Loss and accuracy are means over the marked positions of all sequences. The accuracy of whole sequences is beside
     them: a sequence is right if all its answers are. The arguments are those of SequenceReader.
 
-    Where training asks for more (`spec["answer_classes"]`: the classes from this number on are no answers), the loss of
-    a sequence is the mean over its answers and the mean over its other targets, each among its own classes, added with
-    equal weight (Butoi et al. 2025). All metrics are of the answers alone.
+    Where training asks for more (`spec["answer_classes"]`: the classes from this number on are no answers), a
+    sequence has two mean losses: over its answers and over its other targets, each among its own classes. They are
+    added with equal weight (Butoi et al. 2025). All metrics are of the answers alone.
     """
 
     kind = RecurrentTransducer
+
+    @property
+    def answer_classes(self) -> int | None:
+        """Return how many of the classes are answers, the first ones; None: all."""
+        return self.spec.get("answer_classes")
 
     def build_metrics(self) -> dict[str, Metric]:
         return {**super().build_metrics(), "sequence_accuracy": Mean()}
@@ -37,14 +42,13 @@ class SequenceTransducer(SequenceReader):
         return logits[marked], answers[marked]
 
     def learn(self, outputs: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
-        classes = self.spec.get("answer_classes")
-        if classes is None:
+        if (classes := self.answer_classes) is None:
             return super().learn(outputs, answers)
-        is_answer, is_more = (answers >= 0) & (answers < classes), answers >= classes
+        is_answer, is_other = (answers >= 0) & (answers < classes), answers >= classes
         loss = outputs.new_zeros(())
         for counts, logits, targets in (
             (is_answer, outputs[..., :classes], answers),
-            (is_more, outputs[..., classes:], answers - classes),
+            (is_other, outputs[..., classes:], answers - classes),
         ):
             number = counts.sum(1)
             losses = F.cross_entropy(
@@ -56,14 +60,14 @@ class SequenceTransducer(SequenceReader):
 
     def read(self, parts: Parts) -> Tensor:
         outputs = super().read(parts)
-        if self.training or (classes := self.spec.get("answer_classes")) is None:
+        if self.training or (classes := self.answer_classes) is None:
             return outputs
-        # infinitely unlikely, as the softmax over the answers alone has it
+        # no other class is asked for: -inf leaves the softmax to the answers
         return F.pad(outputs[..., :classes], (0, outputs.shape[-1] - classes), value=-math.inf)
 
     def input_lengths(self, parts: Parts) -> Tensor:
         answers = parts.answers
-        if (classes := self.spec.get("answer_classes")) is not None:
+        if (classes := self.answer_classes) is not None:
             answers = answers.masked_fill(answers >= classes, NOT_COUNTED)
         return lengths_before_marks(answers, parts.lengths)
 

@@ -84,8 +84,8 @@ class SequenceDataModule(LightningDataModule):
         super().__init__()
         self.task = get_task(name) if isinstance(name, str) else name
         self.task.check(sequence_length)
-        self.asks_more = next_symbols  # than the answers, of which each sequence has one
-        self.training_task = NextSymbols.of(self.task, hidden_symbols) if next_symbols else self.task
+        self.next_symbols = NextSymbols.of(self.task, hidden_symbols) if next_symbols else None
+        self.training_task = self.next_symbols or self.task
         if hidden_symbols and (not next_symbols or training_size is not None):
             raise ValueError(f"hidden_symbols={hidden_symbols}: needs next_symbols, and no training_size")
         sizes = {"batch_size": batch_size, "batches_per_epoch": batches_per_epoch, "validation_size": validation_size}
@@ -131,7 +131,7 @@ class SequenceDataModule(LightningDataModule):
             found["features"] = features
         if not self.task.regression:
             found["num_classes"] = self.training_task.num_classes(self.length)
-            found |= {"answer_classes": self.task.num_classes(self.length)} if self.asks_more else {}
+            found |= {"answer_classes": self.task.num_classes(self.length)} if self.next_symbols else {}
         found["sequence_length"] = self.task.num_tokens(self.length)
         if self.task.regression:
             found |= self.constants.spec() | self.baselines()
@@ -228,7 +228,8 @@ class SequenceDataModule(LightningDataModule):
             self._epoch = epoch, world, list(order.tensor_split(self.batches_per_epoch))
         items = self._epoch[2][number]
         mine = items[rank::world]
-        return self._training_set.batch(mine, self._training_set.weight(mine, world, items, by_sequence=self.asks_more))
+        weight = self._training_set.weight(mine, world, items, by_sequence=self.next_symbols is not None)
+        return self._training_set.batch(mine, weight)
 
     def train_batch(self, step: int) -> Batch:
         """Draw training batch number `step` of this rank: tokens int64 [B, T] and labels int64 [B]."""
@@ -244,10 +245,10 @@ class SequenceDataModule(LightningDataModule):
             drawn = draw_sequences(
                 self.training_task, shortest, length, number, seed=self.seed, split="train", step=step
             )
-            if isinstance(self.training_task, NextSymbols):
-                drawn = self.training_task.hide(drawn, seed=self.seed, step=step)
+            if self.next_symbols:
+                drawn = self.next_symbols.hide(drawn, seed=self.seed, step=step)
             mine = torch.arange(rank, size * world, world)
-            return drawn.batch(mine, drawn.weight(mine, world, by_sequence=self.asks_more))
+            return drawn.batch(mine, drawn.weight(mine, world, by_sequence=self.next_symbols is not None))
         tokens, labels = draw_batch(self.task, length, size * world, seed=self.seed, split="train", step=step)
         return tokens[rank::world], labels[rank::world]
 
@@ -280,9 +281,8 @@ class SequenceDataModule(LightningDataModule):
     def evaluation_batches(self, split: str) -> list[SequenceBatch]:
         """Return this rank's share of val or test, in order."""
         if split == "train":
-            if isinstance(self.training_task, NextSymbols):
-                return self._batches(self.training_task.answers_alone(self._training_set), split)
-            return self._batches(self._training_set, split)
+            stored = self._training_set
+            return self._batches(self.next_symbols.answers_alone(stored) if self.next_symbols else stored, split)
         self.setup({"val": "validate"}.get(split, split))
         found = self.sets[split]
         if not isinstance(found, Sequences):

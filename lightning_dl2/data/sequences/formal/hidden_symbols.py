@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lightning_dl2.data.splits import SPLITS
 
-HIDDEN = 0, 1  # ends the entropy of a draw: that of no other draw has an end like this
+HIDDEN = 0, 1  # in place of a length in the entropy, and one number more than any other draw has: streams never meet
 
 
 class HiddenSymbols(NamedTuple):

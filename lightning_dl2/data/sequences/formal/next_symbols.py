@@ -98,5 +98,5 @@ class NextSymbols(SequenceTask):
 
     def answers_alone(self, drawn: Sequences) -> Sequences:
         """Return strings of this task with the language's own targets."""
-        is_more = drawn.labels >= self.language.classes
-        return drawn._replace(labels=drawn.labels.masked_fill(is_more, NOT_COUNTED))
+        is_set = drawn.labels >= self.language.classes
+        return drawn._replace(labels=drawn.labels.masked_fill(is_set, NOT_COUNTED))
