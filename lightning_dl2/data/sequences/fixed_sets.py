@@ -1,13 +1,16 @@
-"""Parts of a sequence data module: batches of a fixed set, the check of lengths, constant answers of a regression.
+"""Parts of a sequence data module: batches of fixed sets, the check of lengths, constant answers of a regression.
 
 Shapes: B sequences, T tokens or steps, N sequences of a set.
 """
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from lightning_dl2.common.errors import UserError
+from lightning_dl2.data.sequences.mixed_lengths import Sequences
 from lightning_dl2.data.sequences.sequence_set import SequenceBatch
 from lightning_dl2.data.sequences.sequence_task import SequenceTask, sizes_of
 
@@ -26,6 +29,30 @@ class FixedBatches:
     def __iter__(self) -> Iterator[Batch]:
         for tokens, labels in zip(self.tokens, self.labels, strict=True):
             yield tokens if tokens.is_floating_point() else tokens.long(), labels
+
+
+class FixedTrainingSet:
+    """Batches of a fixed training set, whose sequences each epoch takes in a new order.
+
+    Args:
+        sequences: all of them.
+        seed: of the orders.
+        by_sequence: the loss is a mean over the sequences, however many targets each has.
+    """
+
+    def __init__(self, sequences: Sequences, seed: int, *, by_sequence: bool) -> None:
+        self.sequences, self.seed, self.by_sequence = sequences, seed, by_sequence
+        self._split: tuple[tuple[int, int], tuple[Tensor, ...]] | None = None  # of the last epoch, into its batches
+
+    def batch(self, step: int, per_epoch: int, rank: int, world: int) -> SequenceBatch:
+        """Build the share of rank `rank` of training batch number `step`, where an epoch has `per_epoch` batches."""
+        epoch, number = divmod(step, per_epoch)
+        if self._split is None or self._split[0] != (epoch, per_epoch):
+            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.sequences.labels))
+            self._split = (epoch, per_epoch), torch.from_numpy(order).tensor_split(per_epoch)
+        items = self._split[1][number]
+        mine = items[rank::world]
+        return self.sequences.batch(mine, self.sequences.weight(mine, world, items, by_sequence=self.by_sequence))
 
 
 def check_lengths(task: SequenceTask, longest: int, shortest: int | None, test_lengths: Sequence[int]) -> list[int]:

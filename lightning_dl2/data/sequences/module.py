@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from lightning_dl2.data.sequences.curriculum import Curriculum
-from lightning_dl2.data.sequences.fixed_sets import Batch, Constants, FixedBatches, check_lengths
+from lightning_dl2.data.sequences.fixed_sets import Batch, Constants, FixedBatches, FixedTrainingSet, check_lengths
 from lightning_dl2.data.sequences.formal.next_symbols import NextSymbols
 from lightning_dl2.data.sequences.generators import commonest_share, draw_batch, get_task, is_built_in, majority_share
 from lightning_dl2.data.sequences.mixed_lengths import Sequences, draw_sequences
@@ -59,7 +58,6 @@ class SequenceDataModule(LightningDataModule):
     """
 
     placed_at = 0, 1  # rank and number of processes, without a Trainer
-    _epoch: tuple[int, int, list[Tensor]] | None = None  # of a fixed training set: the last epoch, ranks, its batches
 
     def __init__(
         self,
@@ -149,7 +147,7 @@ class SequenceDataModule(LightningDataModule):
     def constants(self) -> Constants:
         """Return the constant answers to a regression; without a fixed training set, of MEASURED training sequences."""
         if "train" in self.sizes:
-            return Constants(self._training_set.labels)
+            return Constants(self.training_set.sequences.labels)
         return Constants(self._draw("train", self.shortest or self.length, self.length, MEASURED, step=0).labels)
 
     def baselines(self) -> dict[str, float]:
@@ -210,8 +208,10 @@ class SequenceDataModule(LightningDataModule):
         return Sequences(_stored(drawn.tokens[order]), drawn.labels[order], drawn.lengths[order])
 
     @cached_property
-    def _training_set(self) -> Sequences:
-        return self._draw("train", self.shortest or self.length, self.length, self.sizes["train"], step=0)
+    def training_set(self) -> FixedTrainingSet:
+        """Return the fixed training set, where `training_size` asks for one."""
+        drawn = self._draw("train", self.shortest or self.length, self.length, self.sizes["train"], step=0)
+        return FixedTrainingSet(drawn, self.seed, by_sequence=self.next_symbols is not None)
 
     @property
     def batches_per_epoch(self) -> int:
@@ -219,27 +219,15 @@ class SequenceDataModule(LightningDataModule):
             return self._drawn_per_epoch
         return self._num_batches(self.sizes["train"], "train", self.batch_size)
 
-    def _batch_of_set(self, step: int) -> SequenceBatch:
-        """Build training batch number `step` of this rank from the fixed set."""
-        rank, world = rank_and_world(self)
-        epoch, number = divmod(step, self.batches_per_epoch)
-        if self._epoch is None or self._epoch[:2] != (epoch, world):
-            order = torch.from_numpy(np.random.default_rng((self.seed, epoch)).permutation(self.sizes["train"]))
-            self._epoch = epoch, world, list(order.tensor_split(self.batches_per_epoch))
-        items = self._epoch[2][number]
-        mine = items[rank::world]
-        weight = self._training_set.weight(mine, world, items, by_sequence=self.next_symbols is not None)
-        return self._training_set.batch(mine, weight)
-
     def train_batch(self, step: int) -> Batch:
         """Draw training batch number `step` of this rank: tokens int64 [B, T] and labels int64 [B]."""
+        rank, world = rank_and_world(self)
         if "train" in self.sizes:
-            return self._batch_of_set(step)
+            return self.training_set.batch(step, self.batches_per_epoch, rank, world)
         length, size = self.length, self.batch_size
         if self.curriculum:
             length = self.curriculum.draw_length(self.seed, step)
             size = self.curriculum.batch_size(size, self.task.num_tokens(length))
-        rank, world = rank_and_world(self)
         if self.mixes:
             shortest, number = min(self.shortest or length, length), size * world
             drawn = draw_sequences(
@@ -281,7 +269,7 @@ class SequenceDataModule(LightningDataModule):
     def evaluation_batches(self, split: str) -> list[SequenceBatch]:
         """Return this rank's share of val or test, in order."""
         if split == "train":
-            stored = self._training_set
+            stored = self.training_set.sequences
             return self._batches(self.next_symbols.answers_alone(stored) if self.next_symbols else stored, split)
         self.setup({"val": "validate"}.get(split, split))
         found = self.sets[split]
