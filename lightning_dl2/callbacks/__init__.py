@@ -11,3 +11,4 @@ from lightning_dl2.callbacks.stopping import StopWhenSolved as StopWhenSolved
 from lightning_dl2.callbacks.stopping import StopWhenStalled as StopWhenStalled
 from lightning_dl2.callbacks.stopwatch import Stopwatch as Stopwatch
 from lightning_dl2.callbacks.weight_averaging import WeightAveraging as WeightAveraging
+from lightning_dl2.callbacks.weight_noise import WeightNoise as WeightNoise

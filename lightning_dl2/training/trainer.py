@@ -25,6 +25,7 @@ from lightning_dl2.callbacks import (
     StopWhenSolved,
     StopWhenStalled,
     WeightAveraging,
+    WeightNoise,
 )
 from lightning_dl2.common.dotted import find_callable, is_dotted
 from lightning_dl2.config.schema import Config
@@ -112,6 +113,8 @@ def build_trainer(
     averaging, samples, flow = rules.weight_averaging, rules.samples, rules.gradient_flow
     if averaging.enabled:
         callbacks.append(WeightAveraging(averaging.decay, averaging.start_step))
+    if rules.weight_noise.enabled:
+        callbacks.append(WeightNoise(**rules.weight_noise.model_dump(exclude={"enabled"}), seed=config.seed))
     callbacks += [callback for callback in (watch.solved, watch.stalled) if callback]
     if rules.curves:
         callbacks.append(Curves(run.metrics_file, run.path / "figures"))

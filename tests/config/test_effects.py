@@ -34,6 +34,7 @@ IDLE = {
         "data.curriculum.growth=3": "data.curriculum.enabled=true",
         "callbacks.early_stopping.patience=3": "callbacks.early_stopping.enabled=true",
         "callbacks.weight_averaging={decay:0.5}": "callbacks.weight_averaging.enabled=true",
+        "callbacks.weight_noise.std=0.2": "callbacks.weight_noise.enabled=true",
         "callbacks.gradient_flow.every_n_steps=7": "callbacks.gradient_flow.enabled=true",
         "logger.project=mine": "logger=wandb",
         "logger.run_name=a": "logger=wandb",

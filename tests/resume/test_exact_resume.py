@@ -84,6 +84,7 @@ TEXT_VARIANTS = {
         "task.embedding_size=null",
     ),
     "peephole_bytes": (
+        "callbacks.weight_noise.enabled=true",
         "task.cell=peephole",
         "task.num_layers=2",
         "task.skip_connections=true",

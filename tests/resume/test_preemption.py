@@ -67,6 +67,20 @@ def test_a_signal_saves_and_stops_and_the_run_goes_on_as_if_nothing_had_been(
 
 
 @pytest.mark.slow
+def test_what_a_signal_saves_has_no_noise(tiny, tmp_path, monkeypatch):
+    """The signal is answered at the start of a batch, when the weights have the noise of that batch."""
+    words = ("trainer.max_steps=14", "callbacks.weight_noise.enabled=true")
+    _, whole = train(tiny(f"root={tmp_path}/whole", *words))
+    signalled(monkeypatch, SequenceClassifier, "training_step", signal.SIGTERM)
+    config = tiny(*words)
+    with pytest.raises(Interrupted):
+        train(config)
+    monkeypatch.undo()
+    train(config)
+    assert checkpoint_differences(whole["run"], Run.of(config)) == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "step", "saved"),
     [
@@ -75,7 +89,7 @@ def test_a_signal_saves_and_stops_and_the_run_goes_on_as_if_nothing_had_been(
         (("trainer.check_val_every_n_epoch=1", "trainer.val_check_interval=7"), 7, 6),
         # Batches 1 to 3 make step 1; the validation after batch 5 comes within step 2.
         (("trainer.accumulate_grad_batches=3", "trainer.max_steps=5", "data.batches_per_epoch=30"), 1, 1),
-        (("callbacks.weight_averaging.enabled=true",), 10, 9),
+        (("callbacks.weight_averaging.enabled=true", "callbacks.weight_noise.enabled=true"), 10, 9),
         (("trainer.val_check_interval=500",), 14, 14),  # the validation of a run that ends before its first one
     ],
 )

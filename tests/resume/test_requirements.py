@@ -18,6 +18,7 @@ from lightning_dl2.callbacks import (
     StopWhenSolved,
     StopWhenStalled,
     WeightAveraging,
+    WeightNoise,
 )
 from lightning_dl2.common.errors import UserError
 from lightning_dl2.loggers.metrics_csv import MetricsCSV
@@ -71,6 +72,7 @@ def made(name, path):
         "StopWhenStalled": lambda: [StopWhenStalled("val/loss", patience=9)],
         "Stopwatch": lambda: [Stopwatch()],
         "WeightAveraging": lambda: [WeightAveraging(0.9, 0)],
+        "WeightNoise": lambda: [WeightNoise(0.1, 0, 0)],
     }[name]()
 
 

@@ -46,6 +46,12 @@ class WeightAveraging(Strict):
     start_step: Natural
 
 
+class WeightNoise(Strict):
+    enabled: bool
+    std: Annotated[float, Field(gt=0, le=10)]
+    start_step: Natural
+
+
 Length = Annotated[int, Field(ge=1, le=1_000_000)]  # characters generated during training
 
 
@@ -68,6 +74,7 @@ class Callbacks(WithExtras):
     solved: Solved
     early_stopping: EarlyStopping
     weight_averaging: WeightAveraging
+    weight_noise: WeightNoise
     samples: Samples
     gradient_flow: GradientFlow
     progress_bar: bool

@@ -80,7 +80,7 @@ TRAINING = (
          lambda c: "wandb" in c.logger.names, "logger={logger.name}", "logger=wandb", (None, []), quiet=True),
     *(
         needs_switch(Callbacks, f"{name}.*", f"callbacks.{name}.enabled")
-        for name in ("solved", "early_stopping", "weight_averaging", "samples", "gradient_flow")
+        for name in ("solved", "early_stopping", "weight_averaging", "weight_noise", "samples", "gradient_flow")
     ),
     Rule(Callbacks, "checkpoint.mode", lambda c: c.callbacks.checkpoint.monitor is not None,
          "callbacks.checkpoint.monitor=null", "callbacks.checkpoint.monitor=METRIC", ("min",), quiet=True),
