@@ -1,4 +1,4 @@
-"""Train with noise on the weights, so that a net learns to answer from states that are not quite right."""
+"""Train with noise on the weights, so that small errors of a net's states do not grow."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,9 +20,9 @@ class WeightNoise(Callback):
     and the number of the batch, and is the same on all ranks. Vectors, such as biases and the weights of norms, have
     none, also where they are saved at the start of a batch. It draws from no global generator.
 
-    A recurrent net that computes with inexact weights learns states that correct small errors, as an automaton has them
-    (Jim, Giles & Horne, "An analysis of noise in recurrent neural networks: convergence and generalization", IEEE
-    Transactions on Neural Networks 7, 1996).
+    In a recurrent net noise favours states in the saturated part of the units' functions, where small errors do not
+    grow (Jim, Giles & Horne, "An analysis of noise in recurrent neural networks: convergence and generalization", IEEE
+    Transactions on Neural Networks 7, 1996). All steps and sequences of a batch have the same noise.
 
     Args:
         std: standard deviation of the noise, in units of the root mean square of the matrix's entries.
