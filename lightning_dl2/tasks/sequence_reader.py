@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_dl2.nets import CELLS
 from lightning_dl2.nets.recurrent.classifier import RecurrentReader
+from lightning_dl2.nets.recurrent.layers import set_optimizer_step
 from lightning_dl2.nets.recurrent.lookup import check_cell_name
 from lightning_dl2.tasks.metrics import AccuracyByLength, ByLength, Mean
 from lightning_dl2.tasks.task import Task, check_spec
@@ -127,6 +128,9 @@ class SequenceReader(Task):
     def counted(self, logits: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits [M, C] and the targets [M] that count."""
         raise NotImplementedError
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        set_optimizer_step(self.net, self.global_step)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         parts = Parts(*batch)

@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from lightning_dl2.decoding.vocabulary import NOT_COUNTED
 from lightning_dl2.nets import CELLS, Ensemble, LanguageModel
 from lightning_dl2.nets.own_vocabulary import build_vocabulary
+from lightning_dl2.nets.recurrent.layers import set_optimizer_step
 from lightning_dl2.nets.recurrent.lookup import check_cell_name
 from lightning_dl2.nets.recurrent.states import State
 from lightning_dl2.tasks.metrics import Mean
@@ -83,6 +84,7 @@ class TextGenerator(Task):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         self._begun = None, None
+        set_optimizer_step(self.net, self.global_step)
 
     def training_step(self, batch: tuple[Tensor, Tensor, bool, bool], batch_idx: int) -> dict[str, Tensor]:
         tokens, targets, fresh, _ = batch

@@ -24,6 +24,7 @@ from lightning_dl2.nets.recurrent.lengths import input_lengths_of, reversing_wit
 from lightning_dl2.nets.recurrent.lookup import find_cell
 from lightning_dl2.nets.recurrent.own_cells import (
     INPUT_LENGTH,
+    OPTIMIZER_STEP,
     TRAINING,
     ModuleCell,
     call,
@@ -63,6 +64,8 @@ class Recurrent(nn.Module):
             user's cell that is none, or that does not have what another argument acts on.
     """
 
+    optimizer_step: int | None = None  # how many the training has made, see `set_optimizer_step`
+
     def __init__(
         self,
         cell: str | type | Mapping[str, Any],
@@ -88,6 +91,7 @@ class Recurrent(nn.Module):
         self.num_layers, self.num_directions = num_layers, 2 if bidirectional else 1
         self.dropout, self.weight_dropout = dropout, weight_dropout
         self.takes_input_length, self.takes_training = (takes(self.cell, name) for name in (INPUT_LENGTH, TRAINING))
+        self.takes_optimizer_step = takes(self.cell, OPTIMIZER_STEP)
 
         self.is_fused = not is_own(self.cell) and self.cell in FUSED
         if self.is_fused:
@@ -191,6 +195,8 @@ class Recurrent(nn.Module):
     def _given(self, x: Tensor, state: State | None, *lengths: Tensor | None) -> dict[str, Any]:
         """Return the arguments by name that the cell's step takes beside the state."""
         given: dict[str, Any] = {TRAINING: self.training} if self.takes_training else {}
+        if self.takes_optimizer_step:
+            given[OPTIMIZER_STEP] = self.optimizer_step if self.training else None
         if self.takes_input_length:
             self._check(x, state)
             given[INPUT_LENGTH] = input_lengths_of(x, state, *lengths)
@@ -296,6 +302,17 @@ class Recurrent(nn.Module):
             raise ValueError(f"x is {list(x.shape)}; it must be [B, T >= 1, input_size={self.input_size}]")
         if state is not None:
             check_state(state, self.state_shapes, self.num_layers * self.num_directions, x.shape[0])
+
+
+def set_optimizer_step(net: nn.Module, step: int) -> None:
+    """Tell the recurrent layers of a net how many optimiser steps its training has made.
+
+    A cell whose step has an argument `optimizer_step` gets it in training; otherwise, and in a training that does not
+    call this before each batch, it gets None.
+    """
+    for module in net.modules():
+        if isinstance(module, Recurrent):
+            module.optimizer_step = step
 
 
 def _suffix(layer: int, direction: int) -> str:

@@ -29,7 +29,7 @@ from lightning_dl2.nets.recurrent.cells import Shapes, Step
 
 EQUATIONS = ("gates", "state", "forget_gate", "shapes", "step")
 MODULE = ("state", "step")
-INPUT_LENGTH, TRAINING = "input_length", "training"
+INPUT_LENGTH, TRAINING, OPTIMIZER_STEP = "input_length", "training", "optimizer_step"
 ROWS, STEPS = 3, 2  # of the batch that tests the shapes
 
 
@@ -85,7 +85,7 @@ def name_of(cell: Any) -> str:
 
 
 def takes(cell: Any, argument: str) -> bool:
-    """Tell whether the steps of a cell, as `find_cell` returns it, have the argument INPUT_LENGTH or TRAINING."""
+    """Tell whether the steps of a cell, as `find_cell` returns it, have such an argument, as INPUT_LENGTH is one."""
     step = getattr(cell.kind if isinstance(cell, ModuleCell) else cell, "step")  # noqa: B009  # as in ModuleCell
     return argument in inspect.signature(step).parameters
 
@@ -226,7 +226,7 @@ def check_step(cell: Any, weights: Any, input_size: int, shapes: Shapes) -> None
         return
     x, start = like.new_zeros(STEPS, ROWS, input_size), [like.new_zeros(ROWS, *shapes[name]) for name in cell.state]
     lengths = torch.full((ROWS,), STEPS, device=x.device)
-    named: dict[str, Any] = {INPUT_LENGTH: lengths, TRAINING: True}
+    named: dict[str, Any] = {INPUT_LENGTH: lengths, TRAINING: True, OPTIMIZER_STEP: 0}
     given = {name: value for name, value in named.items() if takes(cell, name)}
     with torch.random.fork_rng(devices=[]):
         values = call(cell, "step", cell.step, weights, x[0], *start, **given)

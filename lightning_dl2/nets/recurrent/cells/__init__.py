@@ -12,6 +12,8 @@ from lightning_dl2.nets.recurrent.cells.classic import GersPeephole as GersPeeph
 from lightning_dl2.nets.recurrent.cells.classic import PaperGRU as PaperGRU
 from lightning_dl2.nets.recurrent.cells.diagonal import LRU as LRU
 from lightning_dl2.nets.recurrent.cells.exponential import SLSTM as SLSTM
+from lightning_dl2.nets.recurrent.cells.external_memory.stack import StackRNN as StackRNN
+from lightning_dl2.nets.recurrent.cells.external_memory.tape import TapeRNN as TapeRNN
 from lightning_dl2.nets.recurrent.cells.independent import IndRNN as IndRNN
 from lightning_dl2.nets.recurrent.cells.matrix import MLSTM as MLSTM
 from lightning_dl2.nets.recurrent.cells.matrix import GatedDeltaNet as GatedDeltaNet
@@ -22,8 +24,6 @@ from lightning_dl2.nets.recurrent.cells.normalized import LayerNormLSTM as Layer
 from lightning_dl2.nets.recurrent.cells.orthogonal import ExpRNN as ExpRNN
 from lightning_dl2.nets.recurrent.cells.selective import S6 as S6
 from lightning_dl2.nets.recurrent.cells.selective import SignedS6 as SignedS6
-from lightning_dl2.nets.recurrent.cells.stack import StackRNN as StackRNN
-from lightning_dl2.nets.recurrent.cells.tape import TapeRNN as TapeRNN
 
 PEEPHOLES: dict[str, type[Cell]] = {"gers": GersPeephole, "assignment": AssignmentPeephole}
 CLASSIC: dict[str, type[Cell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU, "peephole": GersPeephole}

@@ -3,47 +3,27 @@
 Shapes: B batch, D input_size, H hidden_size, K cells of the stack, C numbers of a cell, T steps.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from lightning_dl2.nets.recurrent.cells.base import Cell, Shapes, Step, Weights
-
-Size = Annotated[int, Field(ge=1)]
-Choice = Literal["softmax", "sparsemax"]
-
-
-def choose(scores: Tensor, choice: Choice, rounded: bool = False) -> Tensor:
-    """Map the scores of actions, [B, A], to their weights: not negative, of sum 1; `rounded` to the best action."""
-    if rounded:
-        return F.one_hot(scores.argmax(1), scores.shape[1]).to(scores.dtype)
-    if choice == "softmax":
-        return torch.softmax(scores, 1)
-    # those at or above an action's score, for each action: as few that no sorting is faster
-    above = (scores.unsqueeze(1) >= scores.unsqueeze(2)).to(scores.dtype)
-    has_weight = (1 + above.sum(2) * scores > (above * scores.unsqueeze(1)).sum(2)).to(scores.dtype)
-    threshold = ((has_weight * scores).sum(1, keepdim=True) - 1) / has_weight.sum(1, keepdim=True)
-    return (scores - threshold).relu()
+from lightning_dl2.nets.recurrent.cells.base import Shapes, Step, Weights
+from lightning_dl2.nets.recurrent.cells.external_memory.actions import (
+    ActingCell,
+    Choice,
+    Sharpening,
+    Sharpness,
+    Size,
+    choose,
+    to_scores,
+)
 
 
-def to_scores(grad: Tensor, weights: Tensor, choice: Choice) -> None:
-    """Turn the gradient of the weights that `choose` gave, [B, A], into that of the scores, in place.
-
-    A single weight of 1, as a rounded choice has, makes it zero.
-    """
-    if choice == "sparsemax":
-        weights = (weights > 0).to(weights.dtype)
-        grad.sub_((grad * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)).mul_(weights)
-    else:
-        grad.sub_((grad * weights).sum(1, keepdim=True)).mul_(weights)
-
-
-class StackRNN(Cell):
+class StackRNN(ActingCell):
     """Compute h' = relu(W [x; S_0] + U h + b), and S', where h' pushes on the stack S, pops, or leaves it as it is.
 
     (push, pop, no_op) = softmax(A h' + a) and v = P h' + p. The new stack is the mean of the three outcomes:
@@ -57,20 +37,23 @@ class StackRNN(Cell):
     Args:
         stack_size: K.
         cell_size: C.
-        choice: `softmax`, or `sparsemax`: the point of all weights of actions that is nearest to the scores (Martins &
-            Astudillo 2016). It weighs an action whose score is above the others' by 1 or more with 1, exactly: what is
-            pushed stays as it is, however deep.
-        rounded: outside of training the action of the highest score is taken alone: what little the others weigh adds
-            up over thousands of steps. The scores then have no gradient.
+        choice, rounded, sharpness, sharpening: as of ActingCell.
     """
 
     gates, state, forget_gate = ("push", "pop", "no_op"), ("h", "S"), None
     memory, written = "S", "v"
 
     def __init__(
-        self, stack_size: Size = 512, cell_size: Size = 8, choice: Choice = "softmax", rounded: bool = False
+        self,
+        stack_size: Size = 512,
+        cell_size: Size = 8,
+        choice: Choice = "softmax",
+        rounded: bool = False,
+        sharpness: Sharpness = 1.0,
+        sharpening: Sharpening | None = None,
     ) -> None:
-        self.stack_size, self.cell_size, self.choice, self.rounded = stack_size, cell_size, choice, rounded
+        super().__init__(choice, rounded, sharpness, sharpening)
+        self.stack_size, self.cell_size = stack_size, cell_size
 
     def shapes(self, D: int, H: int) -> Shapes:  # type: ignore[override]  # no classmethod: C is the instance's
         C = self.cell_size
@@ -81,7 +64,10 @@ class StackRNN(Cell):
     def state_shapes(self, H: int) -> Shapes:  # type: ignore[override]  # likewise
         return {"S": (self.stack_size, self.cell_size)}
 
-    def step(self, w: Weights, x: Tensor, h: Tensor, S: Tensor, training: bool = False) -> Step:
+    def step(
+        self, w: Weights, x: Tensor, h: Tensor, S: Tensor, training: bool = False, optimizer_step: int | None = None
+    ) -> Step:
+        w = self.sharpened(w, optimizer_step)
         h = F.linear(torch.cat([x, S[:, 0]], 1), w["weight_ih"], w.get("bias_ih")) + F.linear(h, w["weight_hh"])
         h = h.relu()
         scores = F.linear(h, w["weight_actions"], w.get("bias_actions"))
@@ -93,8 +79,9 @@ class StackRNN(Cell):
         return {"push": push, "pop": pop, "no_op": no_op, "v": v, "S": S, "top": S[:, 0], "h": h}
 
     def sequence(
-        self, w: Weights, x: Tensor, h: Tensor, S: Tensor, training: bool = False
+        self, w: Weights, x: Tensor, h: Tensor, S: Tensor, training: bool = False, optimizer_step: int | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        w = self.sharpened(w, optimizer_step)
         D, depth = x.shape[2], _depth(S)
         S = S[:, : min(self.stack_size, depth + len(x))]
         from_state = torch.cat([w["weight_hh"], w["weight_ih"][:, D:]], 1)

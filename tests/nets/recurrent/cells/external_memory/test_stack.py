@@ -8,7 +8,7 @@ from torch.autograd import gradcheck
 
 from lightning_dl2.nets import Recurrent
 from lightning_dl2.nets.recurrent.cells import StackRNN
-from lightning_dl2.nets.recurrent.cells.stack import choose
+from lightning_dl2.nets.recurrent.cells.external_memory.actions import choose
 
 D, H, B, T, K, C = 2, 4, 2, 6, 3, 2
 BIT, VALUE, TOP = range(3)  # units of the net that reverses

@@ -11,13 +11,21 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from lightning_dl2.nets.recurrent.cells.base import Cell, Shapes, Step, Weights
-from lightning_dl2.nets.recurrent.cells.stack import Choice, Size, choose, to_scores
+from lightning_dl2.nets.recurrent.cells.base import Shapes, Step, Weights
+from lightning_dl2.nets.recurrent.cells.external_memory.actions import (
+    ActingCell,
+    Choice,
+    Sharpening,
+    Sharpness,
+    Size,
+    choose,
+    to_scores,
+)
 
 LIMIT = 1000.0  # of h: behind the end of a short sequence it may grow without bound, and infinity times 0 is no number
 
 
-class TapeRNN(Cell):
+class TapeRNN(ActingCell):
     """Compute h' = relu(W [x; M_0] + U h + b), and M', where h' writes on the tape M and moves it.
 
     v = P h' + p replaces M_0, the cell under the head. (stay, left, right, jump_left, jump_right) = softmax(A h' + a).
@@ -35,7 +43,7 @@ class TapeRNN(Cell):
             little, and a long one finds room. False: each has K.
         jump_offset: added to the input's length: d = n + jump_offset. With -1, jump and the n - 1 moves to the place
             before it take n steps: the tape can then be read with a period of n.
-        choice, rounded: as of `stack.StackRNN`.
+        choice, rounded, sharpness, sharpening: as of ActingCell.
     """
 
     gates, state, forget_gate = ("stay", "left", "right", "jump_left", "jump_right"), ("h", "M"), None
@@ -49,10 +57,12 @@ class TapeRNN(Cell):
         jump_offset: int = 0,
         choice: Choice = "softmax",
         rounded: bool = False,
+        sharpness: Sharpness = 1.0,
+        sharpening: Sharpening | None = None,
     ) -> None:
+        super().__init__(choice, rounded, sharpness, sharpening)
         self.tape_size, self.cell_size = tape_size, cell_size
         self.fits_input, self.jump_offset = fits_input, jump_offset
-        self.choice, self.rounded = choice, rounded
 
     def shapes(self, D: int, H: int) -> Shapes:  # type: ignore[override]  # no classmethod: C is the instance's
         C = self.cell_size
@@ -63,7 +73,17 @@ class TapeRNN(Cell):
     def state_shapes(self, H: int) -> Shapes:  # type: ignore[override]  # likewise
         return {"M": (self.tape_size, self.cell_size)}
 
-    def step(self, w: Weights, x: Tensor, h: Tensor, M: Tensor, input_length: Tensor, training: bool = False) -> Step:
+    def step(
+        self,
+        w: Weights,
+        x: Tensor,
+        h: Tensor,
+        M: Tensor,
+        input_length: Tensor,
+        training: bool = False,
+        optimizer_step: int | None = None,
+    ) -> Step:
+        w = self.sharpened(w, optimizer_step)
         h = F.linear(torch.cat([x, M[:, 0]], 1), w["weight_ih"], w.get("bias_ih")) + F.linear(h, w["weight_hh"])
         h = h.clamp(0, LIMIT)
         scores = F.linear(h, w["weight_actions"], w.get("bias_actions"))
@@ -82,8 +102,16 @@ class TapeRNN(Cell):
         return named | {"v": v, "M": M, "read": M[:, 0], "h": h}
 
     def sequence(
-        self, w: Weights, x: Tensor, h: Tensor, M: Tensor, input_length: Tensor, training: bool = False
+        self,
+        w: Weights,
+        x: Tensor,
+        h: Tensor,
+        M: Tensor,
+        input_length: Tensor,
+        training: bool = False,
+        optimizer_step: int | None = None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        w = self.sharpened(w, optimizer_step)
         D, ring = x.shape[2], self._ring(input_length)
         K = int(ring.max())
         from_state = torch.cat([w["weight_hh"], w["weight_ih"][:, D:]], 1)

@@ -1,0 +1,1 @@
+"""Cells that read and write a memory beside their state, by actions that they choose."""
