@@ -91,7 +91,8 @@ TEXT_VARIANTS = {
         "task.weight_dropout=0.2",
         "data.tokens=bytes",
     ),
-    "one_cycle": (
+    "one_cycle": (  # with a factor of scores that follows from the step
+        "task.cell={_target_: lightning_dl2.nets.recurrent.cells.StackRNN, sharpness: 3, sharpening: [2, 9]}",
         "optimizer.schedule.name=torch.optim.lr_scheduler.OneCycleLR",
         "+optimizer.schedule.arguments.max_lr=0.01",
         "+optimizer.schedule.arguments.total_steps=30",
