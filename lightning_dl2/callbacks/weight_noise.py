@@ -36,10 +36,10 @@ class WeightNoise(Callback):
     def __init__(self, std: float, start_step: int, seed: int) -> None:
         self.std, self.start_step, self.seed = std, start_step, seed
         self._exact: list[tuple[Parameter, Tensor]] = []  # the weights while they have noise
-        self._passes = 0  # backward passes of the batch
+        self._spent = False  # whether a backward pass of this batch has used its noise
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._passes = 0
+        self._spent = False
         if trainer.global_step < self.start_step:
             return
         device = pl_module.device
@@ -59,9 +59,9 @@ class WeightNoise(Callback):
                     state[name] = exact[value.data_ptr()]
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._passes += bool(self._exact or self._passes)
+        used, self._spent = self._spent, self._spent or bool(self._exact)
         self._restore()
-        if self._passes > 1:
+        if used:
             raise UserError(
                 f"WeightNoise: a batch has several backward passes ({type(pl_module).__name__} or its optimizer makes"
                 " them), and only the first has noise; fix: callbacks.weight_noise.enabled=false"

@@ -45,7 +45,7 @@ def to_scores(grad: Tensor, weights: Tensor, choice: Choice) -> None:
 
 
 class ActingCell(Cell):
-    """A cell that acts on a memory: the new memory is the mean of what the actions leave, weighted by `choose`.
+    """Base of cells that act on a memory: the new one is the mean of what the actions leave, weighted by `choose`.
 
     Args:
         choice: `softmax`, or `sparsemax`: the point of all weights of actions that is nearest to the scores (Martins &
@@ -65,7 +65,9 @@ class ActingCell(Cell):
     def __init__(self, choice: Choice, rounded: bool, sharpness: float, sharpening: Sharpening | None) -> None:
         self.choice, self.rounded, self.sharpness, self.sharpening = choice, rounded, sharpness, sharpening
         if sharpening and sharpening[0] > sharpening[1]:
-            raise UserError(f"sharpening={list(sharpening)}: ends before it begins; allowed: [FIRST, LAST] in order")
+            raise UserError(
+                f"cell.sharpening={list(sharpening)}: ends before it begins; allowed: [FIRST, LAST] in order"
+            )
 
     def sharpened(self, w: Weights, optimizer_step: int | None) -> Weights:
         """Return the weights with those of the scores multiplied by the factor.
